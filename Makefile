@@ -1,0 +1,27 @@
+# Two commands: `make run` and `make test`. Both bring what they need.
+.PHONY: run test check fmt help
+
+help:
+	@echo "make run    Confab on http://127.0.0.1:6688, from a bare clone"
+	@echo "make test   every test, from a bare clone"
+	@echo "make check  format, lints, documentation, licences"
+	@echo "make fmt    put the code into shape"
+
+run:
+	@scripts/setup run
+	@scripts/step "building (the first time takes a few minutes)" cargo build --locked --package confab
+	@exec ./target/debug/confab dev $(ARGS)
+
+test:
+	@scripts/setup test
+	@scripts/step "building and running every test (the first time takes a few minutes)" cargo test --locked --workspace
+
+check:
+	@scripts/setup check
+	@scripts/step "format" cargo fmt --all --check
+	@scripts/step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" scripts/step "documentation" cargo doc --locked --workspace --no-deps
+	@scripts/step "licences and bans" cargo deny --locked check licenses bans sources
+
+fmt:
+	cargo fmt --all

@@ -1,0 +1,39 @@
+//! Who somebody is: passwords, signed tokens, sessions and stream tickets.
+
+pub mod keys;
+pub mod password;
+pub mod sessions;
+pub mod tickets;
+pub mod token;
+
+pub use keys::{Signer, Verifier};
+pub use password::Hasher;
+pub use token::{Audience, Claims};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use rand::Rng;
+use sha2::{Digest, Sha256};
+
+/// The cookie that opens event streams: the chat server sets it at sign-in, the
+/// browser sends it to `/events` only.
+pub const STREAM_COOKIE: &str = "confab_stream";
+
+/// 256 random bits as text, and the hash under which they are remembered.
+fn new_secret() -> (String, Vec<u8>) {
+    let mut bytes = [0u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let secret = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let hash = hash_secret(&secret);
+    (secret, hash)
+}
+
+/// A secret with this many random bits needs no salt and no slow hash.
+fn hash_secret(secret: &str) -> Vec<u8> {
+    Sha256::digest(secret).to_vec()
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

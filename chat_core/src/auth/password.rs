@@ -1,0 +1,86 @@
+//! Passwords: argon2id away from the async threads, a few at a time.
+
+use crate::{
+    Error, Result,
+    text::{Email, Password, Username},
+};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
+use std::sync::Arc;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+/// Hashes and checks passwords, at most so many at once: each takes 19 MiB and
+/// some ten milliseconds of a core.
+#[derive(Debug, Clone)]
+pub struct Hasher {
+    places: Arc<Semaphore>,
+    /// What an unknown user's password is checked against, so that the answer
+    /// takes as long as for a known one.
+    decoy: Arc<str>,
+}
+
+impl Hasher {
+    /// A hasher for this machine: one place per core.
+    pub fn new() -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let decoy = hash_now("nobody has this password")?;
+        Ok(Self { places: Arc::new(Semaphore::new(cores)), decoy: decoy.into() })
+    }
+
+    /// The argon2id PHC string (97 characters) of a password.
+    pub async fn hash(&self, password: Password) -> Result<String> {
+        self.away(move || hash_now(password.as_str())).await?
+    }
+
+    /// Whether the password is the one behind the hash. `None` takes as long and
+    /// is never right.
+    pub async fn check(&self, password: Password, hash: Option<String>) -> Result<bool> {
+        let (hash, known) = match hash {
+            Some(hash) => (hash, true),
+            None => (self.decoy.to_string(), false),
+        };
+        let matches = self
+            .away(move || {
+                let parsed = PasswordHash::new(&hash).map_err(|e| Error::internal(e.to_string()))?;
+                Ok::<_, Error>(Argon2::default().verify_password(password.as_str().as_bytes(), &parsed).is_ok())
+            })
+            .await??;
+        Ok(matches && known)
+    }
+
+    /// Refuses a password that is quickly guessed, also from what the person is
+    /// called.
+    pub async fn check_strength(&self, password: &Password, username: &Username, email: &Email) -> Result<()> {
+        let inputs = [username.as_str().to_owned(), email.as_str().to_owned()];
+        let password = password.clone();
+        let score = self
+            .away(move || {
+                let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+                zxcvbn::zxcvbn(password.as_str(), &inputs).score()
+            })
+            .await?;
+        if score < zxcvbn::Score::Two {
+            return Err(Error::invalid_as(
+                "password",
+                "weak",
+                "this password is easy to guess; try a few unrelated words",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn away<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(Error::internal)?;
+        spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        })
+        .await
+        .map_err(Error::internal)
+    }
+}
+
+fn hash_now(password: &str) -> Result<String> {
+    let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(hash.to_string())
+}

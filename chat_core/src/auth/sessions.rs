@@ -1,0 +1,116 @@
+//! Sessions: one per signed-in device, kept alive by refresh tokens that are
+//! each good for one use.
+
+use super::{Audience, Claims, Signer, hash_secret, new_secret, token::ACCESS_SECONDS};
+use crate::{Error, Result, UserId, time::now};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// How long a session lives without being refreshed, in seconds.
+pub const SESSION_SECONDS: i64 = 30 * 24 * 3600;
+
+/// What a device holds once signed in.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Tokens {
+    /// The access token, for `Authorization: Bearer`.
+    pub token: String,
+    /// Gets the next pair, once.
+    pub refresh_token: String,
+    /// How long the access token is good for, in seconds.
+    pub expires_in: i64,
+}
+
+/// A device that has just proved who it is.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who, and which session.
+    pub claims: Claims,
+    /// For the body of the answer.
+    pub tokens: Tokens,
+    /// For the stream cookie: opens event streams and nothing else.
+    pub stream_token: String,
+}
+
+/// Opens a session for a person who has proved who they are.
+pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId) -> Result<SignedIn> {
+    let claims = Claims { user_id, session_id: Uuid::new_v4() };
+    let mut tx = db.begin().await?;
+    sqlx::query("insert into sessions (id, user_id, expires_at) values ($1, $2, now() + make_interval(secs => $3))")
+        .bind(claims.session_id)
+        .bind(user_id)
+        .bind(SESSION_SECONDS as f64)
+        .execute(&mut *tx)
+        .await?;
+    let signed_in = issue(&mut tx, signer, claims).await?;
+    tx.commit().await?;
+    Ok(signed_in)
+}
+
+/// Trades a refresh token for the next pair. A token that was traded before
+/// ends the session: somebody holds a stolen copy.
+pub async fn refresh(db: &PgPool, signer: &Signer, refresh_token: &str) -> Result<SignedIn> {
+    let mut tx = db.begin().await?;
+    let found: Option<(Uuid, UserId, bool, bool)> = sqlx::query_as(
+        "select s.id, s.user_id, t.used_at is not null, s.revoked_at is not null or s.expires_at < now()
+         from refresh_tokens t join sessions s on s.id = t.session_id
+         where t.hash = $1
+         for update",
+    )
+    .bind(hash_secret(refresh_token))
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some((session_id, user_id, used, ended)) = found else {
+        return Err(Error::Unauthorized { code: "token_invalid", detail: "this refresh token is not valid" });
+    };
+    if used || ended {
+        revoke(&mut tx, session_id).await?;
+        tx.commit().await?;
+        return Err(Error::Unauthorized { code: "session_revoked", detail: "this session has ended; sign in again" });
+    }
+    sqlx::query("update refresh_tokens set used_at = now() where hash = $1")
+        .bind(hash_secret(refresh_token))
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("update sessions set expires_at = now() + make_interval(secs => $2) where id = $1")
+        .bind(session_id)
+        .bind(SESSION_SECONDS as f64)
+        .execute(&mut *tx)
+        .await?;
+    let signed_in = issue(&mut tx, signer, Claims { user_id, session_id }).await?;
+    tx.commit().await?;
+    Ok(signed_in)
+}
+
+/// Ends a session.
+pub async fn end(db: &PgPool, session: Uuid) -> Result<()> {
+    let mut connection = db.acquire().await?;
+    revoke(&mut connection, session).await
+}
+
+async fn revoke(db: &mut PgConnection, session: Uuid) -> Result<()> {
+    sqlx::query("update sessions set revoked_at = now() where id = $1 and revoked_at is null")
+        .bind(session)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn issue(db: &mut PgConnection, signer: &Signer, claims: Claims) -> Result<SignedIn> {
+    let (refresh_token, hash) = new_secret();
+    sqlx::query("insert into refresh_tokens (hash, session_id) values ($1, $2)")
+        .bind(hash)
+        .bind(claims.session_id)
+        .execute(db)
+        .await?;
+    let now = now();
+    Ok(SignedIn {
+        claims,
+        tokens: Tokens {
+            token: signer.sign(claims, Audience::Api, now, ACCESS_SECONDS)?,
+            refresh_token,
+            expires_in: ACCESS_SECONDS,
+        },
+        stream_token: signer.sign(claims, Audience::Stream, now, SESSION_SECONDS)?,
+    })
+}

@@ -1,0 +1,50 @@
+//! Stream tickets: for clients that can neither send a header nor keep a cookie.
+//! Each opens one stream, once.
+
+use super::{Claims, hash_secret, new_secret};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+
+/// How long a ticket waits to be used, in seconds.
+pub const TICKET_SECONDS: i64 = 30;
+
+/// A ticket as its owner gets it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ticket {
+    /// For `?ticket=`.
+    pub ticket: String,
+    /// Seconds.
+    pub expires_in: i64,
+}
+
+/// A new ticket for one stream of this person. Forgotten tickets go.
+pub async fn issue(db: &PgPool, claims: Claims) -> Result<Ticket> {
+    let (ticket, hash) = new_secret();
+    sqlx::query(
+        "with stale as (delete from stream_tickets where expires_at < now())
+         insert into stream_tickets (hash, user_id, session_id, expires_at)
+         values ($1, $2, $3, now() + make_interval(secs => $4))",
+    )
+    .bind(hash)
+    .bind(claims.user_id)
+    .bind(claims.session_id)
+    .bind(TICKET_SECONDS as f64)
+    .execute(db)
+    .await?;
+    Ok(Ticket { ticket, expires_in: TICKET_SECONDS })
+}
+
+/// Takes a ticket. Of two uses at once, one wins.
+pub async fn redeem(db: &PgPool, ticket: &str) -> Result<Claims> {
+    let row: Option<(crate::UserId, uuid::Uuid, bool)> =
+        sqlx::query_as("delete from stream_tickets where hash = $1 returning user_id, session_id, expires_at > now()")
+            .bind(hash_secret(ticket))
+            .fetch_optional(db)
+            .await?;
+    match row {
+        Some((user_id, session_id, true)) => Ok(Claims { user_id, session_id }),
+        Some((.., false)) => Err(Error::Unauthorized { code: "token_expired", detail: "this ticket has expired" }),
+        None => Err(Error::Unauthorized { code: "token_invalid", detail: "this ticket is not valid, or it was used" }),
+    }
+}

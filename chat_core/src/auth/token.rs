@@ -1,0 +1,101 @@
+//! Signed tokens: EdDSA JWTs, one algorithm, every claim checked.
+
+use super::{Signer, Verifier};
+use crate::{Error, Result, UserId};
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode, errors::ErrorKind};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// How long an access token is good for, in seconds.
+pub const ACCESS_SECONDS: i64 = 15 * 60;
+
+const ISSUER: &str = "confab";
+const LEEWAY_SECONDS: u64 = 30;
+
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everything.
+    Api,
+    /// Event streams only: what the stream cookie holds.
+    Stream,
+}
+
+impl Audience {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Api => "confab:api",
+            Self::Stream => "confab:stream",
+        }
+    }
+}
+
+/// Who a token speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// Who.
+    pub user_id: UserId,
+    /// On which device.
+    pub session_id: Uuid,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    iss: String,
+    aud: String,
+    sub: String,
+    sid: Uuid,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+}
+
+impl Signer {
+    /// A token that is good from `now` for so many seconds.
+    pub fn sign(&self, claims: Claims, audience: Audience, now: DateTime<Utc>, seconds: i64) -> Result<String> {
+        let body = Body {
+            iss: ISSUER.into(),
+            aud: audience.name().into(),
+            sub: claims.user_id.to_string(),
+            sid: claims.session_id,
+            iat: now.timestamp(),
+            nbf: now.timestamp(),
+            exp: now.timestamp() + seconds,
+        };
+        let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, &body, &self.key).map_err(Error::internal)
+    }
+}
+
+impl Verifier {
+    /// Whom a token speaks for, if it is ours, in time, and made for this use.
+    pub fn verify(&self, token: &str, audience: Audience) -> Result<Claims> {
+        let header = decode_header(token).map_err(|_| INVALID)?;
+        if header.alg != Algorithm::EdDSA || header.kid.as_ref() != Some(&self.key_id) {
+            return Err(INVALID);
+        }
+        let mut rules = Validation::new(Algorithm::EdDSA);
+        rules.set_issuer(&[ISSUER]);
+        rules.set_audience(&[audience.name()]);
+        rules.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
+        rules.validate_nbf = true;
+        rules.leeway = LEEWAY_SECONDS;
+        let body = decode::<Body>(token, &self.key, &rules)
+            .map_err(|error| match error.kind() {
+                ErrorKind::ExpiredSignature => EXPIRED,
+                _ => INVALID,
+            })?
+            .claims;
+        Ok(Claims { user_id: body.sub.parse().map_err(|_| INVALID)?, session_id: body.sid })
+    }
+}
+
+const INVALID: Error = Error::Unauthorized { code: "token_invalid", detail: "this token is not valid here" };
+const EXPIRED: Error = Error::Unauthorized { code: "token_expired", detail: "this token has expired; refresh it" };
+
+/// No token at all.
+pub const MISSING: Error = Error::Unauthorized {
+    code: "token_missing",
+    detail: "sign in first, and send the token as `Authorization: Bearer …`",
+};

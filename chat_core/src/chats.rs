@@ -1,0 +1,308 @@
+//! Chats: the four kinds, what a member sees of them, and their life.
+
+use crate::{
+    ChatId, Error, MessageId, Result, Time, UserId, events,
+    members::Role,
+    messages::Message,
+    text::{ChatName, Description, SearchText},
+    users::prefix_pattern,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+
+/// The most people a chat can be created with; more can join later.
+pub const MAX_INITIAL_MEMBERS: usize = 5_000;
+
+/// What kind of chat it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "chat_type", rename_all = "snake_case")]
+pub enum ChatType {
+    /// Two people, once for each pair, for ever.
+    Single,
+    /// Some people, by invitation.
+    Group,
+    /// A named room, by invitation.
+    PrivateChannel,
+    /// A named room that anyone can find and join.
+    PublicChannel,
+}
+
+/// What a member sees of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chat {
+    /// The id.
+    pub id: ChatId,
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub kind: ChatType,
+    /// Empty for direct chats and for groups that have none.
+    pub name: String,
+    /// May be empty.
+    pub description: String,
+    /// Null once that person is gone.
+    pub created_by: Option<UserId>,
+    /// When it was created.
+    pub created_at: Time,
+    /// When its name or description last changed.
+    pub updated_at: Time,
+    /// How many people are in it.
+    pub member_count: i64,
+    /// The viewer's own role; null in an event that goes to many.
+    pub role: Option<Role>,
+}
+
+/// A chat in its member's list.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChatRow {
+    /// The chat.
+    #[serde(flatten)]
+    pub chat: Chat,
+    /// The newest message, deleted ones included.
+    pub last_message: Option<Message>,
+    /// Messages of others past the viewer's read mark.
+    pub unread_count: i64,
+    /// Of those, the ones that mention the viewer.
+    pub mention_count: i64,
+    /// The viewer's read mark.
+    pub last_read_message_id: Option<MessageId>,
+}
+
+/// A chat to be created, as it can only be right.
+#[derive(Debug)]
+pub enum NewChat {
+    /// A direct chat with this person.
+    Single(UserId),
+    /// Anything with a list of members.
+    Room {
+        /// Not `Single`.
+        kind: ChatType,
+        /// Empty only for a group.
+        name: String,
+        /// May be empty.
+        description: String,
+        /// Besides the creator.
+        members: Vec<UserId>,
+    },
+}
+
+/// What an admin may change; what is absent stays.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatPatch {
+    /// The name.
+    pub name: Option<ChatName>,
+    /// The description.
+    pub description: Option<Description>,
+}
+
+/// A chat, and whether this call created it.
+#[derive(Debug)]
+pub struct Created {
+    /// The chat as its creator sees it.
+    pub chat: Chat,
+    /// False when the direct chat of this pair existed.
+    pub is_new: bool,
+}
+
+/// Creates a chat with its first members, in one change that each of them hears
+/// of as `chat.new`.
+pub async fn create(db: &PgPool, creator: UserId, new: NewChat) -> Result<Created> {
+    let mut log = events::begin(db, creator).await?;
+    let (id, is_new) = match &new {
+        NewChat::Single(other) => create_single(&mut log, creator, *other).await?,
+        NewChat::Room { kind, name, description, members } => {
+            (create_room(&mut log, creator, *kind, name, description, members).await?, true)
+        }
+    };
+    let chat = find(&mut *log, id, creator).await?;
+    log.commit().await?;
+    Ok(Created { chat, is_new })
+}
+
+async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -> Result<(ChatId, bool)> {
+    if creator == other {
+        return Err(Error::invalid("user_id", "a direct chat is with somebody else"));
+    }
+    let (low, high) = (creator.min(other), creator.max(other));
+    let first: Option<ChatId> = sqlx::query_scalar("select id from chats where pair_low = $1 and pair_high = $2")
+        .bind(low)
+        .bind(high)
+        .fetch_optional(&mut *log)
+        .await?;
+    if let Some(id) = first {
+        return Ok((id, false));
+    }
+    must_exist(log, "user_id", &[other]).await?;
+    let id = sqlx::query_scalar(
+        "with chat as (
+             insert into chats (type, name, created_by, pair_low, pair_high)
+             values ('single', '', $1, $2, $3)
+             returning id
+         ), members as (
+             insert into chat_members (chat_id, user_id) select id, unnest(array[$2, $3]) from chat
+         )
+         select id from chat",
+    )
+    .bind(creator)
+    .bind(low)
+    .bind(high)
+    .fetch_one(log)
+    .await?;
+    Ok((id, true))
+}
+
+async fn create_room(
+    log: &mut PgConnection,
+    creator: UserId,
+    kind: ChatType,
+    name: &str,
+    description: &str,
+    members: &[UserId],
+) -> Result<ChatId> {
+    must_exist(log, "members", members).await?;
+    Ok(sqlx::query_scalar(
+        "with chat as (
+             insert into chats (type, name, description, created_by) values ($1, $2, $3, $4)
+             returning id
+         ), members as (
+             insert into chat_members (chat_id, user_id, role)
+             select id, user_id, case when user_id = $4 then 'owner' else 'member' end::member_role
+             from chat, (select unnest($5::bigint[]) union select $4) m (user_id)
+         )
+         select id from chat",
+    )
+    .bind(kind)
+    .bind(name)
+    .bind(description)
+    .bind(creator)
+    .bind(members)
+    .fetch_one(log)
+    .await?)
+}
+
+async fn must_exist(log: &mut PgConnection, field: &str, users: &[UserId]) -> Result<()> {
+    let unknown: Vec<UserId> = sqlx::query_scalar(
+        "select id from unnest($1::bigint[]) wanted (id) where not exists (select from users u where u.id = wanted.id)
+         limit 10",
+    )
+    .bind(users)
+    .fetch_all(log)
+    .await?;
+    match unknown.as_slice() {
+        [] => Ok(()),
+        ids => {
+            let ids = ids.iter().map(UserId::to_string).collect::<Vec<_>>().join(", ");
+            Err(Error::invalid(field, format!("there is no user with id {ids}")))
+        }
+    }
+}
+
+/// A chat as one of its members sees it; strangers are told there is none.
+pub async fn find(db: impl PgExecutor<'_>, id: ChatId, viewer: UserId) -> Result<Chat> {
+    sqlx::query_scalar(
+        "select chat_json(c, member_count(c.id), m.role)
+         from chats c join chat_members m on m.chat_id = c.id and m.user_id = $2
+         where c.id = $1",
+    )
+    .bind(id)
+    .bind(viewer)
+    .fetch_optional(db)
+    .await?
+    .map(|Json(chat)| chat)
+    .ok_or(Error::NotFound("chat"))
+}
+
+#[derive(sqlx::FromRow)]
+struct ListRow {
+    chat: Json<Chat>,
+    last_message: Option<Json<Message>>,
+    unread_count: i64,
+    last_read_message_id: Option<MessageId>,
+}
+
+/// The viewer's chats, the one with the newest message first.
+pub async fn list(db: impl PgExecutor<'_>, viewer: UserId) -> Result<Vec<ChatRow>> {
+    let rows: Vec<ListRow> = sqlx::query_as(
+        "select chat_json(c, member_count(c.id), m.role) as chat,
+                case when (newest).id is not null then message_json(newest) end as last_message,
+                (select count(*) from messages u
+                 where u.chat_id = c.id and u.id > coalesce(mark.message_id, 0)
+                   and u.sender_id is distinct from $1 and u.deleted_at is null) as unread_count,
+                mark.message_id as last_read_message_id
+         from chat_members m
+         join chats c on c.id = m.chat_id
+         left join lateral (
+             select x from messages x where x.chat_id = c.id order by x.id desc limit 1
+         ) last (newest) on true
+         left join lateral (
+             select max(r.message_id) as message_id from receipts r
+             where r.chat_id = c.id and r.user_id = $1 and r.kind = 'read'
+         ) mark on true
+         where m.user_id = $1
+         order by (newest).id desc nulls last, c.id desc",
+    )
+    .bind(viewer)
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ChatRow {
+            chat: row.chat.0,
+            last_message: row.last_message.map(|Json(message)| message),
+            unread_count: row.unread_count,
+            // Mentions are resolved with the whole domain; until then nobody is mentioned.
+            mention_count: 0,
+            last_read_message_id: row.last_read_message_id,
+        })
+        .collect())
+}
+
+/// Public channels that anyone can join, by name, after the given one.
+pub async fn channels(
+    db: impl PgExecutor<'_>,
+    text: Option<&SearchText>,
+    after: Option<ChatId>,
+    limit: i64,
+) -> Result<Vec<Chat>> {
+    let rows: Vec<Json<Chat>> = sqlx::query_scalar(
+        "select chat_json(c, member_count(c.id), null) from chats c
+         where c.type = 'public_channel'
+           and ($1::text is null or lower(c.name) like $1)
+           and ($2::bigint is null or (lower(c.name), c.id) > (select lower(a.name), a.id from chats a where a.id = $2))
+         order by lower(c.name), c.id
+         limit $3",
+    )
+    .bind(text.map(prefix_pattern))
+    .bind(after)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|Json(chat)| chat).collect())
+}
+
+/// Changes the name or description.
+pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -> Result<Chat> {
+    let mut log = events::begin(db, actor).await?;
+    sqlx::query(
+        "update chats
+         set name = coalesce($2, name), description = coalesce($3, description), updated_at = now()
+         where id = $1 and (coalesce($2, name), coalesce($3, description)) is distinct from (name, description)",
+    )
+    .bind(id)
+    .bind(patch.name.as_ref().map(ChatName::as_str))
+    .bind(patch.description.as_ref().map(Description::as_str))
+    .execute(&mut *log)
+    .await?;
+    let chat = find(&mut *log, id, actor).await?;
+    log.commit().await?;
+    Ok(chat)
+}
+
+/// Deletes a chat with everything in it; each member hears `chat.deleted`.
+pub async fn delete(db: &PgPool, actor: UserId, id: ChatId) -> Result<()> {
+    let mut log = events::begin(db, actor).await?;
+    sqlx::query("delete from chats where id = $1").bind(id).execute(&mut *log).await?;
+    log.commit().await?;
+    Ok(())
+}

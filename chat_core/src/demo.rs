@@ -1,0 +1,123 @@
+//! The demo world of `fixtures/demo.json`: what `confab dev` shows a newcomer
+//! and what every test starts from.
+
+use crate::{
+    Error, MessageId, Result, UserId,
+    auth::Hasher,
+    chats::{self, ChatType, NewChat},
+    messages::{self, NewMessage},
+    text::{Content, DisplayName, Email, Password, Username},
+    users::{self, NewUser, UserPatch},
+};
+use serde::Deserialize;
+use sqlx::PgPool;
+use std::collections::HashMap;
+
+const WORLD: &str = include_str!("../../fixtures/demo.json");
+
+/// The demo world's people and chats.
+#[derive(Debug, Deserialize)]
+pub struct World {
+    /// Everybody's.
+    pub password: Password,
+    /// Who lives in it.
+    pub users: Vec<Person>,
+    chats: Vec<Room>,
+}
+
+/// One of its people.
+#[derive(Debug, Deserialize)]
+pub struct Person {
+    /// Short name.
+    pub username: Username,
+    /// Full name.
+    pub display_name: DisplayName,
+    /// For signing in.
+    pub email: Email,
+}
+
+#[derive(Debug, Deserialize)]
+struct Room {
+    #[serde(rename = "type")]
+    kind: ChatType,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    description: String,
+    owner: String,
+    members: Vec<String>,
+    messages: Vec<Line>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Line {
+    from: String,
+    text: Content,
+    /// How many lines up the message is that this one answers.
+    reply_to: Option<usize>,
+}
+
+/// What the fixture says.
+pub fn world() -> Result<World> {
+    serde_json::from_str(WORLD).map_err(Error::internal)
+}
+
+/// Fills an empty database with the demo world; one with people in it is left
+/// alone. Answers whether it did.
+pub async fn seed(db: &PgPool, hasher: &Hasher) -> Result<bool> {
+    let mut turn = db.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock(hashtext('confab demo'))").execute(&mut *turn).await?;
+    let is_empty: bool = sqlx::query_scalar("select not exists (select from users)").fetch_one(&mut *turn).await?;
+    if is_empty {
+        let world = world()?;
+        let people = create_people(db, hasher, &world).await?;
+        for room in world.chats {
+            create_room(db, &people, room).await?;
+        }
+    }
+    turn.commit().await?;
+    Ok(is_empty)
+}
+
+async fn create_people(db: &PgPool, hasher: &Hasher, world: &World) -> Result<HashMap<String, UserId>> {
+    let password_hash = hasher.hash(world.password.clone()).await?;
+    let mut people = HashMap::new();
+    for person in &world.users {
+        let new = NewUser {
+            username: person.username.clone(),
+            email: person.email.clone(),
+            password_hash: password_hash.clone(),
+        };
+        let id = users::create(db, &new).await?;
+        users::update(db, id, &UserPatch { display_name: Some(person.display_name.clone()) }).await?;
+        people.insert(person.username.as_str().to_owned(), id);
+    }
+    Ok(people)
+}
+
+async fn create_room(db: &PgPool, people: &HashMap<String, UserId>, room: Room) -> Result<()> {
+    let who = |name: &String| {
+        people.get(name).copied().ok_or_else(|| Error::internal(format!("the demo world has no {name}")))
+    };
+    let owner = who(&room.owner)?;
+    let members = room.members.iter().map(who).collect::<Result<Vec<_>>>()?;
+    let new = match (room.kind, members.as_slice()) {
+        (ChatType::Single, [other]) => NewChat::Single(*other),
+        (kind, _) => NewChat::Room { kind, name: room.name, description: room.description, members },
+    };
+    let chat = chats::create(db, owner, new).await?.chat;
+    let mut said: Vec<MessageId> = Vec::new();
+    for line in room.messages {
+        let reply_to = line.reply_to.and_then(|up| said.len().checked_sub(up)).and_then(|at| said.get(at).copied());
+        let new = NewMessage {
+            chat_id: chat.id,
+            sender_id: who(&line.from)?,
+            content: line.text,
+            files: Vec::new(),
+            reply_to,
+            nonce: None,
+        };
+        said.push(messages::send_one(db, new).await?.message.id);
+    }
+    Ok(())
+}

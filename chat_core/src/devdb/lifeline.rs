@@ -1,0 +1,82 @@
+//! A server process that cannot outlive us: a shell holds it, and ends it when
+//! the pipe from us to the shell closes, which happens even if we are killed.
+
+use super::{Account, Error, io_error};
+use std::{
+    fs::File,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// Waits for the pipe to close, then asks the server for a fast shutdown. With a
+/// first argument, removes that folder last.
+const SCRIPT: &str = r#"
+scratch=$1; shift
+"$@" </dev/null & server=$!
+trap 'kill -INT $server 2>/dev/null' INT TERM
+read -r _
+kill -INT $server 2>/dev/null
+wait $server
+if [ -n "$scratch" ]; then rm -rf "$scratch"; fi
+"#;
+
+/// How long a fast shutdown may take before we stop waiting for it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct Lifeline {
+    shell: Child,
+}
+
+impl Lifeline {
+    /// Runs `server` in its own process group, so that the terminal's Ctrl-C
+    /// reaches us first, and logs to `log`.
+    pub(super) fn start(
+        server: &Path,
+        arguments: &[String],
+        log: &Path,
+        scratch: Option<&Path>,
+        account: Option<&Account>,
+    ) -> Result<Self, Error> {
+        let log_file = File::create(log).map_err(io_error(format!("writing {}", log.display())))?;
+        let errors = log_file.try_clone().map_err(io_error("opening the log twice"))?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", SCRIPT, "confab-postgres"])
+            .arg(scratch.unwrap_or(Path::new("")))
+            .arg(server)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(log_file)
+            .stderr(errors)
+            .process_group(0)
+            .current_dir("/");
+        if let Some(account) = account {
+            account.lend_to(&mut command);
+        }
+        let shell = command.spawn().map_err(io_error(format!("starting {}", server.display())))?;
+        Ok(Self { shell })
+    }
+
+    /// Whether the shell, and so the server, is still there.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.shell.try_wait(), Ok(None))
+    }
+
+    /// Asks for a fast shutdown and waits for it.
+    pub(super) fn stop(&mut self) {
+        drop(self.shell.stdin.take());
+        let deadline = std::time::Instant::now() + STOP_TIMEOUT;
+        while self.is_alive() && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,96 @@
+//! The cursor: one position in one history, the same on every transport.
+
+use crate::EventId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{fmt, str::FromStr};
+
+/// Whose history a position belongs to: ten hexadecimal digits of a hash over
+/// the database's identity and timeline. A restore or a failover starts a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Epoch(Box<str>);
+
+impl Epoch {
+    /// Of a cluster's system identifier, its timeline and the database in it.
+    pub fn of(system: i64, timeline: &str, database: i64) -> Self {
+        let digest = Sha256::digest(format!("{system}/{timeline}/{database}"));
+        Self(digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a client stands: `<epoch>-<event id>`, opaque to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// In which history.
+    pub epoch: Epoch,
+    /// After which event.
+    pub position: EventId,
+}
+
+/// Text that no server of ours ever gave out as a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is not a cursor; use an id that the stream gave you, unchanged")]
+pub struct InvalidCursor;
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.position)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (epoch, position) = text.split_once('-').ok_or(InvalidCursor)?;
+        let is_epoch = epoch.len() == 10 && epoch.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_epoch {
+            return Err(InvalidCursor);
+        }
+        let position = match position {
+            "0" => EventId::START,
+            digits => digits.parse().map_err(|_| InvalidCursor)?,
+        };
+        Ok(Self { epoch: Epoch(epoch.into()), position })
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_as_it_was_written() {
+        for position in [EventId::START, "1".parse().expect("id"), "9007199254740991".parse().expect("id")] {
+            let cursor = Cursor { epoch: Epoch::of(7, "00000001", 5), position };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+    }
+
+    #[test]
+    fn garbage_is_not_a_cursor() {
+        for bad in
+            ["", "-", "7", "0123456789", "0123456789-", "0123456789--1", "0123456789-x", "012345678G-1", "01234567-1"]
+        {
+            assert_eq!(bad.parse::<Cursor>(), Err(InvalidCursor), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The event log: how a change is appended, and how readers follow it.
+
+mod cursor;
+
+pub use cursor::{Cursor, Epoch, InvalidCursor};
+
+use crate::{ChatId, EventId, Result, UserId};
+use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
+
+/// The NOTIFY channel on which a new event rings.
+pub const CHANNEL: &str = "events";
+
+/// Opens a transaction that may change what people can see, on behalf of
+/// `actor`. It holds the append lock from its first moment, so its statements
+/// see everything committed before it, row ids grow in commit order, and row
+/// locks are never waited for in two orders. Keep it short.
+pub async fn begin(db: &PgPool, actor: UserId) -> Result<Transaction<'static, Postgres>> {
+    let begin = format!("begin; select append_lock(), set_config('confab.actor', '{actor}', true)");
+    Ok(db.begin_with(AssertSqlSafe(begin)).await?)
+}
+
+/// The same for changes whose events name their actor themselves.
+pub async fn begin_unattended(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    Ok(db.begin_with("begin; select append_lock()").await?)
+}
+
+/// One event as the log holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The position; positions grow in commit order.
+    pub id: EventId,
+    /// As in `message.new`.
+    pub kind: String,
+    /// What it is about, and who hears it if `user_id` is not set.
+    pub chat_id: Option<ChatId>,
+    /// The one person who hears it.
+    pub user_id: Option<UserId>,
+    /// The event as a JSON object, without its `type` and `id`.
+    pub data: String,
+}
+
+/// What an event does to the membership of the person it is addressed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crossing {
+    /// From here on they hear the chat.
+    Enters,
+    /// From here on they do not.
+    Leaves,
+}
+
+/// Whether an event of this type lets its addressee into or out of its chat.
+pub fn crossing(kind: &str) -> Option<Crossing> {
+    match kind {
+        "chat.new" | "chat.added" => Some(Crossing::Enters),
+        "chat.removed" | "chat.deleted" => Some(Crossing::Leaves),
+        _ => None,
+    }
+}
+
+/// A stretch of the log.
+#[derive(Debug, Default)]
+pub struct Stretch {
+    /// In order.
+    pub entries: Vec<LogEntry>,
+    /// Rows that could not be read as events, with the reason. They are passed
+    /// over: one bad row must not silence everyone behind it.
+    pub poison: Vec<(EventId, String)>,
+    /// The last position it covers, entries or not; where the next one starts.
+    pub upto: Option<EventId>,
+    /// Whether the limit cut it, so that there may be more.
+    pub is_cut: bool,
+}
+
+/// The log after a position, for everyone.
+pub async fn after(db: impl PgExecutor<'_>, position: EventId, limit: i64) -> Result<Stretch> {
+    let rows =
+        sqlx::query("select id, type, chat_id, user_id, data::text from events where id > $1 order by id limit $2")
+            .bind(position)
+            .bind(limit)
+            .fetch_all(db)
+            .await?;
+    Ok(stretch(rows, limit))
+}
+
+/// The log after a position and up to another, as far as it can concern a person
+/// who is, or was at some point in it, in one of `chats`.
+pub async fn concerning(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    chats: &[ChatId],
+    (position, upto): (EventId, EventId),
+    limit: i64,
+) -> Result<Stretch> {
+    let rows = sqlx::query(
+        "select id, type, chat_id, user_id, data::text from events
+         where id > $1 and id <= $2 and (user_id = $3 or (user_id is null and chat_id = any($4)))
+         order by id limit $5",
+    )
+    .bind(position)
+    .bind(upto)
+    .bind(user)
+    .bind(chats)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(stretch(rows, limit))
+}
+
+fn stretch(rows: Vec<PgRow>, limit: i64) -> Stretch {
+    let mut stretch = Stretch { is_cut: i64::try_from(rows.len()) == Ok(limit), ..Stretch::default() };
+    for row in rows {
+        // The id is the primary key: it is there, and it is a number.
+        let Ok(id) = row.try_get::<EventId, _>("id") else { continue };
+        stretch.upto = Some(id);
+        match entry(id, &row) {
+            Ok(entry) => stretch.entries.push(entry),
+            Err(reason) => stretch.poison.push((id, reason)),
+        }
+    }
+    stretch
+}
+
+fn entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
+    let read = || -> Result<LogEntry, sqlx::Error> {
+        Ok(LogEntry {
+            id,
+            kind: row.try_get("type")?,
+            chat_id: row.try_get("chat_id")?,
+            user_id: row.try_get("user_id")?,
+            data: row.try_get("data")?,
+        })
+    };
+    let entry = read().map_err(|error| error.to_string())?;
+    let name = |c: char| c.is_ascii_lowercase() || c == '.' || c == '_';
+    if entry.kind.is_empty() || !entry.kind.chars().all(name) {
+        return Err("its type is not a name".into());
+    }
+    let is_one_object = entry.data.starts_with('{') && entry.data.ends_with('}');
+    if !is_one_object || entry.data.contains(['\r', '\n']) {
+        return Err("its data is not one JSON object on one line".into());
+    }
+    Ok(entry)
+}
+
+/// A person's chats as of a position of the log.
+#[derive(Debug, Clone)]
+pub struct Memberships {
+    /// The last event that the same snapshot holds.
+    pub position: EventId,
+    /// Whose chats, in no order; a person without any has no row.
+    pub chats: Vec<(UserId, ChatId)>,
+}
+
+/// The chats of some people, and the position at which that was so.
+pub async fn memberships(db: &PgPool, users: &[UserId]) -> Result<Memberships> {
+    // One statement is one snapshot, and a snapshot holds a whole prefix of the log.
+    let rows: Vec<(EventId, Option<UserId>, Option<ChatId>)> = sqlx::query_as(
+        "select coalesce((select max(id) from events), 0), m.user_id, m.chat_id
+         from (select) one left join chat_members m on m.user_id = any($1)",
+    )
+    .bind(users)
+    .fetch_all(db)
+    .await?;
+    Ok(Memberships {
+        position: rows.first().map_or(EventId::START, |row| row.0),
+        chats: rows.iter().filter_map(|row| row.1.zip(row.2)).collect(),
+    })
+}
+
+/// How a person's memberships changed after a position and up to another, in
+/// order.
+pub async fn crossings(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    (position, upto): (EventId, EventId),
+) -> Result<Vec<(EventId, ChatId, Crossing)>> {
+    let rows: Vec<(EventId, ChatId, String)> = sqlx::query_as(
+        "select id, chat_id, type from events
+         where user_id = $1 and id > $2 and id <= $3
+           and type in ('chat.new', 'chat.added', 'chat.removed', 'chat.deleted')
+         order by id",
+    )
+    .bind(user)
+    .bind(position)
+    .bind(upto)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().filter_map(|(id, chat, kind)| Some((id, chat, crossing(&kind)?))).collect())
+}
+
+/// Where the log stands, and whose history it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Changes when history may have been rewritten.
+    pub epoch: Epoch,
+    /// The last event.
+    pub last: EventId,
+    /// The first event still held.
+    pub first: Option<EventId>,
+}
+
+/// Where the log stands now.
+pub async fn head(db: impl PgExecutor<'_>) -> Result<Head> {
+    let (system, timeline, database, last, first): (i64, String, i64, EventId, Option<EventId>) = sqlx::query_as(
+        "select (select system_identifier from pg_control_system()),
+                substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+                (select oid::bigint from pg_database where datname = current_database()),
+                coalesce((select max(id) from events), 0),
+                (select min(id) from events)",
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Head { epoch: Epoch::of(system, &timeline, database), last, first })
+}

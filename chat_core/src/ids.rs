@@ -1,0 +1,113 @@
+//! Identifiers. Each table has its own type, so that a chat's id cannot be used
+//! as a person's; each is a whole number that JavaScript holds exactly.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use std::{fmt, str::FromStr};
+
+/// The largest id: 2^53 − 1, the last integer a JSON number carries safely to
+/// every client.
+pub const MAX_ID: i64 = (1 << 53) - 1;
+
+/// Text or a number that is not an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id is a whole number from 1 to 9007199254740991")]
+pub struct InvalidId;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, sqlx::Type)]
+        #[serde(transparent)]
+        #[sqlx(transparent)]
+        pub struct $name(i64);
+
+        impl $name {
+            /// The number itself.
+            pub const fn get(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = InvalidId;
+
+            fn try_from(number: i64) -> Result<Self, InvalidId> {
+                (1..=MAX_ID).contains(&number).then_some(Self(number)).ok_or(InvalidId)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                // Digits only: `i64::from_str` would also take a plus sign.
+                if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(InvalidId);
+                }
+                text.parse::<i64>().map_err(|_| InvalidId)?.try_into()
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                i64::deserialize(from)?.try_into().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A person.
+    UserId
+    /// A direct chat, a group or a channel.
+    ChatId
+    /// A message. Ids of messages grow in commit order.
+    MessageId
+    /// An uploaded file.
+    FileId
+    /// A position in the event log. Ids of events grow in commit order.
+    EventId
+}
+
+impl EventId {
+    /// The position before the first event.
+    pub const START: Self = Self(0);
+
+    /// The position so many events back, or the start.
+    pub fn back(self, events: i64) -> Self {
+        Self((self.0 - events).max(0))
+    }
+}
+
+impl Default for EventId {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_positive_number_below_two_to_the_53() {
+        for good in ["1", "42", "9007199254740991"] {
+            assert!(good.parse::<ChatId>().is_ok(), "{good}");
+        }
+        for bad in ["0", "-1", "+1", "", "abc", "1.0", "9007199254740992", "99999999999999999999"] {
+            assert_eq!(bad.parse::<ChatId>(), Err(InvalidId), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Confab's words: every noun of the system with its types, its rules and its
+//! SQL. Both servers stand on this crate and on nothing of each other.
+#![warn(missing_docs)]
+
+pub mod auth;
+pub mod chats;
+pub mod config;
+pub mod db;
+pub mod demo;
+pub mod devdb;
+pub mod error;
+pub mod events;
+pub mod files;
+pub mod ids;
+pub mod members;
+pub mod messages;
+pub mod net;
+pub mod receipts;
+pub mod telemetry;
+pub mod text;
+pub mod time;
+pub mod users;
+pub mod web;
+
+pub use error::{Error, Result};
+pub use ids::{ChatId, EventId, FileId, MessageId, UserId};
+pub use time::Time;

@@ -1,0 +1,284 @@
+//! The accept loop that both servers share: limits on connections and on how
+//! long a first request may take to arrive, then hyper, and an orderly end.
+
+use axum::{Router, extract::ConnectInfo};
+use bytes::{Buf, BytesMut};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+/// How long a client has to send the head of its first request.
+pub const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a kept-alive connection may wait between requests.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The largest head of a request, in bytes.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// The most header fields of a request.
+const MAX_HEADERS: usize = 64;
+
+/// How long open requests and streams have to end once asked to.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// A token that is cancelled by Ctrl-C or SIGTERM. A second Ctrl-C ends the
+/// process at once.
+pub fn shutdown_on_signal() -> CancellationToken {
+    let token = CancellationToken::new();
+    let asked = token.clone();
+    tokio::spawn(async move {
+        signalled().await;
+        tracing::info!("stopping; once more to stop at once");
+        asked.cancel();
+        signalled().await;
+        std::process::exit(130);
+    });
+    token
+}
+
+/// Raises the limit on open files as far as it goes and answers it; each open
+/// connection needs one.
+pub fn raise_file_limit() -> Option<u64> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "cannot raise the limit on open files");
+    }
+    getrlimit(Resource::Nofile).current
+}
+
+async fn signalled() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a signal handler can be set");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// A connection whose first request head has arrived, whole.
+#[derive(Debug)]
+pub struct FirstRequest {
+    /// The connection.
+    pub stream: TcpStream,
+    /// All bytes read so far: the head and whatever came with it.
+    pub read: BytesMut,
+    /// Who is calling.
+    pub peer: SocketAddr,
+}
+
+/// A look at each new connection before hyper gets it. One that it wants to
+/// serve itself it keeps, to the end; any other it gives back untouched.
+pub trait Front: Clone + Send + Sync + 'static {
+    /// Gives the connection back, or serves it and gives back nothing.
+    fn take(&self, first: FirstRequest) -> impl Future<Output = Option<FirstRequest>> + Send;
+}
+
+/// Keeps nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFront;
+
+impl Front for NoFront {
+    async fn take(&self, first: FirstRequest) -> Option<FirstRequest> {
+        Some(first)
+    }
+}
+
+/// Serves connections until `shutdown`, then lets the open ones finish for at
+/// most `DRAIN_TIMEOUT`.
+pub async fn serve(
+    listener: TcpListener,
+    max_connections: usize,
+    front: impl Front,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(max_connections));
+    let tasks = TaskTracker::new();
+    let abandon = CancellationToken::new();
+    while let Some((stream, peer, place)) = accept(&listener, &places, &shutdown).await {
+        let (front, router) = (front.clone(), router.clone());
+        let (shutdown, abandon) = (shutdown.clone(), abandon.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = abandon.cancelled() => {}
+                () = connection(stream, peer, front, router, shutdown) => {}
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    tasks.close();
+    if timeout(DRAIN_TIMEOUT, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "cutting connections that did not end in time");
+        abandon.cancel();
+        tasks.wait().await;
+    }
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+/// The next connection, or `None` on shutdown. At the cap it leaves callers in
+/// the listen queue until somebody goes.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, Place)> {
+    let place = tokio::select! {
+        () = shutdown.cancelled() => return None,
+        place = Arc::clone(places).acquire_owned() => place.ok()?,
+    };
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return None,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => return Some((stream, peer, place)),
+                Err(error) => {
+                    // Out of file descriptors, mostly; it passes as others hang up.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    front: impl Front,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let mut first = FirstRequest { stream, read: BytesMut::new(), peer };
+    // Frames are written whole; waiting for more to send only adds latency.
+    let _ = first.stream.set_nodelay(true);
+    let head = tokio::select! {
+        () = shutdown.cancelled() => return,
+        head = timeout(FIRST_HEAD_TIMEOUT, read_head(&mut first)) => head,
+    };
+    match head {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => {
+            let _ = first.stream.write_all(HEAD_TOO_LARGE).await;
+            return;
+        }
+        // Gone, or too slow: there is nobody to answer to.
+        Ok(Err(_)) | Err(_) => return,
+    }
+    if let Some(first) = front.take(first).await {
+        http(first, router, shutdown).await;
+    }
+}
+
+const HEAD_TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Reads until the blank line; false if it does not come within the limit.
+async fn read_head(first: &mut FirstRequest) -> io::Result<bool> {
+    loop {
+        let seen = first.read.len();
+        if first.stream.read_buf(&mut first.read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let fresh = first.read.get(seen.saturating_sub(3)..).unwrap_or_default();
+        if fresh.windows(4).any(|four| four == b"\r\n\r\n") {
+            return Ok(true);
+        }
+        if first.read.len() > MAX_HEAD_BYTES {
+            return Ok(false);
+        }
+    }
+}
+
+async fn http(first: FirstRequest, router: Router, shutdown: CancellationToken) {
+    let peer = first.peer;
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let io = TokioIo::new(Reread { read: first.read, stream: first.stream });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_TIMEOUT)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(io, service)
+            .with_upgrades()
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// A connection whose first bytes were read already and are read again.
+struct Reread {
+    read: BytesMut,
+    stream: TcpStream,
+}
+
+impl AsyncRead for Reread {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, to);
+        }
+        let n = self.read.len().min(to.remaining());
+        to.put_slice(self.read.get(..n).unwrap_or_default());
+        self.read.advance(n);
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Reread {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, from)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, from)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,155 @@
+//! Text that people type, parsed at the door into types that cannot be wrong.
+//! Nothing here holds a NUL, which Postgres cannot store.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident = $check:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let check: fn(String) -> Result<String, String> = $check;
+                check(text).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> String {
+                text.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            /// Only the type: what people write never reaches a log.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+
+texts! {
+    /// 2 to 32 of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
+    Username = |text| {
+        let alphabet = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if (2..=32).contains(&text.len()) && starts_well && text.chars().all(alphabet) {
+            Ok(text)
+        } else {
+            Err("a username has 2 to 32 letters, digits, dots, dashes or underscores, and starts with a letter or digit".into())
+        }
+    };
+    /// 1 to 64 characters.
+    DisplayName = |text| label(text, "a display name", 1, 64);
+    /// Something before and after one `@`, at most 254 characters.
+    Email = |text| {
+        let text = text.trim().to_owned();
+        let well_formed = text.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && local.len() <= 64 && !domain.is_empty() && !domain.contains('@')
+                && !domain.starts_with('.') && !domain.ends_with('.')
+        });
+        let plain = text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !is_bidi_control(c));
+        if well_formed && plain && text.chars().count() <= 254 {
+            Ok(text)
+        } else {
+            Err("this is not an e-mail address".into())
+        }
+    };
+    /// 8 to 128 characters.
+    Password = |text| match text.chars().count() {
+        8..=128 if !text.contains('\0') => Ok(text),
+        _ => Err("a password has 8 to 128 characters".into()),
+    };
+    /// 1 to 100 characters.
+    ChatName = |text| label(text, "a chat's name", 1, 100);
+    /// At most 1,000 characters.
+    Description = |text| bounded(text, "a description", 0, 1000);
+    /// A message's text, at most 64 KiB of UTF-8.
+    Content = |text| {
+        if text.len() > MAX_CONTENT_BYTES {
+            Err(format!("a message has at most {MAX_CONTENT_BYTES} bytes"))
+        } else {
+            no_nul(text, "a message")
+        }
+    };
+    /// The sender's own name for one send: 1 to 64 characters.
+    Nonce = |text| bounded(text, "a nonce", 1, 64);
+    /// What someone is looking for: 1 to 100 characters.
+    SearchText = |text| bounded(text.trim().to_owned(), "a search", 1, 100);
+}
+
+/// The largest message text, in bytes of UTF-8.
+pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
+
+impl Content {
+    /// Whether there is nothing to read in it.
+    pub fn is_blank(&self) -> bool {
+        self.0.trim().is_empty()
+    }
+}
+
+fn no_nul(text: String, what: &str) -> Result<String, String> {
+    if text.contains('\0') { Err(format!("{what} cannot contain a NUL character")) } else { Ok(text) }
+}
+
+fn bounded(text: String, what: &str, min: usize, max: usize) -> Result<String, String> {
+    match text.chars().count() {
+        n if n < min => Err(format!("{what} needs at least {min} character{}", if min == 1 { "" } else { "s" })),
+        n if n > max => Err(format!("{what} has at most {max} characters")),
+        _ => no_nul(text, what),
+    }
+}
+
+/// One line that others read: trimmed, without control characters or the
+/// invisible ones that turn the direction of text around it.
+fn label(text: String, what: &str, min: usize, max: usize) -> Result<String, String> {
+    if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
+        return Err(format!("{what} cannot contain control characters"));
+    }
+    bounded(text.trim().to_owned(), what, min, max)
+}
+
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_visible_line() {
+        assert_eq!(DisplayName::try_from("  Zoë 🦊 ".to_owned()).expect("a name").as_str(), "Zoë 🦊");
+        for bad in ["", "   ", "a\nb", "a\0b", "\u{202E}evil", &"x".repeat(65)] {
+            assert!(DisplayName::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_something_on_both_sides_of_one_at_sign() {
+        assert!(Email::try_from("a@b".to_owned()).is_ok());
+        for bad in ["", "@", "a@", "@b", "a b@c.d", "a@b@c", "a@.b", "a\0@b.c"] {
+            assert!(Email::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn content_is_measured_in_bytes() {
+        assert!(Content::try_from("é".repeat(MAX_CONTENT_BYTES / 2)).is_ok());
+        assert!(Content::try_from("é".repeat(MAX_CONTENT_BYTES / 2 + 1)).is_err());
+    }
+}

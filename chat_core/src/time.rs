@@ -1,0 +1,35 @@
+//! Time as it is written on the wire, and the one place that reads the clock.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// An instant: RFC 3339 in UTC with microseconds, the same text that the
+/// database's `wire_time` writes into events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, sqlx::Type)]
+#[serde(transparent)]
+#[sqlx(transparent)]
+pub struct Time(pub DateTime<Utc>);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    }
+}
+
+/// The wall clock, for token lifetimes. Everything that is stored takes its time
+/// from the database.
+#[expect(clippy::disallowed_methods, reason = "this is the clock that the lint points to")]
+pub fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_always_has_six_digits_and_a_z() {
+        let at: Time = serde_json::from_str("\"2026-01-02T03:04:05Z\"").expect("RFC 3339");
+        assert_eq!(serde_json::to_string(&at).expect("text"), "\"2026-01-02T03:04:05.000000Z\"");
+    }
+}

@@ -1,0 +1,144 @@
+//! People: who they are, what others may know of them, and how they are found.
+
+use crate::{
+    Error, Result, Time, UserId,
+    error::OnConstraint,
+    text::{DisplayName, Email, SearchText, Username},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgExecutor, types::Json};
+
+/// What anyone may know of a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The id.
+    pub id: UserId,
+    /// What others type after `@`; unique without regard to case.
+    pub username: String,
+    /// What others read.
+    pub display_name: String,
+    /// When they signed up.
+    pub created_at: Time,
+}
+
+/// A person as they see themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// What everyone sees.
+    #[serde(flatten)]
+    pub user: User,
+    /// How they sign in; nobody else sees it.
+    pub email: String,
+}
+
+/// A person who signs up.
+#[derive(Debug)]
+pub struct NewUser {
+    /// Also the first display name.
+    pub username: Username,
+    /// How they will sign in.
+    pub email: Email,
+    /// An argon2id PHC string.
+    pub password_hash: String,
+}
+
+/// What a person may change of themselves; what is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserPatch {
+    /// What others read.
+    pub display_name: Option<DisplayName>,
+}
+
+/// What signing in is checked against.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Credentials {
+    /// Whose.
+    pub id: UserId,
+    /// An argon2id PHC string.
+    pub password_hash: String,
+}
+
+/// Adds a person. Two sign-ups at once with one name or address: one wins.
+pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
+    let id = sqlx::query_scalar(
+        "insert into users (username, display_name, email, password_hash)
+         values ($1, $1, $2, $3)
+         returning id",
+    )
+    .bind(new.username.as_str())
+    .bind(new.email.as_str())
+    .bind(&new.password_hash)
+    .fetch_one(db)
+    .await
+    .on_constraint("users_username_key", || Error::Conflict {
+        code: "username_taken",
+        detail: "this username is taken",
+    })
+    .on_constraint("users_email_key", || Error::Conflict {
+        code: "email_taken",
+        detail: "there is already an account with this e-mail address",
+    })?;
+    Ok(id)
+}
+
+/// How the owner of an address signs in, if there is one.
+pub async fn credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<Option<Credentials>> {
+    Ok(sqlx::query_as("select id, password_hash from users where lower(email) = lower($1)")
+        .bind(email.as_str())
+        .fetch_optional(db)
+        .await?)
+}
+
+/// A person as they see themselves.
+pub async fn me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
+    let (Json(user), email): (Json<User>, String) =
+        sqlx::query_as("select user_json(u), u.email from users u where u.id = $1")
+            .bind(id)
+            .fetch_optional(db)
+            .await?
+            .ok_or(Error::NotFound("user"))?;
+    Ok(Me { user, email })
+}
+
+/// A person as others see them.
+pub async fn find(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
+    sqlx::query_scalar("select user_json(u) from users u where u.id = $1")
+        .bind(id)
+        .fetch_optional(db)
+        .await?
+        .map(|Json(user)| user)
+        .ok_or(Error::NotFound("user"))
+}
+
+/// People whose username or display name starts with the text, by username.
+pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> Result<Vec<User>> {
+    let rows: Vec<Json<User>> = sqlx::query_scalar(
+        r"select user_json(u) from users u
+          where lower(u.username) like $1 or lower(u.display_name) like $1
+          order by lower(u.username)
+          limit $2",
+    )
+    .bind(prefix_pattern(text))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|Json(user)| user).collect())
+}
+
+/// A LIKE pattern for "starts with this", whatever characters it has.
+pub(crate) fn prefix_pattern(text: &SearchText) -> String {
+    let mut pattern = text.as_str().to_lowercase().replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    pattern.push('%');
+    pattern
+}
+
+/// Changes what is given. An append: the caller holds the log (`events::begin`).
+pub async fn update(db: impl PgExecutor<'_>, id: UserId, patch: &UserPatch) -> Result<()> {
+    sqlx::query("update users set display_name = coalesce($2, display_name) where id = $1")
+        .bind(id)
+        .bind(patch.display_name.as_ref().map(DisplayName::as_str))
+        .execute(db)
+        .await?;
+    Ok(())
+}

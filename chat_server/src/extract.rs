@@ -1,0 +1,233 @@
+//! What a handler can ask for. A value of one of these types is a proof: that
+//! the caller signed in, is a member, is an admin, sent input that is right.
+
+use crate::{Api, limits};
+use axum::{
+    RequestExt,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
+    http::{header, request::Parts},
+};
+use chat_core::{
+    ChatId, Error, FileId, Result, UserId,
+    auth::{self, Audience, Claims, token},
+    chats::ChatType,
+    error::FieldError,
+    ids::InvalidId,
+    members::{self, Role},
+};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use std::{str::FromStr, sync::Arc};
+use uuid::Uuid;
+
+/// Somebody who has signed in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) user_id: UserId,
+    pub(crate) session_id: Uuid,
+}
+
+impl Caller {
+    pub(crate) fn claims(self) -> Claims {
+        Claims { user_id: self.user_id, session_id: self.session_id }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
+        let header = parts.headers.get(header::AUTHORIZATION).ok_or(token::MISSING)?;
+        let bearer = header.to_str().ok().and_then(auth::bearer).ok_or(token::MISSING)?;
+        let Claims { user_id, session_id } = api.signer.verifier().verify(bearer, Audience::Api)?;
+        Ok(Self { user_id, session_id })
+    }
+}
+
+/// A member of the chat in the path. For anybody else there is no such chat.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChatMember {
+    pub(crate) user_id: UserId,
+    pub(crate) chat_id: ChatId,
+    role: Role,
+    kind: ChatType,
+}
+
+impl FromRequestParts<Arc<Api>> for ChatMember {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
+        let Caller { user_id, .. } = Caller::from_request_parts(parts, api).await?;
+        let Segment(chat_id) = Segment::from_request_parts(parts, api).await?;
+        let own = members::membership(&api.db, chat_id, user_id).await?.ok_or(Error::NotFound("chat"))?;
+        Ok(Self { user_id, chat_id, role: own.role, kind: own.kind })
+    }
+}
+
+/// A member who may change the chat itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChatAdmin(pub(crate) ChatMember);
+
+impl FromRequestParts<Arc<Api>> for ChatAdmin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
+        let member = ChatMember::from_request_parts(parts, api).await?;
+        match member.role {
+            _ if member.kind == ChatType::Single => Err(Error::Forbidden("a direct chat cannot be changed")),
+            Role::Admin | Role::Owner => Ok(Self(member)),
+            Role::Member => Err(Error::Forbidden("only an admin or the owner may do this")),
+        }
+    }
+}
+
+/// A member who owns the chat.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChatOwner(pub(crate) ChatMember);
+
+impl FromRequestParts<Arc<Api>> for ChatOwner {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
+        let ChatAdmin(member) = ChatAdmin::from_request_parts(parts, api).await?;
+        match member.role {
+            Role::Owner => Ok(Self(member)),
+            _ => Err(Error::Forbidden("only the owner may do this")),
+        }
+    }
+}
+
+/// An id in the path, found by its type's name there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment<T>(pub(crate) T);
+
+/// An id that paths name.
+pub(crate) trait PathId: FromStr<Err = InvalidId> {
+    /// As in `{chat_id}`.
+    const NAME: &'static str;
+}
+
+impl PathId for UserId {
+    const NAME: &'static str = "user_id";
+}
+
+impl PathId for ChatId {
+    const NAME: &'static str = "chat_id";
+}
+
+impl PathId for FileId {
+    const NAME: &'static str = "file_id";
+}
+
+impl<T: PathId> FromRequestParts<Arc<Api>> for Segment<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
+        let invalid = |_| Error::invalid(T::NAME, InvalidId.to_string());
+        let params = RawPathParams::from_request_parts(parts, api).await.map_err(|_| invalid(InvalidId))?;
+        let (_, text) = params.iter().find(|(name, _)| *name == T::NAME).ok_or_else(|| invalid(InvalidId))?;
+        text.parse().map(Self).map_err(invalid)
+    }
+}
+
+/// A JSON body. 415 for another media type, 413 for too much, 400 for what is
+/// not JSON, 422 for the wrong JSON.
+#[derive(Debug)]
+pub(crate) struct Input<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Input<T> {
+    type Rejection = axum::response::Response;
+
+    async fn from_request(request: Request, _: &Arc<Api>) -> Result<Self, Self::Rejection> {
+        use axum::response::IntoResponse;
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
+        }
+        let body: Bytes = request.extract().await.map_err(too_large_or_cut)?;
+        parse(&body).map(Self).map_err(Error::into_response)
+    }
+}
+
+fn too_large_or_cut(rejection: axum::extract::rejection::BytesRejection) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    match rejection.status() {
+        axum::http::StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(limits::MAX_JSON_BYTES as u64),
+        _ => Error::Malformed("the body did not arrive whole".into()),
+    }
+    .into_response()
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => Error::Invalid(vec![field_error(path, &inner.to_string())]),
+            _ => Error::Malformed(format!("the body is not valid JSON: {inner}")),
+        }
+    })?;
+    json.end().map_err(|error| Error::Malformed(format!("the body is not valid JSON: {error}")))?;
+    Ok(value)
+}
+
+/// Serde's message about a field, as a client can use it.
+fn field_error(path: String, message: &str) -> FieldError {
+    let detail = message.split(" at line ").next().unwrap_or(message).to_owned();
+    let quoted = || detail.split('`').nth(1).map(str::to_owned);
+    let (field, code) = match detail.as_str() {
+        text if text.starts_with("missing field") => (quoted(), "missing"),
+        text if text.starts_with("unknown field") => (quoted(), "unknown"),
+        _ => (None, "invalid"),
+    };
+    let field = match (field, path.as_str()) {
+        (Some(name), "." | "") => name,
+        (Some(name), path) if path.ends_with(&name) => path.to_owned(),
+        (Some(name), path) => format!("{path}.{name}"),
+        (None, "." | "") => "body".into(),
+        (None, path) => path.to_owned(),
+    };
+    let detail = if code == "invalid" { format!("{field}: {detail}") } else { detail };
+    FieldError { field, code, detail }
+}
+
+/// The query string.
+#[derive(Debug)]
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Api>> for Asked<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self> {
+        let Query(asked) = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
+            // As in "Failed to deserialize query string: limit: a page has 1 to 100 items".
+            let text = rejection.body_text();
+            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            match text.split_once(": ") {
+                Some((field, detail)) => Error::Invalid(vec![field_error(field.into(), detail)]),
+                None => Error::Invalid(vec![field_error("query".into(), text)]),
+            }
+        })?;
+        Ok(Self(asked))
+    }
+}
+
+/// How many items a page has: 1 to 100.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit(pub(crate) i64);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(limits::DEFAULT_PAGE)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let wrong = || serde::de::Error::custom(format!("a page has 1 to {} items", limits::MAX_PAGE));
+        let number = String::deserialize(from)?.parse().map_err(|_| wrong())?;
+        if (1..=limits::MAX_PAGE).contains(&number) { Ok(Self(number)) } else { Err(wrong()) }
+    }
+}

@@ -1,0 +1,68 @@
+//! Confab's REST API: people, chats, messages and files, written to Postgres.
+//! Nothing here publishes an event; the database does, when it commits.
+
+mod blobs;
+mod extract;
+mod limits;
+mod router;
+mod routes;
+mod settings;
+
+pub use blobs::Blobs;
+pub use router::{Route, routes};
+pub use settings::Settings;
+
+use axum::Router;
+use chat_core::{
+    auth::{Hasher, Signer},
+    db, net,
+    web::{self, Check, Origins},
+};
+use sqlx::PgPool;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What a chat server is made of.
+#[derive(Debug)]
+pub struct Api {
+    /// Where everything is.
+    pub db: PgPool,
+    /// Signs and checks tokens.
+    pub signer: Signer,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// Holds the bytes of files.
+    pub blobs: Blobs,
+    /// Whether the demo world's sign-ins are offered to everybody.
+    pub offers_demo: bool,
+}
+
+impl Api {
+    /// The routes.
+    pub fn router(self: &Arc<Self>) -> Router {
+        routes().into_router().with_state(Arc::clone(self))
+    }
+
+    /// What readiness depends on.
+    pub fn checks(&self) -> Vec<Check> {
+        let pool = self.db.clone();
+        vec![Check::new("database_and_migrations", move || {
+            let pool = pool.clone();
+            async move { db::is_ready(&pool).await.unwrap_or(false) }
+        })]
+    }
+}
+
+/// Serves the API alone, as the `chat_server` program does.
+pub async fn serve(
+    listener: TcpListener,
+    api: Arc<Api>,
+    origins: Origins,
+    max_connections: usize,
+    shutdown: CancellationToken,
+) {
+    let probes = web::probes(api.checks(), shutdown.clone());
+    let router = web::with_layers(api.router().merge(probes), &origins);
+    net::serve(listener, max_connections, net::NoFront, router, shutdown).await;
+}

@@ -1,0 +1,31 @@
+//! The chat server as a program of its own.
+
+use anyhow::Context;
+use chat_core::{
+    auth::{Hasher, Signer},
+    config, db, net, telemetry,
+    web::Origins,
+};
+use chat_server::{Api, Blobs, Settings};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// How many database connections one replica holds.
+const CONNECTIONS: u32 = 16;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let settings: Settings = config::parse();
+    telemetry::init(settings.log_format);
+    net::raise_file_limit();
+    let key = &settings.jwt_private_key_file;
+    let signer = Signer::read(key).with_context(|| format!("reading the private key {}", key.display()))?;
+    let blobs = Blobs::on_disk(&settings.chat_data_dir.join("files")).context("opening the file store")?;
+    let origins = Origins::parse(&settings.cors_origins).context("CORS_ORIGINS")?;
+    let db = db::pool(&settings.database_url, CONNECTIONS)?;
+    let api = Arc::new(Api { db, signer, hasher: Hasher::new()?, blobs, offers_demo: false });
+    let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    chat_server::serve(listener, api, origins, settings.chat_max_connections, net::shutdown_on_signal()).await;
+    Ok(())
+}

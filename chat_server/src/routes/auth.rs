@@ -1,0 +1,122 @@
+//! Signing up, in and out.
+
+use crate::{
+    Api,
+    extract::{Caller, Input},
+};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{AppendHeaders, IntoResponse},
+};
+use chat_core::{
+    Error, Result,
+    auth::{
+        STREAM_COOKIE,
+        sessions::{self, SESSION_SECONDS, SignedIn, Tokens},
+    },
+    text::{Email, Password, Username},
+    users::{self, Me, NewUser},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Signup {
+    username: Username,
+    email: Email,
+    password: Password,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Signin {
+    email: Email,
+    password: Password,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refresh {
+    refresh_token: String,
+}
+
+#[derive(Serialize)]
+struct Welcome {
+    #[serde(flatten)]
+    tokens: Tokens,
+    user: Me,
+}
+
+/// Makes an account and signs it in.
+pub(crate) async fn signup(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    Input(Signup { username, email, password }): Input<Signup>,
+) -> Result<impl IntoResponse> {
+    api.hasher.check_strength(&password, &username, &email).await?;
+    let password_hash = api.hasher.hash(password).await?;
+    let id = users::create(&api.db, &NewUser { username, email, password_hash }).await?;
+    let signed_in = sessions::open(&api.db, &api.signer, id).await?;
+    welcome(&api, StatusCode::CREATED, &headers, signed_in).await
+}
+
+/// Opens a session. An unknown address takes as long, and is told the same, as a
+/// wrong password.
+pub(crate) async fn signin(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    Input(Signin { email, password }): Input<Signin>,
+) -> Result<impl IntoResponse> {
+    let known = users::credentials(&api.db, &email).await?;
+    let (id, hash) = known.map(|known| (known.id, known.password_hash)).unzip();
+    let matches = api.hasher.check(password, hash).await?;
+    let id = id.filter(|_| matches).ok_or(Error::Unauthorized {
+        code: "credentials_invalid",
+        detail: "the e-mail address or the password is wrong",
+    })?;
+    let signed_in = sessions::open(&api.db, &api.signer, id).await?;
+    welcome(&api, StatusCode::OK, &headers, signed_in).await
+}
+
+/// Trades a refresh token for the next pair of tokens.
+pub(crate) async fn refresh(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    Input(Refresh { refresh_token }): Input<Refresh>,
+) -> Result<impl IntoResponse> {
+    let signed_in = sessions::refresh(&api.db, &api.signer, &refresh_token).await?;
+    welcome(&api, StatusCode::OK, &headers, signed_in).await
+}
+
+/// Ends the session.
+pub(crate) async fn signout(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    caller: Caller,
+) -> Result<impl IntoResponse> {
+    sessions::end(&api.db, caller.session_id).await?;
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, stream_cookie("", 0, &headers))])))
+}
+
+async fn welcome(
+    api: &Api,
+    status: StatusCode,
+    headers: &HeaderMap,
+    signed_in: SignedIn,
+) -> Result<impl IntoResponse + use<>> {
+    let user = users::me(&api.db, signed_in.claims.user_id).await?;
+    let cookie = stream_cookie(&signed_in.stream_token, SESSION_SECONDS, headers);
+    let body = Json(Welcome { tokens: signed_in.tokens, user });
+    Ok((status, AppendHeaders([(header::SET_COOKIE, cookie)]), body))
+}
+
+/// Opens event streams and nothing else, so that a page can simply write
+/// `new EventSource('/events')`.
+fn stream_cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
+    let is_https = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    let secure = if is_https { "; Secure" } else { "" };
+    format!("{STREAM_COOKIE}={value}; Path=/events; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+}

@@ -1,0 +1,75 @@
+//! The people in a chat.
+
+use super::{Page, created};
+use crate::{
+    Api,
+    extract::{Asked, ChatMember, Input, Limit, Segment},
+};
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use chat_core::{
+    Result, UserId,
+    members::{self, Member, Role},
+};
+use serde::Deserialize;
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+pub(crate) struct After {
+    after: Option<UserId>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// The members, by id.
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    member: ChatMember,
+    Asked(After { after, limit: Limit(limit) }): Asked<After>,
+) -> Result<Json<Page<Member>>> {
+    let rows = members::list(&api.db, member.chat_id, after, limit + 1).await?;
+    Ok(Json(Page::of(rows, limit, |member| member.user.id.get())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Add {
+    user_id: UserId,
+    role: Option<Role>,
+}
+
+/// Brings a person in. Twice is once.
+pub(crate) async fn add(
+    State(api): State<Arc<Api>>,
+    member: ChatMember,
+    Input(Add { user_id, role }): Input<Add>,
+) -> Result<impl IntoResponse> {
+    let role = role.unwrap_or(Role::Member);
+    let added = members::add(&api.db, member.user_id, member.chat_id, user_id, role).await?;
+    Ok((created(added.is_new), Json(added.member)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Update {
+    role: Role,
+}
+
+/// Gives a member another role.
+pub(crate) async fn update(
+    State(api): State<Arc<Api>>,
+    member: ChatMember,
+    Segment(user_id): Segment<UserId>,
+    Input(Update { role }): Input<Update>,
+) -> Result<Json<Member>> {
+    members::set_role(&api.db, member.user_id, member.chat_id, user_id, role).await.map(Json)
+}
+
+/// Takes a person out.
+pub(crate) async fn remove(
+    State(api): State<Arc<Api>>,
+    member: ChatMember,
+    Segment(user_id): Segment<UserId>,
+) -> Result<StatusCode> {
+    members::remove(&api.db, member.user_id, member.chat_id, user_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,46 @@
+//! One file a noun, one function a verb. A handler asks for what it needs, calls
+//! once, and answers.
+
+pub(crate) mod auth;
+pub(crate) mod channels;
+pub(crate) mod chats;
+pub(crate) mod config;
+pub(crate) mod events;
+pub(crate) mod files;
+pub(crate) mod marks;
+pub(crate) mod members;
+pub(crate) mod messages;
+pub(crate) mod users;
+
+use axum::http::StatusCode;
+use serde::Serialize;
+
+/// A list.
+#[derive(Debug, Serialize)]
+pub(crate) struct Items<T> {
+    items: Vec<T>,
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub(crate) struct Page<T> {
+    items: Vec<T>,
+    /// The query string of the next page.
+    next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Of one more row than fits, so that it is known whether there is a next.
+    fn of(mut rows: Vec<T>, limit: i64, after: impl Fn(&T) -> i64) -> Self {
+        let limit_rows = usize::try_from(limit).unwrap_or(0);
+        let more = rows.len() > limit_rows;
+        rows.truncate(limit_rows);
+        let next = rows.last().filter(|_| more).map(|last| format!("after={}&limit={limit}", after(last)));
+        Self { items: rows, next }
+    }
+}
+
+/// 201 for what this request made, 200 for what was there.
+fn created(is_new: bool) -> StatusCode {
+    if is_new { StatusCode::CREATED } else { StatusCode::OK }
+}

@@ -1,0 +1,32 @@
+//! What a chat server can be told.
+
+use chat_core::telemetry::LogFormat;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The settings of the `chat_server` program; each is a flag, an environment
+/// variable, or a key of `config.toml`.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "chat_server", version, about = "Confab's REST API")]
+pub struct Settings {
+    /// Where to listen.
+    #[arg(long, env = "CHAT_BIND", default_value = "127.0.0.1:6688")]
+    pub chat_bind: SocketAddr,
+    /// The database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Where uploaded files are kept.
+    #[arg(long, env = "CHAT_DATA_DIR", default_value = "data")]
+    pub chat_data_dir: PathBuf,
+    /// The Ed25519 key that signs tokens, PKCS#8 PEM.
+    #[arg(long, env = "JWT_PRIVATE_KEY_FILE")]
+    pub jwt_private_key_file: PathBuf,
+    /// Web origins, separated by commas, whose pages may call.
+    #[arg(long, env = "CORS_ORIGINS", default_value = "")]
+    pub cors_origins: String,
+    /// The most connections held at once.
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS", default_value_t = 10_000)]
+    pub chat_max_connections: usize,
+    /// How log lines look.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}

@@ -1,0 +1,133 @@
+//! Both servers, as production runs them: apart, each on a port of its own.
+
+use crate::{TestDatabase, TestUser, database, user::Places};
+use chat_core::{
+    auth::{Audience, Claims, Hasher, Signer, keys},
+    devdb::Cluster,
+    time,
+    web::Origins,
+};
+use chat_server::{Api, Blobs};
+use notify_server::Notify;
+use sqlx::PgPool;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// Where a page of another host may call from.
+pub const FRIENDLY_ORIGIN: &str = "https://friendly.example";
+
+/// A running Confab with the demo world in it.
+#[derive(Debug)]
+pub struct TestApp {
+    /// Where the servers are.
+    pub places: Places,
+    /// For looking at, and meddling with, the database.
+    pub db: PgPool,
+    /// Signs the tokens that the servers accept.
+    pub signer: Signer,
+    /// Where it is.
+    pub database: TestDatabase,
+    /// The folder in which uploaded bytes lie.
+    pub files: std::path::PathBuf,
+    shutdown: CancellationToken,
+    servers: Vec<JoinHandle<()>>,
+    folder: Arc<TempDir>,
+}
+
+impl TestApp {
+    /// Starts both servers over a fresh copy of the demo world.
+    pub async fn start() -> Self {
+        Self::over(TestDatabase::create().await).await
+    }
+
+    /// Starts both servers over a given database.
+    pub async fn over(database: TestDatabase) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let private = folder.path().join("private.pem");
+        keys::generate(&private, &folder.path().join("public.pem")).expect("a key");
+        let signer = Signer::read(&private).expect("the key");
+        Self::with(database, signer, Arc::new(folder)).await
+    }
+
+    /// Starts another pair of servers over the same database, with the same keys.
+    pub async fn beside(other: &Self) -> Self {
+        Self::with(other.database.clone(), other.signer.clone(), Arc::clone(&other.folder)).await
+    }
+
+    async fn with(database: TestDatabase, signer: Signer, folder: Arc<TempDir>) -> Self {
+        let files = folder.path().join("files");
+        let api = Arc::new(Api {
+            db: database.pool(6),
+            signer: signer.clone(),
+            hasher: Hasher::new().expect("a hasher"),
+            blobs: Blobs::on_disk(&files).expect("a file store"),
+            offers_demo: true,
+        });
+        let shutdown = CancellationToken::new();
+        let origins = Origins::parse(FRIENDLY_ORIGIN).expect("an origin");
+        let (chat_listener, chat) = listen().await;
+        let (notify_listener, notify) = listen().await;
+        let verifier = signer.verifier().clone();
+        let follower = Notify::start(database.pool(4), verifier, origins.clone(), shutdown.clone());
+        let servers = vec![
+            tokio::spawn(chat_server::serve(chat_listener, api, origins, 10_000, shutdown.clone())),
+            tokio::spawn(notify_server::serve(notify_listener, follower, 10_000)),
+        ];
+        let db = database.pool(4);
+        Self { places: Places { chat, notify }, db, signer, database, files, shutdown, servers, folder }
+    }
+
+    /// Signs in people of the demo world.
+    pub async fn sign_in<const N: usize>(&self, names: [&str; N]) -> [TestUser; N] {
+        let mut users = Vec::with_capacity(N);
+        for name in names {
+            users.push(TestUser::sign_in(&self.places, name).await);
+        }
+        users.try_into().expect("as many as were asked for")
+    }
+
+    /// Signs up somebody new.
+    pub async fn sign_up(&self, name: &str) -> TestUser {
+        TestUser::sign_up(&self.places, name).await
+    }
+
+    /// A request for a stream of somebody who need not have a password.
+    pub fn stream_of(&self, user_id: i64) -> reqwest::RequestBuilder {
+        let user_id = user_id.try_into().expect("an id");
+        let claims = Claims { user_id, session_id: uuid::Uuid::new_v4() };
+        let token = self.signer.sign(claims, Audience::Api, time::now(), 60).expect("a token");
+        reqwest::Client::new().get(format!("{}/events", self.places.notify)).bearer_auth(token)
+    }
+
+    /// Asks both servers to stop and waits until they have.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        for server in std::mem::take(&mut self.servers) {
+            server.await.expect("a server ends in order");
+        }
+    }
+
+    /// Asks both servers to stop, and does not wait.
+    pub fn begin_to_stop(&self) {
+        self.shutdown.cancel();
+    }
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    (listener, url)
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// The Postgres that all tests of this process share.
+pub async fn shared_cluster() -> &'static Cluster {
+    database::cluster().await
+}

@@ -1,0 +1,183 @@
+//! What a device hears. The stream is read by a parser of the harness's own, so
+//! that the servers' encoding is checked by somebody else's reading of the
+//! standard.
+
+use crate::{DEADLINE, Reply};
+use futures_util::{StreamExt, stream::BoxStream};
+use reqwest::RequestBuilder;
+use serde_json::Value;
+use tokio::time::timeout;
+
+/// One event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The `id:` field, if the event had one.
+    pub id: Option<String>,
+    /// The `event:` field.
+    pub kind: String,
+    /// The `data:` field, as JSON.
+    pub data: Value,
+}
+
+impl Event {
+    /// What was said, if somebody said something.
+    pub fn text(&self) -> &str {
+        self.data["message"]["content"].as_str().unwrap_or_default()
+    }
+}
+
+/// An open stream.
+pub struct Inbox {
+    bytes: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    reader: SseReader,
+    /// What the stream opened with.
+    pub ready: Event,
+    /// The last id heard, as a browser would send it back.
+    pub last_id: Option<String>,
+}
+
+impl Inbox {
+    /// Opens a stream and reads its `ready`.
+    pub async fn open(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        if response.status() != 200 {
+            let reply = Reply::read(response).await;
+            panic!("no stream: {} {}", reply.status, String::from_utf8_lossy(&reply.bytes));
+        }
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-store, no-transform");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        let nothing = Event { id: None, kind: String::new(), data: Value::Null };
+        let bytes = response.bytes_stream().boxed();
+        let mut inbox = Self { bytes, reader: SseReader::default(), ready: nothing, last_id: None };
+        inbox.ready = inbox.next().await;
+        assert_eq!(inbox.ready.kind, "ready", "a stream opens with ready");
+        inbox
+    }
+
+    /// The next event.
+    pub async fn next(&mut self) -> Event {
+        self.try_next().await.expect("the stream goes on")
+    }
+
+    /// The next event, or `None` when the stream ends.
+    pub async fn try_next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.reader.pop() {
+                if event.id.is_some() {
+                    self.last_id.clone_from(&event.id);
+                }
+                return Some(event);
+            }
+            let chunk = timeout(DEADLINE, self.bytes.next()).await.expect("an event within the deadline");
+            self.reader.push(&chunk?.ok()?);
+        }
+    }
+
+    /// The next event of one type; others are passed over.
+    pub async fn next_of(&mut self, kind: &str) -> Event {
+        loop {
+            let event = self.next().await;
+            if event.kind == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Everything up to `caught_up`, for a stream that resumed.
+    pub async fn missed(&mut self) -> Vec<Event> {
+        let mut missed = Vec::new();
+        loop {
+            match self.next().await {
+                event if event.kind == "caught_up" => return missed,
+                event => missed.push(event),
+            }
+        }
+    }
+
+    /// Everything heard before somebody says `marker` in a chat where this
+    /// person is: a fence.
+    pub async fn until(&mut self, marker: &str) -> Vec<Event> {
+        let mut heard = Vec::new();
+        loop {
+            match self.next().await {
+                event if event.text() == marker => return heard,
+                event => heard.push(event),
+            }
+        }
+    }
+
+    /// The last id heard, which resumes the stream.
+    pub fn cursor(&self) -> &str {
+        self.last_id.as_deref().expect("an id was heard")
+    }
+}
+
+/// A reader of Server-Sent Events, written from the standard.
+#[derive(Debug, Default)]
+pub struct SseReader {
+    line: Vec<u8>,
+    after_cr: bool,
+    id: Option<String>,
+    kind: String,
+    data: Option<String>,
+    ready: std::collections::VecDeque<Event>,
+    /// The last reconnection time heard, in milliseconds.
+    pub retry: Option<u64>,
+    /// How many comments were heard.
+    pub comments: usize,
+}
+
+impl SseReader {
+    /// Reads more bytes, however they were cut.
+    pub fn push(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let is_lf_of_crlf = *byte == b'\n' && self.after_cr;
+            self.after_cr = *byte == b'\r';
+            match byte {
+                b'\n' if is_lf_of_crlf => {}
+                b'\n' | b'\r' => self.end_line(),
+                other => self.line.push(*other),
+            }
+        }
+    }
+
+    /// The next whole event.
+    pub fn pop(&mut self) -> Option<Event> {
+        self.ready.pop_front()
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8(std::mem::take(&mut self.line)).expect("a stream is UTF-8");
+        if line.is_empty() {
+            return self.dispatch();
+        }
+        let (field, value) = line.split_once(':').unwrap_or((&line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "" => self.comments += 1,
+            "id" => self.id = Some(value.to_owned()),
+            "event" => self.kind = value.to_owned(),
+            "retry" => self.retry = value.parse().ok(),
+            "data" => match &mut self.data {
+                Some(data) => {
+                    data.push('\n');
+                    data.push_str(value);
+                }
+                None => self.data = Some(value.to_owned()),
+            },
+            other => panic!("a field of no meaning: {other}"),
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let (id, kind) = (self.id.take(), std::mem::take(&mut self.kind));
+        let Some(data) = self.data.take() else { return };
+        let data: Value = serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error} in {data}"));
+        assert_eq!(data["type"], kind.as_str(), "the type is said twice, the same");
+        if let (Some(said), Some(id)) = (data["id"].as_str(), &id) {
+            assert_eq!(said, id, "the id is said twice, the same");
+        }
+        self.ready.push_back(Event { id, kind, data });
+    }
+}

@@ -1,0 +1,30 @@
+//! The harness: real servers on port 0 over a real Postgres of their own, people
+//! who use them, and what those people hear. It speaks the domain and waits with
+//! deadlines, never with sleeps.
+
+mod app;
+mod database;
+mod inbox;
+mod reply;
+pub mod rest_file;
+mod user;
+
+pub use app::{FRIENDLY_ORIGIN, TestApp, shared_cluster};
+pub use database::TestDatabase;
+pub use inbox::{Event, Inbox, SseReader};
+pub use reply::Reply;
+pub use user::TestUser;
+
+use std::time::Duration;
+
+/// How long anything may take that is bound to happen.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits until something is so, and says what it was if it never is.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "never came true: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

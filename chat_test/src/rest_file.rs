@@ -1,0 +1,144 @@
+//! Runs `test.rest`: the file that people open in their editor's REST client is
+//! the file that is tested.
+//!
+//! The format is the editors': requests between `###` lines, `@name = value`
+//! variables, `# @name` for a request whose answer later ones use as
+//! `{{name.response.body.$.path}}`. What we add are comments that those clients
+//! pass over: `# expect 201` and `# expect $.path value`.
+
+use http::Method;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// One request of the file.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The words behind `###`.
+    pub title: String,
+    /// The name that later requests use.
+    pub name: Option<String>,
+    /// The method.
+    pub method: Method,
+    /// The target, variables not yet filled in.
+    pub target: String,
+    /// The headers, likewise.
+    pub headers: Vec<(String, String)>,
+    /// The body, likewise.
+    pub body: String,
+    /// The status it is to have.
+    pub status: u16,
+    /// What its body is to say: a path and a JSON value.
+    pub says: Vec<(String, Value)>,
+}
+
+/// Variables and answers so far.
+#[derive(Debug, Default)]
+pub struct Scope {
+    variables: HashMap<String, String>,
+    answers: HashMap<String, Value>,
+}
+
+/// Reads the file. Panics with a sentence on what it does not understand.
+pub fn parse(text: &str) -> (Scope, Vec<Request>) {
+    let mut scope = Scope::default();
+    let mut requests = Vec::new();
+    for (nth, section) in text.split("\n###").enumerate() {
+        let (title, rest) = section.split_once('\n').unwrap_or((section, ""));
+        let rest = if nth == 0 { section } else { rest };
+        if let Some(request) = section_of(title.trim_start_matches('#').trim(), rest, &mut scope) {
+            requests.push(request);
+        }
+    }
+    (scope, requests)
+}
+
+fn section_of(title: &str, text: &str, scope: &mut Scope) -> Option<Request> {
+    let (mut name, mut status, mut says) = (None, None, Vec::new());
+    let mut lines = text.lines();
+    let first = loop {
+        let line = lines.next()?.trim_end();
+        if let Some(variable) = line.strip_prefix('@') {
+            let (key, value) = variable.split_once('=').expect("a variable is @name = value");
+            let value = scope.fill(value.trim());
+            scope.variables.insert(key.trim().into(), value);
+        } else if let Some(comment) = line.strip_prefix('#') {
+            let comment = comment.trim();
+            if let Some(given) = comment.strip_prefix("@name ") {
+                name = Some(given.trim().to_owned());
+            } else if let Some(expected) = comment.strip_prefix("expect ") {
+                match expected.split_once(' ') {
+                    Some((path, value)) => {
+                        let value = serde_json::from_str(value).unwrap_or_else(|_| panic!("not JSON: {value}"));
+                        says.push((path.to_owned(), value));
+                    }
+                    None => status = expected.parse().ok(),
+                }
+            }
+        } else if !line.is_empty() {
+            break line;
+        }
+    };
+    let (method, target) = first.split_once(' ').unwrap_or_else(|| panic!("not a request line: {first}"));
+    let mut headers = Vec::new();
+    for line in lines.by_ref().take_while(|line| !line.trim().is_empty()) {
+        let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("not a header: {line}"));
+        headers.push((name.trim().to_owned(), value.trim().to_owned()));
+    }
+    let body = lines.collect::<Vec<_>>().join("\n").trim().to_owned();
+    Some(Request {
+        title: title.to_owned(),
+        name,
+        method: method.parse().expect("a method"),
+        target: target.trim().to_owned(),
+        headers,
+        body,
+        status: status.unwrap_or_else(|| panic!("`{title}` does not say what to expect")),
+        says,
+    })
+}
+
+impl Scope {
+    /// Sets a variable, over what the file says.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Remembers an answer under its request's name.
+    pub fn remember(&mut self, name: &str, body: Value) {
+        self.answers.insert(name.to_owned(), body);
+    }
+
+    /// Puts values in the place of `{{…}}`.
+    pub fn fill(&self, text: &str) -> String {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{{") {
+            let (key, after) = after.split_once("}}").unwrap_or_else(|| panic!("an open brace in {text}"));
+            filled.push_str(before);
+            filled.push_str(&self.value(key.trim()));
+            rest = after;
+        }
+        filled + rest
+    }
+
+    fn value(&self, key: &str) -> String {
+        if let Some((name, path)) = key.split_once(".response.body.") {
+            let answer = self.answers.get(name).unwrap_or_else(|| panic!("no answer named {name} yet"));
+            return match at(answer, path) {
+                Value::String(text) => text.clone(),
+                Value::Null => panic!("{key} is not in {answer}"),
+                other => other.to_string(),
+            };
+        }
+        self.variables.get(key).cloned().unwrap_or_else(|| panic!("no variable {key}"))
+    }
+}
+
+/// The value at a path such as `$.items[0].id`.
+pub fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
+    let path = path.trim_start_matches('$').replace('[', ".").replace(']', "");
+    path.split('.').filter(|part| !part.is_empty()).fold(value, |value, part| match part.parse::<usize>() {
+        Ok(index) => &value[index],
+        Err(_) => &value[part],
+    })
+}

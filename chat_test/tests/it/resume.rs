@@ -1,0 +1,174 @@
+//! Coming back after a drop: exactly what was missed, in order, or a clear word
+//! that it cannot be told.
+
+use chat_test::{Inbox, TestApp};
+use serde_json::json;
+
+fn texts(events: &[chat_test::Event]) -> Vec<&str> {
+    events.iter().map(|event| event.text()).collect()
+}
+
+#[tokio::test]
+async fn a_drop_at_any_point_is_made_whole() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat("team").await;
+    let mut bobs = bob.listen().await;
+    let mut cursors = vec![bobs.cursor().to_owned()];
+    let said: Vec<String> = (0..8).map(|n| format!("message {n}")).collect();
+    for text in &said {
+        alice.say_in(team, text).await;
+        bobs.next().await;
+        cursors.push(bobs.cursor().to_owned());
+    }
+    for (heard, cursor) in cursors.iter().enumerate() {
+        let mut resumed = bob.resume(cursor).await;
+        let missed = resumed.missed().await;
+        assert_eq!(texts(&missed), said[heard..], "after {heard} messages");
+        assert_eq!(resumed.cursor(), cursors[8], "caught_up says where the stream is");
+    }
+}
+
+#[tokio::test]
+async fn the_header_the_query_and_the_ready_cursor_all_resume() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let fresh = bob.listen().await;
+    let cursor = fresh.cursor().to_owned();
+    assert_eq!(fresh.ready.data["cursor"], cursor.as_str());
+    assert_eq!(fresh.ready.data["user_id"], bob.id);
+    assert_eq!(fresh.ready.data["resumed"], false);
+    drop(fresh);
+    alice.say("team", "missed").await;
+
+    let by_query = bob.stream(None).query(&[("last_event_id", &cursor)]);
+    let missed = Inbox::open(by_query).await.missed().await;
+    assert_eq!(texts(&missed), ["missed"]);
+
+    // A browser that reconnects sends its own last id and the old query.
+    let newest = bob.listen().await.cursor().to_owned();
+    let both = bob.stream(Some(&newest)).query(&[("last_event_id", &cursor)]);
+    assert!(Inbox::open(both).await.missed().await.is_empty(), "the header comes first");
+}
+
+#[tokio::test]
+async fn what_was_said_in_a_chat_before_joining_or_after_leaving_is_not_replayed() {
+    let app = TestApp::start().await;
+    let [alice, dave] = app.sign_in(["alice", "dave"]).await;
+    let team = alice.chat("team").await;
+    let cursor = dave.listen().await.cursor().to_owned();
+    let members = format!("/api/chats/{team}/members");
+    alice.say_in(team, "before").await;
+    alice.post(&members, json!({ "user_id": dave.id })).await.expect(201);
+    alice.say_in(team, "inside").await;
+    alice.delete(&format!("{members}/{}", dave.id)).await.expect(204);
+    alice.say_in(team, "outside").await;
+    alice.post(&members, json!({ "user_id": dave.id })).await.expect(201);
+    alice.say_in(team, "inside again").await;
+
+    let expected = [
+        ("chat.added", ""),
+        ("message.new", "inside"),
+        ("chat.removed", ""),
+        ("chat.added", ""),
+        ("message.new", "inside again"),
+    ];
+    let heard = |missed: &[chat_test::Event]| -> Vec<(String, String)> {
+        missed.iter().map(|event| (event.kind.clone(), event.text().to_owned())).collect()
+    };
+    let expected: Vec<_> = expected.iter().map(|(kind, text)| ((*kind).to_owned(), (*text).to_owned())).collect();
+    assert_eq!(heard(&dave.resume(&cursor).await.missed().await), expected, "from memory");
+
+    // A replica that has just started has the same to tell from the log alone.
+    let second = TestApp::beside(&app).await;
+    let missed = dave.at(&second).resume(&cursor).await.missed().await;
+    assert_eq!(heard(&missed), expected, "from another replica");
+}
+
+#[tokio::test]
+async fn what_is_too_old_for_memory_comes_from_the_log() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat("team").await;
+    let cursor = bob.listen().await.cursor().to_owned();
+    for text in ["old one", "old two"] {
+        alice.say_in(team, text).await;
+    }
+    // Fill the log past what a replica keeps in memory, in another chat.
+    let ops = alice.chat("ops").await;
+    sqlx::query(
+        "insert into messages (chat_id, sender_id, content) select $1, $2, 'n' || n from generate_series(1, 40000) n",
+    )
+    .bind(ops)
+    .bind(alice.id)
+    .execute(&app.db)
+    .await
+    .expect("a long log");
+    alice.say_in(team, "new").await;
+    let missed = bob.resume(&cursor).await.missed().await;
+    let in_team: Vec<&str> =
+        texts(&missed).into_iter().filter(|text| !text.starts_with('n') || *text == "new").collect();
+    assert_eq!(in_team, ["old one", "old two", "new"]);
+    assert_eq!(missed.len(), 40_003, "every one of the long log, in a chat that bob is in too");
+    let positions: Vec<i64> =
+        missed.iter().filter_map(|event| event.id.as_ref()?.split_once('-')?.1.parse().ok()).collect();
+    assert!(positions.windows(2).all(|pair| pair[0] < pair[1]));
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_history_gets_a_reset_and_then_the_live_stream() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let cursor = bob.listen().await.cursor().to_owned();
+    let (_, position) = cursor.split_once('-').expect("a cursor");
+    let future = format!("{}{}", cursor.trim_end_matches(char::is_numeric), 9_007_199_254_740_991i64);
+    for (from, reason) in [(format!("0123456789-{position}"), "epoch"), (future, "future")] {
+        let mut inbox = bob.resume(&from).await;
+        assert_eq!(inbox.ready.id, None, "nothing moves the client's cursor before it knows");
+        assert_eq!(inbox.ready.data["resumed"], false);
+        let reset = inbox.next().await;
+        assert_eq!((reset.kind.as_str(), reset.data["reason"].as_str()), ("reset", Some(reason)));
+        assert!(reset.id.is_some());
+        alice.say("team", reason).await;
+        assert_eq!(inbox.next().await.text(), reason);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_from_before_retention_gets_a_reset() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let cursor = bob.listen().await.cursor().to_owned();
+    alice.say("team", "dropped from the log").await;
+    alice.say("team", "kept").await;
+    sqlx::query("delete from events where id < (select max(id) from events)")
+        .execute(&app.db)
+        .await
+        .expect("retention");
+    // A replica that starts now has only what the log still holds.
+    let second = TestApp::beside(&app).await;
+    let mut inbox = bob.at(&second).resume(&cursor).await;
+    assert_eq!(inbox.next().await.data["reason"], "retention");
+}
+
+#[tokio::test]
+async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat("team").await;
+    let mut bobs = bob.listen().await;
+    // More than the socket buffers and the outbox together hold, unread.
+    const COUNT: i64 = 3_000;
+    sqlx::query("insert into messages (chat_id, sender_id, content) select $1, $2, n || repeat('x', 4000) from generate_series(1, $3) n")
+        .bind(team)
+        .bind(alice.id)
+        .bind(COUNT)
+        .execute(&app.db)
+        .await
+        .expect("a burst");
+    alice.say_in(team, "marker").await;
+    let heard = bobs.until("marker").await;
+    let numbers: Vec<i64> =
+        heard.iter().map(|event| event.text().trim_end_matches('x').parse().expect("a number")).collect();
+    assert_eq!(numbers, (1..=COUNT).collect::<Vec<_>>());
+}

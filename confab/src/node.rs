@@ -1,0 +1,105 @@
+//! Both servers in one process on one port.
+
+use crate::{database, page};
+use anyhow::Context;
+use chat_core::{
+    auth::{Hasher, Signer},
+    net,
+    web::{self, Origins},
+};
+use chat_server::{Api, Blobs};
+use clap::Args;
+use notify_server::Notify;
+use sqlx::PgPool;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What both servers stand on.
+pub(crate) struct Node {
+    pub(crate) db: PgPool,
+    pub(crate) signer: Signer,
+    pub(crate) files: PathBuf,
+    pub(crate) origins: Origins,
+    pub(crate) offers_demo: bool,
+    pub(crate) max_connections: usize,
+}
+
+impl Node {
+    /// Serves until `shutdown`; `ready` is called once the log is being followed.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+        ready: impl FnOnce(SocketAddr),
+    ) -> anyhow::Result<()> {
+        let address = listener.local_addr().context("reading the address")?;
+        let blobs = Blobs::on_disk(&self.files).context("opening the file store")?;
+        let verifier = self.signer.verifier().clone();
+        let hasher = Hasher::new()?;
+        let api =
+            Arc::new(Api { db: self.db.clone(), signer: self.signer, hasher, blobs, offers_demo: self.offers_demo });
+        let notify = Notify::start(self.db.clone(), verifier, self.origins.clone(), shutdown.clone());
+
+        let mut checks = api.checks();
+        checks.extend(notify.checks());
+        let router =
+            api.router().merge(notify.router()).merge(page::router()).merge(web::probes(checks, shutdown.clone()));
+        let router = web::with_layers(router, &self.origins);
+        let serving =
+            tokio::spawn(net::serve(listener, self.max_connections, notify.front(), router, shutdown.clone()));
+        tokio::select! {
+            () = notify.live() => ready(address),
+            () = shutdown.cancelled() => {}
+        }
+        serving.await.context("serving")?;
+        self.db.close().await;
+        Ok(())
+    }
+}
+
+/// `confab serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen.
+    #[arg(long, env = "CHAT_BIND", default_value = "127.0.0.1:6688")]
+    bind: SocketAddr,
+    #[command(flatten)]
+    database: database::Database,
+    /// Where uploaded files are kept.
+    #[arg(long, env = "CHAT_DATA_DIR", default_value = "data")]
+    data: PathBuf,
+    /// The Ed25519 key that signs tokens, PKCS#8 PEM.
+    #[arg(long, env = "JWT_PRIVATE_KEY_FILE")]
+    jwt_private_key_file: PathBuf,
+    /// Web origins, separated by commas, whose pages may call.
+    #[arg(long, env = "CORS_ORIGINS", default_value = "")]
+    cors_origins: String,
+    /// The most connections held at once.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 18_000)]
+    max_connections: usize,
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        net::raise_file_limit();
+        let key = &self.jwt_private_key_file;
+        let node = Node {
+            db: self.database.open()?,
+            signer: Signer::read(key).with_context(|| format!("reading the private key {}", key.display()))?,
+            files: self.data.join("files"),
+            origins: Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?,
+            offers_demo: false,
+            max_connections: self.max_connections,
+        };
+        let listener = bind(self.bind).await?;
+        node.serve(listener, net::shutdown_on_signal(), |address| println!("listening on http://{address}")).await
+    }
+}
+
+/// Takes the port, or says who may have it.
+pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another address with --bind"))
+}

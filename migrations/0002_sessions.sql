@@ -1,0 +1,31 @@
+-- A session is one signed-in device. Its refresh tokens form a family: each is
+-- used once and replaced, and the second use of one ends the whole session,
+-- because either the owner or a thief is holding a stolen copy. Only hashes are
+-- stored. A stream ticket opens one event stream once, within half a minute.
+
+create table sessions (
+    id         uuid        primary key,
+    user_id    bigint      not null references users on delete cascade,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    revoked_at timestamptz
+);
+
+create index sessions_user_id on sessions (user_id);
+
+create table refresh_tokens (
+    hash       bytea       primary key,
+    session_id uuid        not null references sessions on delete cascade,
+    used_at    timestamptz
+);
+
+create index refresh_tokens_session_id on refresh_tokens (session_id);
+
+create table stream_tickets (
+    hash       bytea       primary key,
+    user_id    bigint      not null references users on delete cascade,
+    session_id uuid        not null references sessions on delete cascade,
+    expires_at timestamptz not null
+);
+
+create index stream_tickets_expires_at on stream_tickets (expires_at);

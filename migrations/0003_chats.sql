@@ -1,0 +1,55 @@
+-- Chats and who is in them. A direct chat ('single') belongs to one pair of
+-- people for ever, so the pair itself is stored, smaller id first, and unique.
+
+create type chat_type as enum ('single', 'group', 'private_channel', 'public_channel');
+create type member_role as enum ('owner', 'admin', 'member');
+
+create table chats (
+    id          bigint generated always as identity primary key,
+    type        chat_type   not null,
+    name        text        not null,
+    description text        not null default '',
+    created_by  bigint      references users on delete set null,
+    created_at  timestamptz not null default now(),
+    updated_at  timestamptz not null default now(),
+    pair_low    bigint      references users on delete cascade,
+    pair_high   bigint      references users on delete cascade,
+    constraint chats_name_length check (char_length(name) between 0 and 100),
+    constraint chats_named check (name <> '' or type in ('single', 'group')),
+    constraint chats_description_length check (char_length(description) <= 1000),
+    constraint chats_pair check (
+        case type
+            when 'single' then pair_low is not null and pair_high is not null and pair_low < pair_high
+            else pair_low is null and pair_high is null
+        end
+    )
+);
+
+create unique index chats_pair_key on chats (pair_low, pair_high);
+create index chats_public on chats (lower(name) text_pattern_ops, id) where type = 'public_channel';
+
+create table chat_members (
+    chat_id   bigint      not null references chats on delete cascade,
+    user_id   bigint      not null references users on delete cascade,
+    role      member_role not null default 'member',
+    joined_at timestamptz not null default now(),
+    primary key (chat_id, user_id)
+);
+
+create index chat_members_user_id on chat_members (user_id, chat_id);
+
+-- What a member sees of a chat. `role` is the viewer's own, and null where one
+-- text goes to many; the caller counts, once for all viewers.
+create function chat_json(c chats, member_count bigint, role member_role) returns json
+language sql stable parallel safe
+return (
+    select row_to_json(j) from (
+        select c.id, c.type, c.name, c.description, c.created_by,
+               wire_time(c.created_at) as created_at, wire_time(c.updated_at) as updated_at,
+               member_count, role
+    ) j
+);
+
+create function member_count(of_chat bigint) returns bigint
+language sql stable parallel safe
+return (select count(*) from chat_members m where m.chat_id = of_chat);

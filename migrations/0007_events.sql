@@ -1,0 +1,43 @@
+-- The event log: everything that anyone can see change, in one order.
+--
+-- The order is the order of commits. A sequence alone would not give it: ids are
+-- drawn before commit, so a reader that asks for "everything after 41" while the
+-- writer of 40 is still open would never see 40. Whoever appends therefore holds
+-- one lock from before the first id is drawn until after its commit is visible.
+-- Any snapshot then contains a prefix of the log, whole.
+--
+-- Only triggers insert here. NOTIFY is a doorbell: it carries the last id and
+-- nobody believes it; readers look at the table.
+
+create table events (
+    id      bigint generated always as identity primary key,
+    type    text        not null,
+    -- Who hears it: the one user, if set; otherwise whoever is a member of the
+    -- chat at this position of the log.
+    chat_id bigint,
+    user_id bigint,
+    at      timestamptz not null default clock_timestamp(),
+    -- The finished JSON object of the event, without its type and id, which the
+    -- stream puts in front.
+    data    json        not null,
+    constraint events_audience check (chat_id is not null or user_id is not null)
+);
+
+create index events_of_user on events (user_id, id) where user_id is not null;
+create index events_of_chat on events (chat_id, id) where user_id is null;
+
+-- Waits for the append lock and keeps it until the transaction ends. A write
+-- transaction takes it first, so that its later statements see everything that
+-- committed before them and rows are always locked in one order.
+create function append_lock() returns void
+language sql volatile
+begin atomic
+    select pg_advisory_xact_lock(4861703374914);
+end;
+
+-- Every trigger that appends starts with this and ends with ring().
+create function ring() returns void
+language sql volatile
+begin atomic
+    select pg_notify('events', (select max(id) from events)::text);
+end;

@@ -1,0 +1,105 @@
+//! Wire bytes: nothing else builds them. An event is encoded once and shared by
+//! every session that hears it.
+
+use bytes::Bytes;
+use chat_core::{
+    ChatId, EventId, UserId,
+    events::{Crossing, Cursor, Epoch, LogEntry, crossing},
+};
+use rand::RngExt;
+use serde_json::json;
+use std::ops::Range;
+
+/// How often a silent stream says that it is alive, in milliseconds.
+pub(crate) const HEARTBEAT_MS: u64 = 15_000;
+
+/// A comment that keeps a silent stream open.
+pub(crate) const PING: Bytes = Bytes::from_static(b": ping\n\n");
+
+/// An event ready to be sent: what routing needs to know, and the bytes.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) id: EventId,
+    pub(crate) chat_id: Option<ChatId>,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) crossing: Option<Crossing>,
+    pub(crate) sse: Bytes,
+}
+
+impl Event {
+    /// Encodes an event of the log. The log holds the finished JSON object; its
+    /// type and id are put in front, and nothing is parsed.
+    pub(crate) fn encode(epoch: &Epoch, entry: &LogEntry) -> Self {
+        let LogEntry { id, kind, chat_id, user_id, data } = entry;
+        let rest = data.strip_prefix('{').unwrap_or(data);
+        let comma = if rest.trim_start() == "}" { "" } else { "," };
+        let sse = format!(
+            "id: {epoch}-{id}\nevent: {kind}\ndata: {{\"type\":\"{kind}\",\"id\":\"{epoch}-{id}\"{comma}{rest}\n\n"
+        );
+        Self { id: *id, chat_id: *chat_id, user_id: *user_id, crossing: crossing(kind), sse: sse.into() }
+    }
+}
+
+/// The first event of a stream. It carries an id only when nothing was missed:
+/// a client that resumes keeps its own until it is caught up.
+pub(crate) fn ready(cursor: &Cursor, resumed: bool, with_id: bool, user_id: UserId) -> Bytes {
+    let data = json!({
+        "type": "ready", "cursor": cursor, "resumed": resumed, "heartbeat_ms": HEARTBEAT_MS, "user_id": user_id,
+    });
+    control("ready", with_id.then_some(cursor), &data)
+}
+
+/// Everything missed has been sent; from here on the stream is live.
+pub(crate) fn caught_up(cursor: &Cursor) -> Bytes {
+    control("caught_up", Some(cursor), &json!({ "type": "caught_up", "cursor": cursor }))
+}
+
+/// What was missed cannot be told; the client starts over from a fresh state.
+pub(crate) fn reset(reason: &str, cursor: &Cursor) -> Bytes {
+    control("reset", Some(cursor), &json!({ "type": "reset", "reason": reason, "cursor": cursor }))
+}
+
+/// How long a client waits before it reconnects: some time within the range, to
+/// spread the return of many whose streams end at the same moment.
+pub(crate) fn retry(milliseconds: Range<u64>) -> Bytes {
+    format!("retry: {}\n\n", rand::rng().random_range(milliseconds)).into()
+}
+
+fn control(kind: &str, id: Option<&Cursor>, data: &serde_json::Value) -> Bytes {
+    let id = id.map(|cursor| format!("id: {cursor}\n")).unwrap_or_default();
+    format!("{id}event: {kind}\ndata: {data}\n\n").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(data: &str) -> String {
+        let entry = LogEntry {
+            id: "7".parse().expect("id"),
+            kind: "message.new".into(),
+            chat_id: None,
+            user_id: Some("1".parse().expect("id")),
+            data: data.into(),
+        };
+        let event = Event::encode(&Epoch::of(1, "00000001", 1), &entry);
+        String::from_utf8(event.sse.to_vec()).expect("text")
+    }
+
+    #[test]
+    fn the_type_and_the_id_are_put_in_front_of_the_data() {
+        let text = encoded(r#"{"chat_id":3}"#);
+        let lines: Vec<&str> = text.split('\n').collect();
+        let [id, event, data, "", ""] = lines.as_slice() else { panic!("five lines: {text}") };
+        let cursor = id.strip_prefix("id: ").expect("an id");
+        assert_eq!(*event, "event: message.new");
+        assert_eq!(*data, format!(r#"data: {{"type":"message.new","id":"{cursor}","chat_id":3}}"#));
+    }
+
+    #[test]
+    fn an_empty_object_stays_json() {
+        let text = encoded("{}");
+        let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
+        assert!(serde_json::from_str::<serde_json::Value>(data).is_ok(), "{data}");
+    }
+}

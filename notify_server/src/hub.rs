@@ -1,0 +1,346 @@
+//! Routes events to the devices of those who may hear them. A person's chats are
+//! loaded when their first device connects and kept right by the log itself.
+
+use crate::{
+    frame::Event,
+    outbox::{Close, Outbox},
+    ring::{Ring, cross},
+};
+use chat_core::{
+    ChatId, EventId, UserId,
+    events::{Crossing, Cursor, Epoch, LogEntry},
+};
+use dashmap::{DashMap, Entry};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::{sync::watch, time::timeout};
+
+/// The most streams one person holds; the oldest makes room.
+const MAX_STREAMS_PER_USER: usize = 50;
+
+/// The online people of this replica, and what they hear.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    /// Held while an event is routed and while a device comes or goes, so that a
+    /// device is live from an exact position. Both maps change only under it.
+    tail: Mutex<Tail>,
+    /// Written under `tail`; read by resuming sessions without it.
+    ring: RwLock<Ring>,
+    /// The user senders.
+    people: DashMap<UserId, Person>,
+    /// The online members of each chat.
+    rooms: DashMap<ChatId, HashSet<UserId>>,
+    /// The last position routed, for those who wait for one.
+    reached: watch::Sender<Option<EventId>>,
+}
+
+/// How far the log has been routed; nothing until the log was first read.
+#[derive(Debug, Default)]
+struct Tail(Option<Cursor>);
+
+#[derive(Debug)]
+struct Person {
+    /// One for each device, oldest first.
+    senders: Vec<Arc<Outbox>>,
+    /// As of the tail's position. Shared with resuming sessions.
+    chats: Arc<HashSet<ChatId>>,
+}
+
+/// Where a device is live from.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    /// It hears every event after this.
+    pub(crate) cursor: Cursor,
+    /// The person's chats at that position.
+    pub(crate) chats: Arc<HashSet<ChatId>>,
+}
+
+/// Why a device is not attached yet.
+#[derive(Debug)]
+pub(crate) enum NotYet {
+    /// Nobody of this person is online: load their chats and try again.
+    Unknown,
+    /// The chats were loaded at a position that is still to be routed.
+    Ahead(EventId),
+}
+
+impl Hub {
+    /// Takes over a history from a position, forgetting any other: everyone who
+    /// was attached to that one is closed.
+    pub(crate) fn begin(&self, epoch: Epoch, position: EventId) {
+        let mut tail = self.lock();
+        for person in &self.people {
+            for sender in &person.senders {
+                sender.close(Close::HistoryChanged);
+            }
+        }
+        self.people.clear();
+        self.rooms.clear();
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Ring::after(position);
+        tail.0 = Some(Cursor { epoch, position });
+        self.reached.send_replace(Some(position));
+    }
+
+    /// How far the log has been routed.
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        self.lock().0.clone()
+    }
+
+    /// Routes the next event of the log. One at or before the position has been
+    /// routed, and is passed over.
+    pub(crate) fn route(&self, entry: &LogEntry) {
+        let mut tail = self.lock();
+        let Some(cursor) = tail.0.as_mut().filter(|cursor| cursor.position < entry.id) else { return };
+        let event = Arc::new(Event::encode(&cursor.epoch, entry));
+        match (event.user_id, event.chat_id) {
+            (Some(user), _) => self.tell_user(user, &event),
+            (None, Some(chat)) => self.tell_chat(chat, &event),
+            (None, None) => {}
+        }
+        self.ring.write().unwrap_or_else(PoisonError::into_inner).push(event);
+        cursor.position = entry.id;
+        drop(tail);
+        self.reached.send_replace(Some(entry.id));
+    }
+
+    fn tell_user(&self, user: UserId, event: &Arc<Event>) {
+        let Some(mut person) = self.people.get_mut(&user) else { return };
+        if let (Some(chat), Some(crossing)) = (event.chat_id, event.crossing) {
+            cross(Arc::make_mut(&mut person.chats), chat, crossing);
+            match crossing {
+                Crossing::Enters => self.enter_room(chat, user),
+                Crossing::Leaves => self.leave_room(chat, user),
+            }
+        }
+        person.senders.iter().for_each(|sender| sender.offer(event));
+    }
+
+    fn tell_chat(&self, chat: ChatId, event: &Arc<Event>) {
+        let Some(room) = self.rooms.get(&chat) else { return };
+        for user in room.iter() {
+            if let Some(person) = self.people.get(user) {
+                person.senders.iter().for_each(|sender| sender.offer(event));
+            }
+        }
+    }
+
+    /// Makes a device live, from here on. `loaded` is what the database said of
+    /// the person's chats, and at which position.
+    pub(crate) fn attach(
+        &self,
+        user: UserId,
+        outbox: &Arc<Outbox>,
+        loaded: Option<(EventId, HashSet<ChatId>)>,
+    ) -> Result<Attached, NotYet> {
+        let tail = self.lock();
+        let Some(cursor) = tail.0.clone() else {
+            return Err(NotYet::Ahead(EventId::START));
+        };
+        let chats = match self.people.entry(user) {
+            Entry::Occupied(mut person) => {
+                let person = person.get_mut();
+                person.admit(outbox);
+                Arc::clone(&person.chats)
+            }
+            Entry::Vacant(place) => {
+                let (position, mut chats) = loaded.ok_or(NotYet::Unknown)?;
+                if position > cursor.position {
+                    return Err(NotYet::Ahead(position));
+                }
+                let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+                ring.forward(user, &mut chats, position, cursor.position).ok_or(NotYet::Unknown)?;
+                let chats = Arc::new(chats);
+                place.insert(Person { senders: vec![Arc::clone(outbox)], chats: Arc::clone(&chats) });
+                chats.iter().for_each(|chat| self.enter_room(*chat, user));
+                chats
+            }
+        };
+        outbox.restart();
+        Ok(Attached { cursor, chats })
+    }
+
+    /// A device goes; the last of a person takes the person with it.
+    pub(crate) fn detach(&self, user: UserId, outbox: &Arc<Outbox>) {
+        let _tail = self.lock();
+        let Entry::Occupied(mut person) = self.people.entry(user) else { return };
+        person.get_mut().senders.retain(|sender| !Arc::ptr_eq(sender, outbox));
+        if person.get().senders.is_empty() {
+            let person = person.remove();
+            person.chats.iter().for_each(|chat| self.leave_room(*chat, user));
+        }
+    }
+
+    /// What a person was to hear after one position and up to another, if it is
+    /// recent enough to be in memory.
+    pub(crate) fn recall(
+        &self,
+        user: UserId,
+        chats: &HashSet<ChatId>,
+        after: EventId,
+        upto: EventId,
+    ) -> Option<Vec<Arc<Event>>> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).recall(user, chats, after, upto)
+    }
+
+    /// Waits until a position has been routed; false if it takes longer.
+    pub(crate) async fn reach(&self, position: EventId, patience: Duration) -> bool {
+        let mut reached = self.reached.subscribe();
+        let there = reached.wait_for(|at| at.is_some_and(|at| at >= position));
+        matches!(timeout(patience, there).await, Ok(Ok(_)))
+    }
+
+    fn enter_room(&self, chat: ChatId, user: UserId) {
+        self.rooms.entry(chat).or_default().insert(user);
+    }
+
+    fn leave_room(&self, chat: ChatId, user: UserId) {
+        if let Entry::Occupied(mut room) = self.rooms.entry(chat) {
+            room.get_mut().remove(&user);
+            if room.get().is_empty() {
+                room.remove();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tail> {
+        // A panic under the lock is a bug that has been reported; the maps are
+        // then at worst one event behind for one person.
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every person with a device is in exactly the rooms of their chats, and
+    /// nobody else is in any.
+    #[cfg(test)]
+    fn check_invariants(&self) {
+        let _tail = self.lock();
+        for person in &self.people {
+            assert!(!person.senders.is_empty(), "a person without a device");
+            for chat in person.chats.iter() {
+                assert!(self.rooms.get(chat).is_some_and(|room| room.contains(person.key())), "missing from a room");
+            }
+        }
+        for room in &self.rooms {
+            assert!(!room.is_empty(), "an empty room");
+            for user in room.iter() {
+                assert!(
+                    self.people.get(user).is_some_and(|person| person.chats.contains(room.key())),
+                    "a stale member"
+                );
+            }
+        }
+    }
+}
+
+impl Person {
+    fn admit(&mut self, outbox: &Arc<Outbox>) {
+        if self.senders.iter().any(|sender| Arc::ptr_eq(sender, outbox)) {
+            return;
+        }
+        if self.senders.len() >= MAX_STREAMS_PER_USER {
+            self.senders.remove(0).close(Close::TooMany);
+        }
+        self.senders.push(Arc::clone(outbox));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::Found;
+    use std::collections::VecDeque;
+
+    fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u64) -> T {
+        number.to_string().parse().expect("an id")
+    }
+
+    fn hub() -> Hub {
+        let hub = Hub::default();
+        hub.begin(Epoch::of(1, "00000001", 1), EventId::START);
+        hub
+    }
+
+    fn entry(position: u64, kind: &str, chat: u64, user: Option<u64>) -> LogEntry {
+        let (chat_id, user_id) = (Some(id(chat)), user.map(id));
+        LogEntry { id: id(position), kind: kind.into(), chat_id, user_id, data: "{}".into() }
+    }
+
+    fn heard(outbox: &Outbox) -> Vec<i64> {
+        let mut events = VecDeque::new();
+        outbox.take(&mut events);
+        events.iter().map(|event| event.id.get()).collect()
+    }
+
+    fn attach(hub: &Hub, user: u64, chats: &[u64]) -> Arc<Outbox> {
+        let outbox = Arc::new(Outbox::default());
+        let loaded = (EventId::START, chats.iter().map(|chat| id(*chat)).collect());
+        hub.attach(id(user), &outbox, Some(loaded)).expect("attached");
+        hub.check_invariants();
+        outbox
+    }
+
+    #[test]
+    fn a_member_hears_a_chat_from_entering_to_leaving() {
+        let hub = hub();
+        let bob = attach(&hub, 2, &[]);
+        hub.route(&entry(1, "message.new", 9, None));
+        hub.route(&entry(2, "chat.added", 9, Some(2)));
+        hub.check_invariants();
+        hub.route(&entry(3, "message.new", 9, None));
+        hub.route(&entry(4, "chat.removed", 9, Some(2)));
+        hub.check_invariants();
+        hub.route(&entry(5, "message.new", 9, None));
+        assert_eq!(heard(&bob), [2, 3, 4]);
+    }
+
+    #[test]
+    fn closing_one_tab_leaves_the_other() {
+        let hub = hub();
+        let (one, other) = (attach(&hub, 2, &[9]), attach(&hub, 2, &[9]));
+        hub.route(&entry(1, "message.new", 9, None));
+        hub.detach(id(2), &one);
+        hub.check_invariants();
+        hub.route(&entry(2, "message.new", 9, None));
+        assert_eq!((heard(&one), heard(&other)), (vec![1], vec![1, 2]));
+        hub.detach(id(2), &other);
+        hub.check_invariants();
+        assert!(hub.people.is_empty() && hub.rooms.is_empty());
+    }
+
+    #[test]
+    fn chats_loaded_in_the_past_are_brought_forward() {
+        let hub = hub();
+        hub.route(&entry(1, "chat.added", 9, Some(2)));
+        let bob = attach(&hub, 2, &[]);
+        hub.route(&entry(2, "message.new", 9, None));
+        assert_eq!(heard(&bob), [2]);
+    }
+
+    #[test]
+    fn chats_loaded_in_the_future_wait_for_the_log() {
+        let hub = hub();
+        let outbox = Arc::new(Outbox::default());
+        let early = hub.attach(id(2), &outbox, Some((id(1), HashSet::from([id(9)]))));
+        assert!(matches!(early, Err(NotYet::Ahead(position)) if position == id(1)));
+    }
+
+    #[test]
+    fn the_fifty_first_stream_closes_the_first() {
+        let hub = hub();
+        let streams: Vec<_> = (0..=MAX_STREAMS_PER_USER).map(|_| attach(&hub, 2, &[9])).collect();
+        let first = streams.first().expect("a stream");
+        assert_eq!(first.take(&mut VecDeque::new()), Found::Closed(Close::TooMany));
+    }
+
+    #[test]
+    fn an_event_comes_once_even_if_it_is_offered_twice() {
+        let hub = hub();
+        let bob = attach(&hub, 2, &[9]);
+        for position in [1, 1, 2, 1, 2] {
+            hub.route(&entry(position, "message.new", 9, None));
+        }
+        assert_eq!(heard(&bob), [1, 2]);
+    }
+}

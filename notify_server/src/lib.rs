@@ -1,0 +1,102 @@
+//! Confab's wire: follows the event log and carries every event to the devices
+//! of those who may hear it, as Server-Sent Events.
+//!
+//! `listener` reads the log, `relay` hands it over, `hub` routes it, `session`
+//! is one device, `sse` is its transport.
+
+mod frame;
+mod front;
+mod hub;
+mod listener;
+mod outbox;
+mod relay;
+mod ring;
+mod roster;
+mod session;
+mod settings;
+mod sse;
+mod wire;
+
+pub use front::StreamFront;
+pub use listener::Health;
+pub use settings::Settings;
+
+use axum::{Router, routing::get};
+use chat_core::{
+    auth::Verifier,
+    net,
+    web::{self, Check, Origins},
+};
+use hub::Hub;
+use relay::Relay;
+use roster::Roster;
+use sqlx::PgPool;
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// How many devices may read missed events from the database at once; the rest
+/// wait their turn, so that a storm of reconnects leaves it room to live.
+const CATCH_UP_PLACES: usize = 8;
+
+/// How often a start looks whether the log is being followed.
+const LIVE_POLL: Duration = Duration::from_millis(5);
+
+/// A notify server: follows the log, and serves streams.
+#[derive(Debug)]
+pub struct Notify {
+    db: PgPool,
+    verifier: Verifier,
+    origins: Origins,
+    hub: Arc<Hub>,
+    roster: Roster,
+    catch_up_places: Semaphore,
+    health: Arc<Health>,
+    shutdown: CancellationToken,
+}
+
+impl Notify {
+    /// Starts following the log of a database. It need not be up yet.
+    pub fn start(db: PgPool, verifier: Verifier, origins: Origins, shutdown: CancellationToken) -> Arc<Self> {
+        let hub = Arc::new(Hub::default());
+        let health = Arc::new(Health::default());
+        let relay = Relay::Local(Arc::clone(&hub));
+        tokio::spawn(listener::run(db.clone(), relay, Arc::clone(&health), shutdown.clone()));
+        let roster = Roster::start(db.clone(), shutdown.clone());
+        let catch_up_places = Semaphore::new(CATCH_UP_PLACES);
+        Arc::new(Self { db, verifier, origins, hub, roster, catch_up_places, health, shutdown })
+    }
+
+    /// The routes, for connections that come through axum.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new().route("/events", get(sse::events)).with_state(Arc::clone(self))
+    }
+
+    /// Serves the first request of a connection itself if it asks for a stream.
+    pub fn front(self: &Arc<Self>) -> StreamFront {
+        StreamFront::new(Arc::clone(self))
+    }
+
+    /// Returns once the log is being followed.
+    pub async fn live(&self) {
+        while !self.health.is_live() {
+            tokio::time::sleep(LIVE_POLL).await;
+        }
+    }
+
+    /// What readiness depends on.
+    pub fn checks(&self) -> Vec<Check> {
+        let health = Arc::clone(&self.health);
+        vec![Check::new("listener", move || {
+            let health = Arc::clone(&health);
+            async move { health.is_live() }
+        })]
+    }
+}
+
+/// Serves streams alone, as the `notify_server` program does.
+pub async fn serve(listener: TcpListener, notify: Arc<Notify>, max_connections: usize) {
+    let probes = web::probes(notify.checks(), notify.shutdown.clone());
+    let router = web::with_layers(notify.router().merge(probes), &notify.origins);
+    net::serve(listener, max_connections, notify.front(), router, notify.shutdown.clone()).await;
+}

@@ -1,0 +1,135 @@
+//! Follows the log. NOTIFY only says when to look; a timer looks too, and so
+//! does every return from a lost connection. Nothing that goes wrong here ends
+//! the loop.
+
+use crate::relay::Relay;
+use chat_core::{
+    Error, EventId, Result,
+    events::{self, Head},
+};
+use rand::RngExt;
+use sqlx::{PgPool, postgres::PgListener};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// The longest that a doorbell nobody hears can delay an event.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often the listening connection is asked whether it is still there: a
+/// half-open one would stay silent for ever.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// How long any single question to the database may take.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How many events are read at once.
+const STRETCH: i64 = 500;
+
+/// How old the last successful look may be for the replica to be ready.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Whether the log is being followed.
+#[derive(Debug, Default)]
+pub struct Health(Mutex<Option<Instant>>);
+
+impl Health {
+    /// Whether the log was read to its end a moment ago.
+    pub fn is_live(&self) -> bool {
+        self.lock().is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    fn looked(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows the log until `shutdown`.
+pub(crate) async fn run(db: PgPool, relay: Relay, health: Arc<Health>, shutdown: CancellationToken) {
+    let mut failures = 0;
+    loop {
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => return,
+            outcome = follow(&db, &relay, &health, &mut failures) => outcome,
+        };
+        let Err(error) = outcome;
+        let pause = backoff(failures);
+        failures += 1;
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(%error, cause, retry_in = ?pause, "lost the log; listening again");
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Full jitter: 50 ms doubling to at most 2 s.
+fn backoff(failures: u32) -> Duration {
+    let ceiling = 50u64.saturating_mul(1 << failures.min(6)).min(2_000);
+    Duration::from_millis(rand::rng().random_range(ceiling / 2..=ceiling))
+}
+
+/// Subscribes, then looks, then waits for a reason to look again.
+async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32) -> Result<std::convert::Infallible> {
+    let mut listener = patiently(PgListener::connect_with(db)).await?;
+    patiently(listener.listen(events::CHANNEL)).await?;
+    let head: Head = within_patience(events::head(db)).await?;
+    let mut position = relay.resume(&head).position;
+    let mut heard_at = Instant::now();
+    tracing::info!(epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
+    loop {
+        position = look(db, relay, position).await?;
+        health.looked();
+        *failures = 0;
+        match timeout(LOOK_EVERY, listener.try_recv()).await {
+            // However many rang, one look answers them all.
+            Ok(Ok(Some(_))) => {
+                while listener.next_buffered().is_some() {}
+                heard_at = Instant::now();
+            }
+            // The connection broke: what rang meanwhile is lost, and the history
+            // may have changed. Start over.
+            Ok(Ok(None)) => return Err(Error::Unavailable("the listening connection was closed".into())),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) if heard_at.elapsed() > HEARTBEAT_EVERY => {
+                patiently(sqlx::query("select 1").execute(&mut listener)).await?;
+                heard_at = Instant::now();
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Reads the log to its end and hands it over; answers where that is.
+async fn look(db: &PgPool, relay: &Relay, mut position: EventId) -> Result<EventId> {
+    loop {
+        let stretch = within_patience(events::after(db, position, STRETCH)).await?;
+        for (id, reason) in &stretch.poison {
+            // An alert: only triggers write here, and they do not write this.
+            tracing::error!(event = %id, reason, "passed over an event that cannot be read");
+        }
+        relay.hand_over(&stretch.entries);
+        position = stretch.upto.unwrap_or(position);
+        if !stretch.is_cut {
+            return Ok(position);
+        }
+    }
+}
+
+async fn patiently<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T> {
+    within_patience(async { Ok(question.await?) }).await
+}
+
+async fn within_patience<T>(question: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(PATIENCE, question)
+        .await
+        .unwrap_or_else(|_| Err(Error::Unavailable("the database did not answer in time".into())))
+}

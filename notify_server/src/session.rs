@@ -1,0 +1,238 @@
+//! One device's stream, whatever its transport: what it missed, then live, with
+//! a heartbeat, to the end. A device that falls behind goes through the same
+//! door as one that comes back.
+
+use crate::{
+    Notify,
+    frame::{self, Event, HEARTBEAT_MS},
+    hub::{Attached, NotYet},
+    outbox::{Close, Found, Outbox},
+    ring::{hears, undo},
+    wire::Wire,
+};
+use bytes::Bytes;
+use chat_core::{
+    ChatId, Error, EventId, Result, UserId,
+    events::{self, Cursor},
+};
+use std::{
+    collections::{HashSet, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+
+/// How long a device waits for the replica to reach the position it comes from,
+/// which another replica may have shown it first.
+const REACH_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many times a device's chats are loaded before it is told to come back.
+const ATTACH_ATTEMPTS: usize = 5;
+
+/// How many missed events are read from the log at once.
+const PAGE: i64 = 500;
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the device hung up or took nothing for too long: {0}")]
+    Gone(#[from] io::Error),
+    #[error("the server is stopping")]
+    Stopping,
+    #[error("closed by the hub: {0:?}")]
+    Closed(Close),
+    #[error("the database could not be asked: {0}")]
+    Unavailable(#[from] Error),
+}
+
+/// Runs a stream to its end, and parts with a word on when to come back.
+pub(crate) async fn run(notify: &Notify, user: UserId, resume: Option<Cursor>, wire: &mut impl Wire) {
+    let seat = Seat { notify, user, outbox: Arc::default() };
+    let Err(ended) = stream(&seat, resume, wire).await;
+    drop(seat);
+    tracing::debug!(%user, %ended, "a stream ended");
+    if !matches!(ended, Ended::Gone(_)) {
+        let _ = wire.send(&[frame::retry(250..2_500)]).await;
+    }
+}
+
+/// A device's place in the hub, given up when dropped.
+struct Seat<'a> {
+    notify: &'a Notify,
+    user: UserId,
+    outbox: Arc<Outbox>,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.notify.hub.detach(self.user, &self.outbox);
+    }
+}
+
+async fn stream(
+    seat: &Seat<'_>,
+    resume: Option<Cursor>,
+    wire: &mut impl Wire,
+) -> Result<std::convert::Infallible, Ended> {
+    if let Some(cursor) = &resume {
+        // If this replica does not get there, `missed_from` says so.
+        seat.notify.hub.reach(cursor.position, REACH_PATIENCE).await;
+    }
+    let attached = seat.attach().await?;
+    let now = attached.cursor.clone();
+    let retry = frame::retry(1_000..3_000);
+    let mut sent = now.position;
+    match resume {
+        None => wire.send(&[retry, frame::ready(&now, false, true, seat.user)]).await?,
+        Some(cursor) => match missed_from(seat, &cursor, &now).await? {
+            Ok(position) => {
+                wire.send(&[retry, frame::ready(&cursor, true, false, seat.user)]).await?;
+                sent = Box::pin(catch_up(seat, attached, position, wire)).await?;
+                wire.send(&[frame::caught_up(&Cursor { epoch: now.epoch, position: sent })]).await?;
+            }
+            Err(reason) => {
+                let ready = frame::ready(&now, false, false, seat.user);
+                wire.send(&[retry, ready, frame::reset(reason, &now)]).await?;
+            }
+        },
+    }
+    live(seat, sent, wire).await
+}
+
+/// The position to catch up from, or why that cannot be.
+async fn missed_from(seat: &Seat<'_>, from: &Cursor, now: &Cursor) -> Result<Result<EventId, &'static str>> {
+    if from.epoch != now.epoch {
+        return Ok(Err("epoch"));
+    }
+    if from.position > now.position {
+        return Ok(Err("future"));
+    }
+    // In memory, hence not lost to retention; otherwise the log knows.
+    let recent = seat.notify.hub.recall(seat.user, &HashSet::new(), from.position, from.position).is_some();
+    if recent || from.position == now.position {
+        return Ok(Ok(from.position));
+    }
+    let first = events::head(&seat.notify.db).await?.first;
+    let is_held = first.is_some_and(|first| first.back(1) <= from.position);
+    Ok(if is_held { Ok(from.position) } else { Err("retention") })
+}
+
+/// Sends everything after `sent` up to the position the device is live from. If
+/// so much came meanwhile that the outbox overflowed, goes round again.
+async fn catch_up(
+    seat: &Seat<'_>,
+    mut attached: Attached,
+    mut sent: EventId,
+    wire: &mut impl Wire,
+) -> Result<EventId, Ended> {
+    loop {
+        let upto = attached.cursor.position;
+        match seat.notify.hub.recall(seat.user, &attached.chats, sent, upto) {
+            Some(missed) => send_events(&missed, wire).await?,
+            None => replay(seat, &attached, sent, wire).await?,
+        }
+        sent = upto;
+        if !seat.outbox.has_lagged() {
+            return Ok(sent);
+        }
+        attached = seat.attach().await?;
+    }
+}
+
+/// Sends what the device missed from the log itself, page by page.
+async fn replay(seat: &Seat<'_>, attached: &Attached, mut sent: EventId, wire: &mut impl Wire) -> Result<(), Ended> {
+    let Notify { db, catch_up_places, shutdown, .. } = seat.notify;
+    let Cursor { epoch, position: upto } = &attached.cursor;
+    let _place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
+
+    // The chats as they were at the start, and every chat there was on the way.
+    let mut chats = attached.chats.as_ref().clone();
+    let mut ever: HashSet<ChatId> = chats.clone();
+    for (_, chat, crossing) in events::crossings(db, seat.user, (sent, *upto)).await?.into_iter().rev() {
+        undo(&mut chats, chat, crossing);
+        ever.insert(chat);
+    }
+    let ever: Vec<ChatId> = ever.into_iter().collect();
+    loop {
+        let page = events::concerning(db, seat.user, &ever, (sent, *upto), PAGE).await?;
+        let mut missed = Vec::with_capacity(page.entries.len());
+        for entry in &page.entries {
+            let event = Event::encode(epoch, entry);
+            if hears(&event, seat.user, &mut chats) {
+                missed.push(Arc::new(event));
+            }
+        }
+        send_events(&missed, wire).await?;
+        sent = page.upto.unwrap_or(sent);
+        if !page.is_cut {
+            return Ok(());
+        }
+        if shutdown.is_cancelled() {
+            return Err(Ended::Stopping);
+        }
+    }
+}
+
+async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &mut impl Wire) -> Result<std::convert::Infallible, Ended> {
+    let heartbeat = Duration::from_millis(HEARTBEAT_MS);
+    let mut quiet_until = Instant::now() + heartbeat;
+    let mut events: VecDeque<Arc<Event>> = VecDeque::new();
+    let shutdown = &seat.notify.shutdown;
+    loop {
+        // Only between writes: a frame cut in half would swallow the next line.
+        if shutdown.is_cancelled() {
+            return Err(Ended::Stopping);
+        }
+        match seat.outbox.take(&mut events) {
+            Found::Events => {
+                sent = events.back().map_or(sent, |last| last.id);
+                send_events(events.make_contiguous(), wire).await?;
+                events = VecDeque::new();
+                quiet_until = Instant::now() + heartbeat;
+            }
+            Found::Lagged => {
+                tracing::debug!(user = %seat.user, "a slow device catches up from the log");
+                let attached = seat.attach().await?;
+                sent = Box::pin(catch_up(seat, attached, sent, wire)).await?;
+            }
+            Found::Closed(reason) => return Err(Ended::Closed(reason)),
+            Found::Nothing => tokio::select! {
+                () = seat.outbox.changed() => {}
+                () = shutdown.cancelled() => {}
+                () = wire.hung_up() => return Err(Ended::Gone(io::ErrorKind::ConnectionReset.into())),
+                () = sleep_until(quiet_until) => {
+                    wire.send(&[frame::PING]).await?;
+                    quiet_until = Instant::now() + heartbeat;
+                }
+            },
+        }
+    }
+}
+
+async fn send_events(events: &[Arc<Event>], wire: &mut impl Wire) -> io::Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let frames: Vec<Bytes> = events.iter().map(|event| event.sse.clone()).collect();
+    wire.send(&frames).await
+}
+
+impl Seat<'_> {
+    /// Registers with the hub, loading the person's chats if this is their first
+    /// device here.
+    async fn attach(&self) -> Result<Attached> {
+        let hub = &self.notify.hub;
+        let mut loaded = None;
+        for _ in 0..ATTACH_ATTEMPTS {
+            match hub.attach(self.user, &self.outbox, loaded.take()) {
+                Ok(attached) => return Ok(attached),
+                Err(NotYet::Unknown) => loaded = Some(self.notify.roster.chats_of(self.user).await?),
+                Err(NotYet::Ahead(position)) => {
+                    hub.reach(position, REACH_PATIENCE).await;
+                }
+            }
+        }
+        Err(Error::Unavailable("the event log is not being followed".into()))
+    }
+}
