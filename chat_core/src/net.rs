@@ -221,6 +221,7 @@ async fn http(first: FirstRequest, router: Router, shutdown: CancellationToken) 
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_TIMEOUT)
             .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(io, service)
             .with_upgrades()
     );

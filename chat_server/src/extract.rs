@@ -164,9 +164,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        match inner.classify() {
-            serde_json::error::Category::Data => Error::Invalid(vec![field_error(path, &inner.to_string())]),
-            _ => Error::Malformed(format!("the body is not valid JSON: {inner}")),
+        // An enum that meets a null calls it bad syntax; the syntax is fine.
+        match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+            Ok(_) => Error::Invalid(vec![field_error(path, &inner.to_string())]),
+            Err(error) => Error::Malformed(format!("the body is not valid JSON: {error}")),
         }
     })?;
     json.end().map_err(|error| Error::Malformed(format!("the body is not valid JSON: {error}")))?;

@@ -28,7 +28,7 @@ pub(crate) async fn cluster() -> &'static Cluster {
 }
 
 /// Makes a database with the schema and the demo world in it.
-pub(crate) async fn fill(cluster: &Cluster, name: &str) {
+pub async fn fill(cluster: &Cluster, name: &str) {
     cluster.create_database(name, "template1").await.expect("a database");
     let pool = db::pool(&cluster.url(name), 2).expect("a URL");
     db::migrate(&pool).await.expect("migrated");

@@ -107,6 +107,11 @@ impl Inbox {
         }
     }
 
+    /// The last reconnection time heard, in milliseconds.
+    pub fn retry_ms(&self) -> Option<u64> {
+        self.reader.retry
+    }
+
     /// The last id heard, which resumes the stream.
     pub fn cursor(&self) -> &str {
         self.last_id.as_deref().expect("an id was heard")

@@ -10,7 +10,7 @@ pub mod rest_file;
 mod user;
 
 pub use app::{FRIENDLY_ORIGIN, TestApp, shared_cluster};
-pub use database::TestDatabase;
+pub use database::{TestDatabase, fill};
 pub use inbox::{Event, Inbox, SseReader};
 pub use reply::Reply;
 pub use user::TestUser;

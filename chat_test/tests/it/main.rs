@@ -1,7 +1,17 @@
 //! The integration tests, one file a feature. They run against the real servers
 //! over a real Postgres and read like sentences.
 
+mod chats;
 mod commit_order;
 mod delivery;
+mod faults;
+mod files;
+mod input;
 mod journey;
+mod messages;
+mod people;
 mod resume;
+mod schema;
+mod streams;
+mod test_rest;
+mod tokens;

@@ -1,0 +1,189 @@
+//! The four kinds of chat, and who may do what to them.
+
+use chat_test::TestApp;
+use serde_json::json;
+
+#[tokio::test]
+async fn each_kind_of_chat_can_be_created() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    for (body, role, count) in [
+        (json!({ "type": "single", "user_id": dave.id }), "member", 2),
+        (json!({ "type": "group", "members": [bob.id, dave.id] }), "owner", 3),
+        (json!({ "type": "group", "name": "only me" }), "owner", 1),
+        (
+            json!({ "type": "private_channel", "name": "secret", "description": "hush", "members": [bob.id] }),
+            "owner",
+            2,
+        ),
+        (json!({ "type": "public_channel", "name": "town square" }), "owner", 1),
+    ] {
+        let chat = alice.post("/api/chats", body.clone()).await.expect(201).json();
+        assert_eq!(chat["type"], body["type"]);
+        assert_eq!((&chat["role"], &chat["member_count"]), (&json!(role), &json!(count)), "{chat}");
+        assert_eq!(alice.get(&format!("/api/chats/{}", chat["id"])).await.expect(200).json(), chat);
+    }
+}
+
+#[tokio::test]
+async fn a_second_direct_chat_of_a_pair_is_the_first_whoever_asks() {
+    let app = TestApp::start().await;
+    let [carol, dave] = app.sign_in(["carol", "dave"]).await;
+    let asked = |by: &chat_test::TestUser, with: i64| {
+        let by = by.clone();
+        async move { by.post("/api/chats", json!({ "type": "single", "user_id": with })).await }
+    };
+    // Both ask at once, again and again: one chat comes of it.
+    let (first, second) = tokio::join!(asked(&carol, dave.id), asked(&dave, carol.id));
+    let statuses = [first.status.as_u16(), second.status.as_u16()];
+    assert!(statuses == [201, 200] || statuses == [200, 201], "{statuses:?}");
+    assert_eq!(first.json()["id"], second.json()["id"]);
+    assert_eq!(asked(&dave, carol.id).await.expect(200).json()["id"], first.json()["id"]);
+}
+
+#[tokio::test]
+async fn a_chat_that_makes_no_sense_is_refused() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    for body in [
+        json!({ "type": "single" }),
+        json!({ "type": "single", "user_id": alice.id }),
+        json!({ "type": "single", "user_id": 999_999 }),
+        json!({ "type": "single", "user_id": bob.id, "name": "x" }),
+        json!({ "type": "single", "members": [bob.id, alice.id] }),
+        json!({ "type": "group", "user_id": bob.id }),
+        json!({ "type": "group", "members": [bob.id, 999_999] }),
+        json!({ "type": "public_channel" }),
+        json!({ "type": "private_channel", "name": "   " }),
+        json!({ "type": "club", "name": "x" }),
+        json!({ "name": "x" }),
+        json!({ "type": "group", "members": (1..=5_001).collect::<Vec<_>>() }),
+    ] {
+        let problem = alice.post("/api/chats", body.clone()).await.refused(422);
+        assert!(problem["errors"][0]["field"].is_string(), "{body} → {problem}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_shows_what_is_new_and_reading_clears_it() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let said = bob.say("ops", "are you there?").await;
+    let row = |chats: serde_json::Value| chats["items"][0].clone();
+    let newest = row(alice.get("/api/chats").await.expect(200).json());
+    assert_eq!(newest["name"], "ops", "the most recently active comes first");
+    assert_eq!(newest["last_message"], said);
+    assert_eq!((&newest["unread_count"], &newest["last_read_message_id"]), (&json!(2), &json!(null)));
+
+    let read = format!("/api/chats/{}/read", newest["id"]);
+    alice.put(&read, json!({ "message_id": said["id"] })).await.expect(200);
+    let history = alice.get(&format!("/api/chats/{}/messages", newest["id"])).await.expect(200).json();
+    let first = json!({ "message_id": history["items"][2]["id"] });
+    assert_eq!(alice.put(&read, first).await.json()["message_id"], said["id"], "a mark never moves back");
+    let newest = row(alice.get("/api/chats").await.expect(200).json());
+    assert_eq!((&newest["unread_count"], &newest["last_read_message_id"]), (&json!(0), &said["id"]));
+    alice.put(&read, json!({ "message_id": 999_999 })).await.refused(422);
+}
+
+#[tokio::test]
+async fn roles_decide_who_may_change_what() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let body = json!({ "type": "private_channel", "name": "roles", "members": [bob.id, carol.id] });
+    let chat = format!("/api/chats/{}", alice.post("/api/chats", body).await.expect(201).json()["id"]);
+    let member = |user: &chat_test::TestUser| format!("{chat}/members/{}", user.id);
+    let rename = json!({ "name": "renamed" });
+
+    bob.patch(&chat, rename.clone()).await.refused(403);
+    bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id })).await.refused(403);
+    bob.delete(&member(&carol)).await.refused(403);
+    bob.patch(&member(&bob), json!({ "role": "owner" })).await.refused(403);
+    bob.delete(&chat).await.refused(403);
+    dave.patch(&chat, rename.clone()).await.refused(404);
+    dave.delete(&chat).await.refused(404);
+
+    alice.patch(&member(&bob), json!({ "role": "admin" })).await.expect(200);
+    assert_eq!(bob.patch(&chat, rename).await.expect(200).json()["name"], "renamed");
+    bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id })).await.expect(201);
+    bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id })).await.expect(200);
+    bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id, "role": "owner" })).await.refused(403);
+    bob.delete(&member(&alice)).await.refused(403);
+    bob.delete(&member(&carol)).await.expect(204);
+    bob.delete(&member(&carol)).await.refused(404);
+    bob.delete(&chat).await.refused(403);
+
+    alice.post(&format!("{chat}/leave"), json!({})).await.refused(409);
+    alice.patch(&member(&alice), json!({ "role": "member" })).await.refused(409);
+    alice.patch(&member(&bob), json!({ "role": "owner" })).await.expect(200);
+    alice.post(&format!("{chat}/leave"), json!({})).await.expect(204);
+    alice.get(&chat).await.refused(404);
+    bob.delete(&chat).await.expect(204);
+    bob.get(&chat).await.refused(404);
+}
+
+#[tokio::test]
+async fn a_direct_chat_keeps_its_two_people() {
+    let app = TestApp::start().await;
+    let [alice, carol] = app.sign_in(["alice", "carol"]).await;
+    let chat = format!("/api/chats/{}", alice.chat("direct").await);
+    alice.post(&format!("{chat}/members"), json!({ "user_id": carol.id })).await.refused(403);
+    alice.post(&format!("{chat}/leave"), json!({})).await.refused(403);
+    alice.patch(&chat, json!({ "name": "x" })).await.refused(403);
+    alice.delete(&chat).await.refused(403);
+}
+
+#[tokio::test]
+async fn anybody_finds_and_joins_a_public_channel_and_only_that() {
+    let app = TestApp::start().await;
+    let erin = app.sign_up("erin").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let channels = erin.get("/api/channels?q=GEN").await.expect(200).json();
+    let general = &channels["items"][0];
+    assert_eq!((general["name"].as_str(), channels["items"].as_array().map(Vec::len)), (Some("general"), Some(1)));
+
+    let join = |id: &serde_json::Value| format!("/api/chats/{id}/join");
+    let joined = erin.post(&join(&general["id"]), json!({})).await.expect(201).json();
+    assert_eq!((&joined["role"], &joined["member_count"]), (&json!("member"), &json!(5)));
+    erin.post(&join(&general["id"]), json!({})).await.expect(200);
+    let ops = json!(alice.chat("ops").await);
+    erin.post(&join(&ops), json!({})).await.refused(404);
+    erin.post(&join(&json!(999_999)), json!({})).await.refused(404);
+    alice.post(&join(&ops), json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    for n in 0..5 {
+        alice.post("/api/chats", json!({ "type": "public_channel", "name": format!("room {n}") })).await.expect(201);
+    }
+    let general = alice.chat("general").await;
+    for (first, whole) in
+        [("/api/channels?limit=2".to_owned(), 6), (format!("/api/chats/{general}/members?limit=3"), 4)]
+    {
+        let (path, mut query, mut seen) =
+            (first.split('?').next().expect("a path"), first.split('?').nth(1).map(str::to_owned), Vec::new());
+        while let Some(next) = query {
+            let page = alice.get(&format!("{path}?{next}")).await.expect(200).json();
+            seen.extend(page["items"].as_array().expect("items").iter().map(|item| item["id"].as_i64()));
+            query = page["next"].as_str().map(str::to_owned);
+        }
+        let distinct: std::collections::HashSet<_> = seen.iter().collect();
+        assert_eq!((seen.len(), distinct.len()), (whole, whole), "{first}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_one_out_takes_the_chat_with_them() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let chat = alice.post("/api/chats", json!({ "type": "group", "name": "alone" })).await.expect(201).json();
+    alice.post(&format!("/api/chats/{}/leave", chat["id"]), json!({})).await.expect(204);
+    let left: i64 = sqlx::query_scalar("select count(*) from chats where id = $1")
+        .bind(chat["id"].as_i64())
+        .fetch_one(&app.db)
+        .await
+        .expect("a count");
+    assert_eq!(left, 0);
+}

@@ -1,0 +1,169 @@
+//! Postgres goes away in every way it can, and nothing is lost.
+
+use chat_core::devdb::{Binaries, Cluster, Home};
+use chat_test::{DEADLINE, TestApp, TestDatabase, eventually, fill};
+use serde_json::json;
+use std::{path::Path, process::Command};
+
+#[tokio::test]
+async fn the_listener_survives_a_killed_backend() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat("team").await;
+    let mut bobs = bob.listen().await;
+    for round in 0..5 {
+        let killed: i64 = sqlx::query_scalar(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid() and query ilike 'listen%'",
+        )
+        .fetch_one(&app.db)
+        .await
+        .expect("killed");
+        let text = format!("round {round}");
+        // The API's own connections were spared; the listener's was not, unless
+        // it is between two lives.
+        assert!(killed <= 1);
+        alice.say_in(team, &text).await;
+        assert_eq!(bobs.next().await.text(), text);
+    }
+}
+
+#[tokio::test]
+async fn all_connections_killed_while_people_talk_lose_nothing() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat("team").await;
+    let mut bobs = bob.listen().await;
+    let talking = {
+        let alice = alice.clone();
+        tokio::spawn(async move {
+            for n in 0..60 {
+                // An unknown outcome is settled by the same nonce again.
+                let body = json!({ "content": n.to_string(), "nonce": n.to_string() });
+                loop {
+                    let reply = alice.post(&format!("/api/chats/{team}/messages"), body.clone()).await;
+                    match reply.status.as_u16() {
+                        200 | 201 => break,
+                        503 => assert_eq!(reply.header("retry-after"), "1"),
+                        other => panic!("{other}: {}", String::from_utf8_lossy(&reply.bytes)),
+                    }
+                }
+            }
+        })
+    };
+    while !talking.is_finished() {
+        let _ = sqlx::query(
+            "select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .execute(&app.db)
+        .await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    talking.await.expect("all said");
+    alice.say_in(team, "marker").await;
+    let heard: Vec<String> = bobs.until("marker").await.iter().map(|event| event.text().to_owned()).collect();
+    assert_eq!(heard, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_poison_row_silences_nobody() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat("team").await;
+    let mut bobs = bob.listen().await;
+    let cursor = bobs.cursor().to_owned();
+    alice.say_in(team, "before").await;
+    for data in ["[1]", "null", "\"text\"", "{\n\"a\":\n1}", "7"] {
+        sqlx::query("insert into events (type, chat_id, data) values ('message.new', $1, $2::json)")
+            .bind(team)
+            .bind(data)
+            .execute(&app.db)
+            .await
+            .expect("poison");
+    }
+    sqlx::query("insert into events (type, chat_id, data) values (E'two\\nlines', $1, '{}')")
+        .bind(team)
+        .execute(&app.db)
+        .await
+        .expect("poison");
+    alice.say_in(team, "after").await;
+    assert_eq!(bobs.next().await.text(), "before");
+    assert_eq!(bobs.next().await.text(), "after");
+    let second = TestApp::beside(&app).await;
+    let missed = bob.at(&second).resume(&cursor).await.missed().await;
+    assert_eq!(missed.iter().map(|event| event.text()).collect::<Vec<_>>(), ["before", "after"]);
+}
+
+#[tokio::test]
+async fn garbage_on_the_doorbell_is_only_a_ring() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut bobs = bob.listen().await;
+    let payloads = ["", "not a number", "999999999999", "-1", "{\"id\":1}"];
+    for payload in payloads {
+        sqlx::query("select pg_notify('events', $1)").bind(payload).execute(&app.db).await.expect("rung");
+        alice.say("team", &format!("after {payload}")).await;
+    }
+    for payload in payloads {
+        assert_eq!(bobs.next().await.text(), format!("after {payload}"));
+    }
+}
+
+#[tokio::test]
+async fn a_doorbell_that_never_rings_delays_and_does_not_lose() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut bobs = bob.listen().await;
+    sqlx::query("create or replace function ring() returns void language sql as ''")
+        .execute(&app.db)
+        .await
+        .expect("muted");
+    alice.say("team", "unannounced").await;
+    assert_eq!(bobs.next().await.text(), "unannounced");
+}
+
+fn kill_postmaster(folder: &Path) {
+    let pid = std::fs::read_to_string(folder.join("postgres/data/postmaster.pid")).expect("running");
+    let pid = pid.lines().next().expect("a pid").to_owned();
+    assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill").success());
+}
+
+#[tokio::test]
+async fn a_killed_and_restarted_postgres_loses_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open");
+    let binaries = Binaries::find().expect("Postgres");
+    let home = Home::of(folder.path()).expect("a home");
+    let mut cluster = Cluster::durable(&binaries, &home).await.expect("started");
+    fill(&cluster, "confab").await;
+    let app = TestApp::over(TestDatabase { url: cluster.url("confab") }).await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat("team").await;
+    let mut bobs = bob.listen().await;
+    let mut acknowledged = Vec::new();
+    for round in 0..3 {
+        for n in 0..10 {
+            let text = format!("{round}/{n}");
+            alice.say_in(team, &text).await;
+            acknowledged.push(text);
+        }
+        kill_postmaster(folder.path());
+        let body = json!({ "content": "while away" });
+        let away = alice.post(&format!("/api/chats/{team}/messages"), body).await;
+        away.refused(503);
+        drop(cluster);
+        cluster = Cluster::durable(&binaries, &home).await.expect("started again");
+        eventually("the API writes again", || async { alice.get("/api/me").await.status == 200 }).await;
+    }
+    alice.say_in(team, "marker").await;
+    let heard: Vec<String> = tokio::time::timeout(DEADLINE, bobs.until("marker"))
+        .await
+        .expect("within the deadline")
+        .iter()
+        .map(|event| event.text().to_owned())
+        .collect();
+    assert_eq!(heard, acknowledged, "over one stream that stayed open throughout");
+    app.stop().await;
+    cluster.stop();
+}

@@ -1,0 +1,162 @@
+//! Uploading and reading files: private, bounded, and never a page of ours.
+
+use chat_test::{Reply, TestApp, TestUser};
+use http::Method;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n0000000000000000";
+
+fn form(files: &[(&str, &[u8])]) -> Form {
+    files.iter().fold(Form::new(), |form, (name, bytes)| {
+        form.part("file", Part::bytes(bytes.to_vec()).file_name((*name).to_owned()))
+    })
+}
+
+async fn upload(user: &TestUser, form: Form) -> Reply {
+    let request = user.request(Method::POST, "/api/upload").multipart(form);
+    Reply::read(request.send().await.expect("an answer")).await
+}
+
+async fn read(user: &TestUser, file: &Value, header: Option<(&str, &str)>) -> Reply {
+    let mut request = user.request(Method::GET, file["url"].as_str().expect("a url"));
+    if let Some((name, value)) = header {
+        request = request.header(name, value);
+    }
+    Reply::read(request.send().await.expect("an answer")).await
+}
+
+#[tokio::test]
+async fn a_file_is_its_uploaders_until_a_message_shows_it() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let files = upload(&alice, form(&[("fox.png", PNG), ("note.txt", b"hello")])).await.expect(201).json();
+    assert_eq!((&files[0]["filename"], &files[0]["mime_type"]), (&json!("fox.png"), &json!("image/png")));
+    assert_eq!((&files[1]["size"], &files[1]["mime_type"]), (&json!(5), &json!("text/plain; charset=utf-8")));
+    assert_eq!(read(&alice, &files[0], None).await.expect(200).bytes, PNG);
+    read(&bob, &files[0], None).await.refused(404);
+
+    let mut bobs = bob.listen().await;
+    let team = alice.chat("team").await;
+    let body = json!({ "content": "", "files": [files[1]["id"], files[0]["id"]] });
+    let sent = alice.post(&format!("/api/chats/{team}/messages"), body).await.expect(201).json();
+    assert_eq!(sent["files"], json!([files[1], files[0]]), "in the sender's order");
+    assert_eq!(bobs.next().await.data["message"], sent);
+    assert_eq!(bob.get(&format!("/api/chats/{team}/messages?limit=1")).await.json()["items"][0], sent);
+    assert_eq!(read(&bob, &files[0], None).await.expect(200).bytes, PNG);
+    read(&dave, &files[0], None).await.refused(404);
+
+    // Out of the chat, out of its files, whatever the browser has cached.
+    let etag = read(&bob, &files[0], None).await.header("etag").to_owned();
+    assert_eq!(read(&bob, &files[0], Some(("if-none-match", &etag))).await.status, 304);
+    bob.post(&format!("/api/chats/{team}/leave"), json!({})).await.expect(204);
+    read(&bob, &files[0], Some(("if-none-match", &etag))).await.refused(404);
+}
+
+#[tokio::test]
+async fn nobody_sends_somebody_elses_file() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let files = upload(&alice, form(&[("a.txt", b"mine")])).await.expect(201).json();
+    let team = format!("/api/chats/{}/messages", bob.chat("team").await);
+    for id in [files[0]["id"].clone(), json!(999_999)] {
+        let problem = bob.post(&team, json!({ "content": "x", "files": [id] })).await.refused(422);
+        assert_eq!(problem["errors"][0]["field"], "files");
+    }
+    let eleven = vec![files[0]["id"].clone(); 11];
+    alice.post(&team, json!({ "content": "x", "files": eleven })).await.refused(422);
+}
+
+#[tokio::test]
+async fn parts_of_a_file_can_be_read() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let file = upload(&alice, form(&[("abc.txt", b"abcdefghij")])).await.expect(201).json()[0].clone();
+    for (range, part, content_range) in [
+        ("bytes=2-4", "cde", "bytes 2-4/10"),
+        ("bytes=7-", "hij", "bytes 7-9/10"),
+        ("bytes=-2", "ij", "bytes 8-9/10"),
+        ("bytes=8-99", "ij", "bytes 8-9/10"),
+    ] {
+        let reply = read(&alice, &file, Some(("range", range))).await.expect(206);
+        assert_eq!((reply.bytes.as_slice(), reply.header("content-range")), (part.as_bytes(), content_range));
+    }
+    let reply = read(&alice, &file, Some(("range", "bytes=10-"))).await;
+    assert_eq!(reply.header("content-range"), "bytes */10");
+    reply.refused(416);
+    assert_eq!(read(&alice, &file, Some(("range", "lines=1"))).await.expect(200).bytes, b"abcdefghij");
+}
+
+#[tokio::test]
+async fn what_could_act_as_a_page_is_only_saved() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let html = b"<!DOCTYPE html><script>alert(1)</script>";
+    let svg = br#"<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>"#;
+    let files = upload(&alice, form(&[("x.html", html), ("x.png", svg), ("y.png", PNG)])).await.expect(201).json();
+    for nth in [0, 1] {
+        let reply = read(&alice, &files[nth], None).await.expect(200);
+        assert!(reply.header("content-disposition").starts_with("attachment"));
+        assert_eq!(reply.header("content-type"), "application/octet-stream");
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
+        assert!(reply.header("content-security-policy").contains("sandbox"));
+    }
+    assert!(read(&alice, &files[2], None).await.header("content-disposition").starts_with("inline"));
+}
+
+#[tokio::test]
+async fn a_name_with_folders_in_it_loses_them() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let names =
+        [("../../etc/passwd", "passwd"), ("..\\..\\boot.ini", "boot.ini"), ("naïve résumé.pdf", "naïve résumé.pdf")];
+    for (given, kept) in names {
+        let file = upload(&alice, form(&[(given, b"x")])).await.expect(201).json()[0].clone();
+        assert_eq!(file["filename"], kept);
+        read(&alice, &file, None).await.expect(200);
+    }
+    let keys: Vec<String> = sqlx::query_scalar("select blob_key from files").fetch_all(&app.db).await.expect("keys");
+    assert!(keys.iter().all(|key| key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit())));
+    assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), keys.len());
+}
+
+#[tokio::test]
+async fn a_file_over_the_cap_is_refused_and_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let large = vec![0u8; 25 * 1024 * 1024 + 1];
+    upload(&alice, form(&[("ok.txt", b"kept?"), ("large.bin", &large)])).await.refused(413);
+    let rows: i64 = sqlx::query_scalar("select count(*) from files").fetch_one(&app.db).await.expect("a count");
+    assert_eq!(rows, 0);
+    assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 0);
+
+    // The same with no length given: it is counted as it comes.
+    let chunks = futures_util::stream::iter((0..26).map(|_| Ok::<_, std::io::Error>(vec![0u8; 1024 * 1024])));
+    let part = Part::stream(reqwest::Body::wrap_stream(chunks)).file_name("stream.bin");
+    upload(&alice, Form::new().part("file", part)).await.refused(413);
+    assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_form_or_has_no_file_is_refused() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    upload(&alice, Form::new().text("file", "no filename, so no file")).await.refused(422);
+    upload(&alice, form(&[("x", b"1".as_slice()); 11])).await.refused(422);
+    for (kind, body) in [
+        ("application/json", "{}"),
+        ("multipart/form-data", "no boundary"),
+        ("multipart/form-data; boundary=b", "--b\r\nrubbish"),
+        (
+            "multipart/form-data; boundary=b",
+            "--b\r\ncontent-disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\ncut off",
+        ),
+    ] {
+        let request = alice.request(Method::POST, "/api/upload").header("content-type", kind).body(body);
+        Reply::read(request.send().await.expect("an answer")).await.refused(400);
+    }
+    // An empty file is a file.
+    let file = upload(&alice, form(&[("empty", b"")])).await.expect(201).json()[0].clone();
+    assert_eq!(file["size"], 0);
+    assert_eq!(read(&alice, &file, None).await.expect(200).bytes, b"");
+}

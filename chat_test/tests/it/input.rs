@@ -1,0 +1,245 @@
+//! Bad input gets a clear 4xx, changes nothing, and never makes a 5xx.
+
+use chat_test::{Reply, TestApp, TestUser};
+use http::Method;
+use serde_json::{Value, json};
+
+/// Everything that people can see, counted.
+async fn state(app: &TestApp) -> Vec<i64> {
+    sqlx::query_scalar(
+        "select count(*) from users union all select count(*) from chats union all
+         select count(*) from chat_members union all select count(*) from messages union all
+         select count(*) from files union all select count(*) from receipts union all select count(*) from events",
+    )
+    .fetch_all(&app.db)
+    .await
+    .expect("counts")
+}
+
+/// Values that a field is not: of each wrong kind.
+fn wrong_values() -> Vec<Value> {
+    vec![
+        Value::Null,
+        json!(true),
+        json!(1.5),
+        json!(-1),
+        json!(0),
+        json!(9_007_199_254_740_992_i64),
+        json!(i64::MAX),
+        json!(1e300),
+        json!(""),
+        json!("a\0b"),
+        json!("x".repeat(70_000)),
+        json!([]),
+        json!([null]),
+        json!({}),
+        json!({ "a": 1 }),
+    ]
+}
+
+struct Target {
+    method: Method,
+    path: String,
+    good: Value,
+    /// Fields for which null, or an empty text or list, is right.
+    lenient: &'static [&'static str],
+}
+
+async fn targets(alice: &TestUser) -> Vec<Target> {
+    let team = alice.chat("team").await;
+    let said = alice.say_in(team, "hello").await;
+    let chat = format!("/api/chats/{team}");
+    let target = |method, path: String, good, lenient| Target { method, path, good, lenient };
+    let signup = json!({ "username": "new-user", "email": "new@example.com", "password": "long unlikely words" });
+    vec![
+        target(Method::POST, "/api/signup".into(), signup, &[]),
+        target(Method::POST, "/api/signin".into(), json!({ "email": "a@b.c", "password": "long unlikely words" }), &[]),
+        target(Method::POST, "/api/token/refresh".into(), json!({ "refresh_token": "x" }), &["refresh_token"]),
+        target(Method::PATCH, "/api/me".into(), json!({ "display_name": "A" }), &["display_name"]),
+        target(
+            Method::POST,
+            "/api/chats".into(),
+            json!({ "type": "group", "name": "n", "description": "d", "members": [alice.id] }),
+            &["name", "description", "members"],
+        ),
+        target(Method::PATCH, chat.clone(), json!({ "name": "n", "description": "d" }), &["name", "description"]),
+        target(Method::POST, format!("{chat}/members"), json!({ "user_id": 4, "role": "member" }), &["role"]),
+        target(Method::PATCH, format!("{chat}/members/2"), json!({ "role": "member" }), &[]),
+        target(
+            Method::POST,
+            format!("{chat}/messages"),
+            json!({ "content": "c", "files": [], "reply_to": said["id"], "nonce": "n" }),
+            &["files", "reply_to", "nonce"],
+        ),
+        target(Method::PUT, format!("{chat}/read"), json!({ "message_id": said["id"] }), &[]),
+        target(Method::PUT, format!("{chat}/delivered"), json!({ "message_id": said["id"] }), &[]),
+    ]
+}
+
+async fn send(user: &TestUser, method: &Method, path: &str, body: impl Into<reqwest::Body>) -> Reply {
+    let request = user.request(method.clone(), path).header("content-type", "application/json").body(body);
+    Reply::read(request.send().await.expect("an answer")).await
+}
+
+#[tokio::test]
+async fn every_field_of_every_body_missing_wrong_or_too_long_is_refused_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let targets = targets(&alice).await;
+    let before = state(&app).await;
+    let mut refused = 0;
+    for Target { method, path, good, lenient } in &targets {
+        let fields = good.as_object().expect("an object");
+        let mut bodies = Vec::new();
+        for field in fields.keys() {
+            if !lenient.contains(&field.as_str()) {
+                let mut without = fields.clone();
+                without.remove(field);
+                bodies.push((field.as_str(), Value::Object(without)));
+            }
+            for wrong in wrong_values() {
+                let is_empty = wrong.is_null() || wrong == json!("") || wrong == json!([]) || wrong == fields[field];
+                if lenient.contains(&field.as_str()) && is_empty {
+                    continue;
+                }
+                let mut with = fields.clone();
+                with.insert(field.clone(), wrong);
+                bodies.push((field.as_str(), Value::Object(with)));
+            }
+        }
+        let mut with = fields.clone();
+        with.insert("surprise".into(), json!(1));
+        bodies.push(("surprise", Value::Object(with)));
+        for (field, body) in bodies {
+            let reply = send(&alice, method, path, body.to_string()).await;
+            let what = format!("{method} {path} {field} {}", body.to_string().chars().take(200).collect::<String>());
+            // A refresh token that is any text is looked up, and is not one.
+            if path.ends_with("refresh") && body["refresh_token"].is_string() && field != "surprise" {
+                reply.refused(401);
+                continue;
+            }
+            assert_eq!(reply.status, 422, "{what}: {}", String::from_utf8_lossy(&reply.bytes));
+            let problem = reply.refused(422);
+            let named = problem["errors"][0]["field"].as_str().unwrap_or_default().to_owned();
+            assert!(named.starts_with(field), "{what}: names {named}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 200, "{refused}");
+    assert_eq!(state(&app).await, before);
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_refused() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let before = state(&app).await;
+    let path = format!("/api/chats/{}/messages", before[1]);
+    let deep = format!("{{\"content\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000));
+    let bodies: Vec<Vec<u8>> = vec![
+        b"".to_vec(),
+        b"{".to_vec(),
+        b"{}{}".to_vec(),
+        b"nonsense".to_vec(),
+        b"{\"content\":\"\\ud800\"}".to_vec(),
+        b"{\"content\":\"\\udc00\\ud800\"}".to_vec(),
+        b"{\"content\":\"\xff\xfe\"}".to_vec(),
+        b"{\"content\":\"a\nb\"}".to_vec(),
+        b"{\"content\":\"x\",}".to_vec(),
+        deep.into_bytes(),
+    ];
+    for body in bodies {
+        let shown = String::from_utf8_lossy(&body).chars().take(60).collect::<String>();
+        let reply = send(&alice, &Method::POST, &path, body).await;
+        assert!(matches!(reply.status.as_u16(), 400 | 422), "{shown}: {}", reply.status);
+        assert!(reply.json()["detail"].is_string());
+    }
+    for body in ["null", "[]", "1", "\"content\"", "{\"content\":\"a\",\"content\":\"b\"}"] {
+        send(&alice, &Method::POST, &path, body).await.refused(422);
+    }
+    let large = format!("{{\"content\":\"{}\"}}", "x".repeat(600_000));
+    send(&alice, &Method::POST, &path, large).await.refused(413);
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"] {
+        let request = alice.request(Method::POST, &path).header("content-type", kind).body("{\"content\":\"x\"}");
+        Reply::read(request.send().await.expect("an answer")).await.refused(415);
+    }
+    assert_eq!(state(&app).await, before);
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_refused_in_every_path() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let before = state(&app).await;
+    for route in chat_server::routes().list().iter().filter(|route| route.path.contains('{')) {
+        for id in ["0", "-1", "9007199254740992", "99999999999999999999", "text", "1.0", "%00", "%F0%9F%A6%8A", "1%27"]
+        {
+            let path = route.path.replace("{chat_id}", id).replace("{user_id}", id).replace("{file_id}", id);
+            let reply = send(&alice, &route.method, &path, "{}").await;
+            let detail = reply.refused(422)["detail"].clone();
+            assert_eq!(detail, "an id is a whole number from 1 to 9007199254740991", "{} {path}", route.method);
+        }
+        // A number that could be an id and is nobody's.
+        let nobody = "9007199254740991";
+        let path = route.path.replace("{chat_id}", nobody).replace("{user_id}", nobody).replace("{file_id}", nobody);
+        send(&alice, &route.method, &path, "{}").await.refused(404);
+    }
+    assert_eq!(state(&app).await, before);
+}
+
+#[tokio::test]
+async fn a_query_that_makes_no_sense_is_refused() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let team = alice.chat("team").await;
+    for (path, field) in [
+        ("messages?limit=0", "limit"),
+        ("messages?limit=-1", "limit"),
+        ("messages?limit=101", "limit"),
+        ("messages?limit=ten", "limit"),
+        ("messages?limit=", "limit"),
+        ("messages?before=0", "before"),
+        ("messages?after=-1", "after"),
+        ("messages?around=9007199254740992", "around"),
+        ("messages?before=x", "before"),
+        ("messages?before=1&after=2", "before"),
+        ("members?after=0", "after"),
+        ("members?limit=1000", "limit"),
+    ] {
+        let problem = alice.get(&format!("/api/chats/{team}/{path}")).await.refused(422);
+        assert_eq!(problem["errors"][0]["field"], field, "{path}: {problem}");
+    }
+    alice.get(&format!("/api/chats/{team}/messages?around=9007199254740991")).await.refused(404);
+    for query in ["", "?q=", "?q=%20", "?q=a%00b", "?q=a&limit=0"] {
+        alice.get(&format!("/api/users/search{query}")).await.refused(422);
+    }
+    let long = "x".repeat(101);
+    alice.get(&format!("/api/users/search?q={long}")).await.refused(422);
+    alice.get(&format!("/api/channels?q={long}")).await.refused(422);
+}
+
+#[tokio::test]
+async fn blank_messages_are_refused() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let path = format!("/api/chats/{}/messages", alice.chat("team").await);
+    for content in ["", " ", "\n\t\r\n", "\u{3000}"] {
+        alice.post(&path, json!({ "content": content })).await.refused(422);
+    }
+    alice.post(&path, json!({ "content": "x".repeat(65_537) })).await.refused(422);
+    alice.post(&path, json!({ "content": "🦊".repeat(16_385) })).await.refused(422);
+}
+
+#[tokio::test]
+async fn what_is_not_there_says_so() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    for path in ["/api/nothing", "/nothing", "/api", "/api/chats/1/nothing", "/%00", "/api/me/"] {
+        alice.get(path).await.refused(404);
+    }
+    let reply = alice.delete("/api/me").await;
+    assert!(reply.header("allow").contains("GET"));
+    reply.refused(405);
+    let long = format!("/api/me?{}", "x".repeat(20_000));
+    assert!(alice.get(&long).await.status.is_client_error());
+}

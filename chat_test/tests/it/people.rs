@@ -1,0 +1,112 @@
+//! Signing up, in and out, and finding each other.
+
+use chat_test::{Reply, TestApp};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+async fn post(app: &TestApp, path: &str, body: Value) -> Reply {
+    let request = reqwest::Client::new().post(format!("{}{path}", app.places.chat)).json(&body);
+    Reply::read(request.send().await.expect("an answer")).await
+}
+
+#[tokio::test]
+async fn of_many_sign_ups_with_one_name_at_once_one_wins() {
+    let app = TestApp::start().await;
+    let attempts: Vec<_> = (0..6)
+        .map(|n| {
+            let name = if n % 2 == 0 { "Grace" } else { "grace" };
+            post(
+                &app,
+                "/api/signup",
+                json!({ "username": name, "email": format!("g{n}@example.com"), "password": "long unlikely words" }),
+            )
+        })
+        .collect();
+    let replies = futures_util::future::join_all(attempts).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 201).count(), 1);
+    for lost in replies.into_iter().filter(|reply| reply.status != 201) {
+        assert_eq!(lost.refused(409)["code"], "username_taken");
+    }
+    let again = json!({ "username": "heidi", "email": "ALICE@example.com", "password": "long unlikely words" });
+    assert_eq!(post(&app, "/api/signup", again).await.refused(409)["code"], "email_taken");
+}
+
+#[tokio::test]
+async fn an_easy_password_is_refused() {
+    let app = TestApp::start().await;
+    for password in ["password1", "aaaaaaaaaaaa", "grace-hopper1"] {
+        let body = json!({ "username": "grace-hopper", "email": "g@example.com", "password": password });
+        let problem = post(&app, "/api/signup", body).await.refused(422);
+        assert_eq!(
+            (problem["errors"][0]["field"].as_str(), problem["errors"][0]["code"].as_str()),
+            (Some("password"), Some("weak"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_told_the_same_as_a_wrong_password_in_the_same_time() {
+    let app = TestApp::start().await;
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        for (email, fastest) in [("alice@example.com", &mut known), ("nobody@example.com", &mut unknown)] {
+            let begun = Instant::now();
+            let reply = post(&app, "/api/signin", json!({ "email": email, "password": "wrong password" })).await;
+            *fastest = begun.elapsed().min(*fastest);
+            let mut problem = reply.refused(401);
+            problem["request_id"] = Value::Null;
+            answers.push(problem);
+        }
+    }
+    assert!(answers.iter().all(|answer| answer == &answers[0]));
+    // Hashing dominates both; a skipped hash would be a hundred times faster.
+    assert!(unknown > known / 4 && known > unknown / 4, "known {known:?}, unknown {unknown:?}");
+}
+
+#[tokio::test]
+async fn a_refresh_token_works_once_and_its_second_use_ends_the_session() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let refresh = |token: Value| post(&app, "/api/token/refresh", json!({ "refresh_token": token }));
+    let second = refresh(alice.welcome["refresh_token"].clone()).await.expect(200).json();
+    assert_ne!(second["refresh_token"], alice.welcome["refresh_token"]);
+    assert_eq!(second["user"], alice.welcome["user"]);
+    // The first again: somebody has a copy. The whole session ends.
+    assert_eq!(refresh(alice.welcome["refresh_token"].clone()).await.refused(401)["code"], "session_revoked");
+    assert_eq!(refresh(second["refresh_token"].clone()).await.refused(401)["code"], "session_revoked");
+    assert_eq!(refresh(json!("made up")).await.refused(401)["code"], "token_invalid");
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_and_clears_the_cookie() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let reply = alice.post("/api/signout", json!({})).await.expect(204);
+    assert!(
+        reply.header("set-cookie").starts_with("confab_stream=; ") && reply.header("set-cookie").contains("Max-Age=0")
+    );
+    let body = json!({ "refresh_token": alice.welcome["refresh_token"] });
+    assert_eq!(post(&app, "/api/token/refresh", body).await.refused(401)["code"], "session_revoked");
+}
+
+#[tokio::test]
+async fn people_are_found_by_the_start_of_their_names_and_their_addresses_stay_private() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    for (q, found) in [("bo", "bob"), ("BOB", "bob"), ("Dave T", "dave"), ("carol", "carol")] {
+        let reply = alice.request(http::Method::GET, "/api/users/search").query(&[("q", q)]).send().await;
+        let answer = Reply::read(reply.expect("an answer")).await.expect(200).json();
+        assert_eq!(answer["items"][0]["username"], found, "{q}");
+        assert_eq!(answer["items"][0].get("email"), None);
+    }
+    for (q, count) in [("%", 0), ("_", 0), ("\\", 0), ("zzz", 0)] {
+        let reply = alice.request(http::Method::GET, "/api/users/search").query(&[("q", q)]).send().await;
+        let answer = Reply::read(reply.expect("an answer")).await.expect(200).json();
+        assert_eq!(answer["items"].as_array().map(Vec::len), Some(count), "{q}");
+    }
+    let seen = alice.get(&format!("/api/users/{}", bob.id)).await.expect(200).json();
+    assert_eq!((seen["username"].as_str(), seen.get("email")), (Some("bob"), None));
+    assert_eq!(alice.get("/api/me").await.expect(200).json()["email"], "alice@example.com");
+    alice.get("/api/users/999999").await.refused(404);
+}

@@ -1,0 +1,105 @@
+//! The schema holds the invariants, whoever writes.
+
+use chat_test::TestApp;
+use sqlx::PgPool;
+
+async fn refused(db: &PgPool, sql: &'static str) -> String {
+    let error = sqlx::query(sql).execute(db).await.expect_err(sql);
+    let error = error.as_database_error().expect("the database's own refusal");
+    error.constraint().unwrap_or(error.message()).to_owned()
+}
+
+#[tokio::test]
+async fn constraints_hold_what_the_code_relies_on() {
+    let app = TestApp::start().await;
+    for (sql, constraint) in [
+        (
+            "insert into users (username, display_name, email, password_hash) values ('ALICE', 'x', 'x@y', '')",
+            "users_username_key",
+        ),
+        (
+            "insert into users (username, display_name, email, password_hash) values ('x1', 'x', 'Alice@Example.com', '')",
+            "users_email_key",
+        ),
+        (
+            "insert into users (username, display_name, email, password_hash) values ('-x', 'x', 'x@y', '')",
+            "users_username_form",
+        ),
+        ("insert into chats (type, name) values ('single', '')", "chats_pair"),
+        ("insert into chats (type, name, pair_low, pair_high) values ('single', '', 2, 1)", "chats_pair"),
+        ("insert into chats (type, name, pair_low, pair_high) values ('single', '', 1, 2)", "chats_pair_key"),
+        ("insert into chats (type, name) values ('public_channel', '')", "chats_named"),
+        (
+            "insert into chat_members (chat_id, user_id) select chat_id, user_id from chat_members limit 1",
+            "chat_members_pkey",
+        ),
+        (
+            "insert into messages (chat_id, sender_id, content) values (1, 1, repeat('x', 65537))",
+            "messages_content_size",
+        ),
+        (
+            "insert into messages (chat_id, sender_id, content, reply_to) select 1, 1, 'x', max(id) from messages where chat_id = 2",
+            "messages_reply_to_fkey",
+        ),
+        (
+            "insert into receipts (chat_id, user_id, kind, message_id) select 1, 1, 'read', max(id) from messages where chat_id = 2",
+            "receipts_message_fkey",
+        ),
+        ("insert into events (type, data) values ('x', '{}')", "events_audience"),
+    ] {
+        assert_eq!(refused(&app.db, sql).await, constraint, "{sql}");
+    }
+}
+
+/// D1: a doorbell is a number, however much was said.
+#[tokio::test]
+async fn the_doorbell_carries_a_position_and_nothing_else() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let mut listener = sqlx::postgres::PgListener::connect(&app.database.url).await.expect("listening");
+    listener.listen(chat_core::events::CHANNEL).await.expect("listening");
+    alice.say("team", &"long ".repeat(10_000)).await;
+    let rung = listener.recv().await.expect("rung");
+    let last: i64 = sqlx::query_scalar("select max(id) from events").fetch_one(&app.db).await.expect("the last");
+    assert_eq!(rung.payload(), last.to_string());
+}
+
+#[tokio::test]
+async fn an_update_that_changes_nothing_is_no_event() {
+    let app = TestApp::start().await;
+    let count = || async {
+        sqlx::query_scalar::<_, i64>("select count(*) from events").fetch_one(&app.db).await.expect("a count")
+    };
+    let before = count().await;
+    for sql in [
+        "update chats set name = name, updated_at = now()",
+        "update users set display_name = display_name, password_hash = ''",
+        "update messages set content = content",
+        "update chat_members set role = role",
+        "update messages set content = 'x' where false",
+        "delete from chat_members where false",
+        "insert into chat_members (chat_id, user_id) select 1, 1 where false",
+    ] {
+        sqlx::query(sql).execute(&app.db).await.expect(sql);
+        assert_eq!(count().await, before, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn edits_and_tombstones_are_events_of_their_own() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let said = alice.say("team", "first words").await;
+    let mut bobs = bob.listen().await;
+    let edit = "update messages set content = 'better words', edited_at = now() where id = $1";
+    sqlx::query(edit).bind(said["id"].as_i64()).execute(&app.db).await.expect("edited");
+    let heard = bobs.next().await;
+    assert_eq!((heard.kind.as_str(), heard.text()), ("message.updated", "better words"));
+    let delete = "update messages set deleted_at = now() where id = $1";
+    sqlx::query(delete).bind(said["id"].as_i64()).execute(&app.db).await.expect("deleted");
+    let heard = bobs.next().await;
+    assert_eq!((heard.kind.as_str(), &heard.data["message_id"]), ("message.deleted", &said["id"]));
+    assert!(!heard.data.to_string().contains("words"));
+    let page = bob.get(&format!("/api/chats/{}/messages?limit=1", said["chat_id"])).await.json();
+    assert_eq!((page["items"][0]["content"].as_str(), page["items"][0]["deleted_at"].is_string()), (Some(""), true));
+}

@@ -1,0 +1,176 @@
+//! Streams as connections: both ways in, heartbeats, limits, the end.
+
+use chat_test::{DEADLINE, Inbox, Reply, TestApp, eventually};
+use reqwest::Client;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+#[tokio::test]
+async fn a_stream_on_a_used_connection_is_the_same_stream() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    // A first request makes the connection hyper's; the stream then follows on it.
+    let client = Client::builder().pool_max_idle_per_host(1).build().expect("a client");
+    client.get(format!("{}/livez", app.places.notify)).send().await.expect("an answer").bytes().await.expect("read");
+    let open = |cursor: Option<String>| {
+        let request = client.get(format!("{}/events", app.places.notify)).bearer_auth(&bob.token);
+        cursor.map_or(request.try_clone().expect("a copy"), |cursor| request.header("last-event-id", cursor))
+    };
+    let mut inbox = Inbox::open(open(None)).await;
+    alice.say("team", "through hyper").await;
+    assert_eq!(inbox.next().await.text(), "through hyper");
+    let cursor = inbox.cursor().to_owned();
+    drop(inbox);
+    alice.say("team", "missed").await;
+    client.get(format!("{}/livez", app.places.notify)).send().await.expect("an answer").bytes().await.expect("read");
+    let missed = Inbox::open(open(Some(cursor))).await.missed().await;
+    assert_eq!(missed.iter().map(|event| event.text()).collect::<Vec<_>>(), ["missed"]);
+}
+
+#[tokio::test]
+async fn garbage_for_a_cursor_is_refused_on_both_ways_in() {
+    let app = TestApp::start().await;
+    let [bob] = app.sign_in(["bob"]).await;
+    let client = Client::new();
+    for garbage in [
+        "x",
+        "7",
+        "-",
+        "0123456789-",
+        "0123456789--1",
+        "0123456789-99999999999999999999",
+        "'; drop table events",
+        "ünï",
+    ] {
+        for is_first in [true, false] {
+            let request = if is_first {
+                bob.stream(None)
+            } else {
+                client
+                    .get(format!("{}/livez", app.places.notify))
+                    .send()
+                    .await
+                    .expect("an answer")
+                    .bytes()
+                    .await
+                    .expect("read");
+                client.get(format!("{}/events", app.places.notify)).bearer_auth(&bob.token)
+            };
+            let reply = Reply::read(request.header("last-event-id", garbage).send().await.expect("an answer")).await;
+            assert_eq!(reply.refused(422)["errors"][0]["field"], "last_event_id", "{garbage}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_head_in_pieces_is_still_a_head() {
+    let app = TestApp::start().await;
+    let [bob] = app.sign_in(["bob"]).await;
+    let address = app.places.notify.strip_prefix("http://").expect("an address");
+    let head = format!("GET /events HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\r\n", bob.token);
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.set_nodelay(true).expect("a socket");
+    for piece in head.as_bytes().chunks(97) {
+        stream.write_all(piece).await.expect("written");
+        tokio::task::yield_now().await;
+    }
+    let mut answer = Vec::new();
+    let read = async {
+        while !String::from_utf8_lossy(&answer).contains("event: ready") {
+            stream.read_buf(&mut answer).await.expect("read");
+        }
+    };
+    timeout(DEADLINE, read).await.expect("ready within the deadline");
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_head_is_let_go() {
+    let app = TestApp::start().await;
+    for server in [&app.places.chat, &app.places.notify] {
+        let address = server.strip_prefix("http://").expect("an address");
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n").await.expect("written");
+        let end = timeout(DEADLINE, stream.read(&mut [0u8; 64])).await.expect("closed within the deadline");
+        assert_eq!(end.expect("an orderly end"), 0);
+        // And a head without end is cut.
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let _ = stream.write_all(format!("GET /events HTTP/1.1\r\nx: {}", "y".repeat(20_000)).as_bytes()).await;
+        let mut answer = String::new();
+        let _ = timeout(DEADLINE, stream.read_to_string(&mut answer)).await.expect("closed within the deadline");
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn stopping_ends_open_streams_with_a_word_on_when_to_return() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(bob.listen().await);
+    }
+    alice.say("team", "last words").await;
+    for stream in &mut streams {
+        assert_eq!(stream.next().await.text(), "last words");
+    }
+    let begun = std::time::Instant::now();
+    let ends = tokio::spawn(async move {
+        for stream in &mut streams {
+            assert_eq!(stream.try_next().await, None);
+            assert!(stream.retry_ms().is_some_and(|ms| (250..2_500).contains(&ms)), "{:?}", stream.retry_ms());
+        }
+    });
+    app.stop().await;
+    assert!(begun.elapsed().as_secs() < 10, "stopped in {:?}", begun.elapsed());
+    ends.await.expect("every stream ended in order");
+}
+
+#[tokio::test]
+async fn readiness_is_about_the_pipeline_and_ends_when_stopping_begins() {
+    let app = TestApp::start().await;
+    let client = Client::new();
+    let ready = |server: &str| {
+        let request = client.get(format!("{server}/readyz"));
+        async move { Reply::read(request.send().await.expect("an answer")).await }
+    };
+    for server in [&app.places.chat, &app.places.notify] {
+        eventually("the server is ready", || async { ready(server).await.status == 200 }).await;
+        let live = client.get(format!("{server}/livez")).send().await.expect("an answer");
+        assert_eq!(live.status(), 200);
+    }
+    let reply = ready(&app.places.notify).await.expect(200).json();
+    assert_eq!(reply["checks"], json!({ "listener": true, "not_draining": true }));
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_plain_id_and_gets_a_new_one_for_any_other() {
+    let app = TestApp::start().await;
+    let client = Client::new();
+    let url = format!("{}/api/me", app.places.chat);
+    let reply = Reply::read(client.get(&url).header("x-request-id", "abc-123").send().await.expect("an answer")).await;
+    assert_eq!(reply.refused(401)["request_id"], "abc-123");
+    for odd in ["with space", "\"quoted\"", &"x".repeat(65)] {
+        let reply = Reply::read(client.get(&url).header("x-request-id", odd).send().await.expect("an answer")).await;
+        assert_eq!(reply.refused(401)["request_id"].as_str().map(str::len), Some(36), "{odd}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_listed_origins_may_call_and_others_may_not() {
+    let app = TestApp::start().await;
+    let client = Client::new();
+    for (origin, is_allowed) in [(chat_test::FRIENDLY_ORIGIN, true), ("https://evil.example", false)] {
+        let preflight = client
+            .request(http::Method::OPTIONS, format!("{}/api/chats", app.places.chat))
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type");
+        let reply = Reply::read(preflight.send().await.expect("an answer")).await.expect(200);
+        assert_eq!(reply.header("access-control-allow-origin") == origin, is_allowed, "{origin}");
+    }
+}
