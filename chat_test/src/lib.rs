@@ -13,7 +13,7 @@ pub use app::{FRIENDLY_ORIGIN, TestApp, shared_cluster};
 pub use database::{TestDatabase, fill};
 pub use inbox::{Event, Inbox, SseReader};
 pub use reply::Reply;
-pub use user::TestUser;
+pub use user::{Places, TestUser};
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A person with a device.
 
-use crate::{Inbox, Reply, TestApp};
+use crate::{Inbox, Reply};
 use http::Method;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -32,7 +32,8 @@ pub struct TestUser {
 }
 
 impl TestUser {
-    pub(crate) async fn sign_in(places: &Places, name: &str) -> Self {
+    /// Signs in somebody of the demo world.
+    pub async fn sign_in(places: &Places, name: &str) -> Self {
         let body = json!({ "email": format!("{name}@example.com"), "password": "confab-demo" });
         Self::enter(places, name, "/api/signin", body, 200).await
     }
@@ -128,9 +129,9 @@ impl TestUser {
         Inbox::open(self.stream(Some(last_event_id))).await
     }
 
-    /// The same person at another pair of servers.
-    pub fn at(&self, app: &TestApp) -> Self {
-        Self { places: app.places.clone(), ..self.clone() }
+    /// The same person, with the same token, at another pair of servers.
+    pub fn at(&self, places: &Places) -> Self {
+        Self { places: places.clone(), ..self.clone() }
     }
 
     /// A request for a stream on a connection of its own, still to be sent.

@@ -91,7 +91,7 @@ async fn a_poison_row_silences_nobody() {
     assert_eq!(bobs.next().await.text(), "before");
     assert_eq!(bobs.next().await.text(), "after");
     let second = TestApp::beside(&app).await;
-    let missed = bob.at(&second).resume(&cursor).await.missed().await;
+    let missed = bob.at(&second.places).resume(&cursor).await.missed().await;
     assert_eq!(missed.iter().map(|event| event.text()).collect::<Vec<_>>(), ["before", "after"]);
 }
 

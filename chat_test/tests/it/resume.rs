@@ -81,7 +81,7 @@ async fn what_was_said_in_a_chat_before_joining_or_after_leaving_is_not_replayed
 
     // A replica that has just started has the same to tell from the log alone.
     let second = TestApp::beside(&app).await;
-    let missed = dave.at(&second).resume(&cursor).await.missed().await;
+    let missed = dave.at(&second.places).resume(&cursor).await.missed().await;
     assert_eq!(heard(&missed), expected, "from another replica");
 }
 
@@ -147,7 +147,7 @@ async fn a_cursor_from_before_retention_gets_a_reset() {
         .expect("retention");
     // A replica that starts now has only what the log still holds.
     let second = TestApp::beside(&app).await;
-    let mut inbox = bob.at(&second).resume(&cursor).await;
+    let mut inbox = bob.at(&second.places).resume(&cursor).await;
     assert_eq!(inbox.next().await.data["reason"], "retention");
 }
 

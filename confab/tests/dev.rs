@@ -1,0 +1,265 @@
+//! `confab dev` as a person runs it: a process, a folder, signals.
+
+use chat_test::{DEADLINE, Inbox, Places, TestDatabase, TestUser};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Instant,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+/// A running `confab dev`.
+struct Dev {
+    process: Child,
+    said: Vec<String>,
+    rest: Lines<BufReader<ChildStdout>>,
+    places: Places,
+}
+
+fn confab(data: &Path) -> Command {
+    confab_at(data, "127.0.0.1:0")
+}
+
+fn confab_at(data: &Path, address: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
+    command.args(["dev", "--bind", address, "--data"]).arg(data);
+    for variable in ["DATABASE_URL", "CHAT_BIND", "CHAT_DATA_DIR", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+impl Dev {
+    async fn start(data: &Path) -> Self {
+        Self::run(confab(data)).await
+    }
+
+    async fn run(mut command: Command) -> Self {
+        let mut process = command.spawn().expect("started");
+        let mut rest = BufReader::new(process.stdout.take().expect("its output")).lines();
+        let mut said = Vec::new();
+        let url = loop {
+            let line = timeout(DEADLINE, rest.next_line()).await.expect("a line within the deadline").expect("text");
+            let line = line.unwrap_or_else(|| panic!("ended early, having said {said:?}"));
+            said.push(line.clone());
+            if let Some(url) = line.strip_prefix("listening on ") {
+                break url.to_owned();
+            }
+        };
+        Self { process, said, rest, places: Places { chat: url.clone(), notify: url } }
+    }
+
+    fn pid(&self) -> String {
+        self.process.id().expect("running").to_string()
+    }
+
+    async fn signal(&mut self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid()]).status().await.expect("kill");
+        assert!(sent.success());
+        timeout(DEADLINE, self.process.wait()).await.expect("ended within the deadline").expect("ended");
+    }
+}
+
+/// Postgres processes that work on this folder.
+fn postgres_of(folder: &Path) -> Vec<PathBuf> {
+    let processes = fs::read_dir("/proc").expect("processes").flatten();
+    processes
+        .map(|process| process.path())
+        .filter(|process| {
+            let command = fs::read(process.join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).into_owned();
+            command.contains("postgres") && command.contains(&folder.display().to_string())
+        })
+        .collect()
+}
+
+async fn no_postgres_is_left(folder: &Path) {
+    let begun = Instant::now();
+    while !postgres_of(folder).is_empty() {
+        assert!(begun.elapsed() < DEADLINE, "still there: {:?}", postgres_of(folder));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("open");
+    folder
+}
+
+async fn refused(mut command: Command) -> String {
+    let Output { status, stderr, .. } =
+        timeout(DEADLINE, command.stderr(Stdio::piped()).output()).await.expect("ends by itself").expect("run");
+    assert!(!status.success());
+    String::from_utf8_lossy(&stderr).into_owned()
+}
+
+#[tokio::test]
+async fn a_killed_confab_leaves_no_process_and_the_next_has_every_message() {
+    let folder = open_folder();
+    let mut first = Dev::start(folder.path()).await;
+    assert!(first.said.iter().any(|line| line == "seeded the demo world"));
+    let alice = TestUser::sign_in(&first.places, "alice").await;
+    let bob = TestUser::sign_in(&first.places, "bob").await;
+    let mut bobs = bob.listen().await;
+    for n in 0..20 {
+        alice.say("team", &n.to_string()).await;
+    }
+    bobs.next().await;
+    let cursor = bobs.cursor().to_owned();
+    first.signal("-KILL").await;
+    no_postgres_is_left(folder.path()).await;
+
+    let mut second = Dev::start(folder.path()).await;
+    assert!(!second.said.iter().any(|line| line == "seeded the demo world"), "seeded once");
+    // The key is the same, so the token is too; so are the history and the cursor.
+    let missed = bob.at(&second.places).resume(&cursor).await.missed().await;
+    let heard: Vec<&str> = missed.iter().map(|event| event.text()).collect();
+    assert_eq!(heard, (1..20).map(|n| n.to_string()).collect::<Vec<_>>());
+    second.signal("-INT").await;
+    no_postgres_is_left(folder.path()).await;
+}
+
+#[tokio::test]
+async fn an_interrupt_stops_it_in_order_with_streams_open() {
+    let folder = open_folder();
+    let mut dev = Dev::start(folder.path()).await;
+    let alice = TestUser::sign_in(&dev.places, "alice").await;
+    let mut streams: Vec<Inbox> = Vec::new();
+    for _ in 0..10 {
+        streams.push(alice.listen().await);
+    }
+    let begun = Instant::now();
+    dev.signal("-INT").await;
+    assert!(begun.elapsed().as_secs() < 10, "took {:?}", begun.elapsed());
+    assert!(dev.process.try_wait().expect("ended").is_some_and(|status| status.success()));
+    for stream in &mut streams {
+        assert_eq!(stream.try_next().await, None);
+    }
+    assert!(postgres_of(folder.path()).is_empty(), "it waits for its Postgres");
+    let goodbye = dev.rest.next_line().await.expect("text");
+    assert!(goodbye.is_some(), "it said how to sign in");
+    let log = folder.path().join("postgres/postgres.log");
+    assert!(fs::read_to_string(log).is_ok_and(|log| log.contains("database system is shut down")));
+}
+
+#[tokio::test]
+async fn the_key_is_for_its_owner_only_and_is_kept() {
+    let folder = open_folder();
+    let private = folder.path().join("keys/jwt_private.pem");
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let mut dev = Dev::start(folder.path()).await;
+        keys.push(fs::read(&private).expect("a key"));
+        assert_eq!(fs::metadata(&private).expect("a key").permissions().mode() & 0o777, 0o600);
+        dev.signal("-TERM").await;
+    }
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[tokio::test]
+async fn a_second_one_on_the_same_folder_says_who_holds_it() {
+    let folder = open_folder();
+    let mut first = Dev::start(folder.path()).await;
+    let message = refused(confab(folder.path())).await;
+    assert!(message.contains(&format!("process {}", first.pid())) && message.contains("in use"), "{message}");
+    first.signal("-INT").await;
+}
+
+#[tokio::test]
+async fn data_of_another_major_version_is_refused_and_left_alone() {
+    let folder = open_folder();
+    let cluster = folder.path().join("postgres/data");
+    fs::create_dir_all(&cluster).expect("a folder");
+    fs::write(cluster.join("PG_VERSION"), "9\n").expect("written");
+    let message = refused(confab(folder.path())).await;
+    assert!(message.contains("written by Postgres 9"), "{message}");
+    assert_eq!(fs::read_dir(&cluster).expect("the folder").count(), 1);
+}
+
+#[tokio::test]
+async fn a_taken_port_says_what_to_do() {
+    let folder = open_folder();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let message = refused(confab_at(folder.path(), &address)).await;
+    assert!(message.contains("--bind"), "{message}");
+}
+
+/// A clone in root's own home: the user that runs Postgres cannot get there.
+#[tokio::test]
+async fn a_folder_that_postgres_cannot_reach_works_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("closed");
+    let mut dev = Dev::start(&folder.path().join("data")).await;
+    let alice = TestUser::sign_in(&dev.places, "alice").await;
+    alice.say("team", "hello").await;
+    let moved = dev
+        .said
+        .iter()
+        .find_map(|line| line.split_once("the database is kept in "))
+        .map(|(_, path)| PathBuf::from(path));
+    dev.signal("-INT").await;
+    // Only root has to borrow an account, and so to move.
+    if let Some(moved) = moved {
+        assert!(moved.join("data/PG_VERSION").exists());
+        fs::remove_dir_all(moved).expect("removed");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_ones_own_is_used_when_it_is_given() {
+    let folder = open_folder();
+    let database = TestDatabase::create().await;
+    let mut command = confab(folder.path());
+    command.env("DATABASE_URL", &database.url);
+    let mut dev = Dev::run(command).await;
+    let alice = TestUser::sign_in(&dev.places, "alice").await;
+    let said = alice.say("team", "in your own database").await;
+    let stored: String = sqlx::query_scalar("select content from messages where id = $1")
+        .bind(said["id"].as_i64())
+        .fetch_one(&database.pool(1))
+        .await
+        .expect("stored");
+    assert_eq!(stored, "in your own database");
+    assert!(!folder.path().join("postgres").exists());
+    dev.signal("-INT").await;
+}
+
+#[tokio::test]
+async fn the_first_page_is_there_and_trusts_nobody() {
+    let folder = open_folder();
+    let mut dev = Dev::start(folder.path()).await;
+    let page = reqwest::get(&dev.places.chat).await.expect("an answer");
+    assert_eq!(page.status(), 200);
+    let policy = page.headers()["content-security-policy"].to_str().expect("text").to_owned();
+    assert!(policy.starts_with("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    assert!(page.text().await.expect("text").contains("<title>Confab</title>"));
+    for asset in ["page.js", "page.css", "icon.svg"] {
+        assert_eq!(reqwest::get(format!("{}/{asset}", dev.places.chat)).await.expect("an answer").status(), 200);
+    }
+    dev.signal("-INT").await;
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_here_and_what_is_not() {
+    let folder = open_folder();
+    let doctor = |bin: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
+        command.args(["doctor", "--bind", "127.0.0.1:0", "--data"]).arg(folder.path()).env_remove("DATABASE_URL");
+        bin.map(|bin| command.env("CONFAB_PG_BIN", bin));
+        command.output()
+    };
+    let well = doctor(None).await.expect("run");
+    assert!(well.status.success() && String::from_utf8_lossy(&well.stdout).contains("Postgres"));
+    let ill = doctor(Some("/nonexistent")).await.expect("run");
+    assert!(!ill.status.success() && String::from_utf8_lossy(&ill.stdout).contains("apt-get install postgresql"));
+}
