@@ -1,6 +1,7 @@
 //! Logs: text for people, JSON for machines. Never a message's text, an e-mail
 //! address, a password or a token.
 
+use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How log lines look.
@@ -15,7 +16,8 @@ pub enum LogFormat {
 /// Starts logging to standard error, filtered by `RUST_LOG` (`info` unless set).
 pub fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let registry = tracing_subscriber::registry().with(filter);
     // A second call, as from several tests in one process, keeps the first.
     let _ = match format {
