@@ -17,9 +17,9 @@ create table messages (
     constraint messages_content_size check (octet_length(content) <= 65536),
     constraint messages_nonce_length check (char_length(nonce) between 1 and 64),
     -- A reply stays in its chat: the pair of columns is the key it points to.
+    -- A deleted message keeps its row, so a reply never points at nothing.
     constraint messages_chat_id_id_key unique (chat_id, id),
-    constraint messages_reply_to_fkey foreign key (chat_id, reply_to)
-        references messages (chat_id, id) on delete set null (reply_to)
+    constraint messages_reply_to_fkey foreign key (chat_id, reply_to) references messages (chat_id, id)
 );
 
 create unique index messages_nonce_key on messages (sender_id, chat_id, nonce) where nonce is not null;

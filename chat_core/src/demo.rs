@@ -10,7 +10,7 @@ use crate::{
     users::{self, NewUser, UserPatch},
 };
 use serde::Deserialize;
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 use std::collections::HashMap;
 
 const WORLD: &str = include_str!("../../fixtures/demo.json");
@@ -65,9 +65,11 @@ pub fn world() -> Result<World> {
 /// Fills an empty database with the demo world; one with people in it is left
 /// alone. Answers whether it did.
 pub async fn seed(db: &PgPool, hasher: &Hasher) -> Result<bool> {
-    let mut turn = db.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock(hashtext('confab demo'))").execute(&mut *turn).await?;
-    let is_empty: bool = sqlx::query_scalar("select not exists (select from users)").fetch_one(&mut *turn).await?;
+    // Of two processes that start at once one seeds. The connection is closed
+    // afterwards, which gives the lock back whatever happened.
+    let mut turn = db.acquire().await?.detach();
+    sqlx::query("select pg_advisory_lock(hashtext('confab demo'))").execute(&mut turn).await?;
+    let is_empty: bool = sqlx::query_scalar("select not exists (select from users)").fetch_one(&mut turn).await?;
     if is_empty {
         let world = world()?;
         let people = create_people(db, hasher, &world).await?;
@@ -75,7 +77,7 @@ pub async fn seed(db: &PgPool, hasher: &Hasher) -> Result<bool> {
             create_room(db, &people, room).await?;
         }
     }
-    turn.commit().await?;
+    turn.close().await?;
     Ok(is_empty)
 }
 

@@ -42,6 +42,9 @@ pub enum Error {
     /// 400. Not even readable.
     #[error("{0}")]
     Malformed(String),
+    /// 415. A body of a kind that is not read here.
+    #[error("{0}")]
+    WrongMediaType(&'static str),
     /// 422. Readable and wrong.
     #[error("{}", .0.first().map_or("the input is invalid", |first| first.detail.as_str()))]
     Invalid(Vec<FieldError>),

@@ -5,8 +5,8 @@ use crate::{Api, limits};
 use axum::{
     RequestExt,
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
-    http::{header, request::Parts},
+    extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request, rejection::BytesRejection},
+    http::{StatusCode, header, request::Parts},
 };
 use chat_core::{
     ChatId, Error, FileId, Result, UserId,
@@ -136,27 +136,20 @@ impl<T: PathId> FromRequestParts<Arc<Api>> for Segment<T> {
 pub(crate) struct Input<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Input<T> {
-    type Rejection = axum::response::Response;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, _: &Arc<Api>) -> Result<Self, Self::Rejection> {
-        use axum::response::IntoResponse;
+    async fn from_request(request: Request, _: &Arc<Api>) -> Result<Self> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let essence = kind.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
+            return Err(Error::WrongMediaType("send JSON, and say so: `Content-Type: application/json`"));
         }
-        let body: Bytes = request.extract().await.map_err(too_large_or_cut)?;
-        parse(&body).map(Self).map_err(Error::into_response)
+        let body: Bytes = request.extract().await.map_err(|rejection: BytesRejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(limits::MAX_JSON_BYTES as u64),
+            _ => Error::Malformed("the body did not arrive whole".into()),
+        })?;
+        parse(&body).map(Self)
     }
-}
-
-fn too_large_or_cut(rejection: axum::extract::rejection::BytesRejection) -> axum::response::Response {
-    use axum::response::IntoResponse;
-    match rejection.status() {
-        axum::http::StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(limits::MAX_JSON_BYTES as u64),
-        _ => Error::Malformed("the body did not arrive whole".into()),
-    }
-    .into_response()
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {

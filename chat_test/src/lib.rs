@@ -15,10 +15,18 @@ pub use inbox::{Event, Inbox, SseReader};
 pub use reply::Reply;
 pub use user::{Places, TestUser};
 
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use std::time::Duration;
 
 /// How long anything may take that is bound to happen.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("a process that runs");
+}
 
 /// Waits until something is so, and says what it was if it never is.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {

@@ -1,6 +1,6 @@
 //! `confab dev` as a person runs it: a process, a folder, signals.
 
-use chat_test::{DEADLINE, Inbox, Places, TestDatabase, TestUser};
+use chat_test::{DEADLINE, Inbox, Places, Signal, TestDatabase, TestUser};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -57,21 +57,25 @@ impl Dev {
         Self { process, said, rest, places: Places { chat: url.clone(), notify: url } }
     }
 
-    fn pid(&self) -> String {
-        self.process.id().expect("running").to_string()
+    fn pid(&self) -> u32 {
+        self.process.id().expect("running")
     }
 
-    async fn signal(&mut self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.pid()]).status().await.expect("kill");
-        assert!(sent.success());
+    /// Sends a signal and waits for the end.
+    async fn end(&mut self, signal: Signal) {
+        chat_test::signal(self.pid(), signal);
         timeout(DEADLINE, self.process.wait()).await.expect("ended within the deadline").expect("ended");
     }
 }
 
-/// Postgres processes that work on this folder.
+/// Postgres processes that work on this folder. Without `/proc`, as on macOS,
+/// its own record of the one that runs.
 fn postgres_of(folder: &Path) -> Vec<PathBuf> {
-    let processes = fs::read_dir("/proc").expect("processes").flatten();
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::from_iter(Some(folder.join("postgres/data/postmaster.pid")).filter(|file| file.exists()));
+    };
     processes
+        .flatten()
         .map(|process| process.path())
         .filter(|process| {
             let command = fs::read(process.join("cmdline")).unwrap_or_default();
@@ -115,7 +119,7 @@ async fn a_killed_confab_leaves_no_process_and_the_next_has_every_message() {
     }
     bobs.next().await;
     let cursor = bobs.cursor().to_owned();
-    first.signal("-KILL").await;
+    first.end(Signal::KILL).await;
     no_postgres_is_left(folder.path()).await;
 
     let mut second = Dev::start(folder.path()).await;
@@ -124,7 +128,7 @@ async fn a_killed_confab_leaves_no_process_and_the_next_has_every_message() {
     let missed = bob.at(&second.places).resume(&cursor).await.missed().await;
     let heard: Vec<&str> = missed.iter().map(|event| event.text()).collect();
     assert_eq!(heard, (1..20).map(|n| n.to_string()).collect::<Vec<_>>());
-    second.signal("-INT").await;
+    second.end(Signal::INT).await;
     no_postgres_is_left(folder.path()).await;
 }
 
@@ -138,7 +142,7 @@ async fn an_interrupt_stops_it_in_order_with_streams_open() {
         streams.push(alice.listen().await);
     }
     let begun = Instant::now();
-    dev.signal("-INT").await;
+    dev.end(Signal::INT).await;
     assert!(begun.elapsed().as_secs() < 10, "took {:?}", begun.elapsed());
     assert!(dev.process.try_wait().expect("ended").is_some_and(|status| status.success()));
     for stream in &mut streams {
@@ -160,7 +164,7 @@ async fn the_key_is_for_its_owner_only_and_is_kept() {
         let mut dev = Dev::start(folder.path()).await;
         keys.push(fs::read(&private).expect("a key"));
         assert_eq!(fs::metadata(&private).expect("a key").permissions().mode() & 0o777, 0o600);
-        dev.signal("-TERM").await;
+        dev.end(Signal::TERM).await;
     }
     assert_eq!(keys[0], keys[1]);
 }
@@ -171,7 +175,7 @@ async fn a_second_one_on_the_same_folder_says_who_holds_it() {
     let mut first = Dev::start(folder.path()).await;
     let message = refused(confab(folder.path())).await;
     assert!(message.contains(&format!("process {}", first.pid())) && message.contains("in use"), "{message}");
-    first.signal("-INT").await;
+    first.end(Signal::INT).await;
 }
 
 #[tokio::test]
@@ -207,7 +211,7 @@ async fn a_folder_that_postgres_cannot_reach_works_too() {
         .iter()
         .find_map(|line| line.split_once("the database is kept in "))
         .map(|(_, path)| PathBuf::from(path));
-    dev.signal("-INT").await;
+    dev.end(Signal::INT).await;
     // Only root has to borrow an account, and so to move.
     if let Some(moved) = moved {
         assert!(moved.join("data/PG_VERSION").exists());
@@ -231,7 +235,7 @@ async fn a_database_of_ones_own_is_used_when_it_is_given() {
         .expect("stored");
     assert_eq!(stored, "in your own database");
     assert!(!folder.path().join("postgres").exists());
-    dev.signal("-INT").await;
+    dev.end(Signal::INT).await;
 }
 
 #[tokio::test]
@@ -246,7 +250,7 @@ async fn the_first_page_is_there_and_trusts_nobody() {
     for asset in ["page.js", "page.css", "icon.svg"] {
         assert_eq!(reqwest::get(format!("{}/{asset}", dev.places.chat)).await.expect("an answer").status(), 200);
     }
-    dev.signal("-INT").await;
+    dev.end(Signal::INT).await;
 }
 
 #[tokio::test]

@@ -75,7 +75,9 @@ async fn stream(
     resume: Option<Cursor>,
     wire: &mut impl Wire,
 ) -> Result<std::convert::Infallible, Ended> {
-    if let Some(cursor) = &resume {
+    if let Some(cursor) = &resume
+        && seat.notify.hub.cursor().is_none_or(|now| now.epoch == cursor.epoch)
+    {
         // If this replica does not get there, `missed_from` says so.
         seat.notify.hub.reach(cursor.position, REACH_PATIENCE).await;
     }

@@ -8,10 +8,14 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::Passw
 use std::sync::Arc;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
+/// How many may wait for a place; more are told to come back.
+const QUEUE: usize = 256;
+
 /// Hashes and checks passwords, at most so many at once: each takes 19 MiB and
 /// some ten milliseconds of a core.
 #[derive(Debug, Clone)]
 pub struct Hasher {
+    queue: Arc<Semaphore>,
     places: Arc<Semaphore>,
     /// What an unknown user's password is checked against, so that the answer
     /// takes as long as for a known one.
@@ -23,7 +27,8 @@ impl Hasher {
     pub fn new() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoy = hash_now("nobody has this password")?;
-        Ok(Self { places: Arc::new(Semaphore::new(cores)), decoy: decoy.into() })
+        let queue = Arc::new(Semaphore::new(cores + QUEUE));
+        Ok(Self { queue, places: Arc::new(Semaphore::new(cores)), decoy: decoy.into() })
     }
 
     /// The argon2id PHC string (97 characters) of a password.
@@ -69,6 +74,7 @@ impl Hasher {
     }
 
     async fn away<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let _waiting = self.queue.try_acquire().map_err(|_| Error::Unavailable("too many sign-ins at once".into()))?;
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(Error::internal)?;
         spawn_blocking(move || {
             let done = work();

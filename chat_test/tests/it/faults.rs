@@ -1,9 +1,9 @@
 //! Postgres goes away in every way it can, and nothing is lost.
 
 use chat_core::devdb::{Binaries, Cluster, Home};
-use chat_test::{DEADLINE, TestApp, TestDatabase, eventually, fill};
+use chat_test::{DEADLINE, Signal, TestApp, TestDatabase, eventually, fill, signal};
 use serde_json::json;
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 #[tokio::test]
 async fn the_listener_survives_a_killed_backend() {
@@ -125,8 +125,7 @@ async fn a_doorbell_that_never_rings_delays_and_does_not_lose() {
 
 fn kill_postmaster(folder: &Path) {
     let pid = std::fs::read_to_string(folder.join("postgres/data/postmaster.pid")).expect("running");
-    let pid = pid.lines().next().expect("a pid").to_owned();
-    assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill").success());
+    signal(pid.lines().next().expect("a pid").parse().expect("a number"), Signal::KILL);
 }
 
 #[tokio::test]
