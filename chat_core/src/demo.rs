@@ -5,7 +5,7 @@ use crate::{
     Error, MessageId, Result, UserId,
     auth::Hasher,
     chats::{self, ChatType, NewChat},
-    messages::{self, NewMessage},
+    messages::{NewMessage, Writer},
     text::{Content, DisplayName, Email, Password, Username},
     users::{self, NewUser, UserPatch},
 };
@@ -72,9 +72,10 @@ pub async fn seed(db: &PgPool, hasher: &Hasher) -> Result<bool> {
     let is_empty: bool = sqlx::query_scalar("select not exists (select from users)").fetch_one(&mut turn).await?;
     if is_empty {
         let world = world()?;
+        let writer = Writer::start(db.clone());
         let people = create_people(db, hasher, &world).await?;
         for room in world.chats {
-            create_room(db, &people, room).await?;
+            create_room(db, &writer, &people, room).await?;
         }
     }
     turn.close().await?;
@@ -97,7 +98,7 @@ async fn create_people(db: &PgPool, hasher: &Hasher, world: &World) -> Result<Ha
     Ok(people)
 }
 
-async fn create_room(db: &PgPool, people: &HashMap<String, UserId>, room: Room) -> Result<()> {
+async fn create_room(db: &PgPool, writer: &Writer, people: &HashMap<String, UserId>, room: Room) -> Result<()> {
     let who = |name: &String| {
         people.get(name).copied().ok_or_else(|| Error::internal(format!("the demo world has no {name}")))
     };
@@ -119,7 +120,7 @@ async fn create_room(db: &PgPool, people: &HashMap<String, UserId>, room: Room) 
             reply_to,
             nonce: None,
         };
-        said.push(messages::send_one(db, new).await?.message.id);
+        said.push(writer.send(new).await?.message.id);
     }
     Ok(())
 }

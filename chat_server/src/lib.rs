@@ -15,7 +15,9 @@ pub use settings::Settings;
 use axum::Router;
 use chat_core::{
     auth::{Hasher, Signer},
-    db, net,
+    db,
+    messages::Writer,
+    net,
     web::{self, Check, Origins},
 };
 use sqlx::PgPool;
@@ -32,6 +34,8 @@ pub struct Api {
     pub signer: Signer,
     /// Hashes passwords.
     pub hasher: Hasher,
+    /// Writes messages.
+    pub writer: Writer,
     /// Holds the bytes of files.
     pub blobs: Blobs,
     /// Whether the demo world's sign-ins are offered to everybody.

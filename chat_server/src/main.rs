@@ -3,7 +3,9 @@
 use anyhow::Context;
 use chat_core::{
     auth::{Hasher, Signer},
-    config, db, net, telemetry,
+    config, db,
+    messages::Writer,
+    net, telemetry,
     web::Origins,
 };
 use chat_server::{Api, Blobs, Settings};
@@ -23,7 +25,8 @@ async fn main() -> anyhow::Result<()> {
     let blobs = Blobs::on_disk(&settings.chat_data_dir.join("files")).context("opening the file store")?;
     let origins = Origins::parse(&settings.cors_origins).context("CORS_ORIGINS")?;
     let db = db::pool(&settings.database_url, CONNECTIONS)?;
-    let api = Arc::new(Api { db, signer, hasher: Hasher::new()?, blobs, offers_demo: false });
+    let writer = Writer::start(db.clone());
+    let api = Arc::new(Api { db, signer, hasher: Hasher::new()?, writer, blobs, offers_demo: false });
     let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     chat_server::serve(listener, api, origins, settings.chat_max_connections, net::shutdown_on_signal()).await;

@@ -4,6 +4,7 @@ use crate::{TestDatabase, TestUser, database, user::Places};
 use chat_core::{
     auth::{Audience, Claims, Hasher, Signer, keys},
     devdb::Cluster,
+    messages::Writer,
     time,
     web::Origins,
 };
@@ -58,8 +59,10 @@ impl TestApp {
 
     async fn with(database: TestDatabase, signer: Signer, folder: Arc<TempDir>) -> Self {
         let files = folder.path().join("files");
+        let pool = database.pool(6);
         let api = Arc::new(Api {
-            db: database.pool(6),
+            writer: Writer::start(pool.clone()),
+            db: pool,
             signer: signer.clone(),
             hasher: Hasher::new().expect("a hasher"),
             blobs: Blobs::on_disk(&files).expect("a file store"),
@@ -91,6 +94,17 @@ impl TestApp {
     /// Signs up somebody new.
     pub async fn sign_up(&self, name: &str) -> TestUser {
         TestUser::sign_up(&self.places, name).await
+    }
+
+    /// Whether some transaction waits for the append lock.
+    pub async fn has_a_waiting_writer(&self) -> bool {
+        sqlx::query_scalar(
+            "select exists (select from pg_locks l join pg_database d on d.oid = l.database
+             where d.datname = current_database() and l.locktype = 'advisory' and not l.granted)",
+        )
+        .fetch_one(&self.db)
+        .await
+        .expect("locks")
     }
 
     /// A request for a stream of somebody who need not have a password.

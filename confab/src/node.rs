@@ -4,6 +4,7 @@ use crate::{database, page};
 use anyhow::Context;
 use chat_core::{
     auth::{Hasher, Signer},
+    messages::Writer,
     net,
     web::{self, Origins},
 };
@@ -37,8 +38,14 @@ impl Node {
         let blobs = Blobs::on_disk(&self.files).context("opening the file store")?;
         let verifier = self.signer.verifier().clone();
         let hasher = Hasher::new()?;
-        let api =
-            Arc::new(Api { db: self.db.clone(), signer: self.signer, hasher, blobs, offers_demo: self.offers_demo });
+        let api = Arc::new(Api {
+            db: self.db.clone(),
+            signer: self.signer,
+            hasher,
+            writer: Writer::start(self.db.clone()),
+            blobs,
+            offers_demo: self.offers_demo,
+        });
         let notify = Notify::start(self.db.clone(), verifier, self.origins.clone(), shutdown.clone());
 
         let mut checks = api.checks();

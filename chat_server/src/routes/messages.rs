@@ -37,7 +37,7 @@ pub(crate) async fn create(
         return Err(Error::invalid("files", format!("a message shows at most {MAX_FILES} files")));
     }
     let new = NewMessage { chat_id: member.chat_id, sender_id: member.user_id, content, files, reply_to, nonce };
-    let sent = messages::send_one(&api.db, new).await?;
+    let sent = api.writer.send(new).await?;
     Ok((created(sent.is_new), Json(sent.message)))
 }
 

@@ -33,12 +33,7 @@ async fn of_two_open_transactions_the_first_to_insert_is_not_lost_when_it_commit
     // Either the second has committed past the first, which is the bug, or it
     // waits for the append lock. Both ways everything must arrive.
     eventually("the second insert has committed or waits its turn", || async {
-        let waiting: bool =
-            sqlx::query_scalar("select exists (select from pg_locks where locktype = 'advisory' and not granted)")
-                .fetch_one(&app.db)
-                .await
-                .expect("locks");
-        waiting || second.is_finished()
+        app.has_a_waiting_writer().await || second.is_finished()
     })
     .await;
     slow.commit().await.expect("committed last");

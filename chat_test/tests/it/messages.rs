@@ -1,6 +1,6 @@
 //! Sending and reading back.
 
-use chat_test::TestApp;
+use chat_test::{TestApp, eventually};
 use serde_json::{Value, json};
 
 fn ids(page: &Value) -> Vec<i64> {
@@ -91,4 +91,83 @@ async fn a_stranger_neither_reads_nor_writes() {
     ] {
         assert_eq!(reply.refused(404)["detail"], "there is no such chat, or you cannot see it");
     }
+}
+
+/// What is sent at once shares transactions, and each keeps its own outcome.
+#[tokio::test]
+async fn a_batch_of_good_and_bad_gives_each_its_own_answer() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let (team, ops) = (alice.chat("team").await, alice.say("ops", "elsewhere").await);
+    alice
+        .post(&format!("/api/chats/{team}/messages"), json!({ "content": "first", "nonce": "used" }))
+        .await
+        .expect(201);
+    let mut bobs = bob.listen().await;
+    let bodies = [
+        (&alice, json!({ "content": "good 1" }), 201),
+        (&dave, json!({ "content": "a stranger's" }), 404),
+        (&alice, json!({ "content": "again", "nonce": "used" }), 200),
+        (&alice, json!({ "content": "re", "reply_to": ops["id"] }), 422),
+        (&bob, json!({ "content": "theirs", "files": [999_999] }), 422),
+        (&alice, json!({ "content": "twin", "nonce": "twin" }), 0),
+        (&alice, json!({ "content": "twin", "nonce": "twin" }), 0),
+        (&bob, json!({ "content": "good 2" }), 201),
+    ];
+    // Hold the append lock so that all of them wait for one transaction.
+    let mut holder = app.db.begin().await.expect("a transaction");
+    sqlx::query("select append_lock()").execute(&mut *holder).await.expect("the lock");
+    let path = format!("/api/chats/{team}/messages");
+    let sends: Vec<_> = bodies
+        .iter()
+        .map(|(who, body, _)| {
+            let (who, body, path) = ((*who).clone(), body.clone(), path.clone());
+            tokio::spawn(async move { who.post(&path, body).await })
+        })
+        .collect();
+    eventually("the writer waits its turn", || app.has_a_waiting_writer()).await;
+    holder.commit().await.expect("released");
+    let mut replies = Vec::new();
+    for send in sends {
+        replies.push(send.await.expect("answered"));
+    }
+    for ((_, body, expected), reply) in bodies.iter().zip(&replies).filter(|((.., expected), _)| *expected != 0) {
+        assert_eq!(reply.status, *expected, "{body}: {}", String::from_utf8_lossy(&reply.bytes));
+    }
+    let twins = [replies[5].status.as_u16(), replies[6].status.as_u16()];
+    assert!(twins == [200, 201] || twins == [201, 200], "{twins:?}");
+    assert_eq!(replies[5].json(), replies[6].json());
+    alice.say_in(team, "marker").await;
+    let mut heard: Vec<String> = bobs.until("marker").await.iter().map(|event| event.text().to_owned()).collect();
+    heard.sort();
+    assert_eq!(heard, ["good 1", "good 2", "twin"]);
+}
+
+/// A row that trips a constraint fails alone.
+#[tokio::test]
+async fn a_row_that_the_database_refuses_does_not_take_its_neighbours_with_it() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let team = alice.chat("team").await;
+    sqlx::query("alter table messages add constraint no_tantrums check (content <> 'tantrum')")
+        .execute(&app.db)
+        .await
+        .expect("a rule");
+    let mut holder = app.db.begin().await.expect("a transaction");
+    sqlx::query("select append_lock()").execute(&mut *holder).await.expect("the lock");
+    let path = format!("/api/chats/{team}/messages");
+    let sends: Vec<_> = ["calm 1", "tantrum", "calm 2", "calm 3"]
+        .into_iter()
+        .map(|text| {
+            let (alice, path) = (alice.clone(), path.clone());
+            tokio::spawn(async move { alice.post(&path, json!({ "content": text })).await.status.as_u16() })
+        })
+        .collect();
+    eventually("the writer waits its turn", || app.has_a_waiting_writer()).await;
+    holder.commit().await.expect("released");
+    let mut statuses = Vec::new();
+    for send in sends {
+        statuses.push(send.await.expect("answered"));
+    }
+    assert_eq!(statuses, [201, 500, 201, 201]);
 }

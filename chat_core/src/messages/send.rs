@@ -1,83 +1,9 @@
-//! Messages: what they are, how they are sent, and how history is read.
+//! Sending: one transaction for a batch, one outcome for each message in it.
 
-use crate::{
-    ChatId, Error, FileId, MessageId, Result, Time, UserId, events,
-    files::FileInfo,
-    members,
-    text::{Content, Nonce},
-};
-use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+use super::{Message, NewMessage, Sent, exists};
+use crate::{Error, FileId, MessageId, Result, Time, events, files::FileInfo, members, text::Nonce};
+use sqlx::{PgConnection, PgPool, types::Json};
 use std::collections::HashMap;
-
-/// The most files one message shows.
-pub const MAX_FILES: usize = 10;
-
-/// A message as everyone in its chat sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// The id; ids grow in commit order.
-    pub id: MessageId,
-    /// Where it was said.
-    pub chat_id: ChatId,
-    /// Null once that person's account is gone.
-    pub sender_id: Option<UserId>,
-    /// Empty once deleted.
-    pub content: String,
-    /// In the order the sender gave.
-    pub files: Vec<FileInfo>,
-    /// The message of the same chat that this one answers.
-    pub reply_to: Option<MessageId>,
-    /// The sender's own name for this send.
-    pub nonce: Option<String>,
-    /// When it was written.
-    pub created_at: Time,
-    /// When its text last changed.
-    pub edited_at: Option<Time>,
-    /// When it was deleted.
-    pub deleted_at: Option<Time>,
-    /// Who reacted, by emoji.
-    pub reactions: Vec<Reaction>,
-    /// Whether it is pinned in its chat.
-    pub pinned: bool,
-}
-
-/// How many people reacted with one emoji.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reaction {
-    /// One grapheme.
-    pub emoji: String,
-    /// People.
-    pub count: i64,
-    /// Whether the viewer is one of them.
-    pub me: bool,
-}
-
-/// A message to be sent.
-#[derive(Debug, Clone)]
-pub struct NewMessage {
-    /// Where.
-    pub chat_id: ChatId,
-    /// By whom.
-    pub sender_id: UserId,
-    /// Blank only if there are files.
-    pub content: Content,
-    /// Uploads of the sender's own.
-    pub files: Vec<FileId>,
-    /// A message of the same chat.
-    pub reply_to: Option<MessageId>,
-    /// Same nonce, same message.
-    pub nonce: Option<Nonce>,
-}
-
-/// What became of a send.
-#[derive(Debug, Clone)]
-pub struct Sent {
-    /// The message; the first one if its nonce was used before.
-    pub message: Message,
-    /// Whether this send wrote it.
-    pub is_new: bool,
-}
 
 /// Writes messages in one transaction. Each has its own outcome: a refused one
 /// does not touch its neighbours. The outer error means none was written.
@@ -94,12 +20,6 @@ pub async fn send(db: &PgPool, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>
     }
     log.commit().await?;
     Ok(outcomes)
-}
-
-/// Writes one message.
-pub async fn send_one(db: &PgPool, new: NewMessage) -> Result<Sent> {
-    let mut outcomes = send(db, &[new]).await?;
-    outcomes.pop().unwrap_or_else(|| Err(Error::internal("a batch of one has one outcome")))
 }
 
 type Written = (MessageId, chrono::DateTime<chrono::Utc>);
@@ -212,92 +132,4 @@ async fn not_written(log: &mut PgConnection, new: &NewMessage) -> Result<Result<
         return Ok(Err(Error::invalid("reply_to", "there is no such message in this chat")));
     }
     Ok(Err(Error::invalid("files", "only files that you uploaded yourself can be sent")))
-}
-
-/// Whether a message, deleted or not, is of this chat.
-pub(crate) async fn exists(db: impl PgExecutor<'_>, chat: ChatId, id: MessageId) -> Result<bool> {
-    Ok(sqlx::query_scalar("select exists (select from messages where chat_id = $1 and id = $2)")
-        .bind(chat)
-        .bind(id)
-        .fetch_one(db)
-        .await?)
-}
-
-/// Where in a chat's history to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Position {
-    /// The newest.
-    Newest,
-    /// Older than this one.
-    Before(MessageId),
-    /// Newer than this one, closest first to be cut, still newest first in the page.
-    After(MessageId),
-    /// This one in the middle.
-    Around(MessageId),
-}
-
-/// A part of a chat's history, newest first.
-#[derive(Debug)]
-pub struct Page {
-    /// At most as many as asked for.
-    pub messages: Vec<Message>,
-    /// Where the next page in the same direction starts, if there is one.
-    pub next: Option<Position>,
-}
-
-/// Reads a page of history.
-pub async fn page(db: &PgPool, chat: ChatId, at: Position, limit: i64) -> Result<Page> {
-    match at {
-        Position::Newest => older(db, chat, MAX_POSITION, limit).await,
-        Position::Before(id) => older(db, chat, id.get(), limit).await,
-        Position::After(id) => newer(db, chat, id.get(), limit).await,
-        Position::Around(id) => {
-            if !exists(db, chat, id).await? {
-                return Err(Error::NotFound("message"));
-            }
-            let mut around = newer(db, chat, id.get(), limit / 2).await?.messages;
-            let rest = limit - i64::try_from(around.len()).unwrap_or(limit);
-            let below = older(db, chat, id.get() + 1, rest).await?;
-            around.extend(below.messages);
-            Ok(Page { messages: around, next: below.next })
-        }
-    }
-}
-
-const MAX_POSITION: i64 = i64::MAX;
-
-async fn older(db: &PgPool, chat: ChatId, before: i64, limit: i64) -> Result<Page> {
-    let rows: Vec<Json<Message>> = sqlx::query_scalar(
-        "select message_json(m) from messages m where m.chat_id = $1 and m.id < $2 order by m.id desc limit $3 + 1",
-    )
-    .bind(chat)
-    .bind(before)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    let (messages, more) = cut(rows, limit);
-    let next = messages.last().filter(|_| more).map(|oldest| Position::Before(oldest.id));
-    Ok(Page { messages, next })
-}
-
-async fn newer(db: &PgPool, chat: ChatId, after: i64, limit: i64) -> Result<Page> {
-    let rows: Vec<Json<Message>> = sqlx::query_scalar(
-        "select message_json(m) from messages m where m.chat_id = $1 and m.id > $2 order by m.id limit $3 + 1",
-    )
-    .bind(chat)
-    .bind(after)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    let (mut messages, more) = cut(rows, limit);
-    messages.reverse();
-    let next = messages.first().filter(|_| more).map(|newest| Position::After(newest.id));
-    Ok(Page { messages, next })
-}
-
-/// One row more than asked for was read, to know whether there is a next page.
-fn cut(rows: Vec<Json<Message>>, limit: i64) -> (Vec<Message>, bool) {
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let more = rows.len() > limit;
-    (rows.into_iter().take(limit).map(|Json(message)| message).collect(), more)
 }

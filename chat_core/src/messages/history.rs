@@ -1,0 +1,84 @@
+//! Reading back, in every direction, by id and never by offset.
+
+use super::{Message, exists};
+use crate::{ChatId, Error, MessageId, Result};
+use sqlx::{PgPool, types::Json};
+
+/// Where in a chat's history to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// The newest.
+    Newest,
+    /// Older than this one.
+    Before(MessageId),
+    /// Newer than this one, closest first to be cut, still newest first in the page.
+    After(MessageId),
+    /// This one in the middle.
+    Around(MessageId),
+}
+
+/// A part of a chat's history, newest first.
+#[derive(Debug)]
+pub struct Page {
+    /// At most as many as asked for.
+    pub messages: Vec<Message>,
+    /// Where the next page in the same direction starts, if there is one.
+    pub next: Option<Position>,
+}
+
+/// Reads a page of history.
+pub async fn page(db: &PgPool, chat: ChatId, at: Position, limit: i64) -> Result<Page> {
+    match at {
+        Position::Newest => older(db, chat, MAX_POSITION, limit).await,
+        Position::Before(id) => older(db, chat, id.get(), limit).await,
+        Position::After(id) => newer(db, chat, id.get(), limit).await,
+        Position::Around(id) => {
+            if !exists(db, chat, id).await? {
+                return Err(Error::NotFound("message"));
+            }
+            let mut around = newer(db, chat, id.get(), limit / 2).await?.messages;
+            let rest = limit - i64::try_from(around.len()).unwrap_or(limit);
+            let below = older(db, chat, id.get() + 1, rest).await?;
+            around.extend(below.messages);
+            Ok(Page { messages: around, next: below.next })
+        }
+    }
+}
+
+const MAX_POSITION: i64 = i64::MAX;
+
+async fn older(db: &PgPool, chat: ChatId, before: i64, limit: i64) -> Result<Page> {
+    let rows: Vec<Json<Message>> = sqlx::query_scalar(
+        "select message_json(m) from messages m where m.chat_id = $1 and m.id < $2 order by m.id desc limit $3 + 1",
+    )
+    .bind(chat)
+    .bind(before)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let (messages, more) = cut(rows, limit);
+    let next = messages.last().filter(|_| more).map(|oldest| Position::Before(oldest.id));
+    Ok(Page { messages, next })
+}
+
+async fn newer(db: &PgPool, chat: ChatId, after: i64, limit: i64) -> Result<Page> {
+    let rows: Vec<Json<Message>> = sqlx::query_scalar(
+        "select message_json(m) from messages m where m.chat_id = $1 and m.id > $2 order by m.id limit $3 + 1",
+    )
+    .bind(chat)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let (mut messages, more) = cut(rows, limit);
+    messages.reverse();
+    let next = messages.first().filter(|_| more).map(|newest| Position::After(newest.id));
+    Ok(Page { messages, next })
+}
+
+/// One row more than asked for was read, to know whether there is a next page.
+fn cut(rows: Vec<Json<Message>>, limit: i64) -> (Vec<Message>, bool) {
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let more = rows.len() > limit;
+    (rows.into_iter().take(limit).map(|Json(message)| message).collect(), more)
+}

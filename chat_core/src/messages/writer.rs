@@ -1,0 +1,106 @@
+//! The writer: sends that arrive while one batch commits share the next. No
+//! timer; a lone send goes at once, and a crowd travels together.
+
+use super::{NewMessage, Sent, send};
+use crate::{Error, Result};
+use sqlx::PgPool;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// The most messages in one transaction.
+const BATCH: usize = 256;
+
+/// The most sends that may wait; more are told to come back.
+const QUEUE: usize = 8_192;
+
+/// The most text that may wait, in bytes.
+const QUEUE_BYTES: usize = 32 * 1024 * 1024;
+
+/// What a waiting send takes besides its text, in bytes.
+const OVERHEAD_BYTES: usize = 512;
+
+/// A handle to the task that writes. The task ends with its last handle.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+}
+
+struct Job {
+    new: NewMessage,
+    reply: oneshot::Sender<Result<Sent>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Writer {
+    /// Starts the task that writes to this database.
+    pub fn start(db: PgPool) -> Self {
+        let (jobs, mut queue) = mpsc::channel(QUEUE);
+        tokio::spawn(async move {
+            let mut batch = Vec::with_capacity(BATCH);
+            while queue.recv_many(&mut batch, BATCH).await > 0 {
+                if !write(&db, std::mem::take(&mut batch)).await {
+                    // The database is away. Nobody in the queue should wait for
+                    // their own turn to find out.
+                    while let Ok(job) = queue.try_recv() {
+                        let _ = job.reply.send(Err(away()));
+                    }
+                }
+            }
+        });
+        Self { jobs, room: Arc::new(Semaphore::new(QUEUE_BYTES)) }
+    }
+
+    /// Sends a message and waits until it is stored. An answer of `Unavailable`
+    /// says that it may or may not be: try again with the same nonce.
+    pub async fn send(&self, new: NewMessage) -> Result<Sent> {
+        let bytes = u32::try_from(new.content.as_str().len() + OVERHEAD_BYTES).map_err(Error::internal)?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| full())?;
+        let (reply, outcome) = oneshot::channel();
+        self.jobs.try_send(Job { new, reply, _room: room }).map_err(|_| full())?;
+        outcome.await.unwrap_or_else(|_| Err(away()))
+    }
+}
+
+fn full() -> Error {
+    Error::Unavailable("the queue of messages to be written is full".into())
+}
+
+fn away() -> Error {
+    Error::Unavailable("messages could not be written to the database".into())
+}
+
+/// Writes a batch and tells everyone in it; false if the database is away.
+async fn write(db: &PgPool, mut batch: Vec<Job>) -> bool {
+    // Whoever has hung up has not been told anything, and will ask again.
+    batch.retain(|job| !job.reply.is_closed());
+    let (news, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.new, job.reply)).unzip();
+    match send(db, &news).await {
+        Ok(outcomes) => {
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                let _ = reply.send(outcome);
+            }
+            true
+        }
+        Err(error @ Error::Unavailable(_)) => {
+            tracing::warn!(messages = news.len(), cause = ?std::error::Error::source(&error), "a batch was not written");
+            for reply in replies {
+                let _ = reply.send(Err(away()));
+            }
+            false
+        }
+        // One of them trips a constraint, such as a sender whose account is being
+        // deleted: alone it fails alone.
+        Err(_) => {
+            for (new, reply) in news.into_iter().zip(replies) {
+                let _ = reply.send(alone(db, new).await);
+            }
+            true
+        }
+    }
+}
+
+async fn alone(db: &PgPool, new: NewMessage) -> Result<Sent> {
+    let mut outcomes = send(db, &[new]).await?;
+    outcomes.pop().unwrap_or_else(|| Err(Error::internal("a batch of one has one outcome")))
+}
