@@ -6,7 +6,7 @@ use crate::{DEADLINE, Reply};
 use futures_util::{StreamExt, stream::BoxStream};
 use reqwest::RequestBuilder;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,8 @@ impl Inbox {
 
     /// The next event, or `None` when the stream ends.
     pub async fn try_next(&mut self) -> Option<Event> {
+        // For the event, not for the next bytes: pings go on for ever.
+        let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(event) = self.reader.pop() {
                 if event.id.is_some() {
@@ -69,7 +71,7 @@ impl Inbox {
                 }
                 return Some(event);
             }
-            let chunk = timeout(DEADLINE, self.bytes.next()).await.expect("an event within the deadline");
+            let chunk = timeout_at(deadline, self.bytes.next()).await.expect("an event within the deadline");
             self.reader.push(&chunk?.ok()?);
         }
     }

@@ -1,14 +1,14 @@
 //! Wire bytes: nothing else builds them. An event is encoded once and shared by
 //! every session that hears it.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
     ChatId, EventId, UserId,
     events::{Crossing, Cursor, Epoch, LogEntry, crossing},
 };
 use rand::RngExt;
 use serde_json::json;
-use std::ops::Range;
+use std::{fmt::Write, ops::Range};
 
 /// How often a silent stream says that it is alive, in milliseconds.
 pub(crate) const HEARTBEAT_MS: u64 = 15_000;
@@ -26,19 +26,38 @@ pub(crate) struct Event {
     pub(crate) sse: Bytes,
 }
 
-impl Event {
-    /// Encodes an event of the log. The log holds the finished JSON object; its
-    /// type and id are put in front, and nothing is parsed.
-    pub(crate) fn encode(epoch: &Epoch, entry: &LogEntry) -> Self {
-        let LogEntry { id, kind, chat_id, user_id, data } = entry;
+/// Encodes a stretch of the log into one buffer that all of its events share, so
+/// that neighbours for the same audience can be sent as one piece. The log holds
+/// the finished JSON objects; type and id are put in front, and nothing is parsed.
+pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>) {
+    let size = entries.iter().map(|entry| entry.data.len() + OVERHEAD_BYTES).sum();
+    let mut buffer = BytesMut::with_capacity(size);
+    let mut ends = Vec::with_capacity(entries.len());
+    for LogEntry { id, kind, data, .. } in entries {
         let rest = data.strip_prefix('{').unwrap_or(data);
         let comma = if rest.trim_start() == "}" { "" } else { "," };
-        let sse = format!(
-            "id: {epoch}-{id}\nevent: {kind}\ndata: {{\"type\":\"{kind}\",\"id\":\"{epoch}-{id}\"{comma}{rest}\n\n"
-        );
-        Self { id: *id, chat_id: *chat_id, user_id: *user_id, crossing: crossing(kind), sse: sse.into() }
+        let head =
+            format_args!("id: {epoch}-{id}\nevent: {kind}\ndata: {{\"type\":\"{kind}\",\"id\":\"{epoch}-{id}\"{comma}");
+        // Writing to memory that grows cannot fail.
+        let _ = buffer.write_fmt(head);
+        buffer.put_slice(rest.as_bytes());
+        buffer.put_slice(b"\n\n");
+        ends.push(buffer.len());
     }
+    let buffer = buffer.freeze();
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let events = entries.iter().zip(starts.zip(ends.iter().copied())).map(|(entry, (start, end))| Event {
+        id: entry.id,
+        chat_id: entry.chat_id,
+        user_id: entry.user_id,
+        crossing: crossing(&entry.kind),
+        sse: buffer.slice(start..end),
+    });
+    (buffer.clone(), events.collect())
 }
+
+/// About what an event takes besides its data, in bytes.
+const OVERHEAD_BYTES: usize = 128;
 
 /// The first event of a stream. It carries an id only when nothing was missed:
 /// a client that resumes keeps its own until it is caught up.
@@ -74,16 +93,29 @@ fn control(kind: &str, id: Option<&Cursor>, data: &serde_json::Value) -> Bytes {
 mod tests {
     use super::*;
 
-    fn encoded(data: &str) -> String {
-        let entry = LogEntry {
-            id: "7".parse().expect("id"),
+    fn entry(id: u64, data: &str) -> LogEntry {
+        let user_id = "1".parse().ok();
+        LogEntry {
+            id: id.to_string().parse().expect("id"),
             kind: "message.new".into(),
             chat_id: None,
-            user_id: Some("1".parse().expect("id")),
+            user_id,
             data: data.into(),
-        };
-        let event = Event::encode(&Epoch::of(1, "00000001", 1), &entry);
-        String::from_utf8(event.sse.to_vec()).expect("text")
+        }
+    }
+
+    fn encoded(data: &str) -> String {
+        let (buffer, _) = encode(&Epoch::of(1, "00000001", 1), &[entry(7, data)]);
+        String::from_utf8(buffer.to_vec()).expect("text")
+    }
+
+    #[test]
+    fn the_events_of_a_stretch_lie_end_to_end() {
+        let (buffer, events) =
+            encode(&Epoch::of(1, "00000001", 1), &[entry(7, "{}"), entry(8, r#"{"a":1}"#), entry(9, "{}")]);
+        let pieces: Vec<u8> = events.iter().flat_map(|event| event.sse.to_vec()).collect();
+        assert_eq!(buffer, pieces);
+        assert!(events.iter().all(|event| event.sse.ends_with(b"\n\n")));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //! loaded when their first device connects and kept right by the log itself.
 
 use crate::{
-    frame::Event,
+    frame::{self, Event},
     outbox::{Close, Outbox},
     ring::{Ring, cross},
 };
+use bytes::Bytes;
 use chat_core::{
     ChatId, EventId, UserId,
     events::{Crossing, Cursor, Epoch, LogEntry},
@@ -89,24 +90,42 @@ impl Hub {
         self.lock().0.clone()
     }
 
-    /// Routes the next event of the log. One at or before the position has been
-    /// routed, and is passed over.
-    pub(crate) fn route(&self, entry: &LogEntry) {
+    /// Routes the next stretch of the log. What is at or before the position has
+    /// been routed, and is passed over.
+    pub(crate) fn route(&self, entries: &[LogEntry]) {
         let mut tail = self.lock();
-        let Some(cursor) = tail.0.as_mut().filter(|cursor| cursor.position < entry.id) else { return };
-        let event = Arc::new(Event::encode(&cursor.epoch, entry));
-        match (event.user_id, event.chat_id) {
-            (Some(user), _) => self.tell_user(user, &event),
-            (None, Some(chat)) => self.tell_chat(chat, &event),
-            (None, None) => {}
-        }
-        self.ring.write().unwrap_or_else(PoisonError::into_inner).push(event);
-        cursor.position = entry.id;
+        let Some(cursor) = tail.0.as_mut() else { return };
+        let news = entries.partition_point(|entry| entry.id <= cursor.position);
+        let entries = entries.get(news..).unwrap_or_default();
+        let Some(last) = entries.last() else { return };
+        let (buffer, events) = frame::encode(&cursor.epoch, entries);
+        self.tell(&buffer, &events);
+        self.ring.write().unwrap_or_else(PoisonError::into_inner).extend(events);
+        cursor.position = last.id;
         drop(tail);
-        self.reached.send_replace(Some(entry.id));
+        self.reached.send_replace(Some(last.id));
     }
 
-    fn tell_user(&self, user: UserId, event: &Arc<Event>) {
+    /// Neighbours in the log that are for the same chat go to its members as one
+    /// piece: they lie end to end in the buffer.
+    fn tell(&self, buffer: &Bytes, events: &[Event]) {
+        let mut start = 0;
+        for run in
+            events.chunk_by(|one, next| one.user_id.is_none() && next.user_id.is_none() && one.chat_id == next.chat_id)
+        {
+            let end = start + run.iter().map(|event| event.sse.len()).sum::<usize>();
+            if let Some(last) = run.last() {
+                match (last.user_id, last.chat_id) {
+                    (Some(user), _) => self.tell_user(user, last),
+                    (None, Some(chat)) => self.tell_chat(chat, &buffer.slice(start..end), last.id),
+                    (None, None) => {}
+                }
+            }
+            start = end;
+        }
+    }
+
+    fn tell_user(&self, user: UserId, event: &Event) {
         let Some(mut person) = self.people.get_mut(&user) else { return };
         if let (Some(chat), Some(crossing)) = (event.chat_id, event.crossing) {
             cross(Arc::make_mut(&mut person.chats), chat, crossing);
@@ -115,14 +134,14 @@ impl Hub {
                 Crossing::Leaves => self.leave_room(chat, user),
             }
         }
-        person.senders.iter().for_each(|sender| sender.offer(event));
+        person.senders.iter().for_each(|sender| sender.offer(&event.sse, event.id));
     }
 
-    fn tell_chat(&self, chat: ChatId, event: &Arc<Event>) {
+    fn tell_chat(&self, chat: ChatId, piece: &Bytes, upto: EventId) {
         let Some(room) = self.rooms.get(&chat) else { return };
         for user in room.iter() {
             if let Some(person) = self.people.get(user) {
-                person.senders.iter().for_each(|sender| sender.offer(event));
+                person.senders.iter().for_each(|sender| sender.offer(piece, upto));
             }
         }
     }
@@ -181,7 +200,7 @@ impl Hub {
         chats: &HashSet<ChatId>,
         after: EventId,
         upto: EventId,
-    ) -> Option<Vec<Arc<Event>>> {
+    ) -> Option<Vec<Bytes>> {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).recall(user, chats, after, upto)
     }
 
@@ -250,7 +269,6 @@ impl Person {
 mod tests {
     use super::*;
     use crate::outbox::Found;
-    use std::collections::VecDeque;
 
     fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u64) -> T {
         number.to_string().parse().expect("an id")
@@ -267,10 +285,18 @@ mod tests {
         LogEntry { id: id(position), kind: kind.into(), chat_id, user_id, data: "{}".into() }
     }
 
+    fn route(hub: &Hub, entries: &[LogEntry]) {
+        hub.route(entries);
+        hub.check_invariants();
+    }
+
+    /// The positions of the events that wait, read from their frames.
     fn heard(outbox: &Outbox) -> Vec<i64> {
-        let mut events = VecDeque::new();
-        outbox.take(&mut events);
-        events.iter().map(|event| event.id.get()).collect()
+        let mut pieces = Vec::new();
+        outbox.take(&mut pieces);
+        let text = String::from_utf8(pieces.concat()).expect("text");
+        let ids = text.lines().filter_map(|line| line.strip_prefix("id: ")?.split_once('-')?.1.parse().ok());
+        ids.collect()
     }
 
     fn attach(hub: &Hub, user: u64, chats: &[u64]) -> Arc<Outbox> {
@@ -285,13 +311,11 @@ mod tests {
     fn a_member_hears_a_chat_from_entering_to_leaving() {
         let hub = hub();
         let bob = attach(&hub, 2, &[]);
-        hub.route(&entry(1, "message.new", 9, None));
-        hub.route(&entry(2, "chat.added", 9, Some(2)));
-        hub.check_invariants();
-        hub.route(&entry(3, "message.new", 9, None));
-        hub.route(&entry(4, "chat.removed", 9, Some(2)));
-        hub.check_invariants();
-        hub.route(&entry(5, "message.new", 9, None));
+        route(&hub, &[entry(1, "message.new", 9, None)]);
+        route(&hub, &[entry(2, "chat.added", 9, Some(2))]);
+        route(&hub, &[entry(3, "message.new", 9, None)]);
+        route(&hub, &[entry(4, "chat.removed", 9, Some(2))]);
+        route(&hub, &[entry(5, "message.new", 9, None)]);
         assert_eq!(heard(&bob), [2, 3, 4]);
     }
 
@@ -299,10 +323,9 @@ mod tests {
     fn closing_one_tab_leaves_the_other() {
         let hub = hub();
         let (one, other) = (attach(&hub, 2, &[9]), attach(&hub, 2, &[9]));
-        hub.route(&entry(1, "message.new", 9, None));
+        route(&hub, &[entry(1, "message.new", 9, None)]);
         hub.detach(id(2), &one);
-        hub.check_invariants();
-        hub.route(&entry(2, "message.new", 9, None));
+        route(&hub, &[entry(2, "message.new", 9, None)]);
         assert_eq!((heard(&one), heard(&other)), (vec![1], vec![1, 2]));
         hub.detach(id(2), &other);
         hub.check_invariants();
@@ -312,9 +335,9 @@ mod tests {
     #[test]
     fn chats_loaded_in_the_past_are_brought_forward() {
         let hub = hub();
-        hub.route(&entry(1, "chat.added", 9, Some(2)));
+        route(&hub, &[entry(1, "chat.added", 9, Some(2))]);
         let bob = attach(&hub, 2, &[]);
-        hub.route(&entry(2, "message.new", 9, None));
+        route(&hub, &[entry(2, "message.new", 9, None)]);
         assert_eq!(heard(&bob), [2]);
     }
 
@@ -331,7 +354,25 @@ mod tests {
         let hub = hub();
         let streams: Vec<_> = (0..=MAX_STREAMS_PER_USER).map(|_| attach(&hub, 2, &[9])).collect();
         let first = streams.first().expect("a stream");
-        assert_eq!(first.take(&mut VecDeque::new()), Found::Closed(Close::TooMany));
+        assert_eq!(first.take(&mut Vec::new()), Found::Closed(Close::TooMany));
+    }
+
+    #[test]
+    fn a_stretch_is_cut_where_the_audience_changes() {
+        let hub = hub();
+        let (bob, carol) = (attach(&hub, 2, &[9]), attach(&hub, 3, &[9, 8]));
+        let said = |position, chat| entry(position, "message.new", chat, None);
+        let stretch = [
+            said(1, 9),
+            said(2, 9),
+            said(3, 8),
+            said(4, 9),
+            entry(5, "chat.removed", 9, Some(2)),
+            said(6, 9),
+            said(7, 9),
+        ];
+        route(&hub, &stretch);
+        assert_eq!((heard(&bob), heard(&carol)), (vec![1, 2, 4, 5], vec![1, 2, 3, 4, 6, 7]));
     }
 
     #[test]
@@ -339,7 +380,7 @@ mod tests {
         let hub = hub();
         let bob = attach(&hub, 2, &[9]);
         for position in [1, 1, 2, 1, 2] {
-            hub.route(&entry(position, "message.new", 9, None));
+            route(&hub, &[entry(position, "message.new", 9, None)]);
         }
         assert_eq!(heard(&bob), [1, 2]);
     }

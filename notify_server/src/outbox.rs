@@ -1,19 +1,22 @@
 //! What waits to be sent to one device: bounded in number and in bytes. One that
 //! overflows is emptied and marked, and its session reads the log instead.
 
-use crate::frame::Event;
+use bytes::Bytes;
+use chat_core::EventId;
 use std::{
-    collections::VecDeque,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
 
-/// The most events that wait for one device.
-const MAX_EVENTS: usize = 1024;
+/// The most pieces that wait for one device.
+const MAX_PIECES: usize = 1024;
 
 /// The most bytes that wait for one device.
 const MAX_BYTES: usize = 1024 * 1024;
+
+/// How many emptied places are kept for the next pieces.
+const KEPT_PLACES: usize = 16;
 
 /// Why the hub ends a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +30,8 @@ pub(crate) enum Close {
 /// What a session finds when it looks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Events to send, in order; at least one.
-    Events,
+    /// Pieces to send, in order; the last of them ends with this event.
+    Upto(EventId),
     /// Nothing yet.
     Nothing,
     /// Events were dropped here: catch up from the log.
@@ -48,26 +51,28 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    events: VecDeque<Arc<Event>>,
+    pieces: Vec<Bytes>,
     bytes: usize,
+    upto: EventId,
     lagged: bool,
     closed: Option<Close>,
 }
 
 impl Outbox {
-    /// Adds an event for the session. Never waits, never fails, never drops
-    /// silently.
-    pub(crate) fn offer(&self, event: &Arc<Event>) {
+    /// Adds a piece: whole frames, the last of which is the event `upto`. Never
+    /// waits, never fails, never drops silently.
+    pub(crate) fn offer(&self, piece: &Bytes, upto: EventId) {
         let mut waiting = self.lock();
         if waiting.lagged {
             return;
         }
-        if waiting.events.len() == MAX_EVENTS || waiting.bytes + event.sse.len() > MAX_BYTES {
+        if waiting.pieces.len() == MAX_PIECES || (waiting.bytes + piece.len() > MAX_BYTES && waiting.bytes > 0) {
             *waiting = Waiting { lagged: true, closed: waiting.closed, ..Waiting::default() };
         } else {
-            waiting.bytes += event.sse.len();
-            waiting.events.push_back(Arc::clone(event));
-            if waiting.events.len() > 1 {
+            waiting.bytes += piece.len();
+            waiting.upto = upto;
+            waiting.pieces.push(piece.clone());
+            if waiting.pieces.len() > 1 {
                 return; // The session has been woken and has not looked yet.
             }
         }
@@ -87,8 +92,10 @@ impl Outbox {
         *waiting = Waiting { closed: waiting.closed, ..Waiting::default() };
     }
 
-    /// Moves everything that waits into `events`.
-    pub(crate) fn take(&self, events: &mut VecDeque<Arc<Event>>) -> Found {
+    /// Moves everything that waits into `pieces`, in place of what is there.
+    pub(crate) fn take(&self, pieces: &mut Vec<Bytes>) -> Found {
+        pieces.clear();
+        pieces.shrink_to(KEPT_PLACES);
         let mut waiting = self.lock();
         if let Some(reason) = waiting.closed {
             return Found::Closed(reason);
@@ -96,12 +103,12 @@ impl Outbox {
         if waiting.lagged {
             return Found::Lagged;
         }
-        if waiting.events.is_empty() {
+        if waiting.pieces.is_empty() {
             return Found::Nothing;
         }
         waiting.bytes = 0;
-        mem::swap(&mut waiting.events, events);
-        Found::Events
+        mem::swap(&mut waiting.pieces, pieces);
+        Found::Upto(waiting.upto)
     }
 
     /// Whether events were dropped since the last restart.
@@ -123,23 +130,21 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chat_core::EventId;
 
-    fn event(bytes: usize) -> Arc<Event> {
-        let sse = vec![b'x'; bytes].into();
-        Arc::new(Event { id: EventId::START, chat_id: None, user_id: None, crossing: None, sse })
+    fn piece(bytes: usize) -> Bytes {
+        vec![b'x'; bytes].into()
     }
 
     #[test]
-    fn too_many_events_demote_and_a_restart_promotes() {
-        let (outbox, mut taken) = (Outbox::default(), VecDeque::new());
-        for _ in 0..MAX_EVENTS {
-            outbox.offer(&event(1));
+    fn too_many_pieces_demote_and_a_restart_promotes() {
+        let (outbox, mut taken) = (Outbox::default(), Vec::new());
+        for _ in 0..MAX_PIECES {
+            outbox.offer(&piece(1), EventId::START);
         }
-        assert_eq!(outbox.take(&mut taken), Found::Events);
-        assert_eq!(taken.len(), MAX_EVENTS);
-        for _ in 0..=MAX_EVENTS {
-            outbox.offer(&event(1));
+        assert_eq!(outbox.take(&mut taken), Found::Upto(EventId::START));
+        assert_eq!(taken.len(), MAX_PIECES);
+        for _ in 0..=MAX_PIECES {
+            outbox.offer(&piece(1), EventId::START);
         }
         assert_eq!(outbox.take(&mut taken), Found::Lagged);
         outbox.restart();
@@ -147,10 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn too_many_bytes_demote() {
+    fn too_many_bytes_demote_but_one_large_piece_does_not() {
         let outbox = Outbox::default();
-        outbox.offer(&event(MAX_BYTES / 2));
-        outbox.offer(&event(MAX_BYTES / 2 + 1));
-        assert_eq!(outbox.take(&mut VecDeque::new()), Found::Lagged);
+        outbox.offer(&piece(MAX_BYTES + 1), EventId::START);
+        assert_eq!(outbox.take(&mut Vec::new()), Found::Upto(EventId::START));
+        outbox.offer(&piece(MAX_BYTES / 2), EventId::START);
+        outbox.offer(&piece(MAX_BYTES / 2 + 1), EventId::START);
+        assert_eq!(outbox.take(&mut Vec::new()), Found::Lagged);
     }
 }

@@ -34,6 +34,6 @@ impl Relay {
     /// Hands over the next events, in order.
     pub(crate) fn hand_over(&self, entries: &[LogEntry]) {
         let Self::Local(hub) = self;
-        entries.iter().for_each(|entry| hub.route(entry));
+        hub.route(entries);
     }
 }

@@ -1,11 +1,9 @@
 //! The recent end of the log in memory, shared by every session that resumes.
 
 use crate::frame::Event;
+use bytes::Bytes;
 use chat_core::{ChatId, EventId, UserId, events::Crossing};
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-};
+use std::collections::{HashSet, VecDeque};
 
 /// The most events it holds.
 pub(crate) const MAX_EVENTS: usize = 32_768;
@@ -16,7 +14,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Every event after `floor`, up to the newest.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Event>,
     bytes: usize,
     floor: EventId,
 }
@@ -27,10 +25,10 @@ impl Ring {
         Self { floor, ..Self::default() }
     }
 
-    /// Adds the newest event; the oldest make room.
-    pub(crate) fn push(&mut self, event: Arc<Event>) {
-        self.bytes += event.sse.len();
-        self.events.push_back(event);
+    /// Adds the newest events; the oldest make room.
+    pub(crate) fn extend(&mut self, events: Vec<Event>) {
+        self.bytes += events.iter().map(|event| event.sse.len()).sum::<usize>();
+        self.events.extend(events);
         while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
             let Some(oldest) = self.events.pop_front() else { break };
             self.bytes -= oldest.sse.len();
@@ -39,7 +37,7 @@ impl Ring {
     }
 
     /// All events after one position up to another, if the ring goes back so far.
-    fn between(&self, after: EventId, upto: EventId) -> Option<impl DoubleEndedIterator<Item = &Arc<Event>> + Clone> {
+    fn between(&self, after: EventId, upto: EventId) -> Option<impl DoubleEndedIterator<Item = &Event> + Clone> {
         let from = self.events.partition_point(|event| event.id <= after);
         let to = self.events.partition_point(|event| event.id <= upto);
         (after >= self.floor).then(|| self.events.range(from..to.max(from)))
@@ -67,7 +65,7 @@ impl Ring {
         chats: &HashSet<ChatId>,
         after: EventId,
         upto: EventId,
-    ) -> Option<Vec<Arc<Event>>> {
+    ) -> Option<Vec<Bytes>> {
         let events = self.between(after, upto)?;
         let mut chats = chats.clone();
         for event in events.clone().rev().filter(|event| event.user_id == Some(user)) {
@@ -75,7 +73,7 @@ impl Ring {
                 undo(&mut chats, chat, crossing);
             }
         }
-        Some(events.filter(|event| hears(event, user, &mut chats)).cloned().collect())
+        Some(events.filter(|event| hears(event, user, &mut chats)).map(|event| event.sse.clone()).collect())
     }
 }
 
@@ -119,27 +117,29 @@ mod tests {
         number.to_string().parse().expect("an id")
     }
 
-    fn event(position: u64, chat: u64, user: Option<u64>, crossing: Option<Crossing>) -> Arc<Event> {
-        Arc::new(Event {
+    fn event(position: u64, chat: u64, user: Option<u64>, crossing: Option<Crossing>) -> Event {
+        Event {
             id: id(position),
             chat_id: Some(id(chat)),
             user_id: user.map(id),
             crossing,
-            sse: Default::default(),
-        })
+            sse: position.to_string().into(),
+        }
     }
 
     #[test]
     fn what_was_said_before_joining_and_after_leaving_is_not_recalled() {
         let mut ring = Ring::default();
-        ring.push(event(1, 9, None, None));
-        ring.push(event(2, 9, Some(5), Some(Crossing::Enters)));
-        ring.push(event(3, 9, None, None));
-        ring.push(event(4, 9, Some(5), Some(Crossing::Leaves)));
-        ring.push(event(5, 9, None, None));
-        ring.push(event(6, 9, Some(6), Some(Crossing::Enters)));
+        ring.extend(vec![
+            event(1, 9, None, None),
+            event(2, 9, Some(5), Some(Crossing::Enters)),
+            event(3, 9, None, None),
+            event(4, 9, Some(5), Some(Crossing::Leaves)),
+            event(5, 9, None, None),
+            event(6, 9, Some(6), Some(Crossing::Enters)),
+        ]);
         let recalled = ring.recall(id(5), &HashSet::new(), EventId::START, id(6)).expect("it goes back to the start");
-        assert_eq!(recalled.iter().map(|event| event.id.get()).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(recalled, ["2", "3", "4"]);
     }
 
     #[test]

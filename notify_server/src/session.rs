@@ -4,7 +4,7 @@
 
 use crate::{
     Notify,
-    frame::{self, Event, HEARTBEAT_MS},
+    frame::{self, HEARTBEAT_MS},
     hub::{Attached, NotYet},
     outbox::{Close, Found, Outbox},
     ring::{hears, undo},
@@ -15,13 +15,8 @@ use chat_core::{
     ChatId, Error, EventId, Result, UserId,
     events::{self, Cursor},
 };
-use std::{
-    collections::{HashSet, VecDeque},
-    io,
-    sync::Arc,
-    time::Duration,
-};
-use tokio::time::{Instant, sleep_until};
+use std::{collections::HashSet, io, pin::pin, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
 
 /// How long a device waits for the replica to reach the position it comes from,
 /// which another replica may have shown it first.
@@ -131,7 +126,7 @@ async fn catch_up(
     loop {
         let upto = attached.cursor.position;
         match seat.notify.hub.recall(seat.user, &attached.chats, sent, upto) {
-            Some(missed) => send_events(&missed, wire).await?,
+            Some(missed) => wire.send(&missed).await?,
             None => replay(seat, &attached, sent, wire).await?,
         }
         sent = upto;
@@ -146,26 +141,27 @@ async fn catch_up(
 async fn replay(seat: &Seat<'_>, attached: &Attached, mut sent: EventId, wire: &mut impl Wire) -> Result<(), Ended> {
     let Notify { db, catch_up_places, shutdown, .. } = seat.notify;
     let Cursor { epoch, position: upto } = &attached.cursor;
-    let _place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
 
     // The chats as they were at the start, and every chat there was on the way.
     let mut chats = attached.chats.as_ref().clone();
     let mut ever: HashSet<ChatId> = chats.clone();
-    for (_, chat, crossing) in events::crossings(db, seat.user, (sent, *upto)).await?.into_iter().rev() {
+    // A place is held while the database is asked, and not while a device that
+    // may be slow is sent to.
+    let place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
+    let crossings = events::crossings(db, seat.user, (sent, *upto)).await?;
+    drop(place);
+    for (_, chat, crossing) in crossings.into_iter().rev() {
         undo(&mut chats, chat, crossing);
         ever.insert(chat);
     }
     let ever: Vec<ChatId> = ever.into_iter().collect();
     loop {
+        let place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
         let page = events::concerning(db, seat.user, &ever, (sent, *upto), PAGE).await?;
-        let mut missed = Vec::with_capacity(page.entries.len());
-        for entry in &page.entries {
-            let event = Event::encode(epoch, entry);
-            if hears(&event, seat.user, &mut chats) {
-                missed.push(Arc::new(event));
-            }
-        }
-        send_events(&missed, wire).await?;
+        drop(place);
+        let (_, events) = frame::encode(epoch, &page.entries);
+        let missed = events.into_iter().filter(|event| hears(event, seat.user, &mut chats));
+        wire.send(&missed.map(|event| event.sse).collect::<Vec<_>>()).await?;
         sent = page.upto.unwrap_or(sent);
         if !page.is_cut {
             return Ok(());
@@ -177,21 +173,23 @@ async fn replay(seat: &Seat<'_>, attached: &Attached, mut sent: EventId, wire: &
 }
 
 async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &mut impl Wire) -> Result<std::convert::Infallible, Ended> {
-    let heartbeat = Duration::from_millis(HEARTBEAT_MS);
-    let mut quiet_until = Instant::now() + heartbeat;
-    let mut events: VecDeque<Arc<Event>> = VecDeque::new();
     let shutdown = &seat.notify.shutdown;
+    let heartbeat = Duration::from_millis(HEARTBEAT_MS);
+    let mut pieces: Vec<Bytes> = Vec::new();
+    // Set once and moved on when it rings: a timer per event would cost more
+    // than the event.
+    let mut ping = pin!(sleep(heartbeat));
+    let mut spoke = Instant::now();
     loop {
         // Only between writes: a frame cut in half would swallow the next line.
         if shutdown.is_cancelled() {
             return Err(Ended::Stopping);
         }
-        match seat.outbox.take(&mut events) {
-            Found::Events => {
-                sent = events.back().map_or(sent, |last| last.id);
-                send_events(events.make_contiguous(), wire).await?;
-                events = VecDeque::new();
-                quiet_until = Instant::now() + heartbeat;
+        match seat.outbox.take(&mut pieces) {
+            Found::Upto(last) => {
+                wire.send(&pieces).await?;
+                sent = last;
+                spoke = Instant::now();
             }
             Found::Lagged => {
                 tracing::debug!(user = %seat.user, "a slow device catches up from the log");
@@ -203,21 +201,16 @@ async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &mut impl Wire) -> Resul
                 () = seat.outbox.changed() => {}
                 () = shutdown.cancelled() => {}
                 () = wire.hung_up() => return Err(Ended::Gone(io::ErrorKind::ConnectionReset.into())),
-                () = sleep_until(quiet_until) => {
-                    wire.send(&[frame::PING]).await?;
-                    quiet_until = Instant::now() + heartbeat;
+                () = ping.as_mut() => {
+                    if spoke.elapsed() >= heartbeat {
+                        wire.send(&[frame::PING]).await?;
+                        spoke = Instant::now();
+                    }
+                    ping.as_mut().reset(spoke + heartbeat);
                 }
             },
         }
     }
-}
-
-async fn send_events(events: &[Arc<Event>], wire: &mut impl Wire) -> io::Result<()> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let frames: Vec<Bytes> = events.iter().map(|event| event.sse.clone()).collect();
-    wire.send(&frames).await
 }
 
 impl Seat<'_> {

@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 const NO_PROGRESS: Duration = Duration::from_secs(10);
 
 /// The most buffers that one write hands to the kernel.
-const MAX_SLICES: usize = 256;
+const MAX_SLICES: usize = 64;
 
 /// A device's end of a stream.
 pub(crate) trait Wire: Send {
@@ -31,27 +31,14 @@ pub(crate) struct Socket(pub(crate) TcpStream);
 
 impl Wire for Socket {
     async fn send(&mut self, frames: &[Bytes]) -> io::Result<()> {
-        let (mut first, mut offset) = (0, 0);
-        while let Some(rest) = frames.get(first..).filter(|rest| !rest.is_empty()) {
-            let slices: Vec<IoSlice<'_>> = rest
-                .iter()
-                .take(MAX_SLICES)
-                .enumerate()
-                .map(|(nth, frame)| {
-                    IoSlice::new(if nth == 0 { frame.get(offset..).unwrap_or_default() } else { frame })
-                })
-                .collect();
-            let mut written = self.write_some(&slices).await?;
-            // Skip what was taken: whole frames, then a part of one.
-            while let Some(frame) = frames.get(first) {
-                let left = frame.len() - offset;
-                if written < left {
-                    offset += written;
-                    break;
-                }
-                written -= left;
-                (first, offset) = (first + 1, 0);
+        let mut left = Left { frames, offset: 0 };
+        while !left.frames.is_empty() {
+            match left.write_to(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+                Ok(()) => continue,
             }
+            timeout(NO_PROGRESS, self.0.writable()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         }
         Ok(())
     }
@@ -72,15 +59,42 @@ impl Wire for Socket {
     }
 }
 
-impl Socket {
-    async fn write_some(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        loop {
-            match self.0.try_write_vectored(slices) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                done => return done,
+/// What is still to be written: all of these frames but the first bytes of the
+/// first.
+struct Left<'a> {
+    frames: &'a [Bytes],
+    offset: usize,
+}
+
+impl Left<'_> {
+    /// Writes as much as the socket takes at once.
+    fn write_to(&mut self, socket: &TcpStream) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(self.frames) {
+            let from = if count == 0 { self.offset } else { 0 };
+            *slice = IoSlice::new(frame.get(from..).unwrap_or_default());
+            count += 1;
+        }
+        match socket.try_write_vectored(slices.get(..count).unwrap_or_default())? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                self.skip(written);
+                Ok(())
             }
-            timeout(NO_PROGRESS, self.0.writable()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        }
+    }
+
+    /// Leaves out what was taken: whole frames, then a part of one.
+    fn skip(&mut self, mut written: usize) {
+        while let Some((frame, rest)) = self.frames.split_first() {
+            let left = frame.len() - self.offset;
+            if written < left {
+                self.offset += written;
+                return;
+            }
+            written -= left;
+            (self.frames, self.offset) = (rest, 0);
         }
     }
 }

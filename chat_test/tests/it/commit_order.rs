@@ -30,12 +30,14 @@ async fn of_two_open_transactions_the_first_to_insert_is_not_lost_when_it_commit
             .await
             .expect("inserted");
     });
-    // Either the second has committed past the first, which is the bug, or it
-    // waits for the append lock. Both ways everything must arrive.
+    // Either the second waits for the append lock, or it has committed past the
+    // first: then let it be heard, and the first must still arrive.
     eventually("the second insert has committed or waits its turn", || async {
         app.has_a_waiting_writer().await || second.is_finished()
     })
     .await;
+    let overtaken = if second.is_finished() { Some(bobs.next().await) } else { None };
+    assert_eq!(overtaken, None, "nothing is heard from past an open transaction");
     slow.commit().await.expect("committed last");
     timeout(DEADLINE, second).await.expect("the second goes on").expect("inserted");
 

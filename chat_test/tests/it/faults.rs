@@ -148,9 +148,13 @@ async fn a_killed_and_restarted_postgres_loses_nothing_that_was_acknowledged() {
             acknowledged.push(text);
         }
         kill_postmaster(folder.path());
-        let body = json!({ "content": "while away" });
+        // A backend may outlive its postmaster by a moment and still store it.
+        let body = json!({ "content": format!("while away {round}") });
         let away = alice.post(&format!("/api/chats/{team}/messages"), body).await;
-        away.refused(503);
+        match away.status.as_u16() {
+            201 => acknowledged.push(format!("while away {round}")),
+            _ => drop(away.refused(503)),
+        }
         drop(cluster);
         cluster = Cluster::durable(&binaries, &home).await.expect("started again");
         eventually("the API writes again", || async { alice.get("/api/me").await.status == 200 }).await;
@@ -162,6 +166,9 @@ async fn a_killed_and_restarted_postgres_loses_nothing_that_was_acknowledged() {
         .iter()
         .map(|event| event.text().to_owned())
         .collect();
+    // What was refused with 503 may have been stored all the same.
+    let heard: Vec<String> =
+        heard.into_iter().filter(|text| !text.starts_with("while") || acknowledged.contains(text)).collect();
     assert_eq!(heard, acknowledged, "over one stream that stayed open throughout");
     app.stop().await;
     cluster.stop();
