@@ -3,8 +3,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
-    ChatId, EventId, UserId,
-    events::{Crossing, Cursor, Epoch, LogEntry, crossing},
+    EventId, UserId,
+    events::{Audience, Cursor, Epoch, LogEntry},
 };
 use rand::RngExt;
 use serde_json::json;
@@ -20,9 +20,7 @@ pub(crate) const PING: Bytes = Bytes::from_static(b": ping\n\n");
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) id: EventId,
-    pub(crate) chat_id: Option<ChatId>,
-    pub(crate) user_id: Option<UserId>,
-    pub(crate) crossing: Option<Crossing>,
+    pub(crate) audience: Audience,
     pub(crate) sse: Bytes,
 }
 
@@ -33,14 +31,10 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     let size = entries.iter().map(|entry| entry.data.len() + OVERHEAD_BYTES).sum();
     let mut buffer = BytesMut::with_capacity(size);
     let mut ends = Vec::with_capacity(entries.len());
-    for LogEntry { id, kind, data, .. } in entries {
-        let rest = data.strip_prefix('{').unwrap_or(data);
-        let comma = if rest.trim_start() == "}" { "" } else { "," };
-        let head =
-            format_args!("id: {epoch}-{id}\nevent: {kind}\ndata: {{\"type\":\"{kind}\",\"id\":\"{epoch}-{id}\"{comma}");
+    for entry in entries {
         // Writing to memory that grows cannot fail.
-        let _ = buffer.write_fmt(head);
-        buffer.put_slice(rest.as_bytes());
+        let _ = write!(buffer, "id: {epoch}-{}\nevent: {}\ndata: ", entry.id, entry.kind);
+        let _ = entry.write_json(epoch, &mut buffer);
         buffer.put_slice(b"\n\n");
         ends.push(buffer.len());
     }
@@ -48,9 +42,7 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let events = entries.iter().zip(starts.zip(ends.iter().copied())).map(|(entry, (start, end))| Event {
         id: entry.id,
-        chat_id: entry.chat_id,
-        user_id: entry.user_id,
-        crossing: crossing(&entry.kind),
+        audience: Audience::of(entry),
         sse: buffer.slice(start..end),
     });
     (buffer.clone(), events.collect())

@@ -4,12 +4,12 @@
 use crate::{
     frame::{self, Event},
     outbox::{Close, Outbox},
-    ring::{Ring, cross},
+    ring::Ring,
 };
 use bytes::Bytes;
 use chat_core::{
     ChatId, EventId, UserId,
-    events::{Crossing, Cursor, Epoch, LogEntry},
+    events::{Chats, Crossing, Cursor, Epoch, LogEntry},
 };
 use dashmap::{DashMap, Entry};
 use std::{
@@ -47,7 +47,7 @@ struct Person {
     /// One for each device, oldest first.
     senders: Vec<Arc<Outbox>>,
     /// As of the tail's position. Shared with resuming sessions.
-    chats: Arc<HashSet<ChatId>>,
+    chats: Arc<Chats>,
 }
 
 /// Where a device is live from.
@@ -56,7 +56,7 @@ pub(crate) struct Attached {
     /// It hears every event after this.
     pub(crate) cursor: Cursor,
     /// The person's chats at that position.
-    pub(crate) chats: Arc<HashSet<ChatId>>,
+    pub(crate) chats: Arc<Chats>,
 }
 
 /// Why a device is not attached yet.
@@ -110,12 +110,10 @@ impl Hub {
     /// piece: they lie end to end in the buffer.
     fn tell(&self, buffer: &Bytes, events: &[Event]) {
         let mut start = 0;
-        for run in
-            events.chunk_by(|one, next| one.user_id.is_none() && next.user_id.is_none() && one.chat_id == next.chat_id)
-        {
+        for run in events.chunk_by(same_room) {
             let end = start + run.iter().map(|event| event.sse.len()).sum::<usize>();
             if let Some(last) = run.last() {
-                match (last.user_id, last.chat_id) {
+                match (last.audience.user_id, last.audience.chat_id) {
                     (Some(user), _) => self.tell_user(user, last),
                     (None, Some(chat)) => self.tell_chat(chat, &buffer.slice(start..end), last.id),
                     (None, None) => {}
@@ -127,8 +125,8 @@ impl Hub {
 
     fn tell_user(&self, user: UserId, event: &Event) {
         let Some(mut person) = self.people.get_mut(&user) else { return };
-        if let (Some(chat), Some(crossing)) = (event.chat_id, event.crossing) {
-            cross(Arc::make_mut(&mut person.chats), chat, crossing);
+        if let (Some(chat), Some(crossing)) = (event.audience.chat_id, event.audience.crossing) {
+            crossing.apply(Arc::make_mut(&mut person.chats), chat);
             match crossing {
                 Crossing::Enters => self.enter_room(chat, user),
                 Crossing::Leaves => self.leave_room(chat, user),
@@ -152,7 +150,7 @@ impl Hub {
         &self,
         user: UserId,
         outbox: &Arc<Outbox>,
-        loaded: Option<(EventId, HashSet<ChatId>)>,
+        loaded: Option<(EventId, Chats)>,
     ) -> Result<Attached, NotYet> {
         let tail = self.lock();
         let Some(cursor) = tail.0.clone() else {
@@ -194,13 +192,7 @@ impl Hub {
 
     /// What a person was to hear after one position and up to another, if it is
     /// recent enough to be in memory.
-    pub(crate) fn recall(
-        &self,
-        user: UserId,
-        chats: &HashSet<ChatId>,
-        after: EventId,
-        upto: EventId,
-    ) -> Option<Vec<Bytes>> {
+    pub(crate) fn recall(&self, user: UserId, chats: &Chats, after: EventId, upto: EventId) -> Option<Vec<Bytes>> {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).recall(user, chats, after, upto)
     }
 
@@ -251,6 +243,12 @@ impl Hub {
             }
         }
     }
+}
+
+/// Whether two neighbours are for the members of the same chat.
+fn same_room(one: &Event, next: &Event) -> bool {
+    let (one, next) = (one.audience, next.audience);
+    one.user_id.is_none() && next.user_id.is_none() && one.chat_id == next.chat_id
 }
 
 impl Person {
@@ -345,7 +343,7 @@ mod tests {
     fn chats_loaded_in_the_future_wait_for_the_log() {
         let hub = hub();
         let outbox = Arc::new(Outbox::default());
-        let early = hub.attach(id(2), &outbox, Some((id(1), HashSet::from([id(9)]))));
+        let early = hub.attach(id(2), &outbox, Some((id(1), Chats::from([id(9)]))));
         assert!(matches!(early, Err(NotYet::Ahead(position)) if position == id(1)));
     }
 

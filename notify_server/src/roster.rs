@@ -2,7 +2,10 @@
 //! that arrive while one is being answered share the next one, so that a storm
 //! of reconnects costs a few reads and not one each.
 
-use chat_core::{ChatId, Error, EventId, Result, UserId, events};
+use chat_core::{
+    Error, EventId, Result, UserId,
+    events::{self, Chats},
+};
 use sqlx::PgPool;
 use std::collections::{HashMap, HashSet};
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +18,7 @@ const QUEUE: usize = 16_384;
 const BATCH: usize = 1_000;
 
 /// A person's chats as of a position.
-pub(crate) type Answer = (EventId, HashSet<ChatId>);
+pub(crate) type Answer = (EventId, Chats);
 
 type Question = (UserId, oneshot::Sender<Result<Answer, ()>>);
 
@@ -55,7 +58,7 @@ async fn answer(db: &PgPool, batch: Vec<Question>) {
     let users: HashSet<UserId> = batch.iter().map(|(user, _)| *user).collect();
     let users: Vec<UserId> = users.into_iter().collect();
     let found = events::memberships(db, &users).await;
-    let mut chats: HashMap<UserId, HashSet<ChatId>> = HashMap::new();
+    let mut chats: HashMap<UserId, Chats> = HashMap::new();
     for (user, chat) in found.iter().flat_map(|found| found.chats.iter().copied()) {
         chats.entry(user).or_default().insert(chat);
     }

@@ -7,15 +7,14 @@ use crate::{
     frame::{self, HEARTBEAT_MS},
     hub::{Attached, NotYet},
     outbox::{Close, Found, Outbox},
-    ring::{hears, undo},
     wire::Wire,
 };
 use bytes::Bytes;
 use chat_core::{
-    ChatId, Error, EventId, Result, UserId,
-    events::{self, Cursor},
+    Error, EventId, Result, UserId,
+    events::{self, Chats, Cursor, Replay},
 };
-use std::{collections::HashSet, io, pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long a device waits for the replica to reach the position it comes from,
@@ -106,12 +105,11 @@ async fn missed_from(seat: &Seat<'_>, from: &Cursor, now: &Cursor) -> Result<Res
         return Ok(Err("future"));
     }
     // In memory, hence not lost to retention; otherwise the log knows.
-    let recent = seat.notify.hub.recall(seat.user, &HashSet::new(), from.position, from.position).is_some();
+    let recent = seat.notify.hub.recall(seat.user, &Chats::new(), from.position, from.position).is_some();
     if recent || from.position == now.position {
         return Ok(Ok(from.position));
     }
-    let first = events::head(&seat.notify.db).await?.first;
-    let is_held = first.is_some_and(|first| first.back(1) <= from.position);
+    let is_held = events::head(&seat.notify.db).await?.holds_after(from.position);
     Ok(if is_held { Ok(from.position) } else { Err("retention") })
 }
 
@@ -138,37 +136,25 @@ async fn catch_up(
 }
 
 /// Sends what the device missed from the log itself, page by page.
-async fn replay(seat: &Seat<'_>, attached: &Attached, mut sent: EventId, wire: &mut impl Wire) -> Result<(), Ended> {
+async fn replay(seat: &Seat<'_>, attached: &Attached, sent: EventId, wire: &mut impl Wire) -> Result<(), Ended> {
     let Notify { db, catch_up_places, shutdown, .. } = seat.notify;
     let Cursor { epoch, position: upto } = &attached.cursor;
-
-    // The chats as they were at the start, and every chat there was on the way.
-    let mut chats = attached.chats.as_ref().clone();
-    let mut ever: HashSet<ChatId> = chats.clone();
     // A place is held while the database is asked, and not while a device that
     // may be slow is sent to.
-    let place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
-    let crossings = events::crossings(db, seat.user, (sent, *upto)).await?;
-    drop(place);
-    for (_, chat, crossing) in crossings.into_iter().rev() {
-        undo(&mut chats, chat, crossing);
-        ever.insert(chat);
-    }
-    let ever: Vec<ChatId> = ever.into_iter().collect();
+    let mut place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
+    let mut replay = Replay::begin(db, seat.user, attached.chats.as_ref().clone(), sent, *upto).await?;
     loop {
-        let place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
-        let page = events::concerning(db, seat.user, &ever, (sent, *upto), PAGE).await?;
+        let page = replay.next(db, PAGE).await?;
         drop(place);
         let (_, events) = frame::encode(epoch, &page.entries);
-        let missed = events.into_iter().filter(|event| hears(event, seat.user, &mut chats));
-        wire.send(&missed.map(|event| event.sse).collect::<Vec<_>>()).await?;
-        sent = page.upto.unwrap_or(sent);
+        wire.send(&events.into_iter().map(|event| event.sse).collect::<Vec<_>>()).await?;
         if !page.is_cut {
             return Ok(());
         }
         if shutdown.is_cancelled() {
             return Err(Ended::Stopping);
         }
+        place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
     }
 }
 

@@ -1,11 +1,14 @@
 //! The event log: how a change is appended, and how readers follow it.
 
 mod cursor;
+mod replay;
 
 pub use cursor::{Cursor, Epoch, InvalidCursor};
+pub use replay::{Audience, Chats, Replay};
 
 use crate::{ChatId, EventId, Result, UserId};
 use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
+use std::fmt;
 
 /// The NOTIFY channel on which a new event rings.
 pub const CHANNEL: &str = "events";
@@ -37,6 +40,17 @@ pub struct LogEntry {
     pub user_id: Option<UserId>,
     /// The event as a JSON object, without its `type` and `id`.
     pub data: String,
+}
+
+impl LogEntry {
+    /// Writes the event as clients get it: one JSON object on one line. Type and
+    /// id are put in front of the finished data, and nothing is parsed.
+    pub fn write_json(&self, epoch: &Epoch, to: &mut impl fmt::Write) -> fmt::Result {
+        let Self { id, kind, data, .. } = self;
+        let rest = data.strip_prefix('{').unwrap_or(data);
+        let comma = if rest.trim_start() == "}" { "" } else { "," };
+        write!(to, "{{\"type\":\"{kind}\",\"id\":\"{epoch}-{id}\"{comma}{rest}")
+    }
 }
 
 /// What an event does to the membership of the person it is addressed to.
@@ -79,30 +93,6 @@ pub async fn after(db: impl PgExecutor<'_>, position: EventId, limit: i64) -> Re
             .bind(limit)
             .fetch_all(db)
             .await?;
-    Ok(stretch(rows, limit))
-}
-
-/// The log after a position and up to another, as far as it can concern a person
-/// who is, or was at some point in it, in one of `chats`.
-pub async fn concerning(
-    db: impl PgExecutor<'_>,
-    user: UserId,
-    chats: &[ChatId],
-    (position, upto): (EventId, EventId),
-    limit: i64,
-) -> Result<Stretch> {
-    let rows = sqlx::query(
-        "select id, type, chat_id, user_id, data::text from events
-         where id > $1 and id <= $2 and (user_id = $3 or (user_id is null and chat_id = any($4)))
-         order by id limit $5",
-    )
-    .bind(position)
-    .bind(upto)
-    .bind(user)
-    .bind(chats)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
     Ok(stretch(rows, limit))
 }
 
@@ -169,13 +159,14 @@ pub async fn memberships(db: &PgPool, users: &[UserId]) -> Result<Memberships> {
 
 /// How a person's memberships changed after a position and up to another, in
 /// order.
-pub async fn crossings(
+async fn crossings(
     db: impl PgExecutor<'_>,
     user: UserId,
-    (position, upto): (EventId, EventId),
-) -> Result<Vec<(EventId, ChatId, Crossing)>> {
-    let rows: Vec<(EventId, ChatId, String)> = sqlx::query_as(
-        "select id, chat_id, type from events
+    position: EventId,
+    upto: EventId,
+) -> Result<Vec<(ChatId, Crossing)>> {
+    let rows: Vec<(ChatId, String)> = sqlx::query_as(
+        "select chat_id, type from events
          where user_id = $1 and id > $2 and id <= $3
            and type in ('chat.new', 'chat.added', 'chat.removed', 'chat.deleted')
          order by id",
@@ -185,7 +176,7 @@ pub async fn crossings(
     .bind(upto)
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().filter_map(|(id, chat, kind)| Some((id, chat, crossing(&kind)?))).collect())
+    Ok(rows.into_iter().filter_map(|(chat, kind)| Some((chat, crossing(&kind)?))).collect())
 }
 
 /// Where the log stands, and whose history it is.
@@ -197,6 +188,13 @@ pub struct Head {
     pub last: EventId,
     /// The first event still held.
     pub first: Option<EventId>,
+}
+
+impl Head {
+    /// Whether everything after a position of this history is still held.
+    pub fn holds_after(&self, position: EventId) -> bool {
+        self.first.map_or(position == self.last, |first| first.back(1) <= position)
+    }
 }
 
 /// Where the log stands now.

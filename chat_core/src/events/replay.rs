@@ -1,0 +1,158 @@
+//! What one person was to hear of a stretch of the log: their memberships walked
+//! backwards to its start, then forwards with the events.
+
+use super::{Crossing, LogEntry, Stretch, crossing, crossings, stretch};
+use crate::{ChatId, EventId, Result, UserId};
+use sqlx::PgExecutor;
+use std::collections::HashSet;
+
+/// The chats that a person is in, as of some position of the log.
+pub type Chats = HashSet<ChatId>;
+
+/// For whom an event is, and what it does to their membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audience {
+    /// What it is about, and who hears it if `user_id` is not set.
+    pub chat_id: Option<ChatId>,
+    /// The one person who hears it.
+    pub user_id: Option<UserId>,
+    /// Whether it lets that person into or out of the chat.
+    pub crossing: Option<Crossing>,
+}
+
+impl Audience {
+    /// Of an event of the log.
+    pub fn of(entry: &LogEntry) -> Self {
+        Self { chat_id: entry.chat_id, user_id: entry.user_id, crossing: crossing(&entry.kind) }
+    }
+
+    /// Whether a person with these chats hears the event. One that lets them
+    /// into or out of a chat changes the set.
+    pub fn includes(&self, user: UserId, chats: &mut Chats) -> bool {
+        match (self.user_id, self.chat_id) {
+            (Some(addressee), _) if addressee != user => false,
+            (Some(_), chat) => {
+                if let (Some(chat), Some(crossing)) = (chat, self.crossing) {
+                    crossing.apply(chats, chat);
+                }
+                true
+            }
+            (None, Some(chat)) => chats.contains(&chat),
+            (None, None) => false,
+        }
+    }
+
+    /// Turns the chats of a person after the event into those before it.
+    pub fn undo(&self, user: UserId, chats: &mut Chats) {
+        if let (Some(addressee), Some(chat), Some(crossing)) = (self.user_id, self.chat_id, self.crossing)
+            && addressee == user
+        {
+            crossing.undo(chats, chat);
+        }
+    }
+}
+
+impl Crossing {
+    /// What it makes of a set of chats.
+    pub fn apply(self, chats: &mut Chats, chat: ChatId) {
+        match self {
+            Self::Enters => chats.insert(chat),
+            Self::Leaves => chats.remove(&chat),
+        };
+    }
+
+    /// What the set was before.
+    fn undo(self, chats: &mut Chats, chat: ChatId) {
+        match self {
+            Self::Enters => chats.remove(&chat),
+            Self::Leaves => chats.insert(chat),
+        };
+    }
+}
+
+/// A reading of the log on behalf of one person, page by page.
+#[derive(Debug)]
+pub struct Replay {
+    user: UserId,
+    /// As of `position`.
+    chats: Chats,
+    /// Every chat that the person was in at some point on the way.
+    ever: Vec<ChatId>,
+    position: EventId,
+    upto: EventId,
+}
+
+impl Replay {
+    /// Begins after `position`; `chats` are the person's as of `upto`, where it
+    /// ends.
+    pub async fn begin(
+        db: impl PgExecutor<'_>,
+        user: UserId,
+        mut chats: Chats,
+        position: EventId,
+        upto: EventId,
+    ) -> Result<Self> {
+        let mut ever = chats.clone();
+        for (chat, crossing) in crossings(db, user, position, upto).await?.into_iter().rev() {
+            crossing.undo(&mut chats, chat);
+            ever.insert(chat);
+        }
+        Ok(Self { user, chats, ever: ever.into_iter().collect(), position, upto })
+    }
+
+    /// The next page of what the person was to hear; read on while it is cut.
+    pub async fn next(&mut self, db: impl PgExecutor<'_>, limit: i64) -> Result<Stretch> {
+        let rows = sqlx::query(
+            "select id, type, chat_id, user_id, data::text from events
+             where id > $1 and id <= $2 and (user_id = $3 or (user_id is null and chat_id = any($4)))
+             order by id limit $5",
+        )
+        .bind(self.position)
+        .bind(self.upto)
+        .bind(self.user)
+        .bind(&self.ever)
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
+        let mut page = stretch(rows, limit);
+        let (user, chats) = (self.user, &mut self.chats);
+        page.entries.retain(|entry| Audience::of(entry).includes(user, chats));
+        self.position = if page.is_cut { page.upto.unwrap_or(self.upto) } else { self.upto };
+        Ok(page)
+    }
+
+    /// How far it has been read.
+    pub fn position(&self) -> EventId {
+        self.position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u64) -> T {
+        number.to_string().parse().expect("an id")
+    }
+
+    fn audience(user: Option<u64>, crossing: Option<Crossing>) -> Audience {
+        Audience { chat_id: Some(id(9)), user_id: user.map(id), crossing }
+    }
+
+    #[test]
+    fn undoing_backwards_what_was_done_forwards_gives_the_start() {
+        let story = [
+            audience(Some(5), Some(Crossing::Enters)),
+            audience(None, None),
+            audience(Some(6), Some(Crossing::Enters)),
+            audience(Some(5), Some(Crossing::Leaves)),
+            audience(None, None),
+            audience(Some(5), None),
+        ];
+        let mut chats = Chats::new();
+        let heard: Vec<bool> = story.iter().map(|event| event.includes(id(5), &mut chats)).collect();
+        assert_eq!(heard, [true, true, false, true, false, true]);
+        story.iter().rev().for_each(|event| event.undo(id(5), &mut chats));
+        assert!(chats.is_empty());
+    }
+}
