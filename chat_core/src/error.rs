@@ -56,6 +56,10 @@ pub enum Error {
         /// A sentence for people.
         detail: &'static str,
     },
+    /// 410, with the code `reset`: the events after a cursor cannot be told, for
+    /// this reason, and the client starts over from a fresh state.
+    #[error("the events after this cursor cannot be told ({0}); start over from /api/bootstrap")]
+    Reset(&'static str),
     /// 413. More than the server takes; the number is the limit in bytes.
     #[error("this is larger than the {0} bytes the server takes")]
     TooLarge(u64),

@@ -54,6 +54,7 @@ impl Error {
             Self::WrongMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Reset(_) => StatusCode::GONE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -63,6 +64,7 @@ impl Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized { code, .. } | Self::Conflict { code, .. } => code,
+            Self::Reset(_) => "reset",
             other => code_of(other.status()),
         }
     }

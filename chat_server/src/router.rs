@@ -58,6 +58,8 @@ pub fn routes() -> Routes {
         .on(POST,   "/api/upload",                            files::upload.layer(upload_limit()))
         .on(GET,    "/api/files/{file_id}",                   files::download)
 
+        .on(GET,    "/api/bootstrap",                         events::bootstrap)
+        .on(GET,    "/api/events",                            events::list)
         .on(POST,   "/api/events/ticket",                     events::ticket)
         .on(GET,    "/api/config",                            config::show)          // ○
 }

@@ -1,6 +1,7 @@
 //! The Ed25519 key pair: the chat server signs with it, and the notify server
 //! holds only the public half.
 
+use super::known::KnownTokens;
 use crate::{Error, Result};
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -14,6 +15,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    sync::Arc,
 };
 
 /// Signs tokens.
@@ -29,6 +31,7 @@ pub struct Signer {
 pub struct Verifier {
     pub(super) key: DecodingKey,
     pub(super) key_id: String,
+    pub(super) known: Arc<KnownTokens>,
 }
 
 impl fmt::Debug for Signer {
@@ -69,14 +72,14 @@ impl Verifier {
         let pem = fs::read_to_string(path)?;
         let der = der_of(&pem, "PUBLIC KEY")?;
         let key = DecodingKey::from_ed_pem(pem.as_bytes()).map_err(|_| invalid("this is not an Ed25519 public key"))?;
-        Ok(Self { key, key_id: key_id(&der) })
+        Ok(Self { key, key_id: key_id(&der), known: Arc::default() })
     }
 
     fn of(pair: &Ed25519KeyPair) -> io::Result<Self> {
         let der = public_der(pair)?;
         let pem = pem_of("PUBLIC KEY", &der);
         let key = DecodingKey::from_ed_pem(pem.as_bytes()).map_err(io::Error::other)?;
-        Ok(Self { key, key_id: key_id(&der) })
+        Ok(Self { key, key_id: key_id(&der), known: Arc::default() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who somebody is: passwords, signed tokens, sessions and stream tickets.
 
 pub mod keys;
+mod known;
 pub mod password;
 pub mod sessions;
 pub mod tickets;

@@ -1,9 +1,11 @@
 //! The event log: how a change is appended, and how readers follow it.
 
 mod cursor;
+mod page;
 mod replay;
 
 pub use cursor::{Cursor, Epoch, InvalidCursor};
+pub use page::{Page, page, snapshot};
 pub use replay::{Audience, Chats, Replay};
 
 use crate::{ChatId, EventId, Result, UserId};

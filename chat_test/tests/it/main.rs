@@ -1,6 +1,7 @@
 //! The integration tests, one file a feature. They run against the real servers
 //! over a real Postgres and read like sentences.
 
+mod bootstrap;
 mod chats;
 mod commit_order;
 mod delivery;

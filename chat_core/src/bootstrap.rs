@@ -1,0 +1,61 @@
+//! Everything that a client needs to draw its first screen, and the cursor from
+//! which events bring it forward: one snapshot of the database.
+
+use crate::{
+    Result, UserId,
+    chats::{self, ChatRow},
+    events::{self, Cursor, Head},
+    users::{self, Me, User},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool, types::Json};
+
+/// The most people it describes; clients ask for others when they meet them.
+const MAX_USERS: i64 = 500;
+
+/// A first screen.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// The caller.
+    pub user: Me,
+    /// The caller's chats, the most recently active first.
+    pub chats: Vec<ChatRow>,
+    /// The people that these chats show first: the others in direct chats and
+    /// groups, and those who spoke last.
+    pub users: Vec<User>,
+    /// Where the events after this begin.
+    pub cursor: Cursor,
+}
+
+/// Reads a first screen.
+pub async fn read(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
+    let mut snapshot = events::snapshot(db).await?;
+    let Head { epoch, last, .. } = events::head(&mut *snapshot).await?;
+    let user = users::me(&mut *snapshot, viewer).await?;
+    let chats = chats::list(&mut *snapshot, viewer).await?;
+    let users = people(&mut snapshot, viewer, &chats).await?;
+    snapshot.rollback().await?;
+    Ok(Bootstrap { user, chats, users, cursor: Cursor { epoch, position: last } })
+}
+
+async fn people(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatRow]) -> Result<Vec<User>> {
+    let spoke: Vec<UserId> =
+        chats.iter().filter_map(|row| row.last_message.as_ref()).filter_map(|message| message.sender_id).collect();
+    let rows: Vec<Json<User>> = sqlx::query_scalar(
+        "select user_json(u) from users u
+         where u.id = any($2) or u.id in (
+             select other.user_id
+             from chat_members own
+             join chats c on c.id = own.chat_id and c.type in ('single', 'group')
+             join chat_members other on other.chat_id = c.id
+             where own.user_id = $1
+         )
+         order by (u.id = any($2)) desc, u.id limit $3",
+    )
+    .bind(viewer)
+    .bind(spoke)
+    .bind(MAX_USERS)
+    .fetch_all(snapshot)
+    .await?;
+    Ok(rows.into_iter().map(|Json(user)| user).collect())
+}

@@ -1,0 +1,61 @@
+//! The log as a page: the same events as the stream, for clients that ask.
+
+use super::{Chats, Cursor, Head, Replay, head};
+use crate::{ChatId, Error, EventId, Result, UserId};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+/// Events of one person, in order, and where to read on.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// As the stream carries them.
+    pub events: Vec<Box<RawValue>>,
+    /// After the last of them; the end of the log if there are no more.
+    pub cursor: Cursor,
+}
+
+/// Opens a snapshot of the database, to be read and not written.
+pub async fn snapshot(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    Ok(db.begin_with("begin isolation level repeatable read read only").await?)
+}
+
+/// What a person was to hear after a cursor. `Error::Reset` if that cannot be
+/// told.
+pub async fn page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Result<Page> {
+    let mut snapshot = snapshot(db).await?;
+    let now = head(&mut *snapshot).await?;
+    let position = held(&now, after)?;
+    let chats = chats_of(&mut snapshot, user).await?;
+    let mut replay = Replay::begin(&mut *snapshot, user, chats, position, now.last).await?;
+    let stretch = replay.next(&mut *snapshot, limit).await?;
+    let events = stretch.entries.iter().map(|entry| {
+        let mut json = String::with_capacity(entry.data.len() + 64);
+        entry.write_json(&now.epoch, &mut json).map_err(Error::internal)?;
+        RawValue::from_string(json).map_err(Error::internal)
+    });
+    let events = events.collect::<Result<_>>()?;
+    snapshot.rollback().await?;
+    Ok(Page { events, cursor: Cursor { epoch: now.epoch, position: replay.position() } })
+}
+
+fn held(now: &Head, after: &Cursor) -> Result<EventId> {
+    if after.epoch != now.epoch {
+        return Err(Error::Reset("epoch"));
+    }
+    if after.position > now.last {
+        return Err(Error::Reset("future"));
+    }
+    if after.position != now.last && !now.holds_after(after.position) {
+        return Err(Error::Reset("retention"));
+    }
+    Ok(after.position)
+}
+
+async fn chats_of(snapshot: &mut PgConnection, user: UserId) -> Result<Chats> {
+    let chats: Vec<ChatId> = sqlx::query_scalar("select chat_id from chat_members where user_id = $1")
+        .bind(user)
+        .fetch_all(snapshot)
+        .await?;
+    Ok(chats.into_iter().collect())
+}
