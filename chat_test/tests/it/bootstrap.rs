@@ -81,7 +81,8 @@ impl State {
                 }
             }
             "message.read" if event["user_id"] == me => {
-                assert_eq!(event["message_id"], chat["last_message"]["id"], "this test reads to the end");
+                let newest = &chat["last_message"]["id"];
+                assert!(newest.is_null() || newest == &event["message_id"], "this test reads to the end");
                 chat["unread_count"] = json!(0);
                 chat["last_read_message_id"] = event["message_id"].clone();
             }
