@@ -29,15 +29,13 @@ create index events_of_chat on events (chat_id, id) where user_id is null;
 -- Waits for the append lock and keeps it until the transaction ends. A write
 -- transaction takes it first, so that its later statements see everything that
 -- committed before them and rows are always locked in one order.
-create function append_lock() returns void
-language sql volatile
-begin atomic
-    select pg_advisory_xact_lock(4861703374914);
-end;
+create function append_lock() returns void language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock(4861703374914);
+end $$;
 
--- Every trigger that appends starts with this and ends with ring().
-create function ring() returns void
-language sql volatile
-begin atomic
-    select pg_notify('events', (select max(id) from events)::text);
-end;
+-- Every trigger that appends starts with append_lock() and ends with this.
+create function ring() returns void language plpgsql as $$
+begin
+    perform pg_notify('events', (select max(id) from events)::text);
+end $$;

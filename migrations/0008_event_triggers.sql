@@ -13,10 +13,10 @@ begin
     perform append_lock();
     insert into events (type, chat_id, data)
     select 'message.new', m.chat_id, row_to_json(j)
-    from new_rows m
+    from new_rows n
+    join message_view m on m.id = n.id
     cross join lateral (
-        select m.chat_id, wire_time(clock_timestamp()) as at,
-               message_json((select r from messages r where r.id = m.id)) as message
+        select m.chat_id, wire_time(clock_timestamp()) as at, m.json as message
     ) j
     order by m.id;
     perform ring();
@@ -40,9 +40,9 @@ begin
            case when n.deleted_at is null then row_to_json(updated) else row_to_json(deleted) end
     from new_rows n
     join old_rows o using (id)
+    join message_view m using (id)
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at,
-               message_json((select r from messages r where r.id = n.id)) as message
+        select n.chat_id, wire_time(clock_timestamp()) as at, m.json as message
     ) updated
     cross join lateral (
         select n.chat_id, wire_time(clock_timestamp()) as at, n.id as message_id

@@ -225,7 +225,7 @@ struct ListRow {
 pub async fn list(db: impl PgExecutor<'_>, viewer: UserId) -> Result<Vec<ChatRow>> {
     let rows: Vec<ListRow> = sqlx::query_as(
         "select chat_json(c, member_count(c.id), m.role) as chat,
-                case when (newest).id is not null then message_json(newest) end as last_message,
+                newest.json as last_message,
                 (select count(*) from messages u
                  where u.chat_id = c.id and u.id > coalesce(mark.message_id, 0)
                    and u.sender_id is distinct from $1 and u.deleted_at is null) as unread_count,
@@ -233,14 +233,14 @@ pub async fn list(db: impl PgExecutor<'_>, viewer: UserId) -> Result<Vec<ChatRow
          from chat_members m
          join chats c on c.id = m.chat_id
          left join lateral (
-             select x from messages x where x.chat_id = c.id order by x.id desc limit 1
-         ) last (newest) on true
+             select x.id, x.json from message_view x where x.chat_id = c.id order by x.id desc limit 1
+         ) newest on true
          left join lateral (
              select max(r.message_id) as message_id from receipts r
              where r.chat_id = c.id and r.user_id = $1 and r.kind = 'read'
          ) mark on true
          where m.user_id = $1
-         order by (newest).id desc nulls last, c.id desc",
+         order by newest.id desc nulls last, c.id desc",
     )
     .bind(viewer)
     .fetch_all(db)

@@ -49,7 +49,7 @@ const MAX_POSITION: i64 = i64::MAX;
 
 async fn older(db: &PgPool, chat: ChatId, before: i64, limit: i64) -> Result<Page> {
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
-        "select message_json(m) from messages m where m.chat_id = $1 and m.id < $2 order by m.id desc limit $3 + 1",
+        "select m.json from message_view m where m.chat_id = $1 and m.id < $2 order by m.id desc limit $3 + 1",
     )
     .bind(chat)
     .bind(before)
@@ -63,7 +63,7 @@ async fn older(db: &PgPool, chat: ChatId, before: i64, limit: i64) -> Result<Pag
 
 async fn newer(db: &PgPool, chat: ChatId, after: i64, limit: i64) -> Result<Page> {
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
-        "select message_json(m) from messages m where m.chat_id = $1 and m.id > $2 order by m.id limit $3 + 1",
+        "select m.json from message_view m where m.chat_id = $1 and m.id > $2 order by m.id limit $3 + 1",
     )
     .bind(chat)
     .bind(after)

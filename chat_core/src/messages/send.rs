@@ -8,7 +8,7 @@ use std::collections::HashMap;
 /// Writes messages in one transaction. Each has its own outcome: a refused one
 /// does not touch its neighbours. The outer error means none was written.
 pub async fn send(db: &PgPool, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>> {
-    let mut log = events::begin_unattended(db).await?;
+    let mut log = events::begin_batch(db).await?;
     let written = insert(&mut log, batch).await?;
     let files = files_of(&mut log, batch).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
@@ -91,7 +91,7 @@ async fn files_of(log: &mut PgConnection, batch: &[NewMessage]) -> Result<HashMa
     Ok(rows.into_iter().map(|Json(file)| (file.id, file)).collect())
 }
 
-/// The message that the insert wrote: the same as `message_json` would answer,
+/// The message that the insert wrote: the same as `message_view` would answer,
 /// without asking.
 fn as_written(new: &NewMessage, id: MessageId, created_at: Time, files: &HashMap<FileId, FileInfo>) -> Message {
     Message {
@@ -116,7 +116,7 @@ async fn not_written(log: &mut PgConnection, new: &NewMessage) -> Result<Result<
         return Ok(Err(Error::NotFound("chat")));
     }
     let first: Option<Json<Message>> = sqlx::query_scalar(
-        "select message_json(m) from messages m where m.sender_id = $1 and m.chat_id = $2 and m.nonce = $3",
+        "select m.json from message_view m where m.sender_id = $1 and m.chat_id = $2 and m.nonce = $3",
     )
     .bind(new.sender_id)
     .bind(new.chat_id)

@@ -124,7 +124,7 @@ async fn do_something(random: &mut StdRng, people: &[TestUser], chats: &mut Vec<
         8 => who.patch(&chat, json!({ "name": format!("name {n}") })).await,
         9 => who.patch(&format!("{chat}/members/{whom}"), json!({ "role": "admin" })).await,
         10 => who.patch("/api/me", json!({ "display_name": format!("Name {n}") })).await,
-        _ if n % 3 == 0 => who.delete(&chat).await,
+        _ if n.is_multiple_of(3) => who.delete(&chat).await,
         _ => {
             let reply = who.post("/api/chats", json!({ "type": "group", "name": "g", "members": [whom] })).await;
             chats.push(reply.json()["id"].as_i64().expect("an id"));

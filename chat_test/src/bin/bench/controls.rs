@@ -1,0 +1,4 @@
+//! What Confab is measured against, each small and fair.
+
+pub(crate) mod axum_sse;
+pub(crate) mod nchan;

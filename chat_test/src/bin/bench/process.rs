@@ -1,0 +1,108 @@
+//! A server under measurement: started on its core, its use of processor and
+//! memory read from the system's own account.
+
+use crate::SERVER_CORE;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// How the kernel counts processor time: hundredths of a second.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+pub(crate) struct Server {
+    child: Child,
+    /// As in `127.0.0.1:1234`.
+    pub(crate) address: String,
+}
+
+impl Server {
+    /// Starts a program that says `listening on http://…`, alone on its core.
+    pub(crate) fn start(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = pinned(&sibling(program).display().to_string())
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts; build it with `cargo build --release`");
+        let mut lines = BufReader::new(child.stderr.take().expect("its log")).lines();
+        let address = loop {
+            let line = lines.next().expect("it says where it listens").expect("text");
+            if let Some((_, url)) = line.split_once("listening on http://") {
+                break url.trim().to_owned();
+            }
+        };
+        // Somebody must go on reading, or the server stops at a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+
+    /// A program that is known to listen somewhere, alone on its core.
+    pub(crate) fn adopt(mut command: Command, address: String) -> Self {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the control starts");
+        for _ in 0..500 {
+            if std::net::TcpStream::connect(&address).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { child, address }
+    }
+
+    /// Processor time so far, user and system, in seconds, of it and its children.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        family(self.child.id()).into_iter().map(cpu_seconds).sum()
+    }
+
+    /// Resident memory now, in bytes, of it and its children.
+    pub(crate) fn resident_bytes(&self) -> f64 {
+        family(self.child.id()).into_iter().map(resident_bytes).sum()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for process in family(self.child.id()) {
+            if let Some(pid) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// A command that runs on the server's core only.
+pub(crate) fn pinned(program: &str) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", &SERVER_CORE.to_string(), program]);
+    command
+}
+
+/// A program that was built beside this one.
+pub(crate) fn sibling(program: &str) -> PathBuf {
+    std::env::current_exe().expect("our own path").with_file_name(program)
+}
+
+fn family(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(family);
+    std::iter::once(pid).chain(children).collect()
+}
+
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name is in parentheses and may hold spaces; utime and stime follow it.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |nth: usize| fields.get(nth).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+}
+
+fn resident_bytes(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0
+}

@@ -1,0 +1,58 @@
+//! The table, and the same figures as JSON beside it.
+
+use serde_json::{Value, json};
+use std::{fs, process::Command};
+
+/// Where the figures go.
+const FILE: &str = "target/bench.json";
+
+pub(crate) struct Report {
+    rows: Vec<(String, String, f64, String)>,
+}
+
+impl Report {
+    pub(crate) fn begin() -> Self {
+        println!("| part | what | figure |\n|---|---|---|");
+        Self { rows: Vec::new() }
+    }
+
+    /// One figure, printed at once.
+    pub(crate) fn row(&mut self, part: &str, what: &str, figure: f64, unit: &str) {
+        println!("| {part} | {what} | {} {unit} |", shown(figure));
+        self.rows.push((part.into(), what.into(), figure, unit.into()));
+    }
+
+    /// Writes the figures beside the table, with the commit and the machine.
+    pub(crate) fn finish(self) {
+        let commit = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+        let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let rows: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|(part, what, figure, unit)| json!({ "part": part, "what": what, "figure": figure, "unit": unit }))
+            .collect();
+        let text = json!({ "commit": commit, "cores": cores, "rows": rows }).to_string();
+        match fs::write(FILE, text) {
+            Ok(()) => println!("\ncommit {commit}, {cores} cores; the same as JSON in {FILE}"),
+            Err(error) => eprintln!("cannot write {FILE}: {error}"),
+        }
+    }
+}
+
+fn shown(figure: f64) -> String {
+    match figure.abs() {
+        large if large >= 1000.0 => {
+            let digits = format!("{figure:.0}");
+            let groups: Vec<&str> = digits
+                .as_bytes()
+                .rchunks(3)
+                .rev()
+                .map(|group| std::str::from_utf8(group).unwrap_or_default())
+                .collect();
+            groups.join(",")
+        }
+        large if large >= 100.0 => format!("{figure:.0}"),
+        _ => format!("{figure:.2}"),
+    }
+}

@@ -1,0 +1,89 @@
+//! The world that is measured: a durable Postgres of its own, people, one chat
+//! with all of them, and tokens for each.
+
+use chat_core::{
+    auth::{Audience, Claims, Hasher, Signer, keys},
+    db, demo,
+    devdb::{Binaries, Cluster, Home},
+    time,
+};
+use sqlx::PgPool;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+pub(crate) struct World {
+    pub(crate) db: PgPool,
+    pub(crate) url: String,
+    pub(crate) binaries: Binaries,
+    /// Everybody, by id.
+    pub(crate) people: Vec<i64>,
+    /// Everybody is in it.
+    pub(crate) chat: i64,
+    signer: Signer,
+    folder: TempDir,
+    _cluster: Cluster,
+}
+
+impl World {
+    /// With so many people.
+    pub(crate) async fn create(people: i32) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open");
+        let binaries = Binaries::find().expect("Postgres");
+        let home = Home::of(folder.path()).expect("a home");
+        let cluster = Cluster::durable(&binaries, &home).await.expect("started");
+        cluster.create_database("bench", "template1").await.expect("a database");
+        let url = cluster.url("bench");
+        let db = db::pool(&url, 8).expect("a URL");
+        db::migrate(&db).await.expect("migrated");
+        demo::seed(&db, &Hasher::new().expect("a hasher")).await.expect("seeded");
+        keys::generate(&folder.path().join("private.pem"), &folder.path().join("public.pem")).expect("a key");
+        let signer = Signer::read(&folder.path().join("private.pem")).expect("the key");
+        let people: Vec<i64> = sqlx::query_scalar(
+            "insert into users (username, display_name, email, password_hash)
+             select 'p' || n, 'P ' || n, 'p' || n || '@example.com', '' from generate_series(1, $1) n returning id",
+        )
+        .bind(people)
+        .fetch_all(&db)
+        .await
+        .expect("people");
+        let chat: i64 =
+            sqlx::query_scalar("insert into chats (type, name) values ('public_channel', 'bench') returning id")
+                .fetch_one(&db)
+                .await
+                .expect("a chat");
+        sqlx::query("insert into chat_members (chat_id, user_id) select $1, unnest($2::bigint[])")
+            .bind(chat)
+            .bind(&people)
+            .execute(&db)
+            .await
+            .expect("members");
+        Self { db, url, binaries, people, chat, signer, folder, _cluster: cluster }
+    }
+
+    /// An access token that lasts the whole run.
+    pub(crate) fn token(&self, user: i64) -> String {
+        let claims = Claims { user_id: user.try_into().expect("an id"), session_id: uuid::Uuid::new_v4() };
+        self.signer.sign(claims, Audience::Api, time::now(), 3600).expect("a token")
+    }
+
+    /// A file of the run.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Says so many things in the chat in one statement: the work of the log
+    /// without the work of the API.
+    pub(crate) async fn say(&self, count: i32) {
+        sqlx::query(
+            "insert into messages (chat_id, sender_id, content)
+             select $1, $2, 'a message of a usual length, as people write it' from generate_series(1, $3)",
+        )
+        .bind(self.chat)
+        .bind(self.people.first())
+        .bind(count)
+        .execute(&self.db)
+        .await
+        .expect("said");
+    }
+}
