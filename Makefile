@@ -1,15 +1,16 @@
 # Two commands: `make run` and `make test`. Both bring what they need.
-.PHONY: run test check fmt help
+.PHONY: run test check bench fmt help
 
 help:
 	@echo "make run    Confab on http://127.0.0.1:6688, from a bare clone"
 	@echo "make test   every test, from a bare clone"
 	@echo "make check  format, lints, documentation, licences"
+	@echo "make bench  what it does on this machine, beside controls; PART=sends|fanout|memory for one"
 	@echo "make fmt    put the code into shape"
 
 run:
 	@scripts/setup run
-	@scripts/step "building (the first time takes a few minutes)" cargo build --locked --package confab
+	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab
 	@exec ./target/debug/confab dev $(ARGS)
 
 test:
@@ -22,6 +23,11 @@ check:
 	@scripts/step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" scripts/step "documentation" cargo doc --locked --workspace --no-deps
 	@scripts/step "licences and bans" cargo deny --locked check licenses bans sources
+
+bench:
+	@scripts/setup bench
+	@scripts/step "building in release mode (minutes the first time)" cargo build --locked --release --package chat_server --package notify_server --package chat_test
+	@scripts/step "measuring" ./target/release/bench $(PART)
 
 fmt:
 	cargo fmt --all

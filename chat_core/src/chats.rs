@@ -269,7 +269,7 @@ pub async fn channels(
         "select chat_json(c, member_count(c.id), null) from chats c
          where c.type = 'public_channel'
            and ($1::text is null or lower(c.name) like $1)
-           and ($2::bigint is null or (lower(c.name), c.id) > (select lower(a.name), a.id from chats a where a.id = $2))
+           and ($2::bigint is null or (lower(c.name), c.id) > (select lower(a.name), a.id from chats a where a.id = $2 and a.type = 'public_channel'))
          order by lower(c.name), c.id
          limit $3",
     )

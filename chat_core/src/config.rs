@@ -6,6 +6,22 @@ use std::{fs, io, path::Path};
 /// Where the optional file is looked for.
 pub const FILE: &str = "config.toml";
 
+/// The settings of all programs. They may share a file: each takes its own.
+const ALL: [&str; 12] = [
+    "bind",
+    "chat_bind",
+    "chat_data_dir",
+    "chat_max_connections",
+    "cors_origins",
+    "data",
+    "database_url",
+    "jwt_private_key_file",
+    "jwt_public_key_file",
+    "log_format",
+    "notify_bind",
+    "notify_max_connections",
+];
+
 /// Reads the command line, the environment and the file into `T`, or ends the
 /// process with a message.
 pub fn parse<T: Parser>() -> T {
@@ -36,7 +52,7 @@ fn with_file(mut command: Command, file: &Path) -> Result<Command, String> {
         };
         let mut known = false;
         set_default(&mut command, &key, &value, &mut known);
-        if !known {
+        if !known && !ALL.contains(&key.as_str()) {
             return Err(format!("{}: there is no setting `{key}`", file.display()));
         }
     }
@@ -47,7 +63,7 @@ fn set_default(command: &mut Command, key: &str, value: &str, known: &mut bool) 
     if command.get_arguments().any(|argument| argument.get_id() == key) {
         *known = true;
         let taken = std::mem::take(command);
-        *command = taken.mut_arg(key, |argument| argument.default_value(value.to_owned()));
+        *command = taken.mut_arg(key, |argument| argument.required(false).default_value(value.to_owned()));
     }
     for subcommand in command.get_subcommands_mut() {
         set_default(subcommand, key, value, known);
@@ -65,6 +81,8 @@ mod tests {
         bind: String,
         #[arg(long)]
         redis_url: Option<String>,
+        #[arg(long)]
+        database_url: String,
     }
 
     fn read(file: &str, flags: &[&str]) -> Result<Settings, String> {
@@ -78,11 +96,13 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let file = "bind = \"0.0.0.0:2\"\nredis_url = \"redis://r\"";
-        assert_eq!(read("", &["x"]).expect("settings").bind, "1.2.3.4:1");
+        let file = "bind = \"0.0.0.0:2\"\nredis_url = \"redis://r\"\ndatabase_url = \"d\"\nnotify_bind = \"another's\"";
+        assert_eq!(read("database_url = \"d\"", &["x"]).expect("settings").bind, "1.2.3.4:1");
         assert_eq!(read(file, &["x"]).expect("settings").bind, "0.0.0.0:2");
         assert_eq!(read(file, &["x", "--bind", "[::]:3"]).expect("settings").bind, "[::]:3");
         assert_eq!(read(file, &["x"]).expect("settings").redis_url.as_deref(), Some("redis://r"));
+        assert_eq!(read(file, &["x"]).expect("settings").database_url, "d");
+        assert!(read("", &["x"]).is_err(), "what is required is required");
     }
 
     #[test]

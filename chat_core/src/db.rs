@@ -19,8 +19,16 @@ pub fn pool(url: &str, max_connections: u32) -> Result<PgPool> {
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "5s"),
         ("timezone", "UTC"),
+        // Rolling back where nothing is open is worth no warning.
+        ("client_min_messages", "error"),
     ]);
     Ok(PgPoolOptions::new()
+        // A request that is given up while its transaction begins leaves it open
+        // on the server without sqlx knowing. Nobody may get such a connection:
+        // it holds locks, and what is written on it is never committed.
+        .after_release(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql("rollback").execute(connection).await.map(|_| true) })
+        })
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(5))
         .connect_lazy_with(options))

@@ -98,16 +98,21 @@ impl From<sqlx::Error> for Error {
             E::Database(e) => e.code().is_some_and(|code| is_passing(&code)),
             _ => false,
         };
+        // Input was checked; what it refers to went away in the meantime.
+        if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()) {
+            return Self::Conflict { code: "gone", detail: "something this refers to is no longer there" };
+        }
         if passing { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
     }
 }
 
 /// SQLSTATEs that go away by themselves: connection failures (08), resources
 /// (53: disk, memory, connections), operator intervention (57: shutdown, crash,
-/// timeouts), lock timeout, deadlock, idle-in-transaction timeout.
+/// timeouts), lock timeout, deadlock, and what is left of a transaction that
+/// failed, timed out or was for reading only.
 fn is_passing(sqlstate: &str) -> bool {
     ["08", "53", "57"].iter().any(|class| sqlstate.starts_with(class))
-        || ["55P03", "40P01", "25P03"].contains(&sqlstate)
+        || ["55P03", "40P01", "25P02", "25P03", "25006"].contains(&sqlstate)
 }
 
 /// Turns the violation of a named constraint into the outcome it stands for.

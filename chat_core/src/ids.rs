@@ -40,8 +40,8 @@ macro_rules! ids {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                // Digits only: `i64::from_str` would also take a plus sign.
-                if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+                // One spelling for each: no plus sign, no leading zeros.
+                if text.starts_with('0') || !text.bytes().all(|byte| byte.is_ascii_digit()) {
                     return Err(InvalidId);
                 }
                 text.parse::<i64>().map_err(|_| InvalidId)?.try_into()
@@ -106,7 +106,7 @@ mod tests {
         for good in ["1", "42", "9007199254740991"] {
             assert!(good.parse::<ChatId>().is_ok(), "{good}");
         }
-        for bad in ["0", "-1", "+1", "", "abc", "1.0", "9007199254740992", "99999999999999999999"] {
+        for bad in ["0", "01", "-1", "+1", "", "abc", "1.0", "9007199254740992", "99999999999999999999"] {
             assert_eq!(bad.parse::<ChatId>(), Err(InvalidId), "{bad}");
         }
     }

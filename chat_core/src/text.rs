@@ -123,7 +123,8 @@ fn label(text: String, what: &str, min: usize, max: usize) -> Result<String, Str
     bounded(text.trim().to_owned(), what, min, max)
 }
 
-fn is_bidi_control(c: char) -> bool {
+/// Whether a character is invisible and turns the direction of text around it.
+pub fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 

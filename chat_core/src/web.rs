@@ -269,15 +269,26 @@ pub fn probes(checks: Vec<Check>, shutdown: CancellationToken) -> Router {
 #[derive(Clone)]
 struct KeepBody;
 
+/// Text that no browser would send as an origin.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an origin; one looks like https://chat.example or http://127.0.0.1:3000, without a path")]
+pub struct InvalidOrigin(String);
+
 /// The web origins whose pages may call from another host.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(Arc<[HeaderValue]>);
 
 impl Origins {
     /// From a comma-separated list such as `https://chat.example`.
-    pub fn parse(list: &str) -> Result<Self, header::InvalidHeaderValue> {
+    pub fn parse(list: &str) -> Result<Self, InvalidOrigin> {
         let origins = list.split(',').map(str::trim).filter(|origin| !origin.is_empty());
-        Ok(Self(origins.map(HeaderValue::from_str).collect::<Result<_, _>>()?))
+        let parse = |origin: &str| {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let is_bare = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '*', '?', '#']));
+            let value = HeaderValue::from_str(origin).ok().filter(|_| is_bare);
+            value.ok_or_else(|| InvalidOrigin(origin.to_owned()))
+        };
+        Ok(Self(origins.map(parse).collect::<Result<_, _>>()?))
     }
 
     /// Whether this origin is on the list.

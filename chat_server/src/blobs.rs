@@ -7,7 +7,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, WriteMultipart, local::LocalFileSystem, path::Path,
 };
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, os::unix::fs::PermissionsExt, sync::Arc};
 
 /// How much of the front of a file its type is recognised by.
 const SNIFF_BYTES: usize = 8 * 1024;
@@ -34,7 +34,9 @@ impl Blobs {
     /// In a folder, which is made if it is not there.
     pub fn on_disk(folder: &std::path::Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
+        // Of all accounts of the machine, ours alone reads what people upload.
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+        let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true).with_fsync(true);
         Ok(Self(Arc::new(store)))
     }
 

@@ -4,9 +4,11 @@
 use crate::{Api, limits};
 use axum::{
     RequestExt,
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request, rejection::BytesRejection},
-    http::{StatusCode, header, request::Parts},
+    body::{Body, Bytes},
+    extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
+    http::{HeaderMap, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
 };
 use chat_core::{
     ChatId, Error, FileId, Result, UserId,
@@ -16,7 +18,11 @@ use chat_core::{
     ids::InvalidId,
     members::{self, Role},
 };
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use http_body_util::LengthLimitError;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use std::{str::FromStr, sync::Arc};
 use uuid::Uuid;
 
@@ -130,6 +136,33 @@ impl<T: PathId> FromRequestParts<Arc<Api>> for Segment<T> {
     }
 }
 
+/// Reads a body whole before anything is answered, unless it is an upload. A
+/// client that is refused while it still writes would see a broken connection
+/// and never the refusal.
+pub(crate) async fn body_first(request: Request, next: Next) -> Response {
+    if media_type(request.headers()).starts_with("multipart/") {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    match axum::body::to_bytes(body, limits::MAX_JSON_BYTES).await {
+        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Err(error) => {
+            let is_too_large = std::error::Error::source(&error).is_some_and(|cause| cause.is::<LengthLimitError>());
+            let error = match is_too_large {
+                true => Error::TooLarge(limits::MAX_JSON_BYTES as u64),
+                false => Error::Malformed("the body did not arrive whole".into()),
+            };
+            ([(header::CONNECTION, "close")], error).into_response()
+        }
+    }
+}
+
+/// Without parameters, in lower case.
+fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// A JSON body. 415 for another media type, 413 for too much, 400 for what is
 /// not JSON, 422 for the wrong JSON.
 #[derive(Debug)]
@@ -139,26 +172,25 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Input<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &Arc<Api>) -> Result<Self> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
+        if media_type(request.headers()) != "application/json" {
             return Err(Error::WrongMediaType("send JSON, and say so: `Content-Type: application/json`"));
         }
-        let body: Bytes = request.extract().await.map_err(|rejection: BytesRejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(limits::MAX_JSON_BYTES as u64),
-            _ => Error::Malformed("the body did not arrive whole".into()),
-        })?;
+        let body: Bytes = request.extract().await.map_err(Error::internal)?;
         parse(&body).map(Self)
     }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    // Serde would also take the values of an object as a list.
+    if body.trim_ascii_start().starts_with(b"[") && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+        return Err(Error::invalid("body", "the body is a list; send an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         // An enum that meets a null calls it bad syntax; the syntax is fine.
-        match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+        match serde_json::from_slice::<IgnoredAny>(body) {
             Ok(_) => Error::Invalid(vec![field_error(path, &inner.to_string())]),
             Err(error) => Error::Malformed(format!("the body is not valid JSON: {error}")),
         }
@@ -169,7 +201,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
 
 /// Serde's message about a field, as a client can use it.
 fn field_error(path: String, message: &str) -> FieldError {
-    let detail = message.split(" at line ").next().unwrap_or(message).to_owned();
+    let detail = in_words(message.split(" at line ").next().unwrap_or(message));
     let quoted = || detail.split('`').nth(1).map(str::to_owned);
     let (field, code) = match detail.as_str() {
         text if text.starts_with("missing field") => (quoted(), "missing"),
@@ -186,6 +218,26 @@ fn field_error(path: String, message: &str) -> FieldError {
     let detail = if code == "invalid" { format!("{field}: {detail}") } else { detail };
     FieldError { field, code, detail }
 }
+
+/// A message of serde's for people, without the value: it can be long, and it
+/// can be a password.
+fn in_words(message: &str) -> String {
+    let expected = match message.rsplit_once("expected ") {
+        Some((_, expected)) if !message.starts_with("missing") && !message.starts_with("unknown field") => expected,
+        _ if message.contains("invalid digit") || message.contains("parse integer") => "a whole number",
+        _ => return message.chars().take(MAX_DETAIL).collect(),
+    };
+    let expected = match expected {
+        "i64" => "a whole number",
+        "a sequence" => "a list",
+        structure if structure.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("expected {expected}")
+}
+
+/// How long a detail is at most, in characters.
+const MAX_DETAIL: usize = 300;
 
 /// The query string.
 #[derive(Debug)]

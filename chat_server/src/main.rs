@@ -15,6 +15,9 @@ use tokio::net::TcpListener;
 /// How many database connections one replica holds.
 const CONNECTIONS: u32 = 16;
 
+/// How many the writer holds: one writes, and one stands by.
+const WRITER_CONNECTIONS: u32 = 2;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings: Settings = config::parse();
@@ -25,7 +28,8 @@ async fn main() -> anyhow::Result<()> {
     let blobs = Blobs::on_disk(&settings.chat_data_dir.join("files")).context("opening the file store")?;
     let origins = Origins::parse(&settings.cors_origins).context("CORS_ORIGINS")?;
     let db = db::pool(&settings.database_url, CONNECTIONS)?;
-    let writer = Writer::start(db.clone());
+    // Apart, so that a crowd of readers does not keep messages waiting.
+    let writer = Writer::start(db::pool(&settings.database_url, WRITER_CONNECTIONS)?);
     let api = Arc::new(Api { db, signer, hasher: Hasher::new()?, writer, blobs, offers_demo: false });
     let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);

@@ -1,7 +1,7 @@
 //! Every route of the API, on one screen.
 
 use crate::{
-    Api,
+    Api, extract,
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
     routes::{auth, channels, chats, config, events, files, marks, members, messages, users},
 };
@@ -10,6 +10,7 @@ use axum::{
     extract::DefaultBodyLimit,
     handler::Handler,
     http::Method,
+    middleware,
     routing::{MethodFilter, on},
 };
 use std::{sync::Arc, time::Duration};
@@ -103,6 +104,9 @@ impl Routes {
     }
 
     pub(crate) fn into_router(self) -> Router<Arc<Api>> {
-        self.router.layer(DefaultBodyLimit::max(MAX_JSON_BYTES)).layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        self.router
+            .layer(middleware::from_fn(extract::body_first))
+            .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+            .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
     }
 }

@@ -61,7 +61,7 @@ impl TestApp {
         let files = folder.path().join("files");
         let pool = database.pool(6);
         let api = Arc::new(Api {
-            writer: Writer::start(pool.clone()),
+            writer: Writer::start(database.pool(2)),
             db: pool,
             signer: signer.clone(),
             hasher: Hasher::new().expect("a hasher"),
@@ -122,9 +122,10 @@ impl TestApp {
             server.await.expect("a server ends in order");
         }
     }
+}
 
-    /// Asks both servers to stop, and does not wait.
-    pub fn begin_to_stop(&self) {
+impl Drop for TestApp {
+    fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
@@ -133,12 +134,6 @@ async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("its address"));
     (listener, url)
-}
-
-impl Drop for TestApp {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
 }
 
 /// The Postgres that all tests of this process share.

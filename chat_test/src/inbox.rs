@@ -109,6 +109,15 @@ impl Inbox {
         }
     }
 
+    /// Reads on until a comment is heard.
+    pub async fn next_comment(&mut self) {
+        let before = self.reader.comments;
+        while self.reader.comments == before {
+            let chunk = self.bytes.next().await.expect("the stream goes on").expect("bytes");
+            self.reader.push(&chunk);
+        }
+    }
+
     /// The last reconnection time heard, in milliseconds.
     pub fn retry_ms(&self) -> Option<u64> {
         self.reader.retry

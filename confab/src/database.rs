@@ -13,8 +13,8 @@ pub(crate) struct Database {
     database_url: String,
 }
 
-/// How many connections one process holds.
-pub(crate) const CONNECTIONS: u32 = 24;
+/// How many connections each part of a process holds at most.
+pub(crate) const CONNECTIONS: u32 = 16;
 
 impl Database {
     pub(crate) fn open(&self) -> anyhow::Result<PgPool> {

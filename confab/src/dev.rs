@@ -10,7 +10,7 @@ use chat_core::{
     web::Origins,
 };
 use clap::{Args, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// The database that an embedded cluster holds for us.
@@ -52,25 +52,22 @@ impl Dev {
         let data = DataFolder::take(&self.data)?;
         // The port before the database: a taken one is the likelier trouble.
         let listener = node::bind(self.bind).await?;
-        let cluster = match &self.database_url {
-            Some(_) => None,
-            None => Some(self.start_cluster(&data).await?),
-        };
-        let url = match (&self.database_url, &cluster) {
-            (Some(url), _) => url.clone(),
-            (None, Some(cluster)) => cluster.url(DATABASE),
-            (None, None) => unreachable!("without a URL a cluster was started"),
-        };
-        let outcome = self.serve(listener, &url, &data, shutdown).await;
-        if let Some(cluster) = cluster {
-            cluster.stop();
+        let origins = Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?;
+        if let Some(url) = &self.database_url {
+            return self.serve(listener, url, &data, origins, shutdown).await;
         }
+        let (binaries, home) = (Binaries::find()?, Home::of(&data.path)?);
+        let cluster = Self::start_cluster(&data, &binaries, &home).await?;
+        let url = cluster.url(DATABASE);
+        let stop = CancellationToken::new();
+        let keeper = tokio::spawn(keep(cluster, binaries, home, stop.clone()));
+        let outcome = self.serve(listener, &url, &data, origins, shutdown).await;
+        stop.cancel();
+        keeper.await.context("stopping Postgres")?;
         outcome
     }
 
-    async fn start_cluster(&self, data: &DataFolder) -> anyhow::Result<Cluster> {
-        let binaries = Binaries::find()?;
-        let home = Home::of(&data.path)?;
+    async fn start_cluster(data: &DataFolder, binaries: &Binaries, home: &Home) -> anyhow::Result<Cluster> {
         if home.is_moved {
             println!(
                 "the user that runs Postgres cannot reach {}; the database is kept in {}",
@@ -79,7 +76,7 @@ impl Dev {
             );
         }
         println!("starting Postgres {} in {}", binaries.version, home.folder.display());
-        let cluster = Cluster::durable(&binaries, &home).await?;
+        let cluster = Cluster::durable(binaries, home).await?;
         cluster.create_database(DATABASE, "template1").await?;
         Ok(cluster)
     }
@@ -89,6 +86,7 @@ impl Dev {
         listener: tokio::net::TcpListener,
         url: &str,
         data: &DataFolder,
+        origins: Origins,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let pool = db::pool(url, database::CONNECTIONS)?;
@@ -99,9 +97,11 @@ impl Dev {
         }
         let node = node::Node {
             db: pool,
+            stream_db: db::pool(url, database::CONNECTIONS)?,
+            writer_db: db::pool(url, database::CONNECTIONS)?,
             signer: data.signer()?,
             files: data.files(),
-            origins: Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?,
+            origins,
             offers_demo,
             max_connections: 18_000,
         };
@@ -116,4 +116,30 @@ impl Dev {
         })
         .await
     }
+}
+
+/// How often it is looked whether Postgres is there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Starts Postgres again if it ends by itself, until told to stop it.
+async fn keep(cluster: Cluster, binaries: Binaries, home: Home, stop: CancellationToken) {
+    let mut cluster = Some(cluster);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        if cluster.as_ref().is_some_and(Cluster::is_running) {
+            continue;
+        }
+        tracing::error!("Postgres has ended by itself; starting it again");
+        // The shell that held the old one must go first: until then the old
+        // process number counts as taken.
+        cluster.take().into_iter().for_each(Cluster::stop);
+        match Cluster::durable(&binaries, &home).await {
+            Ok(again) => cluster = Some(again),
+            Err(error) => tracing::error!(%error, "Postgres does not start"),
+        }
+    }
+    cluster.into_iter().for_each(Cluster::stop);
 }

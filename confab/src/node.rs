@@ -18,7 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 /// What both servers stand on.
 pub(crate) struct Node {
+    /// For the API.
     pub(crate) db: PgPool,
+    /// For the streams, which go on while API calls wait for each other.
+    pub(crate) stream_db: PgPool,
+    /// For the writer of messages, likewise.
+    pub(crate) writer_db: PgPool,
     pub(crate) signer: Signer,
     pub(crate) files: PathBuf,
     pub(crate) origins: Origins,
@@ -42,11 +47,11 @@ impl Node {
             db: self.db.clone(),
             signer: self.signer,
             hasher,
-            writer: Writer::start(self.db.clone()),
+            writer: Writer::start(self.writer_db),
             blobs,
             offers_demo: self.offers_demo,
         });
-        let notify = Notify::start(self.db.clone(), verifier, self.origins.clone(), shutdown.clone());
+        let notify = Notify::start(self.stream_db, verifier, self.origins.clone(), shutdown.clone());
 
         let mut checks = api.checks();
         checks.extend(notify.checks());
@@ -93,6 +98,8 @@ impl Serve {
         let key = &self.jwt_private_key_file;
         let node = Node {
             db: self.database.open()?,
+            stream_db: self.database.open()?,
+            writer_db: self.database.open()?,
             signer: Signer::read(key).with_context(|| format!("reading the private key {}", key.display()))?,
             files: self.data.join("files"),
             origins: Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?,

@@ -267,3 +267,22 @@ async fn the_doctor_says_what_is_here_and_what_is_not() {
     let ill = doctor(Some("/nonexistent")).await.expect("run");
     assert!(!ill.status.success() && String::from_utf8_lossy(&ill.stdout).contains("apt-get install postgresql"));
 }
+
+#[tokio::test]
+async fn a_postgres_that_ends_by_itself_is_started_again() {
+    let folder = open_folder();
+    let mut dev = Dev::start(folder.path()).await;
+    let alice = TestUser::sign_in(&dev.places, "alice").await;
+    let mut stream = alice.listen().await;
+    let pid = fs::read_to_string(folder.path().join("postgres/data/postmaster.pid")).expect("running");
+    chat_test::signal(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"), Signal::KILL);
+    let body = serde_json::json!({ "content": "back again", "nonce": "n" });
+    let team = format!("/api/chats/{}/messages", 3);
+    chat_test::eventually("messages are stored again", || async {
+        matches!(alice.post(&team, body.clone()).await.status.as_u16(), 200 | 201)
+    })
+    .await;
+    assert_eq!(stream.next().await.text(), "back again");
+    dev.end(Signal::INT).await;
+    no_postgres_is_left(folder.path()).await;
+}

@@ -59,13 +59,15 @@ pub(crate) struct Attached {
     pub(crate) chats: Arc<Chats>,
 }
 
-/// Why a device is not attached yet.
+/// Why a device is not attached.
 #[derive(Debug)]
 pub(crate) enum NotYet {
     /// Nobody of this person is online: load their chats and try again.
     Unknown,
-    /// The chats were loaded at a position that is still to be routed.
+    /// The log was not routed as far as this yet, where the chats were loaded.
     Ahead(EventId),
+    /// The stream was closed: it is not to come back under another history.
+    Closed(Close),
 }
 
 impl Hub {
@@ -150,9 +152,12 @@ impl Hub {
         &self,
         user: UserId,
         outbox: &Arc<Outbox>,
-        loaded: Option<(EventId, Chats)>,
+        loaded: Option<&(EventId, Chats)>,
     ) -> Result<Attached, NotYet> {
         let tail = self.lock();
+        if let Some(reason) = outbox.closed() {
+            return Err(NotYet::Closed(reason));
+        }
         let Some(cursor) = tail.0.clone() else {
             return Err(NotYet::Ahead(EventId::START));
         };
@@ -163,12 +168,13 @@ impl Hub {
                 Arc::clone(&person.chats)
             }
             Entry::Vacant(place) => {
-                let (position, mut chats) = loaded.ok_or(NotYet::Unknown)?;
-                if position > cursor.position {
-                    return Err(NotYet::Ahead(position));
+                let (position, chats) = loaded.ok_or(NotYet::Unknown)?;
+                if *position > cursor.position {
+                    return Err(NotYet::Ahead(*position));
                 }
+                let mut chats = chats.clone();
                 let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
-                ring.forward(user, &mut chats, position, cursor.position).ok_or(NotYet::Unknown)?;
+                ring.forward(user, &mut chats, *position, cursor.position).ok_or(NotYet::Unknown)?;
                 let chats = Arc::new(chats);
                 place.insert(Person { senders: vec![Arc::clone(outbox)], chats: Arc::clone(&chats) });
                 chats.iter().for_each(|chat| self.enter_room(*chat, user));
@@ -300,7 +306,7 @@ mod tests {
     fn attach(hub: &Hub, user: u64, chats: &[u64]) -> Arc<Outbox> {
         let outbox = Arc::new(Outbox::default());
         let loaded = (EventId::START, chats.iter().map(|chat| id(*chat)).collect());
-        hub.attach(id(user), &outbox, Some(loaded)).expect("attached");
+        hub.attach(id(user), &outbox, Some(&loaded)).expect("attached");
         hub.check_invariants();
         outbox
     }
@@ -343,8 +349,27 @@ mod tests {
     fn chats_loaded_in_the_future_wait_for_the_log() {
         let hub = hub();
         let outbox = Arc::new(Outbox::default());
-        let early = hub.attach(id(2), &outbox, Some((id(1), Chats::from([id(9)]))));
-        assert!(matches!(early, Err(NotYet::Ahead(position)) if position == id(1)));
+        let loaded = (id(2), Chats::from([id(9)]));
+        let early = hub.attach(id(2), &outbox, Some(&loaded));
+        assert!(matches!(early, Err(NotYet::Ahead(position)) if position == id(2)));
+        // The same answer still serves when the log has gone past it.
+        for position in 1..=3 {
+            route(&hub, &[entry(position, "chat.added", 8, Some(3))]);
+        }
+        hub.attach(id(2), &outbox, Some(&loaded)).expect("attached");
+        route(&hub, &[entry(4, "message.new", 9, None)]);
+        assert_eq!(heard(&outbox), [4]);
+    }
+
+    #[test]
+    fn a_stream_does_not_slide_into_another_history() {
+        let hub = hub();
+        let bob = attach(&hub, 2, &[9]);
+        hub.begin(Epoch::of(2, "00000001", 1), EventId::START);
+        hub.check_invariants();
+        assert_eq!(bob.take(&mut Vec::new()), Found::Closed(Close::HistoryChanged));
+        let again = hub.attach(id(2), &bob, Some(&(EventId::START, Chats::new())));
+        assert!(matches!(again, Err(NotYet::Closed(Close::HistoryChanged))));
     }
 
     #[test]

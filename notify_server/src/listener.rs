@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 /// The longest that a doorbell nobody hears can delay an event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How often the listening connection is asked whether it is still there: a
-/// half-open one would stay silent for ever.
+/// How often the listening connection is asked where the log stands: a half-open
+/// one would stay silent for ever, and so would a log that went backwards.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// How long any single question to the database may take.
@@ -60,6 +60,9 @@ pub(crate) async fn run(db: PgPool, relay: Relay, health: Arc<Health>, shutdown:
             outcome = follow(&db, &relay, &health, &mut failures) => outcome,
         };
         let Err(error) = outcome;
+        if shutdown.is_cancelled() {
+            return;
+        }
         let pause = backoff(failures);
         failures += 1;
         let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -83,7 +86,7 @@ async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32)
     patiently(listener.listen(events::CHANNEL)).await?;
     let head: Head = within_patience(events::head(db)).await?;
     let mut position = relay.resume(&head).position;
-    let mut heard_at = Instant::now();
+    let mut checked_at = Instant::now();
     tracing::info!(epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
     loop {
         position = look(db, relay, position).await?;
@@ -91,19 +94,19 @@ async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32)
         *failures = 0;
         match timeout(LOOK_EVERY, listener.try_recv()).await {
             // However many rang, one look answers them all.
-            Ok(Ok(Some(_))) => {
-                while listener.next_buffered().is_some() {}
-                heard_at = Instant::now();
-            }
+            Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
             // The connection broke: what rang meanwhile is lost, and the history
             // may have changed. Start over.
             Ok(Ok(None)) => return Err(Error::Unavailable("the listening connection was closed".into())),
             Ok(Err(error)) => return Err(error.into()),
-            Err(_) if heard_at.elapsed() > HEARTBEAT_EVERY => {
-                patiently(sqlx::query("select 1").execute(&mut listener)).await?;
-                heard_at = Instant::now();
-            }
             Err(_) => {}
+        }
+        if checked_at.elapsed() > HEARTBEAT_EVERY {
+            let now = within_patience(events::head(&mut listener)).await?;
+            if now.epoch != head.epoch || now.last < position {
+                return Err(Error::Unavailable("the log is not the one that was followed".into()));
+            }
+            checked_at = Instant::now();
         }
     }
 }

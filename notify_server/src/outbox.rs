@@ -111,6 +111,11 @@ impl Outbox {
         Found::Upto(waiting.upto)
     }
 
+    /// Why the session is to end, if it is.
+    pub(crate) fn closed(&self) -> Option<Close> {
+        self.lock().closed
+    }
+
     /// Whether events were dropped since the last restart.
     pub(crate) fn has_lagged(&self) -> bool {
         self.lock().lagged

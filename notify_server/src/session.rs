@@ -15,7 +15,10 @@ use chat_core::{
     events::{self, Chats, Cursor, Replay},
 };
 use std::{io, pin::pin, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Instant, sleep},
+};
 
 /// How long a device waits for the replica to reach the position it comes from,
 /// which another replica may have shown it first.
@@ -47,7 +50,9 @@ pub(crate) async fn run(notify: &Notify, user: UserId, resume: Option<Cursor>, w
     drop(seat);
     tracing::debug!(%user, %ended, "a stream ended");
     if !matches!(ended, Ended::Gone(_)) {
-        let _ = wire.send(&[frame::retry(250..2_500)]).await;
+        // One tab too many would only push out the next: let it wait.
+        let retry = if matches!(ended, Ended::Closed(Close::TooMany)) { 60_000..120_000 } else { 250..2_500 };
+        let _ = wire.send(&[frame::retry(retry)]).await;
     }
 }
 
@@ -102,6 +107,10 @@ async fn missed_from(seat: &Seat<'_>, from: &Cursor, now: &Cursor) -> Result<Res
         return Ok(Err("epoch"));
     }
     if from.position > now.position {
+        // Another replica may have shown it first; only the log knows.
+        if events::head(&seat.notify.db).await?.last >= from.position {
+            return Err(Error::Unavailable("this replica is behind the log".into()));
+        }
         return Ok(Err("future"));
     }
     // In memory, hence not lost to retention; otherwise the log knows.
@@ -137,24 +146,23 @@ async fn catch_up(
 
 /// Sends what the device missed from the log itself, page by page.
 async fn replay(seat: &Seat<'_>, attached: &Attached, sent: EventId, wire: &mut impl Wire) -> Result<(), Ended> {
-    let Notify { db, catch_up_places, shutdown, .. } = seat.notify;
+    let Notify { db, .. } = seat.notify;
     let Cursor { epoch, position: upto } = &attached.cursor;
     // A place is held while the database is asked, and not while a device that
     // may be slow is sent to.
-    let mut place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
+    let mut place = seat.place(wire).await?;
     let mut replay = Replay::begin(db, seat.user, attached.chats.as_ref().clone(), sent, *upto).await?;
     loop {
         let page = replay.next(db, PAGE).await?;
         drop(place);
+        let is_cut = page.is_cut;
         let (_, events) = frame::encode(epoch, &page.entries);
+        drop(page);
         wire.send(&events.into_iter().map(|event| event.sse).collect::<Vec<_>>()).await?;
-        if !page.is_cut {
+        if !is_cut {
             return Ok(());
         }
-        if shutdown.is_cancelled() {
-            return Err(Ended::Stopping);
-        }
-        place = catch_up_places.acquire().await.map_err(|_| Ended::Stopping)?;
+        place = seat.place(wire).await?;
     }
 }
 
@@ -200,20 +208,31 @@ async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &mut impl Wire) -> Resul
 }
 
 impl Seat<'_> {
+    /// Waits for a turn to read from the database, as long as the device does.
+    async fn place(&self, wire: &mut impl Wire) -> Result<SemaphorePermit<'_>, Ended> {
+        let Notify { catch_up_places, shutdown, .. } = self.notify;
+        tokio::select! {
+            place = catch_up_places.acquire() => place.map_err(|_| Ended::Stopping),
+            () = shutdown.cancelled() => Err(Ended::Stopping),
+            () = wire.hung_up() => Err(Ended::Gone(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+
     /// Registers with the hub, loading the person's chats if this is their first
     /// device here.
-    async fn attach(&self) -> Result<Attached> {
+    async fn attach(&self) -> Result<Attached, Ended> {
         let hub = &self.notify.hub;
         let mut loaded = None;
         for _ in 0..ATTACH_ATTEMPTS {
-            match hub.attach(self.user, &self.outbox, loaded.take()) {
+            match hub.attach(self.user, &self.outbox, loaded.as_ref()) {
                 Ok(attached) => return Ok(attached),
                 Err(NotYet::Unknown) => loaded = Some(self.notify.roster.chats_of(self.user).await?),
-                Err(NotYet::Ahead(position)) => {
-                    hub.reach(position, REACH_PATIENCE).await;
-                }
+                // The answer is kept: once the log has come this far it serves,
+                // however much further it goes meanwhile.
+                Err(NotYet::Ahead(position)) => drop(hub.reach(position, REACH_PATIENCE).await),
+                Err(NotYet::Closed(reason)) => return Err(Ended::Closed(reason)),
             }
         }
-        Err(Error::Unavailable("the event log is not being followed".into()))
+        Err(Error::Unavailable("the event log is not being followed".into()).into())
     }
 }

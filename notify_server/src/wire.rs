@@ -1,7 +1,7 @@
 //! The two ways that bytes reach a device: our own socket, or a body that axum
 //! is sending.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::{
     future::Future,
     io::{self, IoSlice},
@@ -11,6 +11,9 @@ use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 
 /// How long a device may take nothing before it is given up.
 const NO_PROGRESS: Duration = Duration::from_secs(10);
+
+/// How much is handed to axum at once, in bytes.
+const CHUNK: usize = 64 * 1024;
 
 /// The most buffers that one write hands to the kernel.
 const MAX_SLICES: usize = 64;
@@ -105,15 +108,23 @@ pub(crate) struct Body(pub(crate) mpsc::Sender<io::Result<Bytes>>);
 
 impl Wire for Body {
     async fn send(&mut self, frames: &[Bytes]) -> io::Result<()> {
-        let chunk = match frames {
-            [one] => one.clone(),
-            many => Bytes::from(many.concat()),
-        };
-        match timeout(NO_PROGRESS, self.0.send(Ok(chunk))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        let mut chunk = BytesMut::new();
+        for (nth, frame) in frames.iter().enumerate() {
+            chunk.extend_from_slice(frame);
+            if chunk.len() < CHUNK && nth + 1 < frames.len() {
+                continue;
+            }
+            // A large frame goes in pieces, so that progress can be seen.
+            while !chunk.is_empty() {
+                let piece = chunk.split_to(chunk.len().min(CHUNK)).freeze();
+                match timeout(NO_PROGRESS, self.0.send(Ok(piece))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+                    Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+                }
+            }
         }
+        Ok(())
     }
 
     async fn hung_up(&mut self) {

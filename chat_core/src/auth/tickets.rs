@@ -37,11 +37,14 @@ pub async fn issue(db: &PgPool, claims: Claims) -> Result<Ticket> {
 
 /// Takes a ticket. Of two uses at once, one wins.
 pub async fn redeem(db: &PgPool, ticket: &str) -> Result<Claims> {
-    let row: Option<(crate::UserId, uuid::Uuid, bool)> =
-        sqlx::query_as("delete from stream_tickets where hash = $1 returning user_id, session_id, expires_at > now()")
-            .bind(hash_secret(ticket))
-            .fetch_optional(db)
-            .await?;
+    let row: Option<(crate::UserId, uuid::Uuid, bool)> = sqlx::query_as(
+        "delete from stream_tickets t using sessions s
+             where t.hash = $1 and s.id = t.session_id and s.revoked_at is null
+             returning t.user_id, t.session_id, t.expires_at > now()",
+    )
+    .bind(hash_secret(ticket))
+    .fetch_optional(db)
+    .await?;
     match row {
         Some((user_id, session_id, true)) => Ok(Claims { user_id, session_id }),
         Some((.., false)) => Err(Error::Unauthorized { code: "token_expired", detail: "this ticket has expired" }),

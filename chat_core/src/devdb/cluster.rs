@@ -49,6 +49,7 @@ impl Home {
 /// A running Postgres. Dropping it stops it.
 #[derive(Debug)]
 pub struct Cluster {
+    data: PathBuf,
     socket_folder: PathBuf,
     lifeline: Lifeline,
 }
@@ -114,6 +115,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether its server process is there.
+    pub fn is_running(&self) -> bool {
+        running_postmaster(&self.data).is_some()
+    }
+
     /// Stops it and waits until it has stopped.
     pub fn stop(mut self) {
         self.lifeline.stop();
@@ -131,7 +137,7 @@ async fn start(
 ) -> Result<Cluster, Error> {
     let mut arguments = vec!["-D".to_owned(), cluster.display().to_string()];
     arguments.extend(["-k".to_owned(), socket_folder.display().to_string()]);
-    for setting in ["listen_addresses=", "unix_socket_permissions=0700"].iter().chain(settings) {
+    for setting in ["listen_addresses=", "port=5432", "unix_socket_permissions=0700"].iter().chain(settings) {
         arguments.extend(["-c".to_owned(), (*setting).to_owned()]);
     }
     let mut lifeline = Lifeline::start(&binaries.folder.join("postgres"), &arguments, log, scratch, account)?;
@@ -142,7 +148,7 @@ async fn start(
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok(Cluster { socket_folder, lifeline })
+    Ok(Cluster { data: cluster.to_owned(), socket_folder, lifeline })
 }
 
 /// The shell waits for us even when the server is gone, so the log decides: a
@@ -200,6 +206,12 @@ fn wait_for_orphan(cluster: &Path) -> Result<(), Error> {
 fn running_postmaster(cluster: &Path) -> Option<u32> {
     let file = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
     let pid: u32 = file.lines().next()?.trim().parse().ok()?;
+    // A machine that lost power leaves the file, and the number is somebody
+    // else's by now: only a process that names this folder is ours.
+    let command = fs::read(format!("/proc/{pid}/cmdline"));
+    if command.is_ok_and(|command| !String::from_utf8_lossy(&command).contains(&cluster.display().to_string())) {
+        return None;
+    }
     let process = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
     match rustix::process::test_kill_process(process) {
         Ok(()) | Err(rustix::io::Errno::PERM) => Some(pid),
@@ -217,7 +229,8 @@ fn url(socket_folder: &Path, database: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect();
-    format!("postgres://confab@{folder}/{database}")
+    // Said in full: what is left out would be taken from the shell's PG* variables.
+    format!("postgres://confab@{folder}:5432/{database}?sslmode=disable")
 }
 
 /// Beside the cluster, or, if that path is too long for a socket address, in a

@@ -88,19 +88,41 @@ pub struct Stretch {
     pub is_cut: bool,
 }
 
+/// How much one reading of the log takes at most, in bytes of data; one event is
+/// always taken.
+const STRETCH_BYTES: i64 = 1024 * 1024;
+
+/// A reading of the log after $1, at most $2 rows and $3 bytes. `found` is how
+/// many rows there were before the bytes cut them.
+macro_rules! stretch_sql {
+    ($more:literal) => {
+        concat!(
+            "select id, type, chat_id, user_id, data, found from (
+                 select e.*, count(*) over () as found,
+                        sum(octet_length(data)) over (order by id) - octet_length(data) as bytes_before
+                 from (
+                     select id, type, chat_id, user_id, data::text as data from events where id > $1 ",
+            $more,
+            " order by id limit $2
+                 ) e
+             ) e
+             where bytes_before < $3
+             order by id"
+        )
+    };
+}
+use stretch_sql;
+
 /// The log after a position, for everyone.
 pub async fn after(db: impl PgExecutor<'_>, position: EventId, limit: i64) -> Result<Stretch> {
-    let rows =
-        sqlx::query("select id, type, chat_id, user_id, data::text from events where id > $1 order by id limit $2")
-            .bind(position)
-            .bind(limit)
-            .fetch_all(db)
-            .await?;
+    let rows = sqlx::query(stretch_sql!("")).bind(position).bind(limit).bind(STRETCH_BYTES).fetch_all(db).await?;
     Ok(stretch(rows, limit))
 }
 
 fn stretch(rows: Vec<PgRow>, limit: i64) -> Stretch {
-    let mut stretch = Stretch { is_cut: i64::try_from(rows.len()) == Ok(limit), ..Stretch::default() };
+    let found: i64 = rows.first().and_then(|row| row.try_get("found").ok()).unwrap_or(0);
+    let is_cut = found == limit || i64::try_from(rows.len()) != Ok(found);
+    let mut stretch = Stretch { is_cut, ..Stretch::default() };
     for row in rows {
         // The id is the primary key: it is there, and it is a number.
         let Ok(id) = row.try_get::<EventId, _>("id") else { continue };

@@ -1,7 +1,7 @@
 //! What one person was to hear of a stretch of the log: their memberships walked
 //! backwards to its start, then forwards with the events.
 
-use super::{Crossing, LogEntry, Stretch, crossing, crossings, stretch};
+use super::{Crossing, LogEntry, STRETCH_BYTES, Stretch, crossing, crossings, stretch, stretch_sql};
 use crate::{ChatId, EventId, Result, UserId};
 use sqlx::PgExecutor;
 use std::collections::HashSet;
@@ -102,18 +102,16 @@ impl Replay {
 
     /// The next page of what the person was to hear; read on while it is cut.
     pub async fn next(&mut self, db: impl PgExecutor<'_>, limit: i64) -> Result<Stretch> {
-        let rows = sqlx::query(
-            "select id, type, chat_id, user_id, data::text from events
-             where id > $1 and id <= $2 and (user_id = $3 or (user_id is null and chat_id = any($4)))
-             order by id limit $5",
-        )
-        .bind(self.position)
-        .bind(self.upto)
-        .bind(self.user)
-        .bind(&self.ever)
-        .bind(limit)
-        .fetch_all(db)
-        .await?;
+        let rows =
+            sqlx::query(stretch_sql!("and id <= $4 and (user_id = $5 or (user_id is null and chat_id = any($6)))"))
+                .bind(self.position)
+                .bind(limit)
+                .bind(STRETCH_BYTES)
+                .bind(self.upto)
+                .bind(self.user)
+                .bind(&self.ever)
+                .fetch_all(db)
+                .await?;
         let mut page = stretch(rows, limit);
         let (user, chats) = (self.user, &mut self.chats);
         page.entries.retain(|entry| Audience::of(entry).includes(user, chats));

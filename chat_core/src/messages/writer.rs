@@ -92,10 +92,13 @@ async fn write(db: &PgPool, mut batch: Vec<Job>) -> bool {
         // One of them trips a constraint, such as a sender whose account is being
         // deleted: alone it fails alone.
         Err(_) => {
-            for (new, reply) in news.into_iter().zip(replies) {
-                let _ = reply.send(alone(db, new).await);
+            let mut is_there = true;
+            for (new, reply) in news.into_iter().zip(replies).filter(|(_, reply)| !reply.is_closed()) {
+                let outcome = if is_there { alone(db, new).await } else { Err(away()) };
+                is_there &= !matches!(outcome, Err(Error::Unavailable(_)));
+                let _ = reply.send(outcome);
             }
-            true
+            is_there
         }
     }
 }

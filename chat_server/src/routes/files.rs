@@ -19,6 +19,7 @@ use axum::{
 use chat_core::{
     Error, FileId, Result,
     files::{self, FileInfo, NewFile, StoredFile},
+    text::is_bidi_control,
 };
 use futures_util::TryStreamExt;
 use std::{ops::Range, sync::Arc};
@@ -29,7 +30,12 @@ pub(crate) async fn upload(
     caller: Caller,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<(StatusCode, Json<Vec<FileInfo>>)> {
-    let multipart = multipart.map_err(|rejection| Error::Malformed(rejection.body_text()))?;
+    let multipart = multipart.map_err(|rejection| match rejection {
+        MultipartRejection::InvalidBoundary(_) => {
+            Error::WrongMediaType("send files as a form: `Content-Type: multipart/form-data; boundary=…`")
+        }
+        other => Error::Malformed(other.body_text()),
+    })?;
     let mut stored = Vec::new();
     let outcome = match receive(&api, multipart, &mut stored).await {
         Ok(()) => files::create(&api.db, caller.user_id, &stored).await,
@@ -73,7 +79,7 @@ fn broken(error: MultipartError) -> Error {
 /// characters with the ending kept.
 fn plain_filename(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
-    let visible: String = last.chars().filter(|c| !c.is_control()).collect();
+    let visible: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
     let visible = visible.trim().trim_start_matches('.');
     if visible.is_empty() {
         return "file".into();

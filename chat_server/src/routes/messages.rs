@@ -35,6 +35,9 @@ pub(crate) async fn create(
     if content.is_blank() && files.is_empty() {
         return Err(Error::invalid("content", "a message has words or files"));
     }
+    if (1..files.len()).any(|nth| files.get(..nth).is_some_and(|before| before.contains(&files[nth]))) {
+        return Err(Error::invalid("files", "a file is shown once in a message"));
+    }
     if files.len() > MAX_FILES {
         return Err(Error::invalid("files", format!("a message shows at most {MAX_FILES} files")));
     }

@@ -187,3 +187,17 @@ async fn the_last_one_out_takes_the_chat_with_them() {
         .expect("a count");
     assert_eq!(left, 0);
 }
+
+/// A page that starts after a chat one may not know must not tell its name.
+#[tokio::test]
+async fn the_channel_list_tells_nothing_of_private_chats() {
+    let app = TestApp::start().await;
+    let [alice, dave] = app.sign_in(["alice", "dave"]).await;
+    let ops = alice.chat("ops").await;
+    for name in ["opr", "ops", "opt"] {
+        dave.post("/api/chats", json!({ "type": "public_channel", "name": name })).await.expect(201);
+    }
+    let private = dave.get(&format!("/api/channels?after={ops}")).await.expect(200).json();
+    let unknown = dave.get("/api/channels?after=999999").await.expect(200).json();
+    assert_eq!(private, unknown, "as if there were no such chat");
+}

@@ -3,7 +3,8 @@
 use chat_core::devdb::{Binaries, Cluster, Home};
 use chat_test::{DEADLINE, Signal, TestApp, TestDatabase, eventually, fill, signal};
 use serde_json::json;
-use std::path::Path;
+use sqlx::ConnectOptions;
+use std::{path::Path, str::FromStr};
 
 #[tokio::test]
 async fn the_listener_survives_a_killed_backend() {
@@ -172,4 +173,74 @@ async fn a_killed_and_restarted_postgres_loses_nothing_that_was_acknowledged() {
     assert_eq!(heard, acknowledged, "over one stream that stayed open throughout");
     app.stop().await;
     cluster.stop();
+}
+
+/// A caller who hangs up while their transaction begins must not leave it open
+/// for the next one on that connection.
+#[tokio::test]
+async fn requests_that_are_given_up_leave_no_lock_and_lose_nobodys_work() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let said = alice.say("team", "hello").await;
+    let team = format!("/api/chats/{}", said["chat_id"]);
+    let mut holder = app.db.begin().await.expect("a transaction");
+    sqlx::query("select append_lock()").execute(&mut *holder).await.expect("the lock");
+    let impatient = std::time::Duration::from_millis(200);
+    for _ in 0..4 {
+        let request = alice.request(http::Method::PUT, &format!("{team}/read"));
+        let request = request.json(&json!({ "message_id": said["id"] })).timeout(impatient);
+        assert!(request.send().await.expect_err("given up").is_timeout());
+    }
+    holder.commit().await.expect("released");
+
+    let begun = std::time::Instant::now();
+    alice.say("team", "at once").await;
+    assert!(begun.elapsed().as_secs() < 3, "nobody holds the lock: {:?}", begun.elapsed());
+    for n in 0..8 {
+        let name = format!("Name {n}");
+        alice.patch("/api/me", json!({ "display_name": name })).await.expect(200);
+        let stored: String = sqlx::query_scalar("select display_name from users where id = $1")
+            .bind(alice.id)
+            .fetch_one(&app.db)
+            .await
+            .expect("stored");
+        assert_eq!(stored, name, "what was acknowledged is committed");
+    }
+}
+
+#[tokio::test]
+async fn waiting_too_long_for_the_log_is_503_and_poisons_no_connection() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let said = alice.say("team", "hello").await;
+    let mut holder = sqlx::postgres::PgConnectOptions::from_str(&app.database.url)
+        .expect("a URL")
+        .connect()
+        .await
+        .expect("a connection");
+    sqlx::raw_sql("begin; select append_lock()").execute(&mut holder).await.expect("the lock");
+    let path = format!("/api/chats/{}/read", said["chat_id"]);
+    alice.put(&path, json!({ "message_id": said["id"] })).await.refused(503);
+    sqlx::raw_sql("commit").execute(&mut holder).await.expect("released");
+    for _ in 0..12 {
+        alice.get("/api/me").await.expect(200);
+    }
+    alice.put(&path, json!({ "message_id": said["id"] })).await.expect(200);
+}
+
+/// As after a restore of an older state into the same database.
+#[tokio::test]
+async fn a_log_that_goes_backwards_ends_the_streams_and_resets_their_cursors() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut bobs = bob.listen().await;
+    alice.say("team", "will not have been said").await;
+    bobs.next().await;
+    let cursor = bobs.cursor().to_owned();
+    sqlx::query("truncate events restart identity").execute(&app.db).await.expect("another history");
+    assert_eq!(bobs.try_next().await, None, "the stream ends");
+    let mut again = bob.resume(&cursor).await;
+    assert_eq!(again.next().await.kind, "reset");
+    alice.say("team", "said in this history").await;
+    assert_eq!(again.next().await.text(), "said in this history");
 }

@@ -131,7 +131,7 @@ async fn stopping_ends_open_streams_with_a_word_on_when_to_return() {
 }
 
 #[tokio::test]
-async fn readiness_is_about_the_pipeline_and_ends_when_stopping_begins() {
+async fn readiness_is_about_the_pipeline() {
     let app = TestApp::start().await;
     let client = Client::new();
     let ready = |server: &str| {
@@ -173,4 +173,13 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
         let reply = Reply::read(preflight.send().await.expect("an answer")).await.expect(200);
         assert_eq!(reply.header("access-control-allow-origin") == origin, is_allowed, "{origin}");
     }
+}
+
+#[tokio::test]
+async fn a_silent_stream_says_that_it_is_alive() {
+    let app = TestApp::start().await;
+    let [bob] = app.sign_in(["bob"]).await;
+    let mut stream = bob.listen().await;
+    assert_eq!(stream.ready.data["heartbeat_ms"], 15_000);
+    timeout(DEADLINE, stream.next_comment()).await.expect("a ping within the deadline");
 }

@@ -15,7 +15,15 @@ async function api(method, path, body) {
   return json
 }
 
-async function refresh() {
+// One at a time: a refresh token is good for one use, and its second use ends
+// the session.
+let refreshing
+function refresh() {
+  refreshing ??= refreshOnce().finally(() => { refreshing = undefined })
+  return refreshing
+}
+
+async function refreshOnce() {
   const refresh_token = sessionStorage.refresh_token
   if (!refresh_token) return false
   try {
