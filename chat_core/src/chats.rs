@@ -2,7 +2,7 @@
 
 use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, events,
-    members::Role,
+    members::{self, Role},
     messages::Message,
     text::{ChatName, Description, SearchText},
     users::prefix_pattern,
@@ -284,6 +284,7 @@ pub async fn channels(
 /// Changes the name or description.
 pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -> Result<Chat> {
     let mut log = events::begin(db, actor).await?;
+    members::must_be(&mut log, id, actor, Role::Admin).await?;
     sqlx::query(
         "update chats
          set name = coalesce($2, name), description = coalesce($3, description), updated_at = now()
@@ -302,6 +303,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
 /// Deletes a chat with everything in it; each member hears `chat.deleted`.
 pub async fn delete(db: &PgPool, actor: UserId, id: ChatId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
+    members::must_be(&mut log, id, actor, Role::Owner).await?;
     sqlx::query("delete from chats where id = $1").bind(id).execute(&mut *log).await?;
     log.commit().await?;
     Ok(())

@@ -231,8 +231,18 @@ async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()
 }
 
 /// What the actor is to the chat now, with the log held, so that it stays true.
-async fn acting(log: &mut PgConnection, chat: ChatId, actor: UserId) -> Result<Membership> {
+pub(crate) async fn acting(log: &mut PgConnection, chat: ChatId, actor: UserId) -> Result<Membership> {
     membership(log, chat, actor).await?.ok_or(Error::NotFound("chat"))
+}
+
+/// Refuses an actor who is no member, or of a lower role, as of now.
+pub(crate) async fn must_be(log: &mut PgConnection, chat: ChatId, actor: UserId, least: Role) -> Result<()> {
+    let actors = acting(log, chat, actor).await?;
+    not_single(actors)?;
+    if actors.role < least {
+        return Err(Error::Forbidden("your role in this chat does not allow this"));
+    }
+    Ok(())
 }
 
 fn not_single(membership: Membership) -> Result<()> {

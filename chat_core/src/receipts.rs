@@ -1,6 +1,6 @@
 //! How far a person has received and read a chat.
 
-use crate::{ChatId, Error, MessageId, Result, Time, UserId, events, messages};
+use crate::{ChatId, Error, MessageId, Result, Time, UserId, events, members, messages};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
@@ -28,6 +28,7 @@ pub struct Mark {
 /// Moves a mark forward and answers where it stands; it never moves back.
 pub async fn mark(db: &PgPool, chat: ChatId, user: UserId, kind: Kind, message: MessageId) -> Result<Mark> {
     let mut log = events::begin(db, user).await?;
+    members::acting(&mut log, chat, user).await?;
     if !messages::exists(&mut *log, chat, message).await? {
         return Err(Error::invalid("message_id", "there is no such message in this chat"));
     }

@@ -78,6 +78,10 @@ impl Doctor {
     }
 
     fn data_folder(&self) -> Finding {
+        // Looking is all a doctor does: the folder is made by `dev`.
+        if !self.data.exists() {
+            return Finding::Good(format!("{}, to be made by the first start", self.data.display()));
+        }
         match Home::of(&self.data) {
             Ok(Home { folder, is_moved: true, .. }) => {
                 Finding::Good(format!("{}, with the database in {}", self.data.display(), folder.display()))
