@@ -4,17 +4,17 @@ use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, events,
     members::{self, Role},
     messages::Message,
-    text::{ChatName, Description, SearchText},
+    text::{ChatName, Description, SearchText, from_word},
     users::prefix_pattern,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
 /// The most people a chat can be created with; more can join later.
 pub const MAX_INITIAL_MEMBERS: usize = 5_000;
 
 /// What kind of chat it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "chat_type", rename_all = "snake_case")]
 pub enum ChatType {
@@ -26,6 +26,18 @@ pub enum ChatType {
     PrivateChannel,
     /// A named room that anyone can find and join.
     PublicChannel,
+}
+
+impl<'de> Deserialize<'de> for ChatType {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        const WORDS: [(&str, ChatType); 4] = [
+            ("single", ChatType::Single),
+            ("group", ChatType::Group),
+            ("private_channel", ChatType::PrivateChannel),
+            ("public_channel", ChatType::PublicChannel),
+        ];
+        from_word(from, &WORDS)
+    }
 }
 
 /// What a member sees of a chat.

@@ -1,11 +1,11 @@
 //! Who is in a chat, with which role, and how that changes.
 
-use crate::{ChatId, Error, Result, Time, UserId, chats::ChatType, events, users::User};
-use serde::{Deserialize, Serialize};
+use crate::{ChatId, Error, Result, Time, UserId, chats::ChatType, events, text::from_word, users::User};
+use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
 /// What a member may do, least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "member_role", rename_all = "snake_case")]
 pub enum Role {
@@ -15,6 +15,13 @@ pub enum Role {
     Admin,
     /// Also names admins and deletes the chat.
     Owner,
+}
+
+impl<'de> Deserialize<'de> for Role {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        const WORDS: [(&str, Role); 3] = [("owner", Role::Owner), ("admin", Role::Admin), ("member", Role::Member)];
+        from_word(from, &WORDS)
+    }
 }
 
 /// A person in a chat.

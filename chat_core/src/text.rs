@@ -92,6 +92,20 @@ texts! {
     SearchText = |text| bounded(text.trim().to_owned(), "a search", 1, 100);
 }
 
+/// Reads an enum from its word and from nothing else: serde's own reading would
+/// also take `{"word": null}`.
+pub(crate) fn from_word<'de, T, D>(from: D, words: &'static [(&'static str, T)]) -> Result<T, D::Error>
+where
+    T: Copy,
+    D: serde::Deserializer<'de>,
+{
+    let word = String::deserialize(from)?;
+    words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        serde::de::Error::custom(format!("expected one of {}", names.join(", ")))
+    })
+}
+
 /// The largest message text, in bytes of UTF-8.
 pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 

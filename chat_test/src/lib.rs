@@ -5,6 +5,7 @@
 mod app;
 mod database;
 mod inbox;
+mod link;
 mod reply;
 pub mod rest_file;
 mod user;
@@ -12,6 +13,7 @@ mod user;
 pub use app::{FRIENDLY_ORIGIN, TestApp, shared_cluster};
 pub use database::{TestDatabase, fill};
 pub use inbox::{Event, Inbox, SseReader};
+pub use link::Link;
 pub use reply::Reply;
 pub use user::{Places, TestUser};
 

@@ -1,9 +1,9 @@
 //! Postgres goes away in every way it can, and nothing is lost.
 
 use chat_core::devdb::{Binaries, Cluster, Home};
-use chat_test::{DEADLINE, Signal, TestApp, TestDatabase, eventually, fill, signal};
+use chat_test::{DEADLINE, Link, Signal, TestApp, TestDatabase, eventually, fill, shared_cluster, signal};
 use serde_json::json;
-use sqlx::ConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::{path::Path, str::FromStr};
 
 #[tokio::test]
@@ -243,4 +243,44 @@ async fn a_log_that_goes_backwards_ends_the_streams_and_resets_their_cursors() {
     assert_eq!(again.next().await.kind, "reset");
     alice.say("team", "said in this history").await;
     assert_eq!(again.next().await.text(), "said in this history");
+}
+
+/// A listening connection that goes silent without closing: events come anyway,
+/// and another connection is made.
+#[tokio::test]
+async fn a_half_open_listening_connection_delays_nobody_for_long_and_is_replaced() {
+    let link = Link::to(&TestDatabase::create().await).await;
+    let app = TestApp::over(link.database.clone()).await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut bobs = bob.listen().await;
+    assert_eq!(link.listeners(), 1);
+    link.cut_listeners();
+    for n in 0..5 {
+        alice.say("team", &n.to_string()).await;
+        assert_eq!(bobs.next().await.text(), n.to_string());
+    }
+    eventually("somebody listens again", || async { link.listeners() > 1 }).await;
+    alice.say("team", "heard again").await;
+    assert_eq!(bobs.next().await.text(), "heard again");
+}
+
+/// A browser's `EventSource` gives up for good on a 503; an open stream that
+/// ends makes it come back.
+#[tokio::test]
+async fn a_stream_asked_for_while_the_database_is_away_says_when_to_return() {
+    let app = TestApp::start().await;
+    let [bob] = app.sign_in(["bob"]).await;
+    let name = app.database.url.rsplit('/').next().and_then(|name| name.split('?').next()).expect("a name").to_owned();
+    let mut server = PgConnection::connect(&shared_cluster().await.url("postgres")).await.expect("a connection");
+    let away = "update pg_database set datallowconn = false where datname = $1";
+    sqlx::query(away).bind(&name).execute(&mut server).await.expect("closed");
+    sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+        .bind(&name)
+        .execute(&mut server)
+        .await
+        .expect("all gone");
+    let answer = bob.stream(None).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let text = answer.text().await.expect("an orderly end");
+    assert!(text.starts_with("retry: "), "{text}");
 }

@@ -157,6 +157,10 @@ async fn what_is_not_json_is_refused() {
     for body in ["null", "[]", "1", "\"content\"", "{\"content\":\"a\",\"content\":\"b\"}"] {
         send(&alice, &Method::POST, &path, body).await.refused(422);
     }
+    for body in [r#"["hello",[],null,null]"#, r#" [ "hello" ] "#] {
+        send(&alice, &Method::POST, &path, body).await.refused(422);
+    }
+    send(&alice, &Method::POST, "/api/chats", r#"{"type":{"group":null},"name":"x"}"#).await.refused(422);
     let large = format!("{{\"content\":\"{}\"}}", "x".repeat(600_000));
     send(&alice, &Method::POST, &path, large).await.refused(413);
     for kind in ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"] {
@@ -243,4 +247,30 @@ async fn what_is_not_there_says_so() {
     reply.refused(405);
     let long = format!("/api/me?{}", "x".repeat(20_000));
     assert!(alice.get(&long).await.status.is_client_error());
+}
+
+/// A refusal never says the value back: it can be long, and it can be a password.
+#[tokio::test]
+async fn a_refusal_is_short_and_keeps_the_value_to_itself() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let long = json!({ "type": "group", "members": "x".repeat(400_000) });
+    assert!(alice.post("/api/chats", long).await.refused(422).to_string().len() < 1_000);
+    let secret = json!({ "username": "zed", "email": "z@example.com", "password": 1_234_567_890 });
+    let problem = alice.post("/api/signup", secret).await.refused(422);
+    assert!(!problem.to_string().contains("1234567890"), "{problem}");
+    assert_eq!(problem["detail"], "password: expected a string");
+}
+
+/// The body is read before the refusal, so the refusal arrives and the
+/// connection lives on.
+#[tokio::test]
+async fn a_large_message_with_a_bad_token_hears_why() {
+    let app = TestApp::start().await;
+    let client = reqwest::Client::builder().pool_max_idle_per_host(1).build().expect("a client");
+    let url = format!("{}/api/chats/1/messages", app.places.chat);
+    for _ in 0..100 {
+        let request = client.post(&url).bearer_auth("bad").json(&json!({ "content": "x".repeat(60_000) }));
+        assert_eq!(request.send().await.expect("an answer, not a broken pipe").status(), 401);
+    }
 }
