@@ -242,3 +242,27 @@ end $$;
 create trigger users_updated after update on users
     referencing new table as new_rows old table as old_rows
     for each statement execute function users_updated();
+
+-- A session that ends is told to its owner's devices; the streams that it opened
+-- end with it.
+create function sessions_updated() returns trigger language plpgsql as $$
+begin
+    if not exists (
+        select from new_rows n join old_rows o using (id)
+        where n.revoked_at is not null and o.revoked_at is null
+    ) then return null; end if;
+    perform append_lock();
+    insert into events (type, user_id, data)
+    select 'session.revoked', n.user_id, row_to_json(j)
+    from new_rows n
+    join old_rows o using (id)
+    cross join lateral (select wire_time(clock_timestamp()) as at, n.id as session_id) j
+    where n.revoked_at is not null and o.revoked_at is null
+    order by n.id;
+    perform ring();
+    return null;
+end $$;
+
+create trigger sessions_updated after update on sessions
+    referencing new table as new_rows old table as old_rows
+    for each statement execute function sessions_updated();

@@ -2,10 +2,9 @@
 
 use crate::{TestDatabase, TestUser, database, user::Places};
 use chat_core::{
-    auth::{Audience, Claims, Hasher, Signer, keys},
+    auth::{Hasher, Signer, keys, sessions},
     devdb::Cluster,
     messages::Writer,
-    time,
     web::Origins,
 };
 use chat_server::{Api, Blobs};
@@ -108,10 +107,9 @@ impl TestApp {
     }
 
     /// A request for a stream of somebody who need not have a password.
-    pub fn stream_of(&self, user_id: i64) -> reqwest::RequestBuilder {
+    pub async fn stream_of(&self, user_id: i64) -> reqwest::RequestBuilder {
         let user_id = user_id.try_into().expect("an id");
-        let claims = Claims { user_id, session_id: uuid::Uuid::new_v4() };
-        let token = self.signer.sign(claims, Audience::Api, time::now(), 60).expect("a token");
+        let token = sessions::open(&self.db, &self.signer, user_id).await.expect("a session").tokens.token;
         reqwest::Client::new().get(format!("{}/events", self.places.notify)).bearer_auth(token)
     }
 

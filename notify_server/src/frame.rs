@@ -7,8 +7,10 @@ use chat_core::{
     events::{Audience, Cursor, Epoch, LogEntry},
 };
 use rand::RngExt;
+use serde::Deserialize;
 use serde_json::json;
 use std::{fmt::Write, ops::Range};
+use uuid::Uuid;
 
 /// How often a silent stream says that it is alive, in milliseconds.
 pub(crate) const HEARTBEAT_MS: u64 = 15_000;
@@ -21,6 +23,8 @@ pub(crate) const PING: Bytes = Bytes::from_static(b": ping\n\n");
 pub(crate) struct Event {
     pub(crate) id: EventId,
     pub(crate) audience: Audience,
+    /// The session whose streams it ends.
+    pub(crate) revokes: Option<Uuid>,
     pub(crate) sse: Bytes,
 }
 
@@ -43,9 +47,22 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     let events = entries.iter().zip(starts.zip(ends.iter().copied())).map(|(entry, (start, end))| Event {
         id: entry.id,
         audience: Audience::of(entry),
+        revokes: revoked_by(entry),
         sse: buffer.slice(start..end),
     });
     (buffer.clone(), events.collect())
+}
+
+/// The session that an event ends: the one thing that is read out of the data.
+fn revoked_by(entry: &LogEntry) -> Option<Uuid> {
+    #[derive(Deserialize)]
+    struct Revoked {
+        session_id: Uuid,
+    }
+    if entry.kind != "session.revoked" {
+        return None;
+    }
+    serde_json::from_str::<Revoked>(&entry.data).ok().map(|revoked| revoked.session_id)
 }
 
 /// About what an event takes besides its data, in bytes.

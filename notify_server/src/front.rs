@@ -37,7 +37,7 @@ impl Front for StreamFront {
                 drop((uri, headers));
                 if stream.write_all(head.as_bytes()).await.is_ok() {
                     let mut wire = Socket(stream);
-                    session::run(notify, opening.claims.user_id, opening.resume, &mut wire).await;
+                    session::run(notify, opening, &mut wire).await;
                 }
             }
             Err(error) => {

@@ -59,6 +59,9 @@ pub(crate) struct Attached {
     pub(crate) chats: Arc<Chats>,
 }
 
+/// A person's chats, and the position as of which they are.
+pub(crate) type Loaded = (EventId, Chats);
+
 /// Why a device is not attached.
 #[derive(Debug)]
 pub(crate) enum NotYet {
@@ -135,6 +138,9 @@ impl Hub {
             }
         }
         person.senders.iter().for_each(|sender| sender.offer(&event.sse, event.id));
+        if let Some(session) = event.revokes {
+            person.senders.iter().filter(|sender| sender.session == session).for_each(|s| s.close(Close::Revoked));
+        }
     }
 
     fn tell_chat(&self, chat: ChatId, piece: &Bytes, upto: EventId) {
@@ -152,7 +158,7 @@ impl Hub {
         &self,
         user: UserId,
         outbox: &Arc<Outbox>,
-        loaded: Option<&(EventId, Chats)>,
+        loaded: Option<&Loaded>,
     ) -> Result<Attached, NotYet> {
         let tail = self.lock();
         if let Some(reason) = outbox.closed() {
@@ -161,6 +167,15 @@ impl Hub {
         let Some(cursor) = tail.0.clone() else {
             return Err(NotYet::Ahead(EventId::START));
         };
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((position, _)) = loaded.filter(|(position, _)| *position <= cursor.position) {
+            // The session was good when it was looked up. Since then?
+            match ring.revoked(outbox.session, *position, cursor.position) {
+                None => return Err(NotYet::Unknown),
+                Some(true) => return Err(NotYet::Closed(Close::Revoked)),
+                Some(false) => {}
+            }
+        }
         let chats = match self.people.entry(user) {
             Entry::Occupied(mut person) => {
                 let person = person.get_mut();
@@ -173,7 +188,6 @@ impl Hub {
                     return Err(NotYet::Ahead(*position));
                 }
                 let mut chats = chats.clone();
-                let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
                 ring.forward(user, &mut chats, *position, cursor.position).ok_or(NotYet::Unknown)?;
                 let chats = Arc::new(chats);
                 place.insert(Person { senders: vec![Arc::clone(outbox)], chats: Arc::clone(&chats) });
@@ -273,6 +287,7 @@ impl Person {
 mod tests {
     use super::*;
     use crate::outbox::Found;
+    use uuid::Uuid;
 
     fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u64) -> T {
         number.to_string().parse().expect("an id")
@@ -370,6 +385,24 @@ mod tests {
         assert_eq!(bob.take(&mut Vec::new()), Found::Closed(Close::HistoryChanged));
         let again = hub.attach(id(2), &bob, Some(&(EventId::START, Chats::new())));
         assert!(matches!(again, Err(NotYet::Closed(Close::HistoryChanged))));
+    }
+
+    #[test]
+    fn a_revoked_session_hears_so_and_ends_and_the_others_go_on() {
+        let hub = hub();
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let open = |session| {
+            let outbox = Arc::new(Outbox::of(session));
+            hub.attach(id(2), &outbox, Some(&(EventId::START, Chats::from([id(9)])))).map(|_| outbox)
+        };
+        let (gone, stays) = (open(one).expect("attached"), open(other).expect("attached"));
+        let data = format!(r#"{{"session_id":"{one}"}}"#);
+        let revoked = LogEntry { data, ..entry(1, "session.revoked", 9, Some(2)) };
+        route(&hub, &[revoked, entry(2, "message.new", 9, None)]);
+        assert_eq!(heard(&gone).first(), Some(&1));
+        assert_eq!(gone.take(&mut Vec::new()), Found::Closed(Close::Revoked));
+        assert_eq!(heard(&stays), [1, 2]);
+        assert!(matches!(open(one), Err(NotYet::Closed(Close::Revoked))), "looked up before, opened after");
     }
 
     #[test]

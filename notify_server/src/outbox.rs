@@ -8,6 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// The most pieces that wait for one device.
 const MAX_PIECES: usize = 1024;
@@ -25,6 +26,8 @@ pub(crate) enum Close {
     HistoryChanged,
     /// The user has opened too many others since.
     TooMany,
+    /// The session that opened it has ended.
+    Revoked,
 }
 
 /// What a session finds when it looks.
@@ -45,6 +48,8 @@ pub(crate) enum Found {
 /// a std one.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    /// The session that opened the stream.
+    pub(crate) session: Uuid,
     waiting: Mutex<Waiting>,
     wake: Notify,
 }
@@ -59,11 +64,16 @@ struct Waiting {
 }
 
 impl Outbox {
+    /// For a stream of this session.
+    pub(crate) fn of(session: Uuid) -> Self {
+        Self { session, ..Self::default() }
+    }
+
     /// Adds a piece: whole frames, the last of which is the event `upto`. Never
     /// waits, never fails, never drops silently.
     pub(crate) fn offer(&self, piece: &Bytes, upto: EventId) {
         let mut waiting = self.lock();
-        if waiting.lagged {
+        if waiting.lagged || waiting.closed.is_some() {
             return;
         }
         if waiting.pieces.len() == MAX_PIECES || (waiting.bytes + piece.len() > MAX_BYTES && waiting.bytes > 0) {
@@ -97,14 +107,12 @@ impl Outbox {
         pieces.clear();
         pieces.shrink_to(KEPT_PLACES);
         let mut waiting = self.lock();
-        if let Some(reason) = waiting.closed {
-            return Found::Closed(reason);
-        }
-        if waiting.lagged {
-            return Found::Lagged;
-        }
-        if waiting.pieces.is_empty() {
-            return Found::Nothing;
+        // What came before the end is still sent: it may say why.
+        match waiting.closed {
+            Some(reason) if waiting.pieces.is_empty() => return Found::Closed(reason),
+            None if waiting.lagged => return Found::Lagged,
+            None if waiting.pieces.is_empty() => return Found::Nothing,
+            _ => {}
         }
         waiting.bytes = 0;
         mem::swap(&mut waiting.pieces, pieces);

@@ -4,6 +4,7 @@ use crate::frame::Event;
 use bytes::Bytes;
 use chat_core::{EventId, UserId, events::Chats};
 use std::collections::VecDeque;
+use uuid::Uuid;
 
 /// The most events it holds.
 pub(crate) const MAX_EVENTS: usize = 32_768;
@@ -51,6 +52,11 @@ impl Ring {
         Some(())
     }
 
+    /// Whether a session was ended after one position and up to another.
+    pub(crate) fn revoked(&self, session: Uuid, after: EventId, upto: EventId) -> Option<bool> {
+        Some(self.between(after, upto)?.any(|event| event.revokes == Some(session)))
+    }
+
     /// What a person was to hear after one position and up to another, given
     /// their chats at the latter.
     pub(crate) fn recall(&self, user: UserId, chats: &Chats, after: EventId, upto: EventId) -> Option<Vec<Bytes>> {
@@ -73,6 +79,7 @@ mod tests {
     fn event(position: u64, chat: u64, user: Option<u64>, crossing: Option<Crossing>) -> Event {
         Event {
             id: id(position),
+            revokes: None,
             audience: Audience { chat_id: Some(id(chat)), user_id: user.map(id), crossing },
             sse: position.to_string().into(),
         }

@@ -1,15 +1,19 @@
-//! Answers "which chats is this person in, and as of which position". Questions
+//! Answers "which chats is this person in, as of which position, and is their
+//! session still good". Questions
 //! that arrive while one is being answered share the next one, so that a storm
 //! of reconnects costs a few reads and not one each.
 
+use crate::hub::Loaded;
 use chat_core::{
     Error, EventId, Result, UserId,
+    auth::{Claims, sessions},
     events::{self, Chats},
 };
 use sqlx::PgPool;
 use std::collections::{HashMap, HashSet};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How many questions may wait; more are told to come back.
 const QUEUE: usize = 16_384;
@@ -17,10 +21,16 @@ const QUEUE: usize = 16_384;
 /// How many people one read asks about.
 const BATCH: usize = 1_000;
 
-/// A person's chats as of a position.
-pub(crate) type Answer = (EventId, Chats);
+/// What is known of somebody who opens a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// Their chats, and as of which position.
+    pub(crate) loaded: Loaded,
+    /// Whether the session that asks is still good, as of that position or later.
+    pub(crate) is_live: bool,
+}
 
-type Question = (UserId, oneshot::Sender<Result<Answer, ()>>);
+type Question = (Claims, oneshot::Sender<Result<Answer, ()>>);
 
 /// A handle to the task that asks.
 #[derive(Debug)]
@@ -42,10 +52,10 @@ impl Roster {
         Self(sender)
     }
 
-    /// A person's chats, as of some position now or later.
-    pub(crate) async fn chats_of(&self, user: UserId) -> Result<Answer> {
+    /// What there is to know, as of some position now or later.
+    pub(crate) async fn ask(&self, claims: Claims) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
-        self.0.try_send((user, reply)).map_err(|_| unavailable())?;
+        self.0.try_send((claims, reply)).map_err(|_| unavailable())?;
         answer.await.ok().and_then(Result::ok).ok_or_else(unavailable)
     }
 }
@@ -55,22 +65,35 @@ fn unavailable() -> Error {
 }
 
 async fn answer(db: &PgPool, batch: Vec<Question>) {
-    let users: HashSet<UserId> = batch.iter().map(|(user, _)| *user).collect();
-    let users: Vec<UserId> = users.into_iter().collect();
-    let found = events::memberships(db, &users).await;
-    let mut chats: HashMap<UserId, Chats> = HashMap::new();
-    for (user, chat) in found.iter().flat_map(|found| found.chats.iter().copied()) {
-        chats.entry(user).or_default().insert(chat);
-    }
+    let found = find(db, batch.iter().map(|(claims, _)| *claims)).await;
     if let Err(error) = &found {
-        tracing::warn!(%error, "cannot load chats");
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(%error, cause, "cannot load chats");
     }
-    for (user, reply) in batch {
+    for (claims, reply) in batch {
         let answer = match &found {
             // Two devices of one person may have asked: both get a copy.
-            Ok(found) => Ok((found.position, chats.get(&user).cloned().unwrap_or_default())),
+            Ok((position, chats, live)) => Ok(Answer {
+                loaded: (*position, chats.get(&claims.user_id).cloned().unwrap_or_default()),
+                is_live: live.contains(&claims.session_id),
+            }),
             Err(_) => Err(()),
         };
         let _ = reply.send(answer);
     }
+}
+
+type Found = (EventId, HashMap<UserId, Chats>, HashSet<Uuid>);
+
+async fn find(db: &PgPool, batch: impl Iterator<Item = Claims>) -> Result<Found> {
+    let (users, asked): (HashSet<UserId>, Vec<Uuid>) = batch.map(|claims| (claims.user_id, claims.session_id)).unzip();
+    let users: Vec<UserId> = users.into_iter().collect();
+    let memberships = events::memberships(db, &users).await?;
+    let mut chats: HashMap<UserId, Chats> = HashMap::new();
+    for (user, chat) in memberships.chats {
+        chats.entry(user).or_default().insert(chat);
+    }
+    // After the memberships: one that ends in between is ended by its event.
+    let live = sessions::live(db, &asked).await?;
+    Ok((memberships.position, chats, live))
 }

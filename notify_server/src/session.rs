@@ -5,13 +5,15 @@
 use crate::{
     Notify,
     frame::{self, HEARTBEAT_MS},
-    hub::{Attached, NotYet},
+    hub::{Attached, Loaded, NotYet},
     outbox::{Close, Found, Outbox},
+    sse::Opening,
     wire::Wire,
 };
 use bytes::Bytes;
 use chat_core::{
-    Error, EventId, Result, UserId,
+    Error, EventId, Result,
+    auth::Claims,
     events::{self, Chats, Cursor, Replay},
 };
 use std::{io, pin::pin, sync::Arc, time::Duration};
@@ -44,12 +46,17 @@ enum Ended {
 }
 
 /// Runs a stream to its end, and parts with a word on when to come back.
-pub(crate) async fn run(notify: &Notify, user: UserId, resume: Option<Cursor>, wire: &mut impl Wire) {
-    let seat = Seat { notify, user, outbox: Arc::default() };
-    let Err(ended) = stream(&seat, resume, wire).await;
+pub(crate) async fn run(notify: &Notify, Opening { claims, resume, answer }: Opening, wire: &mut impl Wire) {
+    let user = claims.user_id;
+    let seat = Seat { notify, claims, outbox: Arc::new(Outbox::of(claims.session_id)) };
+    let Err(ended) = match answer {
+        Ok(answer) => stream(&seat, answer.loaded, resume, wire).await,
+        Err(error) => Err(error.into()),
+    };
     drop(seat);
     tracing::debug!(%user, %ended, "a stream ended");
-    if !matches!(ended, Ended::Gone(_)) {
+    // One whose session has ended need not come back.
+    if !matches!(ended, Ended::Gone(_) | Ended::Closed(Close::Revoked)) {
         // One tab too many would only push out the next: let it wait.
         let retry = if matches!(ended, Ended::Closed(Close::TooMany)) { 60_000..120_000 } else { 250..2_500 };
         let _ = wire.send(&[frame::retry(retry)]).await;
@@ -59,18 +66,19 @@ pub(crate) async fn run(notify: &Notify, user: UserId, resume: Option<Cursor>, w
 /// A device's place in the hub, given up when dropped.
 struct Seat<'a> {
     notify: &'a Notify,
-    user: UserId,
+    claims: Claims,
     outbox: Arc<Outbox>,
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.notify.hub.detach(self.user, &self.outbox);
+        self.notify.hub.detach(self.claims.user_id, &self.outbox);
     }
 }
 
 async fn stream(
     seat: &Seat<'_>,
+    loaded: Loaded,
     resume: Option<Cursor>,
     wire: &mut impl Wire,
 ) -> Result<std::convert::Infallible, Ended> {
@@ -80,20 +88,20 @@ async fn stream(
         // If this replica does not get there, `missed_from` says so.
         seat.notify.hub.reach(cursor.position, REACH_PATIENCE).await;
     }
-    let attached = seat.attach().await?;
+    let attached = seat.attach(Some(loaded)).await?;
     let now = attached.cursor.clone();
     let retry = frame::retry(1_000..3_000);
     let mut sent = now.position;
     match resume {
-        None => wire.send(&[retry, frame::ready(&now, false, true, seat.user)]).await?,
+        None => wire.send(&[retry, frame::ready(&now, false, true, seat.claims.user_id)]).await?,
         Some(cursor) => match missed_from(seat, &cursor, &now).await? {
             Ok(position) => {
-                wire.send(&[retry, frame::ready(&cursor, true, false, seat.user)]).await?;
+                wire.send(&[retry, frame::ready(&cursor, true, false, seat.claims.user_id)]).await?;
                 sent = Box::pin(catch_up(seat, attached, position, wire)).await?;
                 wire.send(&[frame::caught_up(&Cursor { epoch: now.epoch, position: sent })]).await?;
             }
             Err(reason) => {
-                let ready = frame::ready(&now, false, false, seat.user);
+                let ready = frame::ready(&now, false, false, seat.claims.user_id);
                 wire.send(&[retry, ready, frame::reset(reason, &now)]).await?;
             }
         },
@@ -114,7 +122,7 @@ async fn missed_from(seat: &Seat<'_>, from: &Cursor, now: &Cursor) -> Result<Res
         return Ok(Err("future"));
     }
     // In memory, hence not lost to retention; otherwise the log knows.
-    let recent = seat.notify.hub.recall(seat.user, &Chats::new(), from.position, from.position).is_some();
+    let recent = seat.notify.hub.recall(seat.claims.user_id, &Chats::new(), from.position, from.position).is_some();
     if recent || from.position == now.position {
         return Ok(Ok(from.position));
     }
@@ -132,7 +140,7 @@ async fn catch_up(
 ) -> Result<EventId, Ended> {
     loop {
         let upto = attached.cursor.position;
-        match seat.notify.hub.recall(seat.user, &attached.chats, sent, upto) {
+        match seat.notify.hub.recall(seat.claims.user_id, &attached.chats, sent, upto) {
             Some(missed) => wire.send(&missed).await?,
             None => replay(seat, &attached, sent, wire).await?,
         }
@@ -140,7 +148,7 @@ async fn catch_up(
         if !seat.outbox.has_lagged() {
             return Ok(sent);
         }
-        attached = seat.attach().await?;
+        attached = seat.attach(None).await?;
     }
 }
 
@@ -151,7 +159,7 @@ async fn replay(seat: &Seat<'_>, attached: &Attached, sent: EventId, wire: &mut 
     // A place is held while the database is asked, and not while a device that
     // may be slow is sent to.
     let mut place = seat.place(wire).await?;
-    let mut replay = Replay::begin(db, seat.user, attached.chats.as_ref().clone(), sent, *upto).await?;
+    let mut replay = Replay::begin(db, seat.claims.user_id, attached.chats.as_ref().clone(), sent, *upto).await?;
     loop {
         let page = replay.next(db, PAGE).await?;
         drop(place);
@@ -186,8 +194,8 @@ async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &mut impl Wire) -> Resul
                 spoke = Instant::now();
             }
             Found::Lagged => {
-                tracing::debug!(user = %seat.user, "a slow device catches up from the log");
-                let attached = seat.attach().await?;
+                tracing::debug!(user = %seat.claims.user_id, "a slow device catches up from the log");
+                let attached = seat.attach(None).await?;
                 sent = Box::pin(catch_up(seat, attached, sent, wire)).await?;
             }
             Found::Closed(reason) => return Err(Ended::Closed(reason)),
@@ -220,13 +228,15 @@ impl Seat<'_> {
 
     /// Registers with the hub, loading the person's chats if this is their first
     /// device here.
-    async fn attach(&self) -> Result<Attached, Ended> {
+    async fn attach(&self, mut loaded: Option<Loaded>) -> Result<Attached, Ended> {
         let hub = &self.notify.hub;
-        let mut loaded = None;
         for _ in 0..ATTACH_ATTEMPTS {
-            match hub.attach(self.user, &self.outbox, loaded.as_ref()) {
+            match hub.attach(self.claims.user_id, &self.outbox, loaded.as_ref()) {
                 Ok(attached) => return Ok(attached),
-                Err(NotYet::Unknown) => loaded = Some(self.notify.roster.chats_of(self.user).await?),
+                Err(NotYet::Unknown) => match self.notify.roster.ask(self.claims).await? {
+                    answer if answer.is_live => loaded = Some(answer.loaded),
+                    _ => return Err(Ended::Closed(Close::Revoked)),
+                },
                 // The answer is kept: once the log has come this far it serves,
                 // however much further it goes meanwhile.
                 Err(NotYet::Ahead(position)) => drop(hub.reach(position, REACH_PATIENCE).await),

@@ -1,7 +1,7 @@
 //! Server-Sent Events: who asks, from where they resume, and the head of the
 //! answer, for both ways a request comes in.
 
-use crate::{Notify, session, wire};
+use crate::{Notify, roster::Answer, session, wire};
 use axum::{
     body::Body,
     extract::{Query, State},
@@ -10,7 +10,7 @@ use axum::{
 };
 use chat_core::{
     Error, Result,
-    auth::{self, Audience, Claims, token},
+    auth::{self, Audience, Claims, sessions, token},
     events::Cursor,
     web,
 };
@@ -30,6 +30,9 @@ struct Asked {
 pub(crate) struct Opening {
     pub(crate) claims: Claims,
     pub(crate) resume: Option<Cursor>,
+    /// An error here is not one of the request: a browser's `EventSource` would
+    /// give up for good on a 503, so the stream opens and says when to return.
+    pub(crate) answer: Result<Answer>,
 }
 
 /// Finds out who asks for a stream and where they left off.
@@ -59,7 +62,11 @@ pub(crate) async fn open(notify: &Notify, uri: &Uri, headers: &HeaderMap) -> Res
             }
         },
     };
-    Ok(Opening { claims, resume })
+    let answer = notify.roster.ask(claims).await;
+    if answer.as_ref().is_ok_and(|answer| !answer.is_live) {
+        return Err(sessions::REVOKED);
+    }
+    Ok(Opening { claims, resume, answer })
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -92,10 +99,10 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
 
 /// A stream through axum, on a connection that was used before.
 pub(crate) async fn events(State(notify): State<Arc<Notify>>, uri: Uri, headers: HeaderMap) -> Result<Response> {
-    let Opening { claims, resume } = open(&notify, &uri, &headers).await?;
+    let opening = open(&notify, &uri, &headers).await?;
     let (sender, body) = mpsc::channel(1);
     tokio::spawn(async move {
-        session::run(&notify, claims.user_id, resume, &mut wire::Body(sender)).await;
+        session::run(&notify, opening, &mut wire::Body(sender)).await;
     });
     Ok((HEADERS, Body::from_stream(ReceiverStream::new(body))).into_response())
 }

@@ -2,9 +2,10 @@
 //! each good for one use.
 
 use super::{Audience, Claims, Signer, hash_secret, new_secret, token::ACCESS_SECONDS};
-use crate::{Error, Result, UserId, time::now};
+use crate::{Error, Result, UserId, events, time::now};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// How long a session lives without being refreshed, in seconds.
@@ -64,9 +65,10 @@ pub async fn refresh(db: &PgPool, signer: &Signer, refresh_token: &str) -> Resul
         return Err(Error::Unauthorized { code: "token_invalid", detail: "this refresh token is not valid" });
     };
     if used || ended {
-        revoke(&mut tx, session_id).await?;
-        tx.commit().await?;
-        return Err(Error::Unauthorized { code: "session_revoked", detail: "this session has ended; sign in again" });
+        // Apart from this transaction: ending takes the append lock first.
+        tx.rollback().await?;
+        end(db, Claims { user_id, session_id }).await?;
+        return Err(REVOKED);
     }
     sqlx::query("update refresh_tokens set used_at = now() where hash = $1")
         .bind(hash_secret(refresh_token))
@@ -82,19 +84,30 @@ pub async fn refresh(db: &PgPool, signer: &Signer, refresh_token: &str) -> Resul
     Ok(signed_in)
 }
 
-/// Ends a session.
-pub async fn end(db: &PgPool, session: Uuid) -> Result<()> {
-    let mut connection = db.acquire().await?;
-    revoke(&mut connection, session).await
-}
-
-async fn revoke(db: &mut PgConnection, session: Uuid) -> Result<()> {
+/// Ends a session, and with it every stream that it opened.
+pub async fn end(db: &PgPool, Claims { user_id, session_id }: Claims) -> Result<()> {
+    let mut log = events::begin(db, user_id).await?;
     sqlx::query("update sessions set revoked_at = now() where id = $1 and revoked_at is null")
-        .bind(session)
-        .execute(db)
+        .bind(session_id)
+        .execute(&mut *log)
         .await?;
+    log.commit().await?;
     Ok(())
 }
+
+/// Which of some sessions are still good.
+pub async fn live(db: &PgPool, sessions: &[Uuid]) -> Result<HashSet<Uuid>> {
+    let live: Vec<Uuid> =
+        sqlx::query_scalar("select id from sessions where id = any($1) and revoked_at is null and expires_at > now()")
+            .bind(sessions)
+            .fetch_all(db)
+            .await?;
+    Ok(live.into_iter().collect())
+}
+
+/// The session that a token speaks for has ended.
+pub const REVOKED: Error =
+    Error::Unauthorized { code: "session_revoked", detail: "this session has ended; sign in again" };
 
 async fn issue(db: &mut PgConnection, signer: &Signer, claims: Claims) -> Result<SignedIn> {
     let (refresh_token, hash) = new_secret();

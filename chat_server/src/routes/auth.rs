@@ -97,7 +97,7 @@ pub(crate) async fn signout(
     headers: HeaderMap,
     caller: Caller,
 ) -> Result<impl IntoResponse> {
-    sessions::end(&api.db, caller.session_id).await?;
+    sessions::end(&api.db, caller.claims()).await?;
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, stream_cookie("", 0, &headers))])))
 }
 

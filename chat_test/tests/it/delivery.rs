@@ -168,7 +168,7 @@ async fn a_chat_of_a_thousand_members_reaches_them_all() {
     // Fifty of the thousand listen; each hears every message once, in order.
     let mut inboxes = Vec::new();
     for id in crowd.iter().step_by(20) {
-        inboxes.push(Inbox::open(app.stream_of(*id)).await);
+        inboxes.push(Inbox::open(app.stream_of(*id).await).await);
     }
     let chat = chat["id"].as_i64().expect("an id");
     let sent: Vec<Value> = vec![alice.say_in(chat, "one").await, alice.say_in(chat, "two").await];

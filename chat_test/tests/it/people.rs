@@ -110,3 +110,30 @@ async fn people_are_found_by_the_start_of_their_names_and_their_addresses_stay_p
     assert_eq!(alice.get("/api/me").await.expect(200).json()["email"], "alice@example.com");
     alice.get("/api/users/999999").await.refused(404);
 }
+
+/// What a session has opened ends with it, at once and for good.
+#[tokio::test]
+async fn signing_out_ends_the_streams_of_that_device_and_of_no_other() {
+    let app = TestApp::start().await;
+    let [here, there, alice] = app.sign_in(["bob", "bob", "alice"]).await;
+    let (mut gone, mut stays) = (here.listen().await, there.listen().await);
+    let ticket = here.post("/api/events/ticket", json!({})).await.expect(201).json();
+    here.post("/api/signout", json!({})).await.expect(204);
+    assert_eq!(gone.next().await.kind, "session.revoked");
+    assert_eq!(gone.try_next().await, None);
+    alice.say("team", "after").await;
+    assert_eq!(stays.next().await.kind, "session.revoked");
+    assert_eq!(stays.next().await.text(), "after");
+
+    let client = reqwest::Client::new();
+    let events = || client.get(format!("{}/events", app.places.notify));
+    let ticket = ticket["ticket"].as_str().expect("text");
+    for (how, request, code) in [
+        ("token", events().bearer_auth(&here.token), "session_revoked"),
+        ("cookie", events().header("cookie", &here.cookie), "session_revoked"),
+        ("ticket", events().query(&[("ticket", ticket)]), "token_invalid"),
+    ] {
+        let reply = Reply::read(request.send().await.expect("an answer")).await;
+        assert_eq!(reply.refused(401)["code"], code, "{how}");
+    }
+}

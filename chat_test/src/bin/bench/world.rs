@@ -8,7 +8,7 @@ use chat_core::{
     time,
 };
 use sqlx::PgPool;
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 use tempfile::TempDir;
 
 pub(crate) struct World {
@@ -19,6 +19,7 @@ pub(crate) struct World {
     pub(crate) people: Vec<i64>,
     /// Everybody is in it.
     pub(crate) chat: i64,
+    sessions: HashMap<i64, uuid::Uuid>,
     signer: Signer,
     folder: TempDir,
     _cluster: Cluster,
@@ -58,12 +59,22 @@ impl World {
             .execute(&db)
             .await
             .expect("members");
-        Self { db, url, binaries, people, chat, signer, folder, _cluster: cluster }
+        let sessions: Vec<(i64, uuid::Uuid)> = sqlx::query_as(
+            "insert into sessions (id, user_id, expires_at)
+             select gen_random_uuid(), u, now() + interval '1 day' from unnest($1::bigint[]) u returning user_id, id",
+        )
+        .bind(&people)
+        .fetch_all(&db)
+        .await
+        .expect("sessions");
+        let sessions = sessions.into_iter().collect();
+        Self { db, url, binaries, people, chat, sessions, signer, folder, _cluster: cluster }
     }
 
     /// An access token that lasts the whole run.
     pub(crate) fn token(&self, user: i64) -> String {
-        let claims = Claims { user_id: user.try_into().expect("an id"), session_id: uuid::Uuid::new_v4() };
+        let session_id = *self.sessions.get(&user).expect("everybody has signed in");
+        let claims = Claims { user_id: user.try_into().expect("an id"), session_id };
         self.signer.sign(claims, Audience::Api, time::now(), 3600).expect("a token")
     }
 
