@@ -240,6 +240,9 @@ impl Check {
 /// How long a check may take before it counts as failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Where probes are: is it alive, is it ready.
+pub const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
 /// `/livez`: the process answers. `/readyz`: everything it needs is there and it
 /// is not stopping; 503 otherwise, with the names of what is not.
 pub fn probes(checks: Vec<Check>, shutdown: CancellationToken) -> Router {
@@ -262,7 +265,8 @@ pub fn probes(checks: Vec<Check>, shutdown: CancellationToken) -> Router {
             answer
         }
     };
-    Router::new().route("/livez", get(|| async { Json(json!({ "live": true })) })).route("/readyz", get(ready))
+    let [live, ready_path] = PROBES;
+    Router::new().route(live, get(|| async { Json(json!({ "live": true })) })).route(ready_path, get(ready))
 }
 
 /// Marks an answer whose body says more than a problem would.

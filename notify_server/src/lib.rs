@@ -39,6 +39,9 @@ use tokio_util::sync::CancellationToken;
 /// wait their turn, so that a storm of reconnects leaves it room to live.
 const CATCH_UP_PLACES: usize = 8;
 
+/// Where event streams are, the one route of this server.
+pub const EVENTS: &str = "/events";
+
 /// How often a start looks whether the log is being followed.
 const LIVE_POLL: Duration = Duration::from_millis(5);
 
@@ -69,7 +72,7 @@ impl Notify {
 
     /// The routes, for connections that come through axum.
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new().route("/events", get(sse::events)).with_state(Arc::clone(self))
+        Router::new().route(EVENTS, get(sse::events)).with_state(Arc::clone(self))
     }
 
     /// Serves the first request of a connection itself if it asks for a stream.

@@ -54,7 +54,8 @@ async fn every_request_of_test_rest_answers_as_it_says() {
 fn every_route_is_in_test_rest() {
     let (_, requests) = rest_file::parse(FILE);
     let routes = chat_server::routes();
-    let others = ["/events", "/livez", "/readyz"].map(|path| ("GET".to_owned(), path.to_owned()));
+    let [live, ready] = chat_core::web::PROBES;
+    let others = [notify_server::EVENTS, live, ready].map(|path| ("GET".to_owned(), path.to_owned()));
     let expected: BTreeSet<(String, String)> =
         routes.list().iter().map(|route| (route.method.to_string(), route.path.to_owned())).chain(others).collect();
     let asked: BTreeSet<(String, String)> = requests
