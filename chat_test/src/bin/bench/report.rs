@@ -7,13 +7,16 @@ use std::{fs, process::Command};
 const FILE: &str = "target/bench.json";
 
 pub(crate) struct Report {
+    cores: usize,
     rows: Vec<(String, String, f64, String)>,
 }
 
 impl Report {
     pub(crate) fn begin() -> Self {
         println!("| part | what | figure |\n|---|---|---|");
-        Self { rows: Vec::new() }
+        // Before anything is pinned.
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        Self { cores, rows: Vec::new() }
     }
 
     /// One figure, printed at once.
@@ -26,7 +29,7 @@ impl Report {
     pub(crate) fn finish(self) {
         let commit = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
         let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let cores = self.cores;
         let rows: Vec<Value> = self
             .rows
             .iter()
