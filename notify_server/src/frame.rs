@@ -30,7 +30,7 @@ pub(crate) struct Event {
 
 /// Encodes a stretch of the log into one buffer that all of its events share, so
 /// that neighbours for the same audience can be sent as one piece. The log holds
-/// the finished JSON objects; type and id are put in front, and nothing is parsed.
+/// the finished JSON objects; type and id are put in front of each.
 pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>) {
     let size = entries.iter().map(|entry| entry.data.len() + OVERHEAD_BYTES).sum();
     let mut buffer = BytesMut::with_capacity(size);

@@ -33,15 +33,7 @@ enum Source<'a> {
 pub(crate) async fn run(report: &mut Report) {
     pin_ourselves();
     let world = World::create(i32::try_from(STREAMS).unwrap_or(i32::MAX)).await;
-    let confab = Server::start(
-        "notify_server",
-        &[],
-        &[
-            ("DATABASE_URL", world.url.as_str()),
-            ("NOTIFY_BIND", "127.0.0.1:0"),
-            ("JWT_PUBLIC_KEY_FILE", &world.file("public.pem").display().to_string()),
-        ],
-    );
+    let confab = world.notify_server();
     let heads: Vec<String> = world
         .people
         .iter()

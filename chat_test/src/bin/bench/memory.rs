@@ -1,7 +1,6 @@
 //! What an idle stream holds.
 
 use crate::{
-    process::Server,
     report::Report,
     streams::{Lines, Streams},
     world::World,
@@ -9,15 +8,7 @@ use crate::{
 
 pub(crate) async fn run(report: &mut Report) {
     let world = World::create(10_000).await;
-    let server = Server::start(
-        "notify_server",
-        &[],
-        &[
-            ("DATABASE_URL", world.url.as_str()),
-            ("NOTIFY_BIND", "127.0.0.1:0"),
-            ("JWT_PUBLIC_KEY_FILE", &world.file("public.pem").display().to_string()),
-        ],
-    );
+    let server = world.notify_server();
     let head = |user: &i64| {
         format!("GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\r\n", world.token(*user))
     };

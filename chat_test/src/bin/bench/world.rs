@@ -1,6 +1,7 @@
 //! The world that is measured: a durable Postgres of its own, people, one chat
 //! with all of them, and tokens for each.
 
+use crate::process::Server;
 use chat_core::{
     auth::{Audience, Claims, Hasher, Signer, keys},
     db, demo,
@@ -69,6 +70,17 @@ impl World {
         .expect("sessions");
         let sessions = sessions.into_iter().collect();
         Self { db, url, binaries, people, chat, sessions, signer, folder, _cluster: cluster }
+    }
+
+    /// A notify server of its own, alone on its core.
+    pub(crate) fn notify_server(&self) -> Server {
+        let key = self.file("public.pem").display().to_string();
+        let environment = [
+            ("DATABASE_URL", self.url.as_str()),
+            ("NOTIFY_BIND", "127.0.0.1:0"),
+            ("JWT_PUBLIC_KEY_FILE", key.as_str()),
+        ];
+        Server::start("notify_server", &[], &environment)
     }
 
     /// An access token that lasts the whole run.
