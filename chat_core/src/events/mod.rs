@@ -24,12 +24,6 @@ pub async fn begin(db: &PgPool, actor: UserId) -> Result<Transaction<'static, Po
     Ok(db.begin_with(AssertSqlSafe(begin)).await?)
 }
 
-/// The same for a batch of messages by many actors. Its statements reach rows by
-/// key only, so one plan fits all batches and none is planned twice.
-pub async fn begin_batch(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
-    Ok(db.begin_with("begin; set local plan_cache_mode = force_generic_plan; select append_lock()").await?)
-}
-
 /// One event as the log holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {

@@ -1,94 +1,101 @@
 //! Sending: one transaction for a batch, one outcome for each message in it.
 
-use super::{Message, NewMessage, Sent, exists};
-use crate::{Error, FileId, MessageId, Result, Time, events, files::FileInfo, members, text::Nonce};
-use sqlx::{PgConnection, PgPool, types::Json};
+use super::{Message, NewMessage, Sent};
+use crate::{Error, FileId, MessageId, Result, Time, files::FileInfo, text::Nonce};
+use sqlx::{PgConnection, types::Json};
 use std::collections::HashMap;
 
 /// Writes messages in one transaction. Each has its own outcome: a refused one
-/// does not touch its neighbours. The outer error means none was written.
-pub async fn send(db: &PgPool, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>> {
-    let mut log = events::begin_batch(db).await?;
-    let written = insert(&mut log, batch).await?;
-    let files = files_of(&mut log, batch).await?;
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for (new, row) in batch.iter().zip(written) {
-        outcomes.push(match row {
-            Some((id, created_at)) => Ok(Sent { message: as_written(new, id, Time(created_at), &files), is_new: true }),
-            None => not_written(&mut log, new).await?,
-        });
+/// does not touch its neighbours. The outer error means none was written, unless
+/// it is `Unavailable`: then nobody knows.
+pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>> {
+    let rows = write(db, batch).await?;
+    let files = files_of(db, batch).await?;
+    let firsts = firsts_of(db, &rows).await?;
+    let mut outcomes: Vec<Option<Result<Sent>>> = batch.iter().map(|_| None).collect();
+    for row in rows {
+        let nth = usize::try_from(row.message).map_err(Error::internal)?;
+        if let (Some(slot @ None), Some(new)) = (outcomes.get_mut(nth), batch.get(nth)) {
+            *slot = Some(row.outcome(new, &files, &firsts));
+        }
     }
-    log.commit().await?;
-    Ok(outcomes)
+    let missing = || Err(Error::internal("the database said nothing of a message"));
+    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect())
 }
 
-type Written = (MessageId, chrono::DateTime<chrono::Utc>);
+/// What `send_messages` says of one message of the batch.
+#[derive(sqlx::FromRow)]
+struct Row {
+    message: i32,
+    outcome: String,
+    id: Option<MessageId>,
+    created_at: Option<chrono::DateTime<chrono::Utc>>,
+}
 
-/// One statement for the whole batch. A row is left out when its sender is no
-/// member, its nonce is used, or it points at a message or file it may not.
-async fn insert(log: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Option<Written>>> {
+const REPEATED: &str = "repeated";
+
+impl Row {
+    fn outcome(
+        &self,
+        new: &NewMessage,
+        files: &HashMap<FileId, FileInfo>,
+        firsts: &HashMap<MessageId, Message>,
+    ) -> Result<Sent> {
+        match (self.outcome.as_str(), self.id, self.created_at) {
+            ("written", Some(id), Some(at)) => Ok(Sent { message: as_written(new, id, Time(at), files), is_new: true }),
+            // Gone again since: its chat was deleted.
+            (REPEATED, Some(id), _) => match firsts.get(&id) {
+                Some(first) => Ok(Sent { message: first.clone(), is_new: false }),
+                None => Err(Error::NotFound("chat")),
+            },
+            ("not_a_member", ..) => Err(Error::NotFound("chat")),
+            ("no_such_reply", ..) => Err(Error::invalid("reply_to", "there is no such message in this chat")),
+            ("no_such_file", ..) => Err(Error::invalid("files", "only files that you uploaded yourself can be sent")),
+            (other, ..) => Err(Error::internal(format!("a send ended as `{other}`"))),
+        }
+    }
+}
+
+/// One call for the whole batch, which is one transaction.
+async fn write(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Row>> {
     let column = |field: fn(&NewMessage) -> Option<i64>| batch.iter().map(field).collect::<Vec<_>>();
     let attached: Vec<(i32, i16, FileId)> = batch
         .iter()
         .zip(0..)
-        .flat_map(|(new, ord)| new.files.iter().zip(0..).map(move |(file, position)| (ord, position, *file)))
+        .flat_map(|(new, nth)| new.files.iter().zip(0..).map(move |(file, position)| (nth, position, *file)))
         .collect();
-    let rows: Vec<(i32, MessageId, chrono::DateTime<chrono::Utc>)> = sqlx::query_as(
-        "with input as materialized (
-             select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[])
-                 with ordinality as i (chat_id, sender_id, content, reply_to, nonce, nth)
-         ), attached as materialized (
-             select * from unnest($6::int[], $7::smallint[], $8::bigint[]) as a (ord, position, file_id)
-         ), eligible as materialized (
-             select i.nth::int - 1 as ord, nextval('messages_id_seq') as id, i.*
-             from input i
-             join chat_members m on m.chat_id = i.chat_id and m.user_id = i.sender_id
-             where (i.reply_to is null or exists (
-                       select from messages r where r.chat_id = i.chat_id and r.id = i.reply_to))
-               and not exists (
-                       select from attached a where a.ord = i.nth - 1 and not exists (
-                           select from files f where f.id = a.file_id and f.uploader_id = i.sender_id))
-             order by i.nth
-         ), inserted as (
-             insert into messages (id, chat_id, sender_id, content, reply_to, nonce)
-             overriding system value
-             select id, chat_id, sender_id, content, reply_to, nonce from eligible order by id
-             on conflict (sender_id, chat_id, nonce) where nonce is not null do nothing
-             returning id, created_at
-         ), shown as (
-             insert into message_files (message_id, position, file_id)
-             select e.id, a.position, a.file_id
-             from attached a join eligible e on e.ord = a.ord join inserted n on n.id = e.id
-         )
-         select e.ord, n.id, n.created_at from inserted n join eligible e on e.id = n.id",
-    )
-    .bind(column(|new| Some(new.chat_id.get())))
-    .bind(column(|new| Some(new.sender_id.get())))
-    .bind(batch.iter().map(|new| new.content.as_str()).collect::<Vec<_>>())
-    .bind(column(|new| new.reply_to.map(MessageId::get)))
-    .bind(batch.iter().map(|new| new.nonce.as_ref().map(Nonce::as_str)).collect::<Vec<_>>())
-    .bind(attached.iter().map(|(ord, ..)| *ord).collect::<Vec<_>>())
-    .bind(attached.iter().map(|(_, position, _)| *position).collect::<Vec<_>>())
-    .bind(attached.iter().map(|(.., file)| file.get()).collect::<Vec<_>>())
-    .fetch_all(log)
-    .await?;
-    let mut written = vec![None; batch.len()];
-    for (ord, id, created_at) in rows {
-        if let Some(slot) = usize::try_from(ord).ok().and_then(|ord| written.get_mut(ord)) {
-            *slot = Some((id, created_at));
-        }
-    }
-    Ok(written)
+    Ok(sqlx::query_as("select message, outcome, id, created_at from send_messages($1, $2, $3, $4, $5, $6, $7, $8)")
+        .bind(column(|new| Some(new.chat_id.get())))
+        .bind(column(|new| Some(new.sender_id.get())))
+        .bind(batch.iter().map(|new| new.content.as_str()).collect::<Vec<_>>())
+        .bind(column(|new| new.reply_to.map(MessageId::get)))
+        .bind(batch.iter().map(|new| new.nonce.as_ref().map(Nonce::as_str)).collect::<Vec<_>>())
+        .bind(attached.iter().map(|(nth, ..)| *nth).collect::<Vec<_>>())
+        .bind(attached.iter().map(|(_, position, _)| *position).collect::<Vec<_>>())
+        .bind(attached.iter().map(|(.., file)| file.get()).collect::<Vec<_>>())
+        .fetch_all(db)
+        .await?)
 }
 
-async fn files_of(log: &mut PgConnection, batch: &[NewMessage]) -> Result<HashMap<FileId, FileInfo>> {
+async fn files_of(db: &mut PgConnection, batch: &[NewMessage]) -> Result<HashMap<FileId, FileInfo>> {
     let ids: Vec<FileId> = batch.iter().flat_map(|new| new.files.iter().copied()).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let rows: Vec<Json<FileInfo>> =
-        sqlx::query_scalar("select file_json(f) from files f where f.id = any($1)").bind(ids).fetch_all(log).await?;
+        sqlx::query_scalar("select file_json(f) from files f where f.id = any($1)").bind(ids).fetch_all(db).await?;
     Ok(rows.into_iter().map(|Json(file)| (file.id, file)).collect())
+}
+
+/// The messages that were sent before, under the same nonces.
+async fn firsts_of(db: &mut PgConnection, rows: &[Row]) -> Result<HashMap<MessageId, Message>> {
+    let ids: Vec<MessageId> = rows.iter().filter(|row| row.outcome == REPEATED).filter_map(|row| row.id).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<Json<Message>> =
+        sqlx::query_scalar("select json from message_view where id = any($1)").bind(ids).fetch_all(db).await?;
+    Ok(rows.into_iter().map(|Json(message)| (message.id, message)).collect())
 }
 
 /// The message that the insert wrote: the same as `message_view` would answer,
@@ -108,28 +115,4 @@ fn as_written(new: &NewMessage, id: MessageId, created_at: Time, files: &HashMap
         reactions: Vec::new(),
         pinned: false,
     }
-}
-
-/// Why the insert left a message out. The outer error is the database's.
-async fn not_written(log: &mut PgConnection, new: &NewMessage) -> Result<Result<Sent>> {
-    if members::membership(&mut *log, new.chat_id, new.sender_id).await?.is_none() {
-        return Ok(Err(Error::NotFound("chat")));
-    }
-    let first: Option<Json<Message>> = sqlx::query_scalar(
-        "select m.json from message_view m where m.sender_id = $1 and m.chat_id = $2 and m.nonce = $3",
-    )
-    .bind(new.sender_id)
-    .bind(new.chat_id)
-    .bind(new.nonce.as_ref().map(Nonce::as_str))
-    .fetch_optional(&mut *log)
-    .await?;
-    if let Some(Json(message)) = first {
-        return Ok(Ok(Sent { message, is_new: false }));
-    }
-    if let Some(reply_to) = new.reply_to
-        && !exists(&mut *log, new.chat_id, reply_to).await?
-    {
-        return Ok(Err(Error::invalid("reply_to", "there is no such message in this chat")));
-    }
-    Ok(Err(Error::invalid("files", "only files that you uploaded yourself can be sent")))
 }

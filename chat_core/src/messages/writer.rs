@@ -3,8 +3,11 @@
 
 use super::{NewMessage, Sent, send};
 use crate::{Error, Result};
-use sqlx::PgPool;
-use std::sync::Arc;
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// The most messages in one transaction.
@@ -15,6 +18,10 @@ const QUEUE: usize = 8_192;
 
 /// The most text that may wait, in bytes.
 const QUEUE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long a connection that nobody used is believed to be there still: less
+/// than a database takes to start again. After that the pool looks first.
+const KEPT_FOR: Duration = Duration::from_millis(50);
 
 /// What a waiting send takes besides its text, in bytes.
 const OVERHEAD_BYTES: usize = 512;
@@ -37,9 +44,10 @@ impl Writer {
     pub fn start(db: PgPool) -> Self {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
+            let mut desk = Desk { db, kept: None };
             let mut batch = Vec::with_capacity(BATCH);
             while queue.recv_many(&mut batch, BATCH).await > 0 {
-                if !write(&db, std::mem::take(&mut batch)).await {
+                if !desk.write(std::mem::take(&mut batch)).await {
                     // The database is away. Nobody in the queue should wait for
                     // their own turn to find out.
                     while let Ok(job) = queue.try_recv() {
@@ -70,40 +78,62 @@ fn away() -> Error {
     Error::Unavailable("messages could not be written to the database".into())
 }
 
-/// Writes a batch and tells everyone in it; false if the database is away.
-async fn write(db: &PgPool, mut batch: Vec<Job>) -> bool {
-    // Whoever has hung up has not been told anything, and will ask again.
-    batch.retain(|job| !job.reply.is_closed());
-    let (news, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.new, job.reply)).unzip();
-    match send(db, &news).await {
-        Ok(outcomes) => {
-            for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                let _ = reply.send(outcome);
-            }
-            true
-        }
-        Err(error @ Error::Unavailable(_)) => {
-            tracing::warn!(messages = news.len(), cause = ?std::error::Error::source(&error), "a batch was not written");
-            for reply in replies {
-                let _ = reply.send(Err(away()));
-            }
-            false
-        }
-        // One of them trips a constraint, such as a sender whose account is being
-        // deleted: alone it fails alone.
-        Err(_) => {
-            let mut is_there = true;
-            for (new, reply) in news.into_iter().zip(replies).filter(|(_, reply)| !reply.is_closed()) {
-                let outcome = if is_there { alone(db, new).await } else { Err(away()) };
-                is_there &= !matches!(outcome, Err(Error::Unavailable(_)));
-                let _ = reply.send(outcome);
-            }
-            is_there
-        }
-    }
+/// Where the writing is done: one connection that is kept from batch to batch, as
+/// asking the pool for it costs two round trips.
+struct Desk {
+    db: PgPool,
+    kept: Option<(PoolConnection<Postgres>, Instant)>,
 }
 
-async fn alone(db: &PgPool, new: NewMessage) -> Result<Sent> {
-    let mut outcomes = send(db, &[new]).await?;
-    outcomes.pop().unwrap_or_else(|| Err(Error::internal("a batch of one has one outcome")))
+impl Desk {
+    /// Writes a batch and tells everyone in it; false if the database is away.
+    async fn write(&mut self, mut batch: Vec<Job>) -> bool {
+        // Whoever has hung up has not been told anything, and will ask again.
+        batch.retain(|job| !job.reply.is_closed());
+        let (news, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.new, job.reply)).unzip();
+        match self.send(&news).await {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    let _ = reply.send(outcome);
+                }
+                true
+            }
+            Err(error @ Error::Unavailable(_)) => {
+                let cause = std::error::Error::source(&error);
+                tracing::warn!(messages = news.len(), ?cause, "a batch was not written");
+                for reply in replies {
+                    let _ = reply.send(Err(away()));
+                }
+                false
+            }
+            // One of them trips a constraint, such as a sender whose account is
+            // being deleted: alone it fails alone.
+            Err(_) => {
+                let mut is_there = true;
+                for (new, reply) in news.into_iter().zip(replies).filter(|(_, reply)| !reply.is_closed()) {
+                    let outcome = if is_there { self.alone(new).await } else { Err(away()) };
+                    is_there &= !matches!(outcome, Err(Error::Unavailable(_)));
+                    let _ = reply.send(outcome);
+                }
+                is_there
+            }
+        }
+    }
+
+    async fn alone(&mut self, new: NewMessage) -> Result<Sent> {
+        let mut outcomes = self.send(&[new]).await?;
+        outcomes.pop().unwrap_or_else(|| Err(Error::internal("a batch of one has one outcome")))
+    }
+
+    async fn send(&mut self, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>> {
+        let mut connection = match self.kept.take() {
+            Some((connection, used)) if used.elapsed() < KEPT_FOR => connection,
+            _ => self.db.acquire().await?,
+        };
+        let outcomes = send(&mut connection, batch).await;
+        if !matches!(outcomes, Err(Error::Unavailable(_))) {
+            self.kept = Some((connection, Instant::now()));
+        }
+        outcomes
+    }
 }
