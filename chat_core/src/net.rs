@@ -20,9 +20,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
+    task::JoinSet,
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// How long a client has to send the head of its first request.
@@ -111,25 +112,26 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(max_connections));
-    let tasks = TaskTracker::new();
-    let abandon = CancellationToken::new();
-    while let Some((stream, peer, place)) = accept(&listener, &places, &shutdown).await {
-        let (front, router) = (front.clone(), router.clone());
-        let (shutdown, abandon) = (shutdown.clone(), abandon.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = abandon.cancelled() => {}
-                () = connection(stream, peer, front, router, shutdown) => {}
-            }
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, peer, place) = tokio::select! {
+            accepted = accept(&listener, &places, &shutdown) => match accepted {
+                Some(accepted) => accepted,
+                None => break,
+            },
+            Some(_) = connections.join_next() => continue,
+        };
+        let (front, router, shutdown) = (front.clone(), router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            connection(stream, peer, front, router, shutdown).await;
             drop(place);
         });
     }
     drop(listener);
-    tasks.close();
-    if timeout(DRAIN_TIMEOUT, tasks.wait()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "cutting connections that did not end in time");
-        abandon.cancel();
-        tasks.wait().await;
+    let ended = timeout(DRAIN_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        tracing::warn!(connections = connections.len(), "cutting connections that did not end in time");
+        connections.shutdown().await;
     }
 }
 

@@ -36,8 +36,7 @@ impl Front for StreamFront {
                 let head = sse::head(notify, &headers);
                 drop((uri, headers));
                 if stream.write_all(head.as_bytes()).await.is_ok() {
-                    let mut wire = Socket(stream);
-                    session::run(notify, opening, &mut wire).await;
+                    session::run(notify, opening, &Socket(stream)).await;
                 }
             }
             Err(error) => {

@@ -38,9 +38,13 @@ pub(crate) struct Hub {
     reached: watch::Sender<Option<EventId>>,
 }
 
-/// How far the log has been routed; nothing until the log was first read.
 #[derive(Debug, Default)]
-struct Tail(Option<Cursor>);
+struct Tail {
+    /// How far the log has been routed; nothing until it was first read.
+    cursor: Option<Cursor>,
+    /// The server is stopping: nobody is to be live any more.
+    is_stopped: bool,
+}
 
 #[derive(Debug)]
 struct Person {
@@ -78,28 +82,36 @@ impl Hub {
     /// was attached to that one is closed.
     pub(crate) fn begin(&self, epoch: Epoch, position: EventId) {
         let mut tail = self.lock();
-        for person in &self.people {
-            for sender in &person.senders {
-                sender.close(Close::HistoryChanged);
-            }
-        }
+        self.close_all(Close::HistoryChanged);
         self.people.clear();
         self.rooms.clear();
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Ring::after(position);
-        tail.0 = Some(Cursor { epoch, position });
+        tail.cursor = Some(Cursor { epoch, position });
         self.reached.send_replace(Some(position));
+    }
+
+    /// Ends every stream, and every one that comes later.
+    pub(crate) fn stop(&self) {
+        self.lock().is_stopped = true;
+        self.close_all(Close::Stopping);
+    }
+
+    fn close_all(&self, reason: Close) {
+        for person in &self.people {
+            person.senders.iter().for_each(|sender| sender.close(reason));
+        }
     }
 
     /// How far the log has been routed.
     pub(crate) fn cursor(&self) -> Option<Cursor> {
-        self.lock().0.clone()
+        self.lock().cursor.clone()
     }
 
     /// Routes the next stretch of the log. What is at or before the position has
     /// been routed, and is passed over.
     pub(crate) fn route(&self, entries: &[LogEntry]) {
         let mut tail = self.lock();
-        let Some(cursor) = tail.0.as_mut() else { return };
+        let Some(cursor) = tail.cursor.as_mut() else { return };
         let news = entries.partition_point(|entry| entry.id <= cursor.position);
         let entries = entries.get(news..).unwrap_or_default();
         let Some(last) = entries.last() else { return };
@@ -161,10 +173,10 @@ impl Hub {
         loaded: Option<&Loaded>,
     ) -> Result<Attached, NotYet> {
         let tail = self.lock();
-        if let Some(reason) = outbox.closed() {
+        if let Some(reason) = tail.is_stopped.then_some(Close::Stopping).or_else(|| outbox.closed()) {
             return Err(NotYet::Closed(reason));
         }
-        let Some(cursor) = tail.0.clone() else {
+        let Some(cursor) = tail.cursor.clone() else {
             return Err(NotYet::Ahead(EventId::START));
         };
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);

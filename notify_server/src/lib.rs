@@ -64,7 +64,13 @@ impl Notify {
         let hub = Arc::new(Hub::default());
         let health = Arc::new(Health::default());
         let relay = Relay::Local(Arc::clone(&hub));
-        tokio::spawn(listener::run(db.clone(), relay, Arc::clone(&health), shutdown.clone()));
+        tokio::spawn({
+            let (db, hub, health, shutdown) = (db.clone(), Arc::clone(&hub), Arc::clone(&health), shutdown.clone());
+            async move {
+                listener::run(db, relay, health, shutdown).await;
+                hub.stop();
+            }
+        });
         let roster = Roster::start(db.clone(), shutdown.clone());
         let catch_up_places = Semaphore::new(CATCH_UP_PLACES);
         Arc::new(Self { db, verifier, origins, hub, roster, catch_up_places, health, shutdown })

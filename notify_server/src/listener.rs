@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 /// The longest that a doorbell nobody hears can delay an event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How often the listening connection is asked where the log stands: a half-open
-/// one would stay silent for ever, and so would a log that went backwards.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+/// How often it is asked whether the log is still the one that was followed: one
+/// that went backwards would stay silent for ever.
+const HISTORY_EVERY: Duration = Duration::from_secs(5);
 
 /// How long any single question to the database may take.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -84,12 +84,12 @@ fn backoff(failures: u32) -> Duration {
 async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32) -> Result<std::convert::Infallible> {
     let mut listener = patiently(PgListener::connect_with(db)).await?;
     patiently(listener.listen(events::CHANNEL)).await?;
-    let head: Head = within_patience(events::head(db)).await?;
+    let head: Head = within_patience(events::head(&mut listener)).await?;
     let mut position = relay.resume(&head).position;
     let mut checked_at = Instant::now();
     tracing::info!(epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
     loop {
-        position = look(db, relay, position).await?;
+        position = look(&mut listener, relay, position).await?;
         health.looked();
         *failures = 0;
         match timeout(LOOK_EVERY, listener.try_recv()).await {
@@ -101,7 +101,7 @@ async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32)
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => {}
         }
-        if checked_at.elapsed() > HEARTBEAT_EVERY {
+        if checked_at.elapsed() > HISTORY_EVERY {
             let now = within_patience(events::head(&mut listener)).await?;
             if now.epoch != head.epoch || now.last < position {
                 return Err(Error::Unavailable("the log is not the one that was followed".into()));
@@ -111,10 +111,11 @@ async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32)
     }
 }
 
-/// Reads the log to its end and hands it over; answers where that is.
-async fn look(db: &PgPool, relay: &Relay, mut position: EventId) -> Result<EventId> {
+/// Reads the log to its end and hands it over; answers where that is. On the
+/// listening connection: one that has gone silent is noticed by the next look.
+async fn look(listener: &mut PgListener, relay: &Relay, mut position: EventId) -> Result<EventId> {
     loop {
-        let stretch = within_patience(events::after(db, position, STRETCH)).await?;
+        let stretch = within_patience(events::after(&mut *listener, position, STRETCH)).await?;
         for (id, reason) in &stretch.poison {
             // An alert: only triggers write here, and they do not write this.
             tracing::error!(event = %id, reason, "passed over an event that cannot be read");

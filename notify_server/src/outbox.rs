@@ -4,10 +4,11 @@
 use bytes::Bytes;
 use chat_core::EventId;
 use std::{
+    future::poll_fn,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
 };
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The most pieces that wait for one device.
@@ -28,6 +29,8 @@ pub(crate) enum Close {
     TooMany,
     /// The session that opened it has ended.
     Revoked,
+    /// The server is stopping.
+    Stopping,
 }
 
 /// What a session finds when it looks.
@@ -35,8 +38,6 @@ pub(crate) enum Close {
 pub(crate) enum Found {
     /// Pieces to send, in order; the last of them ends with this event.
     Upto(EventId),
-    /// Nothing yet.
-    Nothing,
     /// Events were dropped here: catch up from the log.
     Lagged,
     /// End the stream.
@@ -51,7 +52,6 @@ pub(crate) struct Outbox {
     /// The session that opened the stream.
     pub(crate) session: Uuid,
     waiting: Mutex<Waiting>,
-    wake: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +61,30 @@ struct Waiting {
     upto: EventId,
     lagged: bool,
     closed: Option<Close>,
+    /// Of the session, while it waits.
+    waker: Option<Waker>,
+}
+
+impl Waiting {
+    /// What the session finds; nothing yet if `None`.
+    fn take(&mut self, pieces: &mut Vec<Bytes>) -> Option<Found> {
+        // What came before the end is still sent: it may say why.
+        if !self.pieces.is_empty() {
+            self.bytes = 0;
+            mem::swap(&mut self.pieces, pieces);
+            return Some(Found::Upto(self.upto));
+        }
+        match self.closed {
+            Some(reason) => Some(Found::Closed(reason)),
+            None => self.lagged.then_some(Found::Lagged),
+        }
+    }
+
+    /// Empties the queue; the session stays as it is.
+    fn clear(&mut self) {
+        self.pieces = Vec::new();
+        self.bytes = 0;
+    }
 }
 
 impl Outbox {
@@ -77,46 +101,53 @@ impl Outbox {
             return;
         }
         if waiting.pieces.len() == MAX_PIECES || (waiting.bytes + piece.len() > MAX_BYTES && waiting.bytes > 0) {
-            *waiting = Waiting { lagged: true, closed: waiting.closed, ..Waiting::default() };
+            waiting.clear();
+            waiting.lagged = true;
         } else {
             waiting.bytes += piece.len();
             waiting.upto = upto;
             waiting.pieces.push(piece.clone());
-            if waiting.pieces.len() > 1 {
-                return; // The session has been woken and has not looked yet.
-            }
         }
-        drop(waiting);
-        self.wake.notify_one();
+        wake(waiting);
     }
 
     /// Ends the session.
     pub(crate) fn close(&self, reason: Close) {
-        self.lock().closed = Some(reason);
-        self.wake.notify_one();
+        let mut waiting = self.lock();
+        waiting.closed = Some(reason);
+        wake(waiting);
     }
 
     /// Empties the queue for a session that starts over from a known position.
     pub(crate) fn restart(&self) {
         let mut waiting = self.lock();
-        *waiting = Waiting { closed: waiting.closed, ..Waiting::default() };
+        waiting.clear();
+        waiting.lagged = false;
     }
 
-    /// Moves everything that waits into `pieces`, in place of what is there.
-    pub(crate) fn take(&self, pieces: &mut Vec<Bytes>) -> Found {
+    /// Waits until there is something, and moves all of it into `pieces`, in
+    /// place of what is there. One session asks, so one waker is kept.
+    pub(crate) async fn next(&self, pieces: &mut Vec<Bytes>) -> Found {
         pieces.clear();
         pieces.shrink_to(KEPT_PLACES);
-        let mut waiting = self.lock();
-        // What came before the end is still sent: it may say why.
-        match waiting.closed {
-            Some(reason) if waiting.pieces.is_empty() => return Found::Closed(reason),
-            None if waiting.lagged => return Found::Lagged,
-            None if waiting.pieces.is_empty() => return Found::Nothing,
-            _ => {}
-        }
-        waiting.bytes = 0;
-        mem::swap(&mut waiting.pieces, pieces);
-        Found::Upto(waiting.upto)
+        poll_fn(|context| {
+            let mut waiting = self.lock();
+            match waiting.take(pieces) {
+                Some(found) => Poll::Ready(found),
+                None => {
+                    waiting.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// What `next` would find, if anything.
+    #[cfg(test)]
+    pub(crate) fn take(&self, pieces: &mut Vec<Bytes>) -> Option<Found> {
+        pieces.clear();
+        self.lock().take(pieces)
     }
 
     /// Why the session is to end, if it is.
@@ -129,14 +160,18 @@ impl Outbox {
         self.lock().lagged
     }
 
-    /// Returns when there is something to find.
-    pub(crate) async fn changed(&self) {
-        self.wake.notified().await;
-    }
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Nothing in here can panic halfway through a change.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the session if it waits, without the lock that it will want.
+fn wake(mut waiting: MutexGuard<'_, Waiting>) {
+    let waker = waiting.waker.take();
+    drop(waiting);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -154,23 +189,23 @@ mod tests {
         for _ in 0..MAX_PIECES {
             outbox.offer(&piece(1), EventId::START);
         }
-        assert_eq!(outbox.take(&mut taken), Found::Upto(EventId::START));
+        assert_eq!(outbox.take(&mut taken), Some(Found::Upto(EventId::START)));
         assert_eq!(taken.len(), MAX_PIECES);
         for _ in 0..=MAX_PIECES {
             outbox.offer(&piece(1), EventId::START);
         }
-        assert_eq!(outbox.take(&mut taken), Found::Lagged);
+        assert_eq!(outbox.take(&mut taken), Some(Found::Lagged));
         outbox.restart();
-        assert_eq!(outbox.take(&mut taken), Found::Nothing);
+        assert_eq!(outbox.take(&mut taken), None);
     }
 
     #[test]
     fn too_many_bytes_demote_but_one_large_piece_does_not() {
         let outbox = Outbox::default();
         outbox.offer(&piece(MAX_BYTES + 1), EventId::START);
-        assert_eq!(outbox.take(&mut Vec::new()), Found::Upto(EventId::START));
+        assert_eq!(outbox.take(&mut Vec::new()), Some(Found::Upto(EventId::START)));
         outbox.offer(&piece(MAX_BYTES / 2), EventId::START);
         outbox.offer(&piece(MAX_BYTES / 2 + 1), EventId::START);
-        assert_eq!(outbox.take(&mut Vec::new()), Found::Lagged);
+        assert_eq!(outbox.take(&mut Vec::new()), Some(Found::Lagged));
     }
 }

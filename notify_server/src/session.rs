@@ -37,8 +37,6 @@ const PAGE: i64 = 500;
 enum Ended {
     #[error("the device hung up or took nothing for too long: {0}")]
     Gone(#[from] io::Error),
-    #[error("the server is stopping")]
-    Stopping,
     #[error("closed by the hub: {0:?}")]
     Closed(Close),
     #[error("the database could not be asked: {0}")]
@@ -46,7 +44,7 @@ enum Ended {
 }
 
 /// Runs a stream to its end, and parts with a word on when to come back.
-pub(crate) async fn run(notify: &Notify, Opening { claims, resume, answer }: Opening, wire: &mut impl Wire) {
+pub(crate) async fn run(notify: &Notify, Opening { claims, resume, answer }: Opening, wire: &impl Wire) {
     let user = claims.user_id;
     let seat = Seat { notify, claims, outbox: Arc::new(Outbox::of(claims.session_id)) };
     let Err(ended) = match answer {
@@ -80,7 +78,7 @@ async fn stream(
     seat: &Seat<'_>,
     loaded: Loaded,
     resume: Option<Cursor>,
-    wire: &mut impl Wire,
+    wire: &impl Wire,
 ) -> Result<std::convert::Infallible, Ended> {
     if let Some(cursor) = &resume
         && seat.notify.hub.cursor().is_none_or(|now| now.epoch == cursor.epoch)
@@ -136,7 +134,7 @@ async fn catch_up(
     seat: &Seat<'_>,
     mut attached: Attached,
     mut sent: EventId,
-    wire: &mut impl Wire,
+    wire: &impl Wire,
 ) -> Result<EventId, Ended> {
     loop {
         let upto = attached.cursor.position;
@@ -153,7 +151,7 @@ async fn catch_up(
 }
 
 /// Sends what the device missed from the log itself, page by page.
-async fn replay(seat: &Seat<'_>, attached: &Attached, sent: EventId, wire: &mut impl Wire) -> Result<(), Ended> {
+async fn replay(seat: &Seat<'_>, attached: &Attached, sent: EventId, wire: &impl Wire) -> Result<(), Ended> {
     let Notify { db, .. } = seat.notify;
     let Cursor { epoch, position: upto } = &attached.cursor;
     // A place is held while the database is asked, and not while a device that
@@ -174,20 +172,29 @@ async fn replay(seat: &Seat<'_>, attached: &Attached, sent: EventId, wire: &mut 
     }
 }
 
-async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &mut impl Wire) -> Result<std::convert::Infallible, Ended> {
-    let shutdown = &seat.notify.shutdown;
+async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &impl Wire) -> Result<std::convert::Infallible, Ended> {
     let heartbeat = Duration::from_millis(HEARTBEAT_MS);
     let mut pieces: Vec<Bytes> = Vec::new();
-    // Set once and moved on when it rings: a timer per event would cost more
-    // than the event.
+    // Both are set up once and not for each event: that would cost more than the
+    // event.
+    let mut hung_up = pin!(wire.hung_up());
     let mut ping = pin!(sleep(heartbeat));
     let mut spoke = Instant::now();
     loop {
-        // Only between writes: a frame cut in half would swallow the next line.
-        if shutdown.is_cancelled() {
-            return Err(Ended::Stopping);
-        }
-        match seat.outbox.take(&mut pieces) {
+        let found = tokio::select! {
+            biased;
+            found = seat.outbox.next(&mut pieces) => found,
+            () = hung_up.as_mut() => return Err(Ended::Gone(io::ErrorKind::ConnectionReset.into())),
+            () = ping.as_mut() => {
+                if spoke.elapsed() >= heartbeat {
+                    wire.send(&[frame::PING]).await?;
+                    spoke = Instant::now();
+                }
+                ping.as_mut().reset(spoke + heartbeat);
+                continue;
+            }
+        };
+        match found {
             Found::Upto(last) => {
                 wire.send(&pieces).await?;
                 sent = last;
@@ -199,29 +206,17 @@ async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &mut impl Wire) -> Resul
                 sent = Box::pin(catch_up(seat, attached, sent, wire)).await?;
             }
             Found::Closed(reason) => return Err(Ended::Closed(reason)),
-            Found::Nothing => tokio::select! {
-                () = seat.outbox.changed() => {}
-                () = shutdown.cancelled() => {}
-                () = wire.hung_up() => return Err(Ended::Gone(io::ErrorKind::ConnectionReset.into())),
-                () = ping.as_mut() => {
-                    if spoke.elapsed() >= heartbeat {
-                        wire.send(&[frame::PING]).await?;
-                        spoke = Instant::now();
-                    }
-                    ping.as_mut().reset(spoke + heartbeat);
-                }
-            },
         }
     }
 }
 
 impl Seat<'_> {
     /// Waits for a turn to read from the database, as long as the device does.
-    async fn place(&self, wire: &mut impl Wire) -> Result<SemaphorePermit<'_>, Ended> {
+    async fn place(&self, wire: &impl Wire) -> Result<SemaphorePermit<'_>, Ended> {
         let Notify { catch_up_places, shutdown, .. } = self.notify;
         tokio::select! {
-            place = catch_up_places.acquire() => place.map_err(|_| Ended::Stopping),
-            () = shutdown.cancelled() => Err(Ended::Stopping),
+            place = catch_up_places.acquire() => place.map_err(|_| Ended::Closed(Close::Stopping)),
+            () = shutdown.cancelled() => Err(Ended::Closed(Close::Stopping)),
             () = wire.hung_up() => Err(Ended::Gone(io::ErrorKind::ConnectionReset.into())),
         }
     }

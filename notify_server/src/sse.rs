@@ -102,7 +102,7 @@ pub(crate) async fn events(State(notify): State<Arc<Notify>>, uri: Uri, headers:
     let opening = open(&notify, &uri, &headers).await?;
     let (sender, body) = mpsc::channel(1);
     tokio::spawn(async move {
-        session::run(&notify, opening, &mut wire::Body(sender)).await;
+        session::run(&notify, opening, &wire::Body(sender)).await;
     });
     Ok((HEADERS, Body::from_stream(ReceiverStream::new(body))).into_response())
 }

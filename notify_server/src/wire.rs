@@ -19,13 +19,13 @@ const CHUNK: usize = 64 * 1024;
 const MAX_SLICES: usize = 64;
 
 /// A device's end of a stream.
-pub(crate) trait Wire: Send {
+pub(crate) trait Wire: Send + Sync {
     /// Sends these bytes in order, in as few writes as possible. An error is the
     /// end: the device is gone, or took nothing for `NO_PROGRESS`.
-    fn send(&mut self, frames: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
+    fn send(&self, frames: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Returns when the device hangs up.
-    fn hung_up(&mut self) -> impl Future<Output = ()> + Send;
+    fn hung_up(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// A connection that is ours.
@@ -33,7 +33,7 @@ pub(crate) trait Wire: Send {
 pub(crate) struct Socket(pub(crate) TcpStream);
 
 impl Wire for Socket {
-    async fn send(&mut self, frames: &[Bytes]) -> io::Result<()> {
+    async fn send(&self, frames: &[Bytes]) -> io::Result<()> {
         let mut left = Left { frames, offset: 0 };
         while !left.frames.is_empty() {
             match left.write_to(&self.0) {
@@ -46,7 +46,7 @@ impl Wire for Socket {
         Ok(())
     }
 
-    async fn hung_up(&mut self) {
+    async fn hung_up(&self) {
         let mut scrap = [0u8; 64];
         loop {
             if self.0.readable().await.is_err() {
@@ -72,6 +72,20 @@ struct Left<'a> {
 impl Left<'_> {
     /// Writes as much as the socket takes at once.
     fn write_to(&mut self, socket: &TcpStream) -> io::Result<()> {
+        match self.write_some(socket)? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                self.skip(written);
+                Ok(())
+            }
+        }
+    }
+
+    fn write_some(&self, socket: &TcpStream) -> io::Result<usize> {
+        // `send` costs the kernel less than `writev`.
+        if let [frame] = self.frames {
+            return socket.try_write(frame.get(self.offset..).unwrap_or_default());
+        }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
         for (slice, frame) in slices.iter_mut().zip(self.frames) {
@@ -79,13 +93,7 @@ impl Left<'_> {
             *slice = IoSlice::new(frame.get(from..).unwrap_or_default());
             count += 1;
         }
-        match socket.try_write_vectored(slices.get(..count).unwrap_or_default())? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            written => {
-                self.skip(written);
-                Ok(())
-            }
-        }
+        socket.try_write_vectored(slices.get(..count).unwrap_or_default())
     }
 
     /// Leaves out what was taken: whole frames, then a part of one.
@@ -107,7 +115,7 @@ impl Left<'_> {
 pub(crate) struct Body(pub(crate) mpsc::Sender<io::Result<Bytes>>);
 
 impl Wire for Body {
-    async fn send(&mut self, frames: &[Bytes]) -> io::Result<()> {
+    async fn send(&self, frames: &[Bytes]) -> io::Result<()> {
         let mut chunk = BytesMut::new();
         for (nth, frame) in frames.iter().enumerate() {
             chunk.extend_from_slice(frame);
@@ -127,7 +135,7 @@ impl Wire for Body {
         Ok(())
     }
 
-    async fn hung_up(&mut self) {
+    async fn hung_up(&self) {
         self.0.closed().await;
     }
 }
