@@ -2,9 +2,8 @@
 //! rates, and how many a core delivers when it is given all it can take.
 
 use crate::{
-    LOAD_CORE,
     controls::nchan,
-    process::Server,
+    process::{Server, pinned, sibling},
     report::Report,
     streams::{Lines, Streams},
     world::World,
@@ -31,7 +30,6 @@ enum Source<'a> {
 }
 
 pub(crate) async fn run(report: &mut Report) {
-    pin_ourselves();
     let world = World::create(i32::try_from(STREAMS).unwrap_or(i32::MAX)).await;
     let confab = world.notify_server();
     let heads: Vec<String> = world
@@ -60,7 +58,9 @@ pub(crate) async fn run(report: &mut Report) {
         }
         None => eprintln!("nchan is not installed (Debian: nginx libnginx-mod-nchan); left out"),
     }
-    let server = Server::start("bench", &["control-axum"], &[]);
+    let mut control = pinned(sibling("bench"));
+    control.arg("control-axum");
+    let server = Server::start(control);
     let source = Source::Http(server.address.clone());
     let theirs = measure(report, "axum Sse + broadcast", &server, plain(), Lines(4), &source).await;
     report.row("fan-out", "Confab / axum, deliveries per core at saturation", ours.saturated / theirs.saturated, "×");
@@ -162,11 +162,4 @@ impl<'a> Publisher<'a> {
             }
         }
     }
-}
-
-fn pin_ourselves() {
-    let mut cores = rustix::thread::CpuSet::new();
-    cores.set(LOAD_CORE);
-    // Without a second core the figures are per process all the same.
-    let _ = rustix::thread::sched_setaffinity(None, &cores);
 }

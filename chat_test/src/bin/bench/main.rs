@@ -1,7 +1,7 @@
 //! `make bench`: one table of what Confab does on this machine, beside controls
 //! that run in the same minutes on the same hardware.
 //!
-//! A part can be named to run it alone: `sends`, `fanout`, `memory`.
+//! A part can be named to run it alone.
 
 mod controls;
 mod fanout;
@@ -13,31 +13,44 @@ mod streams;
 mod world;
 
 use report::Report;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// The core that the measured server has to itself where a figure is per core.
-pub(crate) const SERVER_CORE: usize = 0;
+const SERVER_CORE: usize = 0;
 
-/// The core of the load generator.
-pub(crate) const LOAD_CORE: usize = 1;
+/// The core of everything else then: the load and Postgres.
+const LOAD_CORE: usize = 1;
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
-async fn main() {
+fn main() {
     let mut arguments = std::env::args().skip(1);
     let part = arguments.next();
     if part.as_deref() == Some("control-axum") {
-        return controls::axum_sse::serve().await;
+        return on(None, controls::axum_sse::serve());
     }
-    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     chat_core::net::raise_file_limit();
     let mut report = Report::begin();
+    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     if wanted("sends") {
-        sends::run(&mut report).await;
+        on(None, sends::run(&mut report));
     }
     if wanted("fanout") {
-        fanout::run(&mut report).await;
+        on(Some(LOAD_CORE), fanout::run(&mut report));
     }
     if wanted("memory") {
-        memory::run(&mut report).await;
+        on(Some(LOAD_CORE), memory::run(&mut report));
     }
     report.finish();
+}
+
+/// Runs a part to its end, with every process that it starts on this core if one
+/// is given. A part that is not pinned comes before those that are.
+fn on(core: Option<usize>, part: impl Future<Output = ()>) {
+    if let Some(core) = core {
+        let mut set = CpuSet::new();
+        set.set(core);
+        // Before the runtime has threads, which inherit it. Without a second core
+        // the figures are per process all the same.
+        let _ = sched_setaffinity(None, &set);
+    }
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(part);
 }

@@ -3,6 +3,7 @@
 
 use crate::SERVER_CORE;
 use std::{
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
     path::PathBuf,
@@ -20,11 +21,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a program that says `listening on http://…`, alone on its core.
-    pub(crate) fn start(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = pinned(&sibling(program).display().to_string())
-            .args(arguments)
-            .envs(environment.iter().copied())
+    /// Starts a program that says `listening on http://…`.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -41,7 +40,7 @@ impl Server {
         Self { child, address }
     }
 
-    /// A program that is known to listen somewhere, alone on its core.
+    /// A program that is known to listen somewhere.
     pub(crate) fn adopt(mut command: Command, address: String) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the control starts");
         for _ in 0..500 {
@@ -75,10 +74,10 @@ impl Drop for Server {
     }
 }
 
-/// A command that runs on the server's core only.
-pub(crate) fn pinned(program: &str) -> Command {
+/// A program that runs alone on the server's core.
+pub(crate) fn pinned(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", &SERVER_CORE.to_string(), program]);
+    command.args(["-c", &SERVER_CORE.to_string()]).arg(program);
     command
 }
 

@@ -25,16 +25,7 @@ const TEXTBOOK: &str = "
 pub(crate) async fn run(report: &mut Report) {
     let world = World::create(64).await;
     sqlx::raw_sql(TEXTBOOK).execute(&world.db).await.expect("the textbook");
-    let server = Server::start(
-        "chat_server",
-        &[],
-        &[
-            ("DATABASE_URL", world.url.as_str()),
-            ("CHAT_BIND", "127.0.0.1:0"),
-            ("CHAT_DATA_DIR", &world.file("data").display().to_string()),
-            ("JWT_PRIVATE_KEY_FILE", &world.file("private.pem").display().to_string()),
-        ],
-    );
+    let server = world.chat_server();
     let (mut ours, mut textbook) = (0.0, f64::NAN);
     for senders in [1, 8, 64] {
         let (rate, latencies) = rest(&world, &server, senders).await;

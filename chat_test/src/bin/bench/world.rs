@@ -1,7 +1,7 @@
 //! The world that is measured: a durable Postgres of its own, people, one chat
 //! with all of them, and tokens for each.
 
-use crate::process::Server;
+use crate::process::{Server, pinned, sibling};
 use chat_core::{
     auth::{Audience, Claims, Hasher, Signer, keys},
     db, demo,
@@ -9,7 +9,7 @@ use chat_core::{
     time,
 };
 use sqlx::PgPool;
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, process::Command};
 use tempfile::TempDir;
 
 pub(crate) struct World {
@@ -74,13 +74,23 @@ impl World {
 
     /// A notify server of its own, alone on its core.
     pub(crate) fn notify_server(&self) -> Server {
-        let key = self.file("public.pem").display().to_string();
-        let environment = [
-            ("DATABASE_URL", self.url.as_str()),
-            ("NOTIFY_BIND", "127.0.0.1:0"),
-            ("JWT_PUBLIC_KEY_FILE", key.as_str()),
-        ];
-        Server::start("notify_server", &[], &environment)
+        let mut command = pinned(sibling("notify_server"));
+        command
+            .env("DATABASE_URL", &self.url)
+            .env("NOTIFY_BIND", "127.0.0.1:0")
+            .env("JWT_PUBLIC_KEY_FILE", self.file("public.pem"));
+        Server::start(command)
+    }
+
+    /// A chat server of its own, on any core.
+    pub(crate) fn chat_server(&self) -> Server {
+        let mut command = Command::new(sibling("chat_server"));
+        command
+            .env("DATABASE_URL", &self.url)
+            .env("CHAT_BIND", "127.0.0.1:0")
+            .env("CHAT_DATA_DIR", self.file("data"))
+            .env("JWT_PRIVATE_KEY_FILE", self.file("private.pem"));
+        Server::start(command)
     }
 
     /// An access token that lasts the whole run.
