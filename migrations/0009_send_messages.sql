@@ -56,13 +56,19 @@ begin
     get diagnostics written = row_count;
     if written = cardinality(chat_ids) then return; end if;
 
-    -- Why the others were not. For those that were this says nothing new.
+    -- Why the others were not. For those that were this says nothing new. A used
+    -- nonce comes last: one that is wrong in itself is so whatever its neighbours
+    -- are.
     return query
     select i.nth::int - 1,
            case when m.user_id is null then 'not_a_member'
-                when first.id is not null then 'repeated'
                 when i.reply_to is not null and replied.id is null then 'no_such_reply'
-                else 'no_such_file'
+                when exists (
+                    select from unnest(file_messages, file_ids) as a (message, file_id)
+                    where a.message = i.nth - 1 and not exists (
+                        select from files f where f.id = a.file_id and f.uploader_id = i.sender_id)
+                ) then 'no_such_file'
+                else 'repeated'
            end, first.id, first.created_at
     from unnest(chat_ids, sender_ids, replies, nonces) with ordinality as i (chat_id, sender_id, reply_to, nonce, nth)
     left join chat_members m on m.chat_id = i.chat_id and m.user_id = i.sender_id

@@ -7,19 +7,22 @@ use std::{fs, io, path::Path};
 pub const FILE: &str = "config.toml";
 
 /// The settings of all programs. They may share a file: each takes its own.
-const ALL: [&str; 12] = [
+const ALL: [&str; 15] = [
     "bind",
     "chat_bind",
     "chat_data_dir",
     "chat_max_connections",
+    "chat_metrics_bind",
     "cors_origins",
     "data",
     "database_url",
     "jwt_private_key_file",
     "jwt_public_key_file",
     "log_format",
+    "metrics_bind",
     "notify_bind",
     "notify_max_connections",
+    "notify_metrics_bind",
 ];
 
 /// Reads the command line, the environment and the file into `T`, or ends the

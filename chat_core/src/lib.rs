@@ -15,6 +15,7 @@ pub mod files;
 pub mod ids;
 pub mod members;
 pub mod messages;
+pub mod metrics;
 pub mod net;
 pub mod receipts;
 pub mod telemetry;

@@ -17,9 +17,10 @@ use chat_core::{
     auth::{Hasher, Signer},
     db,
     messages::Writer,
-    net,
+    metrics, net,
     web::{self, Check, Origins},
 };
+use prometheus_client::registry::Registry;
 use sqlx::PgPool;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -48,6 +49,11 @@ impl Api {
         routes().into_router().with_state(Arc::clone(self))
     }
 
+    /// Adds the server's figures to those of its process.
+    pub fn register(&self, registry: &mut Registry) {
+        self.writer.register(registry);
+    }
+
     /// What readiness depends on.
     pub fn checks(&self) -> Vec<Check> {
         let pool = self.db.clone();
@@ -64,9 +70,13 @@ pub async fn serve(
     api: Arc<Api>,
     origins: Origins,
     max_connections: usize,
+    figures: metrics::Place,
     shutdown: CancellationToken,
 ) {
+    let mut registry = metrics::registry();
+    api.register(&mut registry);
     let probes = web::probes(api.checks(), shutdown.clone());
-    let router = web::with_layers(api.router().merge(probes), &origins);
+    let router = api.router().merge(probes).merge(figures.serve(registry, &shutdown));
+    let router = web::with_layers(router, &origins);
     net::serve(listener, max_connections, net::NoFront, router, shutdown).await;
 }

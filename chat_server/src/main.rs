@@ -5,7 +5,7 @@ use chat_core::{
     auth::{Hasher, Signer},
     config, db,
     messages::Writer,
-    net, telemetry,
+    metrics, net, telemetry,
     web::Origins,
 };
 use chat_server::{Api, Blobs, Settings};
@@ -33,6 +33,8 @@ async fn main() -> anyhow::Result<()> {
     let api = Arc::new(Api { db, signer, hasher: Hasher::new()?, writer, blobs, offers_demo: false });
     let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    chat_server::serve(listener, api, origins, settings.chat_max_connections, net::shutdown_on_signal()).await;
+    let figures = metrics::Place::at(settings.chat_metrics_bind).await.context("CHAT_METRICS_BIND")?;
+    let shutdown = net::shutdown_on_signal();
+    chat_server::serve(listener, api, origins, settings.chat_max_connections, figures, shutdown).await;
     Ok(())
 }

@@ -26,6 +26,10 @@ pub struct Settings {
     /// The most connections held at once.
     #[arg(long, env = "CHAT_MAX_CONNECTIONS", default_value_t = 10_000)]
     pub chat_max_connections: usize,
+    /// Where to answer `/metrics`, apart from everything else; without it, beside
+    /// the rest.
+    #[arg(long, env = "CHAT_METRICS_BIND")]
+    pub chat_metrics_bind: Option<SocketAddr>,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

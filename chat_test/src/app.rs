@@ -5,6 +5,7 @@ use chat_core::{
     auth::{Hasher, Signer, keys, sessions},
     devdb::Cluster,
     messages::Writer,
+    metrics,
     web::Origins,
 };
 use chat_server::{Api, Blobs};
@@ -74,8 +75,15 @@ impl TestApp {
         let verifier = signer.verifier().clone();
         let follower = Notify::start(database.pool(4), verifier, origins.clone(), shutdown.clone());
         let servers = vec![
-            tokio::spawn(chat_server::serve(chat_listener, api, origins, 10_000, shutdown.clone())),
-            tokio::spawn(notify_server::serve(notify_listener, follower, 10_000)),
+            tokio::spawn(chat_server::serve(
+                chat_listener,
+                api,
+                origins,
+                10_000,
+                metrics::Place::Here,
+                shutdown.clone(),
+            )),
+            tokio::spawn(notify_server::serve(notify_listener, follower, 10_000, metrics::Place::Here)),
         ];
         let db = database.pool(4);
         Self { places: Places { chat, notify }, db, signer, database, files, shutdown, servers, folder }
@@ -113,6 +121,11 @@ impl TestApp {
         reqwest::Client::new().get(format!("{}/events", self.places.notify)).bearer_auth(token)
     }
 
+    /// A figure of the notify server, by its name and labels; 0 if it has none.
+    pub async fn figure(&self, name: &str) -> f64 {
+        figure(&self.places.notify, name).await
+    }
+
     /// Asks both servers to stop and waits until they have.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
@@ -126,6 +139,14 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// A figure of a server, by its name and labels; 0 if it has none.
+pub async fn figure(server: &str, name: &str) -> f64 {
+    let answer = reqwest::get(format!("{server}/metrics")).await.expect("an answer");
+    let text = answer.text().await.expect("text");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0.0, |number| number.parse().expect("a number"))
 }
 
 async fn listen() -> (TcpListener, String) {

@@ -10,7 +10,7 @@ mod reply;
 pub mod rest_file;
 mod user;
 
-pub use app::{FRIENDLY_ORIGIN, TestApp, shared_cluster};
+pub use app::{FRIENDLY_ORIGIN, TestApp, figure, shared_cluster};
 pub use database::{TestDatabase, fill};
 pub use inbox::{Event, Inbox, SseReader};
 pub use link::Link;
@@ -28,6 +28,13 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, signal).expect("a process that runs");
+}
+
+/// A process and all of its children, the youngest first.
+pub fn family(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(family);
+    children.chain([pid]).collect()
 }
 
 /// Waits until something is so, and says what it was if it never is.

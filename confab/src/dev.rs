@@ -104,6 +104,7 @@ impl Dev {
             origins,
             offers_demo,
             max_connections: 18_000,
+            figures: chat_core::metrics::Place::Here,
         };
         let world = demo::world()?;
         node.serve(listener, shutdown, |address| {

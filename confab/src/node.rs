@@ -5,7 +5,7 @@ use anyhow::Context;
 use chat_core::{
     auth::{Hasher, Signer},
     messages::Writer,
-    net,
+    metrics, net,
     web::{self, Origins},
 };
 use chat_server::{Api, Blobs};
@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) origins: Origins,
     pub(crate) offers_demo: bool,
     pub(crate) max_connections: usize,
+    /// Where `/metrics` is.
+    pub(crate) figures: metrics::Place,
 }
 
 impl Node {
@@ -53,10 +55,17 @@ impl Node {
         });
         let notify = Notify::start(self.stream_db, verifier, self.origins.clone(), shutdown.clone());
 
+        let mut registry = metrics::registry();
+        api.register(&mut registry);
+        notify.register(&mut registry);
         let mut checks = api.checks();
         checks.extend(notify.checks());
-        let router =
-            api.router().merge(notify.router()).merge(page::router()).merge(web::probes(checks, shutdown.clone()));
+        let router = api
+            .router()
+            .merge(notify.router())
+            .merge(page::router())
+            .merge(web::probes(checks, shutdown.clone()))
+            .merge(self.figures.serve(registry, &shutdown));
         let router = web::with_layers(router, &self.origins);
         let serving =
             tokio::spawn(net::serve(listener, self.max_connections, notify.front(), router, shutdown.clone()));
@@ -87,6 +96,10 @@ pub(crate) struct Serve {
     /// Web origins, separated by commas, whose pages may call.
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     cors_origins: String,
+    /// Where to answer `/metrics`, apart from everything else; without it, beside
+    /// the rest.
+    #[arg(long, env = "METRICS_BIND")]
+    metrics_bind: Option<SocketAddr>,
     /// The most connections held at once.
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 18_000)]
     max_connections: usize,
@@ -105,6 +118,7 @@ impl Serve {
             origins: Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?,
             offers_demo: false,
             max_connections: self.max_connections,
+            figures: metrics::Place::at(self.metrics_bind).await.context("METRICS_BIND")?,
         };
         let listener = bind(self.bind).await?;
         node.serve(listener, net::shutdown_on_signal(), |address| println!("listening on http://{address}")).await

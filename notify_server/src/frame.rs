@@ -101,6 +101,7 @@ fn control(kind: &str, id: Option<&Cursor>, data: &serde_json::Value) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chat_core::{Time, time};
 
     fn entry(id: u64, data: &str) -> LogEntry {
         let user_id = "1".parse().ok();
@@ -109,6 +110,7 @@ mod tests {
             kind: "message.new".into(),
             chat_id: None,
             user_id,
+            at: Time(time::now()),
             data: data.into(),
         }
     }

@@ -15,7 +15,7 @@ use dashmap::{DashMap, Entry};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::watch, time::timeout};
 
@@ -65,6 +65,15 @@ pub(crate) struct Attached {
 
 /// A person's chats, and the position as of which they are.
 pub(crate) type Loaded = (EventId, Chats);
+
+/// Who is here, and what waits for them.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    pub(crate) people: usize,
+    pub(crate) streams: usize,
+    pub(crate) pieces: usize,
+    pub(crate) bytes: usize,
+}
 
 /// Why a device is not attached.
 #[derive(Debug)]
@@ -126,13 +135,14 @@ impl Hub {
     /// Neighbours in the log that are for the same chat go to its members as one
     /// piece: they lie end to end in the buffer.
     fn tell(&self, buffer: &Bytes, events: &[Event]) {
+        let now = Instant::now();
         let mut start = 0;
         for run in events.chunk_by(same_room) {
             let end = start + run.iter().map(|event| event.sse.len()).sum::<usize>();
             if let Some(last) = run.last() {
                 match (last.audience.user_id, last.audience.chat_id) {
-                    (Some(user), _) => self.tell_user(user, last),
-                    (None, Some(chat)) => self.tell_chat(chat, &buffer.slice(start..end), last.id),
+                    (Some(user), _) => self.tell_user(user, last, now),
+                    (None, Some(chat)) => self.tell_chat(chat, &buffer.slice(start..end), last.id, now),
                     (None, None) => {}
                 }
             }
@@ -140,7 +150,7 @@ impl Hub {
         }
     }
 
-    fn tell_user(&self, user: UserId, event: &Event) {
+    fn tell_user(&self, user: UserId, event: &Event, now: Instant) {
         let Some(mut person) = self.people.get_mut(&user) else { return };
         if let (Some(chat), Some(crossing)) = (event.audience.chat_id, event.audience.crossing) {
             crossing.apply(Arc::make_mut(&mut person.chats), chat);
@@ -149,17 +159,17 @@ impl Hub {
                 Crossing::Leaves => self.leave_room(chat, user),
             }
         }
-        person.senders.iter().for_each(|sender| sender.offer(&event.sse, event.id));
+        person.senders.iter().for_each(|sender| sender.offer(&event.sse, event.id, now));
         if let Some(session) = event.revokes {
             person.senders.iter().filter(|sender| sender.session == session).for_each(|s| s.close(Close::Revoked));
         }
     }
 
-    fn tell_chat(&self, chat: ChatId, piece: &Bytes, upto: EventId) {
+    fn tell_chat(&self, chat: ChatId, piece: &Bytes, upto: EventId, now: Instant) {
         let Some(room) = self.rooms.get(&chat) else { return };
         for user in room.iter() {
             if let Some(person) = self.people.get(user) {
-                person.senders.iter().for_each(|sender| sender.offer(piece, upto));
+                person.senders.iter().for_each(|sender| sender.offer(piece, upto, now));
             }
         }
     }
@@ -233,6 +243,20 @@ impl Hub {
         let mut reached = self.reached.subscribe();
         let there = reached.wait_for(|at| at.is_some_and(|at| at >= position));
         matches!(timeout(patience, there).await, Ok(Ok(_)))
+    }
+
+    /// Counts everybody. For whoever watches the server, now and then.
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census::default();
+        for person in &self.people {
+            census.people += 1;
+            census.streams += person.senders.len();
+            for (pieces, bytes) in person.senders.iter().map(|sender| sender.depth()) {
+                census.pieces += pieces;
+                census.bytes += bytes;
+            }
+        }
+        census
     }
 
     fn enter_room(&self, chat: ChatId, user: UserId) {

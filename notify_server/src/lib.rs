@@ -4,6 +4,7 @@
 //! `listener` reads the log, `relay` hands it over, `hub` routes it, `session`
 //! is one device, `sse` is its transport.
 
+mod figures;
 mod frame;
 mod front;
 mod hub;
@@ -24,10 +25,13 @@ pub use settings::Settings;
 use axum::{Router, routing::get};
 use chat_core::{
     auth::Verifier,
-    net,
+    metrics, net,
     web::{self, Check, Origins},
 };
+use figures::Figures;
 use hub::Hub;
+use listener::Watch;
+use prometheus_client::registry::Registry;
 use relay::Relay;
 use roster::Roster;
 use sqlx::PgPool;
@@ -55,6 +59,7 @@ pub struct Notify {
     roster: Roster,
     catch_up_places: Semaphore,
     health: Arc<Health>,
+    figures: Arc<Figures>,
     shutdown: CancellationToken,
 }
 
@@ -62,18 +67,18 @@ impl Notify {
     /// Starts following the log of a database. It need not be up yet.
     pub fn start(db: PgPool, verifier: Verifier, origins: Origins, shutdown: CancellationToken) -> Arc<Self> {
         let hub = Arc::new(Hub::default());
-        let health = Arc::new(Health::default());
-        let relay = Relay::Local(Arc::clone(&hub));
+        let (health, figures) = (Arc::new(Health::default()), Arc::new(Figures::default()));
         tokio::spawn({
-            let (db, hub, health, shutdown) = (db.clone(), Arc::clone(&hub), Arc::clone(&health), shutdown.clone());
+            let (db, hub, shutdown) = (db.clone(), Arc::clone(&hub), shutdown.clone());
+            let watch = Watch { health: Arc::clone(&health), figures: Arc::clone(&figures) };
             async move {
-                listener::run(db, relay, health, shutdown).await;
+                listener::run(db, Relay::Local(Arc::clone(&hub)), watch, shutdown).await;
                 hub.stop();
             }
         });
-        let roster = Roster::start(db.clone(), shutdown.clone());
+        let roster = Roster::start(db.clone(), Arc::clone(&figures), shutdown.clone());
         let catch_up_places = Semaphore::new(CATCH_UP_PLACES);
-        Arc::new(Self { db, verifier, origins, hub, roster, catch_up_places, health, shutdown })
+        Arc::new(Self { db, verifier, origins, hub, roster, catch_up_places, health, figures, shutdown })
     }
 
     /// The routes, for connections that come through axum.
@@ -93,6 +98,11 @@ impl Notify {
         }
     }
 
+    /// Adds the server's figures to those of its process.
+    pub fn register(&self, registry: &mut Registry) {
+        self.figures.register(registry, &self.hub);
+    }
+
     /// What readiness depends on.
     pub fn checks(&self) -> Vec<Check> {
         let health = Arc::clone(&self.health);
@@ -104,8 +114,11 @@ impl Notify {
 }
 
 /// Serves streams alone, as the `notify_server` program does.
-pub async fn serve(listener: TcpListener, notify: Arc<Notify>, max_connections: usize) {
+pub async fn serve(listener: TcpListener, notify: Arc<Notify>, max_connections: usize, figures: metrics::Place) {
+    let mut registry = metrics::registry();
+    notify.register(&mut registry);
     let probes = web::probes(notify.checks(), notify.shutdown.clone());
-    let router = web::with_layers(notify.router().merge(probes), &notify.origins);
+    let router = notify.router().merge(probes).merge(figures.serve(registry, &notify.shutdown));
+    let router = web::with_layers(router, &notify.origins);
     net::serve(listener, max_connections, notify.front(), router, notify.shutdown.clone()).await;
 }

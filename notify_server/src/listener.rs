@@ -2,10 +2,11 @@
 //! does every return from a lost connection. Nothing that goes wrong here ends
 //! the loop.
 
-use crate::relay::Relay;
+use crate::{figures::Figures, relay::Relay};
 use chat_core::{
     Error, EventId, Result,
     events::{self, Head},
+    time,
 };
 use rand::RngExt;
 use sqlx::{PgPool, postgres::PgListener};
@@ -51,13 +52,20 @@ impl Health {
     }
 }
 
+/// Who watches the listener.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) health: Arc<Health>,
+    pub(crate) figures: Arc<Figures>,
+}
+
 /// Follows the log until `shutdown`.
-pub(crate) async fn run(db: PgPool, relay: Relay, health: Arc<Health>, shutdown: CancellationToken) {
+pub(crate) async fn run(db: PgPool, relay: Relay, watch: Watch, shutdown: CancellationToken) {
     let mut failures = 0;
     loop {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => return,
-            outcome = follow(&db, &relay, &health, &mut failures) => outcome,
+            outcome = follow(&db, &relay, &watch, &mut failures) => outcome,
         };
         let Err(error) = outcome;
         if shutdown.is_cancelled() {
@@ -81,7 +89,7 @@ fn backoff(failures: u32) -> Duration {
 }
 
 /// Subscribes, then looks, then waits for a reason to look again.
-async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32) -> Result<std::convert::Infallible> {
+async fn follow(db: &PgPool, relay: &Relay, watch: &Watch, failures: &mut u32) -> Result<std::convert::Infallible> {
     let mut listener = patiently(PgListener::connect_with(db)).await?;
     patiently(listener.listen(events::CHANNEL)).await?;
     let head: Head = within_patience(events::head(&mut listener)).await?;
@@ -89,8 +97,8 @@ async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32)
     let mut checked_at = Instant::now();
     tracing::info!(epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
     loop {
-        position = look(&mut listener, relay, position).await?;
-        health.looked();
+        position = look(&mut listener, relay, watch, position, head.last).await?;
+        watch.health.looked();
         *failures = 0;
         match timeout(LOOK_EVERY, listener.try_recv()).await {
             // However many rang, one look answers them all.
@@ -106,6 +114,7 @@ async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32)
             if now.epoch != head.epoch || now.last < position {
                 return Err(Error::Unavailable("the log is not the one that was followed".into()));
             }
+            watch.figures.log_lag.set(now.last.get() - position.get());
             checked_at = Instant::now();
         }
     }
@@ -113,14 +122,31 @@ async fn follow(db: &PgPool, relay: &Relay, health: &Health, failures: &mut u32)
 
 /// Reads the log to its end and hands it over; answers where that is. On the
 /// listening connection: one that has gone silent is noticed by the next look.
-async fn look(listener: &mut PgListener, relay: &Relay, mut position: EventId) -> Result<EventId> {
+/// What was there before this replica is not counted as late.
+async fn look(
+    listener: &mut PgListener,
+    relay: &Relay,
+    Watch { figures, .. }: &Watch,
+    mut position: EventId,
+    was_there: EventId,
+) -> Result<EventId> {
     loop {
         let stretch = within_patience(events::after(&mut *listener, position, STRETCH)).await?;
         for (id, reason) in &stretch.poison {
             // An alert: only triggers write here, and they do not write this.
             tracing::error!(event = %id, reason, "passed over an event that cannot be read");
+            figures.poison.inc();
         }
         relay.hand_over(&stretch.entries);
+        if !stretch.entries.is_empty() {
+            figures.events.inc_by(stretch.entries.len() as u64);
+            figures.stretches.observe(stretch.entries.len() as f64);
+        }
+        let now = time::now();
+        for entry in stretch.entries.iter().filter(|entry| entry.id > was_there) {
+            let delay = (now - entry.at.0).to_std().unwrap_or_default();
+            figures.commit_to_hub.observe(delay.as_secs_f64());
+        }
         position = stretch.upto.unwrap_or(position);
         if !stretch.is_cut {
             return Ok(position);

@@ -1,7 +1,7 @@
 //! The notify server as a program of its own.
 
 use anyhow::Context;
-use chat_core::{auth::Verifier, config, db, net, telemetry, web::Origins};
+use chat_core::{auth::Verifier, config, db, metrics, net, telemetry, web::Origins};
 use notify_server::{Notify, Settings};
 use tokio::net::TcpListener;
 
@@ -19,7 +19,8 @@ async fn main() -> anyhow::Result<()> {
     let db = db::pool(&settings.database_url, CONNECTIONS)?;
     let listener = TcpListener::bind(settings.notify_bind).await.context(settings.notify_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
+    let figures = metrics::Place::at(settings.notify_metrics_bind).await.context("NOTIFY_METRICS_BIND")?;
     let notify = Notify::start(db, verifier, origins, net::shutdown_on_signal());
-    notify_server::serve(listener, notify, settings.notify_max_connections).await;
+    notify_server::serve(listener, notify, settings.notify_max_connections, figures).await;
     Ok(())
 }

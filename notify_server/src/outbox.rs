@@ -8,6 +8,7 @@ use std::{
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
+    time::Instant,
 };
 use uuid::Uuid;
 
@@ -36,8 +37,13 @@ pub(crate) enum Close {
 /// What a session finds when it looks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Pieces to send, in order; the last of them ends with this event.
-    Upto(EventId),
+    /// Pieces to send, in order.
+    Pieces {
+        /// The last of them ends with this event.
+        upto: EventId,
+        /// When the first of them was routed.
+        since: Instant,
+    },
     /// Events were dropped here: catch up from the log.
     Lagged,
     /// End the stream.
@@ -59,6 +65,7 @@ struct Waiting {
     pieces: Vec<Bytes>,
     bytes: usize,
     upto: EventId,
+    since: Option<Instant>,
     lagged: bool,
     closed: Option<Close>,
     /// Of the session, while it waits.
@@ -69,10 +76,10 @@ impl Waiting {
     /// What the session finds; nothing yet if `None`.
     fn take(&mut self, pieces: &mut Vec<Bytes>) -> Option<Found> {
         // What came before the end is still sent: it may say why.
-        if !self.pieces.is_empty() {
+        if let Some(since) = self.since.take() {
             self.bytes = 0;
             mem::swap(&mut self.pieces, pieces);
-            return Some(Found::Upto(self.upto));
+            return Some(Found::Pieces { upto: self.upto, since });
         }
         match self.closed {
             Some(reason) => Some(Found::Closed(reason)),
@@ -84,6 +91,7 @@ impl Waiting {
     fn clear(&mut self) {
         self.pieces = Vec::new();
         self.bytes = 0;
+        self.since = None;
     }
 }
 
@@ -93,9 +101,9 @@ impl Outbox {
         Self { session, ..Self::default() }
     }
 
-    /// Adds a piece: whole frames, the last of which is the event `upto`. Never
-    /// waits, never fails, never drops silently.
-    pub(crate) fn offer(&self, piece: &Bytes, upto: EventId) {
+    /// Adds a piece that is routed now: whole frames, the last of which is the
+    /// event `upto`. Never waits, never fails, never drops silently.
+    pub(crate) fn offer(&self, piece: &Bytes, upto: EventId, now: Instant) {
         let mut waiting = self.lock();
         if waiting.lagged || waiting.closed.is_some() {
             return;
@@ -106,6 +114,7 @@ impl Outbox {
         } else {
             waiting.bytes += piece.len();
             waiting.upto = upto;
+            waiting.since.get_or_insert(now);
             waiting.pieces.push(piece.clone());
         }
         wake(waiting);
@@ -155,6 +164,12 @@ impl Outbox {
         self.lock().closed
     }
 
+    /// How many pieces wait, and how many bytes.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        let waiting = self.lock();
+        (waiting.pieces.len(), waiting.bytes)
+    }
+
     /// Whether events were dropped since the last restart.
     pub(crate) fn has_lagged(&self) -> bool {
         self.lock().lagged
@@ -187,12 +202,12 @@ mod tests {
     fn too_many_pieces_demote_and_a_restart_promotes() {
         let (outbox, mut taken) = (Outbox::default(), Vec::new());
         for _ in 0..MAX_PIECES {
-            outbox.offer(&piece(1), EventId::START);
+            outbox.offer(&piece(1), EventId::START, Instant::now());
         }
-        assert_eq!(outbox.take(&mut taken), Some(Found::Upto(EventId::START)));
+        assert!(matches!(outbox.take(&mut taken), Some(Found::Pieces { .. })));
         assert_eq!(taken.len(), MAX_PIECES);
         for _ in 0..=MAX_PIECES {
-            outbox.offer(&piece(1), EventId::START);
+            outbox.offer(&piece(1), EventId::START, Instant::now());
         }
         assert_eq!(outbox.take(&mut taken), Some(Found::Lagged));
         outbox.restart();
@@ -202,10 +217,10 @@ mod tests {
     #[test]
     fn too_many_bytes_demote_but_one_large_piece_does_not() {
         let outbox = Outbox::default();
-        outbox.offer(&piece(MAX_BYTES + 1), EventId::START);
-        assert_eq!(outbox.take(&mut Vec::new()), Some(Found::Upto(EventId::START)));
-        outbox.offer(&piece(MAX_BYTES / 2), EventId::START);
-        outbox.offer(&piece(MAX_BYTES / 2 + 1), EventId::START);
+        outbox.offer(&piece(MAX_BYTES + 1), EventId::START, Instant::now());
+        assert!(matches!(outbox.take(&mut Vec::new()), Some(Found::Pieces { .. })));
+        outbox.offer(&piece(MAX_BYTES / 2), EventId::START, Instant::now());
+        outbox.offer(&piece(MAX_BYTES / 2 + 1), EventId::START, Instant::now());
         assert_eq!(outbox.take(&mut Vec::new()), Some(Found::Lagged));
     }
 }

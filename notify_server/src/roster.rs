@@ -1,16 +1,18 @@
 //! Answers "which chats is this person in, as of which position, and is their
-//! session still good". Questions
-//! that arrive while one is being answered share the next one, so that a storm
-//! of reconnects costs a few reads and not one each.
+//! session still good". Questions that arrive while one is being answered share
+//! the next one, so that a storm of reconnects costs a few reads and not one each.
 
-use crate::hub::Loaded;
+use crate::{figures::Figures, hub::Loaded};
 use chat_core::{
     Error, EventId, Result, UserId,
     auth::{Claims, sessions},
     events::{self, Chats},
 };
 use sqlx::PgPool;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -37,7 +39,7 @@ type Question = (Claims, oneshot::Sender<Result<Answer, ()>>);
 pub(crate) struct Roster(mpsc::Sender<Question>);
 
 impl Roster {
-    pub(crate) fn start(db: PgPool, shutdown: CancellationToken) -> Self {
+    pub(crate) fn start(db: PgPool, figures: Arc<Figures>, shutdown: CancellationToken) -> Self {
         let (sender, mut questions) = mpsc::channel::<Question>(QUEUE);
         tokio::spawn(async move {
             let mut batch = Vec::new();
@@ -46,6 +48,7 @@ impl Roster {
                     () = shutdown.cancelled() => return,
                     n = questions.recv_many(&mut batch, BATCH) => if n == 0 { return },
                 }
+                figures.roster_reads.inc();
                 answer(&db, std::mem::take(&mut batch)).await;
             }
         });

@@ -4,6 +4,7 @@
 
 use crate::{
     Notify,
+    figures::TIMED_WRITES,
     frame::{self, HEARTBEAT_MS},
     hub::{Attached, Loaded, NotYet},
     outbox::{Close, Found, Outbox},
@@ -14,9 +15,9 @@ use bytes::Bytes;
 use chat_core::{
     Error, EventId, Result,
     auth::Claims,
-    events::{self, Chats, Cursor, Replay},
+    events::{Cursor, Replay},
 };
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, ops::Range, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::SemaphorePermit,
     time::{Instant, sleep},
@@ -28,6 +29,10 @@ const REACH_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How many times a device's chats are loaded before it is told to come back.
 const ATTACH_ATTEMPTS: usize = 5;
+
+/// How long a client whose stream breaks waits before it comes back, in
+/// milliseconds: some time within the range.
+const RETRY_MS: Range<u64> = 1_000..3_000;
 
 /// How many missed events are read from the log at once.
 const PAGE: i64 = 500;
@@ -43,6 +48,20 @@ enum Ended {
     Unavailable(#[from] Error),
 }
 
+impl Ended {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Gone(error) if error.kind() == io::ErrorKind::TimedOut => "slow",
+            Self::Gone(_) => "gone",
+            Self::Closed(Close::HistoryChanged) => "history_changed",
+            Self::Closed(Close::TooMany) => "too_many",
+            Self::Closed(Close::Revoked) => "revoked",
+            Self::Closed(Close::Stopping) => "stopping",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
 /// Runs a stream to its end, and parts with a word on when to come back.
 pub(crate) async fn run(notify: &Notify, Opening { claims, resume, answer }: Opening, wire: &impl Wire) {
     let user = claims.user_id;
@@ -52,6 +71,7 @@ pub(crate) async fn run(notify: &Notify, Opening { claims, resume, answer }: Ope
         Err(error) => Err(error.into()),
     };
     drop(seat);
+    notify.figures.ended(ended.word());
     tracing::debug!(%user, %ended, "a stream ended");
     // One whose session has ended need not come back.
     if !matches!(ended, Ended::Gone(_) | Ended::Closed(Close::Revoked)) {
@@ -83,92 +103,162 @@ async fn stream(
     if let Some(cursor) = &resume
         && seat.notify.hub.cursor().is_none_or(|now| now.epoch == cursor.epoch)
     {
-        // If this replica does not get there, `missed_from` says so.
+        // If this replica does not get there, `missed_since` says so.
         seat.notify.hub.reach(cursor.position, REACH_PATIENCE).await;
     }
+    let log_end = loaded.0;
     let attached = seat.attach(Some(loaded)).await?;
-    let now = attached.cursor.clone();
-    let retry = frame::retry(1_000..3_000);
-    let mut sent = now.position;
-    match resume {
-        None => wire.send(&[retry, frame::ready(&now, false, true, seat.claims.user_id)]).await?,
-        Some(cursor) => match missed_from(seat, &cursor, &now).await? {
-            Ok(position) => {
-                wire.send(&[retry, frame::ready(&cursor, true, false, seat.claims.user_id)]).await?;
-                sent = Box::pin(catch_up(seat, attached, position, wire)).await?;
-                wire.send(&[frame::caught_up(&Cursor { epoch: now.epoch, position: sent })]).await?;
-            }
-            Err(reason) => {
-                let ready = frame::ready(&now, false, false, seat.claims.user_id);
-                wire.send(&[retry, ready, frame::reset(reason, &now)]).await?;
-            }
-        },
-    }
+    let sent = match resume {
+        // In a box, as below: it is large, and soon over.
+        Some(cursor) => Box::pin(resumed(seat, cursor, attached, log_end, wire)).await?,
+        None => {
+            seat.notify.figures.opened("fresh");
+            let Attached { cursor, .. } = attached;
+            let ready = frame::ready(&cursor, false, true, seat.claims.user_id);
+            wire.send(&[frame::retry(RETRY_MS), ready]).await?;
+            cursor.position
+        }
+    };
     live(seat, sent, wire).await
 }
 
-/// The position to catch up from, or why that cannot be.
-async fn missed_from(seat: &Seat<'_>, from: &Cursor, now: &Cursor) -> Result<Result<EventId, &'static str>> {
+/// Greets a device that comes back and sends what it missed since its cursor;
+/// answers the position that it has reached. `log_end` is where the log ended a
+/// moment ago.
+async fn resumed(
+    seat: &Seat<'_>,
+    from: Cursor,
+    attached: Attached,
+    log_end: EventId,
+    wire: &impl Wire,
+) -> Result<EventId, Ended> {
+    let now = attached.cursor.clone();
+    let (figures, user, retry) = (&seat.notify.figures, seat.claims.user_id, frame::retry(RETRY_MS));
+    let missed = match missed_since(seat, &from, attached, log_end, wire).await {
+        Ok(missed) => missed,
+        Err(ended) => {
+            let reason = reset_by(ended)?;
+            figures.opened(reason);
+            wire.send(&[retry, frame::ready(&now, false, false, user), frame::reset(reason, &now)]).await?;
+            return Ok(now.position);
+        }
+    };
+    figures.opened("resumed");
+    wire.send(&[retry, frame::ready(&from, true, false, user)]).await?;
+    match catch_up(seat, missed, wire).await {
+        Ok(position) => {
+            wire.send(&[frame::caught_up(&Cursor { epoch: now.epoch, position })]).await?;
+            Ok(position)
+        }
+        Err(ended) => start_over(seat, reset_by(ended)?, wire).await,
+    }
+}
+
+/// Why a device is to start over, if that is what came of it.
+fn reset_by(ended: Ended) -> Result<&'static str, Ended> {
+    match ended {
+        Ended::Unavailable(Error::Reset(reason)) => Ok(reason),
+        other => Err(other),
+    }
+}
+
+/// What was missed cannot be told any more: says so, and goes on from here.
+async fn start_over(seat: &Seat<'_>, reason: &'static str, wire: &impl Wire) -> Result<EventId, Ended> {
+    let now = seat.attach(None).await?.cursor;
+    wire.send(&[frame::reset(reason, &now)]).await?;
+    Ok(now.position)
+}
+
+/// What a device missed, and where it was found.
+enum Missed {
+    /// All of it, in memory.
+    Recent(Vec<Bytes>, EventId),
+    /// In the log: the first page, and the rest if there is more.
+    Logged(Vec<Bytes>, Option<Box<Replay>>, Cursor),
+}
+
+/// Finds what was missed since a cursor; `Error::Reset` if that cannot be.
+async fn missed_since(
+    seat: &Seat<'_>,
+    from: &Cursor,
+    attached: Attached,
+    log_end: EventId,
+    wire: &impl Wire,
+) -> Result<Missed, Ended> {
+    let now = &attached.cursor;
     if from.epoch != now.epoch {
-        return Ok(Err("epoch"));
+        return Err(Error::Reset("epoch").into());
     }
     if from.position > now.position {
         // Another replica may have shown it first; only the log knows.
-        if events::head(&seat.notify.db).await?.last >= from.position {
-            return Err(Error::Unavailable("this replica is behind the log".into()));
-        }
-        return Ok(Err("future"));
+        let is_behind = log_end >= from.position;
+        let behind = || Error::Unavailable("this replica is behind the log".into());
+        return Err(if is_behind { behind() } else { Error::Reset("future") }.into());
     }
-    // In memory, hence not lost to retention; otherwise the log knows.
-    let recent = seat.notify.hub.recall(seat.claims.user_id, &Chats::new(), from.position, from.position).is_some();
-    if recent || from.position == now.position {
-        return Ok(Ok(from.position));
-    }
-    let is_held = events::head(&seat.notify.db).await?.holds_after(from.position);
-    Ok(if is_held { Ok(from.position) } else { Err("retention") })
+    find(seat, attached, from.position, wire).await
 }
 
-/// Sends everything after `sent` up to the position the device is live from. If
-/// so much came meanwhile that the outbox overflowed, goes round again.
-async fn catch_up(
-    seat: &Seat<'_>,
-    mut attached: Attached,
-    mut sent: EventId,
-    wire: &impl Wire,
-) -> Result<EventId, Ended> {
+/// Finds the events after a position that is at or before the one from which the
+/// device is live.
+async fn find(seat: &Seat<'_>, attached: Attached, after: EventId, wire: &impl Wire) -> Result<Missed, Ended> {
+    let Notify { hub, figures, db, .. } = seat.notify;
+    let Attached { cursor, chats } = attached;
+    let user = seat.claims.user_id;
+    if let Some(pieces) = hub.recall(user, &chats, after, cursor.position) {
+        figures.caught_up_from("memory");
+        return Ok(Missed::Recent(pieces, cursor.position));
+    }
+    figures.caught_up_from("log");
+    // A place is held while the database is asked, and not while a device that
+    // may be slow is sent to.
+    let _place = seat.place(wire).await?;
+    let replay = Replay::begin(db, user, chats.as_ref().clone(), after, cursor.position).await?;
+    next_page(seat, Box::new(replay), cursor).await
+}
+
+async fn next_page(seat: &Seat<'_>, mut replay: Box<Replay>, upto: Cursor) -> Result<Missed, Ended> {
+    let mut db = seat.notify.db.acquire().await.map_err(Error::from)?;
+    let page = replay.next(&mut db, PAGE).await?;
+    let (_, events) = frame::encode(&upto.epoch, &page.entries);
+    let pieces = events.into_iter().map(|event| event.sse).collect();
+    Ok(Missed::Logged(pieces, page.is_cut.then_some(replay), upto))
+}
+
+/// Sends what was missed up to the position the device is live from. If so much
+/// came meanwhile that the outbox overflowed, goes round again.
+async fn catch_up(seat: &Seat<'_>, mut missed: Missed, wire: &impl Wire) -> Result<EventId, Ended> {
     loop {
-        let upto = attached.cursor.position;
-        match seat.notify.hub.recall(seat.claims.user_id, &attached.chats, sent, upto) {
-            Some(missed) => wire.send(&missed).await?,
-            None => replay(seat, &attached, sent, wire).await?,
-        }
-        sent = upto;
+        let sent = match missed {
+            Missed::Logged(pieces, Some(rest), upto) => {
+                wire.send(&pieces).await?;
+                drop(pieces);
+                let _place = seat.place(wire).await?;
+                missed = next_page(seat, rest, upto).await?;
+                continue;
+            }
+            Missed::Logged(pieces, None, Cursor { position, .. }) | Missed::Recent(pieces, position) => {
+                wire.send(&pieces).await?;
+                position
+            }
+        };
         if !seat.outbox.has_lagged() {
             return Ok(sent);
         }
-        attached = seat.attach(None).await?;
+        seat.notify.figures.demotions.inc();
+        let attached = seat.attach(None).await?;
+        missed = find(seat, attached, sent, wire).await?;
     }
 }
 
-/// Sends what the device missed from the log itself, page by page.
-async fn replay(seat: &Seat<'_>, attached: &Attached, sent: EventId, wire: &impl Wire) -> Result<(), Ended> {
-    let Notify { db, .. } = seat.notify;
-    let Cursor { epoch, position: upto } = &attached.cursor;
-    // A place is held while the database is asked, and not while a device that
-    // may be slow is sent to.
-    let mut place = seat.place(wire).await?;
-    let mut replay = Replay::begin(db, seat.claims.user_id, attached.chats.as_ref().clone(), sent, *upto).await?;
-    loop {
-        let page = replay.next(db, PAGE).await?;
-        drop(place);
-        let is_cut = page.is_cut;
-        let (_, events) = frame::encode(epoch, &page.entries);
-        drop(page);
-        wire.send(&events.into_iter().map(|event| event.sse).collect::<Vec<_>>()).await?;
-        if !is_cut {
-            return Ok(());
-        }
-        place = seat.place(wire).await?;
+/// Brings a device that fell behind up to date.
+async fn promote(seat: &Seat<'_>, sent: EventId, wire: &impl Wire) -> Result<EventId, Ended> {
+    tracing::debug!(user = %seat.claims.user_id, "a slow device catches up from the log");
+    seat.notify.figures.demotions.inc();
+    let attached = seat.attach(None).await?;
+    let caught_up = async { catch_up(seat, find(seat, attached, sent, wire).await?, wire).await };
+    match caught_up.await {
+        Ok(position) => Ok(position),
+        Err(ended) => start_over(seat, reset_by(ended)?, wire).await,
     }
 }
 
@@ -180,6 +270,7 @@ async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &impl Wire) -> Result<st
     let mut hung_up = pin!(wire.hung_up());
     let mut ping = pin!(sleep(heartbeat));
     let mut spoke = Instant::now();
+    let mut writes = 0u32;
     loop {
         let found = tokio::select! {
             biased;
@@ -195,16 +286,16 @@ async fn live(seat: &Seat<'_>, mut sent: EventId, wire: &impl Wire) -> Result<st
             }
         };
         match found {
-            Found::Upto(last) => {
+            Found::Pieces { upto, since } => {
                 wire.send(&pieces).await?;
-                sent = last;
+                sent = upto;
                 spoke = Instant::now();
+                if writes.is_multiple_of(TIMED_WRITES) {
+                    seat.notify.figures.hub_to_socket.observe((spoke.into_std() - since).as_secs_f64());
+                }
+                writes = writes.wrapping_add(1);
             }
-            Found::Lagged => {
-                tracing::debug!(user = %seat.claims.user_id, "a slow device catches up from the log");
-                let attached = seat.attach(None).await?;
-                sent = Box::pin(catch_up(seat, attached, sent, wire)).await?;
-            }
+            Found::Lagged => sent = Box::pin(promote(seat, sent, wire)).await?,
             Found::Closed(reason) => return Err(Ended::Closed(reason)),
         }
     }

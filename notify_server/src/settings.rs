@@ -23,6 +23,10 @@ pub struct Settings {
     /// The most connections held at once.
     #[arg(long, env = "NOTIFY_MAX_CONNECTIONS", default_value_t = 18_000)]
     pub notify_max_connections: usize,
+    /// Where to answer `/metrics`, apart from everything else; without it, beside
+    /// the rest.
+    #[arg(long, env = "NOTIFY_METRICS_BIND")]
+    pub notify_metrics_bind: Option<SocketAddr>,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

@@ -8,7 +8,7 @@ pub use cursor::{Cursor, Epoch, InvalidCursor};
 pub use page::{Page, page, snapshot};
 pub use replay::{Audience, Chats, Replay};
 
-use crate::{ChatId, EventId, Result, UserId};
+use crate::{ChatId, EventId, Result, Time, UserId};
 use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
 use std::fmt;
 
@@ -35,6 +35,8 @@ pub struct LogEntry {
     pub chat_id: Option<ChatId>,
     /// The one person who hears it.
     pub user_id: Option<UserId>,
+    /// When it was appended, just before its commit.
+    pub at: Time,
     /// The event as a JSON object, without its `type` and `id`.
     pub data: String,
 }
@@ -91,11 +93,11 @@ const STRETCH_BYTES: i64 = 1024 * 1024;
 macro_rules! stretch_sql {
     ($more:literal) => {
         concat!(
-            "select id, type, chat_id, user_id, data, found from (
+            "select id, type, chat_id, user_id, at, data, found from (
                  select e.*, count(*) over () as found,
                         sum(octet_length(data)) over (order by id) - octet_length(data) as bytes_before
                  from (
-                     select id, type, chat_id, user_id, data::text as data from events where id > $1 ",
+                     select id, type, chat_id, user_id, at, data::text as data from events where id > $1 ",
             $more,
             " order by id limit $2
                  ) e
@@ -136,6 +138,7 @@ fn entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
             kind: row.try_get("type")?,
             chat_id: row.try_get("chat_id")?,
             user_id: row.try_get("user_id")?,
+            at: Time(row.try_get("at")?),
             data: row.try_get("data")?,
         })
     };
@@ -207,13 +210,6 @@ pub struct Head {
     pub last: EventId,
     /// The first event still held.
     pub first: Option<EventId>,
-}
-
-impl Head {
-    /// Whether everything after a position of this history is still held.
-    pub fn holds_after(&self, position: EventId) -> bool {
-        self.first.map_or(position == self.last, |first| first.back(1) <= position)
-    }
 }
 
 /// Where the log stands now.

@@ -25,10 +25,10 @@ pub async fn snapshot(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
 pub async fn page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Result<Page> {
     let mut snapshot = snapshot(db).await?;
     let now = head(&mut *snapshot).await?;
-    let position = held(&now, after)?;
+    let position = of_this_history(&now, after)?;
     let chats = chats_of(&mut snapshot, user).await?;
     let mut replay = Replay::begin(&mut *snapshot, user, chats, position, now.last).await?;
-    let stretch = replay.next(&mut *snapshot, limit).await?;
+    let stretch = replay.next(&mut snapshot, limit).await?;
     let events = stretch.entries.iter().map(|entry| {
         let mut json = String::with_capacity(entry.data.len() + 64);
         entry.write_json(&now.epoch, &mut json).map_err(Error::internal)?;
@@ -39,15 +39,12 @@ pub async fn page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Resu
     Ok(Page { events, cursor: Cursor { epoch: now.epoch, position: replay.position() } })
 }
 
-fn held(now: &Head, after: &Cursor) -> Result<EventId> {
+fn of_this_history(now: &Head, after: &Cursor) -> Result<EventId> {
     if after.epoch != now.epoch {
         return Err(Error::Reset("epoch"));
     }
     if after.position > now.last {
         return Err(Error::Reset("future"));
-    }
-    if after.position != now.last && !now.holds_after(after.position) {
-        return Err(Error::Reset("retention"));
     }
     Ok(after.position)
 }

@@ -2,8 +2,8 @@
 //! backwards to its start, then forwards with the events.
 
 use super::{Crossing, LogEntry, STRETCH_BYTES, Stretch, crossing, crossings, stretch, stretch_sql};
-use crate::{ChatId, EventId, Result, UserId};
-use sqlx::PgExecutor;
+use crate::{ChatId, Error, EventId, Result, UserId};
+use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashSet;
 
 /// The chats that a person is in, as of some position of the log.
@@ -101,7 +101,8 @@ impl Replay {
     }
 
     /// The next page of what the person was to hear; read on while it is cut.
-    pub async fn next(&mut self, db: impl PgExecutor<'_>, limit: i64) -> Result<Stretch> {
+    /// `Error::Reset` if the log no longer holds all of it.
+    pub async fn next(&mut self, db: &mut PgConnection, limit: i64) -> Result<Stretch> {
         let rows =
             sqlx::query(stretch_sql!("and id <= $4 and (user_id = $5 or (user_id is null and chat_id = any($6)))"))
                 .bind(self.position)
@@ -110,8 +111,13 @@ impl Replay {
                 .bind(self.upto)
                 .bind(self.user)
                 .bind(&self.ever)
-                .fetch_all(db)
+                .fetch_all(&mut *db)
                 .await?;
+        // Asked afterwards: what is held now was held while it was read.
+        let first: Option<EventId> = sqlx::query_scalar("select min(id) from events").fetch_one(db).await?;
+        if self.position < self.upto && first.is_none_or(|first| first.back(1) > self.position) {
+            return Err(Error::Reset("retention"));
+        }
         let mut page = stretch(rows, limit);
         let (user, chats) = (self.user, &mut self.chats);
         page.entries.retain(|entry| Audience::of(entry).includes(user, chats));

@@ -2,7 +2,11 @@
 //! timer; a lone send goes at once, and a crowd travels together.
 
 use super::{NewMessage, Sent, send};
-use crate::{Error, Result};
+use crate::{Error, Result, metrics};
+use prometheus_client::{
+    metrics::{counter::Counter, histogram::Histogram},
+    registry::Registry,
+};
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use std::{
     sync::Arc,
@@ -31,6 +35,15 @@ const OVERHEAD_BYTES: usize = 512;
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
     room: Arc<Semaphore>,
+    figures: Figures,
+}
+
+/// What the writer counts.
+#[derive(Debug, Clone)]
+struct Figures {
+    batches: Histogram,
+    writing: Histogram,
+    refused: Counter,
 }
 
 struct Job {
@@ -43,8 +56,9 @@ impl Writer {
     /// Starts the task that writes to this database.
     pub fn start(db: PgPool) -> Self {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
+        let figures = Figures { batches: metrics::counts(), writing: metrics::seconds(), refused: Counter::default() };
+        let mut desk = Desk { db, kept: None, figures: figures.clone() };
         tokio::spawn(async move {
-            let mut desk = Desk { db, kept: None };
             let mut batch = Vec::with_capacity(BATCH);
             while queue.recv_many(&mut batch, BATCH).await > 0 {
                 if !desk.write(std::mem::take(&mut batch)).await {
@@ -56,22 +70,40 @@ impl Writer {
                 }
             }
         });
-        Self { jobs, room: Arc::new(Semaphore::new(QUEUE_BYTES)) }
+        Self { jobs, room: Arc::new(Semaphore::new(QUEUE_BYTES)), figures }
+    }
+
+    /// Adds the writer's figures to those of its process.
+    pub fn register(&self, registry: &mut Registry) {
+        let Figures { batches, writing, refused } = &self.figures;
+        registry.register("writer_batch_messages", "Messages that shared a transaction", batches.clone());
+        registry.register("writer_batch_seconds", "Time to write a batch", writing.clone());
+        registry.register("writer_refused", "Sends that found the queue full", refused.clone());
+        let jobs = self.jobs.downgrade();
+        metrics::gauge(registry, "writer_queue_messages", "Messages that wait to be written", move || {
+            let queued = jobs.upgrade().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity());
+            i64::try_from(queued).unwrap_or(i64::MAX)
+        });
+        let room = Arc::clone(&self.room);
+        metrics::gauge(registry, "writer_queue_bytes", "Memory of the messages that wait or are written", move || {
+            i64::try_from(QUEUE_BYTES - room.available_permits()).unwrap_or(i64::MAX)
+        });
     }
 
     /// Sends a message and waits until it is stored. An answer of `Unavailable`
     /// says that it may or may not be: try again with the same nonce.
     pub async fn send(&self, new: NewMessage) -> Result<Sent> {
         let bytes = u32::try_from(new.content.as_str().len() + OVERHEAD_BYTES).map_err(Error::internal)?;
-        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| full())?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| self.full())?;
         let (reply, outcome) = oneshot::channel();
-        self.jobs.try_send(Job { new, reply, _room: room }).map_err(|_| full())?;
+        self.jobs.try_send(Job { new, reply, _room: room }).map_err(|_| self.full())?;
         outcome.await.unwrap_or_else(|_| Err(away()))
     }
-}
 
-fn full() -> Error {
-    Error::Unavailable("the queue of messages to be written is full".into())
+    fn full(&self) -> Error {
+        self.figures.refused.inc();
+        Error::Unavailable("the queue of messages to be written is full".into())
+    }
 }
 
 fn away() -> Error {
@@ -83,6 +115,7 @@ fn away() -> Error {
 struct Desk {
     db: PgPool,
     kept: Option<(PoolConnection<Postgres>, Instant)>,
+    figures: Figures,
 }
 
 impl Desk {
@@ -130,7 +163,10 @@ impl Desk {
             Some((connection, used)) if used.elapsed() < KEPT_FOR => connection,
             _ => self.db.acquire().await?,
         };
+        let begun = Instant::now();
         let outcomes = send(&mut connection, batch).await;
+        self.figures.batches.observe(batch.len() as f64);
+        self.figures.writing.observe(begun.elapsed().as_secs_f64());
         if !matches!(outcomes, Err(Error::Unavailable(_))) {
             self.kept = Some((connection, Instant::now()));
         }

@@ -185,4 +185,5 @@ async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
     let numbers: Vec<i64> =
         heard.iter().map(|event| event.text().trim_end_matches('x').parse().expect("a number")).collect();
     assert_eq!(numbers, (1..=COUNT).collect::<Vec<_>>());
+    assert!(app.figure("confab_demotions_total").await >= 1.0, "the reader was never behind: this proves nothing");
 }

@@ -55,7 +55,8 @@ fn every_route_is_in_test_rest() {
     let (_, requests) = rest_file::parse(FILE);
     let routes = chat_server::routes();
     let [live, ready] = chat_core::web::PROBES;
-    let others = [notify_server::EVENTS, live, ready].map(|path| ("GET".to_owned(), path.to_owned()));
+    let metrics = chat_core::metrics::METRICS;
+    let others = [notify_server::EVENTS, live, ready, metrics].map(|path| ("GET".to_owned(), path.to_owned()));
     let expected: BTreeSet<(String, String)> =
         routes.list().iter().map(|route| (route.method.to_string(), route.path.to_owned())).chain(others).collect();
     let asked: BTreeSet<(String, String)> = requests

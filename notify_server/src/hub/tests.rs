@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::outbox::Found;
+use chat_core::{Time, time};
 use uuid::Uuid;
 
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u64) -> T {
@@ -16,7 +17,8 @@ fn hub() -> Hub {
 
 fn entry(position: u64, kind: &str, chat: u64, user: Option<u64>) -> LogEntry {
     let (chat_id, user_id) = (Some(id(chat)), user.map(id));
-    LogEntry { id: id(position), kind: kind.into(), chat_id, user_id, data: "{}".into() }
+    let at = Time(time::now());
+    LogEntry { id: id(position), kind: kind.into(), chat_id, user_id, at, data: "{}".into() }
 }
 
 fn route(hub: &Hub, entries: &[LogEntry]) {

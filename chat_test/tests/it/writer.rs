@@ -1,0 +1,243 @@
+//! The writer of messages against a model, against a full queue, and against a
+//! database that stands still.
+
+use chat_core::{
+    Error, MessageId,
+    devdb::{Binaries, Cluster, Home},
+    messages::{NewMessage, Sent, Writer},
+    metrics,
+};
+use chat_test::{Signal, TestApp, TestDatabase, family, fill, signal};
+use futures_util::{FutureExt, future::join_all};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    time::Duration,
+};
+use tokio::task::JoinSet;
+
+/// What a send comes to, as somebody who uses it would put it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Written,
+    /// The same message as the send of this number.
+    First(usize),
+    NotFound,
+    Invalid(String),
+}
+
+/// The rules in their simplest form.
+#[derive(Default)]
+struct Model {
+    members: HashSet<(i64, i64)>,
+    messages_of: HashMap<i64, Vec<MessageId>>,
+    files_of: HashMap<i64, Vec<i64>>,
+    nonces: HashMap<(i64, i64, String), usize>,
+}
+
+impl Model {
+    fn send(&mut self, nth: usize, new: &NewMessage) -> Outcome {
+        let (chat, sender) = (new.chat_id.get(), new.sender_id.get());
+        if !self.members.contains(&(chat, sender)) {
+            return Outcome::NotFound;
+        }
+        if new.reply_to.is_some_and(|id| !self.messages_of.get(&chat).is_some_and(|known| known.contains(&id))) {
+            return Outcome::Invalid("reply_to".into());
+        }
+        let own = self.files_of.get(&sender);
+        if new.files.iter().any(|file| !own.is_some_and(|own| own.contains(&file.get()))) {
+            return Outcome::Invalid("files".into());
+        }
+        let Some(nonce) = &new.nonce else { return Outcome::Written };
+        match self.nonces.entry((sender, chat, nonce.as_str().to_owned())) {
+            Entry::Occupied(first) => Outcome::First(*first.get()),
+            Entry::Vacant(place) => {
+                place.insert(nth);
+                Outcome::Written
+            }
+        }
+    }
+}
+
+fn id<T: TryFrom<i64, Error: std::fmt::Debug>>(number: i64) -> T {
+    number.try_into().expect("an id")
+}
+
+fn message(chat: i64, sender: i64, text: &str) -> NewMessage {
+    NewMessage {
+        chat_id: id(chat),
+        sender_id: id(sender),
+        content: text.to_owned().try_into().expect("text"),
+        files: Vec::new(),
+        reply_to: None,
+        nonce: None,
+    }
+}
+
+/// Batches of every mixture, sent at once, end as they would one by one.
+#[tokio::test]
+async fn batches_of_any_mixture_end_as_the_model_says() {
+    let app = TestApp::start().await;
+    let people = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let mut model = Model::default();
+    let members: Vec<(i64, i64)> =
+        sqlx::query_as("select chat_id, user_id from chat_members").fetch_all(&app.db).await.expect("members");
+    model.members.extend(&members);
+    let mut chats: Vec<i64> = members.iter().map(|member| member.0).collect();
+    chats.sort_unstable();
+    chats.dedup();
+    let known: Vec<(i64, i64)> =
+        sqlx::query_as("select chat_id, id from messages").fetch_all(&app.db).await.expect("messages");
+    for (chat, message) in &known {
+        model.messages_of.entry(*chat).or_default().push(id(*message));
+    }
+    let files: Vec<(i64, i64)> = sqlx::query_as(
+        "insert into files (uploader_id, blob_key, filename, mime_type, size)
+         select u, 'key ' || u || n, 'a.txt', 'text/plain', 1
+         from unnest($1::bigint[]) u, generate_series(1, 3) n returning uploader_id, id",
+    )
+    .bind(people.iter().map(|person| person.id).collect::<Vec<_>>())
+    .fetch_all(&app.db)
+    .await
+    .expect("files");
+    for (uploader, file) in &files {
+        model.files_of.entry(*uploader).or_default().push(*file);
+    }
+
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let writer = Writer::start(app.database.pool(2));
+    let mut ids: HashMap<usize, MessageId> = HashMap::new();
+    let mut nth = 0;
+    for _ in 0..40 {
+        let size = random.random_range(1..80);
+        let batch: Vec<NewMessage> = (0..size)
+            .map(|_| {
+                let pick = |random: &mut SmallRng, from: &[i64]| from[random.random_range(0..from.len())];
+                let sender = people[random.random_range(0..people.len())].id;
+                let mut new = message(pick(&mut random, &chats), sender, "a line");
+                if random.random_bool(0.3) {
+                    let nonce = random.random_range(0..20u32).to_string();
+                    new.nonce = Some(nonce.try_into().expect("a nonce"));
+                }
+                if random.random_bool(0.3) {
+                    new.reply_to = Some(id(known[random.random_range(0..known.len())].1));
+                }
+                if random.random_bool(0.3) {
+                    let count = random.random_range(1..3);
+                    new.files = (0..count).map(|_| id(files[random.random_range(0..files.len())].1)).collect();
+                }
+                new
+            })
+            .collect();
+        let expected: Vec<Outcome> = batch.iter().zip(nth..).map(|(new, nth)| model.send(nth, new)).collect();
+        let mut sends: Vec<_> = batch.iter().map(|new| Box::pin(writer.send(new.clone()))).collect();
+        for send in &mut sends {
+            assert!(send.now_or_never().is_none(), "asked in this order, hence queued in this order");
+        }
+        let results = join_all(sends).await;
+        for ((new, expected), result) in batch.iter().zip(expected).zip(results) {
+            let outcome = match result {
+                Ok(Sent { message, is_new: true }) => {
+                    assert_eq!(message.files.len(), new.files.len(), "seed {seed}");
+                    ids.insert(nth, message.id);
+                    Outcome::Written
+                }
+                Ok(Sent { message, is_new: false }) => {
+                    let first = ids.iter().find(|(_, id)| **id == message.id).expect("a message we sent");
+                    Outcome::First(*first.0)
+                }
+                Err(Error::NotFound(_)) => Outcome::NotFound,
+                Err(Error::Invalid(errors)) => Outcome::Invalid(errors[0].field.clone()),
+                Err(other) => panic!("seed {seed}: {other:?}"),
+            };
+            assert_eq!(outcome, expected, "seed {seed}, send {nth}: {new:?}");
+            nth += 1;
+        }
+    }
+    let stored: i64 = sqlx::query_scalar("select count(*) from messages where content = 'a line'")
+        .fetch_one(&app.db)
+        .await
+        .expect("a count");
+    assert_eq!(usize::try_from(stored).expect("a number"), ids.len());
+    let order: Vec<MessageId> = (0..nth).filter_map(|nth| ids.get(&nth).copied()).collect();
+    assert!(order.is_sorted(), "what was asked first is written first");
+}
+
+/// What a registry says of one name.
+fn read(registry: &prometheus_client::registry::Registry, name: &str) -> u64 {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).expect("text");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_default().parse().unwrap_or_else(|_| panic!("{name} in {text}"))
+}
+
+/// A hundred thousand sends while Postgres stands still for five seconds: a
+/// bounded number wait, the rest are told to come back, and none that was
+/// acknowledged is lost.
+#[tokio::test]
+async fn a_crowd_that_sends_while_postgres_stands_still_is_bounded_and_loses_nothing() {
+    const SENDS: usize = 100_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open");
+    let binaries = Binaries::find().expect("Postgres");
+    let home = Home::of(folder.path()).expect("a home");
+    let cluster = Cluster::durable(&binaries, &home).await.expect("started");
+    fill(&cluster, "confab").await;
+    let database = TestDatabase { url: cluster.url("confab") };
+    let db = database.pool(2);
+    let (chat, sender): (i64, i64) =
+        sqlx::query_as("select chat_id, user_id from chat_members order by 1, 2").fetch_one(&db).await.expect("one");
+    let writer = Writer::start(database.pool(2));
+    let mut registry = metrics::registry();
+    writer.register(&mut registry);
+    writer.send(message(chat, sender, "warm")).await.expect("sent");
+
+    let pid = std::fs::read_to_string(folder.path().join("postgres/data/postmaster.pid")).expect("running");
+    let processes = family(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"));
+    processes.iter().for_each(|pid| signal(*pid, Signal::STOP));
+    let mut sends = JoinSet::new();
+    for n in 0..SENDS {
+        let (writer, mut new) = (writer.clone(), message(chat, sender, "in the crowd"));
+        new.nonce = Some(n.to_string().try_into().expect("a nonce"));
+        sends.spawn(async move { (n, writer.send(new).await) });
+    }
+    let (mut acknowledged, mut refused) = (Vec::new(), 0);
+    let mut sort = |(n, outcome): (usize, Result<Sent, Error>)| match outcome {
+        Ok(sent) => acknowledged.push((n, sent.message.id.get())),
+        Err(Error::Unavailable(_)) => refused += 1,
+        Err(other) => panic!("{other:?}"),
+    };
+    let still = tokio::time::sleep(Duration::from_secs(5));
+    tokio::pin!(still);
+    loop {
+        tokio::select! {
+            () = &mut still => break,
+            Some(outcome) = sends.join_next() => sort(outcome.expect("a send")),
+        }
+    }
+    let (waiting, queued) = (sends.len() as u64, read(&registry, "confab_writer_queue_messages"));
+    assert!(
+        (1..=256).contains(&(waiting - queued)),
+        "{waiting} wait, {queued} of them in the queue, the rest in a batch"
+    );
+    assert!((1..=8_192).contains(&queued), "{queued}");
+    assert!(read(&registry, "confab_writer_queue_bytes") <= 32 << 20);
+    processes.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    while let Some(outcome) = sends.join_next().await {
+        sort(outcome.expect("a send"));
+    }
+    assert_eq!(acknowledged.len() + refused, SENDS);
+    assert_eq!(read(&registry, "confab_writer_refused_total"), refused as u64, "refused at the door, and only there");
+    let stored: Vec<(String, i64)> =
+        sqlx::query_as("select nonce, id from messages where content = 'in the crowd' order by id")
+            .fetch_all(&db)
+            .await
+            .expect("what is stored");
+    let mut stored: Vec<(usize, i64)> = stored.iter().map(|(nonce, id)| (nonce.parse().expect("ours"), *id)).collect();
+    stored.sort_unstable();
+    acknowledged.sort_unstable();
+    assert_eq!(stored, acknowledged);
+    cluster.stop();
+}
