@@ -12,8 +12,12 @@ use sqlx::PgPool;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -21,7 +25,11 @@ use uuid::Uuid;
 const QUEUE: usize = 16_384;
 
 /// How many people one read asks about.
-const BATCH: usize = 1_000;
+const BATCH: usize = 4_096;
+
+/// The time from one read to the next: somebody who comes alone is answered at
+/// once, and a crowd that comes in one by one gathers.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What is known of somebody who opens a stream.
 #[derive(Debug, Clone)]
@@ -43,7 +51,10 @@ impl Roster {
         let (sender, mut questions) = mpsc::channel::<Question>(QUEUE);
         tokio::spawn(async move {
             let mut batch = Vec::new();
+            let mut pause = interval(PAUSE);
+            pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
+                pause.tick().await;
                 tokio::select! {
                     () = shutdown.cancelled() => return,
                     n = questions.recv_many(&mut batch, BATCH) => if n == 0 { return },

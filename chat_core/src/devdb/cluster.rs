@@ -143,7 +143,7 @@ async fn start(
     let mut lifeline = Lifeline::start(&binaries.folder.join("postgres"), &arguments, log, scratch, account)?;
     let deadline = Instant::now() + START_TIMEOUT;
     while PgConnection::connect(&url(&socket_folder, "postgres")).await.is_err() {
-        if !lifeline_is_starting(&mut lifeline, cluster) || Instant::now() > deadline {
+        if !lifeline_is_starting(&mut lifeline, cluster, log) || Instant::now() > deadline {
             return Err(Error::NotStarted(tail(log)));
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -152,11 +152,14 @@ async fn start(
 }
 
 /// The shell waits for us even when the server is gone, so the log decides: a
-/// server that gave up says FATAL and leaves no postmaster.pid.
-fn lifeline_is_starting(lifeline: &mut Lifeline, cluster: &Path) -> bool {
-    let gave_up = !cluster.join("postmaster.pid").exists()
-        && cluster.parent().is_some_and(|folder| tail(&folder.join("postgres.log")).contains("FATAL"));
-    lifeline.is_alive() && !gave_up
+/// server that gave up says FATAL and leaves no postmaster.pid. The last words of
+/// the connections of one that was killed before it may be in there too.
+fn lifeline_is_starting(lifeline: &mut Lifeline, cluster: &Path, log: &Path) -> bool {
+    let gave_up = || {
+        tail(log).lines().any(|line| line.contains("FATAL") && !line.contains("terminating connection"))
+            && !cluster.join("postmaster.pid").exists()
+    };
+    lifeline.is_alive() && !gave_up()
 }
 
 fn init(binaries: &Binaries, cluster: &Path, account: Option<&Account>, flags: &[&str]) -> Result<(), Error> {

@@ -32,13 +32,7 @@ enum Source<'a> {
 pub(crate) async fn run(report: &mut Report) {
     let world = World::create(i32::try_from(STREAMS).unwrap_or(i32::MAX)).await;
     let confab = world.notify_server();
-    let heads: Vec<String> = world
-        .people
-        .iter()
-        .map(|user| {
-            format!("GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\r\n", world.token(*user))
-        })
-        .collect();
+    let heads = world.people.iter().map(|user| world.head(*user, None)).collect();
     let ours = measure(report, "Confab", &confab, heads, Lines(4), &Source::Log(&world)).await;
     drop(confab);
 

@@ -4,7 +4,9 @@
 //! A part can be named to run it alone.
 
 mod controls;
+mod crowd;
 mod fanout;
+mod latency;
 mod memory;
 mod process;
 mod report;
@@ -35,6 +37,12 @@ fn main() {
     }
     if wanted("fanout") {
         on(Some(LOAD_CORE), fanout::run(&mut report));
+    }
+    if wanted("latency") {
+        on(Some(LOAD_CORE), latency::run(&mut report));
+    }
+    if wanted("crowd") {
+        on(Some(LOAD_CORE), crowd::run(&mut report));
     }
     if wanted("memory") {
         on(Some(LOAD_CORE), memory::run(&mut report));

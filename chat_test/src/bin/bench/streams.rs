@@ -1,5 +1,7 @@
 //! Many open streams, read as fast as they come and counted.
 
+use chat_core::{Time, time};
+use hdrhistogram::Histogram;
 use std::{
     sync::{
         Arc,
@@ -8,10 +10,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     task::JoinSet,
+    time::sleep,
 };
+use tokio_util::sync::CancellationToken;
 
 /// How many lines an event has, its blank one included.
 #[derive(Clone, Copy)]
@@ -58,6 +62,82 @@ impl Streams {
     pub(crate) fn deliveries(&self) -> f64 {
         self.lines.load(Ordering::Relaxed) as f64 / self.per_event.0 as f64
     }
+}
+
+/// Streams that compare the clock with each message's own time.
+pub(crate) struct Timed {
+    readers: JoinSet<Histogram<u64>>,
+    stop: CancellationToken,
+}
+
+impl Timed {
+    /// Opens them.
+    pub(crate) async fn open(address: &str, heads: impl IntoIterator<Item = String>) -> Self {
+        let (mut readers, stop) = (JoinSet::new(), CancellationToken::new());
+        for head in heads {
+            let mut stream = BufReader::new(TcpStream::connect(address).await.expect("connected"));
+            stream.write_all(head.as_bytes()).await.expect("asked");
+            let mut line = String::new();
+            while !line.starts_with("event: ready") {
+                line.clear();
+                stream.read_line(&mut line).await.expect("answered");
+            }
+            readers.spawn(compare(stream, stop.clone()));
+        }
+        sleep(Duration::from_millis(500)).await;
+        Self { readers, stop }
+    }
+
+    /// How late all of the events were, in microseconds.
+    pub(crate) async fn finish(self) -> Histogram<u64> {
+        self.stop.cancel();
+        let mut all = Histogram::new(3).expect("a histogram");
+        for one in self.readers.join_all().await {
+            all.add(one).expect("the same form");
+        }
+        all
+    }
+}
+
+async fn compare(mut stream: BufReader<TcpStream>, stop: CancellationToken) -> Histogram<u64> {
+    let mut latencies = Histogram::new(3).expect("a histogram");
+    let mut line = String::new();
+    loop {
+        line.clear();
+        tokio::select! {
+            () = stop.cancelled() => return latencies,
+            read = stream.read_line(&mut line) => assert!(read.expect("read") > 0, "the stream goes on"),
+        }
+        let at = line.strip_prefix("data: {\"type\":\"message.new\"").and_then(|rest| rest.split_once("\"at\":"));
+        if let Some((_, at)) = at {
+            let mut values = serde_json::Deserializer::from_str(at).into_iter::<Time>();
+            let Time(at) = values.next().expect("a time").expect("a time");
+            let late = (time::now() - at).num_microseconds().unwrap_or(0);
+            latencies.record(late.max(0) as u64).expect("it grows");
+        }
+    }
+}
+
+/// Opens a stream for each request head, all at once, reads each until a line is
+/// in it, and answers how many had one.
+pub(crate) async fn answers(address: &str, heads: impl IntoIterator<Item = String>, line: &'static str) -> usize {
+    let mut opening = JoinSet::new();
+    for head in heads {
+        let address = address.to_owned();
+        opening.spawn(async move {
+            let mut stream = TcpStream::connect(&address).await.expect("connected");
+            stream.write_all(head.as_bytes()).await.expect("asked");
+            let mut text = Vec::new();
+            while !text.windows(line.len()).any(|window| window == line.as_bytes()) {
+                if stream.read_buf(&mut text).await.expect("answered") == 0 {
+                    return None;
+                }
+            }
+            // Kept open: coming back is not leaving again.
+            Some(stream)
+        });
+    }
+    opening.join_all().await.iter().filter(|stream| stream.is_some()).count()
 }
 
 async fn read(stream: TcpStream, lines: Arc<AtomicU64>) {

@@ -6,6 +6,7 @@ use chat_core::{
     auth::{Audience, Claims, Hasher, Signer, keys},
     db, demo,
     devdb::{Binaries, Cluster, Home},
+    events::{self, Cursor, Head},
     time,
 };
 use sqlx::PgPool;
@@ -105,18 +106,52 @@ impl World {
         self.folder.path().join(name)
     }
 
+    /// The request for a stream of somebody's, from a cursor if they come back.
+    pub(crate) fn head(&self, user: i64, cursor: Option<&str>) -> String {
+        let resume = cursor.map(|cursor| format!("Last-Event-ID: {cursor}\r\n")).unwrap_or_default();
+        let token = self.token(user);
+        format!("GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{resume}\r\n")
+    }
+
+    /// Another chat, with the first so many people.
+    pub(crate) async fn chat_of_the_first(&self, people: usize) -> i64 {
+        sqlx::query_scalar(
+            "with chat as (insert into chats (type, name) values ('group', 'busy') returning id),
+             members as (insert into chat_members (chat_id, user_id) select id, unnest($1::bigint[]) from chat)
+             select id from chat",
+        )
+        .bind(self.people.iter().take(people).collect::<Vec<_>>())
+        .fetch_one(&self.db)
+        .await
+        .expect("a chat")
+    }
+
+    /// Where the log ends.
+    pub(crate) async fn cursor(&self) -> String {
+        let Head { epoch, last, .. } = events::head(&self.db).await.expect("the log");
+        Cursor { epoch, position: last }.to_string()
+    }
+
+    /// How many transactions the database has seen, reads included.
+    pub(crate) async fn transactions(&self) -> i64 {
+        sqlx::query_scalar(
+            "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()",
+        )
+        .fetch_one(&self.db)
+        .await
+        .expect("a count")
+    }
+
     /// Says so many things in the chat in one statement: the work of the log
     /// without the work of the API.
     pub(crate) async fn say(&self, count: i32) {
-        sqlx::query(
-            "insert into messages (chat_id, sender_id, content)
-             select $1, $2, 'a message of a usual length, as people write it' from generate_series(1, $3)",
-        )
-        .bind(self.chat)
-        .bind(self.people.first())
-        .bind(count)
-        .execute(&self.db)
-        .await
-        .expect("said");
+        self.say_in(self.chat, "a message of a usual length, as people write it", count).await;
+    }
+
+    /// Says the same thing in a chat so many times.
+    pub(crate) async fn say_in(&self, chat: i64, text: &str, count: i32) {
+        let sql = "insert into messages (chat_id, sender_id, content) select $1, $2, $4 from generate_series(1, $3)";
+        let query = sqlx::query(sql).bind(chat).bind(self.people.first()).bind(count).bind(text);
+        query.execute(&self.db).await.expect("said");
     }
 }
