@@ -27,6 +27,11 @@ const HISTORY_EVERY: Duration = Duration::from_secs(5);
 /// How long any single question to the database may take.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How long a look may take before its connection counts as half open. Each
+/// failure in a row doubles it, up to `PATIENCE`: a database that is only slow
+/// is given the time it needs.
+const LOOK_PATIENCE: Duration = Duration::from_millis(400);
+
 /// How many events are read at once.
 const STRETCH: i64 = 500;
 
@@ -97,7 +102,8 @@ async fn follow(db: &PgPool, relay: &Relay, watch: &Watch, failures: &mut u32) -
     let mut checked_at = Instant::now();
     tracing::info!(epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
     loop {
-        position = look(&mut listener, relay, watch, position, head.last).await?;
+        let patience = (LOOK_PATIENCE * (1 << (*failures).min(4))).min(PATIENCE);
+        position = look(&mut listener, relay, watch, position, head.last, patience).await?;
         watch.health.looked();
         *failures = 0;
         match timeout(LOOK_EVERY, listener.try_recv()).await {
@@ -129,9 +135,10 @@ async fn look(
     Watch { figures, .. }: &Watch,
     mut position: EventId,
     was_there: EventId,
+    patience: Duration,
 ) -> Result<EventId> {
     loop {
-        let stretch = within_patience(events::after(&mut *listener, position, STRETCH)).await?;
+        let stretch = within(patience, events::after(&mut *listener, position, STRETCH)).await?;
         for (id, reason) in &stretch.poison {
             // An alert: only triggers write here, and they do not write this.
             tracing::error!(event = %id, reason, "passed over an event that cannot be read");
@@ -159,7 +166,11 @@ async fn patiently<T>(question: impl Future<Output = Result<T, sqlx::Error>>) ->
 }
 
 async fn within_patience<T>(question: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(PATIENCE, question)
+    within(PATIENCE, question).await
+}
+
+async fn within<T>(patience: Duration, question: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(patience, question)
         .await
         .unwrap_or_else(|_| Err(Error::Unavailable("the database did not answer in time".into())))
 }

@@ -255,6 +255,10 @@ async fn a_half_open_listening_connection_delays_nobody_for_long_and_is_replaced
     let mut bobs = bob.listen().await;
     assert_eq!(link.listeners(), 1);
     link.cut_listeners();
+    let cut = std::time::Instant::now();
+    alice.say("team", "into the silence").await;
+    assert_eq!(bobs.next().await.text(), "into the silence");
+    assert!(cut.elapsed().as_secs() < 3, "heard after {:?}", cut.elapsed());
     for n in 0..5 {
         alice.say("team", &n.to_string()).await;
         assert_eq!(bobs.next().await.text(), n.to_string());
