@@ -37,8 +37,7 @@ impl Streams {
         for head in heads {
             let address = address.to_owned();
             opening.spawn(async move {
-                let mut stream = TcpStream::connect(&address).await.expect("connected");
-                stream.write_all(head.as_bytes()).await.expect("asked");
+                let mut stream = asked(&address, &head).await;
                 let mut answer = vec![0u8; 1024];
                 let n = stream.read(&mut answer).await.expect("answered");
                 let answer = String::from_utf8_lossy(answer.get(..n).unwrap_or_default()).into_owned();
@@ -75,8 +74,7 @@ impl Timed {
     pub(crate) async fn open(address: &str, heads: impl IntoIterator<Item = String>) -> Self {
         let (mut readers, stop) = (JoinSet::new(), CancellationToken::new());
         for head in heads {
-            let mut stream = BufReader::new(TcpStream::connect(address).await.expect("connected"));
-            stream.write_all(head.as_bytes()).await.expect("asked");
+            let mut stream = BufReader::new(asked(address, &head).await);
             let mut line = String::new();
             while !line.starts_with("event: ready") {
                 line.clear();
@@ -125,8 +123,7 @@ pub(crate) async fn answers(address: &str, heads: impl IntoIterator<Item = Strin
     for head in heads {
         let address = address.to_owned();
         opening.spawn(async move {
-            let mut stream = TcpStream::connect(&address).await.expect("connected");
-            stream.write_all(head.as_bytes()).await.expect("asked");
+            let mut stream = asked(&address, &head).await;
             let mut text = Vec::new();
             while !text.windows(line.len()).any(|window| window == line.as_bytes()) {
                 if stream.read_buf(&mut text).await.expect("answered") == 0 {
@@ -138,6 +135,13 @@ pub(crate) async fn answers(address: &str, heads: impl IntoIterator<Item = Strin
         });
     }
     opening.join_all().await.iter().filter(|stream| stream.is_some()).count()
+}
+
+/// A connection on which a request has been sent.
+async fn asked(address: &str, head: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(head.as_bytes()).await.expect("asked");
+    stream
 }
 
 async fn read(stream: TcpStream, lines: Arc<AtomicU64>) {
