@@ -1,11 +1,13 @@
 //! Streams as connections: both ways in, heartbeats, limits, the end.
 
 use chat_test::{DEADLINE, Inbox, Reply, TestApp, eventually};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use reqwest::Client;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
 
@@ -182,4 +184,51 @@ async fn a_silent_stream_says_that_it_is_alive() {
     let mut stream = bob.listen().await;
     assert_eq!(stream.ready.data["heartbeat_ms"], 15_000);
     timeout(DEADLINE, stream.next_comment()).await.expect("a ping within the deadline");
+}
+
+/// Requests with bytes changed, cut out and put in, in pieces of any size: each is
+/// answered in HTTP or hung up on, and the server goes on.
+#[tokio::test]
+async fn mangled_requests_are_answered_or_hung_up_on_and_harm_nobody() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let address = app.places.notify.strip_prefix("http://").expect("a URL").to_owned();
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let valid = format!(
+        "GET /events?last_event_id=0123456789-1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nCookie: a=b\r\n\r\n",
+        bob.token
+    );
+    let mut tries = JoinSet::new();
+    for _ in 0..300 {
+        let mut bytes = valid.clone().into_bytes();
+        for _ in 0..random.random_range(1..6) {
+            let at = random.random_range(0..bytes.len());
+            match random.random_range(0..3) {
+                0 => bytes[at] = random.random(),
+                1 => drop(bytes.remove(at)),
+                _ => bytes.insert(at, random.random()),
+            }
+        }
+        let cut = random.random_range(0..bytes.len());
+        let address = address.clone();
+        tries.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            // The server may hang up at any byte.
+            let _ = stream.write_all(&bytes[..cut]).await;
+            let _ = stream.write_all(&bytes[cut..]).await;
+            let _ = stream.shutdown().await;
+            let mut answer = [0u8; 64];
+            let n = timeout(DEADLINE, stream.read(&mut answer)).await.expect("within the deadline").unwrap_or(0);
+            (n == 0 || answer.starts_with(b"HTTP/1.1 "), bytes)
+        });
+    }
+    while let Some(tried) = tries.join_next().await {
+        let (is_http, bytes) = tried.expect("tried");
+        assert!(is_http, "seed {seed}: {}", String::from_utf8_lossy(&bytes));
+    }
+    let mut bobs = bob.listen().await;
+    alice.say("team", "still here").await;
+    assert_eq!(bobs.next().await.text(), "still here");
 }
