@@ -7,11 +7,8 @@ use prometheus_client::{
     metrics::{counter::Counter, histogram::Histogram},
     registry::Registry,
 };
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use sqlx::{Connection, PgPool, Postgres, pool::PoolConnection};
+use std::{sync::Arc, time::Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// The most messages in one transaction.
@@ -22,10 +19,6 @@ const QUEUE: usize = 8_192;
 
 /// The most text that may wait, in bytes.
 const QUEUE_BYTES: usize = 32 * 1024 * 1024;
-
-/// How long a connection that nobody used is believed to be there still: less
-/// than a database takes to start again. After that the pool looks first.
-const KEPT_FOR: Duration = Duration::from_millis(50);
 
 /// What a waiting send takes besides its text, in bytes.
 const OVERHEAD_BYTES: usize = 512;
@@ -111,10 +104,11 @@ fn away() -> Error {
 }
 
 /// Where the writing is done: one connection that is kept from batch to batch, as
-/// asking the pool for it costs two round trips.
+/// giving it back to the pool costs a round trip. It is asked whether it is still
+/// there, so that a database that came back costs nobody a refusal.
 struct Desk {
     db: PgPool,
-    kept: Option<(PoolConnection<Postgres>, Instant)>,
+    kept: Option<PoolConnection<Postgres>>,
     figures: Figures,
 }
 
@@ -159,16 +153,22 @@ impl Desk {
     }
 
     async fn send(&mut self, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>> {
-        let mut connection = match self.kept.take() {
-            Some((connection, used)) if used.elapsed() < KEPT_FOR => connection,
-            _ => self.db.acquire().await?,
+        let mut kept = self.kept.take();
+        if let Some(connection) = &mut kept
+            && connection.ping().await.is_err()
+        {
+            kept = None;
+        }
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.db.acquire().await?,
         };
         let begun = Instant::now();
         let outcomes = send(&mut connection, batch).await;
         self.figures.batches.observe(batch.len() as f64);
         self.figures.writing.observe(begun.elapsed().as_secs_f64());
         if !matches!(outcomes, Err(Error::Unavailable(_))) {
-            self.kept = Some((connection, Instant::now()));
+            self.kept = Some(connection);
         }
         outcomes
     }
