@@ -13,9 +13,16 @@ create table users (
     display_name  text        not null,
     email         text        not null,
     password_hash text        not null,
+    bio           text        not null default '',
+    -- A picture that they uploaded themselves; files come in 0004.
+    avatar_file_id bigint,
     created_at    timestamptz not null default now(),
+    -- An account that was closed keeps its row, without anything personal, so
+    -- that what was said stays where it was said.
+    deleted_at    timestamptz,
     constraint users_username_form check (username ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{1,31}$'),
     constraint users_display_name_length check (char_length(display_name) between 1 and 64),
+    constraint users_bio_length check (char_length(bio) <= 500),
     constraint users_email_length check (char_length(email) between 3 and 254)
 );
 
@@ -28,6 +35,8 @@ create function user_json(u users) returns json
 language sql stable parallel safe
 return (
     select row_to_json(j) from (
-        select u.id, u.username, u.display_name, wire_time(u.created_at) as created_at
+        select u.id, u.username, u.display_name, u.bio,
+               '/api/files/' || u.avatar_file_id as avatar_url,
+               wire_time(u.created_at) as created_at, wire_time(u.deleted_at) as deleted_at
     ) j
 );

@@ -6,7 +6,9 @@
 create table sessions (
     id         uuid        primary key,
     user_id    bigint      not null references users on delete cascade,
+    user_agent text        not null default '',
     created_at timestamptz not null default now(),
+    used_at    timestamptz not null default now(),
     expires_at timestamptz not null,
     revoked_at timestamptz
 );

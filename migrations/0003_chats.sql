@@ -9,6 +9,7 @@ create table chats (
     type        chat_type   not null,
     name        text        not null,
     description text        not null default '',
+    topic       text        not null default '',
     created_by  bigint      references users on delete set null,
     created_at  timestamptz not null default now(),
     updated_at  timestamptz not null default now(),
@@ -17,6 +18,7 @@ create table chats (
     constraint chats_name_length check (char_length(name) between 0 and 100),
     constraint chats_named check (name <> '' or type in ('single', 'group')),
     constraint chats_description_length check (char_length(description) <= 1000),
+    constraint chats_topic_length check (char_length(topic) <= 250),
     constraint chats_pair check (
         case type
             when 'single' then pair_low is not null and pair_high is not null and pair_low < pair_high
@@ -33,6 +35,12 @@ create table chat_members (
     user_id   bigint      not null references users on delete cascade,
     role      member_role not null default 'member',
     joined_at timestamptz not null default now(),
+    -- Messages up to here were said before they came, and are not news to them.
+    joined_after bigint   not null default 0,
+    -- Not so for one whom the other person of a direct chat has blocked.
+    can_send  boolean     not null default true,
+    -- Their own wish not to be disturbed.
+    is_muted  boolean     not null default false,
     primary key (chat_id, user_id)
 );
 
@@ -44,11 +52,54 @@ create function chat_json(c chats, member_count bigint, role member_role) return
 language sql stable parallel safe
 return (
     select row_to_json(j) from (
-        select c.id, c.type, c.name, c.description, c.created_by,
+        select c.id, c.type, c.name, c.description, c.topic, c.created_by,
                wire_time(c.created_at) as created_at, wire_time(c.updated_at) as updated_at,
                member_count, role
     ) j
 );
+
+-- Who may not come back, and why.
+create table chat_bans (
+    chat_id   bigint      not null references chats on delete cascade,
+    user_id   bigint      not null references users on delete cascade,
+    banned_by bigint      references users on delete set null,
+    reason    text        not null default '',
+    banned_at timestamptz not null default now(),
+    primary key (chat_id, user_id),
+    constraint chat_bans_reason_length check (char_length(reason) <= 250)
+);
+
+create index chat_bans_user_id on chat_bans (user_id);
+
+-- A link that lets people in, until a time or for so many of them.
+create table invites (
+    code       text        primary key,
+    chat_id    bigint      not null references chats on delete cascade,
+    created_by bigint      references users on delete cascade,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz,
+    max_uses   int,
+    uses       int         not null default 0,
+    constraint invites_max_uses check (max_uses > 0),
+    constraint invites_uses check (uses between 0 and coalesce(max_uses, uses))
+);
+
+create index invites_chat_id on invites (chat_id);
+
+create view open_invites as
+select * from invites
+where (expires_at is null or expires_at > now()) and (max_uses is null or uses < max_uses);
+
+-- Who does not want to hear of whom.
+create table blocks (
+    blocker_id bigint      not null references users on delete cascade,
+    blocked_id bigint      not null references users on delete cascade,
+    created_at timestamptz not null default now(),
+    primary key (blocker_id, blocked_id),
+    constraint blocks_another check (blocker_id <> blocked_id)
+);
+
+create index blocks_blocked_id on blocks (blocked_id);
 
 create function member_count(of_chat bigint) returns bigint
 language sql stable parallel safe

@@ -1,6 +1,7 @@
 -- Uploaded files. The bytes live in the blob store under a random key; the row
 -- says what they are. A file is private to its uploader until a message shows
--- it, and then to the members of that message's chat.
+-- it, and then to the members of that message's chat; one that somebody has made
+-- their avatar is everybody's.
 
 create table files (
     id          bigint generated always as identity primary key,
@@ -15,6 +16,11 @@ create table files (
 );
 
 create index files_uploader_id on files (uploader_id);
+
+alter table users add constraint users_avatar_file_id_fkey
+    foreign key (avatar_file_id) references files on delete set null;
+
+create index users_avatar_file_id on users (avatar_file_id) where avatar_file_id is not null;
 
 create function file_json(f files) returns json
 language sql stable parallel safe

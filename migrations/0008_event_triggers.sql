@@ -11,6 +11,10 @@ create function messages_inserted() returns trigger language plpgsql as $$
 begin
     if not exists (select from new_rows) then return null; end if;
     perform append_lock();
+    insert into mentions (chat_id, message_id, user_id, sender_id)
+    select n.chat_id, n.id, who, n.sender_id
+    from new_rows n
+    cross join unnest(case when n.mentions_everyone then n.mentions || null::bigint else n.mentions end) who;
     insert into events (type, chat_id, data)
     select 'message.new', m.chat_id, row_to_json(j)
     from new_rows n
@@ -27,6 +31,8 @@ create trigger messages_inserted after insert on messages
     referencing new table as new_rows
     for each statement execute function messages_inserted();
 
+-- Whom it called before is told too: a client that counts what calls its user
+-- need not have the message to count on.
 create function messages_updated() returns trigger language plpgsql as $$
 begin
     if not exists (
@@ -34,6 +40,12 @@ begin
         where (n.content, n.edited_at, n.deleted_at) is distinct from (o.content, o.edited_at, o.deleted_at)
     ) then return null; end if;
     perform append_lock();
+    delete from mentions x using new_rows n where x.message_id = n.id;
+    insert into mentions (chat_id, message_id, user_id, sender_id)
+    select n.chat_id, n.id, who, n.sender_id
+    from new_rows n
+    cross join unnest(case when n.mentions_everyone then n.mentions || null::bigint else n.mentions end) who
+    where n.deleted_at is null;
     insert into events (type, chat_id, data)
     select case when n.deleted_at is null then 'message.updated' else 'message.deleted' end,
            n.chat_id,
@@ -42,10 +54,13 @@ begin
     join old_rows o using (id)
     join message_view m using (id)
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, m.json as message
+        select n.chat_id, wire_time(clock_timestamp()) as at, m.json as message,
+               o.mentions as mentions_before, o.mentions_everyone as mentions_everyone_before
     ) updated
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, n.id as message_id
+        select n.chat_id, wire_time(clock_timestamp()) as at, n.id as message_id, n.sender_id,
+               wire_time(n.deleted_at) as deleted_at,
+               o.mentions as mentions_before, o.mentions_everyone as mentions_everyone_before
     ) deleted
     where (n.content, n.edited_at, n.deleted_at) is distinct from (o.content, o.edited_at, o.deleted_at)
     order by n.id;
@@ -56,6 +71,60 @@ end $$;
 create trigger messages_updated after update on messages
     referencing new table as new_rows old table as old_rows
     for each statement execute function messages_updated();
+
+-- A pin is for everybody to see; whoever sets it says who they are in the
+-- transaction's setting confab.actor.
+create function messages_pinned() returns trigger language plpgsql as $$
+begin
+    if not exists (
+        select from new_rows n join old_rows o using (id)
+        where (n.pinned_at is null) <> (o.pinned_at is null) and n.deleted_at is null
+    ) then return null; end if;
+    perform append_lock();
+    insert into events (type, chat_id, data)
+    select case when n.pinned_at is null then 'message.unpinned' else 'message.pinned' end, n.chat_id, row_to_json(j)
+    from new_rows n
+    join old_rows o using (id)
+    cross join lateral (
+        select n.chat_id, wire_time(clock_timestamp()) as at, n.id as message_id,
+               nullif(current_setting('confab.actor', true), '')::bigint as user_id
+    ) j
+    where (n.pinned_at is null) <> (o.pinned_at is null) and n.deleted_at is null
+    order by n.id;
+    perform ring();
+    return null;
+end $$;
+
+create trigger messages_pinned after update on messages
+    referencing new table as new_rows old table as old_rows
+    for each statement execute function messages_pinned();
+
+create function reactions_changed() returns trigger language plpgsql as $$
+begin
+    -- The reactions to a deleted message go with it, in silence.
+    if not exists (
+        select from changed_rows r join messages m on m.id = r.message_id where m.deleted_at is null
+    ) then return null; end if;
+    perform append_lock();
+    insert into events (type, chat_id, data)
+    select case tg_op when 'INSERT' then 'reaction.added' else 'reaction.removed' end, m.chat_id, row_to_json(j)
+    from changed_rows r
+    join messages m on m.id = r.message_id and m.deleted_at is null
+    cross join lateral (
+        select m.chat_id, wire_time(clock_timestamp()) as at, r.message_id, r.user_id, r.emoji
+    ) j
+    order by r.message_id, r.created_at, r.user_id;
+    perform ring();
+    return null;
+end $$;
+
+create trigger reactions_inserted after insert on reactions
+    referencing new table as changed_rows
+    for each statement execute function reactions_changed();
+
+create trigger reactions_deleted after delete on reactions
+    referencing old table as changed_rows
+    for each statement execute function reactions_changed();
 
 -- A chat is new to all of its members when nobody was in it before.
 create function members_inserted() returns trigger language plpgsql as $$
@@ -84,7 +153,8 @@ begin
         join arrivals a on a.chat_id = n.chat_id
         join chats c on c.id = n.chat_id
         cross join lateral (
-            select n.chat_id, wire_time(clock_timestamp()) as at, chat_json(c, a.present, n.role) as chat
+            select n.chat_id, wire_time(clock_timestamp()) as at, chat_json(c, a.present, n.role) as chat,
+                   nullif(n.joined_after, 0) as last_read_message_id
         ) j
     ) event
     order by event.step, event.chat_id, event.subject;
@@ -119,6 +189,30 @@ create trigger members_updated after update on chat_members
     referencing new table as new_rows old table as old_rows
     for each statement execute function members_updated();
 
+-- What a member wishes for themselves is for their own devices.
+create function members_muted() returns trigger language plpgsql as $$
+begin
+    if not exists (
+        select from new_rows n join old_rows o using (chat_id, user_id) where n.is_muted <> o.is_muted
+    ) then return null; end if;
+    perform append_lock();
+    insert into events (type, chat_id, user_id, data)
+    select 'chat.muted', n.chat_id, n.user_id, row_to_json(j)
+    from new_rows n
+    join old_rows o using (chat_id, user_id)
+    cross join lateral (
+        select n.chat_id, wire_time(clock_timestamp()) as at, n.is_muted
+    ) j
+    where n.is_muted <> o.is_muted
+    order by n.chat_id, n.user_id;
+    perform ring();
+    return null;
+end $$;
+
+create trigger members_muted after update on chat_members
+    referencing new table as new_rows old table as old_rows
+    for each statement execute function members_muted();
+
 -- Whoever takes a membership away says who does it, in the transaction's
 -- setting confab.actor; leaving on one's own has the reason "left".
 create function members_deleted() returns trigger language plpgsql as $$
@@ -135,7 +229,9 @@ begin
     cross join (values (1, 'chat.removed'), (2, 'member.left')) event (step, type)
     cross join lateral (
         select o.chat_id, wire_time(clock_timestamp()) as at, o.user_id,
-               case when actor = o.user_id::text then 'left' else 'removed' end as reason
+               case when actor = o.user_id::text then 'left'
+                    when exists (select from chat_bans b where b.chat_id = o.chat_id and b.user_id = o.user_id) then 'banned'
+                    else 'removed' end as reason
     ) j
     order by event.step, o.chat_id, o.user_id;
     perform ring();
@@ -150,7 +246,7 @@ create function chats_updated() returns trigger language plpgsql as $$
 begin
     if not exists (
         select from new_rows n join old_rows o using (id)
-        where (n.name, n.description) is distinct from (o.name, o.description)
+        where (n.name, n.description, n.topic) is distinct from (o.name, o.description, o.topic)
     ) then return null; end if;
     perform append_lock();
     insert into events (type, chat_id, data)
@@ -161,7 +257,7 @@ begin
         select n.id as chat_id, wire_time(clock_timestamp()) as at,
                chat_json((select c from chats c where c.id = n.id), member_count(n.id), null) as chat
     ) j
-    where (n.name, n.description) is distinct from (o.name, o.description)
+    where (n.name, n.description, n.topic) is distinct from (o.name, o.description, o.topic)
     order by n.id;
     perform ring();
     return null;
@@ -204,6 +300,20 @@ begin
         select n.chat_id, wire_time(clock_timestamp()) as at, n.user_id, n.message_id, wire_time(n.at) as delivered_at
     ) d
     order by n.chat_id, n.user_id, n.message_id;
+    -- The reader's other devices show what is left.
+    insert into events (type, chat_id, user_id, data)
+    select 'read_state', m.chat_id, m.user_id, row_to_json(j)
+    from (
+        select chat_id, user_id, max(message_id) as message_id from new_rows
+        where kind = 'read' group by chat_id, user_id
+    ) n
+    join chat_members m using (chat_id, user_id)
+    cross join lateral (
+        select m.chat_id, wire_time(clock_timestamp()) as at, n.message_id as last_read_message_id,
+               unread_count(m, read_position(m)) as unread_count,
+               mention_count(m, read_position(m)) as mention_count
+    ) j
+    order by m.chat_id, m.user_id;
     perform ring();
     return null;
 end $$;
@@ -217,7 +327,8 @@ create function users_updated() returns trigger language plpgsql as $$
 begin
     if not exists (
         select from new_rows n join old_rows o using (id)
-        where (n.username, n.display_name) is distinct from (o.username, o.display_name)
+        where (n.username, n.display_name, n.bio, n.avatar_file_id) is distinct from
+          (o.username, o.display_name, o.bio, o.avatar_file_id)
     ) then return null; end if;
     perform append_lock();
     insert into events (type, chat_id, user_id, data)
@@ -233,7 +344,8 @@ begin
         select wire_time(clock_timestamp()) as at,
                user_json((select u from users u where u.id = n.id)) as user
     ) j
-    where (n.username, n.display_name) is distinct from (o.username, o.display_name)
+    where (n.username, n.display_name, n.bio, n.avatar_file_id) is distinct from
+          (o.username, o.display_name, o.bio, o.avatar_file_id)
     order by n.id, audience.chat_id nulls first;
     perform ring();
     return null;

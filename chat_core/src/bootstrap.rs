@@ -32,7 +32,7 @@ pub async fn read(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
     let mut snapshot = events::snapshot(db).await?;
     let Head { epoch, last, .. } = events::head(&mut *snapshot).await?;
     let user = users::me(&mut *snapshot, viewer).await?;
-    let chats = chats::list(&mut *snapshot, viewer).await?;
+    let chats = chats::list(&mut snapshot, viewer).await?;
     let users = people(&mut snapshot, viewer, &chats).await?;
     snapshot.rollback().await?;
     Ok(Bootstrap { user, chats, users, cursor: Cursor { epoch, position: last } })

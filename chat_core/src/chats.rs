@@ -1,14 +1,16 @@
 //! Chats: the four kinds, what a member sees of them, and their life.
 
 use crate::{
-    ChatId, Error, MessageId, Result, Time, UserId, events,
+    ChatId, Error, MessageId, Result, Time, UserId, blocks, events,
     members::{self, Role},
-    messages::Message,
-    text::{ChatName, Description, SearchText, from_word},
+    messages::{self, Message},
+    rights::Right,
+    text::{ChatName, Description, SearchText, Topic, from_word},
     users::prefix_pattern,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+use std::collections::HashMap;
 
 /// The most people a chat can be created with; more can join later.
 pub const MAX_INITIAL_MEMBERS: usize = 5_000;
@@ -52,11 +54,13 @@ pub struct Chat {
     pub name: String,
     /// May be empty.
     pub description: String,
+    /// What it is about at the moment; may be empty.
+    pub topic: String,
     /// Null once that person is gone.
     pub created_by: Option<UserId>,
     /// When it was created.
     pub created_at: Time,
-    /// When its name or description last changed.
+    /// When its name, description or topic last changed.
     pub updated_at: Time,
     /// How many people are in it.
     pub member_count: i64,
@@ -72,12 +76,16 @@ pub struct ChatRow {
     pub chat: Chat,
     /// The newest message, deleted ones included.
     pub last_message: Option<Message>,
-    /// Messages of others past the viewer's read mark.
+    /// Messages of others past the viewer's read mark, or since they came in;
+    /// counted up to 1,000.
     pub unread_count: i64,
-    /// Of those, the ones that mention the viewer.
+    /// Of those, the ones that mention the viewer or everyone.
     pub mention_count: i64,
-    /// The viewer's read mark.
+    /// The viewer's read mark, or the last message before they came in: what is
+    /// later is new to them. Null if all is.
     pub last_read_message_id: Option<MessageId>,
+    /// Whether the viewer does not want to be disturbed.
+    pub is_muted: bool,
 }
 
 /// A chat to be created, as it can only be right.
@@ -106,6 +114,8 @@ pub struct ChatPatch {
     pub name: Option<ChatName>,
     /// The description.
     pub description: Option<Description>,
+    /// The topic.
+    pub topic: Option<Topic>,
 }
 
 /// A chat, and whether this call created it.
@@ -146,6 +156,9 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
         return Ok((id, false));
     }
     must_exist(log, "user_id", &[other]).await?;
+    if blocks::is_between(log, creator, other).await? {
+        return Err(Error::Forbidden("one of you has blocked the other"));
+    }
     let id = sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, created_by, pair_low, pair_high)
@@ -195,7 +208,7 @@ async fn create_room(
 
 async fn must_exist(log: &mut PgConnection, field: &str, users: &[UserId]) -> Result<()> {
     let unknown: Vec<UserId> = sqlx::query_scalar(
-        "select id from unnest($1::bigint[]) wanted (id) where not exists (select from users u where u.id = wanted.id)
+        "select id from unnest($1::bigint[]) wanted (id) where not exists (select from users u where u.id = wanted.id and u.deleted_at is null)
          limit 10",
     )
     .bind(users)
@@ -230,18 +243,20 @@ struct ListRow {
     chat: Json<Chat>,
     last_message: Option<Json<Message>>,
     unread_count: i64,
+    mention_count: i64,
     last_read_message_id: Option<MessageId>,
+    is_muted: bool,
 }
 
 /// The viewer's chats, the one with the newest message first.
-pub async fn list(db: impl PgExecutor<'_>, viewer: UserId) -> Result<Vec<ChatRow>> {
+pub async fn list(db: &mut PgConnection, viewer: UserId) -> Result<Vec<ChatRow>> {
     let rows: Vec<ListRow> = sqlx::query_as(
         "select chat_json(c, member_count(c.id), m.role) as chat,
                 newest.json as last_message,
-                (select count(*) from messages u
-                 where u.chat_id = c.id and u.id > coalesce(mark.message_id, 0)
-                   and u.sender_id is distinct from $1 and u.deleted_at is null) as unread_count,
-                mark.message_id as last_read_message_id
+                unread_count(m, greatest(mark.message_id, m.joined_after)) as unread_count,
+                mention_count(m, greatest(mark.message_id, m.joined_after)) as mention_count,
+                nullif(greatest(mark.message_id, m.joined_after), 0) as last_read_message_id,
+                m.is_muted
          from chat_members m
          join chats c on c.id = m.chat_id
          left join lateral (
@@ -255,19 +270,30 @@ pub async fn list(db: impl PgExecutor<'_>, viewer: UserId) -> Result<Vec<ChatRow
          order by newest.id desc nulls last, c.id desc",
     )
     .bind(viewer)
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| ChatRow {
+    let mut chats: Vec<ChatRow> = rows.into_iter().map(ChatRow::from).collect();
+    // Taken out for a moment, to be told all at once.
+    let mut newest: Vec<Message> = chats.iter_mut().filter_map(|row| row.last_message.take()).collect();
+    messages::personal(db, viewer, &mut newest).await?;
+    let mut newest: HashMap<ChatId, Message> = newest.into_iter().map(|message| (message.chat_id, message)).collect();
+    for row in &mut chats {
+        row.last_message = newest.remove(&row.chat.id);
+    }
+    Ok(chats)
+}
+
+impl From<ListRow> for ChatRow {
+    fn from(row: ListRow) -> Self {
+        Self {
             chat: row.chat.0,
             last_message: row.last_message.map(|Json(message)| message),
             unread_count: row.unread_count,
-            // Mentions are resolved with the whole domain; until then nobody is mentioned.
-            mention_count: 0,
+            mention_count: row.mention_count,
             last_read_message_id: row.last_read_message_id,
-        })
-        .collect())
+            is_muted: row.is_muted,
+        }
+    }
 }
 
 /// Public channels that anyone can join, by name, after the given one.
@@ -293,18 +319,22 @@ pub async fn channels(
     Ok(rows.into_iter().map(|Json(chat)| chat).collect())
 }
 
-/// Changes the name or description.
+/// Changes the name, the description or the topic.
 pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -> Result<Chat> {
     let mut log = events::begin(db, actor).await?;
-    members::must_be(&mut log, id, actor, Role::Admin).await?;
+    members::acting(&mut log, id, actor).await?.may(Right::EditChat)?;
     sqlx::query(
         "update chats
-         set name = coalesce($2, name), description = coalesce($3, description), updated_at = now()
-         where id = $1 and (coalesce($2, name), coalesce($3, description)) is distinct from (name, description)",
+         set name = coalesce($2, name), description = coalesce($3, description), topic = coalesce($4, topic),
+             updated_at = now()
+         where id = $1
+           and (coalesce($2, name), coalesce($3, description), coalesce($4, topic))
+               is distinct from (name, description, topic)",
     )
     .bind(id)
     .bind(patch.name.as_ref().map(ChatName::as_str))
     .bind(patch.description.as_ref().map(Description::as_str))
+    .bind(patch.topic.as_ref().map(Topic::as_str))
     .execute(&mut *log)
     .await?;
     let chat = find(&mut *log, id, actor).await?;
@@ -315,7 +345,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
 /// Deletes a chat with everything in it; each member hears `chat.deleted`.
 pub async fn delete(db: &PgPool, actor: UserId, id: ChatId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
-    members::must_be(&mut log, id, actor, Role::Owner).await?;
+    members::acting(&mut log, id, actor).await?.may(Right::DeleteChat)?;
     sqlx::query("delete from chats where id = $1").bind(id).execute(&mut *log).await?;
     log.commit().await?;
     Ok(())

@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 use sqlx::{
     PgPool,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{str::FromStr, time::Duration};
@@ -36,7 +36,12 @@ pub fn pool(url: &str, max_connections: u32) -> Result<PgPool> {
 
 /// Brings the schema up to date. Safe to run from several processes at once.
 pub async fn migrate(pool: &PgPool) -> Result<()> {
-    MIGRATIONS.run(pool).await.map_err(Error::internal)
+    MIGRATIONS.run(pool).await.map_err(|error| match error {
+        MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_) => Error::internal(
+            "it was made by another version of Confab, whose schema this one does not know; start with an empty database",
+        ),
+        other => Error::internal(other),
+    })
 }
 
 /// Whether the database answers and its schema is the one this binary knows.

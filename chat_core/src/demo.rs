@@ -5,6 +5,7 @@ use crate::{
     Error, MessageId, Result, UserId,
     auth::Hasher,
     chats::{self, ChatType, NewChat},
+    events,
     messages::{NewMessage, Writer},
     text::{Content, DisplayName, Email, Password, Username},
     users::{self, NewUser, UserPatch},
@@ -92,7 +93,10 @@ async fn create_people(db: &PgPool, hasher: &Hasher, world: &World) -> Result<Ha
             password_hash: password_hash.clone(),
         };
         let id = users::create(db, &new).await?;
-        users::update(db, id, &UserPatch { display_name: Some(person.display_name.clone()) }).await?;
+        let mut log = events::begin(db, id).await?;
+        let patch = UserPatch { display_name: Some(person.display_name.clone()), ..UserPatch::default() };
+        users::update(&mut log, id, &patch).await?;
+        log.commit().await?;
         people.insert(person.username.as_str().to_owned(), id);
     }
     Ok(people)

@@ -66,7 +66,8 @@ pub async fn create(db: impl PgExecutor<'_>, uploader: UserId, files: &[NewFile]
     Ok(rows.into_iter().map(|Json(file)| file).collect())
 }
 
-/// A file, if the viewer uploaded it or is in a chat where a message shows it.
+/// A file, if the viewer uploaded it, is in a chat where a message shows it, or it
+/// is somebody's picture.
 pub async fn visible(db: impl PgExecutor<'_>, id: FileId, viewer: UserId) -> Result<Option<StoredFile>> {
     Ok(sqlx::query_as(
         "select f.blob_key, f.filename, f.mime_type, f.size
@@ -76,7 +77,7 @@ pub async fn visible(db: impl PgExecutor<'_>, id: FileId, viewer: UserId) -> Res
              join messages m on m.id = mf.message_id and m.deleted_at is null
              join chat_members c on c.chat_id = m.chat_id and c.user_id = $2
              where mf.file_id = f.id
-         ))",
+         ) or exists (select from users u where u.avatar_file_id = f.id))",
     )
     .bind(id)
     .bind(viewer)

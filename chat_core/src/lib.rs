@@ -3,6 +3,8 @@
 #![warn(missing_docs)]
 
 pub mod auth;
+pub mod bans;
+pub mod blocks;
 pub mod bootstrap;
 pub mod chats;
 pub mod config;
@@ -13,11 +15,14 @@ pub mod error;
 pub mod events;
 pub mod files;
 pub mod ids;
+pub mod invites;
 pub mod members;
 pub mod messages;
 pub mod metrics;
 pub mod net;
 pub mod receipts;
+pub mod rights;
+pub mod search;
 pub mod telemetry;
 pub mod text;
 pub mod time;

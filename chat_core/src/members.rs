@@ -1,6 +1,8 @@
 //! Who is in a chat, with which role, and how that changes.
 
-use crate::{ChatId, Error, Result, Time, UserId, chats::ChatType, events, text::from_word, users::User};
+use crate::{
+    ChatId, Error, Result, Time, UserId, bans, chats::ChatType, events, rights::Right, text::from_word, users::User,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
@@ -96,17 +98,12 @@ pub struct Added {
     pub is_new: bool,
 }
 
-/// Brings a person in. `as_role` must be below the actor's own.
+/// Brings a person in.
 pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role: Role) -> Result<Added> {
     let mut log = events::begin(db, actor).await?;
-    let actors = acting(&mut log, chat, actor).await?;
-    not_single(actors)?;
-    let enough = match actors.kind {
-        ChatType::Group => Role::Member,
-        _ => Role::Admin,
-    };
-    if actors.role < enough || (as_role > Role::Member && as_role >= actors.role) {
-        return Err(Error::Forbidden("you cannot add somebody with this role here"));
+    acting(&mut log, chat, actor).await?.may_add(as_role)?;
+    if bans::is_banned(&mut *log, chat, user).await? {
+        return Err(Error::Conflict { code: "banned", detail: "this person is banned here; lift the ban first" });
     }
     let added = insert(&mut log, chat, user, as_role).await?;
     log.commit().await?;
@@ -121,15 +118,24 @@ pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<Added> {
     if kind != Some(ChatType::PublicChannel) && membership(&mut *log, chat, user).await?.is_none() {
         return Err(Error::NotFound("public channel"));
     }
-    let added = insert(&mut log, chat, user, Role::Member).await?;
+    let added = enter(&mut log, chat, user).await?;
     log.commit().await?;
     Ok(added)
 }
 
+/// Lets a person in who has found the way, unless they are kept out.
+pub(crate) async fn enter(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<Added> {
+    if bans::is_banned(&mut *log, chat, user).await? {
+        return Err(Error::Forbidden("you are banned from this chat"));
+    }
+    insert(log, chat, user, Role::Member).await
+}
+
 async fn insert(log: &mut PgConnection, chat: ChatId, user: UserId, role: Role) -> Result<Added> {
     let inserted = sqlx::query(
-        "insert into chat_members (chat_id, user_id, role)
-         select $1, u.id, $3 from users u where u.id = $2
+        "insert into chat_members (chat_id, user_id, role, joined_after)
+         select $1, u.id, $3, coalesce((select max(m.id) from messages m where m.chat_id = $1), 0)
+         from users u where u.id = $2 and u.deleted_at is null
          on conflict do nothing",
     )
     .bind(chat)
@@ -156,41 +162,71 @@ async fn find(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<Opti
     Ok(row.map(Member::from))
 }
 
-/// Gives a member another role; for owners.
+/// Gives a member another role.
 pub async fn set_role(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, role: Role) -> Result<Member> {
     let mut log = events::begin(db, actor).await?;
-    let actors = acting(&mut log, chat, actor).await?;
-    not_single(actors)?;
-    if actors.role < Role::Owner {
-        return Err(Error::Forbidden("only an owner changes roles"));
-    }
+    acting(&mut log, chat, actor).await?.may(Right::SetRoles)?;
     let current = membership(&mut *log, chat, user).await?.ok_or(Error::NotFound("member"))?;
     if current.role == Role::Owner && role < Role::Owner {
         another_owner(&mut log, chat, user).await?;
     }
-    sqlx::query("update chat_members set role = $3 where chat_id = $1 and user_id = $2 and role <> $3")
-        .bind(chat)
-        .bind(user)
-        .bind(role)
-        .execute(&mut *log)
-        .await?;
+    give_role(&mut log, chat, user, role).await?;
     let member = find(&mut log, chat, user).await?.ok_or(Error::NotFound("member"))?;
     log.commit().await?;
     Ok(member)
 }
 
+/// Hands a chat over: the other becomes its owner, the actor an admin.
+pub async fn transfer(db: &PgPool, actor: UserId, chat: ChatId, to: UserId) -> Result<Member> {
+    let mut log = events::begin(db, actor).await?;
+    acting(&mut log, chat, actor).await?.may(Right::SetRoles)?;
+    if to == actor {
+        return Err(Error::invalid("user_id", "the chat is yours already"));
+    }
+    membership(&mut *log, chat, to)
+        .await?
+        .ok_or_else(|| Error::invalid("user_id", "this person is not in the chat"))?;
+    give_role(&mut log, chat, to, Role::Owner).await?;
+    give_role(&mut log, chat, actor, Role::Admin).await?;
+    let member = find(&mut log, chat, to).await?.ok_or(Error::NotFound("member"))?;
+    log.commit().await?;
+    Ok(member)
+}
+
+async fn give_role(log: &mut PgConnection, chat: ChatId, user: UserId, role: Role) -> Result<()> {
+    sqlx::query("update chat_members set role = $3 where chat_id = $1 and user_id = $2 and role <> $3")
+        .bind(chat)
+        .bind(user)
+        .bind(role)
+        .execute(log)
+        .await?;
+    Ok(())
+}
+
+/// A member's own wish not to be disturbed by a chat, or to be again.
+pub async fn set_muted(db: &PgPool, chat: ChatId, user: UserId, is_muted: bool) -> Result<()> {
+    let mut log = events::begin(db, user).await?;
+    acting(&mut log, chat, user).await?;
+    sqlx::query("update chat_members set is_muted = $3 where chat_id = $1 and user_id = $2 and is_muted <> $3")
+        .bind(chat)
+        .bind(user)
+        .bind(is_muted)
+        .execute(&mut *log)
+        .await?;
+    log.commit().await?;
+    Ok(())
+}
+
 /// Takes a person out, by someone of a higher role or by themselves.
 pub async fn remove(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
-    let actors = acting(&mut log, chat, actor).await?;
-    not_single(actors)?;
-    let current = membership(&mut *log, chat, user).await?.ok_or(Error::NotFound("member"))?;
+    let own = acting(&mut log, chat, actor).await?;
     if actor == user {
-        return leave_holding(log, chat, user, current).await;
+        return leave_holding(log, chat, user, own).await;
     }
-    if actors.role < Role::Admin || actors.role <= current.role {
-        return Err(Error::Forbidden("you cannot remove somebody of this role"));
-    }
+    own.may(Right::Remove)?;
+    let current = membership(&mut *log, chat, user).await?.ok_or(Error::NotFound("member"))?;
+    own.may_remove(current.role)?;
     delete(&mut log, chat, user).await?;
     log.commit().await?;
     Ok(())
@@ -201,7 +237,6 @@ pub async fn remove(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> R
 pub async fn leave(db: &PgPool, chat: ChatId, user: UserId) -> Result<()> {
     let mut log = events::begin(db, user).await?;
     let own = acting(&mut log, chat, user).await?;
-    not_single(own)?;
     leave_holding(log, chat, user, own).await
 }
 
@@ -211,6 +246,7 @@ async fn leave_holding(
     user: UserId,
     own: Membership,
 ) -> Result<()> {
+    own.may(Right::Leave)?;
     let others: bool =
         sqlx::query_scalar("select exists (select from chat_members where chat_id = $1 and user_id <> $2)")
             .bind(chat)
@@ -228,7 +264,7 @@ async fn leave_holding(
     Ok(())
 }
 
-async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {
+pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {
     sqlx::query("delete from chat_members where chat_id = $1 and user_id = $2")
         .bind(chat)
         .bind(user)
@@ -240,23 +276,6 @@ async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()
 /// What the actor is to the chat now, with the log held, so that it stays true.
 pub(crate) async fn acting(log: &mut PgConnection, chat: ChatId, actor: UserId) -> Result<Membership> {
     membership(log, chat, actor).await?.ok_or(Error::NotFound("chat"))
-}
-
-/// Refuses an actor who is no member, or of a lower role, as of now.
-pub(crate) async fn must_be(log: &mut PgConnection, chat: ChatId, actor: UserId, least: Role) -> Result<()> {
-    let actors = acting(log, chat, actor).await?;
-    not_single(actors)?;
-    if actors.role < least {
-        return Err(Error::Forbidden("your role in this chat does not allow this"));
-    }
-    Ok(())
-}
-
-fn not_single(membership: Membership) -> Result<()> {
-    match membership.kind {
-        ChatType::Single => Err(Error::Forbidden("a direct chat keeps its two people")),
-        _ => Ok(()),
-    }
 }
 
 async fn another_owner(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {

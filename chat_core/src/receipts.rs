@@ -1,8 +1,8 @@
 //! How far a person has received and read a chat.
 
-use crate::{ChatId, Error, MessageId, Result, Time, UserId, events, members, messages};
+use crate::{ChatId, Error, MessageId, Result, Time, UserId, chats::ChatType, events, members, messages, time::now};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 /// Which mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
@@ -25,12 +25,33 @@ pub struct Mark {
     pub at: Time,
 }
 
+/// What became of a message with one of its readers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Receipt {
+    /// Who.
+    pub user_id: UserId,
+    /// When it reached a device of theirs; null if that is not known.
+    pub delivered_at: Option<Time>,
+    /// When they read it; null if they have not.
+    pub read_at: Option<Time>,
+}
+
+/// Whether a chat of this kind keeps who received what. In a channel nobody wants
+/// to know, and a thousand members would each tell a thousand others.
+fn keeps_delivered(kind: ChatType) -> bool {
+    matches!(kind, ChatType::Single | ChatType::Group)
+}
+
 /// Moves a mark forward and answers where it stands; it never moves back.
+/// Channels do not keep what was delivered: there the answer is all of it.
 pub async fn mark(db: &PgPool, chat: ChatId, user: UserId, kind: Kind, message: MessageId) -> Result<Mark> {
     let mut log = events::begin(db, user).await?;
-    members::acting(&mut log, chat, user).await?;
+    let own = members::acting(&mut log, chat, user).await?;
     if !messages::exists(&mut *log, chat, message).await? {
         return Err(Error::invalid("message_id", "there is no such message in this chat"));
+    }
+    if kind == Kind::Delivered && !keeps_delivered(own.kind) {
+        return Ok(Mark { chat_id: chat, message_id: message, at: Time(now()) });
     }
     sqlx::query(
         "insert into receipts (chat_id, user_id, kind, message_id)
@@ -57,4 +78,63 @@ pub async fn mark(db: &PgPool, chat: ChatId, user: UserId, kind: Kind, message: 
     .await?;
     log.commit().await?;
     Ok(mark)
+}
+
+/// Somebody has fetched a chat's history up to a message: it was delivered to
+/// them, if it was not before.
+pub async fn fetched(db: &PgPool, chat: ChatId, user: UserId, kind: ChatType, upto: MessageId) -> Result<()> {
+    if !keeps_delivered(kind) {
+        return Ok(());
+    }
+    let is_known: bool = sqlx::query_scalar(
+        "select exists (select from receipts
+         where chat_id = $1 and user_id = $2 and kind = 'delivered' and message_id >= $3)",
+    )
+    .bind(chat)
+    .bind(user)
+    .bind(upto)
+    .fetch_one(db)
+    .await?;
+    if !is_known {
+        mark(db, chat, user, Kind::Delivered, upto).await?;
+    }
+    Ok(())
+}
+
+/// What became of a message, for its sender, by reader: each has the time of
+/// their first mark at or past it. What was read was delivered.
+pub async fn of_message(
+    db: &mut PgConnection,
+    viewer: UserId,
+    message: MessageId,
+    after: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<Receipt>> {
+    let (chat, sender) = messages::place(&mut *db, message, viewer).await?;
+    if sender != Some(viewer) {
+        return Err(Error::Forbidden("only its sender sees who has read a message"));
+    }
+    Ok(sqlx::query_as(
+        "select m.user_id, least(delivered.at, read.at) as delivered_at, read.at as read_at
+         from chat_members m
+         left join lateral (
+             select at from receipts r
+             where r.chat_id = m.chat_id and r.user_id = m.user_id and r.kind = 'delivered' and r.message_id >= $2
+             order by r.message_id limit 1
+         ) delivered on true
+         left join lateral (
+             select at from receipts r
+             where r.chat_id = m.chat_id and r.user_id = m.user_id and r.kind = 'read' and r.message_id >= $2
+             order by r.message_id limit 1
+         ) read on true
+         where m.chat_id = $1 and m.user_id <> $3 and m.joined_after < $2 and m.user_id > coalesce($4, 0)
+         order by m.user_id limit $5",
+    )
+    .bind(chat)
+    .bind(message)
+    .bind(viewer)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(db)
+    .await?)
 }

@@ -47,6 +47,9 @@ texts! {
     Username = |text| {
         let alphabet = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if text.eq_ignore_ascii_case(EVERYONE) {
+            return Err("this name calls everyone".into());
+        }
         if (2..=32).contains(&text.len()) && starts_well && text.chars().all(alphabet) {
             Ok(text)
         } else {
@@ -76,6 +79,22 @@ texts! {
     };
     /// 1 to 100 characters.
     ChatName = |text| label(text, "a chat's name", 1, 100);
+    /// What a chat is about at the moment: at most 250 characters.
+    Topic = |text| label(text, "a topic", 0, 250);
+    /// What a person says of themselves: at most 500 characters.
+    Bio = |text| bounded(text, "a bio", 0, 500);
+    /// Why somebody is kept out: at most 250 characters.
+    Reason = |text| label(text, "a reason", 0, 250);
+    /// An emoji, in the one spelling that Unicode recommends for it.
+    Emoji = |text| match emojis::get(&text) {
+        Some(emoji) => Ok(emoji.as_str().to_owned()),
+        None => Err("a reaction is one emoji".into()),
+    };
+    /// The secret part of an invite link: letters and digits.
+    InviteCode = |text| match (8..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+        true => Ok(text),
+        false => Err("this is not an invite code".into()),
+    };
     /// At most 1,000 characters.
     Description = |text| bounded(text, "a description", 0, 1000);
     /// A message's text, at most 64 KiB of UTF-8.
@@ -109,7 +128,38 @@ where
 /// The largest message text, in bytes of UTF-8.
 pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 
+/// What calls all members of a chat.
+const EVERYONE: &str = "everyone";
+
+/// The most names that one message calls; more are only text.
+const MAX_CALLS: usize = 50;
+
 impl Content {
+    /// The names after an `@`, in lower case, each once. Who is meant, if anybody,
+    /// the database knows. A dot or dash at the end may be the sentence's, so
+    /// the name is given with it and without it.
+    pub fn calls(&self) -> Vec<String> {
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        let mut calls = Vec::new();
+        for (at, _) in self.0.match_indices('@') {
+            let (before, after) = self.0.split_at(at);
+            // As in an e-mail address.
+            if before.ends_with(|c: char| c.is_alphanumeric()) {
+                continue;
+            }
+            let after = after.get(1..).unwrap_or_default();
+            let end = after.find(|c: char| !is_of_name(c)).unwrap_or(after.len());
+            let name = after.get(..end).unwrap_or_default();
+            for name in [name, name.trim_end_matches(['.', '-'])] {
+                let name = name.to_ascii_lowercase();
+                if (2..=32).contains(&name.len()) && !calls.contains(&name) && calls.len() < MAX_CALLS {
+                    calls.push(name);
+                }
+            }
+        }
+        calls
+    }
+
     /// Whether there is nothing to read in it.
     pub fn is_blank(&self) -> bool {
         self.0.trim().is_empty()
@@ -159,6 +209,29 @@ mod tests {
         assert!(Email::try_from("a@b".to_owned()).is_ok());
         for bad in ["", "@", "a@", "@b", "a b@c.d", "a@b@c", "a@.b", "a\0@b.c"] {
             assert!(Email::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_called_with_an_at_sign_that_is_not_an_address() {
+        let calls = |text: &str| Content::try_from(text.to_owned()).expect("content").calls();
+        assert_eq!(calls("Hey @Bob, ask (@carol_2) or @bob"), ["bob", "carol_2"]);
+        assert_eq!(calls("It was @bob."), ["bob.", "bob"]);
+        assert_eq!(calls("@everyone!"), ["everyone"]);
+        assert!(calls("mail a@bob.example, é@bob, @ bob, @x, @@").is_empty());
+        assert_eq!(calls("@bob@carol"), ["bob"]);
+        assert_eq!(calls(&(0..99).map(|n| format!("@user{n} ")).collect::<String>()).len(), MAX_CALLS);
+    }
+
+    #[test]
+    fn a_reaction_is_one_emoji_in_one_spelling() {
+        let emoji = |text: &str| Emoji::try_from(text.to_owned()).map(String::from);
+        assert_eq!(emoji("👍").as_deref(), Ok("👍"));
+        assert_eq!(emoji("👍🏽").as_deref(), Ok("👍🏽"));
+        assert_eq!(emoji("👨‍👩‍👧‍👦").as_deref(), Ok("👨‍👩‍👧‍👦"));
+        assert_eq!(emoji("\u{2764}"), emoji("\u{2764}\u{fe0f}"), "a heart is a heart");
+        for bad in ["", "a", "👍👍", "👍 ", ":+1:", "\u{fe0f}", &"👍".repeat(100)] {
+            assert!(emoji(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! People: who they are, what others may know of them, and how they are found.
 
 use crate::{
-    Error, Result, Time, UserId,
+    Error, FileId, Result, Time, UserId,
     error::OnConstraint,
-    text::{DisplayName, Email, SearchText, Username},
+    text::{Bio, DisplayName, Email, SearchText, Username},
 };
-use serde::{Deserialize, Serialize};
-use sqlx::{PgExecutor, types::Json};
+use serde::{Deserialize, Deserializer, Serialize};
+use sqlx::{PgConnection, PgExecutor, types::Json};
 
 /// What anyone may know of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,14 @@ pub struct User {
     pub username: String,
     /// What others read.
     pub display_name: String,
+    /// What they say of themselves; may be empty.
+    pub bio: String,
+    /// Their picture; null if they have none.
+    pub avatar_url: Option<String>,
     /// When they signed up.
     pub created_at: Time,
+    /// When they closed their account; what they said is still there.
+    pub deleted_at: Option<Time>,
 }
 
 /// A person as they see themselves.
@@ -48,6 +54,16 @@ pub struct NewUser {
 pub struct UserPatch {
     /// What others read.
     pub display_name: Option<DisplayName>,
+    /// What they say of themselves.
+    pub bio: Option<Bio>,
+    /// An image of their own; null takes the picture away.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub avatar_file_id: Option<Option<FileId>>,
+}
+
+/// Tells a null from what is absent.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<FileId>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 /// What signing in is checked against.
@@ -84,7 +100,7 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
 
 /// How the owner of an address signs in, if there is one.
 pub async fn credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<Option<Credentials>> {
-    Ok(sqlx::query_as("select id, password_hash from users where lower(email) = lower($1)")
+    Ok(sqlx::query_as("select id, password_hash from users where lower(email) = lower($1) and deleted_at is null")
         .bind(email.as_str())
         .fetch_optional(db)
         .await?)
@@ -115,7 +131,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
 pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> = sqlx::query_scalar(
         r"select user_json(u) from users u
-          where lower(u.username) like $1 or lower(u.display_name) like $1
+          where (lower(u.username) like $1 or lower(u.display_name) like $1) and u.deleted_at is null
           order by lower(u.username)
           limit $2",
     )
@@ -134,11 +150,46 @@ pub(crate) fn prefix_pattern(text: &SearchText) -> String {
 }
 
 /// Changes what is given. An append: the caller holds the log (`events::begin`).
-pub async fn update(db: impl PgExecutor<'_>, id: UserId, patch: &UserPatch) -> Result<()> {
-    sqlx::query("update users set display_name = coalesce($2, display_name) where id = $1")
+pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Result<()> {
+    if let Some(Some(file)) = patch.avatar_file_id {
+        let is_own_image: bool = sqlx::query_scalar(
+            "select exists (select from files where id = $1 and uploader_id = $2 and mime_type like 'image/%')",
+        )
+        .bind(file)
         .bind(id)
-        .bind(patch.display_name.as_ref().map(DisplayName::as_str))
-        .execute(db)
+        .fetch_one(&mut *log)
         .await?;
+        if !is_own_image {
+            return Err(Error::invalid("avatar_file_id", "a picture is an image that you uploaded yourself"));
+        }
+    }
+    sqlx::query(
+        "update users
+         set display_name = coalesce($2, display_name), bio = coalesce($3, bio),
+             avatar_file_id = case when $4 then $5 else avatar_file_id end
+         where id = $1",
+    )
+    .bind(id)
+    .bind(patch.display_name.as_ref().map(DisplayName::as_str))
+    .bind(patch.bio.as_ref().map(Bio::as_str))
+    .bind(patch.avatar_file_id.is_some())
+    .bind(patch.avatar_file_id.flatten())
+    .execute(log)
+    .await?;
+    Ok(())
+}
+
+/// What a person's password is checked against.
+pub async fn password_hash(db: impl PgExecutor<'_>, id: UserId) -> Result<String> {
+    sqlx::query_scalar("select password_hash from users where id = $1 and deleted_at is null")
+        .bind(id)
+        .fetch_optional(db)
+        .await?
+        .ok_or(Error::NotFound("user"))
+}
+
+/// Gives a person another password.
+pub async fn set_password(db: impl PgExecutor<'_>, id: UserId, password_hash: &str) -> Result<()> {
+    sqlx::query("update users set password_hash = $2 where id = $1").bind(id).bind(password_hash).execute(db).await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! What a handler can ask for. A value of one of these types is a proof: that
-//! the caller signed in, is a member, is an admin, sent input that is right.
+//! the caller signed in, is a member, sent input that is right.
 
 use crate::{Api, limits};
 use axum::{
@@ -11,19 +11,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{
-    ChatId, Error, FileId, Result, UserId,
+    ChatId, Error, FileId, MessageId, Result, UserId,
     auth::{self, Audience, Claims, token},
     chats::ChatType,
     error::FieldError,
     ids::InvalidId,
-    members::{self, Role},
+    members,
+    text::{Emoji, InviteCode},
 };
 use http_body_util::LengthLimitError;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny},
 };
-use std::{str::FromStr, sync::Arc};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Somebody who has signed in.
@@ -45,8 +46,9 @@ impl FromRequestParts<Arc<Api>> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
         let header = parts.headers.get(header::AUTHORIZATION).ok_or(token::MISSING)?;
         let bearer = header.to_str().ok().and_then(auth::bearer).ok_or(token::MISSING)?;
-        let Claims { user_id, session_id } = api.signer.verifier().verify(bearer, Audience::Api)?;
-        Ok(Self { user_id, session_id })
+        let claims = api.signer.verifier().verify(bearer, Audience::Api)?;
+        api.live.check(claims).await?;
+        Ok(Self { user_id: claims.user_id, session_id: claims.session_id })
     }
 }
 
@@ -55,8 +57,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
 pub(crate) struct ChatMember {
     pub(crate) user_id: UserId,
     pub(crate) chat_id: ChatId,
-    role: Role,
-    kind: ChatType,
+    pub(crate) kind: ChatType,
 }
 
 impl FromRequestParts<Arc<Api>> for ChatMember {
@@ -66,73 +67,75 @@ impl FromRequestParts<Arc<Api>> for ChatMember {
         let Caller { user_id, .. } = Caller::from_request_parts(parts, api).await?;
         let Segment(chat_id) = Segment::from_request_parts(parts, api).await?;
         let own = members::membership(&api.db, chat_id, user_id).await?.ok_or(Error::NotFound("chat"))?;
-        Ok(Self { user_id, chat_id, role: own.role, kind: own.kind })
+        Ok(Self { user_id, chat_id, kind: own.kind })
     }
 }
 
-/// A member who may change the chat itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ChatAdmin(pub(crate) ChatMember);
-
-impl FromRequestParts<Arc<Api>> for ChatAdmin {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
-        let member = ChatMember::from_request_parts(parts, api).await?;
-        match member.role {
-            _ if member.kind == ChatType::Single => Err(Error::Forbidden("a direct chat cannot be changed")),
-            Role::Admin | Role::Owner => Ok(Self(member)),
-            Role::Member => Err(Error::Forbidden("only an admin or the owner may do this")),
-        }
-    }
-}
-
-/// A member who owns the chat.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ChatOwner(pub(crate) ChatMember);
-
-impl FromRequestParts<Arc<Api>> for ChatOwner {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
-        let ChatAdmin(member) = ChatAdmin::from_request_parts(parts, api).await?;
-        match member.role {
-            Role::Owner => Ok(Self(member)),
-            _ => Err(Error::Forbidden("only the owner may do this")),
-        }
-    }
-}
-
-/// An id in the path, found by its type's name there.
-#[derive(Debug, Clone, Copy)]
+/// A part of the path, found by its type's name there.
+#[derive(Debug, Clone)]
 pub(crate) struct Segment<T>(pub(crate) T);
 
-/// An id that paths name.
-pub(crate) trait PathId: FromStr<Err = InvalidId> {
+/// What paths name.
+pub(crate) trait PathPart: Sized {
     /// As in `{chat_id}`.
     const NAME: &'static str;
+
+    /// Reads it, or says in a sentence what it must be.
+    fn read(text: &str) -> Result<Self, String>;
 }
 
-impl PathId for UserId {
-    const NAME: &'static str = "user_id";
+macro_rules! path_ids {
+    ($($id:ty = $name:literal;)*) => {$(
+        impl PathPart for $id {
+            const NAME: &'static str = $name;
+
+            fn read(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|error: InvalidId| error.to_string())
+            }
+        }
+    )*};
 }
 
-impl PathId for ChatId {
-    const NAME: &'static str = "chat_id";
+path_ids! {
+    UserId = "user_id";
+    ChatId = "chat_id";
+    MessageId = "message_id";
+    FileId = "file_id";
 }
 
-impl PathId for FileId {
-    const NAME: &'static str = "file_id";
+impl PathPart for Emoji {
+    const NAME: &'static str = "emoji";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.to_owned().try_into()
+    }
 }
 
-impl<T: PathId> FromRequestParts<Arc<Api>> for Segment<T> {
+impl PathPart for InviteCode {
+    const NAME: &'static str = "code";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.to_owned().try_into()
+    }
+}
+
+impl PathPart for Uuid {
+    const NAME: &'static str = "session_id";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "a session's id is a UUID".to_owned())
+    }
+}
+
+impl<T: PathPart> FromRequestParts<Arc<Api>> for Segment<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
-        let invalid = |_| Error::invalid(T::NAME, InvalidId.to_string());
-        let params = RawPathParams::from_request_parts(parts, api).await.map_err(|_| invalid(InvalidId))?;
-        let (_, text) = params.iter().find(|(name, _)| *name == T::NAME).ok_or_else(|| invalid(InvalidId))?;
-        text.parse().map(Self).map_err(invalid)
+        let params = RawPathParams::from_request_parts(parts, api)
+            .await
+            .map_err(|_| Error::invalid(T::NAME, "this part of the path is not UTF-8"))?;
+        let (_, text) = params.iter().find(|(name, _)| *name == T::NAME).ok_or(Error::NotFound("path"))?;
+        T::read(text).map(Self).map_err(|detail| Error::invalid(T::NAME, detail))
     }
 }
 

@@ -14,7 +14,7 @@ pub use settings::Settings;
 
 use axum::Router;
 use chat_core::{
-    auth::{Hasher, Signer},
+    auth::{Hasher, LiveSessions, Signer},
     db,
     messages::Writer,
     metrics, net,
@@ -33,6 +33,8 @@ pub struct Api {
     pub db: PgPool,
     /// Signs and checks tokens.
     pub signer: Signer,
+    /// Knows which sessions have not ended.
+    pub live: LiveSessions,
     /// Hashes passwords.
     pub hasher: Hasher,
     /// Writes messages.

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use chat_core::{
-    auth::{Hasher, Signer},
+    auth::{Hasher, LiveSessions, Signer},
     config, db,
     messages::Writer,
     metrics, net, telemetry,
@@ -30,7 +30,15 @@ async fn main() -> anyhow::Result<()> {
     let db = db::pool(&settings.database_url, CONNECTIONS)?;
     // Apart, so that a crowd of readers does not keep messages waiting.
     let writer = Writer::start(db::pool(&settings.database_url, WRITER_CONNECTIONS)?);
-    let api = Arc::new(Api { db, signer, hasher: Hasher::new()?, writer, blobs, offers_demo: false });
+    let api = Arc::new(Api {
+        live: LiveSessions::new(db.clone()),
+        db,
+        signer,
+        hasher: Hasher::new()?,
+        writer,
+        blobs,
+        offers_demo: false,
+    });
     let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let figures = metrics::Place::at(settings.chat_metrics_bind).await.context("CHAT_METRICS_BIND")?;

@@ -3,7 +3,7 @@
 use crate::{
     Api, extract,
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
-    routes::{auth, channels, chats, config, events, files, marks, members, messages, users},
+    routes::{auth, bans, channels, chats, config, events, files, invites, marks, members, messages, search, users},
 };
 use axum::{
     Router,
@@ -26,43 +26,72 @@ pub fn routes() -> Routes {
     const DELETE: Method = Method::DELETE;
 
     Routes::default()
-        .on(POST,   "/api/signup",                            auth::signup)          // ○
-        .on(POST,   "/api/signin",                            auth::signin)          // ○
-        .on(POST,   "/api/token/refresh",                     auth::refresh)         // ○
-        .on(POST,   "/api/signout",                           auth::signout)
+        .on(POST,   "/api/signup",                                      auth::signup)           // ○
+        .on(POST,   "/api/signin",                                      auth::signin)           // ○
+        .on(POST,   "/api/token/refresh",                               auth::refresh)          // ○
+        .on(POST,   "/api/signout",                                     auth::signout)
+        .on(GET,    "/api/sessions",                                    auth::sessions)
+        .on(DELETE, "/api/sessions/{session_id}",                       auth::end_session)
 
-        .on(GET,    "/api/me",                                users::me)
-        .on(PATCH,  "/api/me",                                users::update)
-        .on(GET,    "/api/users/search",                      users::search)
-        .on(GET,    "/api/users/{user_id}",                   users::find)
+        .on(GET,    "/api/me",                                          users::me)
+        .on(PATCH,  "/api/me",                                          users::update)
+        .on(PUT,    "/api/me/password",                                 auth::change_password)
+        .on(GET,    "/api/users/search",                                users::search)
+        .on(GET,    "/api/users/{user_id}",                             users::find)
+        .on(GET,    "/api/blocks",                                      users::blocks)
+        .on(PUT,    "/api/users/{user_id}/block",                       users::block)
+        .on(DELETE, "/api/users/{user_id}/block",                       users::unblock)
 
-        .on(GET,    "/api/channels",                          channels::list)
-        .on(POST,   "/api/chats/{chat_id}/join",              channels::join)
-        .on(POST,   "/api/chats/{chat_id}/leave",             channels::leave)
+        .on(GET,    "/api/channels",                                    channels::list)
+        .on(POST,   "/api/chats/{chat_id}/join",                        channels::join)
+        .on(POST,   "/api/chats/{chat_id}/leave",                       channels::leave)
 
-        .on(POST,   "/api/chats",                             chats::create)
-        .on(GET,    "/api/chats",                             chats::list)
-        .on(GET,    "/api/chats/{chat_id}",                   chats::find)
-        .on(PATCH,  "/api/chats/{chat_id}",                   chats::update)
-        .on(DELETE, "/api/chats/{chat_id}",                   chats::delete)
+        .on(POST,   "/api/chats",                                       chats::create)
+        .on(GET,    "/api/chats",                                       chats::list)
+        .on(GET,    "/api/chats/{chat_id}",                             chats::find)
+        .on(PATCH,  "/api/chats/{chat_id}",                             chats::update)
+        .on(DELETE, "/api/chats/{chat_id}",                             chats::delete)
+        .on(PUT,    "/api/chats/{chat_id}/mute",                        chats::mute)
+        .on(DELETE, "/api/chats/{chat_id}/mute",                        chats::unmute)
 
-        .on(GET,    "/api/chats/{chat_id}/members",           members::list)
-        .on(POST,   "/api/chats/{chat_id}/members",           members::add)
-        .on(PATCH,  "/api/chats/{chat_id}/members/{user_id}", members::update)
-        .on(DELETE, "/api/chats/{chat_id}/members/{user_id}", members::remove)
+        .on(GET,    "/api/chats/{chat_id}/members",                     members::list)
+        .on(POST,   "/api/chats/{chat_id}/members",                     members::add)
+        .on(PATCH,  "/api/chats/{chat_id}/members/{user_id}",           members::update)
+        .on(DELETE, "/api/chats/{chat_id}/members/{user_id}",           members::remove)
+        .on(POST,   "/api/chats/{chat_id}/transfer",                    members::transfer)
+        .on(GET,    "/api/chats/{chat_id}/bans",                        bans::list)
+        .on(PUT,    "/api/chats/{chat_id}/bans/{user_id}",              bans::create)
+        .on(DELETE, "/api/chats/{chat_id}/bans/{user_id}",              bans::lift)
+        .on(POST,   "/api/chats/{chat_id}/invites",                     invites::create)
+        .on(GET,    "/api/chats/{chat_id}/invites",                     invites::list)
+        .on(DELETE, "/api/chats/{chat_id}/invites/{code}",              invites::revoke)
+        .on(GET,    "/api/invites/{code}",                              invites::preview)
+        .on(POST,   "/api/invites/{code}",                              invites::accept)
 
-        .on(POST,   "/api/chats/{chat_id}/messages",          messages::create)
-        .on(GET,    "/api/chats/{chat_id}/messages",          messages::list)
-        .on(PUT,    "/api/chats/{chat_id}/read",              marks::read)
-        .on(PUT,    "/api/chats/{chat_id}/delivered",         marks::delivered)
+        .on(POST,   "/api/chats/{chat_id}/messages",                    messages::create)
+        .on(GET,    "/api/chats/{chat_id}/messages",                    messages::list)
+        .on(GET,    "/api/chats/{chat_id}/pins",                        messages::pins)
+        .on(PUT,    "/api/chats/{chat_id}/read",                        marks::read)
+        .on(PUT,    "/api/chats/{chat_id}/delivered",                   marks::delivered)
+        .on(GET,    "/api/messages/{message_id}",                       messages::find)
+        .on(PATCH,  "/api/messages/{message_id}",                       messages::update)
+        .on(DELETE, "/api/messages/{message_id}",                       messages::delete)
+        .on(GET,    "/api/messages/{message_id}/edits",                 messages::edits)
+        .on(GET,    "/api/messages/{message_id}/replies",               messages::replies)
+        .on(GET,    "/api/messages/{message_id}/receipts",              messages::receipts)
+        .on(PUT,    "/api/messages/{message_id}/reactions/{emoji}",     messages::react)
+        .on(DELETE, "/api/messages/{message_id}/reactions/{emoji}",     messages::unreact)
+        .on(PUT,    "/api/messages/{message_id}/pin",                   messages::pin)
+        .on(DELETE, "/api/messages/{message_id}/pin",                   messages::unpin)
+        .on(GET,    "/api/search",                                      search::messages)
 
-        .on(POST,   "/api/upload",                            files::upload.layer(upload_limit()))
-        .on(GET,    "/api/files/{file_id}",                   files::download)
+        .on(POST,   "/api/upload",                                      files::upload.layer(upload_limit()))
+        .on(GET,    "/api/files/{file_id}",                             files::download)
 
-        .on(GET,    "/api/bootstrap",                         events::bootstrap)
-        .on(GET,    "/api/events",                            events::list)
-        .on(POST,   "/api/events/ticket",                     events::ticket)
-        .on(GET,    "/api/config",                            config::show)          // ○
+        .on(GET,    "/api/bootstrap",                                   events::bootstrap)
+        .on(GET,    "/api/events",                                      events::list)
+        .on(POST,   "/api/events/ticket",                               events::ticket)
+        .on(GET,    "/api/config",                                      config::show)           // ○
 }
 
 /// How long a body may pause before it is given up.

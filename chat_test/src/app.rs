@@ -2,7 +2,7 @@
 
 use crate::{TestDatabase, TestUser, database, user::Places};
 use chat_core::{
-    auth::{Hasher, Signer, keys, sessions},
+    auth::{Hasher, LiveSessions, Signer, keys, sessions},
     devdb::Cluster,
     messages::Writer,
     metrics,
@@ -62,6 +62,7 @@ impl TestApp {
         let pool = database.pool(6);
         let api = Arc::new(Api {
             writer: Writer::start(database.pool(2)),
+            live: LiveSessions::new(pool.clone()),
             db: pool,
             signer: signer.clone(),
             hasher: Hasher::new().expect("a hasher"),
@@ -117,7 +118,7 @@ impl TestApp {
     /// A request for a stream of somebody who need not have a password.
     pub async fn stream_of(&self, user_id: i64) -> reqwest::RequestBuilder {
         let user_id = user_id.try_into().expect("an id");
-        let token = sessions::open(&self.db, &self.signer, user_id).await.expect("a session").tokens.token;
+        let token = sessions::open(&self.db, &self.signer, user_id, "").await.expect("a session").tokens.token;
         reqwest::Client::new().get(format!("{}/events", self.places.notify)).bearer_auth(token)
     }
 

@@ -3,7 +3,7 @@
 use crate::{database, page};
 use anyhow::Context;
 use chat_core::{
-    auth::{Hasher, Signer},
+    auth::{Hasher, LiveSessions, Signer},
     messages::Writer,
     metrics, net,
     web::{self, Origins},
@@ -47,6 +47,7 @@ impl Node {
         let hasher = Hasher::new()?;
         let api = Arc::new(Api {
             db: self.db.clone(),
+            live: LiveSessions::new(self.db.clone()),
             signer: self.signer,
             hasher,
             writer: Writer::start(self.writer_db),

@@ -2,12 +2,14 @@
 
 pub mod keys;
 mod known;
+mod live;
 pub mod password;
 pub mod sessions;
 pub mod tickets;
 pub mod token;
 
 pub use keys::{Signer, Verifier};
+pub use live::LiveSessions;
 pub use password::Hasher;
 pub use token::{Audience, Claims};
 
@@ -26,6 +28,13 @@ fn new_secret() -> (String, Vec<u8>) {
     let secret = BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let hash = hash_secret(&secret);
     (secret, hash)
+}
+
+/// 96 random bits as a short text, for links that people pass on.
+pub(crate) fn new_code() -> String {
+    let mut bytes = [0u8; 12];
+    rand::rng().fill_bytes(&mut bytes);
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A secret with this many random bits needs no salt and no slow hash.

@@ -2,7 +2,7 @@
 //! each good for one use.
 
 use super::{Audience, Claims, Signer, hash_secret, new_secret, token::ACCESS_SECONDS};
-use crate::{Error, Result, UserId, events, time::now};
+use crate::{Error, Result, Time, UserId, events, time::now};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use std::collections::HashSet;
@@ -33,16 +33,38 @@ pub struct SignedIn {
     pub stream_token: String,
 }
 
-/// Opens a session for a person who has proved who they are.
-pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId) -> Result<SignedIn> {
+/// A signed-in device, as its owner sees it.
+#[derive(Debug, Clone, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Session {
+    /// The id.
+    pub id: Uuid,
+    /// What the device said it is when it signed in.
+    pub user_agent: String,
+    /// When it signed in.
+    pub created_at: Time,
+    /// When it last asked for tokens.
+    pub used_at: Time,
+    /// When it ends unless it is used.
+    pub expires_at: Time,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+/// Opens a session for a person who has proved who they are. What the device
+/// says of itself is cut to 250 characters.
+pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &str) -> Result<SignedIn> {
     let claims = Claims { user_id, session_id: Uuid::new_v4() };
     let mut tx = db.begin().await?;
-    sqlx::query("insert into sessions (id, user_id, expires_at) values ($1, $2, now() + make_interval(secs => $3))")
-        .bind(claims.session_id)
-        .bind(user_id)
-        .bind(SESSION_SECONDS as f64)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "insert into sessions (id, user_id, user_agent, expires_at)
+         values ($1, $2, left($3, 250), now() + make_interval(secs => $4))",
+    )
+    .bind(claims.session_id)
+    .bind(user_id)
+    .bind(user_agent)
+    .bind(SESSION_SECONDS as f64)
+    .execute(&mut *tx)
+    .await?;
     let signed_in = issue(&mut tx, signer, claims).await?;
     tx.commit().await?;
     Ok(signed_in)
@@ -74,7 +96,7 @@ pub async fn refresh(db: &PgPool, signer: &Signer, refresh_token: &str) -> Resul
         .bind(hash_secret(refresh_token))
         .execute(&mut *tx)
         .await?;
-    sqlx::query("update sessions set expires_at = now() + make_interval(secs => $2) where id = $1")
+    sqlx::query("update sessions set used_at = now(), expires_at = now() + make_interval(secs => $2) where id = $1")
         .bind(session_id)
         .bind(SESSION_SECONDS as f64)
         .execute(&mut *tx)
@@ -93,6 +115,43 @@ pub async fn end(db: &PgPool, Claims { user_id, session_id }: Claims) -> Result<
         .await?;
     log.commit().await?;
     Ok(())
+}
+
+/// Ends one of a person's sessions, by its id.
+pub async fn end_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> {
+    let is_theirs: bool = sqlx::query_scalar("select exists (select from sessions where id = $1 and user_id = $2)")
+        .bind(session)
+        .bind(user)
+        .fetch_one(db)
+        .await?;
+    if !is_theirs {
+        return Err(Error::NotFound("session"));
+    }
+    end(db, Claims { user_id: user, session_id: session }).await
+}
+
+/// Ends all of a person's sessions but this one.
+pub async fn end_others(log: &mut PgConnection, own: Claims) -> Result<()> {
+    sqlx::query("update sessions set revoked_at = now() where user_id = $1 and id <> $2 and revoked_at is null")
+        .bind(own.user_id)
+        .bind(own.session_id)
+        .execute(log)
+        .await?;
+    Ok(())
+}
+
+/// A person's sessions that are still good, the last used first.
+pub async fn list(db: &PgPool, own: Claims) -> Result<Vec<Session>> {
+    Ok(sqlx::query_as(
+        "select id, user_agent, created_at, used_at, expires_at, id = $2 as current
+         from sessions
+         where user_id = $1 and revoked_at is null and expires_at > now()
+         order by used_at desc, id limit 100",
+    )
+    .bind(own.user_id)
+    .bind(own.session_id)
+    .fetch_all(db)
+    .await?)
 }
 
 /// Which of some sessions are still good.

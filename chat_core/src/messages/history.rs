@@ -1,8 +1,8 @@
 //! Reading back, in every direction, by id and never by offset.
 
-use super::{Message, exists};
-use crate::{ChatId, Error, MessageId, Result};
-use sqlx::{PgPool, types::Json};
+use super::{Message, exists, personal, standing};
+use crate::{ChatId, Error, MessageId, Result, UserId};
+use sqlx::{PgConnection, types::Json};
 
 /// Where in a chat's history to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +27,48 @@ pub struct Page {
 }
 
 /// Reads a page of history.
-pub async fn page(db: &PgPool, chat: ChatId, at: Position, limit: i64) -> Result<Page> {
+pub async fn page(db: &mut PgConnection, viewer: UserId, chat: ChatId, at: Position, limit: i64) -> Result<Page> {
+    let mut page = read(&mut *db, chat, at, limit).await?;
+    personal(db, viewer, &mut page.messages).await?;
+    Ok(page)
+}
+
+/// Reads a page of the answers to a message.
+pub async fn replies(
+    db: &mut PgConnection,
+    viewer: UserId,
+    to: MessageId,
+    before: Option<MessageId>,
+    limit: i64,
+) -> Result<Page> {
+    let chat = standing(&mut *db, to, viewer).await?.chat_id;
+    let rows: Vec<Json<Message>> = sqlx::query_scalar(
+        "select m.json from message_view m
+         where m.chat_id = $1 and m.reply_to = $2 and m.id < $3
+         order by m.id desc limit $4 + 1",
+    )
+    .bind(chat)
+    .bind(to)
+    .bind(before.map_or(MAX_POSITION, MessageId::get))
+    .bind(limit)
+    .fetch_all(&mut *db)
+    .await?;
+    let (mut messages, more) = cut(rows, limit);
+    personal(db, viewer, &mut messages).await?;
+    let next = messages.last().filter(|_| more).map(|oldest| Position::Before(oldest.id));
+    Ok(Page { messages, next })
+}
+
+async fn read(db: &mut PgConnection, chat: ChatId, at: Position, limit: i64) -> Result<Page> {
     match at {
         Position::Newest => older(db, chat, MAX_POSITION, limit).await,
         Position::Before(id) => older(db, chat, id.get(), limit).await,
         Position::After(id) => newer(db, chat, id.get(), limit).await,
         Position::Around(id) => {
-            if !exists(db, chat, id).await? {
+            if !exists(&mut *db, chat, id).await? {
                 return Err(Error::NotFound("message"));
             }
-            let mut around = newer(db, chat, id.get(), limit / 2).await?.messages;
+            let mut around = newer(&mut *db, chat, id.get(), limit / 2).await?.messages;
             let rest = limit - i64::try_from(around.len()).unwrap_or(limit);
             let below = older(db, chat, id.get() + 1, rest).await?;
             around.extend(below.messages);
@@ -47,7 +79,7 @@ pub async fn page(db: &PgPool, chat: ChatId, at: Position, limit: i64) -> Result
 
 const MAX_POSITION: i64 = i64::MAX;
 
-async fn older(db: &PgPool, chat: ChatId, before: i64, limit: i64) -> Result<Page> {
+async fn older(db: &mut PgConnection, chat: ChatId, before: i64, limit: i64) -> Result<Page> {
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
         "select m.json from message_view m where m.chat_id = $1 and m.id < $2 order by m.id desc limit $3 + 1",
     )
@@ -61,7 +93,7 @@ async fn older(db: &PgPool, chat: ChatId, before: i64, limit: i64) -> Result<Pag
     Ok(Page { messages, next })
 }
 
-async fn newer(db: &PgPool, chat: ChatId, after: i64, limit: i64) -> Result<Page> {
+async fn newer(db: &mut PgConnection, chat: ChatId, after: i64, limit: i64) -> Result<Page> {
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
         "select m.json from message_view m where m.chat_id = $1 and m.id > $2 order by m.id limit $3 + 1",
     )

@@ -1,20 +1,30 @@
-//! Messages: what they are, how they are sent, and how history is read.
+//! Messages: what they are, how they are sent and changed, and how history is
+//! read.
 
+mod edit;
 mod history;
+mod pins;
+mod reactions;
 mod send;
 mod writer;
 
-pub use history::{Page, Position, page};
+pub use edit::{Edit, delete, edit, edits};
+pub use history::{Page, Position, page, replies};
+pub use pins::{MAX_PINS, pin, pins, unpin};
+pub use reactions::{MAX_EMOJI, react, unreact};
 pub use send::send;
 pub use writer::Writer;
 
 use crate::{
-    ChatId, FileId, MessageId, Result, Time, UserId,
+    ChatId, Error, FileId, MessageId, Result, Time, UserId,
+    chats::ChatType,
     files::FileInfo,
+    members::{Membership, Role},
     text::{Content, Nonce},
 };
 use serde::{Deserialize, Serialize};
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor, types::Json};
+use std::collections::HashSet;
 
 /// The most files one message shows.
 pub const MAX_FILES: usize = 10;
@@ -42,6 +52,10 @@ pub struct Message {
     pub edited_at: Option<Time>,
     /// When it was deleted.
     pub deleted_at: Option<Time>,
+    /// The members it calls by name.
+    pub mentions: Vec<UserId>,
+    /// Whether it calls everyone.
+    pub mentions_everyone: bool,
     /// Who reacted, by emoji.
     pub reactions: Vec<Reaction>,
     /// Whether it is pinned in its chat.
@@ -55,8 +69,8 @@ pub struct Reaction {
     pub emoji: String,
     /// People.
     pub count: i64,
-    /// Whether the viewer is one of them.
-    pub me: bool,
+    /// Whether the viewer is one of them; null in an event that goes to many.
+    pub me: Option<bool>,
 }
 
 /// A message to be sent.
@@ -92,4 +106,88 @@ pub(crate) async fn exists(db: impl PgExecutor<'_>, chat: ChatId, id: MessageId)
         .bind(id)
         .fetch_one(db)
         .await?)
+}
+
+/// A message and what one member of its chat is to it.
+#[derive(Debug, sqlx::FromRow)]
+struct Standing {
+    chat_id: ChatId,
+    sender_id: Option<UserId>,
+    is_deleted: bool,
+    role: Role,
+    #[sqlx(rename = "type")]
+    kind: ChatType,
+}
+
+impl Standing {
+    fn membership(&self) -> Membership {
+        Membership { role: self.role, kind: self.kind }
+    }
+
+    /// Refuses to touch what is deleted.
+    fn must_be_there(&self) -> Result<()> {
+        match self.is_deleted {
+            true => Err(Error::Conflict { code: "message_deleted", detail: "this message has been deleted" }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// For anybody but the members of its chat there is no such message.
+async fn standing(db: impl PgExecutor<'_>, id: MessageId, actor: UserId) -> Result<Standing> {
+    sqlx::query_as(
+        "select m.chat_id, m.sender_id, m.deleted_at is not null as is_deleted, own.role, c.type
+         from messages m
+         join chat_members own on own.chat_id = m.chat_id and own.user_id = $2
+         join chats c on c.id = m.chat_id
+         where m.id = $1",
+    )
+    .bind(id)
+    .bind(actor)
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound("message"))
+}
+
+/// Where a message was said, and by whom.
+pub(crate) async fn place(db: impl PgExecutor<'_>, id: MessageId, viewer: UserId) -> Result<(ChatId, Option<UserId>)> {
+    let Standing { chat_id, sender_id, .. } = standing(db, id, viewer).await?;
+    Ok((chat_id, sender_id))
+}
+
+/// A message as one of its chat's members sees it.
+pub async fn find(db: &mut PgConnection, id: MessageId, viewer: UserId) -> Result<Message> {
+    standing(&mut *db, id, viewer).await?;
+    let mut found = shown(&mut *db, &[id]).await?;
+    personal(db, viewer, &mut found).await?;
+    found.pop().ok_or(Error::NotFound("message"))
+}
+
+/// Messages by id, in no order, as they look to nobody in particular.
+async fn shown(db: impl PgExecutor<'_>, ids: &[MessageId]) -> Result<Vec<Message>> {
+    let rows: Vec<Json<Message>> =
+        sqlx::query_scalar("select json from message_view where id = any($1)").bind(ids).fetch_all(db).await?;
+    Ok(rows.into_iter().map(|Json(message)| message).collect())
+}
+
+/// Says of each reaction whether the viewer is among those who reacted.
+pub(crate) async fn personal(db: impl PgExecutor<'_>, viewer: UserId, messages: &mut [Message]) -> Result<()> {
+    let ids: Vec<MessageId> =
+        messages.iter().filter(|message| !message.reactions.is_empty()).map(|message| message.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let own: Vec<(MessageId, String)> =
+        sqlx::query_as("select message_id, emoji from reactions where message_id = any($1) and user_id = $2")
+            .bind(ids)
+            .bind(viewer)
+            .fetch_all(db)
+            .await?;
+    let own: HashSet<(MessageId, &str)> = own.iter().map(|(id, emoji)| (*id, emoji.as_str())).collect();
+    for message in messages {
+        for reaction in &mut message.reactions {
+            reaction.me = Some(own.contains(&(message.id, reaction.emoji.as_str())));
+        }
+    }
+    Ok(())
 }

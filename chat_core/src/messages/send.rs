@@ -1,6 +1,6 @@
 //! Sending: one transaction for a batch, one outcome for each message in it.
 
-use super::{Message, NewMessage, Sent};
+use super::{Message, NewMessage, Sent, personal, shown};
 use crate::{Error, FileId, MessageId, Result, Time, files::FileInfo, text::Nonce};
 use sqlx::{PgConnection, types::Json};
 use std::collections::HashMap;
@@ -9,14 +9,19 @@ use std::collections::HashMap;
 /// does not touch its neighbours. The outer error means none was written, unless
 /// it is `Unavailable`: then nobody knows.
 pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>> {
-    let rows = write(db, batch).await?;
+    let calls: Vec<(i32, String)> = batch
+        .iter()
+        .zip(0..)
+        .flat_map(|(new, nth)| new.content.calls().into_iter().map(move |name| (nth, name)))
+        .collect();
+    let rows = write(db, batch, &calls).await?;
     let files = files_of(db, batch).await?;
-    let firsts = firsts_of(db, &rows).await?;
+    let found = found(db, batch, &calls, &rows).await?;
     let mut outcomes: Vec<Option<Result<Sent>>> = batch.iter().map(|_| None).collect();
     for row in rows {
         let nth = usize::try_from(row.message).map_err(Error::internal)?;
         if let (Some(slot @ None), Some(new)) = (outcomes.get_mut(nth), batch.get(nth)) {
-            *slot = Some(row.outcome(new, &files, &firsts));
+            *slot = Some(row.outcome(new, &files, &found));
         }
     }
     let missing = || Err(Error::internal("the database said nothing of a message"));
@@ -32,6 +37,7 @@ struct Row {
     created_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
+const WRITTEN: &str = "written";
 const REPEATED: &str = "repeated";
 
 impl Row {
@@ -39,16 +45,20 @@ impl Row {
         &self,
         new: &NewMessage,
         files: &HashMap<FileId, FileInfo>,
-        firsts: &HashMap<MessageId, Message>,
+        found: &HashMap<MessageId, Message>,
     ) -> Result<Sent> {
         match (self.outcome.as_str(), self.id, self.created_at) {
-            ("written", Some(id), Some(at)) => Ok(Sent { message: as_written(new, id, Time(at), files), is_new: true }),
+            (WRITTEN, Some(id), Some(at)) => {
+                let message = found.get(&id).cloned().unwrap_or_else(|| as_written(new, id, Time(at), files));
+                Ok(Sent { message, is_new: true })
+            }
             // Gone again since: its chat was deleted.
-            (REPEATED, Some(id), _) => match firsts.get(&id) {
+            (REPEATED, Some(id), _) => match found.get(&id) {
                 Some(first) => Ok(Sent { message: first.clone(), is_new: false }),
                 None => Err(Error::NotFound("chat")),
             },
             ("not_a_member", ..) => Err(Error::NotFound("chat")),
+            ("may_not_send", ..) => Err(Error::Forbidden("you cannot send messages here")),
             ("no_such_reply", ..) => Err(Error::invalid("reply_to", "there is no such message in this chat")),
             ("no_such_file", ..) => Err(Error::invalid("files", "only files that you uploaded yourself can be sent")),
             (other, ..) => Err(Error::internal(format!("a send ended as `{other}`"))),
@@ -57,14 +67,15 @@ impl Row {
 }
 
 /// One call for the whole batch, which is one transaction.
-async fn write(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Row>> {
+async fn write(db: &mut PgConnection, batch: &[NewMessage], calls: &[(i32, String)]) -> Result<Vec<Row>> {
     let column = |field: fn(&NewMessage) -> Option<i64>| batch.iter().map(field).collect::<Vec<_>>();
     let attached: Vec<(i32, i16, FileId)> = batch
         .iter()
         .zip(0..)
         .flat_map(|(new, nth)| new.files.iter().zip(0..).map(move |(file, position)| (nth, position, *file)))
         .collect();
-    Ok(sqlx::query_as("select message, outcome, id, created_at from send_messages($1, $2, $3, $4, $5, $6, $7, $8)")
+    let sql = "select message, outcome, id, created_at from send_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    Ok(sqlx::query_as(sql)
         .bind(column(|new| Some(new.chat_id.get())))
         .bind(column(|new| Some(new.sender_id.get())))
         .bind(batch.iter().map(|new| new.content.as_str()).collect::<Vec<_>>())
@@ -73,6 +84,8 @@ async fn write(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Row>> 
         .bind(attached.iter().map(|(nth, ..)| *nth).collect::<Vec<_>>())
         .bind(attached.iter().map(|(_, position, _)| *position).collect::<Vec<_>>())
         .bind(attached.iter().map(|(.., file)| file.get()).collect::<Vec<_>>())
+        .bind(calls.iter().map(|(nth, _)| *nth).collect::<Vec<_>>())
+        .bind(calls.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>())
         .fetch_all(db)
         .await?)
 }
@@ -87,15 +100,27 @@ async fn files_of(db: &mut PgConnection, batch: &[NewMessage]) -> Result<HashMap
     Ok(rows.into_iter().map(|Json(file)| (file.id, file)).collect())
 }
 
-/// The messages that were sent before, under the same nonces.
-async fn firsts_of(db: &mut PgConnection, rows: &[Row]) -> Result<HashMap<MessageId, Message>> {
-    let ids: Vec<MessageId> = rows.iter().filter(|row| row.outcome == REPEATED).filter_map(|row| row.id).collect();
+/// The messages that the batch does not tell by itself: those that were sent
+/// before, under the same nonces, and those that call somebody by name.
+async fn found(
+    db: &mut PgConnection,
+    batch: &[NewMessage],
+    calls: &[(i32, String)],
+    rows: &[Row],
+) -> Result<HashMap<MessageId, Message>> {
+    let is_told = |row: &&Row| row.outcome == WRITTEN && !calls.iter().any(|(nth, _)| *nth == row.message);
+    let ids: Vec<MessageId> = rows.iter().filter(|row| !is_told(row)).filter_map(|row| row.id).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<Json<Message>> =
-        sqlx::query_scalar("select json from message_view where id = any($1)").bind(ids).fetch_all(db).await?;
-    Ok(rows.into_iter().map(|Json(message)| (message.id, message)).collect())
+    let mut found = shown(&mut *db, &ids).await?;
+    for message in &mut found {
+        // Those of a batch are by its senders, each of whom sees their own.
+        if let Some(sender) = message.sender_id.filter(|sender| batch.iter().any(|new| new.sender_id == *sender)) {
+            personal(&mut *db, sender, std::slice::from_mut(message)).await?;
+        }
+    }
+    Ok(found.into_iter().map(|message| (message.id, message)).collect())
 }
 
 /// The message that the insert wrote: the same as `message_view` would answer,
@@ -112,6 +137,8 @@ fn as_written(new: &NewMessage, id: MessageId, created_at: Time, files: &HashMap
         created_at,
         edited_at: None,
         deleted_at: None,
+        mentions: Vec::new(),
+        mentions_everyone: false,
         reactions: Vec::new(),
         pinned: false,
     }

@@ -1,8 +1,9 @@
-//! Signing up, in and out.
+//! Signing up, in and out, and the sessions that come of it.
 
+use super::Items;
 use crate::{
     Api,
-    extract::{Caller, Input},
+    extract::{Caller, Input, Segment},
 };
 use axum::{
     Json,
@@ -14,13 +15,15 @@ use chat_core::{
     Error, Result,
     auth::{
         STREAM_COOKIE,
-        sessions::{self, SESSION_SECONDS, SignedIn, Tokens},
+        sessions::{self, SESSION_SECONDS, Session, SignedIn, Tokens},
     },
+    events,
     text::{Email, Password, Username},
     users::{self, Me, NewUser},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use uuid::Uuid;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,7 +62,7 @@ pub(crate) async fn signup(
     api.hasher.check_strength(&password, &username, &email).await?;
     let password_hash = api.hasher.hash(password).await?;
     let id = users::create(&api.db, &NewUser { username, email, password_hash }).await?;
-    let signed_in = sessions::open(&api.db, &api.signer, id).await?;
+    let signed_in = sessions::open(&api.db, &api.signer, id, user_agent(&headers)).await?;
     welcome(&api, StatusCode::CREATED, &headers, signed_in).await
 }
 
@@ -77,7 +80,7 @@ pub(crate) async fn signin(
         code: "credentials_invalid",
         detail: "the e-mail address or the password is wrong",
     })?;
-    let signed_in = sessions::open(&api.db, &api.signer, id).await?;
+    let signed_in = sessions::open(&api.db, &api.signer, id, user_agent(&headers)).await?;
     welcome(&api, StatusCode::OK, &headers, signed_in).await
 }
 
@@ -98,7 +101,64 @@ pub(crate) async fn signout(
     caller: Caller,
 ) -> Result<impl IntoResponse> {
     sessions::end(&api.db, caller.claims()).await?;
+    api.live.forget(caller.session_id);
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, stream_cookie("", 0, &headers))])))
+}
+
+/// The caller's signed-in devices.
+pub(crate) async fn sessions(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Items<Session>>> {
+    Ok(Json(Items { items: sessions::list(&api.db, caller.claims()).await? }))
+}
+
+/// Ends one of the caller's sessions, and every stream that it opened.
+pub(crate) async fn end_session(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(session_id): Segment<Uuid>,
+) -> Result<StatusCode> {
+    sessions::end_one(&api.db, caller.user_id, session_id).await?;
+    api.live.forget(session_id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangePassword {
+    current_password: Password,
+    new_password: Password,
+}
+
+/// Changes the password. Every other session of the caller ends.
+pub(crate) async fn change_password(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Input(ChangePassword { current_password, new_password }): Input<ChangePassword>,
+) -> Result<StatusCode> {
+    prove(&api, caller, current_password).await?;
+    let Me { user, email } = users::me(&api.db, caller.user_id).await?;
+    let username = Username::try_from(user.username).map_err(Error::internal)?;
+    let email = Email::try_from(email).map_err(Error::internal)?;
+    api.hasher.check_strength(&new_password, &username, &email).await?;
+    let hash = api.hasher.hash(new_password).await?;
+    let mut log = events::begin(&api.db, caller.user_id).await?;
+    users::set_password(&mut *log, caller.user_id, &hash).await?;
+    sessions::end_others(&mut log, caller.claims()).await?;
+    log.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses a caller who does not know their own password.
+async fn prove(api: &Api, caller: Caller, password: Password) -> Result<()> {
+    let hash = users::password_hash(&api.db, caller.user_id).await?;
+    match api.hasher.check(password, Some(hash)).await? {
+        true => Ok(()),
+        false => Err(Error::Forbidden("the current password is wrong")),
+    }
+}
+
+/// What the device says it is.
+fn user_agent(headers: &HeaderMap) -> &str {
+    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 async fn welcome(

@@ -3,12 +3,13 @@
 use super::{Items, created};
 use crate::{
     Api,
-    extract::{Caller, ChatAdmin, ChatMember, ChatOwner, Input},
+    extract::{Caller, ChatMember, Input, Segment},
 };
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use chat_core::{
-    Error, Result, UserId,
+    ChatId, Error, Result, UserId,
     chats::{self, Chat, ChatPatch, ChatRow, ChatType, MAX_INITIAL_MEMBERS, NewChat},
+    members,
     text::{ChatName, Description},
 };
 use serde::Deserialize;
@@ -70,7 +71,8 @@ pub(crate) async fn create(
 
 /// The caller's chats, the most recently active first.
 pub(crate) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Items<ChatRow>>> {
-    Ok(Json(Items { items: chats::list(&api.db, caller.user_id).await? }))
+    let mut db = api.db.acquire().await?;
+    Ok(Json(Items { items: chats::list(&mut db, caller.user_id).await? }))
 }
 
 /// A chat.
@@ -78,17 +80,34 @@ pub(crate) async fn find(State(api): State<Arc<Api>>, member: ChatMember) -> Res
     chats::find(&api.db, member.chat_id, member.user_id).await.map(Json)
 }
 
-/// Changes a chat's name or description.
+/// Changes a chat's name, description or topic.
 pub(crate) async fn update(
     State(api): State<Arc<Api>>,
-    ChatAdmin(member): ChatAdmin,
+    caller: Caller,
+    Segment(chat_id): Segment<ChatId>,
     Input(patch): Input<ChatPatch>,
 ) -> Result<Json<Chat>> {
-    chats::update(&api.db, member.user_id, member.chat_id, &patch).await.map(Json)
+    chats::update(&api.db, caller.user_id, chat_id, &patch).await.map(Json)
 }
 
 /// Deletes a chat with everything in it.
-pub(crate) async fn delete(State(api): State<Arc<Api>>, ChatOwner(member): ChatOwner) -> Result<StatusCode> {
-    chats::delete(&api.db, member.user_id, member.chat_id).await?;
+pub(crate) async fn delete(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(chat_id): Segment<ChatId>,
+) -> Result<StatusCode> {
+    chats::delete(&api.db, caller.user_id, chat_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Does not want to be disturbed by a chat.
+pub(crate) async fn mute(State(api): State<Arc<Api>>, member: ChatMember) -> Result<StatusCode> {
+    members::set_muted(&api.db, member.chat_id, member.user_id, true).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// ... and does again.
+pub(crate) async fn unmute(State(api): State<Arc<Api>>, member: ChatMember) -> Result<StatusCode> {
+    members::set_muted(&api.db, member.chat_id, member.user_id, false).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -73,3 +73,18 @@ pub(crate) async fn remove(
     members::remove(&api.db, member.user_id, member.chat_id, user_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Transfer {
+    user_id: UserId,
+}
+
+/// Hands the chat over: another becomes its owner, the caller an admin.
+pub(crate) async fn transfer(
+    State(api): State<Arc<Api>>,
+    member: ChatMember,
+    Input(Transfer { user_id }): Input<Transfer>,
+) -> Result<Json<Member>> {
+    members::transfer(&api.db, member.user_id, member.chat_id, user_id).await.map(Json)
+}

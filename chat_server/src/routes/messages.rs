@@ -1,15 +1,16 @@
 //! Messages.
 
-use super::{Page, created};
+use super::{Items, Page, created};
 use crate::{
     Api,
     extract::{Asked, Caller, ChatMember, Input, Limit, Segment},
 };
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use chat_core::{
-    ChatId, Error, FileId, MessageId, Result,
-    messages::{self, MAX_FILES, Message, NewMessage, Position},
-    text::{Content, Nonce},
+    ChatId, Error, FileId, MessageId, Result, UserId,
+    messages::{self, Edit, MAX_FILES, Message, NewMessage, Position},
+    receipts::{self, Receipt},
+    text::{Content, Emoji, Nonce},
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -68,11 +69,148 @@ pub(crate) async fn list(
         (None, None, Some(id)) => Position::Around(id),
         _ => return Err(Error::invalid("before", "give one of before, after and around")),
     };
-    let page = messages::page(&api.db, member.chat_id, position, limit).await?;
+    let mut db = api.db.acquire().await?;
+    let page = messages::page(&mut db, member.user_id, member.chat_id, position, limit).await?;
+    drop(db);
+    if let Some(newest) = page.messages.first() {
+        receipts::fetched(&api.db, member.chat_id, member.user_id, member.kind, newest.id).await?;
+    }
+    Ok(Json(paged(page, limit)))
+}
+
+fn paged(page: messages::Page, limit: i64) -> Page<Message> {
     let next = page.next.map(|next| match next {
         Position::After(id) => format!("after={id}&limit={limit}"),
         Position::Before(id) | Position::Around(id) => format!("before={id}&limit={limit}"),
         Position::Newest => format!("limit={limit}"),
     });
-    Ok(Json(Page { items: page.messages, next }))
+    Page { items: page.messages, next }
+}
+
+/// A message.
+pub(crate) async fn find(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+) -> Result<Json<Message>> {
+    let mut db = api.db.acquire().await?;
+    messages::find(&mut db, id, caller.user_id).await.map(Json)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Update {
+    content: Content,
+}
+
+/// Changes the text of one's own message.
+pub(crate) async fn update(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+    Input(Update { content }): Input<Update>,
+) -> Result<Json<Message>> {
+    messages::edit(&api.db, caller.user_id, id, &content).await.map(Json)
+}
+
+/// Deletes a message: its place stays, what it said goes. Twice is once.
+pub(crate) async fn delete(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+) -> Result<StatusCode> {
+    messages::delete(&api.db, caller.user_id, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a message said before it was edited, oldest first.
+pub(crate) async fn edits(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+) -> Result<Json<Items<Edit>>> {
+    let mut db = api.db.acquire().await?;
+    Ok(Json(Items { items: messages::edits(&mut db, caller.user_id, id).await? }))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Before {
+    before: Option<MessageId>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// The answers to a message, newest first.
+pub(crate) async fn replies(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+    Asked(Before { before, limit: Limit(limit) }): Asked<Before>,
+) -> Result<Json<Page<Message>>> {
+    let mut db = api.db.acquire().await?;
+    let page = messages::replies(&mut db, caller.user_id, id, before, limit).await?;
+    Ok(Json(paged(page, limit)))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct AfterReader {
+    after: Option<UserId>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// Whom a message of one's own has reached, and who has read it.
+pub(crate) async fn receipts(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+    Asked(AfterReader { after, limit: Limit(limit) }): Asked<AfterReader>,
+) -> Result<Json<Page<Receipt>>> {
+    let mut db = api.db.acquire().await?;
+    let rows = receipts::of_message(&mut db, caller.user_id, id, after, limit + 1).await?;
+    Ok(Json(Page::of(rows, limit, |receipt| receipt.user_id.get())))
+}
+
+/// Reacts with an emoji. Twice is once.
+pub(crate) async fn react(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+    Segment(emoji): Segment<Emoji>,
+) -> Result<Json<Message>> {
+    messages::react(&api.db, caller.user_id, id, &emoji).await.map(Json)
+}
+
+/// Takes a reaction back. Twice is once.
+pub(crate) async fn unreact(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+    Segment(emoji): Segment<Emoji>,
+) -> Result<Json<Message>> {
+    messages::unreact(&api.db, caller.user_id, id, &emoji).await.map(Json)
+}
+
+/// Pins a message. Twice is once.
+pub(crate) async fn pin(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+) -> Result<Json<Message>> {
+    messages::pin(&api.db, caller.user_id, id).await.map(Json)
+}
+
+/// Takes a pin off. Twice is once.
+pub(crate) async fn unpin(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<MessageId>,
+) -> Result<Json<Message>> {
+    messages::unpin(&api.db, caller.user_id, id).await.map(Json)
+}
+
+/// The pinned messages of a chat, the last pinned first.
+pub(crate) async fn pins(State(api): State<Arc<Api>>, member: ChatMember) -> Result<Json<Items<Message>>> {
+    let mut db = api.db.acquire().await?;
+    Ok(Json(Items { items: messages::pins(&mut db, member.user_id, member.chat_id).await? }))
 }

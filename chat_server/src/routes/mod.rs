@@ -2,14 +2,17 @@
 //! once, and answers.
 
 pub(crate) mod auth;
+pub(crate) mod bans;
 pub(crate) mod channels;
 pub(crate) mod chats;
 pub(crate) mod config;
 pub(crate) mod events;
 pub(crate) mod files;
+pub(crate) mod invites;
 pub(crate) mod marks;
 pub(crate) mod members;
 pub(crate) mod messages;
+pub(crate) mod search;
 pub(crate) mod users;
 
 use axum::http::StatusCode;

@@ -5,9 +5,9 @@ use crate::{
     Api,
     extract::{Asked, Caller, Input, Limit, Segment},
 };
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use chat_core::{
-    Result, UserId, events,
+    Result, UserId, blocks, events,
     text::SearchText,
     users::{self, Me, User, UserPatch},
 };
@@ -26,7 +26,7 @@ pub(crate) async fn update(
     Input(patch): Input<UserPatch>,
 ) -> Result<Json<Me>> {
     let mut log = events::begin(&api.db, caller.user_id).await?;
-    users::update(&mut *log, caller.user_id, &patch).await?;
+    users::update(&mut log, caller.user_id, &patch).await?;
     let me = users::me(&mut *log, caller.user_id).await?;
     log.commit().await?;
     Ok(Json(me))
@@ -51,4 +51,29 @@ pub(crate) async fn search(
     Asked(Search { q, limit }): Asked<Search>,
 ) -> Result<Json<Items<User>>> {
     Ok(Json(Items { items: users::search(&api.db, &q, limit.0).await? }))
+}
+
+/// Whom the caller has blocked, the last first.
+pub(crate) async fn blocks(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Items<User>>> {
+    Ok(Json(Items { items: blocks::list(&api.db, caller.user_id).await? }))
+}
+
+/// Blocks a person. Twice is once.
+pub(crate) async fn block(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(user_id): Segment<UserId>,
+) -> Result<StatusCode> {
+    blocks::block(&api.db, caller.user_id, user_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a block back. Twice is once.
+pub(crate) async fn unblock(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(user_id): Segment<UserId>,
+) -> Result<StatusCode> {
+    blocks::unblock(&api.db, caller.user_id, user_id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

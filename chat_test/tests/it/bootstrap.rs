@@ -45,8 +45,11 @@ impl State {
         let id = event["chat_id"].to_string();
         match kind {
             "chat.new" | "chat.added" => {
-                // A client asks for the rest of a chat that is new to it.
-                self.chats.insert(id, event["chat"].clone());
+                // A client asks for the last message of a chat that is new to it.
+                let mut chat = event["chat"].clone();
+                chat["last_read_message_id"] = event["last_read_message_id"].clone();
+                (chat["unread_count"], chat["mention_count"]) = (json!(0), json!(0));
+                self.chats.insert(id, chat);
             }
             "chat.removed" | "chat.deleted" => {
                 self.chats.remove(&id);
@@ -64,31 +67,98 @@ impl State {
     }
 
     fn apply_in(chat: &mut Value, me: i64, kind: &str, event: &Value) {
-        let add = |value: &Value, by: i64| value.as_i64().map_or(Value::Null, |n| json!(n + by));
+        let add = |value: &mut Value, by: i64| *value = value.as_i64().map_or(Value::Null, |n| json!(n + by));
+        let calls_me = |people: &Value, everyone: &Value| {
+            everyone == true || people.as_array().is_some_and(|people| people.contains(&json!(me)))
+        };
+        // What is past the mark and somebody else's counts.
+        let counts = |chat: &Value, id: &Value, sender: &Value| {
+            sender != &json!(me) && id.as_i64() > chat["last_read_message_id"].as_i64()
+        };
+        let message = &event["message"];
+        let about = [&event["message_id"], &message["id"]].into_iter().find(|id| !id.is_null());
+        let is_last = about.is_some_and(|id| id == &chat["last_message"]["id"]);
         match kind {
             "chat.updated" => {
-                for field in ["name", "description", "updated_at"] {
+                for field in ["name", "description", "topic", "updated_at"] {
                     chat[field] = event["chat"][field].clone();
                 }
             }
-            "member.joined" => chat["member_count"] = add(&chat["member_count"], 1),
-            "member.left" => chat["member_count"] = add(&chat["member_count"], -1),
+            "member.joined" => add(&mut chat["member_count"], 1),
+            "member.left" => add(&mut chat["member_count"], -1),
             "member.updated" if event["user_id"] == me => chat["role"] = event["role"].clone(),
+            "chat.muted" => chat["is_muted"] = event["is_muted"].clone(),
             "message.new" => {
-                chat["last_message"] = event["message"].clone();
-                if event["message"]["sender_id"] != me {
-                    chat["unread_count"] = add(&chat["unread_count"], 1);
+                chat["last_message"] = message.clone();
+                if message["sender_id"] != me {
+                    add(&mut chat["unread_count"], 1);
+                    let called = calls_me(&message["mentions"], &message["mentions_everyone"]);
+                    add(&mut chat["mention_count"], i64::from(called));
                 }
             }
-            "message.read" if event["user_id"] == me => {
-                let newest = &chat["last_message"]["id"];
-                assert!(newest.is_null() || newest == &event["message_id"], "this test reads to the end");
-                chat["unread_count"] = json!(0);
-                chat["last_read_message_id"] = event["message_id"].clone();
+            "message.updated" => {
+                if counts(chat, &message["id"], &message["sender_id"]) {
+                    let before = calls_me(&event["mentions_before"], &event["mentions_everyone_before"]);
+                    let now = calls_me(&message["mentions"], &message["mentions_everyone"]);
+                    add(&mut chat["mention_count"], i64::from(now) - i64::from(before));
+                }
+                if is_last {
+                    let reactions = chat["last_message"]["reactions"].take();
+                    chat["last_message"] = message.clone();
+                    chat["last_message"]["reactions"] = reactions;
+                }
             }
-            "member.updated" | "message.read" | "message.delivered" => {}
+            "message.deleted" => {
+                if counts(chat, &event["message_id"], &event["sender_id"]) {
+                    add(&mut chat["unread_count"], -1);
+                    let called = calls_me(&event["mentions_before"], &event["mentions_everyone_before"]);
+                    add(&mut chat["mention_count"], -i64::from(called));
+                }
+                if is_last {
+                    let gone = json!({
+                        "content": "", "files": [], "mentions": [], "mentions_everyone": false, "reactions": [],
+                        "pinned": false, "deleted_at": event["deleted_at"],
+                    });
+                    for (field, value) in gone.as_object().expect("fields") {
+                        chat["last_message"][field] = value.clone();
+                    }
+                }
+            }
+            "reaction.added" | "reaction.removed" if is_last => {
+                let reactions = chat["last_message"]["reactions"].as_array_mut().expect("reactions");
+                let by: i64 = if kind == "reaction.added" { 1 } else { -1 };
+                if !reactions.iter().any(|reaction| reaction["emoji"] == event["emoji"]) {
+                    reactions.push(json!({ "emoji": event["emoji"], "count": 0, "me": false }));
+                }
+                for reaction in reactions.iter_mut().filter(|reaction| reaction["emoji"] == event["emoji"]) {
+                    add(&mut reaction["count"], by);
+                    if event["user_id"] == me {
+                        reaction["me"] = json!(by > 0);
+                    }
+                }
+                reactions.retain(|reaction| reaction["count"] != 0);
+            }
+            "message.pinned" | "message.unpinned" if is_last => {
+                chat["last_message"]["pinned"] = json!(kind == "message.pinned");
+            }
+            "read_state" => {
+                for field in ["last_read_message_id", "unread_count", "mention_count"] {
+                    chat[field] = event[field].clone();
+                }
+            }
+            "member.updated" | "message.read" | "message.delivered" | "reaction.added" | "reaction.removed"
+            | "message.pinned" | "message.unpinned" => {}
             other => panic!("an event that the reducer does not know: {other}"),
         }
+    }
+
+    /// Reactions in an order that does not depend on who took one back.
+    fn sorted(chat: &Value) -> Value {
+        let mut chat = chat.clone();
+        if let Some(Value::Array(reactions)) = chat.pointer_mut("/last_message/reactions") {
+            reactions.sort_by_key(|reaction| reaction["emoji"].to_string());
+        }
+        chat
     }
 
     /// Compares with a fresh state, as far as events tell.
@@ -97,9 +167,10 @@ impl State {
         let ids = |state: &Self| state.chats.keys().cloned().collect::<std::collections::BTreeSet<_>>();
         assert_eq!(ids(self), ids(fresh), "{what}");
         for (id, chat) in &self.chats {
+            let (chat, fresh) = (Self::sorted(chat), Self::sorted(&fresh.chats[id]));
             for (field, value) in chat.as_object().expect("a chat") {
                 if !value.is_null() {
-                    assert_eq!(value, &fresh.chats[id][field], "{what}: {field} of chat {id}");
+                    assert_eq!(value, &fresh[field], "{what}: {field} of chat {id}");
                 }
             }
         }
@@ -112,18 +183,28 @@ async fn do_something(random: &mut StdRng, people: &[TestUser], chats: &mut Vec<
     let whom = people.choose(random).expect("somebody").id;
     let chat = format!("/api/chats/{}", chats.choose(random).expect("a chat"));
     let n: u32 = random.random();
-    let reply = match random.random_range(0..12) {
-        0..4 => who.post(&format!("{chat}/messages"), json!({ "content": format!("said {n}") })).await,
-        4 => {
-            let newest = who.get(&format!("{chat}/messages?limit=1")).await.json();
-            who.put(&format!("{chat}/read"), json!({ "message_id": newest["items"][0]["id"] })).await
-        }
+    let called = ["", "@alice", "@bob and @carol", "@everyone", "@dave"].choose(random).expect("a name");
+    let text = json!({ "content": format!("{called} said {n}") });
+    let newest = who.get(&format!("{chat}/messages?limit=5")).await.json();
+    let some = newest["items"].as_array().and_then(|items| items.choose(random)).map_or(json!(1), |m| m["id"].clone());
+    let message = format!("/api/messages/{some}");
+    let emoji = ["👍", "🎉", "❤️"].choose(random).expect("an emoji");
+    let reply = match random.random_range(0..20) {
+        0..4 => who.post(&format!("{chat}/messages"), text).await,
+        4 => who.put(&format!("{chat}/read"), json!({ "message_id": some })).await,
         5 => who.post(&format!("{chat}/members"), json!({ "user_id": whom })).await,
         6 => who.delete(&format!("{chat}/members/{whom}")).await,
         7 => who.post(&format!("{chat}/leave"), json!({})).await,
-        8 => who.patch(&chat, json!({ "name": format!("name {n}") })).await,
+        8 => who.patch(&chat, json!({ "name": format!("name {n}"), "topic": format!("topic {n}") })).await,
         9 => who.patch(&format!("{chat}/members/{whom}"), json!({ "role": "admin" })).await,
         10 => who.patch("/api/me", json!({ "display_name": format!("Name {n}") })).await,
+        11..13 => who.patch(&message, text).await,
+        13 => who.delete(&message).await,
+        14..16 => who.put(&format!("{message}/reactions/{emoji}"), json!({})).await,
+        16 => who.delete(&format!("{message}/reactions/{emoji}")).await,
+        17 => who.put(&format!("{message}/pin"), json!({})).await,
+        18 if n.is_multiple_of(2) => who.put(&format!("{chat}/mute"), json!({})).await,
+        18 => who.delete(&format!("{message}/pin")).await,
         _ if n.is_multiple_of(3) => who.delete(&chat).await,
         _ => {
             let reply = who.post("/api/chats", json!({ "type": "group", "name": "g", "members": [whom] })).await;
@@ -148,7 +229,7 @@ async fn a_first_screen_brought_forward_by_events_equals_a_fresh_one() {
         states.push((State::of(&start), start["cursor"].as_str().expect("a cursor").to_owned()));
     }
     for round in 0..20 {
-        for _ in 0..12 {
+        for _ in 0..20 {
             do_something(&mut random, &people, &mut chats).await;
         }
         for (person, (state, cursor)) in people.iter().zip(&mut states) {

@@ -175,19 +175,59 @@ async fn an_id_that_is_none_is_refused_in_every_path() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let before = state(&app).await;
+    let id = "an id is a whole number from 1 to 9007199254740991";
+    let garbage = ["0", "-1", "9007199254740992", "99999999999999999999", "text", "1.0", "%00", "%F0%9F%A6%8A", "1%27"];
     for route in chat_server::routes().list().iter().filter(|route| route.path.contains('{')) {
-        for id in ["0", "-1", "9007199254740992", "99999999999999999999", "text", "1.0", "%00", "%F0%9F%A6%8A", "1%27"]
-        {
-            let path = route.path.replace("{chat_id}", id).replace("{user_id}", id).replace("{file_id}", id);
-            let reply = send(&alice, &route.method, &path, "{}").await;
-            let detail = reply.refused(422)["detail"].clone();
-            assert_eq!(detail, "an id is a whole number from 1 to 9007199254740991", "{} {path}", route.method);
+        // Nobody's, but it could be somebody's: a path of these finds nothing.
+        let nobodys = |path: &str| {
+            path.replace("{chat_id}", "9007199254740991")
+                .replace("{user_id}", "9007199254740991")
+                .replace("{file_id}", "9007199254740991")
+                .replace("{message_id}", "9007199254740991")
+                .replace("{session_id}", "00000000-0000-4000-8000-000000000000")
+                .replace("{code}", "nobodys-invite")
+                .replace("{emoji}", "%F0%9F%91%8D")
+        };
+        for (part, why) in [
+            ("{chat_id}", id),
+            ("{user_id}", id),
+            ("{file_id}", id),
+            ("{message_id}", id),
+            ("{session_id}", "a session's id is a UUID"),
+            ("{code}", "this is not an invite code"),
+            ("{emoji}", "a reaction is one emoji"),
+        ] {
+            // What comes after a chat that is not there is not looked at.
+            if !route.path.contains(part) || (part != "{chat_id}" && route.path.contains("{chat_id}")) {
+                continue;
+            }
+            let mut garbage = garbage.to_vec();
+            if part == "{code}" {
+                garbage.retain(|text| text.len() < 16);
+            }
+            if part == "{emoji}" {
+                garbage.retain(|text| *text != "%F0%9F%A6%8A");
+                garbage.push("%F0%9F%91%8D%F0%9F%91%8D");
+            }
+            for text in garbage {
+                let path = nobodys(&route.path.replacen(part, text, 1));
+                let detail = send(&alice, &route.method, &path, "{}").await.refused(422)["detail"].clone();
+                assert_eq!(detail, why, "{} {path}", route.method);
+            }
         }
-        // A number that could be an id and is nobody's.
-        let nobody = "9007199254740991";
-        let path = route.path.replace("{chat_id}", nobody).replace("{user_id}", nobody).replace("{file_id}", nobody);
-        let body = if path.ends_with("/messages") { r#"{"content":"hello"}"# } else { "{}" };
-        send(&alice, &route.method, &path, body).await.refused(404);
+        let path = nobodys(route.path);
+        let body = match path.rsplit('/').next() {
+            Some("messages") => r#"{"content":"hello"}"#,
+            _ if route.method == Method::PATCH && path.starts_with("/api/messages") => r#"{"content":"hello"}"#,
+            _ => "{}",
+        };
+        let reply = send(&alice, &route.method, &path, body).await;
+        // Taking back a block that is not there is no error.
+        if path.ends_with("/block") && route.method == Method::DELETE {
+            reply.expect(204);
+        } else {
+            reply.refused(404);
+        }
     }
     assert_eq!(state(&app).await, before);
 }

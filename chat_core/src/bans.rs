@@ -1,0 +1,101 @@
+//! Keeping people out of a chat.
+
+use crate::{
+    ChatId, Error, Result, Time, UserId, events, members, members::Role, rights::Right, text::Reason, users::User,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+
+/// Somebody who may not come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// Who.
+    pub user: User,
+    /// Null once that person is gone.
+    pub banned_by: Option<UserId>,
+    /// May be empty.
+    pub reason: String,
+    /// Since when.
+    pub banned_at: Time,
+}
+
+#[derive(sqlx::FromRow)]
+struct BanRow {
+    user: Json<User>,
+    banned_by: Option<UserId>,
+    reason: String,
+    banned_at: Time,
+}
+
+/// Takes a person out, if they are in, and keeps them out. Twice is once.
+pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason: Option<&Reason>) -> Result<()> {
+    let mut log = events::begin(db, actor).await?;
+    let own = members::acting(&mut log, chat, actor).await?;
+    own.may(Right::Remove)?;
+    if user == actor {
+        return Err(Error::invalid("user_id", "nobody bans themselves; leave instead"));
+    }
+    let current = members::membership(&mut *log, chat, user).await?;
+    own.may_remove(current.map_or(Role::Member, |current| current.role))?;
+    let found = sqlx::query(
+        "insert into chat_bans (chat_id, user_id, banned_by, reason) select $1, id, $3, $4 from users where id = $2
+         on conflict (chat_id, user_id) do update set reason = excluded.reason",
+    )
+    .bind(chat)
+    .bind(user)
+    .bind(actor)
+    .bind(reason.map_or("", Reason::as_str))
+    .execute(&mut *log)
+    .await?;
+    if found.rows_affected() == 0 {
+        return Err(Error::NotFound("user"));
+    }
+    members::delete(&mut log, chat, user).await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Lets a person come in again. Twice is once.
+pub async fn lift(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Result<()> {
+    let mut log = events::begin(db, actor).await?;
+    members::acting(&mut log, chat, actor).await?.may(Right::Remove)?;
+    sqlx::query("delete from chat_bans where chat_id = $1 and user_id = $2")
+        .bind(chat)
+        .bind(user)
+        .execute(&mut *log)
+        .await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// A page of who is kept out, by id, after the given one.
+pub async fn list(
+    db: &mut PgConnection,
+    actor: UserId,
+    chat: ChatId,
+    after: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<Ban>> {
+    members::acting(&mut *db, chat, actor).await?.may(Right::Remove)?;
+    let rows: Vec<BanRow> = sqlx::query_as(
+        r#"select user_json(u) as "user", b.banned_by, b.reason, b.banned_at
+           from chat_bans b join users u on u.id = b.user_id
+           where b.chat_id = $1 and b.user_id > coalesce($2, 0)
+           order by b.user_id limit $3"#,
+    )
+    .bind(chat)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let ban = |BanRow { user: Json(user), banned_by, reason, banned_at }| Ban { user, banned_by, reason, banned_at };
+    Ok(rows.into_iter().map(ban).collect())
+}
+
+pub(crate) async fn is_banned(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<bool> {
+    Ok(sqlx::query_scalar("select exists (select from chat_bans where chat_id = $1 and user_id = $2)")
+        .bind(chat)
+        .bind(user)
+        .fetch_one(db)
+        .await?)
+}

@@ -1,0 +1,80 @@
+//! Who does not want to hear of whom. A block stands between two people in both
+//! directions: no direct chat can be opened, and in the one they may have the
+//! blocked person can no longer send.
+
+use crate::{Error, Result, UserId, users::User};
+use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+
+/// Blocks a person. Twice is once.
+pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> {
+    if blocker == blocked {
+        return Err(Error::invalid("user_id", "nobody blocks themselves"));
+    }
+    let mut tx = db.begin().await?;
+    let found = sqlx::query(
+        "insert into blocks (blocker_id, blocked_id) select $1, id from users where id = $2
+         on conflict (blocker_id, blocked_id) do update set created_at = blocks.created_at",
+    )
+    .bind(blocker)
+    .bind(blocked)
+    .execute(&mut *tx)
+    .await?;
+    if found.rows_affected() == 0 {
+        return Err(Error::NotFound("user"));
+    }
+    let_send(&mut tx, blocker, blocked, false).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Takes a block back. Twice is once.
+pub async fn unblock(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> {
+    let mut tx = db.begin().await?;
+    sqlx::query("delete from blocks where blocker_id = $1 and blocked_id = $2")
+        .bind(blocker)
+        .bind(blocked)
+        .execute(&mut *tx)
+        .await?;
+    let_send(&mut tx, blocker, blocked, true).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Whether the blocked person can send in the direct chat of the two.
+async fn let_send(db: &mut PgConnection, blocker: UserId, blocked: UserId, can_send: bool) -> Result<()> {
+    sqlx::query(
+        "update chat_members m set can_send = $3
+         from chats c
+         where c.id = m.chat_id and c.pair_low = least($1, $2) and c.pair_high = greatest($1, $2) and m.user_id = $2",
+    )
+    .bind(blocker)
+    .bind(blocked)
+    .bind(can_send)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whom a person has blocked, the last first.
+pub async fn list(db: impl PgExecutor<'_>, blocker: UserId) -> Result<Vec<User>> {
+    let rows: Vec<Json<User>> = sqlx::query_scalar(
+        "select user_json(u) from blocks b join users u on u.id = b.blocked_id
+         where b.blocker_id = $1 order by b.created_at desc, u.id",
+    )
+    .bind(blocker)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|Json(user)| user).collect())
+}
+
+/// Whether either has blocked the other.
+pub(crate) async fn is_between(db: &mut PgConnection, one: UserId, other: UserId) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from blocks
+         where (blocker_id, blocked_id) = ($1, $2) or (blocker_id, blocked_id) = ($2, $1))",
+    )
+    .bind(one)
+    .bind(other)
+    .fetch_one(db)
+    .await?)
+}

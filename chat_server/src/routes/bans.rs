@@ -1,0 +1,60 @@
+//! Keeping people out of a chat.
+
+use super::Page;
+use crate::{
+    Api,
+    extract::{Asked, ChatMember, Input, Limit, Segment},
+};
+use axum::{Json, extract::State, http::StatusCode};
+use chat_core::{
+    Result, UserId,
+    bans::{self, Ban},
+    text::Reason,
+};
+use serde::Deserialize;
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+pub(crate) struct After {
+    after: Option<UserId>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// Who is kept out, by id.
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    member: ChatMember,
+    Asked(After { after, limit: Limit(limit) }): Asked<After>,
+) -> Result<Json<Page<Ban>>> {
+    let mut db = api.db.acquire().await?;
+    let rows = bans::list(&mut db, member.user_id, member.chat_id, after, limit + 1).await?;
+    Ok(Json(Page::of(rows, limit, |ban| ban.user.id.get())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    reason: Option<Reason>,
+}
+
+/// Takes a person out and keeps them out. Twice is once.
+pub(crate) async fn create(
+    State(api): State<Arc<Api>>,
+    member: ChatMember,
+    Segment(user_id): Segment<UserId>,
+    Input(Create { reason }): Input<Create>,
+) -> Result<StatusCode> {
+    bans::ban(&api.db, member.user_id, member.chat_id, user_id, reason.as_ref()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets a person come in again. Twice is once.
+pub(crate) async fn lift(
+    State(api): State<Arc<Api>>,
+    member: ChatMember,
+    Segment(user_id): Segment<UserId>,
+) -> Result<StatusCode> {
+    bans::lift(&api.db, member.user_id, member.chat_id, user_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,131 @@
+//! Changing what was said, taking it back, keeping it in sight.
+
+use chat_test::{TestApp, TestUser};
+use serde_json::{Value, json};
+
+fn path(message: &Value) -> String {
+    format!("/api/messages/{}", message["id"])
+}
+
+async fn make_admin(owner: &TestUser, chat: &Value, member: &TestUser) {
+    owner.patch(&format!("/api/chats/{chat}/members/{}", member.id), json!({ "role": "admin" })).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_author_edits_and_the_admins_can_see_what_it_said_before() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let said = bob.say("team", "Lunhc?").await;
+    let mut carols = carol.listen().await;
+    for (text, is_change) in [("Lunch?", true), ("Lunch?", false), ("Lunch at one?", true)] {
+        let edited = bob.patch(&path(&said), json!({ "content": text })).await.expect(200).json();
+        assert_eq!((&edited["content"], edited["edited_at"].is_string()), (&json!(text), true));
+        if is_change {
+            let heard = carols.next().await;
+            assert_eq!((heard.kind.as_str(), &heard.data["message"]), ("message.updated", &edited));
+        }
+    }
+    for reader in [&alice, &bob] {
+        let edits = reader.get(&format!("{}/edits", path(&said))).await.expect(200).json();
+        let texts: Vec<&Value> =
+            edits["items"].as_array().expect("edits").iter().map(|edit| &edit["content"]).collect();
+        assert_eq!(texts, ["Lunhc?", "Lunch?"]);
+    }
+    carol.get(&format!("{}/edits", path(&said))).await.refused(403);
+    dave.get(&format!("{}/edits", path(&said))).await.refused(404);
+    alice.patch(&path(&said), json!({ "content": "mine" })).await.refused(403);
+    dave.patch(&path(&said), json!({ "content": "mine" })).await.refused(404);
+    bob.patch(&path(&said), json!({ "content": "  " })).await.refused(422);
+    bob.patch(&path(&said), json!({})).await.refused(422);
+}
+
+#[tokio::test]
+async fn a_deleted_message_keeps_its_place_and_nothing_else() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let said = bob.say("team", "a secret for @carol").await;
+    bob.patch(&path(&said), json!({ "content": "another secret for @carol" })).await.expect(200);
+    carol.put(&format!("{}/reactions/👀", path(&said)), json!({})).await.expect(200);
+    alice.put(&format!("{}/pin", path(&said)), json!({})).await.expect(200);
+    let chat = said["chat_id"].clone();
+    let answer =
+        carol.post(&format!("/api/chats/{chat}/messages"), json!({ "content": "!", "reply_to": said["id"] })).await;
+    let answer = answer.expect(201).json();
+
+    carol.delete(&path(&said)).await.refused(403);
+    dave.delete(&path(&said)).await.refused(404);
+    let mut carols = carol.listen().await;
+    bob.delete(&path(&said)).await.expect(204);
+    bob.delete(&path(&said)).await.expect(204);
+    let heard = carols.next().await;
+    assert_eq!((heard.kind.as_str(), &heard.data["message_id"]), ("message.deleted", &said["id"]));
+    assert!(!heard.data.to_string().contains("secret"));
+    alice.say("general", "marker").await;
+    assert!(carols.until("marker").await.is_empty(), "one event, whatever went with it");
+
+    let left = alice.get(&path(&said)).await.expect(200).json();
+    assert_eq!((&left["content"], &left["reactions"], &left["pinned"]), (&json!(""), &json!([]), &json!(false)));
+    assert_eq!((&left["mentions"], left["deleted_at"].is_string()), (&json!([]), true));
+    assert_eq!(alice.get(&path(&answer)).await.json()["reply_to"], said["id"]);
+    assert_eq!(alice.get(&format!("{}/edits", path(&said))).await.json()["items"], json!([]));
+    assert_eq!(alice.get(&format!("/api/chats/{chat}/pins")).await.json()["items"], json!([]));
+    bob.patch(&path(&said), json!({ "content": "again" })).await.refused(409);
+    alice.put(&format!("{}/pin", path(&said)), json!({})).await.refused(409);
+    let stored: i64 = sqlx::query_scalar(
+        "select (select count(*) from messages where content like '%secret%')
+              + (select count(*) from message_edits where content like '%secret%')",
+    )
+    .fetch_one(&app.db)
+    .await
+    .expect("a count");
+    assert_eq!(stored, 0, "deleted is deleted");
+
+    // An admin deletes what others said; in a direct chat nobody is one.
+    let (mine, theirs) = (carol.say("team", "spam").await, alice.say("direct", "only I delete this").await);
+    alice.delete(&path(&mine)).await.expect(204);
+    bob.delete(&path(&theirs)).await.refused(403);
+}
+
+#[tokio::test]
+async fn pins_are_for_admins_in_a_channel_and_for_everybody_in_a_group() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let (in_general, in_team) = (bob.say("general", "read me").await, alice.say("team", "me too").await);
+    bob.put(&format!("{}/pin", path(&in_general)), json!({})).await.refused(403);
+    dave.put(&format!("{}/pin", path(&in_team)), json!({})).await.refused(404);
+    make_admin(&alice, &in_general["chat_id"], &bob).await;
+    let mut daves = dave.listen().await;
+    for _ in 0..2 {
+        assert_eq!(bob.put(&format!("{}/pin", path(&in_general)), json!({})).await.expect(200).json()["pinned"], true);
+    }
+    bob.put(&format!("{}/pin", path(&in_team)), json!({})).await.expect(200);
+    let pins = dave.get(&format!("/api/chats/{}/pins", in_general["chat_id"])).await.expect(200).json();
+    assert_eq!((&pins["items"][0]["id"], pins["items"].as_array().map(Vec::len)), (&in_general["id"], Some(1)));
+    for _ in 0..2 {
+        bob.delete(&format!("{}/pin", path(&in_general))).await.expect(200);
+    }
+    alice.say("general", "marker").await;
+    let heard = daves.until("marker").await;
+    let kinds: Vec<(&str, &Value)> = heard.iter().map(|e| (e.kind.as_str(), &e.data["user_id"])).collect();
+    assert_eq!(kinds, [("message.pinned", &json!(bob.id)), ("message.unpinned", &json!(bob.id))]);
+}
+
+#[tokio::test]
+async fn answers_to_a_message_come_in_pages() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let said = alice.say("team", "ideas?").await;
+    let send = format!("/api/chats/{}/messages", said["chat_id"]);
+    for n in 0..5 {
+        bob.post(&send, json!({ "content": format!("idea {n}"), "reply_to": said["id"] })).await.expect(201);
+        bob.post(&send, json!({ "content": "something else" })).await.expect(201);
+    }
+    let (mut texts, mut query) = (Vec::new(), Some("limit=2".to_owned()));
+    while let Some(next) = query {
+        let page = bob.get(&format!("{}/replies?{next}", path(&said))).await.expect(200).json();
+        texts.extend(page["items"].as_array().expect("items").iter().map(|reply| reply["content"].clone()));
+        query = page["next"].as_str().map(str::to_owned);
+    }
+    assert_eq!(texts, ["idea 4", "idea 3", "idea 2", "idea 1", "idea 0"]);
+    dave.get(&format!("{}/replies", path(&said))).await.refused(404);
+}

@@ -1,0 +1,139 @@
+//! Finding what was said.
+
+use chat_test::{TestApp, TestUser};
+use serde_json::{Value, json};
+
+async fn found(user: &TestUser, query: &str) -> Vec<String> {
+    let hits = user.get(&format!("/api/search?{query}")).await.expect(200).json();
+    let texts = hits["items"].as_array().expect("items").iter();
+    texts.map(|hit| hit["content"].as_str().expect("a text").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn words_phrases_and_parts_of_words_are_found_best_first() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    for text in [
+        "the quick brown fox",
+        "a fox, quick!",
+        "firefoxes",
+        "Ein Füchslein läuft",
+        "你好世界，今天天气很好",
+        "100% a_b",
+    ] {
+        alice.say("team", text).await;
+    }
+    for (query, expected) in [
+        ("q=quick%20fox", vec!["a fox, quick!", "the quick brown fox"]),
+        ("q=%22quick%20brown%22", vec!["the quick brown fox"]),
+        ("q=quick%20-brown", vec!["a fox, quick!"]),
+        ("q=brown%20or%20f%C3%BCchslein", vec!["Ein Füchslein läuft", "the quick brown fox"]),
+        ("q=fox", vec!["a fox, quick!", "the quick brown fox", "firefoxes"]),
+        ("q=FOX", vec!["a fox, quick!", "the quick brown fox", "firefoxes"]),
+        ("q=qui", vec!["a fox, quick!", "the quick brown fox"]),
+        ("q=F%C3%BCchs", vec!["Ein Füchslein läuft"]),
+        ("q=%E4%BB%8A%E5%A4%A9%E5%A4%A9%E6%B0%94", vec!["你好世界，今天天气很好"]),
+        ("q=%E4%BD%A0%E5%A5%BD", vec!["你好世界，今天天气很好"]),
+        ("q=100%25", vec!["100% a_b"]),
+        ("q=a_b", vec!["100% a_b"]),
+        ("q=axb", vec![]),
+        ("q=nothing", vec![]),
+    ] {
+        assert_eq!(found(&bob, query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_one_may_see_now_is_found() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let said = alice.say("team", "the zebra plan").await;
+    assert_eq!(found(&bob, "q=zebra").await.len(), 1);
+    assert!(found(&dave, "q=zebra").await.is_empty());
+    assert!(found(&dave, &format!("q=zebra&chat_id={}", said["chat_id"])).await.is_empty());
+    bob.post(&format!("/api/chats/{}/leave", said["chat_id"]), json!({})).await.expect(204);
+    assert!(found(&bob, "q=zebra").await.is_empty());
+    alice.patch(&format!("/api/messages/{}", said["id"]), json!({ "content": "the okapi plan" })).await.expect(200);
+    assert!(found(&alice, "q=zebra").await.is_empty());
+    assert_eq!(found(&alice, "q=okapi").await.len(), 1);
+    alice.delete(&format!("/api/messages/{}", said["id"])).await.expect(204);
+    assert!(found(&alice, "q=okapi").await.is_empty());
+}
+
+#[tokio::test]
+async fn filters_narrow_and_every_hit_opens() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let (team, general) = (alice.chat("team").await, alice.chat("general").await);
+    alice.say_in(team, "okapi one").await;
+    bob.say_in(team, "okapi two").await;
+    let three = bob.say_in(general, "okapi three").await;
+    sqlx::query("update messages set created_at = '2020-05-05' where id = $1")
+        .bind(three["id"].as_i64())
+        .execute(&app.db)
+        .await
+        .expect("long ago");
+    for (filter, expected) in [
+        (format!("chat_id={team}"), vec!["okapi two", "okapi one"]),
+        (format!("from={}", bob.id), vec!["okapi three", "okapi two"]),
+        ("before=2021-01-01".to_owned(), vec!["okapi three"]),
+        ("after=2020-05-05T00:00:00.5Z".to_owned(), vec!["okapi two", "okapi one"]),
+        ("before=2020-05-06&after=2020-05-05".to_owned(), vec!["okapi three"]),
+        ("has=file".to_owned(), vec![]),
+    ] {
+        assert_eq!(found(&alice, &format!("q=okapi&{filter}")).await, expected, "{filter}");
+    }
+    let hits = alice.get("/api/search?q=okapi").await.json();
+    for hit in hits["items"].as_array().expect("hits") {
+        let around = format!("/api/chats/{}/messages?around={}", hit["chat_id"], hit["id"]);
+        let page = alice.get(&around).await.expect(200).json();
+        assert!(page["items"].as_array().expect("items").iter().any(|message| message["id"] == hit["id"]));
+    }
+}
+
+#[tokio::test]
+async fn hits_come_in_pages() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    for n in 0..7 {
+        alice.say("team", if n % 2 == 0 { "okapi" } else { "megaokapis" }).await;
+    }
+    let whole = alice.get("/api/search?q=okapi").await.json()["items"].clone();
+    let (mut seen, mut query) = (Vec::new(), Some("q=okapi&limit=2".to_owned()));
+    while let Some(next) = query {
+        let page = alice.get(&format!("/api/search?{next}")).await.expect(200).json();
+        seen.extend(page["items"].as_array().expect("items").clone());
+        query = page["next"].as_str().map(str::to_owned);
+    }
+    assert_eq!(Value::from(seen), whole);
+}
+
+#[tokio::test]
+async fn a_search_that_makes_no_sense_is_refused() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    for query in [
+        "",
+        "q=",
+        "q=%20",
+        "q=%22%22",
+        "q=--",
+        "q=%7C%26!()",
+        "q=%F0%9F%A6%8A",
+        "q=x%00y",
+        "q=okapi&has=money",
+        "q=okapi&before=yesterday",
+        "q=okapi&after=",
+        "q=okapi&chat_id=0",
+        "q=okapi&from=bob",
+        "q=okapi&page=7",
+        "q=okapi&page=1.0",
+        "q=okapi&limit=0",
+    ] {
+        alice.get(&format!("/api/search?{query}")).await.refused(422);
+    }
+    // Operators beside words are only odd.
+    for query in ["q=-okapi", "q=or", "q=okapi%20or", "q=%22okapi", "q='okapi':*", "q=%5Cokapi", "q=o"] {
+        alice.get(&format!("/api/search?{query}")).await.expect(200);
+    }
+}
