@@ -1,8 +1,24 @@
 -- Searching what was said: by words, and by letters inside of words, in any
--- language. Both indexes collect new entries in a list of their own first
--- (fastupdate), so that sending does not wait for them.
+-- language. These indexes are dear to keep, so sending does not keep them: a
+-- task of the chat server copies new messages into them about once a second.
+-- Message ids grow in commit order, so one number says how far it has come, and
+-- a search looks at the few messages after it one by one: what was just said is
+-- found at once.
 
 create extension if not exists pg_trgm;
+
+create table search_entries (
+    message_id bigint primary key references messages on delete cascade,
+    content    text   not null
+);
+
+create table search_progress (
+    one   boolean primary key default true check (one),
+    -- Every message up to here has its entry.
+    upto  bigint  not null
+);
+
+insert into search_progress (upto) values (0);
 
 -- 'simple' keeps every word as it is written: there is no one language here.
 create function search_words(content text) returns tsvector
@@ -18,5 +34,46 @@ return case websearch_to_tsquery('simple', input)::text
     else (websearch_to_tsquery('simple', input)::text || ':*')::tsquery
 end;
 
-create index messages_words on messages using gin (search_words(content)) where deleted_at is null;
-create index messages_letters on messages using gin (content gin_trgm_ops) where deleted_at is null;
+create index search_entries_words on search_entries using gin (search_words(content));
+create index search_entries_letters on search_entries using gin (content gin_trgm_ops);
+
+-- Takes up to so many messages into the index and answers how many it took. One
+-- process at a time; another that comes meanwhile takes none.
+-- A crash may undo it and its progress together, so nobody waits for the disk.
+create function index_messages(at_most int) returns int language plpgsql as $$
+declare
+    taken int;
+    last  bigint;
+begin
+    if not pg_try_advisory_xact_lock(4861703374915) then return 0; end if;
+    perform set_config('synchronous_commit', 'off', true);
+    with news as materialized (
+        select m.id, m.content, m.deleted_at from messages m
+        where m.id > (select upto from search_progress)
+        order by m.id limit at_most
+    ), entered as (
+        insert into search_entries (message_id, content)
+        select id, content from news where deleted_at is null and content <> ''
+        -- Edited meanwhile: the entry is newer.
+        on conflict do nothing
+    )
+    select count(*), max(id) into taken, last from news;
+    update search_progress set upto = last where taken > 0;
+    return taken;
+end $$;
+
+-- An edit is rare, and indexed at once. A deleted message has an empty entry, so
+-- that a copy under way does not bring back what it said.
+create function messages_reindexed() returns trigger language plpgsql as $$
+begin
+    insert into search_entries (message_id, content)
+    select n.id, n.content
+    from new_rows n join old_rows o using (id)
+    where n.content <> o.content
+    on conflict (message_id) do update set content = excluded.content;
+    return null;
+end $$;
+
+create trigger messages_reindexed after update on messages
+    referencing new table as new_rows old table as old_rows
+    for each statement execute function messages_reindexed();

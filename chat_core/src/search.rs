@@ -7,7 +7,10 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use sqlx::{PgConnection, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 /// What to look for, and where.
 #[derive(Debug)]
@@ -72,11 +75,20 @@ pub async fn messages(
     let inside = (text.chars().count() >= MIN_INSIDE).then(|| containing(text));
     let rows: Vec<(i32, Json<Message>)> = sqlx::query_as(
         "with wanted as materialized (select search_query($2) as words),
-         hits as materialized (
-             select case when search_words(m.content) @@ words then 2 else 1 end as rank, m.id
+         candidates as (
+             select e.message_id as id, search_words(e.content) @@ words as has_words
+             from wanted, search_entries e
+             where search_words(e.content) @@ words or e.content ilike $3
+             union all
+             select m.id, search_words(m.content) @@ words
              from wanted, messages m
-             where (search_words(m.content) @@ words or m.content ilike $3)
-               and m.deleted_at is null
+             where m.id > (select upto from search_progress)
+               and (search_words(m.content) @@ words or m.content ilike $3)
+               and not exists (select from search_entries e where e.message_id = m.id)
+         ), hits as (
+             select case when has_words then 2 else 1 end as rank, m.id
+             from candidates join messages m using (id)
+             where m.deleted_at is null
                and m.chat_id in (select own.chat_id from chat_members own where own.user_id = $1)
                and ($4::bigint is null or m.chat_id = $4)
                and ($5::bigint is null or m.sender_id = $5)
@@ -112,6 +124,43 @@ pub async fn messages(
     let mut messages: Vec<Message> = rows.into_iter().take(limit).map(|(_, Json(message))| message).collect();
     messages::personal(db, viewer, &mut messages).await?;
     Ok(Hits { messages, next: last.filter(|_| more) })
+}
+
+/// How often new messages are taken into the index.
+const INDEX_EVERY: Duration = Duration::from_secs(1);
+
+/// How many at a time.
+const INDEX_BATCH: i32 = 500;
+
+/// How much longer it rests than it works while there is more to take, so that
+/// those who send keep most of the machine.
+const REST: u32 = 3;
+
+/// Takes new messages into the index until `shutdown`. Any number of processes
+/// may do so at once; one of them works. What cannot be taken now is taken
+/// later: a search looks there meanwhile, only more slowly.
+pub async fn keep_index(db: PgPool, shutdown: CancellationToken) {
+    let mut pause = INDEX_EVERY;
+    loop {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = shutdown.cancelled() => return,
+        }
+        let begun = Instant::now();
+        pause = match index(&db).await {
+            Ok(INDEX_BATCH..) => begun.elapsed() * REST,
+            Ok(_) => INDEX_EVERY,
+            Err(error) => {
+                tracing::debug!(%error, "the search index could not be brought forward");
+                INDEX_EVERY
+            }
+        };
+    }
+}
+
+/// Takes a batch of new messages into the index; answers how many it took.
+pub async fn index(db: &PgPool) -> Result<i32> {
+    Ok(sqlx::query_scalar("select index_messages($1)").bind(INDEX_BATCH).fetch_one(db).await?)
 }
 
 /// A LIKE pattern for "has this somewhere", whatever characters it has.

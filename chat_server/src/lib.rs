@@ -17,7 +17,7 @@ use chat_core::{
     auth::{Hasher, LiveSessions, Signer},
     db,
     messages::Writer,
-    metrics, net,
+    metrics, net, search,
     web::{self, Check, Origins},
 };
 use prometheus_client::registry::Registry;
@@ -51,6 +51,11 @@ impl Api {
         routes().into_router().with_state(Arc::clone(self))
     }
 
+    /// Starts the work that goes on beside the requests, until `shutdown`.
+    pub fn tend(&self, shutdown: &CancellationToken) {
+        tokio::spawn(search::keep_index(self.db.clone(), shutdown.clone()));
+    }
+
     /// Adds the server's figures to those of its process.
     pub fn register(&self, registry: &mut Registry) {
         self.writer.register(registry);
@@ -75,6 +80,7 @@ pub async fn serve(
     figures: metrics::Place,
     shutdown: CancellationToken,
 ) {
+    api.tend(&shutdown);
     let mut registry = metrics::registry();
     api.register(&mut registry);
     let probes = web::probes(api.checks(), shutdown.clone());

@@ -54,6 +54,7 @@ impl Node {
             blobs,
             offers_demo: self.offers_demo,
         });
+        api.tend(&shutdown);
         let notify = Notify::start(self.stream_db, verifier, self.origins.clone(), shutdown.clone());
 
         let mut registry = metrics::registry();

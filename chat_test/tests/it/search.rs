@@ -1,6 +1,6 @@
 //! Finding what was said.
 
-use chat_test::{TestApp, TestUser};
+use chat_test::{TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
 async fn found(user: &TestUser, query: &str) -> Vec<String> {
@@ -23,6 +23,27 @@ async fn words_phrases_and_parts_of_words_are_found_best_first() {
     ] {
         alice.say("team", text).await;
     }
+    for is_indexed in [false, true] {
+        if is_indexed {
+            index_all(&app).await;
+        }
+        find_all(&bob).await;
+    }
+}
+
+/// Waits until every message has its entry.
+async fn index_all(app: &TestApp) {
+    eventually("everything is indexed", || async {
+        chat_core::search::index(&app.db).await.expect("indexed");
+        sqlx::query_scalar("select upto >= (select max(id) from messages) from search_progress")
+            .fetch_one(&app.db)
+            .await
+            .expect("progress")
+    })
+    .await;
+}
+
+async fn find_all(bob: &TestUser) {
     for (query, expected) in [
         ("q=quick%20fox", vec!["a fox, quick!", "the quick brown fox"]),
         ("q=%22quick%20brown%22", vec!["the quick brown fox"]),
@@ -39,7 +60,7 @@ async fn words_phrases_and_parts_of_words_are_found_best_first() {
         ("q=axb", vec![]),
         ("q=nothing", vec![]),
     ] {
-        assert_eq!(found(&bob, query).await, expected, "{query}");
+        assert_eq!(found(bob, query).await, expected, "{query}");
     }
 }
 
@@ -48,6 +69,7 @@ async fn only_what_one_may_see_now_is_found() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let said = alice.say("team", "the zebra plan").await;
+    index_all(&app).await;
     assert_eq!(found(&bob, "q=zebra").await.len(), 1);
     assert!(found(&dave, "q=zebra").await.is_empty());
     assert!(found(&dave, &format!("q=zebra&chat_id={}", said["chat_id"])).await.is_empty());
