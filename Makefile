@@ -1,11 +1,12 @@
 # Two commands: `make run` and `make test`. Both bring what they need.
-.PHONY: run test check bench fmt help
+.PHONY: run test check bench openapi fmt help
 
 help:
 	@echo "make run    Confab on http://127.0.0.1:6688, from a bare clone"
 	@echo "make test   every test, from a bare clone"
 	@echo "make check  format, lints, documentation, licences"
 	@echo "make bench  what it does on this machine, beside controls; PART=sends|fanout|latency|crowd|memory for one"
+	@echo "make openapi  writes docs/openapi.json anew"
 	@echo "make fmt    put the code into shape"
 
 run:
@@ -28,6 +29,9 @@ bench:
 	@scripts/setup bench
 	@scripts/step "building in release mode (minutes the first time)" cargo build --locked --release --package chat_server --package notify_server --package chat_test
 	@scripts/step "measuring" ./target/release/bench $(PART)
+
+openapi:
+	@cargo run --quiet --locked --package confab -- openapi > docs/openapi.json
 
 fmt:
 	cargo fmt --all

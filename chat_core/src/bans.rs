@@ -3,11 +3,12 @@
 use crate::{
     ChatId, Error, Result, Time, UserId, events, members, members::Role, rights::Right, text::Reason, users::User,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
 /// Somebody who may not come in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ban {
     /// Who.
     pub user: User,

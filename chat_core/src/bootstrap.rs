@@ -7,6 +7,7 @@ use crate::{
     events::{self, Cursor, Head},
     users::{self, Me, User},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
 
@@ -14,7 +15,7 @@ use sqlx::{PgConnection, PgPool, types::Json};
 const MAX_USERS: i64 = 500;
 
 /// A first screen.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Bootstrap {
     /// The caller.
     pub user: Me,

@@ -8,6 +8,7 @@ use crate::{
     text::{ChatName, Description, SearchText, Topic, from_word},
     users::prefix_pattern,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 pub const MAX_INITIAL_MEMBERS: usize = 5_000;
 
 /// What kind of chat it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "chat_type", rename_all = "snake_case")]
 pub enum ChatType {
@@ -43,7 +44,7 @@ impl<'de> Deserialize<'de> for ChatType {
 }
 
 /// What a member sees of a chat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Chat {
     /// The id.
     pub id: ChatId,
@@ -69,7 +70,7 @@ pub struct Chat {
 }
 
 /// A chat in its member's list.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ChatRow {
     /// The chat.
     #[serde(flatten)]
@@ -107,7 +108,7 @@ pub enum NewChat {
 }
 
 /// What an admin may change; what is absent stays.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatPatch {
     /// The name.

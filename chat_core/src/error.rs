@@ -2,6 +2,7 @@
 //! for the caller, not an origin in the code; the origin of a fault is kept as
 //! its source, logged once by `web`, and never shown.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::error::Error as StdError;
 
@@ -11,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// One thing wrong with one field of the input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// The path of the field, as in `files[2]`; a query or path parameter's name.
     pub field: String,

@@ -2,11 +2,12 @@
 //! the blob store's.
 
 use crate::{FileId, Result, UserId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, types::Json};
 
 /// What people see of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileInfo {
     /// The id.
     pub id: FileId,

@@ -1,8 +1,9 @@
 //! Identifiers. Each table has its own type, so that a chat's id cannot be used
 //! as a person's; each is a whole number that JavaScript holds exactly.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// The largest id: 2^53 − 1, the last integer a JSON number carries safely to
 /// every client.
@@ -14,8 +15,8 @@ pub const MAX_ID: i64 = (1 << 53) - 1;
 pub struct InvalidId;
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, sqlx::Type)]
         #[serde(transparent)]
         #[sqlx(transparent)]
@@ -51,6 +52,19 @@ macro_rules! ids {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 i64::deserialize(from)?.try_into().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let meaning = concat!($($doc),*).trim();
+                json_schema!({
+                    "description": meaning, "type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_ID,
+                })
             }
         }
 

@@ -7,6 +7,7 @@ use crate::{
     rights::Right,
     text::InviteCode,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
@@ -17,7 +18,7 @@ pub const MAX_SECONDS: i64 = 365 * 24 * 3600;
 pub const MAX_OPEN: i64 = 100;
 
 /// A link into a chat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Invite {
     /// What the link ends with.
     pub code: String,
@@ -36,7 +37,8 @@ pub struct Invite {
 }
 
 /// What somebody who holds a link may know before they follow it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InvitePreview")]
 pub struct Preview {
     /// What the link ends with.
     pub code: String,
@@ -47,7 +49,7 @@ pub struct Preview {
 }
 
 /// How long and for how many a new link is to open.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewInvite {
     /// In seconds from now, up to a year; for ever, if absent.

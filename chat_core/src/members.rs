@@ -3,11 +3,12 @@
 use crate::{
     ChatId, Error, Result, Time, UserId, bans, chats::ChatType, events, rights::Right, text::from_word, users::User,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
 /// What a member may do, least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "member_role", rename_all = "snake_case")]
 pub enum Role {
@@ -27,7 +28,7 @@ impl<'de> Deserialize<'de> for Role {
 }
 
 /// A person in a chat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Who.
     #[serde(flatten)]

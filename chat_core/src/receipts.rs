@@ -1,6 +1,7 @@
 //! How far a person has received and read a chat.
 
 use crate::{ChatId, Error, MessageId, Result, Time, UserId, chats::ChatType, events, members, messages, time::now};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
@@ -15,7 +16,7 @@ pub enum Kind {
 }
 
 /// Where a mark stands: everything up to and including this message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Mark {
     /// In which chat.
     pub chat_id: ChatId,
@@ -26,7 +27,7 @@ pub struct Mark {
 }
 
 /// What became of a message with one of its readers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Receipt {
     /// Who.
     pub user_id: UserId,

@@ -6,6 +6,7 @@ use crate::{
     text::SearchText,
 };
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::{PgConnection, PgPool, types::Json};
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub struct Query {
 }
 
 /// What a message can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Has {
     /// A file.

@@ -1,12 +1,13 @@
 //! Text that people type, parsed at the door into types that cannot be wrong.
 //! Nothing here holds a NUL, which Postgres cannot store.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident = $check:expr;)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident $schema:tt = $check:expr;)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
@@ -15,6 +16,19 @@ macro_rules! texts {
             /// The text itself.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut schema = json_schema!($schema);
+                schema.insert("type".into(), "string".into());
+                schema.insert("description".into(), concat!($($doc),*).trim().into());
+                schema
             }
         }
 
@@ -44,7 +58,7 @@ macro_rules! texts {
 
 texts! {
     /// 2 to 32 of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
-    Username = |text| {
+    Username { "minLength": 2, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{1,31}$" } = |text| {
         let alphabet = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
         if text.eq_ignore_ascii_case(EVERYONE) {
@@ -57,9 +71,9 @@ texts! {
         }
     };
     /// 1 to 64 characters.
-    DisplayName = |text| label(text, "a display name", 1, 64);
+    DisplayName { "minLength": 1, "maxLength": 64 } = |text| label(text, "a display name", 1, 64);
     /// Something before and after one `@`, at most 254 characters.
-    Email = |text| {
+    Email { "format": "email", "minLength": 3, "maxLength": 254 } = |text| {
         let text = text.trim().to_owned();
         let well_formed = text.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty() && local.len() <= 64 && !domain.is_empty() && !domain.contains('@')
@@ -73,32 +87,32 @@ texts! {
         }
     };
     /// 8 to 128 characters.
-    Password = |text| match text.chars().count() {
+    Password { "format": "password", "minLength": 8, "maxLength": 128 } = |text| match text.chars().count() {
         8..=128 if !text.contains('\0') => Ok(text),
         _ => Err("a password has 8 to 128 characters".into()),
     };
     /// 1 to 100 characters.
-    ChatName = |text| label(text, "a chat's name", 1, 100);
+    ChatName { "minLength": 1, "maxLength": 100 } = |text| label(text, "a chat's name", 1, 100);
     /// What a chat is about at the moment: at most 250 characters.
-    Topic = |text| label(text, "a topic", 0, 250);
+    Topic { "maxLength": 250 } = |text| label(text, "a topic", 0, 250);
     /// What a person says of themselves: at most 500 characters.
-    Bio = |text| bounded(text, "a bio", 0, 500);
+    Bio { "maxLength": 500 } = |text| bounded(text, "a bio", 0, 500);
     /// Why somebody is kept out: at most 250 characters.
-    Reason = |text| label(text, "a reason", 0, 250);
+    Reason { "maxLength": 250 } = |text| label(text, "a reason", 0, 250);
     /// An emoji, in the one spelling that Unicode recommends for it.
-    Emoji = |text| match emojis::get(&text) {
+    Emoji { "minLength": 1, "maxLength": 32, "examples": ["🎉"] } = |text| match emojis::get(&text) {
         Some(emoji) => Ok(emoji.as_str().to_owned()),
         None => Err("a reaction is one emoji".into()),
     };
     /// The secret part of an invite link: letters and digits.
-    InviteCode = |text| match (8..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+    InviteCode { "pattern": "^[A-Za-z0-9_-]{8,64}$" } = |text| match (8..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         true => Ok(text),
         false => Err("this is not an invite code".into()),
     };
     /// At most 1,000 characters.
-    Description = |text| bounded(text, "a description", 0, 1000);
+    Description { "maxLength": 1000 } = |text| bounded(text, "a description", 0, 1000);
     /// A message's text, at most 64 KiB of UTF-8.
-    Content = |text| {
+    Content { "maxLength": 65536 } = |text| {
         if text.len() > MAX_CONTENT_BYTES {
             Err(format!("a message has at most {MAX_CONTENT_BYTES} bytes"))
         } else {
@@ -106,9 +120,9 @@ texts! {
         }
     };
     /// The sender's own name for one send: 1 to 64 characters.
-    Nonce = |text| bounded(text, "a nonce", 1, 64);
+    Nonce { "minLength": 1, "maxLength": 64 } = |text| bounded(text, "a nonce", 1, 64);
     /// What someone is looking for: 1 to 100 characters.
-    SearchText = |text| bounded(text.trim().to_owned(), "a search", 1, 100);
+    SearchText { "minLength": 1, "maxLength": 100 } = |text| bounded(text.trim().to_owned(), "a search", 1, 100);
 }
 
 /// Reads an enum from its word and from nothing else: serde's own reading would

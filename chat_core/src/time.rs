@@ -1,7 +1,9 @@
 //! Time as it is written on the wire, and the one place that reads the clock.
 
 use chrono::{DateTime, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 
 /// An instant: RFC 3339 in UTC with microseconds, the same text that the
 /// database's `wire_time` writes into events.
@@ -9,6 +11,19 @@ use serde::{Deserialize, Serialize, Serializer};
 #[serde(transparent)]
 #[sqlx(transparent)]
 pub struct Time(pub DateTime<Utc>);
+
+impl JsonSchema for Time {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "RFC 3339 in UTC with microseconds.", "type": "string", "format": "date-time",
+            "examples": ["2026-01-31T12:00:00.000000Z"],
+        })
+    }
+}
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

@@ -5,11 +5,12 @@ use crate::{
     error::OnConstraint,
     text::{Bio, DisplayName, Email, SearchText, Username},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{PgConnection, PgExecutor, types::Json};
 
 /// What anyone may know of a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct User {
     /// The id.
     pub id: UserId,
@@ -28,7 +29,7 @@ pub struct User {
 }
 
 /// A person as they see themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Me {
     /// What everyone sees.
     #[serde(flatten)]
@@ -49,7 +50,7 @@ pub struct NewUser {
 }
 
 /// What a person may change of themselves; what is absent stays.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserPatch {
     /// What others read.
@@ -58,6 +59,7 @@ pub struct UserPatch {
     pub bio: Option<Bio>,
     /// An image of their own; null takes the picture away.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
 }
 

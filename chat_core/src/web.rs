@@ -12,6 +12,7 @@ use axum::{
     routing::get,
 };
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -30,7 +31,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// An error as it goes over the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,

@@ -20,11 +20,12 @@ use chat_core::{
     text::{Emoji, InviteCode},
 };
 use http_body_util::LengthLimitError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny},
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
 /// Somebody who has signed in.
@@ -266,6 +267,23 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Api>> for Asked<T> {
 /// How many items a page has: 1 to 100.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit(pub(crate) i64);
+
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "How many items a page has.", "type": "integer",
+            "minimum": 1, "maximum": limits::MAX_PAGE, "default": limits::DEFAULT_PAGE,
+        })
+    }
+}
 
 impl Default for Limit {
     fn default() -> Self {

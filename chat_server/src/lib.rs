@@ -4,11 +4,13 @@
 mod blobs;
 mod extract;
 mod limits;
+mod openapi;
 mod router;
 mod routes;
 mod settings;
 
 pub use blobs::Blobs;
+pub use openapi::{OPENAPI, openapi};
 pub use router::{Route, routes};
 pub use settings::Settings;
 
@@ -48,7 +50,7 @@ pub struct Api {
 impl Api {
     /// The routes.
     pub fn router(self: &Arc<Self>) -> Router {
-        routes().into_router().with_state(Arc::clone(self))
+        routes().into_router().with_state(Arc::clone(self)).merge(openapi::router())
     }
 
     /// Starts the work that goes on beside the requests, until `shutdown`.

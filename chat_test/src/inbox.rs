@@ -194,6 +194,8 @@ impl SseReader {
         if let (Some(said), Some(id)) = (data["id"].as_str(), &id) {
             assert_eq!(said, id, "the id is said twice, the same");
         }
+        serde_json::from_value::<chat_core::events::Event>(data.clone())
+            .unwrap_or_else(|error| panic!("not as the schema says: {error} in {data}"));
         self.ready.push_back(Event { id, kind, data });
     }
 }

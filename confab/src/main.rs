@@ -32,6 +32,8 @@ enum Command {
     Migrate(database::Database),
     /// Fill an empty database with the demo world.
     Seed(database::Database),
+    /// Print the description of the API, OpenAPI 3.1.
+    Openapi,
     /// Say what is here and what is missing.
     Doctor(doctor::Doctor),
 }
@@ -45,6 +47,10 @@ async fn main() -> ExitCode {
         Command::Serve(serve) => serve.run().await,
         Command::Migrate(database) => migrate(&database).await,
         Command::Seed(database) => seed(&database).await,
+        Command::Openapi => {
+            print!("{}", chat_server::openapi());
+            Ok(())
+        }
         Command::Doctor(doctor) => return doctor.run().await,
     };
     match outcome {

@@ -3,6 +3,7 @@
 
 use super::{Audience, Claims, Signer, hash_secret, new_secret, token::ACCESS_SECONDS};
 use crate::{Error, Result, Time, UserId, events, time::now};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use std::collections::HashSet;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 pub const SESSION_SECONDS: i64 = 30 * 24 * 3600;
 
 /// What a device holds once signed in.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Tokens {
     /// The access token, for `Authorization: Bearer`.
     pub token: String,
@@ -34,7 +35,7 @@ pub struct SignedIn {
 }
 
 /// A signed-in device, as its owner sees it.
-#[derive(Debug, Clone, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Session {
     /// The id.
     pub id: Uuid,

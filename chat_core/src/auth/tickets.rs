@@ -3,6 +3,7 @@
 
 use super::{Claims, hash_secret, new_secret};
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
@@ -10,7 +11,7 @@ use sqlx::PgPool;
 pub const TICKET_SECONDS: i64 = 30;
 
 /// A ticket as its owner gets it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Ticket {
     /// For `?ticket=`.
     pub ticket: String,

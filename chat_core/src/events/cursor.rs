@@ -1,9 +1,10 @@
 //! The cursor: one position in one history, the same on every transport.
 
 use crate::EventId;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// Whose history a position belongs to: ten hexadecimal digits of a hash over
 /// the database's identity and timeline. A restore or a failover starts a new one.
@@ -58,6 +59,19 @@ impl FromStr for Cursor {
             digits => digits.parse().map_err(|_| InvalidCursor)?,
         };
         Ok(Self { epoch: Epoch(epoch.into()), position })
+    }
+}
+
+impl JsonSchema for Cursor {
+    fn schema_name() -> Cow<'static, str> {
+        "Cursor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A position in the event log, opaque: send it back unchanged.", "type": "string",
+            "pattern": "^[0-9a-f]{10}-(0|[1-9][0-9]*)$", "examples": ["0a1b2c3d4e-17"],
+        })
     }
 }
 

@@ -1,10 +1,12 @@
 //! The event log: how a change is appended, and how readers follow it.
 
 mod cursor;
+mod kinds;
 mod page;
 mod replay;
 
 pub use cursor::{Cursor, Epoch, InvalidCursor};
+pub use kinds::{Event, RemovalReason};
 pub use page::{Page, page, snapshot};
 pub use replay::{Audience, Chats, Replay};
 

@@ -2,14 +2,17 @@
 
 use super::{Chats, Cursor, Head, Replay, head};
 use crate::{ChatId, Error, EventId, Result, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 /// Events of one person, in order, and where to read on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EventPage")]
 pub struct Page {
     /// As the stream carries them.
+    #[schemars(with = "Vec<super::Event>")]
     pub events: Vec<Box<RawValue>>,
     /// After the last of them; the end of the log if there are no more.
     pub cursor: Cursor,

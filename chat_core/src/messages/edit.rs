@@ -2,11 +2,12 @@
 
 use super::{Message, find, standing};
 use crate::{Error, MessageId, Result, Time, UserId, events, rights::Right, text::Content};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
 /// What a message said before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Edit {
     /// The text that was replaced.
     pub content: String,

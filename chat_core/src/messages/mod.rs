@@ -22,6 +22,7 @@ use crate::{
     members::{Membership, Role},
     text::{Content, Nonce},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, types::Json};
 use std::collections::HashSet;
@@ -30,7 +31,7 @@ use std::collections::HashSet;
 pub const MAX_FILES: usize = 10;
 
 /// A message as everyone in its chat sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// The id; ids grow in commit order.
     pub id: MessageId,
@@ -63,7 +64,7 @@ pub struct Message {
 }
 
 /// How many people reacted with one emoji.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reaction {
     /// One grapheme.
     pub emoji: String,

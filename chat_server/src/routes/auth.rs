@@ -4,12 +4,12 @@ use super::Items;
 use crate::{
     Api,
     extract::{Caller, Input, Segment},
+    openapi::{Done, New, WithCookie},
 };
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
-    response::{AppendHeaders, IntoResponse},
+    http::{HeaderMap, header},
 };
 use chat_core::{
     Error, Result,
@@ -21,33 +21,41 @@ use chat_core::{
     text::{Email, Password, Username},
     users::{self, Me, NewUser},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
-#[derive(Deserialize)]
+/// Somebody new.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({ "username": "erin", "email": "erin@example.com", "password": "long unlikely words" }))]
 pub(crate) struct Signup {
     username: Username,
     email: Email,
     password: Password,
 }
 
-#[derive(Deserialize)]
+/// Who signs in.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({ "email": "alice@example.com", "password": "confab-demo" }))]
 pub(crate) struct Signin {
     email: Email,
     password: Password,
 }
 
-#[derive(Deserialize)]
+/// What the last answer with tokens gave.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
     refresh_token: String,
 }
 
-#[derive(Serialize)]
-struct Welcome {
+/// Tokens, and who they are for.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Welcome {
     #[serde(flatten)]
     tokens: Tokens,
     user: Me,
@@ -58,12 +66,13 @@ pub(crate) async fn signup(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     Input(Signup { username, email, password }): Input<Signup>,
-) -> Result<impl IntoResponse> {
+) -> Result<WithCookie<New<Welcome>>> {
     api.hasher.check_strength(&password, &username, &email).await?;
     let password_hash = api.hasher.hash(password).await?;
     let id = users::create(&api.db, &NewUser { username, email, password_hash }).await?;
     let signed_in = sessions::open(&api.db, &api.signer, id, user_agent(&headers)).await?;
-    welcome(&api, StatusCode::CREATED, &headers, signed_in).await
+    let WithCookie { cookie, answer: Json(body) } = welcome(&api, &headers, signed_in).await?;
+    Ok(WithCookie { cookie, answer: New(body) })
 }
 
 /// Opens a session. An unknown address takes as long, and is told the same, as a
@@ -72,7 +81,7 @@ pub(crate) async fn signin(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     Input(Signin { email, password }): Input<Signin>,
-) -> Result<impl IntoResponse> {
+) -> Result<WithCookie<Json<Welcome>>> {
     let known = users::credentials(&api.db, &email).await?;
     let (id, hash) = known.map(|known| (known.id, known.password_hash)).unzip();
     let matches = api.hasher.check(password, hash).await?;
@@ -81,7 +90,7 @@ pub(crate) async fn signin(
         detail: "the e-mail address or the password is wrong",
     })?;
     let signed_in = sessions::open(&api.db, &api.signer, id, user_agent(&headers)).await?;
-    welcome(&api, StatusCode::OK, &headers, signed_in).await
+    welcome(&api, &headers, signed_in).await
 }
 
 /// Trades a refresh token for the next pair of tokens.
@@ -89,9 +98,9 @@ pub(crate) async fn refresh(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     Input(Refresh { refresh_token }): Input<Refresh>,
-) -> Result<impl IntoResponse> {
+) -> Result<WithCookie<Json<Welcome>>> {
     let signed_in = sessions::refresh(&api.db, &api.signer, &refresh_token).await?;
-    welcome(&api, StatusCode::OK, &headers, signed_in).await
+    welcome(&api, &headers, signed_in).await
 }
 
 /// Ends the session.
@@ -99,10 +108,10 @@ pub(crate) async fn signout(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     caller: Caller,
-) -> Result<impl IntoResponse> {
+) -> Result<WithCookie<Done>> {
     sessions::end(&api.db, caller.claims()).await?;
     api.live.forget(caller.session_id);
-    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, stream_cookie("", 0, &headers))])))
+    Ok(WithCookie { cookie: stream_cookie("", 0, &headers), answer: Done })
 }
 
 /// The caller's signed-in devices.
@@ -115,13 +124,14 @@ pub(crate) async fn end_session(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(session_id): Segment<Uuid>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     sessions::end_one(&api.db, caller.user_id, session_id).await?;
     api.live.forget(session_id);
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
-#[derive(Deserialize)]
+/// The password as it is, and as it is to be.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangePassword {
     current_password: Password,
@@ -133,7 +143,7 @@ pub(crate) async fn change_password(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Input(ChangePassword { current_password, new_password }): Input<ChangePassword>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     prove(&api, caller, current_password).await?;
     let Me { user, email } = users::me(&api.db, caller.user_id).await?;
     let username = Username::try_from(user.username).map_err(Error::internal)?;
@@ -144,7 +154,7 @@ pub(crate) async fn change_password(
     users::set_password(&mut *log, caller.user_id, &hash).await?;
     sessions::end_others(&mut log, caller.claims()).await?;
     log.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 /// Refuses a caller who does not know their own password.
@@ -161,16 +171,10 @@ fn user_agent(headers: &HeaderMap) -> &str {
     headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-async fn welcome(
-    api: &Api,
-    status: StatusCode,
-    headers: &HeaderMap,
-    signed_in: SignedIn,
-) -> Result<impl IntoResponse + use<>> {
+async fn welcome(api: &Api, headers: &HeaderMap, signed_in: SignedIn) -> Result<WithCookie<Json<Welcome>>> {
     let user = users::me(&api.db, signed_in.claims.user_id).await?;
     let cookie = stream_cookie(&signed_in.stream_token, SESSION_SECONDS, headers);
-    let body = Json(Welcome { tokens: signed_in.tokens, user });
-    Ok((status, AppendHeaders([(header::SET_COOKIE, cookie)]), body))
+    Ok(WithCookie { cookie, answer: Json(Welcome { tokens: signed_in.tokens, user }) })
 }
 
 /// Opens event streams and nothing else, so that a page can simply write

@@ -4,17 +4,20 @@ use super::Page;
 use crate::{
     Api,
     extract::{Asked, ChatMember, Input, Limit, Segment},
+    openapi::Done,
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use chat_core::{
     Result, UserId,
     bans::{self, Ban},
     text::Reason,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct After {
     after: Option<UserId>,
     #[serde(default)]
@@ -32,8 +35,10 @@ pub(crate) async fn list(
     Ok(Json(Page::of(rows, limit, |ban| ban.user.id.get())))
 }
 
-#[derive(Deserialize)]
+/// Why somebody is kept out.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewBan", example = json!({ "reason": "spam" }))]
 pub(crate) struct Create {
     reason: Option<Reason>,
 }
@@ -44,9 +49,9 @@ pub(crate) async fn create(
     member: ChatMember,
     Segment(user_id): Segment<UserId>,
     Input(Create { reason }): Input<Create>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     bans::ban(&api.db, member.user_id, member.chat_id, user_id, reason.as_ref()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 /// Lets a person come in again. Twice is once.
@@ -54,7 +59,7 @@ pub(crate) async fn lift(
     State(api): State<Arc<Api>>,
     member: ChatMember,
     Segment(user_id): Segment<UserId>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     bans::lift(&api.db, member.user_id, member.chat_id, user_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }

@@ -1,21 +1,23 @@
 //! Public channels: found, joined and left by anybody.
 
-use super::{Page, created};
+use super::Page;
 use crate::{
     Api,
     extract::{Asked, Caller, Limit, Segment},
+    openapi::{Done, Made},
 };
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Json, extract::State};
 use chat_core::{
     ChatId, Result,
     chats::{self, Chat},
     members,
     text::SearchText,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct Search {
     q: Option<SearchText>,
     after: Option<ChatId>,
@@ -38,9 +40,10 @@ pub(crate) async fn join(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(chat_id): Segment<ChatId>,
-) -> Result<impl IntoResponse> {
+) -> Result<Made<Chat>> {
     let added = members::join(&api.db, chat_id, caller.user_id).await?;
-    Ok((created(added.is_new), Json(chats::find(&api.db, chat_id, caller.user_id).await?)))
+    let body = chats::find(&api.db, chat_id, caller.user_id).await?;
+    Ok(Made { is_new: added.is_new, body })
 }
 
 /// Leaves any chat but a direct one.
@@ -48,7 +51,7 @@ pub(crate) async fn leave(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(chat_id): Segment<ChatId>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     members::leave(&api.db, chat_id, caller.user_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }

@@ -1,22 +1,28 @@
 //! Chats.
 
-use super::{Items, created};
+use super::Items;
 use crate::{
     Api,
     extract::{Caller, ChatMember, Input, Segment},
+    openapi::{Done, Made},
 };
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Json, extract::State};
 use chat_core::{
     ChatId, Error, Result, UserId,
-    chats::{self, Chat, ChatPatch, ChatRow, ChatType, MAX_INITIAL_MEMBERS, NewChat},
+    chats::{self, Chat, ChatPatch, ChatRow, ChatType, Created, MAX_INITIAL_MEMBERS, NewChat},
     members,
     text::{ChatName, Description},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+/// A chat to be made. A direct chat has a `user_id` and nothing else; a channel has a
+/// name; a group may have one.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewChat", example = json!({ "type": "group", "name": "Lunch", "members": [2, 3] }))]
 pub(crate) struct Create {
     #[serde(rename = "type")]
     kind: ChatType,
@@ -64,9 +70,9 @@ pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Input(asked): Input<Create>,
-) -> Result<impl IntoResponse> {
-    let chat = chats::create(&api.db, caller.user_id, asked.try_into()?).await?;
-    Ok((created(chat.is_new), Json(chat.chat)))
+) -> Result<Made<Chat>> {
+    let Created { chat, is_new } = chats::create(&api.db, caller.user_id, asked.try_into()?).await?;
+    Ok(Made { is_new, body: chat })
 }
 
 /// The caller's chats, the most recently active first.
@@ -95,19 +101,19 @@ pub(crate) async fn delete(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(chat_id): Segment<ChatId>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     chats::delete(&api.db, caller.user_id, chat_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 /// Does not want to be disturbed by a chat.
-pub(crate) async fn mute(State(api): State<Arc<Api>>, member: ChatMember) -> Result<StatusCode> {
+pub(crate) async fn mute(State(api): State<Arc<Api>>, member: ChatMember) -> Result<Done> {
     members::set_muted(&api.db, member.chat_id, member.user_id, true).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 /// ... and does again.
-pub(crate) async fn unmute(State(api): State<Arc<Api>>, member: ChatMember) -> Result<StatusCode> {
+pub(crate) async fn unmute(State(api): State<Arc<Api>>, member: ChatMember) -> Result<Done> {
     members::set_muted(&api.db, member.chat_id, member.user_id, false).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }

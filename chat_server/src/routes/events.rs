@@ -3,23 +3,25 @@
 use crate::{
     Api,
     extract::{Asked, Caller, Limit},
+    openapi::New,
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use chat_core::{
     Result,
     auth::tickets::{self, Ticket},
     bootstrap::{self, Bootstrap},
     events::{self, Cursor, Page},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
 /// A ticket that opens one stream, once, within half a minute.
-pub(crate) async fn ticket(State(api): State<Arc<Api>>, caller: Caller) -> Result<(StatusCode, Json<Ticket>)> {
-    Ok((StatusCode::CREATED, Json(tickets::issue(&api.db, caller.claims()).await?)))
+pub(crate) async fn ticket(State(api): State<Arc<Api>>, caller: Caller) -> Result<New<Ticket>> {
+    Ok(New(tickets::issue(&api.db, caller.claims()).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct After {
     after: Cursor,
     #[serde(default)]

@@ -5,9 +5,9 @@ use crate::{
     blobs::Stored,
     extract::{Caller, Segment},
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD},
+    openapi::{FileBytes, New},
 };
 use axum::{
-    Json,
     body::Body,
     extract::{
         Multipart, State,
@@ -29,7 +29,7 @@ pub(crate) async fn upload(
     State(api): State<Arc<Api>>,
     caller: Caller,
     multipart: Result<Multipart, MultipartRejection>,
-) -> Result<(StatusCode, Json<Vec<FileInfo>>)> {
+) -> Result<New<Vec<FileInfo>>> {
     let multipart = multipart.map_err(|rejection| match rejection {
         MultipartRejection::InvalidBoundary(_) => {
             Error::WrongMediaType("send files as a form: `Content-Type: multipart/form-data; boundary=…`")
@@ -44,7 +44,7 @@ pub(crate) async fn upload(
     if outcome.is_err() {
         api.blobs.forget(stored.into_iter().map(|file| file.blob_key)).await;
     }
-    Ok((StatusCode::CREATED, Json(outcome?)))
+    Ok(New(outcome?))
 }
 
 async fn receive(api: &Api, mut multipart: Multipart, stored: &mut Vec<NewFile>) -> Result<()> {
@@ -99,7 +99,7 @@ pub(crate) async fn download(
     caller: Caller,
     Segment(id): Segment<FileId>,
     headers: HeaderMap,
-) -> Result<Response> {
+) -> Result<FileBytes> {
     let file = files::visible(&api.db, id, caller.user_id).await?.ok_or(Error::NotFound("file"))?;
     let etag = format!("\"{}\"", file.blob_key);
     let size = u64::try_from(file.size).map_err(Error::internal)?;
@@ -115,7 +115,7 @@ pub(crate) async fn download(
         }
     };
     describe(response.headers_mut(), &file, &etag)?;
-    Ok(response)
+    Ok(FileBytes(response))
 }
 
 async fn whole(api: &Api, file: &StoredFile, size: u64) -> Result<Response> {

@@ -1,13 +1,15 @@
 //! Links that let people into a chat.
 
-use super::{Items, created};
+use super::Items;
 use crate::{
     Api,
     extract::{Caller, ChatMember, Input, Segment},
+    openapi::{Done, Made, New},
 };
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Json, extract::State};
 use chat_core::{
     Result,
+    chats::Chat,
     invites::{self, Invite, NewInvite, Preview},
     text::InviteCode,
 };
@@ -18,9 +20,9 @@ pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     member: ChatMember,
     Input(new): Input<NewInvite>,
-) -> Result<(StatusCode, Json<Invite>)> {
+) -> Result<New<Invite>> {
     let invite = invites::create(&api.db, member.user_id, member.chat_id, &new).await?;
-    Ok((StatusCode::CREATED, Json(invite)))
+    Ok(New(invite))
 }
 
 /// The links that still open, the newest first.
@@ -34,9 +36,9 @@ pub(crate) async fn revoke(
     State(api): State<Arc<Api>>,
     member: ChatMember,
     Segment(code): Segment<InviteCode>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     invites::revoke(&api.db, member.user_id, member.chat_id, &code).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 /// Where a link leads.
@@ -53,7 +55,7 @@ pub(crate) async fn accept(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(code): Segment<InviteCode>,
-) -> Result<impl IntoResponse> {
+) -> Result<Made<Chat>> {
     let accepted = invites::accept(&api.db, caller.user_id, &code).await?;
-    Ok((created(accepted.is_new), Json(accepted.chat)))
+    Ok(Made { is_new: accepted.is_new, body: accepted.chat })
 }

@@ -9,11 +9,15 @@ use chat_core::{
     MessageId, Result,
     receipts::{self, Kind, Mark},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+/// Everything up to and including this message.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({ "message_id": 17 }))]
 pub(crate) struct Upto {
     message_id: MessageId,
 }

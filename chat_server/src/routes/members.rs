@@ -1,19 +1,22 @@
 //! The people in a chat.
 
-use super::{Page, created};
+use super::Page;
 use crate::{
     Api,
     extract::{Asked, ChatMember, Input, Limit, Segment},
+    openapi::{Done, Made},
 };
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Json, extract::State};
 use chat_core::{
     Result, UserId,
     members::{self, Member, Role},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct After {
     after: Option<UserId>,
     #[serde(default)]
@@ -30,8 +33,10 @@ pub(crate) async fn list(
     Ok(Json(Page::of(rows, limit, |member| member.user.id.get())))
 }
 
-#[derive(Deserialize)]
+/// Whom to bring in. Without a role they are a member.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewMember", example = json!({ "user_id": 3 }))]
 pub(crate) struct Add {
     user_id: UserId,
     role: Option<Role>,
@@ -42,14 +47,16 @@ pub(crate) async fn add(
     State(api): State<Arc<Api>>,
     member: ChatMember,
     Input(Add { user_id, role }): Input<Add>,
-) -> Result<impl IntoResponse> {
+) -> Result<Made<Member>> {
     let role = role.unwrap_or(Role::Member);
     let added = members::add(&api.db, member.user_id, member.chat_id, user_id, role).await?;
-    Ok((created(added.is_new), Json(added.member)))
+    Ok(Made { is_new: added.is_new, body: added.member })
 }
 
-#[derive(Deserialize)]
+/// Another role.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "MemberPatch", example = json!({ "role": "admin" }))]
 pub(crate) struct Update {
     role: Role,
 }
@@ -69,12 +76,13 @@ pub(crate) async fn remove(
     State(api): State<Arc<Api>>,
     member: ChatMember,
     Segment(user_id): Segment<UserId>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     members::remove(&api.db, member.user_id, member.chat_id, user_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
-#[derive(Deserialize)]
+/// Who is to own the chat.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Transfer {
     user_id: UserId,

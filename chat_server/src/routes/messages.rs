@@ -1,22 +1,27 @@
 //! Messages.
 
-use super::{Items, Page, created};
+use super::{Items, Page};
 use crate::{
     Api,
     extract::{Asked, Caller, ChatMember, Input, Limit, Segment},
+    openapi::{Done, Made},
 };
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Json, extract::State};
 use chat_core::{
     ChatId, Error, FileId, MessageId, Result, UserId,
     messages::{self, Edit, MAX_FILES, Message, NewMessage, Position},
     receipts::{self, Receipt},
     text::{Content, Emoji, Nonce},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+/// A message to be sent. The same nonce again is the same message.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewMessage", example = json!({ "content": "Hello, @bob!", "nonce": "5f2c" }))]
 pub(crate) struct Create {
     content: Content,
     #[serde(default)]
@@ -32,7 +37,7 @@ pub(crate) async fn create(
     Caller { user_id: sender_id, .. }: Caller,
     Segment(chat_id): Segment<ChatId>,
     Input(Create { content, files, reply_to, nonce }): Input<Create>,
-) -> Result<impl IntoResponse> {
+) -> Result<Made<Message>> {
     if content.is_blank() && files.is_empty() {
         return Err(Error::invalid("content", "a message has words or files"));
     }
@@ -44,10 +49,10 @@ pub(crate) async fn create(
     }
     let new = NewMessage { chat_id, sender_id, content, files, reply_to, nonce };
     let sent = api.writer.send(new).await?;
-    Ok((created(sent.is_new), Json(sent.message)))
+    Ok(Made { is_new: sent.is_new, body: sent.message })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct Where {
     before: Option<MessageId>,
     after: Option<MessageId>,
@@ -97,8 +102,10 @@ pub(crate) async fn find(
     messages::find(&mut db, id, caller.user_id).await.map(Json)
 }
 
-#[derive(Deserialize)]
+/// What it is to say.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "MessagePatch", example = json!({ "content": "Hello, Bob!" }))]
 pub(crate) struct Update {
     content: Content,
 }
@@ -118,9 +125,9 @@ pub(crate) async fn delete(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(id): Segment<MessageId>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     messages::delete(&api.db, caller.user_id, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 /// What a message said before it was edited, oldest first.
@@ -133,7 +140,7 @@ pub(crate) async fn edits(
     Ok(Json(Items { items: messages::edits(&mut db, caller.user_id, id).await? }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct Before {
     before: Option<MessageId>,
     #[serde(default)]
@@ -152,7 +159,7 @@ pub(crate) async fn replies(
     Ok(Json(paged(page, limit)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct AfterReader {
     after: Option<UserId>,
     #[serde(default)]

@@ -15,17 +15,19 @@ pub(crate) mod messages;
 pub(crate) mod search;
 pub(crate) mod users;
 
-use axum::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
 pub(crate) struct Items<T> {
     items: Vec<T>,
 }
 
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub(crate) struct Page<T> {
     items: Vec<T>,
     /// The query string of the next page.
@@ -41,9 +43,4 @@ impl<T> Page<T> {
         let next = rows.last().filter(|_| more).map(|last| format!("after={}&limit={limit}", after(last)));
         Self { items: rows, next }
     }
-}
-
-/// 201 for what this request made, 200 for what was there.
-fn created(is_new: bool) -> StatusCode {
-    if is_new { StatusCode::CREATED } else { StatusCode::OK }
 }

@@ -13,18 +13,23 @@ use chat_core::{
     text::SearchText,
 };
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct Search {
     q: SearchText,
     chat_id: Option<ChatId>,
     from: Option<UserId>,
     has: Option<Has>,
+    /// A time, or a date.
     #[serde(default, deserialize_with = "time")]
+    #[schemars(with = "Option<String>")]
     before: Option<DateTime<Utc>>,
+    /// A time, or a date.
     #[serde(default, deserialize_with = "time")]
+    #[schemars(with = "Option<String>")]
     after: Option<DateTime<Utc>>,
     /// Where the page starts, as the last one said.
     page: Option<String>,

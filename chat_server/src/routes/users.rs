@@ -4,13 +4,15 @@ use super::Items;
 use crate::{
     Api,
     extract::{Asked, Caller, Input, Limit, Segment},
+    openapi::Done,
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use chat_core::{
     Result, UserId, blocks, events,
     text::SearchText,
     users::{self, Me, User, UserPatch},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ pub(crate) async fn find(State(api): State<Arc<Api>>, _: Caller, Segment(id): Se
     users::find(&api.db, id).await.map(Json)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct Search {
     q: SearchText,
     #[serde(default)]
@@ -63,9 +65,9 @@ pub(crate) async fn block(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(user_id): Segment<UserId>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     blocks::block(&api.db, caller.user_id, user_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 /// Takes a block back. Twice is once.
@@ -73,7 +75,7 @@ pub(crate) async fn unblock(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(user_id): Segment<UserId>,
-) -> Result<StatusCode> {
+) -> Result<Done> {
     blocks::unblock(&api.db, caller.user_id, user_id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }

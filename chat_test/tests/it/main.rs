@@ -12,6 +12,7 @@ mod files;
 mod input;
 mod journey;
 mod messages;
+mod openapi;
 mod people;
 mod people_in_chats;
 mod reactions;

@@ -1,0 +1,160 @@
+//! The published description of the API: OpenAPI 3.1, put together from the
+//! types of the handlers. A handler's arguments say what it reads, its result
+//! says what it answers; nothing is written down twice.
+
+mod answers;
+mod describe;
+
+pub(crate) use answers::{Done, FileBytes, Made, New, WithCookie};
+pub(crate) use describe::{Describe, Operation};
+
+use axum::{
+    Router,
+    http::{Method, header},
+    response::IntoResponse,
+    routing::get,
+};
+use chat_core::{events::Event, web::Problem};
+use schemars::{
+    SchemaGenerator,
+    generate::{Contract, SchemaSettings},
+};
+use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// Where the description is.
+pub const OPENAPI: &str = "/api/openapi.json";
+
+/// Where people read it.
+const DOCS: &str = "/api/docs";
+
+/// The types that travel: what clients send, and what they get.
+pub(crate) struct Schemas {
+    pub(crate) sent: SchemaGenerator,
+    pub(crate) answered: SchemaGenerator,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let generator = |contract: Contract| {
+            SchemaSettings::draft2020_12()
+                .with(|settings| {
+                    settings.definitions_path = "/components/schemas".into();
+                    settings.contract = contract;
+                    settings.meta_schema = None;
+                })
+                .into_generator()
+        };
+        Self { sent: generator(Contract::Deserialize), answered: generator(Contract::Serialize) }
+    }
+
+    /// All of them by name. What travels both ways looks the same both ways, as
+    /// far as it has a name.
+    fn into_definitions(mut self) -> Map<String, Value> {
+        let mut all = self.sent.take_definitions(true);
+        all.extend(self.answered.take_definitions(true));
+        all
+    }
+}
+
+/// The description of the whole API.
+pub(crate) struct Document {
+    schemas: Schemas,
+    paths: Map<String, Value>,
+}
+
+impl Document {
+    pub(crate) fn new() -> Self {
+        let mut document = Self { schemas: Schemas::new(), paths: Map::new() };
+        document.schemas.answered.subschema_for::<Problem>();
+        document.add_stream();
+        document
+    }
+
+    /// Adds a route. Its handler's name says what it is called and where it
+    /// belongs.
+    pub(crate) fn add<H: Describe<A>, A>(&mut self, method: &Method, path: &str, summary: &str) {
+        let mut names = std::any::type_name::<H>().rsplit("::");
+        let (verb, noun) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        let mut operation = Operation::new(&mut self.schemas);
+        H::describe(&mut operation);
+        let mut operation = operation.finish();
+        operation.insert("operationId".into(), format!("{noun}_{verb}").into());
+        operation.insert("summary".into(), summary.into());
+        operation.insert("tags".into(), json!([noun]));
+        self.insert(method, path, operation.into());
+    }
+
+    fn insert(&mut self, method: &Method, path: &str, operation: Value) {
+        let methods = self.paths.entry(path).or_insert_with(|| json!({}));
+        if let Some(methods) = methods.as_object_mut() {
+            methods.insert(method.as_str().to_lowercase(), operation);
+        }
+    }
+
+    /// The one path that the other server answers.
+    fn add_stream(&mut self) {
+        let event = self.schemas.answered.subschema_for::<Event>();
+        let parameter = |place: &str, name: &str, what: &str| json!({ "in": place, "name": name, "description": what, "schema": { "type": "string" } });
+        let operation = json!({
+            "operationId": "events_stream",
+            "summary": "What happens, as it happens: Server-Sent Events.",
+            "description": "The `data` of each event is one of `Event`. See docs/protocol.md.",
+            "tags": ["events"],
+            "security": [{ "bearer": [] }, { "streamCookie": [] }, { "ticket": [] }],
+            "parameters": [
+                parameter("header", "Last-Event-ID", "The last id heard: what was missed since comes first."),
+                parameter("query", "last_event_id", "The same, for clients that cannot send headers."),
+            ],
+            "responses": {
+                "200": { "description": "The stream.", "content": { "text/event-stream": { "schema": event } } },
+                "default": describe::problem(),
+            },
+        });
+        self.insert(&Method::GET, "/events", operation);
+    }
+
+    pub(crate) fn finish(self) -> Value {
+        json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Confab",
+                "version": env!("CARGO_PKG_VERSION"),
+                "description": "A Discord-like chat backend that loses nothing. Ids are numbers, times are RFC 3339 \
+                    in UTC, a list answers `{items}` and a paged one also `next`, the query string of the next page.",
+                "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            },
+            "servers": [{ "url": "/" }],
+            "paths": self.paths,
+            "components": {
+                "schemas": self.schemas.into_definitions(),
+                "securitySchemes": {
+                    "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
+                    "streamCookie": { "type": "apiKey", "in": "cookie", "name": chat_core::auth::STREAM_COOKIE },
+                    "ticket": { "type": "apiKey", "in": "query", "name": "ticket" },
+                },
+            },
+        })
+    }
+}
+
+/// The description as text, made once.
+static TEXT: LazyLock<String> = LazyLock::new(|| {
+    let mut text = serde_json::to_string_pretty(&crate::routes().into_document()).unwrap_or_default();
+    text.push('\n');
+    text
+});
+
+/// The description as `docs/openapi.json` holds it.
+pub fn openapi() -> &'static str {
+    &TEXT
+}
+
+/// The description for programs, and the pages for people, which load nothing
+/// from anywhere else.
+pub(crate) fn router() -> Router {
+    let json = get(|| async { ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response() });
+    let config = Config::new([OPENAPI]).try_it_out_enabled(true).persist_authorization(true);
+    Router::new().route(OPENAPI, json).merge(SwaggerUi::new(DOCS).config(config))
+}
