@@ -17,6 +17,7 @@ run:
 test:
 	@scripts/setup test
 	@scripts/step "building and running every test (the first time takes a few minutes)" cargo test --locked --workspace
+	@scripts/step "asking made-up questions" scripts/conform
 
 check:
 	@scripts/setup check
