@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 pub const FILE: &str = "config.toml";
 
 /// The settings of all programs. They may share a file: each takes its own.
-const ALL: [&str; 15] = [
+const ALL: [&str; 17] = [
     "bind",
     "chat_bind",
     "chat_data_dir",
@@ -23,6 +23,8 @@ const ALL: [&str; 15] = [
     "notify_bind",
     "notify_max_connections",
     "notify_metrics_bind",
+    "proxies",
+    "rate_limits",
 ];
 
 /// Reads the command line, the environment and the file into `T`, or ends the

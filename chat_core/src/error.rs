@@ -64,6 +64,9 @@ pub enum Error {
     /// 413. More than the server takes; the number is the limit in bytes.
     #[error("this is larger than the {0} bytes the server takes")]
     TooLarge(u64),
+    /// 429. Too often; the answer says when to come back.
+    #[error("too many requests; slow down")]
+    TooMany,
     /// 503. The server cannot do it now; retrying is right.
     #[error("the server cannot do this right now, try again in a moment")]
     Unavailable(#[source] Source),

@@ -5,16 +5,18 @@ mod blobs;
 mod extract;
 mod limits;
 mod openapi;
+mod rates;
 mod router;
 mod routes;
 mod settings;
 
 pub use blobs::Blobs;
 pub use openapi::{OPENAPI, openapi};
+pub use rates::{Counters, InvalidRateLimits, RateLimits};
 pub use router::{Route, routes};
 pub use settings::Settings;
 
-use axum::Router;
+use axum::{Router, middleware};
 use chat_core::{
     auth::{Hasher, LiveSessions, Signer},
     db,
@@ -24,9 +26,12 @@ use chat_core::{
 };
 use prometheus_client::registry::Registry;
 use sqlx::PgPool;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// How often those who have not asked for long are forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// What a chat server is made of.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub struct Api {
     pub writer: Writer,
     /// Holds the bytes of files.
     pub blobs: Blobs,
+    /// Counts who asks how often.
+    pub counters: Counters,
     /// Whether the demo world's sign-ins are offered to everybody.
     pub offers_demo: bool,
 }
@@ -50,12 +57,20 @@ pub struct Api {
 impl Api {
     /// The routes.
     pub fn router(self: &Arc<Self>) -> Router {
-        routes().into_router().with_state(Arc::clone(self)).merge(openapi::router())
+        let limits = middleware::from_fn_with_state(Arc::clone(self), rates::limit);
+        routes().into_router().layer(limits).with_state(Arc::clone(self)).merge(openapi::router())
     }
 
     /// Starts the work that goes on beside the requests, until `shutdown`.
-    pub fn tend(&self, shutdown: &CancellationToken) {
+    pub fn tend(self: &Arc<Self>, shutdown: &CancellationToken) {
         tokio::spawn(search::keep_index(self.db.clone(), shutdown.clone()));
+        let api = Arc::clone(self);
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
+            loop {
+                tokio::time::sleep(TIDY_EVERY).await;
+                api.counters.tidy();
+            }
+        }));
     }
 
     /// Adds the server's figures to those of its process.

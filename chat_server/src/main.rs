@@ -8,7 +8,7 @@ use chat_core::{
     metrics, net, telemetry,
     web::Origins,
 };
-use chat_server::{Api, Blobs, Settings};
+use chat_server::{Api, Blobs, Counters, Settings};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -24,7 +24,10 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(settings.log_format);
     net::raise_file_limit();
     let key = &settings.jwt_private_key_file;
-    let signer = Signer::read(key).with_context(|| format!("reading the private key {}", key.display()))?;
+    let mut signer = Signer::read(key).with_context(|| format!("reading the private key {}", key.display()))?;
+    if let Some(public) = &settings.jwt_public_key_file {
+        signer = signer.trusting(public).with_context(|| format!("reading the public keys {}", public.display()))?;
+    }
     let blobs = Blobs::on_disk(&settings.chat_data_dir.join("files")).context("opening the file store")?;
     let origins = Origins::parse(&settings.cors_origins).context("CORS_ORIGINS")?;
     let db = db::pool(&settings.database_url, CONNECTIONS)?;
@@ -37,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
         hasher: Hasher::new()?,
         writer,
         blobs,
+        counters: Counters::new(settings.rate_limits, settings.proxies),
         offers_demo: false,
     });
     let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;

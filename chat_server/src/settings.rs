@@ -1,5 +1,6 @@
 //! What a chat server can be told.
 
+use crate::RateLimits;
 use chat_core::telemetry::LogFormat;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -20,6 +21,9 @@ pub struct Settings {
     /// The Ed25519 key that signs tokens, PKCS#8 PEM.
     #[arg(long, env = "JWT_PRIVATE_KEY_FILE")]
     pub jwt_private_key_file: PathBuf,
+    /// Public halves of the keys that signed before, whose tokens are still good.
+    #[arg(long, env = "JWT_PUBLIC_KEY_FILE")]
+    pub jwt_public_key_file: Option<PathBuf>,
     /// Web origins, separated by commas, whose pages may call.
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: String,
@@ -30,6 +34,14 @@ pub struct Settings {
     /// the rest.
     #[arg(long, env = "CHAT_METRICS_BIND")]
     pub chat_metrics_bind: Option<SocketAddr>,
+    /// How often one may ask: on, off, or some of
+    /// auth=60/m,upload=120/m,write=50/s,read=100/s,address=1000/s.
+    #[arg(long, env = "RATE_LIMITS", default_value = "on")]
+    pub rate_limits: RateLimits,
+    /// How many proxies of yours stand before this server: so far down
+    /// X-Forwarded-For is the caller.
+    #[arg(long, env = "PROXIES", default_value_t = 0)]
+    pub proxies: usize,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

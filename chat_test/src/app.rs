@@ -8,7 +8,7 @@ use chat_core::{
     metrics,
     web::Origins,
 };
-use chat_server::{Api, Blobs};
+use chat_server::{Api, Blobs, Counters, RateLimits};
 use notify_server::Notify;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -45,19 +45,29 @@ impl TestApp {
 
     /// Starts both servers over a given database.
     pub async fn over(database: TestDatabase) -> Self {
+        Self::new(database, RateLimits::OFF).await
+    }
+
+    /// Starts both servers over a fresh copy of the demo world, behind one proxy,
+    /// with limits as in `write=5/m`.
+    pub async fn limited(limits: &str) -> Self {
+        Self::new(TestDatabase::create().await, limits.parse().expect("limits")).await
+    }
+
+    async fn new(database: TestDatabase, limits: RateLimits) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let private = folder.path().join("private.pem");
         keys::generate(&private, &folder.path().join("public.pem")).expect("a key");
         let signer = Signer::read(&private).expect("the key");
-        Self::with(database, signer, Arc::new(folder)).await
+        Self::with(database, signer, Arc::new(folder), limits).await
     }
 
     /// Starts another pair of servers over the same database, with the same keys.
     pub async fn beside(other: &Self) -> Self {
-        Self::with(other.database.clone(), other.signer.clone(), Arc::clone(&other.folder)).await
+        Self::with(other.database.clone(), other.signer.clone(), Arc::clone(&other.folder), RateLimits::OFF).await
     }
 
-    async fn with(database: TestDatabase, signer: Signer, folder: Arc<TempDir>) -> Self {
+    async fn with(database: TestDatabase, signer: Signer, folder: Arc<TempDir>, limits: RateLimits) -> Self {
         let files = folder.path().join("files");
         let pool = database.pool(6);
         let api = Arc::new(Api {
@@ -67,6 +77,7 @@ impl TestApp {
             signer: signer.clone(),
             hasher: Hasher::new().expect("a hasher"),
             blobs: Blobs::on_disk(&files).expect("a file store"),
+            counters: Counters::new(limits, 1),
             offers_demo: true,
         });
         let shutdown = CancellationToken::new();

@@ -50,8 +50,10 @@ impl DataFolder {
         let folder = self.path.join("keys");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("making the key folder")?;
         let private = folder.join("jwt_private.pem");
-        keys::generate(&private, &folder.join("jwt_public.pem")).map_err(crate::database::explain)?;
-        Signer::read(&private).with_context(|| format!("reading {}", private.display()))
+        let public = folder.join("jwt_public.pem");
+        keys::generate(&private, &public).map_err(crate::database::cause).context("making the keys")?;
+        let signer = Signer::read(&private).and_then(|signer| signer.trusting(&public));
+        signer.with_context(|| format!("reading the keys in {}", folder.display()))
     }
 
     /// Where uploaded files are.

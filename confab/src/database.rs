@@ -24,6 +24,10 @@ impl Database {
 
 /// An error as its owner needs it: clients get a constant, operators the cause.
 pub(crate) fn explain(error: chat_core::Error) -> anyhow::Error {
-    let cause = error.source().map(ToString::to_string).unwrap_or_else(|| error.to_string());
-    anyhow::anyhow!("the database refused: {cause}")
+    cause(error).context("the database refused")
+}
+
+/// What lies behind an error that says little to clients.
+pub(crate) fn cause(error: chat_core::Error) -> anyhow::Error {
+    anyhow::anyhow!(error.source().map(ToString::to_string).unwrap_or_else(|| error.to_string()))
 }

@@ -9,6 +9,7 @@ use chat_core::{
     net,
     web::Origins,
 };
+use chat_server::RateLimits;
 use clap::{Args, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,10 @@ pub(crate) struct Dev {
     /// Web origins, separated by commas, whose pages may call.
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     cors_origins: String,
+    /// How often one may ask, as `confab serve` has it; here nobody counts unless
+    /// asked to.
+    #[arg(long, env = "RATE_LIMITS", default_value = "off")]
+    rate_limits: RateLimits,
 }
 
 impl Dev {
@@ -102,6 +107,8 @@ impl Dev {
             signer: data.signer()?,
             files: data.files(),
             origins,
+            rate_limits: self.rate_limits,
+            proxies: 0,
             offers_demo,
             max_connections: 18_000,
             figures: chat_core::metrics::Place::Here,

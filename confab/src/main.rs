@@ -8,9 +8,9 @@ mod doctor;
 mod node;
 mod page;
 
-use chat_core::{config, db, demo, telemetry, telemetry::LogFormat};
+use chat_core::{auth::keys, config, db, demo, telemetry, telemetry::LogFormat};
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Parser)]
 #[command(name = "confab", version, about = "A chat backend that loses nothing")]
@@ -32,10 +32,33 @@ enum Command {
     Migrate(database::Database),
     /// Fill an empty database with the demo world.
     Seed(database::Database),
+    /// Replace the key that signs tokens, without signing anybody out.
+    RotateKeys(RotateKeys),
     /// Print the description of the API, OpenAPI 3.1.
     Openapi,
     /// Say what is here and what is missing.
     Doctor(doctor::Doctor),
+}
+
+/// Servers read the keys as they start: those that check first, then the one that
+/// signs.
+#[derive(clap::Args)]
+struct RotateKeys {
+    /// The Ed25519 key that signs tokens, PKCS#8 PEM.
+    #[arg(long, env = "JWT_PRIVATE_KEY_FILE", default_value = "data/keys/jwt_private.pem")]
+    jwt_private_key_file: PathBuf,
+    /// The public halves of it and of those before it.
+    #[arg(long, env = "JWT_PUBLIC_KEY_FILE", default_value = "data/keys/jwt_public.pem")]
+    jwt_public_key_file: PathBuf,
+}
+
+impl RotateKeys {
+    fn run(&self) -> anyhow::Result<()> {
+        keys::rotate(&self.jwt_private_key_file, &self.jwt_public_key_file).map_err(database::cause)?;
+        println!("{} signs from the next start on", self.jwt_private_key_file.display());
+        println!("{} holds the public halves; give it to every server first", self.jwt_public_key_file.display());
+        Ok(())
+    }
 }
 
 #[tokio::main]
@@ -47,6 +70,7 @@ async fn main() -> ExitCode {
         Command::Serve(serve) => serve.run().await,
         Command::Migrate(database) => migrate(&database).await,
         Command::Seed(database) => seed(&database).await,
+        Command::RotateKeys(keys) => keys.run(),
         Command::Openapi => {
             print!("{}", chat_server::openapi());
             Ok(())

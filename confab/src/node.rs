@@ -8,7 +8,7 @@ use chat_core::{
     metrics, net,
     web::{self, Origins},
 };
-use chat_server::{Api, Blobs};
+use chat_server::{Api, Blobs, Counters, RateLimits};
 use clap::Args;
 use notify_server::Notify;
 use sqlx::PgPool;
@@ -27,6 +27,9 @@ pub(crate) struct Node {
     pub(crate) signer: Signer,
     pub(crate) files: PathBuf,
     pub(crate) origins: Origins,
+    pub(crate) rate_limits: RateLimits,
+    /// How many stand before this server.
+    pub(crate) proxies: usize,
     pub(crate) offers_demo: bool,
     pub(crate) max_connections: usize,
     /// Where `/metrics` is.
@@ -52,6 +55,7 @@ impl Node {
             hasher,
             writer: Writer::start(self.writer_db),
             blobs,
+            counters: Counters::new(self.rate_limits, self.proxies),
             offers_demo: self.offers_demo,
         });
         api.tend(&shutdown);
@@ -95,6 +99,9 @@ pub(crate) struct Serve {
     /// The Ed25519 key that signs tokens, PKCS#8 PEM.
     #[arg(long, env = "JWT_PRIVATE_KEY_FILE")]
     jwt_private_key_file: PathBuf,
+    /// Public halves of the keys that signed before, whose tokens are still good.
+    #[arg(long, env = "JWT_PUBLIC_KEY_FILE")]
+    jwt_public_key_file: Option<PathBuf>,
     /// Web origins, separated by commas, whose pages may call.
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     cors_origins: String,
@@ -102,6 +109,14 @@ pub(crate) struct Serve {
     /// the rest.
     #[arg(long, env = "METRICS_BIND")]
     metrics_bind: Option<SocketAddr>,
+    /// How often one may ask: on, off, or some of
+    /// auth=60/m,upload=120/m,write=50/s,read=100/s,address=1000/s.
+    #[arg(long, env = "RATE_LIMITS", default_value = "on")]
+    rate_limits: RateLimits,
+    /// How many proxies of yours stand before this server: so far down
+    /// X-Forwarded-For is the caller.
+    #[arg(long, env = "PROXIES", default_value_t = 0)]
+    proxies: usize,
     /// The most connections held at once.
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 18_000)]
     max_connections: usize,
@@ -111,13 +126,20 @@ impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         net::raise_file_limit();
         let key = &self.jwt_private_key_file;
+        let mut signer = Signer::read(key).with_context(|| format!("reading the private key {}", key.display()))?;
+        if let Some(public) = &self.jwt_public_key_file {
+            signer =
+                signer.trusting(public).with_context(|| format!("reading the public keys {}", public.display()))?;
+        }
         let node = Node {
             db: self.database.open()?,
             stream_db: self.database.open()?,
             writer_db: self.database.open()?,
-            signer: Signer::read(key).with_context(|| format!("reading the private key {}", key.display()))?,
+            signer,
             files: self.data.join("files"),
             origins: Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?,
+            rate_limits: self.rate_limits,
+            proxies: self.proxies,
             offers_demo: false,
             max_connections: self.max_connections,
             figures: metrics::Place::at(self.metrics_bind).await.context("METRICS_BIND")?,

@@ -1,5 +1,6 @@
-//! The Ed25519 key pair: the chat server signs with it, and the notify server
-//! holds only the public half.
+//! The Ed25519 keys: the chat server signs with one, and whoever checks tokens
+//! holds only public halves. The file of these may hold several, the newest
+//! first, so that a key can be replaced without signing anybody out.
 
 use super::known::KnownTokens;
 use crate::{Error, Result};
@@ -29,10 +30,20 @@ pub struct Signer {
 /// Checks tokens.
 #[derive(Clone)]
 pub struct Verifier {
-    pub(super) key: DecodingKey,
-    pub(super) key_id: String,
+    keys: Arc<[PublicKey]>,
     pub(super) known: Arc<KnownTokens>,
 }
+
+/// A public half and its name.
+#[derive(Clone)]
+struct PublicKey {
+    id: String,
+    key: DecodingKey,
+}
+
+/// The most keys that a file of public ones keeps: tokens live 30 days, so this
+/// is enough for a new key every week.
+const MAX_KEYS: usize = 8;
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +53,8 @@ impl fmt::Debug for Signer {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Verifier({})", self.key_id)
+        f.write_str("Verifier")?;
+        f.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
     }
 }
 
@@ -54,10 +66,18 @@ impl Signer {
 
     /// From PKCS#8 PEM text.
     pub fn from_pem(pem: &str) -> io::Result<Self> {
-        let der = der_of(pem, "PRIVATE KEY")?;
+        let der = der_of(pem, PRIVATE)?;
         let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid("this is not an Ed25519 private key"))?;
-        let verifier = Verifier::of(&pair)?;
-        Ok(Self { key: EncodingKey::from_ed_der(&der), key_id: verifier.key_id.clone(), verifier })
+        let own = PublicKey::from_der(&public_der(&pair)?)?;
+        Ok(Self { key: EncodingKey::from_ed_der(&der), key_id: own.id.clone(), verifier: Verifier::of(vec![own]) })
+    }
+
+    /// Also takes tokens that were signed with the keys whose public halves this
+    /// file holds.
+    pub fn trusting(self, public: &Path) -> io::Result<Self> {
+        let others = read_public(public)?.into_iter().filter(|key| key.id != self.key_id);
+        let keys = self.verifier.keys.iter().cloned().chain(others).collect();
+        Ok(Self { verifier: Verifier::of(keys), ..self })
     }
 
     /// What checks this signer's tokens.
@@ -67,42 +87,100 @@ impl Signer {
 }
 
 impl Verifier {
-    /// From an SPKI PEM file.
+    /// From a file of SPKI PEMs, one after the other.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let pem = fs::read_to_string(path)?;
-        let der = der_of(&pem, "PUBLIC KEY")?;
-        let key = DecodingKey::from_ed_pem(pem.as_bytes()).map_err(|_| invalid("this is not an Ed25519 public key"))?;
-        Ok(Self { key, key_id: key_id(&der), known: Arc::default() })
+        Ok(Self::of(read_public(path)?))
     }
 
-    fn of(pair: &Ed25519KeyPair) -> io::Result<Self> {
-        let der = public_der(pair)?;
-        let pem = pem_of("PUBLIC KEY", &der);
-        let key = DecodingKey::from_ed_pem(pem.as_bytes()).map_err(io::Error::other)?;
-        Ok(Self { key, key_id: key_id(&der), known: Arc::default() })
+    fn of(keys: Vec<PublicKey>) -> Self {
+        Self { keys: keys.into(), known: Arc::default() }
+    }
+
+    /// The key of this name.
+    pub(super) fn key(&self, id: &str) -> Option<&DecodingKey> {
+        self.keys.iter().find(|key| key.id == id).map(|key| &key.key)
     }
 }
 
-/// Writes a new key pair: the private half for its owner's eyes only. An
-/// existing private key is left as it is, and its public half written again.
+impl PublicKey {
+    fn from_der(der: &[u8]) -> io::Result<Self> {
+        let key = DecodingKey::from_ed_pem(pem_of(PUBLIC, der).as_bytes());
+        let key = key.map_err(|_| invalid("this is not an Ed25519 public key"))?;
+        Ok(Self { id: key_id(der), key })
+    }
+}
+
+const PRIVATE: &str = "PRIVATE KEY";
+const PUBLIC: &str = "PUBLIC KEY";
+
+/// Makes a key pair where there is none: the private half for its owner's eyes
+/// only. An existing private key is left as it is; its public half is put into
+/// its file if that lacks it.
 pub fn generate(private: &Path, public: &Path) -> Result<()> {
     let write = || -> io::Result<()> {
-        let pair = Ed25519KeyPair::generate().map_err(|_| io::Error::other("no random numbers for a key"))?;
-        let der = pair.to_pkcs8v1().map_err(|_| io::Error::other("cannot encode a key"))?;
-        let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(private);
-        match created {
-            Ok(mut file) => {
-                file.write_all(pem_of("PRIVATE KEY", der.as_ref()).as_bytes())?;
-                file.sync_all()?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+        if !private.exists() {
+            write_whole(private, 0o600, &new_private()?)?;
         }
-        let der = der_of(&fs::read_to_string(private)?, "PRIVATE KEY")?;
-        let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid("this is not an Ed25519 private key"))?;
-        fs::write(public, pem_of("PUBLIC KEY", &public_der(&pair)?))
+        publish(private, public)
     };
     write().map_err(|error| Error::internal(format!("{}: {error}", private.display())))
+}
+
+/// Replaces the key that signs. The public halves of those before stay in their
+/// file: tokens that they signed are good until they expire.
+pub fn rotate(private: &Path, public: &Path) -> Result<()> {
+    let write = || -> io::Result<()> {
+        publish(private, public)?;
+        let next = private.with_extension("next");
+        write_whole(&next, 0o600, &new_private()?)?;
+        // First it is known to all who check, then it signs.
+        publish(&next, public)?;
+        fs::rename(next, private)
+    };
+    write().map_err(|error| Error::internal(format!("{}: {error}", private.display())))
+}
+
+fn new_private() -> io::Result<String> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| io::Error::other("no random numbers for a key"))?;
+    let der = pair.to_pkcs8v1().map_err(|_| io::Error::other("cannot encode a key"))?;
+    Ok(pem_of(PRIVATE, der.as_ref()))
+}
+
+/// Puts the public half of a private key first in the file of public ones.
+fn publish(private: &Path, public: &Path) -> io::Result<()> {
+    let der = der_of(&fs::read_to_string(private)?, PRIVATE)?;
+    let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid("this is not an Ed25519 private key"))?;
+    let own = pem_of(PUBLIC, &public_der(&pair)?);
+    let others = match fs::read_to_string(public) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let others = blocks(&others).filter(|block| block.trim() != own.trim()).take(MAX_KEYS - 1);
+    let text = others.fold(own.clone(), |text, block| text + block.trim() + "\n");
+    write_whole(public, 0o644, &text)
+}
+
+/// Writes a file that is there whole or not at all.
+fn write_whole(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    let draft = path.with_extension("draft");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(draft, path)
+}
+
+fn read_public(path: &Path) -> io::Result<Vec<PublicKey>> {
+    let text = fs::read_to_string(path)?;
+    let keys: Vec<PublicKey> =
+        blocks(&text).map(|block| PublicKey::from_der(&der_of(block, PUBLIC)?)).collect::<io::Result<_>>()?;
+    if keys.is_empty() { Err(invalid("there is no public key in this file")) } else { Ok(keys) }
+}
+
+/// The PEM blocks of a text.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    let end = "-----END PUBLIC KEY-----";
+    text.split_inclusive(end).map(str::trim).filter(|block| !block.is_empty())
 }
 
 fn public_der(pair: &Ed25519KeyPair) -> io::Result<Vec<u8>> {
@@ -137,4 +215,41 @@ fn der_of(pem: &str, label: &str) -> io::Result<Vec<u8>> {
 
 fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Audience, Claims};
+
+    #[test]
+    fn a_new_key_signs_nobody_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (private, public) = (folder.path().join("private.pem"), folder.path().join("public.pem"));
+        let claims = Claims { user_id: 1.try_into().expect("an id"), session_id: uuid::Uuid::new_v4() };
+        let sign = || {
+            let signer = Signer::read(&private).expect("a key").trusting(&public).expect("keys");
+            let token = signer.sign(claims, Audience::Api, crate::time::now(), 60).expect("a token");
+            (signer, token)
+        };
+        generate(&private, &public).expect("a key");
+        let mut tokens = vec![sign().1];
+        for _ in 1..MAX_KEYS {
+            rotate(&private, &public).expect("another key");
+            generate(&private, &public).expect("the key is there");
+            tokens.push(sign().1);
+        }
+        let (signer, _) = sign();
+        for verifier in [signer.verifier(), &Verifier::read(&public).expect("keys")] {
+            for token in &tokens {
+                assert_eq!(verifier.verify(token, Audience::Api).expect("good"), claims);
+            }
+        }
+        rotate(&private, &public).expect("one more");
+        let verifier = Verifier::read(&public).expect("keys");
+        assert!(verifier.verify(&tokens[0], Audience::Api).is_err(), "the oldest is forgotten");
+        assert!(verifier.verify(&tokens[1], Audience::Api).is_ok());
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&private).expect("the key").permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

@@ -75,16 +75,15 @@ impl Verifier {
             return Ok(claims);
         }
         let header = decode_header(token).map_err(|_| INVALID)?;
-        if header.alg != Algorithm::EdDSA || header.kid.as_ref() != Some(&self.key_id) {
-            return Err(INVALID);
-        }
+        let key = header.kid.as_deref().filter(|_| header.alg == Algorithm::EdDSA).and_then(|id| self.key(id));
+        let key = key.ok_or(INVALID)?;
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[audience.name()]);
         rules.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
         rules.validate_nbf = true;
         rules.leeway = LEEWAY_SECONDS;
-        let body = decode::<Body>(token, &self.key, &rules)
+        let body = decode::<Body>(token, key, &rules)
             .map_err(|error| match error.kind() {
                 ErrorKind::ExpiredSignature => EXPIRED,
                 _ => INVALID,

@@ -15,6 +15,7 @@ mod messages;
 mod openapi;
 mod people;
 mod people_in_chats;
+mod rates;
 mod reactions;
 mod reading;
 mod resume;

@@ -89,6 +89,7 @@ impl World {
         command
             .env("DATABASE_URL", &self.url)
             .env("CHAT_BIND", "127.0.0.1:0")
+            .env("RATE_LIMITS", "off")
             .env("CHAT_DATA_DIR", self.file("data"))
             .env("JWT_PRIVATE_KEY_FILE", self.file("private.pem"));
         Server::start(command)
