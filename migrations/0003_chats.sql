@@ -18,6 +18,9 @@ create table chats (
     constraint chats_name_length check (char_length(name) between 0 and 100),
     constraint chats_named check (name <> '' or type in ('single', 'group')),
     constraint chats_description_length check (char_length(description) <= 1000),
+    -- Messages older than this go; null keeps them, or as the server is set.
+    retention_days int,
+    constraint chats_retention_days check (retention_days between 1 and 36500),
     constraint chats_topic_length check (char_length(topic) <= 250),
     constraint chats_pair check (
         case type
@@ -52,7 +55,7 @@ create function chat_json(c chats, member_count bigint, role member_role) return
 language sql stable parallel safe
 return (
     select row_to_json(j) from (
-        select c.id, c.type, c.name, c.description, c.topic, c.created_by,
+        select c.id, c.type, c.name, c.description, c.topic, c.retention_days, c.created_by,
                wire_time(c.created_at) as created_at, wire_time(c.updated_at) as updated_at,
                member_count, role
     ) j

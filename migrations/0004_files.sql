@@ -15,7 +15,7 @@ create table files (
     constraint files_filename_length check (char_length(filename) between 1 and 255)
 );
 
-create index files_uploader_id on files (uploader_id);
+create index files_uploader_id on files (uploader_id) include (size);
 
 alter table users add constraint users_avatar_file_id_fkey
     foreign key (avatar_file_id) references files on delete set null;

@@ -72,6 +72,28 @@ create trigger messages_updated after update on messages
     referencing new table as new_rows old table as old_rows
     for each statement execute function messages_updated();
 
+-- Retention takes the oldest messages of a chat away, all up to one. The messages
+-- of a chat that is deleted go in silence.
+create function messages_deleted() returns trigger language plpgsql as $$
+begin
+    if not exists (select from old_rows o join chats c on c.id = o.chat_id) then return null; end if;
+    perform append_lock();
+    insert into events (type, chat_id, data)
+    select 'chat.trimmed', o.chat_id, row_to_json(j)
+    from (select chat_id, max(id) as upto from old_rows group by chat_id) o
+    join chats c on c.id = o.chat_id
+    cross join lateral (
+        select o.chat_id, wire_time(clock_timestamp()) as at, o.upto as message_id
+    ) j
+    order by o.chat_id;
+    perform ring();
+    return null;
+end $$;
+
+create trigger messages_deleted after delete on messages
+    referencing old table as old_rows
+    for each statement execute function messages_deleted();
+
 -- A pin is for everybody to see; whoever sets it says who they are in the
 -- transaction's setting confab.actor.
 create function messages_pinned() returns trigger language plpgsql as $$
@@ -246,7 +268,8 @@ create function chats_updated() returns trigger language plpgsql as $$
 begin
     if not exists (
         select from new_rows n join old_rows o using (id)
-        where (n.name, n.description, n.topic) is distinct from (o.name, o.description, o.topic)
+        where (n.name, n.description, n.topic, n.retention_days) is distinct from
+              (o.name, o.description, o.topic, o.retention_days)
     ) then return null; end if;
     perform append_lock();
     insert into events (type, chat_id, data)
@@ -257,7 +280,8 @@ begin
         select n.id as chat_id, wire_time(clock_timestamp()) as at,
                chat_json((select c from chats c where c.id = n.id), member_count(n.id), null) as chat
     ) j
-    where (n.name, n.description, n.topic) is distinct from (o.name, o.description, o.topic)
+    where (n.name, n.description, n.topic, n.retention_days) is distinct from
+              (o.name, o.description, o.topic, o.retention_days)
     order by n.id;
     perform ring();
     return null;
@@ -304,12 +328,11 @@ begin
     insert into events (type, chat_id, user_id, data)
     select 'read_state', m.chat_id, m.user_id, row_to_json(j)
     from (
-        select chat_id, user_id, max(message_id) as message_id from new_rows
-        where kind = 'read' group by chat_id, user_id
+        select distinct chat_id, user_id from new_rows where kind = 'read'
     ) n
     join chat_members m using (chat_id, user_id)
     cross join lateral (
-        select m.chat_id, wire_time(clock_timestamp()) as at, n.message_id as last_read_message_id,
+        select m.chat_id, wire_time(clock_timestamp()) as at, read_position(m) as last_read_message_id,
                unread_count(m, read_position(m)) as unread_count,
                mention_count(m, read_position(m)) as mention_count
     ) j

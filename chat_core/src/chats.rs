@@ -5,7 +5,7 @@ use crate::{
     members::{self, Role},
     messages::{self, Message},
     rights::Right,
-    text::{ChatName, Description, SearchText, Topic, from_word},
+    text::{ChatName, Description, SearchText, Topic, from_word, present},
     users::prefix_pattern,
 };
 use schemars::JsonSchema;
@@ -57,6 +57,9 @@ pub struct Chat {
     pub description: String,
     /// What it is about at the moment; may be empty.
     pub topic: String,
+    /// Messages older than this many days go; null keeps them, or as the server is
+    /// set.
+    pub retention_days: Option<i32>,
     /// Null once that person is gone.
     pub created_by: Option<UserId>,
     /// When it was created.
@@ -117,6 +120,11 @@ pub struct ChatPatch {
     pub description: Option<Description>,
     /// The topic.
     pub topic: Option<Topic>,
+    /// For how many days messages are kept, 1 to 36,500; null as the server is set.
+    /// For owners.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
+    pub retention_days: Option<Option<i32>>,
 }
 
 /// A chat, and whether this call created it.
@@ -323,19 +331,33 @@ pub async fn channels(
 /// Changes the name, the description or the topic.
 pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -> Result<Chat> {
     let mut log = events::begin(db, actor).await?;
-    members::acting(&mut log, id, actor).await?.may(Right::EditChat)?;
+    let own = members::acting(&mut log, id, actor).await?;
+    own.may(Right::EditChat)?;
+    if let Some(days) = patch.retention_days {
+        own.may(Right::SetRetention)?;
+        if days.is_some_and(|days| !(1..=36_500).contains(&days)) {
+            return Err(Error::invalid("retention_days", "messages are kept for 1 to 36500 days"));
+        }
+    }
     sqlx::query(
         "update chats
-         set name = coalesce($2, name), description = coalesce($3, description), topic = coalesce($4, topic),
+         set name = new.name, description = new.description, topic = new.topic, retention_days = new.retention_days,
              updated_at = now()
+         from (
+             select coalesce($2, name) as name, coalesce($3, description) as description, coalesce($4, topic) as topic,
+                    case when $5 then $6 else retention_days end as retention_days
+             from chats where id = $1
+         ) new
          where id = $1
-           and (coalesce($2, name), coalesce($3, description), coalesce($4, topic))
-               is distinct from (name, description, topic)",
+           and (new.name, new.description, new.topic, new.retention_days)
+               is distinct from (chats.name, chats.description, chats.topic, chats.retention_days)",
     )
     .bind(id)
     .bind(patch.name.as_ref().map(ChatName::as_str))
     .bind(patch.description.as_ref().map(Description::as_str))
     .bind(patch.topic.as_ref().map(Topic::as_str))
+    .bind(patch.retention_days.is_some())
+    .bind(patch.retention_days.flatten())
     .execute(&mut *log)
     .await?;
     let chat = find(&mut *log, id, actor).await?;

@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 pub const FILE: &str = "config.toml";
 
 /// The settings of all programs. They may share a file: each takes its own.
-const ALL: [&str; 17] = [
+const ALL: [&str; 20] = [
     "bind",
     "chat_bind",
     "chat_data_dir",
@@ -19,11 +19,14 @@ const ALL: [&str; 17] = [
     "jwt_private_key_file",
     "jwt_public_key_file",
     "log_format",
+    "log_retention_days",
+    "message_retention_days",
     "metrics_bind",
     "notify_bind",
     "notify_max_connections",
     "notify_metrics_bind",
     "proxies",
+    "quota_bytes",
     "rate_limits",
 ];
 

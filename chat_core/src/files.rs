@@ -1,10 +1,10 @@
 //! Uploaded files: what is known of them and who may read them. The bytes are
 //! the blob store's.
 
-use crate::{FileId, Result, UserId};
+use crate::{Error, FileId, Result, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgExecutor, types::Json};
+use sqlx::{PgExecutor, PgPool, types::Json};
 
 /// What people see of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,8 +47,19 @@ pub struct StoredFile {
     pub size: i64,
 }
 
-/// Registers uploaded files, in order.
-pub async fn create(db: impl PgExecutor<'_>, uploader: UserId, files: &[NewFile]) -> Result<Vec<FileInfo>> {
+/// Registers uploaded files, in order, if all that a person has uploaded then
+/// stays within `quota` bytes.
+pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64) -> Result<Vec<FileInfo>> {
+    let mut tx = db.begin().await?;
+    // One upload of a person at a time is counted.
+    sqlx::query("select from users where id = $1 for no key update").bind(uploader).execute(&mut *tx).await?;
+    let used: i64 = sqlx::query_scalar("select coalesce(sum(size), 0)::bigint from files where uploader_id = $1")
+        .bind(uploader)
+        .fetch_one(&mut *tx)
+        .await?;
+    if used + files.iter().map(|file| file.size).sum::<i64>() > quota {
+        return Err(Error::Conflict { code: "quota_exceeded", detail: "you have no room left for this upload" });
+    }
     let rows: Vec<Json<FileInfo>> = sqlx::query_scalar(
         "with uploaded as (
              insert into files (uploader_id, blob_key, filename, mime_type, size)
@@ -62,8 +73,9 @@ pub async fn create(db: impl PgExecutor<'_>, uploader: UserId, files: &[NewFile]
     .bind(files.iter().map(|file| file.filename.as_str()).collect::<Vec<_>>())
     .bind(files.iter().map(|file| file.mime_type.as_str()).collect::<Vec<_>>())
     .bind(files.iter().map(|file| file.size).collect::<Vec<_>>())
-    .fetch_all(db)
+    .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     Ok(rows.into_iter().map(|Json(file)| file).collect())
 }
 

@@ -2,6 +2,7 @@
 //! SQL. Both servers stand on this crate and on nothing of each other.
 #![warn(missing_docs)]
 
+pub mod accounts;
 pub mod auth;
 pub mod bans;
 pub mod blocks;
@@ -14,6 +15,7 @@ pub mod devdb;
 pub mod error;
 pub mod events;
 pub mod files;
+pub mod housekeeping;
 pub mod ids;
 pub mod invites;
 pub mod members;

@@ -194,7 +194,7 @@ pub async fn transfer(db: &PgPool, actor: UserId, chat: ChatId, to: UserId) -> R
     Ok(member)
 }
 
-async fn give_role(log: &mut PgConnection, chat: ChatId, user: UserId, role: Role) -> Result<()> {
+pub(crate) async fn give_role(log: &mut PgConnection, chat: ChatId, user: UserId, role: Role) -> Result<()> {
     sqlx::query("update chat_members set role = $3 where chat_id = $1 and user_id = $2 and role <> $3")
         .bind(chat)
         .bind(user)

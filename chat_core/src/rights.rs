@@ -23,6 +23,8 @@ pub enum Right {
     Remove,
     /// Give roles, and hand the chat over.
     SetRoles,
+    /// Say how long messages are kept.
+    SetRetention,
     /// Delete the chat.
     DeleteChat,
     /// Go away.
@@ -48,6 +50,7 @@ pub fn least(right: Right, kind: ChatType) -> Option<Role> {
         (Right::SeeEdits,     _)                              => Some(Admin),
         (Right::Remove,       _)                              => Some(Admin),
         (Right::SetRoles,     _)                              => Some(Owner),
+        (Right::SetRetention, _)                              => Some(Owner),
         (Right::DeleteChat,   _)                              => Some(Owner),
     }
 }
@@ -91,7 +94,7 @@ mod tests {
     #[test]
     #[rustfmt::skip]
     fn the_truth_table() {
-        let rows: [(Right, [&str; 4]); 9] = [
+        let rows: [(Right, [&str; 4]); 10] = [
             //                     single  group  private  public
             (Right::Invite,       ["",    "MAO", "AO",    "AO"]),
             (Right::EditChat,     ["",    "AO",  "AO",    "AO"]),
@@ -100,6 +103,7 @@ mod tests {
             (Right::SeeEdits,     ["",    "AO",  "AO",    "AO"]),
             (Right::Remove,       ["",    "AO",  "AO",    "AO"]),
             (Right::SetRoles,     ["",    "O",   "O",     "O"]),
+            (Right::SetRetention, ["",    "O",   "O",     "O"]),
             (Right::DeleteChat,   ["",    "O",   "O",     "O"]),
             (Right::Leave,        ["",    "MAO", "MAO",   "MAO"]),
         ];

@@ -2,7 +2,7 @@
 //! Nothing here holds a NUL, which Postgres cannot store.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, fmt};
 
 macro_rules! texts {
@@ -61,8 +61,8 @@ texts! {
     Username { "minLength": 2, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{1,31}$" } = |text| {
         let alphabet = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if text.eq_ignore_ascii_case(EVERYONE) {
-            return Err("this name calls everyone".into());
+        if text.eq_ignore_ascii_case(EVERYONE) || text.to_ascii_lowercase().starts_with(CLOSED) {
+            return Err("this name means something already".into());
         }
         if (2..=32).contains(&text.len()) && starts_well && text.chars().all(alphabet) {
             Ok(text)
@@ -139,8 +139,16 @@ where
     })
 }
 
+/// Reads a field of a patch, where a null is not the same as nothing.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
 /// The largest message text, in bytes of UTF-8.
 pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
+
+/// What the names of closed accounts start with.
+const CLOSED: &str = "deleted-";
 
 /// What calls all members of a chat.
 const EVERYONE: &str = "everyone";

@@ -3,10 +3,10 @@
 use crate::{
     Error, FileId, Result, Time, UserId,
     error::OnConstraint,
-    text::{Bio, DisplayName, Email, SearchText, Username},
+    text::{Bio, DisplayName, Email, SearchText, Username, present},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, types::Json};
 
 /// What anyone may know of a person.
@@ -61,11 +61,6 @@ pub struct UserPatch {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
-}
-
-/// Tells a null from what is absent.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<FileId>>, D::Error> {
-    Option::deserialize(from).map(Some)
 }
 
 /// What signing in is checked against.

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use chat_core::{Error, Result};
-use futures_util::stream::{BoxStream, StreamExt};
+use chrono::{DateTime, Utc};
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, WriteMultipart, local::LocalFileSystem, path::Path,
 };
@@ -71,7 +72,16 @@ impl Blobs {
         Ok(found.into_stream())
     }
 
-    /// Forgets files whose upload came to nothing.
+    /// The keys of everything that was stored before a time, in no order.
+    pub(crate) fn stored_before(&self, time: DateTime<Utc>) -> BoxStream<'static, Result<String>> {
+        let keys = self.0.list(None).try_filter_map(move |found| {
+            let is_older = found.last_modified < time;
+            async move { Ok(is_older.then(|| found.location.to_string())) }
+        });
+        keys.map_err(Error::internal).boxed()
+    }
+
+    /// Forgets files that nobody can ask for.
     pub(crate) async fn forget(&self, keys: impl IntoIterator<Item = String>) {
         for key in keys {
             if let Err(error) = self.0.delete(&Path::from(key)).await {

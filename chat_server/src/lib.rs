@@ -3,6 +3,7 @@
 
 mod blobs;
 mod extract;
+mod keeping;
 mod limits;
 mod openapi;
 mod rates;
@@ -11,6 +12,7 @@ mod routes;
 mod settings;
 
 pub use blobs::Blobs;
+pub use keeping::{Keeping, tidy};
 pub use openapi::{OPENAPI, openapi};
 pub use rates::{Counters, InvalidRateLimits, RateLimits};
 pub use router::{Route, routes};
@@ -21,17 +23,14 @@ use chat_core::{
     auth::{Hasher, LiveSessions, Signer},
     db,
     messages::Writer,
-    metrics, net, search,
+    metrics, net,
     web::{self, Check, Origins},
 };
 use prometheus_client::registry::Registry;
 use sqlx::PgPool;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// How often those who have not asked for long are forgotten.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// What a chat server is made of.
 #[derive(Debug)]
@@ -50,6 +49,8 @@ pub struct Api {
     pub blobs: Blobs,
     /// Counts who asks how often.
     pub counters: Counters,
+    /// How long things are kept, and how much of them.
+    pub keeping: Keeping,
     /// Whether the demo world's sign-ins are offered to everybody.
     pub offers_demo: bool,
 }
@@ -63,14 +64,7 @@ impl Api {
 
     /// Starts the work that goes on beside the requests, until `shutdown`.
     pub fn tend(self: &Arc<Self>, shutdown: &CancellationToken) {
-        tokio::spawn(search::keep_index(self.db.clone(), shutdown.clone()));
-        let api = Arc::clone(self);
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
-            loop {
-                tokio::time::sleep(TIDY_EVERY).await;
-                api.counters.tidy();
-            }
-        }));
+        keeping::start(self, shutdown);
     }
 
     /// Adds the server's figures to those of its process.

@@ -41,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
         writer,
         blobs,
         counters: Counters::new(settings.rate_limits, settings.proxies),
+        keeping: settings.keeping,
         offers_demo: false,
     });
     let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;

@@ -4,7 +4,9 @@ use crate::{
     Api, extract,
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
     openapi::{Describe, Document},
-    routes::{auth, bans, channels, chats, config, events, files, invites, marks, members, messages, search, users},
+    routes::{
+        accounts, auth, bans, channels, chats, config, events, files, invites, marks, members, messages, search, users,
+    },
 };
 use axum::{
     Router,
@@ -38,6 +40,8 @@ pub fn routes() -> Routes {
 
         .on(GET,    "/api/me",                                            users::me,             "The caller.")
         .on(PATCH,  "/api/me",                                            users::update,         "Changes what others see of the caller.")
+        .on(GET,    "/api/me/export",                                     accounts::export,      "Everything that is known of the caller, and everything they said.")
+        .on(DELETE, "/api/me",                                            accounts::close,       "Closes the account for good; what was said stays, without a name.")
         .on(PUT,    "/api/me/password",                                   auth::change_password, "Changes the password; every other session ends.")
         .on(GET,    "/api/users/search",                                  users::search,         "People whose name starts with a text.")
         .on(GET,    "/api/users/{user_id}",                               users::find,           "A person.")

@@ -1,6 +1,6 @@
 //! What a chat server can be told.
 
-use crate::RateLimits;
+use crate::{Keeping, RateLimits};
 use chat_core::telemetry::LogFormat;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -42,6 +42,8 @@ pub struct Settings {
     /// X-Forwarded-For is the caller.
     #[arg(long, env = "PROXIES", default_value_t = 0)]
     pub proxies: usize,
+    #[command(flatten)]
+    pub keeping: Keeping,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,

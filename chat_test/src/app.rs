@@ -8,7 +8,7 @@ use chat_core::{
     metrics,
     web::Origins,
 };
-use chat_server::{Api, Blobs, Counters, RateLimits};
+use chat_server::{Api, Blobs, Counters, Keeping, RateLimits};
 use notify_server::Notify;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -78,6 +78,7 @@ impl TestApp {
             hasher: Hasher::new().expect("a hasher"),
             blobs: Blobs::on_disk(&files).expect("a file store"),
             counters: Counters::new(limits, 1),
+            keeping: Keeping::DEFAULT,
             offers_demo: true,
         });
         let shutdown = CancellationToken::new();

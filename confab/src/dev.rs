@@ -9,7 +9,7 @@ use chat_core::{
     net,
     web::Origins,
 };
-use chat_server::RateLimits;
+use chat_server::{Keeping, RateLimits};
 use clap::{Args, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,8 @@ pub(crate) struct Dev {
     /// asked to.
     #[arg(long, env = "RATE_LIMITS", default_value = "off")]
     rate_limits: RateLimits,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Dev {
@@ -109,6 +111,7 @@ impl Dev {
             origins,
             rate_limits: self.rate_limits,
             proxies: 0,
+            keeping: self.keeping,
             offers_demo,
             max_connections: 18_000,
             figures: chat_core::metrics::Place::Here,

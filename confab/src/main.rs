@@ -7,6 +7,7 @@ mod dev;
 mod doctor;
 mod node;
 mod page;
+mod upkeep;
 
 use chat_core::{auth::keys, config, db, demo, telemetry, telemetry::LogFormat};
 use clap::{Parser, Subcommand};
@@ -32,6 +33,12 @@ enum Command {
     Migrate(database::Database),
     /// Fill an empty database with the demo world.
     Seed(database::Database),
+    /// Drop what is too old now, as the servers do every hour.
+    Tidy(upkeep::Tidy),
+    /// Write everything that is known of a person, as lines of JSON.
+    ExportAccount(upkeep::Account),
+    /// Close an account for good; what was said stays, without a name.
+    CloseAccount(upkeep::Account),
     /// Replace the key that signs tokens, without signing anybody out.
     RotateKeys(RotateKeys),
     /// Print the description of the API, OpenAPI 3.1.
@@ -70,6 +77,9 @@ async fn main() -> ExitCode {
         Command::Serve(serve) => serve.run().await,
         Command::Migrate(database) => migrate(&database).await,
         Command::Seed(database) => seed(&database).await,
+        Command::Tidy(tidy) => tidy.run().await,
+        Command::ExportAccount(account) => account.export().await,
+        Command::CloseAccount(account) => account.close().await,
         Command::RotateKeys(keys) => keys.run(),
         Command::Openapi => {
             print!("{}", chat_server::openapi());

@@ -8,7 +8,7 @@ use chat_core::{
     metrics, net,
     web::{self, Origins},
 };
-use chat_server::{Api, Blobs, Counters, RateLimits};
+use chat_server::{Api, Blobs, Counters, Keeping, RateLimits};
 use clap::Args;
 use notify_server::Notify;
 use sqlx::PgPool;
@@ -30,6 +30,7 @@ pub(crate) struct Node {
     pub(crate) rate_limits: RateLimits,
     /// How many stand before this server.
     pub(crate) proxies: usize,
+    pub(crate) keeping: Keeping,
     pub(crate) offers_demo: bool,
     pub(crate) max_connections: usize,
     /// Where `/metrics` is.
@@ -56,6 +57,7 @@ impl Node {
             writer: Writer::start(self.writer_db),
             blobs,
             counters: Counters::new(self.rate_limits, self.proxies),
+            keeping: self.keeping,
             offers_demo: self.offers_demo,
         });
         api.tend(&shutdown);
@@ -117,6 +119,8 @@ pub(crate) struct Serve {
     /// X-Forwarded-For is the caller.
     #[arg(long, env = "PROXIES", default_value_t = 0)]
     proxies: usize,
+    #[command(flatten)]
+    keeping: Keeping,
     /// The most connections held at once.
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 18_000)]
     max_connections: usize,
@@ -140,6 +144,7 @@ impl Serve {
             origins: Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?,
             rate_limits: self.rate_limits,
             proxies: self.proxies,
+            keeping: self.keeping,
             offers_demo: false,
             max_connections: self.max_connections,
             figures: metrics::Place::at(self.metrics_bind).await.context("METRICS_BIND")?,

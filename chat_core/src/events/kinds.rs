@@ -65,6 +65,9 @@ pub enum Event {
     /// The name, the description or the topic changed.
     #[serde(rename = "chat.updated")]
     ChatUpdated { id: Cursor, chat_id: ChatId, at: Time, chat: Chat },
+    /// Retention took away all messages up to and including this one.
+    #[serde(rename = "chat.trimmed")]
+    ChatTrimmed { id: Cursor, chat_id: ChatId, at: Time, message_id: MessageId },
     /// A chat is gone, to each of its members.
     #[serde(rename = "chat.deleted")]
     ChatDeleted { id: Cursor, chat_id: ChatId, at: Time, chat: Chat },

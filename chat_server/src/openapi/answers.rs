@@ -3,11 +3,13 @@
 use super::{Operation, describe::Answer};
 use axum::{
     Json,
+    body::Body,
     http::{StatusCode, header},
     response::{AppendHeaders, IntoResponse, Response},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 /// 201: this request made it.
 #[derive(Debug)]
@@ -93,9 +95,28 @@ impl IntoResponse for FileBytes {
 
 impl Answer for FileBytes {
     fn answer(operation: &mut Operation<'_>) {
-        let bytes = || Some(("*/*", serde_json::json!({ "type": "string", "format": "binary" })));
+        let bytes = || Some(("*/*", json!({ "type": "string", "format": "binary" })));
         operation.answers(200, "The whole file.", bytes());
         operation.answers(206, "The range that was asked for.", bytes());
         operation.answers(304, "The caller has it already.", None);
+    }
+}
+
+/// Lines of JSON, as they are read.
+#[derive(Debug)]
+pub(crate) struct Lines(pub(crate) Body);
+
+const JSON_LINES: &str = "application/x-ndjson";
+
+impl IntoResponse for Lines {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, JSON_LINES)], self.0).into_response()
+    }
+}
+
+impl Answer for Lines {
+    fn answer(operation: &mut Operation<'_>) {
+        let lines = json!({ "type": "string", "description": "One JSON object a line, with its `type`." });
+        operation.answers(200, "Here it is, line by line.", Some((JSON_LINES, lines)));
     }
 }

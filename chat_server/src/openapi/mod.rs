@@ -5,7 +5,7 @@
 mod answers;
 mod describe;
 
-pub(crate) use answers::{Done, FileBytes, Made, New, WithCookie};
+pub(crate) use answers::{Done, FileBytes, Lines, Made, New, WithCookie};
 pub(crate) use describe::{Describe, Operation};
 
 use axum::{

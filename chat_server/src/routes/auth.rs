@@ -158,7 +158,7 @@ pub(crate) async fn change_password(
 }
 
 /// Refuses a caller who does not know their own password.
-async fn prove(api: &Api, caller: Caller, password: Password) -> Result<()> {
+pub(super) async fn prove(api: &Api, caller: Caller, password: Password) -> Result<()> {
     let hash = users::password_hash(&api.db, caller.user_id).await?;
     match api.hasher.check(password, Some(hash)).await? {
         true => Ok(()),

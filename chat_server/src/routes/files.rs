@@ -38,7 +38,7 @@ pub(crate) async fn upload(
     })?;
     let mut stored = Vec::new();
     let outcome = match receive(&api, multipart, &mut stored).await {
-        Ok(()) => files::create(&api.db, caller.user_id, &stored).await,
+        Ok(()) => files::create(&api.db, caller.user_id, &stored, api.keeping.quota_bytes).await,
         Err(error) => Err(error),
     };
     if outcome.is_err() {

@@ -1,6 +1,7 @@
 //! One file a noun, one function a verb. A handler asks for what it needs, calls
 //! once, and answers.
 
+pub(crate) mod accounts;
 pub(crate) mod auth;
 pub(crate) mod bans;
 pub(crate) mod channels;

@@ -282,7 +282,7 @@ async fn what_is_not_there_says_so() {
     for path in ["/api/nothing", "/nothing", "/api", "/api/chats/1/nothing", "/%00", "/api/me/"] {
         alice.get(path).await.refused(404);
     }
-    let reply = alice.delete("/api/me").await;
+    let reply = alice.delete("/api/bootstrap").await;
     assert!(reply.header("allow").contains("GET"));
     reply.refused(405);
     let long = format!("/api/me?{}", "x".repeat(20_000));

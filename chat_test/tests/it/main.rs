@@ -1,6 +1,7 @@
 //! The integration tests, one file a feature. They run against the real servers
 //! over a real Postgres and read like sentences.
 
+mod accounts;
 mod bootstrap;
 mod chats;
 mod commit_order;
@@ -11,6 +12,7 @@ mod figures;
 mod files;
 mod input;
 mod journey;
+mod keeping;
 mod messages;
 mod openapi;
 mod people;

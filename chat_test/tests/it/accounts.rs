@@ -1,0 +1,125 @@
+//! Who one is to others, and leaving.
+
+use chat_test::{Reply, TestApp, TestUser};
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n picture enough";
+
+async fn upload(user: &TestUser, bytes: &'static [u8]) -> Value {
+    let form = Form::new().part("file", Part::bytes(bytes).file_name("me.png"));
+    let request = user.request(http::Method::POST, "/api/upload").multipart(form);
+    Reply::read(request.send().await.expect("an answer")).await.expect(201).json()[0]["id"].clone()
+}
+
+#[tokio::test]
+async fn a_profile_is_seen_by_others_and_its_picture_by_everybody() {
+    let app = TestApp::start().await;
+    let erin = app.sign_up("erin").await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut bobs = bob.listen().await;
+    let (picture, text) = (upload(&alice, PNG).await, upload(&alice, b"only words").await);
+    erin.get(&format!("/api/files/{picture}")).await.refused(404);
+    let patch = json!({ "display_name": "Alice M.", "bio": "Keeps the lights on", "avatar_file_id": picture });
+    let me = alice.patch("/api/me", patch).await.expect(200).json();
+    let seen = erin.get(&format!("/api/users/{}", alice.id)).await.expect(200).json();
+    assert_eq!((&seen["bio"], &seen["avatar_url"]), (&json!("Keeps the lights on"), &me["avatar_url"]));
+    erin.get(seen["avatar_url"].as_str().expect("a picture")).await.expect(200);
+    assert_eq!(bobs.next_of("user.updated").await.data["user"], seen);
+    for bad in [
+        json!({ "avatar_file_id": text }),
+        json!({ "avatar_file_id": 999_999 }),
+        json!({ "bio": "x".repeat(501) }),
+        json!({ "email": "another@example.com" }),
+    ] {
+        alice.patch("/api/me", bad).await.refused(422);
+    }
+    bob.patch("/api/me", json!({ "avatar_file_id": picture })).await.refused(422);
+    assert_eq!(
+        alice.patch("/api/me", json!({ "avatar_file_id": null })).await.expect(200).json()["avatar_url"],
+        Value::Null
+    );
+    erin.get(&format!("/api/files/{picture}")).await.refused(404);
+}
+
+#[tokio::test]
+async fn a_person_takes_along_everything_that_is_known_of_them() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    for n in 0..600 {
+        if n < 3 {
+            alice.say("team", &format!("mine {n}")).await;
+        }
+    }
+    let sql = "insert into messages (chat_id, sender_id, content) select $1, $2, 'many' from generate_series(1, 600)";
+    sqlx::query(sql).bind(alice.chat("team").await).bind(alice.id).execute(&app.db).await.expect("said");
+    let secret = bob.say("team", "bob's own words").await;
+    alice.put(&format!("/api/messages/{}/reactions/🎉", secret["id"]), json!({})).await.expect(200);
+    let reply = alice.get("/api/me/export").await.expect(200);
+    assert_eq!(reply.header("content-type"), "application/x-ndjson");
+    let text = String::from_utf8(reply.bytes).expect("text");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let count = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+    let own: i64 = sqlx::query_scalar("select count(*) from messages where sender_id = $1")
+        .bind(alice.id)
+        .fetch_one(&app.db)
+        .await
+        .expect("a count");
+    assert_eq!((count("user"), count("chat"), count("reaction")), (1, 4, 1));
+    assert_eq!(count("message") as i64, own);
+    assert_eq!(lines[0]["email"], "alice@example.com");
+    assert!(!text.contains("bob's own words") && !text.contains("password"));
+}
+
+#[tokio::test]
+async fn a_closed_account_leaves_its_words_and_nothing_else() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
+    let (team, direct) = (alice.chat("team").await, alice.chat("direct").await);
+    let alone = alice.post("/api/chats", json!({ "type": "group", "name": "alone" })).await.expect(201).json();
+    let said = alice.say("team", "I was here").await;
+    let (mut alices, mut bobs) = (alice.listen().await, bob.listen().await);
+    alice.delete("/api/me").await.refused(415);
+    let close = |password: &str| {
+        let request = alice.request(http::Method::DELETE, "/api/me").json(&json!({ "password": password }));
+        async move { Reply::read(request.send().await.expect("an answer")).await }
+    };
+    close("wrong words").await.refused(403);
+    close("confab-demo").await.expect(204);
+
+    assert_eq!(alice.get("/api/me").await.refused(401)["code"], "session_revoked");
+    while let Some(event) = alices.try_next().await {
+        assert_ne!(event.kind, "message.new");
+    }
+    let body = json!({ "email": "alice@example.com", "password": "confab-demo" });
+    let request = reqwest::Client::new().post(format!("{}/api/signin", app.places.chat)).json(&body);
+    Reply::read(request.send().await.expect("an answer")).await.refused(401);
+
+    let updated = bobs.next_of("user.updated").await;
+    assert_eq!(updated.data["user"]["display_name"], "Deleted account");
+    assert_eq!(bobs.next_of("member.left").await.data["user_id"], alice.id);
+    let seen = bob.get(&format!("/api/users/{}", alice.id)).await.expect(200).json();
+    assert!(seen["deleted_at"].is_string() && !seen.to_string().to_lowercase().contains("alice"));
+    assert_eq!(bob.get(&format!("/api/messages/{}", said["id"])).await.expect(200).json()["content"], "I was here");
+    assert_eq!(bob.get("/api/users/search?q=alice").await.json()["items"], json!([]));
+    assert_eq!(bob.get("/api/users/search?q=deleted").await.json()["items"], json!([]));
+
+    let members = carol.get(&format!("/api/chats/{team}/members")).await.json();
+    let roles: Vec<(&Value, &Value)> =
+        members["items"].as_array().expect("members").iter().map(|m| (&m["id"], &m["role"])).collect();
+    assert_eq!(roles, [(&json!(bob.id), &json!("owner")), (&json!(carol.id), &json!("member"))]);
+    bob.get(&format!("/api/chats/{direct}/messages")).await.expect(200);
+    bob.post(&format!("/api/chats/{direct}/messages"), json!({ "content": "?" })).await.refused(403);
+    bob.post("/api/chats", json!({ "type": "group", "members": [alice.id] })).await.refused(422);
+    let left: i64 = sqlx::query_scalar("select count(*) from chats where id = $1")
+        .bind(alone["id"].as_i64())
+        .fetch_one(&app.db)
+        .await
+        .expect("a count");
+    assert_eq!(left, 0, "a chat that is empty goes");
+    for taken in ["deleted-7", "Deleted-x", "everyone"] {
+        let body = json!({ "username": taken, "email": "x@example.org", "password": "long unlikely words" });
+        let request = reqwest::Client::new().post(format!("{}/api/signup", app.places.chat)).json(&body);
+        Reply::read(request.send().await.expect("an answer")).await.refused(422);
+    }
+}
