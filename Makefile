@@ -5,7 +5,7 @@ help:
 	@echo "make run    Confab on http://127.0.0.1:6688, from a bare clone"
 	@echo "make test   every test, from a bare clone"
 	@echo "make check  format, lints, documentation, licences"
-	@echo "make bench  what it does on this machine, beside controls; PART=sends|fanout|latency|crowd|memory for one"
+	@echo "make bench  what it does on this machine, beside controls; PART=sends|fanout|latency|crowd|memory|scale for one"
 	@echo "make openapi  writes docs/openapi.json anew"
 	@echo "make fmt    put the code into shape"
 

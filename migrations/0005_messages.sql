@@ -57,14 +57,12 @@ create table message_edits (
 create table mentions (
     chat_id    bigint not null,
     message_id bigint not null references messages on delete cascade,
-    user_id    bigint references users on delete cascade,
-    sender_id  bigint references users on delete cascade
+    user_id    bigint,
+    sender_id  bigint
 );
 
 create index mentions_chat_id on mentions (chat_id, user_id, message_id) include (sender_id);
 create index mentions_message_id on mentions (message_id);
-create index mentions_user_id on mentions (user_id);
-create index mentions_sender_id on mentions (sender_id);
 
 -- The members of a chat who have these names, in lower case, but not the sender;
 -- and whether everyone is called, which only an admin may do.

@@ -44,13 +44,15 @@ return (
 create function mention_count(m chat_members, after bigint) returns bigint
 language sql stable parallel safe
 return (
-    select count(distinct message_id) from (
-        select x.message_id from mentions x
-        where x.chat_id = m.chat_id and x.user_id = m.user_id and x.message_id > after
-        union all
-        select x.message_id from mentions x
-        where x.chat_id = m.chat_id and x.user_id is null and x.message_id > after
-          and x.sender_id is distinct from m.user_id
+    select count(*) from (
+        (select x.message_id from mentions x
+         where x.chat_id = m.chat_id and x.user_id = m.user_id and x.message_id > after
+         order by x.message_id limit 1000)
+        union
+        (select x.message_id from mentions x
+         where x.chat_id = m.chat_id and x.user_id is null and x.message_id > after
+           and x.sender_id is distinct from m.user_id
+         order by x.message_id limit 1000)
         limit 1000
     ) mentions
 );

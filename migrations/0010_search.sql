@@ -9,8 +9,12 @@ create extension if not exists pg_trgm;
 
 create table search_entries (
     message_id bigint primary key references messages on delete cascade,
+    chat_id    bigint not null,
     content    text   not null
 );
+
+-- For a common word in one chat: from the newest back.
+create index search_entries_chat_id on search_entries (chat_id, message_id);
 
 create table search_progress (
     one   boolean primary key default true check (one),
@@ -48,12 +52,12 @@ begin
     if not pg_try_advisory_xact_lock(4861703374915) then return 0; end if;
     perform set_config('synchronous_commit', 'off', true);
     with news as materialized (
-        select m.id, m.content, m.deleted_at from messages m
+        select m.id, m.chat_id, m.content, m.deleted_at from messages m
         where m.id > (select upto from search_progress)
         order by m.id limit at_most
     ), entered as (
-        insert into search_entries (message_id, content)
-        select id, content from news where deleted_at is null and content <> ''
+        insert into search_entries (message_id, chat_id, content)
+        select id, chat_id, content from news where deleted_at is null and content <> ''
         -- Edited meanwhile: the entry is newer.
         on conflict do nothing
     )
@@ -66,8 +70,8 @@ end $$;
 -- that a copy under way does not bring back what it said.
 create function messages_reindexed() returns trigger language plpgsql as $$
 begin
-    insert into search_entries (message_id, content)
-    select n.id, n.content
+    insert into search_entries (message_id, chat_id, content)
+    select n.id, n.chat_id, n.content
     from new_rows n join old_rows o using (id)
     where n.content <> o.content
     on conflict (message_id) do update set content = excluded.content;

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod net;
 pub mod receipts;
 pub mod rights;
+pub mod scale;
 pub mod search;
 pub mod telemetry;
 pub mod text;

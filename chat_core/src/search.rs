@@ -8,7 +8,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{PgConnection, PgPool};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -73,58 +73,99 @@ pub async fn messages(
     if !text.chars().any(char::is_alphanumeric) {
         return Err(Error::invalid("q", "there is no word in this search"));
     }
-    let inside = (text.chars().count() >= MIN_INSIDE).then(|| containing(text));
-    let rows: Vec<(i32, Json<Message>)> = sqlx::query_as(
-        "with wanted as materialized (select search_query($2) as words),
-         candidates as (
-             select e.message_id as id, search_words(e.content) @@ words as has_words
-             from wanted, search_entries e
-             where search_words(e.content) @@ words or e.content ilike $3
-             union all
-             select m.id, search_words(m.content) @@ words
-             from wanted, messages m
-             where m.id > (select upto from search_progress)
-               and (search_words(m.content) @@ words or m.content ilike $3)
-               and not exists (select from search_entries e where e.message_id = m.id)
-         ), hits as (
-             select case when has_words then 2 else 1 end as rank, m.id
-             from candidates join messages m using (id)
-             where m.deleted_at is null
-               and m.chat_id in (select own.chat_id from chat_members own where own.user_id = $1)
-               and ($4::bigint is null or m.chat_id = $4)
-               and ($5::bigint is null or m.sender_id = $5)
-               and (not $6 or exists (select from message_files mf where mf.message_id = m.id))
-               and ($7::timestamptz is null or m.created_at < $7)
-               and ($8::timestamptz is null or m.created_at >= $8)
-         )
-         select h.rank, v.json
-         from (
-             select * from hits h
-             where $9::int is null or (h.rank, h.id) < ($9, $10)
-             order by h.rank desc, h.id desc limit $11 + 1
-         ) h
-         join message_view v on v.id = h.id
-         order by h.rank desc, h.id desc",
-    )
-    .bind(viewer)
-    .bind(text)
-    .bind(inside)
-    .bind(query.chat_id)
-    .bind(query.from)
-    .bind(query.has == Some(Has::File))
-    .bind(query.before)
-    .bind(query.after)
-    .bind(after.map(|place| place.rank))
-    .bind(after.map(|place| place.id))
-    .bind(limit)
-    .fetch_all(&mut *db)
-    .await?;
+    // One more than fits, to know whether there is a next page.
+    let wanted = limit + 1;
+    let mut hits = Vec::new();
+    for (rank, sql) in [(WORDS, hits_sql!("search_words(x.content) @@ search_query($2)")), (LETTERS, LETTERS_SQL)] {
+        let left = wanted - i64::try_from(hits.len()).unwrap_or(wanted);
+        let is_past = after.is_some_and(|place| place.rank < rank);
+        if left <= 0 || is_past || (rank == LETTERS && text.chars().count() < MIN_INSIDE) {
+            continue;
+        }
+        let before = after.filter(|place| place.rank == rank).map(|place| place.id);
+        hits.extend(of_rank(&mut *db, sql, viewer, query, before, left).await?.into_iter().map(|id| (rank, id)));
+    }
     let limit = usize::try_from(limit).unwrap_or(0);
-    let more = rows.len() > limit;
-    let last = rows.iter().take(limit).next_back().map(|(rank, Json(message))| Place { rank: *rank, id: message.id });
-    let mut messages: Vec<Message> = rows.into_iter().take(limit).map(|(_, Json(message))| message).collect();
-    messages::personal(db, viewer, &mut messages).await?;
-    Ok(Hits { messages, next: last.filter(|_| more) })
+    let is_cut = hits.len() > limit;
+    hits.truncate(limit);
+    let next = hits.last().filter(|_| is_cut).map(|(rank, id)| Place { rank: *rank, id: *id });
+    let ids: Vec<MessageId> = hits.into_iter().map(|(_, id)| id).collect();
+    let messages = messages::seen(db, &ids, viewer).await?;
+    Ok(Hits { messages, next })
+}
+
+/// The rank of a message that has the words.
+const WORDS: i32 = 2;
+
+/// The rank of one that only has the letters.
+const LETTERS: i32 = 1;
+
+/// The newest messages that match, by id: in the index, and after its end. Each
+/// half is cut before they are put together, so that a common word is found by
+/// walking back from the newest, and a rare one by the index.
+macro_rules! hits_sql {
+    ($matches:literal) => {
+        concat!(
+            "select id from (
+                 (select x.message_id as id from search_entries x join messages m on m.id = x.message_id
+                  where x.message_id < $9 and ($4::bigint is null or x.chat_id = $4) and ",
+            $matches,
+            hits_sql!(),
+            " order by x.message_id desc limit $10)
+                 union all
+                 (select x.id
+                  -- Few, whatever the planner thinks.
+                  from (select * from messages where id > (select upto from search_progress)
+                        order by id desc limit 50000) x
+                  join messages m on m.id = x.id
+                  where x.id < $9 and ($4::bigint is null or x.chat_id = $4) and ",
+            $matches,
+            // Asked row by row: those that match are few.
+            " and (select true from search_entries e where e.message_id = x.id) is null",
+            hits_sql!(),
+            " order by x.id desc limit $10)
+             ) hits order by id desc limit $10"
+        )
+    };
+    () => {
+        " and m.deleted_at is null
+          and x.chat_id in (select own.chat_id from chat_members own where own.user_id = $1)
+          and ($3::text is null or true)
+          and ($5::bigint is null or m.sender_id = $5)
+          and (not $6 or exists (select from message_files mf where mf.message_id = m.id))
+          and ($7::timestamptz is null or m.created_at < $7)
+          and ($8::timestamptz is null or m.created_at >= $8)"
+    };
+}
+use hits_sql;
+
+const LETTERS_SQL: &str = hits_sql!("x.content ilike $3 and not search_words(x.content) @@ search_query($2)");
+
+async fn of_rank(
+    db: &mut PgConnection,
+    sql: &'static str,
+    viewer: UserId,
+    query: &Query,
+    before: Option<MessageId>,
+    limit: i64,
+) -> Result<Vec<MessageId>> {
+    let text = query.text.as_str();
+    Ok(sqlx::query_scalar(sql)
+        // Planned for these very words: a rare one and a common one have little in
+        // common.
+        .persistent(false)
+        .bind(viewer)
+        .bind(text)
+        .bind(containing(text))
+        .bind(query.chat_id)
+        .bind(query.from)
+        .bind(query.has == Some(Has::File))
+        .bind(query.before)
+        .bind(query.after)
+        .bind(before.map_or(i64::MAX, MessageId::get))
+        .bind(limit)
+        .fetch_all(db)
+        .await?)
 }
 
 /// How often new messages are taken into the index.

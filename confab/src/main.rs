@@ -9,7 +9,7 @@ mod node;
 mod page;
 mod upkeep;
 
-use chat_core::{auth::keys, config, db, demo, telemetry, telemetry::LogFormat};
+use chat_core::{auth::keys, config, db, demo, scale, telemetry, telemetry::LogFormat};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -31,8 +31,8 @@ enum Command {
     Serve(node::Serve),
     /// Bring the schema of a database up to date.
     Migrate(database::Database),
-    /// Fill an empty database with the demo world.
-    Seed(database::Database),
+    /// Fill an empty database with the demo world, or a large one.
+    Seed(Seed),
     /// Drop what is too old now, as the servers do every hour.
     Tidy(upkeep::Tidy),
     /// Write everything that is known of a person, as lines of JSON.
@@ -76,7 +76,7 @@ async fn main() -> ExitCode {
         Command::Dev(dev) => dev.run().await,
         Command::Serve(serve) => serve.run().await,
         Command::Migrate(database) => migrate(&database).await,
-        Command::Seed(database) => seed(&database).await,
+        Command::Seed(seed) => seed.run().await,
         Command::Tidy(tidy) => tidy.run().await,
         Command::ExportAccount(account) => account.export().await,
         Command::CloseAccount(account) => account.close().await,
@@ -103,13 +103,29 @@ async fn migrate(database: &database::Database) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn seed(database: &database::Database) -> anyhow::Result<()> {
-    let db = database.open()?;
-    db::migrate(&db).await.map_err(database::explain)?;
-    let hasher = chat_core::auth::Hasher::new()?;
-    match demo::seed(&db, &hasher).await.map_err(database::explain)? {
-        true => println!("the demo world is in place"),
-        false => println!("there are people in this database already; nothing was changed"),
+#[derive(clap::Args)]
+struct Seed {
+    #[command(flatten)]
+    database: database::Database,
+    /// Then make it large: a million messages, ten thousand people, five thousand
+    /// chats. Takes some minutes.
+    #[arg(long)]
+    scale: bool,
+}
+
+impl Seed {
+    async fn run(self) -> anyhow::Result<()> {
+        let db = self.database.open()?;
+        db::migrate(&db).await.map_err(database::explain)?;
+        let hasher = chat_core::auth::Hasher::new()?;
+        match demo::seed(&db, &hasher).await.map_err(database::explain)? {
+            true => println!("the demo world is in place"),
+            false => println!("there are people in this database already; nothing was changed"),
+        }
+        if self.scale {
+            scale::seed(&db, scale::LARGE).await.map_err(database::explain)?;
+            println!("and it is large");
+        }
+        Ok(())
     }
-    Ok(())
 }

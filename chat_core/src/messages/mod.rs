@@ -164,6 +164,15 @@ pub async fn find(db: &mut PgConnection, id: MessageId, viewer: UserId) -> Resul
     found.pop().ok_or(Error::NotFound("message"))
 }
 
+/// Messages by id, in the order of the ids, as they look to the viewer, who may
+/// see them.
+pub(crate) async fn seen(db: &mut PgConnection, ids: &[MessageId], viewer: UserId) -> Result<Vec<Message>> {
+    let mut messages = shown(&mut *db, ids).await?;
+    personal(db, viewer, &mut messages).await?;
+    messages.sort_by_key(|message| ids.iter().position(|id| *id == message.id));
+    Ok(messages)
+}
+
 /// Messages by id, in no order, as they look to nobody in particular.
 async fn shown(db: impl PgExecutor<'_>, ids: &[MessageId]) -> Result<Vec<Message>> {
     let rows: Vec<Json<Message>> =

@@ -21,6 +21,7 @@ mod rates;
 mod reactions;
 mod reading;
 mod resume;
+mod scale;
 mod schema;
 mod search;
 mod sessions;

@@ -10,6 +10,7 @@ mod latency;
 mod memory;
 mod process;
 mod report;
+mod scale;
 mod sends;
 mod streams;
 mod world;
@@ -46,6 +47,9 @@ fn main() {
     }
     if wanted("memory") {
         on(Some(LOAD_CORE), memory::run(&mut report));
+    }
+    if wanted("scale") {
+        on(None, scale::run(&mut report));
     }
     report.finish();
 }

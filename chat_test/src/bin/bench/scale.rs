@@ -1,0 +1,68 @@
+//! What a first look costs in a small world and in a large one: a page of
+//! history, the list of chats with its counts, a search.
+
+use crate::{report::Report, world::World};
+use chat_core::{
+    UserId, chats,
+    messages::{self, Position},
+    scale::{self, LARGE, Scale},
+    search,
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A hundredth of the messages, among as many people and chats.
+const SMALL: Scale = Scale { messages: LARGE.messages / 100, ..LARGE };
+
+/// How often each question is asked; the middle answer counts.
+const TIMES: usize = 41;
+
+pub(crate) async fn run(report: &mut Report) {
+    let small = measure(report, "10,000 messages", SMALL).await;
+    let large = measure(report, "1,000,000 messages", LARGE).await;
+    for ((what, small), (_, large)) in small.into_iter().zip(large) {
+        report.row("scale", &format!("{what}: 1,000,000 / 10,000 messages"), large / small, "×");
+    }
+}
+
+/// The middle of the times of each question, in milliseconds.
+async fn measure(report: &mut Report, world: &str, scale: Scale) -> Vec<(&'static str, f64)> {
+    let World { db, .. } = &World::create(1).await;
+    scale::seed(db, scale).await.expect("a world");
+    let alice: UserId = 1.try_into().expect("an id");
+    let general = 1.try_into().expect("an id");
+    let mut rows = Vec::new();
+    for what in
+        ["a page of history", "the list of 250 chats with its counts", "an unread count", "a search for a rare word"]
+    {
+        let mut times = Vec::with_capacity(TIMES);
+        for _ in 0..TIMES {
+            let mut db = db.acquire().await.expect("a connection");
+            let begun = Instant::now();
+            match what {
+                "a page of history" => {
+                    let page = messages::page(&mut db, alice, general, Position::Newest, 50).await.expect("a page");
+                    assert_eq!(page.messages.len(), 50);
+                }
+                "the list of 250 chats with its counts" => {
+                    assert!(chats::list(&mut db, alice).await.expect("a list").len() > 200);
+                }
+                "an unread count" => {
+                    let sql = "select unread_count(m, read_position(m)) from chat_members m where chat_id = 1 and user_id = 1";
+                    let _: i64 = sqlx::query_scalar(sql).fetch_one(&mut *db).await.expect("a count");
+                }
+                _ => {
+                    let text = "nowhere to be found".to_owned().try_into().expect("a text");
+                    let query = search::Query { text, chat_id: None, from: None, has: None, before: None, after: None };
+                    search::messages(&mut db, alice, &query, None, 50).await.expect("hits");
+                }
+            }
+            times.push(begun.elapsed());
+        }
+        times.sort_unstable();
+        let middle = times.get(TIMES / 2).map_or(f64::NAN, Duration::as_secs_f64) * 1e3;
+        report.row("scale", &format!("{world}: {what}"), middle, "ms");
+        rows.push((what, middle));
+    }
+    rows
+}

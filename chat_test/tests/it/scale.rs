@@ -1,0 +1,128 @@
+//! In a large world no question reads a large table whole.
+
+use chat_core::{db, scale};
+use chat_test::{TestApp, TestDatabase, TestUser, eventually};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The tables that grow with what people do.
+const LARGE: [&str; 9] = [
+    "messages",
+    "events",
+    "chat_members",
+    "receipts",
+    "reactions",
+    "mentions",
+    "users",
+    "search_entries",
+    "message_files",
+];
+
+/// How often each large table has been read whole. Every connection tells what it
+/// did as it ends, so this is complete once no other is left.
+async fn whole_reads(database: &TestDatabase) -> BTreeMap<String, i64> {
+    let db = database.pool(1);
+    eventually("the other connections have ended", || async {
+        sqlx::query_scalar(
+            "select not exists (select from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid() and backend_type <> 'autovacuum worker')",
+        )
+        .fetch_one(&db)
+        .await
+        .expect("activity")
+    })
+    .await;
+    // A partition of the log stands for the log.
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select relname, seq_scan from pg_stat_user_tables where relname = any($1) or relname like 'events_%'",
+    )
+    .bind(LARGE.map(str::to_owned).to_vec())
+    .fetch_all(&db)
+    .await
+    .expect("statistics");
+    db.close().await;
+    rows.into_iter().collect()
+}
+
+#[tokio::test]
+async fn no_question_reads_a_large_table_whole() {
+    let database = TestDatabase::create().await;
+    let pool = db::pool(&database.url, 2).expect("a pool");
+    scale::seed(&pool, scale::LARGE).await.expect("a large world");
+    pool.close().await;
+
+    // Signing in and looking at one's chats, once, so that what is read as the
+    // servers start is not counted.
+    let before = whole_reads(&database).await;
+    let app = TestApp::over(database.clone()).await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    ask_everything(&alice, &bob).await;
+    app.stop().await;
+    let after = whole_reads(&database).await;
+    for (table, reads) in &after {
+        assert_eq!(Some(reads), before.get(table), "{table} was read whole");
+    }
+    assert!(after.len() >= LARGE.len(), "{after:?}");
+}
+
+async fn ask_everything(alice: &TestUser, bob: &TestUser) {
+    let mut stream = alice.listen().await;
+    let said =
+        alice.post("/api/chats/1/messages", json!({ "content": "to @everyone and @bob" })).await.expect(201).json();
+    let said = &said["id"];
+    let cursor = stream.next_of("message.new").await.id.expect("an id");
+    for path in [
+        "/api/me".to_owned(),
+        "/api/sessions".to_owned(),
+        "/api/chats".to_owned(),
+        "/api/bootstrap".to_owned(),
+        format!("/api/events?after={cursor}"),
+        "/api/channels".to_owned(),
+        "/api/channels?q=room%209".to_owned(),
+        "/api/users/search?q=user99".to_owned(),
+        "/api/users/1234".to_owned(),
+        "/api/chats/1".to_owned(),
+        "/api/chats/1/members?after=5000".to_owned(),
+        "/api/chats/1/messages".to_owned(),
+        "/api/chats/1/messages?before=500000".to_owned(),
+        "/api/chats/1/messages?after=500000".to_owned(),
+        format!("/api/chats/1/messages?around={said}"),
+        "/api/chats/1/pins".to_owned(),
+        "/api/chats/1/bans".to_owned(),
+        "/api/chats/1/invites".to_owned(),
+        format!("/api/messages/{said}"),
+        format!("/api/messages/{said}/replies"),
+        format!("/api/messages/{said}/edits"),
+        format!("/api/messages/{said}/receipts"),
+        "/api/blocks".to_owned(),
+        "/api/search?q=w100".to_owned(),
+        "/api/search?q=w1%20w2%20w3".to_owned(),
+        "/api/search?q=nowhere".to_owned(),
+        "/api/search?q=w7&chat_id=1&from=1&before=2030-01-01".to_owned(),
+        "/api/me/export".to_owned(),
+    ] {
+        alice.get(&path).await.expect(200);
+    }
+    for (who, method, path, body) in [
+        (bob, "PUT", "/api/chats/1/read".to_owned(), json!({ "message_id": said })),
+        (bob, "PUT", format!("/api/messages/{said}/reactions/🎉"), json!({})),
+        (bob, "DELETE", format!("/api/messages/{said}/reactions/🎉"), json!({})),
+        (alice, "PATCH", format!("/api/messages/{said}"), json!({ "content": "to @bob" })),
+        (alice, "PUT", format!("/api/messages/{said}/pin"), json!({})),
+        (alice, "DELETE", format!("/api/messages/{said}"), Value::Null),
+        (alice, "PATCH", "/api/me".to_owned(), json!({ "bio": "large" })),
+        (alice, "PATCH", "/api/chats/1".to_owned(), json!({ "topic": "size" })),
+        (alice, "POST", "/api/chats/1/invites".to_owned(), json!({})),
+        (alice, "PATCH", "/api/chats/1/members/77".to_owned(), json!({ "role": "admin" })),
+        (alice, "PUT", "/api/chats/1/bans/78".to_owned(), json!({})),
+        (alice, "PUT", "/api/users/79/block".to_owned(), json!({})),
+        (bob, "POST", "/api/chats/1/leave".to_owned(), json!({})),
+        (bob, "POST", "/api/chats/1/join".to_owned(), json!({})),
+        (bob, "POST", "/api/chats".to_owned(), json!({ "type": "single", "user_id": 4_321 })),
+        (bob, "POST", "/api/signout".to_owned(), json!({})),
+    ] {
+        let method = method.parse().expect("a method");
+        let reply = who.request(method, &path).json(&body).send().await.expect("an answer");
+        assert!(reply.status().is_success(), "{path}: {}", reply.status());
+    }
+}
