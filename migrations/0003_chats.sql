@@ -48,6 +48,7 @@ create table chat_members (
 );
 
 create index chat_members_user_id on chat_members (user_id, chat_id);
+create index chat_members_owners on chat_members (chat_id) where role = 'owner';
 
 -- What a member sees of a chat. `role` is the viewer's own, and null where one
 -- text goes to many; the caller counts, once for all viewers.

@@ -43,15 +43,19 @@ async fn people(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatRow]) 
     let spoke: Vec<UserId> =
         chats.iter().filter_map(|row| row.last_message.as_ref()).filter_map(|message| message.sender_id).collect();
     let rows: Vec<Json<User>> = sqlx::query_scalar(
-        "select user_json(u) from users u
-         where u.id = any($2) or u.id in (
-             select other.user_id
+        "with spoke as (
+             select distinct id, 0 as place from unnest($2::bigint[]) id
+         ), near as (
+             select distinct other.user_id as id, 1 as place
              from chat_members own
              join chats c on c.id = own.chat_id and c.type in ('single', 'group')
              join chat_members other on other.chat_id = c.id
              where own.user_id = $1
+         ), chosen as (
+             select id, min(place) as place from (table spoke union all table near) x
+             group by id order by min(place), id limit $3
          )
-         order by (u.id = any($2)) desc, u.id limit $3",
+         select user_json(u) from chosen join users u using (id) order by chosen.place, u.id",
     )
     .bind(viewer)
     .bind(spoke)
