@@ -7,6 +7,9 @@
 
 create extension if not exists pg_trgm;
 
+-- Public channels are found by any part of their name.
+create index chats_letters on chats using gin (lower(name) gin_trgm_ops) where type = 'public_channel';
+
 create table search_entries (
     message_id bigint primary key references messages on delete cascade,
     chat_id    bigint not null,

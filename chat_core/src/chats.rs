@@ -5,8 +5,7 @@ use crate::{
     members::{self, Role},
     messages::{self, Message},
     rights::Right,
-    text::{ChatName, Description, SearchText, Topic, from_word, present},
-    users::prefix_pattern,
+    text::{ChatName, Description, SearchText, Topic, containing, from_word, present},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -305,7 +304,8 @@ impl From<ListRow> for ChatRow {
     }
 }
 
-/// Public channels that anyone can join, by name, after the given one.
+/// Public channels that anyone can join, with a text anywhere in their name, by
+/// name, after the given one.
 pub async fn channels(
     db: impl PgExecutor<'_>,
     text: Option<&SearchText>,
@@ -320,7 +320,7 @@ pub async fn channels(
          order by lower(c.name), c.id
          limit $3",
     )
-    .bind(text.map(prefix_pattern))
+    .bind(text.map(|text| containing(&text.as_str().to_lowercase())))
     .bind(after)
     .bind(limit)
     .fetch_all(db)

@@ -253,7 +253,7 @@ async fn leave_holding(
         sqlx::query_scalar(
             "select exists (select from (
                  select user_id from chat_members where chat_id = $1 order by user_id limit 2
-             ) some where user_id <> $2)",
+             ) two where user_id <> $2)",
         )
         .bind(chat)
         .bind(user)

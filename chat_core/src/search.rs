@@ -3,7 +3,7 @@
 use crate::{
     ChatId, Error, MessageId, Result, UserId,
     messages::{self, Message},
-    text::SearchText,
+    text::{SearchText, containing},
 };
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -203,9 +203,4 @@ pub async fn keep_index(db: PgPool, shutdown: CancellationToken) {
 /// Takes a batch of new messages into the index; answers how many it took.
 pub async fn index(db: &PgPool) -> Result<i32> {
     Ok(sqlx::query_scalar("select index_messages($1)").bind(INDEX_BATCH).fetch_one(db).await?)
-}
-
-/// A LIKE pattern for "has this somewhere", whatever characters it has.
-fn containing(text: &str) -> String {
-    format!("%{}%", text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"))
 }

@@ -139,6 +139,20 @@ where
     })
 }
 
+/// A LIKE pattern for "has this somewhere", whatever characters it has.
+pub(crate) fn containing(text: &str) -> String {
+    format!("%{}%", like_literal(text))
+}
+
+/// A LIKE pattern for "starts with this", whatever characters it has.
+pub(crate) fn starting_with(text: &str) -> String {
+    format!("{}%", like_literal(text))
+}
+
+fn like_literal(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+}
+
 /// Reads a field of a patch, where a null is not the same as nothing.
 pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)

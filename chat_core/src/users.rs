@@ -3,7 +3,7 @@
 use crate::{
     Error, FileId, Result, Time, UserId,
     error::OnConstraint,
-    text::{Bio, DisplayName, Email, SearchText, Username, present},
+    text::{Bio, DisplayName, Email, SearchText, Username, present, starting_with},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -132,18 +132,11 @@ pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> R
           order by lower(u.username)
           limit $2",
     )
-    .bind(prefix_pattern(text))
+    .bind(starting_with(&text.as_str().to_lowercase()))
     .bind(limit)
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|Json(user)| user).collect())
-}
-
-/// A LIKE pattern for "starts with this", whatever characters it has.
-pub(crate) fn prefix_pattern(text: &SearchText) -> String {
-    let mut pattern = text.as_str().to_lowercase().replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
-    pattern.push('%');
-    pattern
 }
 
 /// Changes what is given. An append: the caller holds the log (`events::begin`).

@@ -137,7 +137,7 @@ async fn anybody_finds_and_joins_a_public_channel_and_only_that() {
     let app = TestApp::start().await;
     let erin = app.sign_up("erin").await;
     let [alice] = app.sign_in(["alice"]).await;
-    let channels = erin.get("/api/channels?q=GEN").await.expect(200).json();
+    let channels = erin.get("/api/channels?q=ENE").await.expect(200).json();
     let general = &channels["items"][0];
     assert_eq!((general["name"].as_str(), channels["items"].as_array().map(Vec::len)), (Some("general"), Some(1)));
 

@@ -2,6 +2,7 @@
 //! over a real Postgres and read like sentences.
 
 mod accounts;
+mod audience;
 mod bootstrap;
 mod chats;
 mod commit_order;

@@ -1,0 +1,62 @@
+//! Each change is heard by those whom it concerns, and by nobody else.
+
+use chat_test::{Inbox, TestApp, TestUser};
+use serde_json::{Value, json};
+
+/// What somebody hears of one change: everything up to the marker that follows it.
+async fn heard(inbox: &mut Inbox, marker: &str) -> Vec<String> {
+    inbox.until(marker).await.into_iter().map(|event| event.kind).collect()
+}
+
+#[tokio::test]
+async fn each_change_reaches_the_members_and_nobody_else() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    // Alice owns the room, Bob is in it, Carol comes and goes, Dave never knows.
+    let body = json!({ "type": "private_channel", "name": "room", "members": [bob.id] });
+    let room = alice.post("/api/chats", body).await.expect(201).json()["id"].clone();
+    let chat = format!("/api/chats/{room}");
+    let said = alice.say_in(room.as_i64().expect("an id"), "first").await;
+    let message = format!("/api/messages/{}", said["id"]);
+    let member = |user: &TestUser| format!("{chat}/members/{}", user.id);
+    let mut inboxes = [alice.listen().await, bob.listen().await, carol.listen().await, dave.listen().await];
+
+    let nothing: &[&str] = &[];
+    type Change<'a> = (&'a TestUser, &'a str, String, Value, [&'a [&'a str]; 4]);
+    #[rustfmt::skip]
+    let changes: Vec<Change<'_>> = vec![
+        //                                                                          alice                  bob                                carol                                        dave
+        (&bob,   "POST",   format!("{chat}/messages"), json!({ "content": "hi" }),  [&["message.new"],     &["message.new"],                  nothing,                                     nothing]),
+        (&alice, "PATCH",  message.clone(), json!({ "content": "First" }),          [&["message.updated"], &["message.updated"],              nothing,                                     nothing]),
+        (&bob,   "PUT",    format!("{message}/reactions/👍"), json!({}),            [&["reaction.added"],  &["reaction.added"],               nothing,                                     nothing]),
+        (&bob,   "DELETE", format!("{message}/reactions/👍"), json!({}),            [&["reaction.removed"], &["reaction.removed"],            nothing,                                     nothing]),
+        (&alice, "PUT",    format!("{message}/pin"), json!({}),                     [&["message.pinned"],  &["message.pinned"],               nothing,                                     nothing]),
+        (&alice, "DELETE", format!("{message}/pin"), json!({}),                     [&["message.unpinned"], &["message.unpinned"],            nothing,                                     nothing]),
+        (&bob,   "PUT",    format!("{chat}/read"), json!({ "message_id": said["id"] }), [&["message.read"], &["message.read", "read_state"],  nothing,                                     nothing]),
+        (&alice, "PATCH",  chat.clone(), json!({ "topic": "news" }),                [&["chat.updated"],    &["chat.updated"],                 nothing,                                     nothing]),
+        (&bob,   "PUT",    format!("{chat}/mute"), json!({}),                       [nothing,              &["chat.muted"],                   nothing,                                     nothing]),
+        (&alice, "POST",   format!("{chat}/members"), json!({ "user_id": carol.id }), [&["member.joined"], &["member.joined"],                &["chat.added"],                             nothing]),
+        (&carol, "POST",   format!("{chat}/messages"), json!({ "content": "hi" }),  [&["message.new"],     &["message.new"],                  &["message.new"],                            nothing]),
+        (&alice, "PATCH",  member(&carol), json!({ "role": "admin" }),              [&["member.updated"],  &["member.updated"],               &["member.updated"],                         nothing]),
+        (&carol, "DELETE", member(&carol), json!({}),                               [&["member.left"],     &["member.left"],                  &["chat.removed"],                           nothing]),
+        (&alice, "POST",   format!("{chat}/members"), json!({ "user_id": carol.id }), [&["member.joined"], &["member.joined"],                &["chat.added"],                             nothing]),
+        (&alice, "DELETE", member(&carol), json!({}),                               [&["member.left"],     &["member.left"],                  &["chat.removed"],                           nothing]),
+        (&alice, "PUT",    format!("{chat}/bans/{}", carol.id), json!({}),          [nothing,              nothing,                           nothing,                                     nothing]),
+        (&alice, "POST",   format!("{chat}/invites"), json!({}),                    [nothing,              nothing,                           nothing,                                     nothing]),
+        (&alice, "PUT",    format!("/api/users/{}/block", dave.id), json!({}),      [nothing,              nothing,                           nothing,                                     nothing]),
+        (&alice, "POST",   format!("{chat}/transfer"), json!({ "user_id": bob.id }), [&["member.updated", "member.updated"], &["member.updated", "member.updated"], nothing,               nothing]),
+        (&alice, "DELETE", message, json!({}),                                      [&["message.deleted"], &["message.deleted"],              nothing,                                     nothing]),
+        (&bob,   "DELETE", chat.clone(), json!({}),                                 [&["chat.deleted"],    &["chat.deleted"],                 nothing,                                     nothing]),
+    ];
+    for (nth, (who, method, path, body, expected)) in changes.into_iter().enumerate() {
+        let request = who.request(method.parse().expect("a method"), &path).json(&body);
+        let status = request.send().await.expect("an answer").status();
+        assert!(status.is_success(), "{method} {path}: {status}");
+        // Everybody is in general: a fence behind the change.
+        let marker = format!("marker {nth}");
+        alice.say("general", &marker).await;
+        for ((inbox, expected), name) in inboxes.iter_mut().zip(expected).zip(["alice", "bob", "carol", "dave"]) {
+            assert_eq!(heard(inbox, &marker).await, expected, "{name}, after {method} {path}");
+        }
+    }
+}
