@@ -32,13 +32,14 @@ create function search_words(content text) returns tsvector
 language sql immutable parallel safe
 return to_tsvector('simple', content);
 
--- What people write into a search box. The last word may be unfinished. Nothing
--- but operators finds nothing.
+-- What people write into a search box. The last word may be unfinished, unless it
+-- is the end of a phrase that is not wanted. Nothing but operators finds nothing.
 create function search_query(input text) returns tsquery
 language sql immutable parallel safe
-return case websearch_to_tsquery('simple', input)::text
-    when '' then ''::tsquery
-    else (websearch_to_tsquery('simple', input)::text || ':*')::tsquery
+return case
+    when websearch_to_tsquery('simple', input)::text like '%'''
+        then (websearch_to_tsquery('simple', input)::text || ':*')::tsquery
+    else websearch_to_tsquery('simple', input)
 end;
 
 create index search_entries_words on search_entries using gin (search_words(content));

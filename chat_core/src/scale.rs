@@ -1,7 +1,7 @@
 //! A large world, made up: for measuring, and for finding the query that reads a
 //! whole table. The same numbers make the same world.
 
-use crate::Result;
+use crate::{Result, housekeeping, search};
 use sqlx::PgPool;
 
 /// How large.
@@ -28,6 +28,7 @@ const CHATS_STEP: usize = 250;
 /// statistics, so that plans are as they would be.
 pub async fn seed(db: &PgPool, scale: Scale) -> Result<()> {
     let Scale { users, chats, messages } = scale;
+    housekeeping::make_room(db).await?;
     steps(db, users, USERS, &[]).await?;
     steps(db, chats, CHATS, &[users]).await?;
     for sql in [MEMBERS, PAIRS] {
@@ -39,7 +40,7 @@ pub async fn seed(db: &PgPool, scale: Scale) -> Result<()> {
     for first in (1..=chats).step_by(CHATS_STEP) {
         sqlx::query(MARKS).bind(first).bind(first + CHATS_STEP as i32 - 1).execute(db).await?;
     }
-    while crate::search::index(db).await? > 0 {}
+    while search::index(db).await? > 0 {}
     sqlx::query("vacuum analyze").execute(db).await?;
     Ok(())
 }

@@ -22,7 +22,7 @@ pub async fn edit(db: &PgPool, actor: UserId, id: MessageId, content: &Content) 
     if own.sender_id != Some(actor) {
         return Err(Error::Forbidden("only its author edits a message"));
     }
-    own.must_be_there()?;
+    own.may_touch()?;
     if content.is_blank() && !has_files(&mut log, id).await? {
         return Err(Error::invalid("content", "a message has words or files"));
     }

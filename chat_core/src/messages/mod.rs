@@ -115,6 +115,7 @@ struct Standing {
     chat_id: ChatId,
     sender_id: Option<UserId>,
     is_deleted: bool,
+    can_send: bool,
     role: Role,
     #[sqlx(rename = "type")]
     kind: ChatType,
@@ -125,19 +126,22 @@ impl Standing {
         Membership { role: self.role, kind: self.kind }
     }
 
-    /// Refuses to touch what is deleted.
-    fn must_be_there(&self) -> Result<()> {
-        match self.is_deleted {
-            true => Err(Error::Conflict { code: "message_deleted", detail: "this message has been deleted" }),
-            false => Ok(()),
+    /// Refuses to touch what is deleted, and those who may say nothing here.
+    fn may_touch(&self) -> Result<()> {
+        if self.is_deleted {
+            return Err(Error::Conflict { code: "message_deleted", detail: "this message has been deleted" });
         }
+        if !self.can_send {
+            return Err(Error::Forbidden("you cannot send messages here"));
+        }
+        Ok(())
     }
 }
 
 /// For anybody but the members of its chat there is no such message.
 async fn standing(db: impl PgExecutor<'_>, id: MessageId, actor: UserId) -> Result<Standing> {
     sqlx::query_as(
-        "select m.chat_id, m.sender_id, m.deleted_at is not null as is_deleted, own.role, c.type
+        "select m.chat_id, m.sender_id, m.deleted_at is not null as is_deleted, own.can_send, own.role, c.type
          from messages m
          join chat_members own on own.chat_id = m.chat_id and own.user_id = $2
          join chats c on c.id = m.chat_id

@@ -10,7 +10,7 @@ pub const MAX_EMOJI: i64 = 20;
 /// Reacts. Twice is once.
 pub async fn react(db: &PgPool, actor: UserId, id: MessageId, emoji: &Emoji) -> Result<Message> {
     let mut log = events::begin(db, actor).await?;
-    standing(&mut *log, id, actor).await?.must_be_there()?;
+    standing(&mut *log, id, actor).await?.may_touch()?;
     let others: i64 =
         sqlx::query_scalar("select count(distinct emoji) from reactions where message_id = $1 and emoji <> $2")
             .bind(id)
@@ -34,7 +34,7 @@ pub async fn react(db: &PgPool, actor: UserId, id: MessageId, emoji: &Emoji) -> 
 /// Takes a reaction back. Twice is once.
 pub async fn unreact(db: &PgPool, actor: UserId, id: MessageId, emoji: &Emoji) -> Result<Message> {
     let mut log = events::begin(db, actor).await?;
-    standing(&mut *log, id, actor).await?.must_be_there()?;
+    standing(&mut *log, id, actor).await?.may_touch()?;
     sqlx::query("delete from reactions where message_id = $1 and emoji = $2 and user_id = $3")
         .bind(id)
         .bind(emoji.as_str())

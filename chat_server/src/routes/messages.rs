@@ -78,7 +78,11 @@ pub(crate) async fn list(
     let page = messages::page(&mut db, member.user_id, member.chat_id, position, limit).await?;
     drop(db);
     if let Some(newest) = page.messages.first() {
-        receipts::fetched(&api.db, member.chat_id, member.user_id, member.kind, newest.id).await?;
+        // Reading does not fail because its mark could not be made; the next one is.
+        let marked = receipts::fetched(&api.db, member.chat_id, member.user_id, member.kind, newest.id).await;
+        if let Err(error) = marked {
+            tracing::debug!(%error, "a fetched page was not marked as delivered");
+        }
     }
     Ok(Json(paged(page, limit)))
 }

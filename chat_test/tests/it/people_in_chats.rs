@@ -142,6 +142,10 @@ async fn a_blocked_person_opens_no_direct_chat_and_is_not_heard_in_one() {
         alice.put(&block(&bob), json!({})).await.expect(204);
     }
     bob.post(&format!("/api/chats/{direct}/messages"), json!({ "content": "hey" })).await.refused(403);
+    let history = bob.get(&format!("/api/chats/{direct}/messages")).await.expect(200).json();
+    let bobs = format!("/api/messages/{}", history["items"][0]["id"]);
+    bob.patch(&bobs, json!({ "content": "hey" })).await.refused(403);
+    bob.put(&format!("{bobs}/reactions/👍"), json!({})).await.refused(403);
     alice.say_in(direct, "I still can").await;
     bob.say("general", "and so can I, elsewhere").await;
     assert_eq!(alice.get("/api/blocks").await.expect(200).json()["items"][0]["username"], "bob");

@@ -48,6 +48,7 @@ async fn find_all(bob: &TestUser) {
         ("q=quick%20fox", vec!["a fox, quick!", "the quick brown fox"]),
         ("q=%22quick%20brown%22", vec!["the quick brown fox"]),
         ("q=quick%20-brown", vec!["a fox, quick!"]),
+        ("q=quick%20-%22brown%20fox%22", vec!["a fox, quick!"]),
         ("q=brown%20or%20f%C3%BCchslein", vec!["Ein Füchslein läuft", "the quick brown fox"]),
         ("q=fox", vec!["a fox, quick!", "the quick brown fox", "firefoxes"]),
         ("q=FOX", vec!["a fox, quick!", "the quick brown fox", "firefoxes"]),
