@@ -55,7 +55,8 @@ async fn people(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatRow]) 
              select id, min(place) as place from (table spoke union all table near) x
              group by id order by min(place), id limit $3
          )
-         select user_json(u) from chosen join users u using (id) order by chosen.place, u.id",
+         select (select user_json(u) from users u where u.id = chosen.id)
+         from chosen order by place, id",
     )
     .bind(viewer)
     .bind(spoke)
