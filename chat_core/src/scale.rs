@@ -110,7 +110,7 @@ const MESSAGES: &str = "
     cross join lateral (
         select m.chat_id, m.user_id from chat_members m
         where m.chat_id = case when n % 10 = 0 then 1 else 5 + (hashint4(n) & 2147483647) % $4 end
-        order by m.user_id offset n % 2 limit 1
+        order by m.user_id offset case when n % 10 = 0 then hashint4(n) & 31 else n % 2 end limit 1
     ) place
     order by n";
 
