@@ -102,7 +102,8 @@ const LETTERS: i32 = 1;
 
 /// The newest messages that match, by id: in the index, and after its end. Each
 /// half is cut before they are put together, so that a common word is found by
-/// walking back from the newest, and a rare one by the index.
+/// walking back from the newest, and a rare one by the index. Both ranks take the
+/// same parameters; the one about $3 only names its type where it is not used.
 macro_rules! hits_sql {
     ($matches:literal) => {
         concat!(
