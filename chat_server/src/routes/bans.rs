@@ -1,6 +1,6 @@
 //! Keeping people out of a chat.
 
-use super::Page;
+use super::{AfterPerson, Page};
 use crate::{
     Api,
     extract::{Asked, ChatMember, Input, Limit, Segment},
@@ -17,18 +17,11 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-#[derive(Deserialize, JsonSchema)]
-pub(crate) struct After {
-    after: Option<UserId>,
-    #[serde(default)]
-    limit: Limit,
-}
-
 /// Who is kept out, by id.
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     member: ChatMember,
-    Asked(After { after, limit: Limit(limit) }): Asked<After>,
+    Asked(AfterPerson { after, limit: Limit(limit) }): Asked<AfterPerson>,
 ) -> Result<Json<Page<Ban>>> {
     let mut db = api.db.acquire().await?;
     let rows = bans::list(&mut db, member.user_id, member.chat_id, after, limit + 1).await?;

@@ -1,6 +1,6 @@
 //! The people in a chat.
 
-use super::Page;
+use super::{AfterPerson, Page};
 use crate::{
     Api,
     extract::{Asked, ChatMember, Input, Limit, Segment},
@@ -16,18 +16,11 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-#[derive(Deserialize, JsonSchema)]
-pub(crate) struct After {
-    after: Option<UserId>,
-    #[serde(default)]
-    limit: Limit,
-}
-
 /// The members, by id.
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     member: ChatMember,
-    Asked(After { after, limit: Limit(limit) }): Asked<After>,
+    Asked(AfterPerson { after, limit: Limit(limit) }): Asked<AfterPerson>,
 ) -> Result<Json<Page<Member>>> {
     let rows = members::list(&api.db, member.chat_id, after, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |member| member.user.id.get())))

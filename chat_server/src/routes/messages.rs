@@ -1,6 +1,6 @@
 //! Messages.
 
-use super::{Items, Page};
+use super::{AfterPerson, Items, Page};
 use crate::{
     Api,
     extract::{Asked, Caller, ChatMember, Input, Limit, Segment},
@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use chat_core::{
-    ChatId, Error, FileId, MessageId, Result, UserId,
+    ChatId, Error, FileId, MessageId, Result,
     messages::{self, Edit, MAX_FILES, Message, NewMessage, Position},
     receipts::{self, Receipt},
     text::{Content, Emoji, Nonce},
@@ -163,19 +163,12 @@ pub(crate) async fn replies(
     Ok(Json(paged(page, limit)))
 }
 
-#[derive(Deserialize, JsonSchema)]
-pub(crate) struct AfterReader {
-    after: Option<UserId>,
-    #[serde(default)]
-    limit: Limit,
-}
-
 /// Whom a message of one's own has reached, and who has read it.
 pub(crate) async fn receipts(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Segment(id): Segment<MessageId>,
-    Asked(AfterReader { after, limit: Limit(limit) }): Asked<AfterReader>,
+    Asked(AfterPerson { after, limit: Limit(limit) }): Asked<AfterPerson>,
 ) -> Result<Json<Page<Receipt>>> {
     let mut db = api.db.acquire().await?;
     let rows = receipts::of_message(&mut db, caller.user_id, id, after, limit + 1).await?;

@@ -16,8 +16,10 @@ pub(crate) mod messages;
 pub(crate) mod search;
 pub(crate) mod users;
 
+use crate::extract::Limit;
+use chat_core::UserId;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A list.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -44,4 +46,12 @@ impl<T> Page<T> {
         let next = rows.last().filter(|_| more).map(|last| format!("after={}&limit={limit}", after(last)));
         Self { items: rows, next }
     }
+}
+
+/// Where a page of a list by people starts.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct AfterPerson {
+    after: Option<UserId>,
+    #[serde(default)]
+    limit: Limit,
 }
