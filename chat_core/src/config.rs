@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 pub const FILE: &str = "config.toml";
 
 /// The settings of all programs. They may share a file: each takes its own.
-const ALL: [&str; 20] = [
+const ALL: [&str; 21] = [
     "bind",
     "chat_bind",
     "chat_data_dir",
@@ -28,6 +28,7 @@ const ALL: [&str; 20] = [
     "proxies",
     "quota_bytes",
     "rate_limits",
+    "redis_url",
 ];
 
 /// Reads the command line, the environment and the file into `T`, or ends the

@@ -6,6 +6,7 @@ use chat_core::{
     devdb::Cluster,
     messages::Writer,
     metrics,
+    redis::Redis,
     web::Origins,
 };
 use chat_server::{Api, Blobs, Counters, Keeping, RateLimits};
@@ -32,6 +33,8 @@ pub struct TestApp {
     pub database: TestDatabase,
     /// The folder in which uploaded bytes lie.
     pub files: std::path::PathBuf,
+    /// Where replicas meet.
+    redis: Option<Redis>,
     shutdown: CancellationToken,
     servers: Vec<JoinHandle<()>>,
     folder: Arc<TempDir>,
@@ -45,29 +48,47 @@ impl TestApp {
 
     /// Starts both servers over a given database.
     pub async fn over(database: TestDatabase) -> Self {
-        Self::new(database, RateLimits::OFF).await
+        Self::new(database, None, RateLimits::OFF).await
+    }
+
+    /// Starts both servers over a fresh copy of the demo world, with a Redis where
+    /// others may join them.
+    pub async fn meeting_at(redis: &Redis) -> Self {
+        Self::new(TestDatabase::create().await, Some(redis.clone()), RateLimits::OFF).await
     }
 
     /// Starts both servers over a fresh copy of the demo world, behind one proxy,
     /// with limits as in `write=5/m`.
     pub async fn limited(limits: &str) -> Self {
-        Self::new(TestDatabase::create().await, limits.parse().expect("limits")).await
+        Self::new(TestDatabase::create().await, None, limits.parse().expect("limits")).await
     }
 
-    async fn new(database: TestDatabase, limits: RateLimits) -> Self {
+    async fn new(database: TestDatabase, redis: Option<Redis>, limits: RateLimits) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let private = folder.path().join("private.pem");
         keys::generate(&private, &folder.path().join("public.pem")).expect("a key");
         let signer = Signer::read(&private).expect("the key");
-        Self::with(database, signer, Arc::new(folder), limits).await
+        Self::with(database, redis, signer, Arc::new(folder), limits).await
     }
 
-    /// Starts another pair of servers over the same database, with the same keys.
+    /// Starts another pair of servers over the same database, with the same keys
+    /// and the same Redis, if any.
     pub async fn beside(other: &Self) -> Self {
-        Self::with(other.database.clone(), other.signer.clone(), Arc::clone(&other.folder), RateLimits::OFF).await
+        Self::beside_by(other, other.database.clone(), other.redis.clone()).await
     }
 
-    async fn with(database: TestDatabase, signer: Signer, folder: Arc<TempDir>, limits: RateLimits) -> Self {
+    /// Likewise, but it reaches the database and Redis by ways of its own.
+    pub async fn beside_by(other: &Self, database: TestDatabase, redis: Option<Redis>) -> Self {
+        Self::with(database, redis, other.signer.clone(), Arc::clone(&other.folder), RateLimits::OFF).await
+    }
+
+    async fn with(
+        database: TestDatabase,
+        redis: Option<Redis>,
+        signer: Signer,
+        folder: Arc<TempDir>,
+        limits: RateLimits,
+    ) -> Self {
         let files = folder.path().join("files");
         let pool = database.pool(6);
         let api = Arc::new(Api {
@@ -86,7 +107,7 @@ impl TestApp {
         let (chat_listener, chat) = listen().await;
         let (notify_listener, notify) = listen().await;
         let verifier = signer.verifier().clone();
-        let follower = Notify::start(database.pool(4), verifier, origins.clone(), shutdown.clone());
+        let follower = Notify::start(database.pool(4), redis.clone(), verifier, origins.clone(), shutdown.clone());
         let servers = vec![
             tokio::spawn(chat_server::serve(
                 chat_listener,
@@ -99,7 +120,7 @@ impl TestApp {
             tokio::spawn(notify_server::serve(notify_listener, follower, 10_000, metrics::Place::Here)),
         ];
         let db = database.pool(4);
-        Self { places: Places { chat, notify }, db, signer, database, files, shutdown, servers, folder }
+        Self { places: Places { chat, notify }, db, signer, database, files, redis, shutdown, servers, folder }
     }
 
     /// Signs in people of the demo world.

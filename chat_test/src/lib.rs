@@ -6,10 +6,12 @@ mod app;
 mod database;
 mod inbox;
 mod link;
+mod redis;
 mod reply;
 pub mod rest_file;
 mod user;
 
+pub use self::redis::TestRedis;
 pub use app::{FRIENDLY_ORIGIN, TestApp, figure, shared_cluster};
 pub use database::{TestDatabase, fill};
 pub use inbox::{Event, Inbox, SseReader};

@@ -106,6 +106,7 @@ impl Dev {
             db: pool,
             stream_db: db::pool(url, database::CONNECTIONS)?,
             writer_db: db::pool(url, database::CONNECTIONS)?,
+            redis: None,
             signer: data.signer()?,
             files: data.files(),
             origins,

@@ -6,6 +6,7 @@ use chat_core::{
     auth::{Hasher, LiveSessions, Signer},
     messages::Writer,
     metrics, net,
+    redis::Redis,
     web::{self, Origins},
 };
 use chat_server::{Api, Blobs, Counters, Keeping, RateLimits};
@@ -24,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) stream_db: PgPool,
     /// For the writer of messages, likewise.
     pub(crate) writer_db: PgPool,
+    /// Where other nodes over the same database are met.
+    pub(crate) redis: Option<Redis>,
     pub(crate) signer: Signer,
     pub(crate) files: PathBuf,
     pub(crate) origins: Origins,
@@ -61,7 +64,7 @@ impl Node {
             offers_demo: self.offers_demo,
         });
         api.tend(&shutdown);
-        let notify = Notify::start(self.stream_db, verifier, self.origins.clone(), shutdown.clone());
+        let notify = Notify::start(self.stream_db, self.redis, verifier, self.origins.clone(), shutdown.clone());
 
         let mut registry = metrics::registry();
         api.register(&mut registry);
@@ -95,6 +98,10 @@ pub(crate) struct Serve {
     bind: SocketAddr,
     #[command(flatten)]
     database: database::Database,
+    /// Redis, through which several nodes over one database share one reading of
+    /// the event log; without it each reads for itself.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
     /// Where uploaded files are kept.
     #[arg(long, env = "CHAT_DATA_DIR", default_value = "data")]
     data: PathBuf,
@@ -139,6 +146,7 @@ impl Serve {
             db: self.database.open()?,
             stream_db: self.database.open()?,
             writer_db: self.database.open()?,
+            redis: self.redis_url.as_deref().map(Redis::at).transpose().context("REDIS_URL")?,
             signer,
             files: self.data.join("files"),
             origins: Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?,

@@ -23,6 +23,10 @@ pub(crate) struct Figures {
     pub(crate) commit_to_hub: Histogram,
     pub(crate) hub_to_socket: Histogram,
     pub(crate) log_lag: Gauge,
+    pub(crate) leads: Gauge,
+    pub(crate) hears: Gauge,
+    pub(crate) doubts: Counter,
+    pub(crate) relayed: Family<Outcome, Counter>,
     pub(crate) demotions: Counter,
     pub(crate) roster_reads: Counter,
     pub(crate) openings: Family<Outcome, Counter>,
@@ -30,7 +34,7 @@ pub(crate) struct Figures {
     pub(crate) endings: Family<Reason, Counter>,
 }
 
-/// How a stream began.
+/// How a stream began, or what became of a piece of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
     pub(crate) outcome: &'static str,
@@ -57,6 +61,10 @@ impl Default for Figures {
             commit_to_hub: metrics::seconds(),
             hub_to_socket: metrics::seconds(),
             log_lag: Gauge::default(),
+            leads: Gauge::default(),
+            hears: Gauge::default(),
+            doubts: Counter::default(),
+            relayed: Family::default(),
             demotions: Counter::default(),
             roster_reads: Counter::default(),
             openings: Family::default(),
@@ -69,6 +77,10 @@ impl Default for Figures {
 impl Figures {
     pub(crate) fn opened(&self, outcome: &'static str) {
         self.openings.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn relayed(&self, outcome: &'static str) {
+        self.relayed.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn caught_up_from(&self, source: &'static str) {
@@ -87,6 +99,11 @@ impl Figures {
         registry.register("stretch_events", "Events that were read from the log at once", stretches.clone());
         registry.register("commit_to_hub_seconds", "From an event's own time to its routing", commit_to_hub.clone());
         registry.register("hub_to_socket_seconds", "From routing to the socket, sampled", hub_to_socket.clone());
+        let Self { leads, hears, doubts, relayed, .. } = self;
+        registry.register("relay_leads", "1 where the replica reads the log for all", leads.clone());
+        registry.register("relay_hears", "1 where the replica hears another that leads", hears.clone());
+        registry.register("relay_doubts", "Times that Redis was found wanting", doubts.clone());
+        registry.register("relay_pieces", "Pieces of the log for Redis, by what became of them", relayed.clone());
         let Self { log_lag, demotions, roster_reads, openings, catch_ups, endings, .. } = self;
         registry.register("log_lag_events", "Events between the log's end and the hub", log_lag.clone());
         registry.register("demotions", "Outboxes that overflowed", demotions.clone());

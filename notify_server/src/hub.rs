@@ -4,12 +4,12 @@
 use crate::{
     frame::{self, Event},
     outbox::{Close, Outbox},
-    ring::Ring,
+    ring::{self, Ring},
 };
 use bytes::Bytes;
 use chat_core::{
     ChatId, EventId, UserId,
-    events::{Chats, Crossing, Cursor, Epoch, LogEntry},
+    events::{Chats, Crossing, Cursor, Epoch, Head, LogEntry},
 };
 use dashmap::{DashMap, Entry};
 use std::{
@@ -87,9 +87,25 @@ pub(crate) enum NotYet {
 }
 
 impl Hub {
+    /// Where to read on from, given where the log stands. A history that is not
+    /// the one being followed is begun anew, a ring's length before its end, so
+    /// that clients of a restarted replica resume from memory.
+    pub(crate) fn resume(&self, head: &Head) -> Cursor {
+        if let Some(cursor) = self.cursor() {
+            if cursor.epoch == head.epoch && cursor.position <= head.last {
+                return cursor;
+            }
+            tracing::warn!(was = %cursor, epoch = %head.epoch, last = %head.last, "the log's history has changed");
+        }
+        let floor = head.first.map_or(head.last, |first| first.back(1));
+        let position = head.last.back(ring::MAX_EVENTS as i64).max(floor);
+        self.begin(head.epoch.clone(), position);
+        Cursor { epoch: head.epoch.clone(), position }
+    }
+
     /// Takes over a history from a position, forgetting any other: everyone who
     /// was attached to that one is closed.
-    pub(crate) fn begin(&self, epoch: Epoch, position: EventId) {
+    fn begin(&self, epoch: Epoch, position: EventId) {
         let mut tail = self.lock();
         self.close_all(Close::HistoryChanged);
         self.people.clear();
@@ -116,20 +132,22 @@ impl Hub {
         self.lock().cursor.clone()
     }
 
-    /// Routes the next stretch of the log. What is at or before the position has
-    /// been routed, and is passed over.
-    pub(crate) fn route(&self, entries: &[LogEntry]) {
+    /// Routes the next stretch of the log, all that it holds up to a position.
+    /// What is at or before the hub's own has been routed, and is passed over.
+    pub(crate) fn route(&self, entries: &[LogEntry], upto: EventId) {
         let mut tail = self.lock();
         let Some(cursor) = tail.cursor.as_mut() else { return };
+        if upto <= cursor.position {
+            return;
+        }
         let news = entries.partition_point(|entry| entry.id <= cursor.position);
         let entries = entries.get(news..).unwrap_or_default();
-        let Some(last) = entries.last() else { return };
         let (buffer, events) = frame::encode(&cursor.epoch, entries);
         self.tell(&buffer, &events);
         self.ring.write().unwrap_or_else(PoisonError::into_inner).extend(events);
-        cursor.position = last.id;
+        cursor.position = upto;
         drop(tail);
-        self.reached.send_replace(Some(last.id));
+        self.reached.send_replace(Some(upto));
     }
 
     /// Neighbours in the log that are for the same chat go to its members as one

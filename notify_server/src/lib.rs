@@ -11,6 +11,7 @@ mod hub;
 mod listener;
 mod outbox;
 mod relay;
+mod replica;
 mod ring;
 mod roster;
 mod session;
@@ -26,13 +27,15 @@ use axum::{Router, routing::get};
 use chat_core::{
     auth::Verifier,
     metrics, net,
+    redis::Redis,
     web::{self, Check, Origins},
 };
 use figures::Figures;
 use hub::Hub;
-use listener::Watch;
+use listener::Listener;
 use prometheus_client::registry::Registry;
-use relay::Relay;
+use relay::{Publisher, Relay, Shared};
+use replica::Replica;
 use roster::Roster;
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
@@ -64,15 +67,36 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Starts following the log of a database. It need not be up yet.
-    pub fn start(db: PgPool, verifier: Verifier, origins: Origins, shutdown: CancellationToken) -> Arc<Self> {
+    /// Starts following the log of a database, together with the other replicas
+    /// if there is a Redis. Neither need be up yet.
+    pub fn start(
+        db: PgPool,
+        redis: Option<Redis>,
+        verifier: Verifier,
+        origins: Origins,
+        shutdown: CancellationToken,
+    ) -> Arc<Self> {
         let hub = Arc::new(Hub::default());
         let (health, figures) = (Arc::new(Health::default()), Arc::new(Figures::default()));
+        let replica = Replica::start(db.clone(), Arc::clone(&figures), shutdown.clone());
+        let relay = match redis {
+            None => Relay::Local,
+            Some(redis) => {
+                let publisher = Publisher::start(redis.clone(), db.clone(), Arc::clone(&figures), shutdown.clone());
+                Relay::Redis(Box::new(Shared::new(redis, db.clone(), replica.leads, publisher)))
+            }
+        };
+        let listener = Listener {
+            db: db.clone(),
+            hub: Arc::clone(&hub),
+            relay,
+            health: Arc::clone(&health),
+            figures: Arc::clone(&figures),
+        };
         tokio::spawn({
-            let (db, hub, shutdown) = (db.clone(), Arc::clone(&hub), shutdown.clone());
-            let watch = Watch { health: Arc::clone(&health), figures: Arc::clone(&figures) };
+            let (hub, shutdown) = (Arc::clone(&hub), shutdown.clone());
             async move {
-                listener::run(db, Relay::Local(Arc::clone(&hub)), watch, shutdown).await;
+                listener.run(shutdown).await;
                 hub.stop();
             }
         });

@@ -1,24 +1,32 @@
-//! Follows the log. NOTIFY only says when to look; a timer looks too, and so
-//! does every return from a lost connection. Nothing that goes wrong here ends
-//! the loop.
+//! Follows the log, by whichever way the relay says, and routes what it brings.
+//! Nothing that goes wrong here ends the loop.
 
-use crate::{figures::Figures, relay::Relay};
+use crate::{
+    figures::Figures,
+    hub::Hub,
+    relay::{Piece, Relay, Shared, Way},
+};
 use chat_core::{
     Error, EventId, Result,
     events::{self, Head},
     time,
 };
 use rand::RngExt;
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::{PgExecutor, PgPool, postgres::PgListener};
 use std::{
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// The longest that a doorbell nobody hears can delay an event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often one who hears the leader asks where the log ends. What the leader
+/// does not tell is noticed within two of these.
+const CHECK_EVERY: Duration = Duration::from_millis(400);
 
 /// How often it is asked whether the log is still the one that was followed: one
 /// that went backwards would stay silent for ever.
@@ -57,33 +65,183 @@ impl Health {
     }
 }
 
-/// Who watches the listener.
+/// Follows the log on behalf of a hub.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Listener {
+    pub(crate) db: PgPool,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) relay: Relay,
     pub(crate) health: Arc<Health>,
     pub(crate) figures: Arc<Figures>,
 }
 
-/// Follows the log until `shutdown`.
-pub(crate) async fn run(db: PgPool, relay: Relay, watch: Watch, shutdown: CancellationToken) {
-    let mut failures = 0;
-    loop {
-        let outcome = tokio::select! {
-            () = shutdown.cancelled() => return,
-            outcome = follow(&db, &relay, &watch, &mut failures) => outcome,
-        };
-        let Err(error) = outcome;
-        if shutdown.is_cancelled() {
-            return;
+impl Listener {
+    /// Follows the log until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut failures = 0;
+        loop {
+            let way = self.relay.way();
+            let error = match shutdown.run_until_cancelled(self.follow(way, &mut failures)).await {
+                None => return,
+                Some(Ok(())) => continue,
+                Some(Err(error)) => error,
+            };
+            let pause = backoff(failures);
+            failures += 1;
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause, retry_in = ?pause, "lost the log; listening again");
+            if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
         }
-        let pause = backoff(failures);
-        failures += 1;
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(%error, cause, retry_in = ?pause, "lost the log; listening again");
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+    }
+
+    /// Goes one way for as long as it is the one to go.
+    async fn follow(&self, way: Way, failures: &mut u32) -> Result<()> {
+        match (way, &self.relay) {
+            (Way::Hear, Relay::Redis(shared)) => {
+                let heard = self.hear(shared).await;
+                self.figures.hears.set(0);
+                let Err(doubt) = heard else { return Ok(()) };
+                let pause = shared.doubt();
+                self.figures.doubts.inc();
+                let cause = std::error::Error::source(&doubt).map(ToString::to_string);
+                tracing::warn!(%doubt, cause, for = ?pause, "Redis is in doubt; reading the log instead");
+                Ok(())
+            }
+            _ => self.tail(way, failures).await,
         }
+    }
+
+    /// Subscribes, then looks, then waits for a reason to look again: NOTIFY, a
+    /// timer, and every return from a lost connection.
+    async fn tail(&self, way: Way, failures: &mut u32) -> Result<()> {
+        let mut listener = patiently(PgListener::connect_with(&self.db)).await?;
+        patiently(listener.listen(events::CHANNEL)).await?;
+        let head = within_patience(events::head(&mut listener)).await?;
+        let mut position = self.hub.resume(&head).position;
+        let mut checked_at = Instant::now();
+        tracing::info!(?way, epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
+        loop {
+            let patience = (LOOK_PATIENCE * (1 << (*failures).min(4))).min(PATIENCE);
+            position = self.look(&mut listener, position, &head, patience).await?;
+            self.health.looked();
+            *failures = 0;
+            if self.relay.way() != way {
+                return Ok(());
+            }
+            match timeout(LOOK_EVERY, listener.try_recv()).await {
+                // However many rang, one look answers them all.
+                Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
+                // The connection broke: what rang meanwhile is lost, and the
+                // history may have changed. Start over.
+                Ok(Ok(None)) => return Err(Error::Unavailable("the listening connection was closed".into())),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {}
+            }
+            if checked_at.elapsed() > HISTORY_EVERY {
+                let now = within_patience(events::head(&mut listener)).await?;
+                self.same_history(&head, &now, position)?;
+                checked_at = Instant::now();
+            }
+        }
+    }
+
+    /// Reads the log to its end, routes it, and tells the others if this replica
+    /// leads; answers where the end is. Where there is a listening connection it
+    /// is on that: one that has gone silent is noticed by the next look.
+    async fn look<C>(&self, db: &mut C, mut position: EventId, head: &Head, patience: Duration) -> Result<EventId>
+    where
+        for<'c> &'c mut C: PgExecutor<'c>,
+    {
+        loop {
+            let stretch = within(patience, events::after(&mut *db, position, STRETCH)).await?;
+            for (id, reason) in &stretch.poison {
+                // An alert: only triggers write here, and they do not write this.
+                tracing::error!(event = %id, reason, "passed over an event that cannot be read");
+                self.figures.poison.inc();
+            }
+            let Some(upto) = stretch.upto else { return Ok(position) };
+            let piece = Piece { epoch: head.epoch.clone(), after: position, upto, entries: stretch.entries };
+            self.route(&piece, head.last);
+            position = upto;
+            if self.relay.way() == Way::Lead {
+                self.relay.publish(piece);
+            }
+            if !stretch.is_cut {
+                return Ok(position);
+            }
+        }
+    }
+
+    /// Hears the leader, and asks the log now and then whether that is all. An
+    /// error is a doubt.
+    async fn hear(&self, shared: &Shared) -> Result<()> {
+        let head = within_patience(events::head(&self.db)).await?;
+        let position = self.hub.resume(&head).position;
+        let mut db = patiently(self.db.acquire()).await?;
+        let mut position = self.look(&mut *db, position, &head, PATIENCE).await?;
+        drop(db);
+        let mut stream = within_patience(shared.open(&head.epoch, position)).await?;
+        self.figures.hears.set(1);
+        tracing::info!(epoch = %head.epoch, after = %position, "hearing the leader");
+        let mut check = interval(CHECK_EVERY);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut expected = position;
+        let mut to_lead = pin!(shared.to_lead());
+        loop {
+            // Not given up when something else happens: what it was about to
+            // bring would be asked for twice.
+            let mut heard = pin!(stream.next());
+            let pieces = loop {
+                tokio::select! {
+                    biased;
+                    () = to_lead.as_mut() => return Ok(()),
+                    pieces = heard.as_mut() => break pieces?,
+                    _ = check.tick() => {
+                        let now = within_patience(events::head(&self.db)).await?;
+                        self.same_history(&head, &now, position)?;
+                        if position < expected {
+                            return Err(Error::Unavailable("it is silent while the log grows".into()));
+                        }
+                        expected = now.last;
+                        self.health.looked();
+                    }
+                }
+            };
+            for piece in pieces {
+                if piece.epoch != head.epoch || piece.after > position {
+                    return Err(Error::Unavailable("what it says does not follow".into()));
+                }
+                if piece.upto > position {
+                    self.route(&piece, head.last);
+                    position = piece.upto;
+                }
+            }
+        }
+    }
+
+    /// Routes a piece. What was there before this replica is not counted as late.
+    fn route(&self, piece: &Piece, was_there: EventId) {
+        self.hub.route(&piece.entries, piece.upto);
+        let Figures { events, stretches, commit_to_hub, .. } = self.figures.as_ref();
+        if !piece.entries.is_empty() {
+            events.inc_by(piece.entries.len() as u64);
+            stretches.observe(piece.entries.len() as f64);
+        }
+        let now = time::now();
+        for entry in piece.entries.iter().filter(|entry| entry.id > was_there) {
+            let delay = (now - entry.at.0).to_std().unwrap_or_default();
+            commit_to_hub.observe(delay.as_secs_f64());
+        }
+    }
+
+    fn same_history(&self, head: &Head, now: &Head, position: EventId) -> Result<()> {
+        if now.epoch != head.epoch || now.last < position {
+            return Err(Error::Unavailable("the log is not the one that was followed".into()));
+        }
+        self.figures.log_lag.set(now.last.get() - position.get());
+        Ok(())
     }
 }
 
@@ -91,74 +249,6 @@ pub(crate) async fn run(db: PgPool, relay: Relay, watch: Watch, shutdown: Cancel
 fn backoff(failures: u32) -> Duration {
     let ceiling = 50u64.saturating_mul(1 << failures.min(6)).min(2_000);
     Duration::from_millis(rand::rng().random_range(ceiling / 2..=ceiling))
-}
-
-/// Subscribes, then looks, then waits for a reason to look again.
-async fn follow(db: &PgPool, relay: &Relay, watch: &Watch, failures: &mut u32) -> Result<std::convert::Infallible> {
-    let mut listener = patiently(PgListener::connect_with(db)).await?;
-    patiently(listener.listen(events::CHANNEL)).await?;
-    let head: Head = within_patience(events::head(&mut listener)).await?;
-    let mut position = relay.resume(&head).position;
-    let mut checked_at = Instant::now();
-    tracing::info!(epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
-    loop {
-        let patience = (LOOK_PATIENCE * (1 << (*failures).min(4))).min(PATIENCE);
-        position = look(&mut listener, relay, watch, position, head.last, patience).await?;
-        watch.health.looked();
-        *failures = 0;
-        match timeout(LOOK_EVERY, listener.try_recv()).await {
-            // However many rang, one look answers them all.
-            Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
-            // The connection broke: what rang meanwhile is lost, and the history
-            // may have changed. Start over.
-            Ok(Ok(None)) => return Err(Error::Unavailable("the listening connection was closed".into())),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => {}
-        }
-        if checked_at.elapsed() > HISTORY_EVERY {
-            let now = within_patience(events::head(&mut listener)).await?;
-            if now.epoch != head.epoch || now.last < position {
-                return Err(Error::Unavailable("the log is not the one that was followed".into()));
-            }
-            watch.figures.log_lag.set(now.last.get() - position.get());
-            checked_at = Instant::now();
-        }
-    }
-}
-
-/// Reads the log to its end and hands it over; answers where that is. On the
-/// listening connection: one that has gone silent is noticed by the next look.
-/// What was there before this replica is not counted as late.
-async fn look(
-    listener: &mut PgListener,
-    relay: &Relay,
-    Watch { figures, .. }: &Watch,
-    mut position: EventId,
-    was_there: EventId,
-    patience: Duration,
-) -> Result<EventId> {
-    loop {
-        let stretch = within(patience, events::after(&mut *listener, position, STRETCH)).await?;
-        for (id, reason) in &stretch.poison {
-            // An alert: only triggers write here, and they do not write this.
-            tracing::error!(event = %id, reason, "passed over an event that cannot be read");
-            figures.poison.inc();
-        }
-        relay.hand_over(&stretch.entries);
-        if !stretch.entries.is_empty() {
-            figures.events.inc_by(stretch.entries.len() as u64);
-            figures.stretches.observe(stretch.entries.len() as f64);
-        }
-        let now = time::now();
-        for entry in stretch.entries.iter().filter(|entry| entry.id > was_there) {
-            let delay = (now - entry.at.0).to_std().unwrap_or_default();
-            figures.commit_to_hub.observe(delay.as_secs_f64());
-        }
-        position = stretch.upto.unwrap_or(position);
-        if !stretch.is_cut {
-            return Ok(position);
-        }
-    }
 }
 
 async fn patiently<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T> {

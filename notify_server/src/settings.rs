@@ -14,6 +14,10 @@ pub struct Settings {
     /// The database that holds the event log.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
+    /// Redis, through which replicas share one reading of the log; without it each
+    /// reads for itself.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
     /// The public half of the key that signs tokens.
     #[arg(long, env = "JWT_PUBLIC_KEY_FILE")]
     pub jwt_public_key_file: PathBuf,

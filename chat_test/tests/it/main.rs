@@ -21,6 +21,7 @@ mod people_in_chats;
 mod rates;
 mod reactions;
 mod reading;
+mod relay;
 mod resume;
 mod scale;
 mod schema;

@@ -22,7 +22,7 @@ fn entry(position: u64, kind: &str, chat: u64, user: Option<u64>) -> LogEntry {
 }
 
 fn route(hub: &Hub, entries: &[LogEntry]) {
-    hub.route(entries);
+    hub.route(entries, entries.last().expect("an entry").id);
     hub.check_invariants();
 }
 

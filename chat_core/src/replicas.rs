@@ -1,0 +1,26 @@
+//! The notify servers that run over one database, and which of them leads: for
+//! efficiency only. Two that lead at once, or none, cost time and nothing else.
+
+use crate::Result;
+use sqlx::PgPool;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often a replica says that it lives.
+pub const BEAT_EVERY: Duration = Duration::from_millis(400);
+
+/// How long one word of it holds. The next leader is found within this and one
+/// beat: 1.6 seconds.
+pub const LEASE: Duration = Duration::from_millis(1_200);
+
+/// Says that a replica lives; answers who leads.
+pub async fn beat(db: &PgPool, replica: Uuid) -> Result<Uuid> {
+    Ok(sqlx::query_scalar("select beat($1, $2)").bind(replica).bind(LEASE).fetch_one(db).await?)
+}
+
+/// Hands over to another. Those connected here count as connected for the usual
+/// grace, in which they come back elsewhere.
+pub async fn step_down(db: &PgPool, replica: Uuid) -> Result<()> {
+    sqlx::query("update replicas set started_at = 'infinity' where id = $1").bind(replica).execute(db).await?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! A Redis of one test's own, reached by a line that can be slowed, and treated
+//! as badly as Redis can be.
+
+use chat_core::redis::Redis;
+use redis::{Cmd, FromRedisValue};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream, unix},
+    process::{Child, Command},
+};
+
+/// A running Redis.
+#[derive(Debug)]
+pub struct TestRedis {
+    process: Mutex<Option<Child>>,
+    delay_ms: Arc<AtomicU64>,
+    folder: TempDir,
+}
+
+impl TestRedis {
+    /// Starts one with nothing in it.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let redis = Self { process: Mutex::default(), delay_ms: Arc::default(), folder };
+        redis.begin().await;
+        let (near, far) = (redis.path("line"), redis.path("redis"));
+        let line = UnixListener::bind(near).expect("a socket");
+        let delay = Arc::clone(&redis.delay_ms);
+        tokio::spawn(async move {
+            while let Ok((near, _)) = line.accept().await {
+                let Ok(far) = UnixStream::connect(&far).await else { continue };
+                let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+                tokio::spawn(copy(from_near, to_far, Arc::default()));
+                tokio::spawn(copy(from_far, to_near, Arc::clone(&delay)));
+            }
+        });
+        redis
+    }
+
+    /// Starts it again, empty, after `kill`.
+    pub async fn begin(&self) {
+        let _ = std::fs::remove_file(self.path("redis"));
+        let process = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--loglevel", "warning", "--unixsocket"])
+            .arg(self.path("redis"))
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("redis-server is installed");
+        *self.lock() = Some(process);
+        crate::eventually("Redis answers", async || UnixStream::connect(self.path("redis")).await.is_ok()).await;
+    }
+
+    /// Ends it without a word.
+    pub async fn kill(&self) {
+        let process = self.lock().take();
+        process.expect("it runs").kill().await.expect("killed");
+    }
+
+    /// Sends its process a signal.
+    pub fn signal(&self, signal: crate::Signal) {
+        crate::signal(self.lock().as_ref().and_then(Child::id).expect("it runs"), signal);
+    }
+
+    /// From now on each of its answers is so late.
+    pub fn answer_after(&self, delay: Duration) {
+        self.delay_ms.store(u64::try_from(delay.as_millis()).expect("some time"), Ordering::Relaxed);
+    }
+
+    /// How servers reach it.
+    pub fn link(&self) -> Redis {
+        Redis::at(&self.url()).expect("a URL")
+    }
+
+    /// How servers reach it, as a setting.
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.path("line").display())
+    }
+
+    /// Asks it something, past the line.
+    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
+        self.try_ask(command).await.expect("an answer")
+    }
+
+    /// Likewise; it may refuse.
+    pub async fn try_ask<T: FromRedisValue>(&self, command: &Cmd) -> redis::RedisResult<T> {
+        let redis = Redis::at(&format!("unix://{}", self.path("redis").display())).expect("a URL");
+        let mut connection = redis.connect().await.expect("it is there");
+        command.query_async(&mut connection).await
+    }
+
+    /// The key of the one event stream in it.
+    pub async fn stream(&self) -> String {
+        let keys: Vec<String> = self.ask(redis::cmd("KEYS").arg("confab:*:events:*")).await;
+        let [key] = keys.as_slice() else { panic!("one stream, and not {keys:?}") };
+        key.clone()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        Path::join(self.folder.path(), name)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn copy(mut from: unix::OwnedReadHalf, mut to: unix::OwnedWriteHalf, delay_ms: Arc<AtomicU64>) {
+    let mut buffer = vec![0u8; 64 * 1024];
+    while let Ok(n) = from.read(&mut buffer).await {
+        tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
+        let bytes = buffer.get(..n).filter(|bytes| !bytes.is_empty());
+        let Some(bytes) = bytes else { return };
+        if to.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+-- Who carries events, and who is connected to them. Soft state: it is told anew
+-- after a crash, so it is not in the write-ahead log, and a beat waits for no disk.
+
+-- The notify servers that run. Each says so a few times a second; one that has
+-- been silent counts for nothing.
+create unlogged table replicas (
+    id         uuid primary key,
+    -- The one that has lived longest leads.
+    started_at timestamptz not null default clock_timestamp(),
+    beat_at    timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
+
+-- Says that a replica lives, and answers who leads: the one that has lived longest
+-- of those heard of within the lease. One that comes back from a longer silence
+-- begins a new life, behind all others.
+create function beat(replica uuid, lease interval) returns uuid language plpgsql as $$
+begin
+    insert into replicas as r (id) values (replica)
+    on conflict (id) do update set
+        beat_at = clock_timestamp(),
+        started_at = case when r.beat_at < clock_timestamp() - lease then clock_timestamp() else r.started_at end;
+    return (select id from replicas where beat_at >= clock_timestamp() - lease order by started_at, id limit 1);
+end $$;
+
+-- What the servers of this database know and nobody else does. Servers that meet
+-- in Redis tell each other's words from anybody's by it.
+create table realm (
+    is_only boolean primary key default true check (is_only),
+    secret  bytea not null default decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')
+);
+insert into realm default values;
