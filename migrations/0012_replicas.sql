@@ -13,13 +13,16 @@ create unlogged table replicas (
 -- Says that a replica lives, and answers who leads: the one that has lived longest
 -- of those heard of within the lease. One that comes back from a longer silence
 -- begins a new life, behind all others.
-create function beat(replica uuid, lease interval) returns uuid language plpgsql as $$
+create function beat(replica uuid, lease interval) returns table (leader uuid, is_first boolean) language plpgsql as $$
 begin
     insert into replicas as r (id) values (replica)
     on conflict (id) do update set
         beat_at = clock_timestamp(),
-        started_at = case when r.beat_at < clock_timestamp() - lease then clock_timestamp() else r.started_at end;
-    return (select id from replicas where beat_at >= clock_timestamp() - lease order by started_at, id limit 1);
+        started_at = case when r.beat_at < clock_timestamp() - lease then clock_timestamp() else r.started_at end
+    -- Only a row that was there before has been locked by its update.
+    returning r.xmax = 0 into is_first;
+    leader := (select id from replicas where beat_at >= clock_timestamp() - lease order by started_at, id limit 1);
+    return next;
 end $$;
 
 -- What the servers of this database know and nobody else does. Servers that meet

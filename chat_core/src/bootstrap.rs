@@ -5,6 +5,7 @@ use crate::{
     Result, UserId,
     chats::{self, ChatRow},
     events::{self, Cursor, Head},
+    presence::{self, Presence},
     users::{self, Me, User},
 };
 use schemars::JsonSchema;
@@ -24,6 +25,8 @@ pub struct Bootstrap {
     /// The people that these chats show first: the others in direct chats and
     /// groups, and those who spoke last.
     pub users: Vec<User>,
+    /// How those people are seen now. Unlike all else it is not as of the cursor.
+    pub presences: Vec<Presence>,
     /// Where the events after this begin.
     pub cursor: Cursor,
 }
@@ -35,8 +38,10 @@ pub async fn read(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
     let user = users::me(&mut *snapshot, viewer).await?;
     let chats = chats::list(&mut snapshot, viewer).await?;
     let users = people(&mut snapshot, viewer, &chats).await?;
+    let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
+    let presences = presence::of(&mut *snapshot, &ids).await?;
     snapshot.rollback().await?;
-    Ok(Bootstrap { user, chats, users, cursor: Cursor { epoch, position: last } })
+    Ok(Bootstrap { user, chats, users, presences, cursor: Cursor { epoch, position: last } })
 }
 
 async fn people(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatRow]) -> Result<Vec<User>> {

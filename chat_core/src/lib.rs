@@ -22,6 +22,7 @@ pub mod members;
 pub mod messages;
 pub mod metrics;
 pub mod net;
+pub mod presence;
 pub mod realm;
 pub mod receipts;
 pub mod redis;
@@ -32,8 +33,10 @@ pub mod search;
 pub mod telemetry;
 pub mod text;
 pub mod time;
+pub mod typing;
 pub mod users;
 pub mod web;
+pub mod whispers;
 
 pub use error::{Error, Result};
 pub use ids::{ChatId, EventId, FileId, MessageId, UserId};

@@ -19,7 +19,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::timeout,
 };
@@ -121,21 +121,22 @@ pub async fn serve(
             },
             Some(_) = connections.join_next() => continue,
         };
-        let (front, router, shutdown) = (front.clone(), router.clone(), shutdown.clone());
-        connections.spawn(async move {
-            connection(stream, peer, front, router, shutdown).await;
-            drop(place);
-        });
+        connections.spawn(connection(stream, peer, place, front.clone(), router.clone(), shutdown.clone()));
     }
     drop(listener);
-    let ended = timeout(DRAIN_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await;
-    if ended.is_err() {
-        tracing::warn!(connections = connections.len(), "cutting connections that did not end in time");
-        connections.shutdown().await;
+    // Those that became something else have their places too.
+    let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
+    if timeout(DRAIN_TIMEOUT, places.acquire_many(all)).await.is_err() {
+        let left = max_connections - places.available_permits();
+        tracing::warn!(connections = left, "cutting connections that did not end in time");
     }
+    connections.shutdown().await;
 }
 
-type Place = tokio::sync::OwnedSemaphorePermit;
+/// A connection's place among those that are held at once. A request carries it,
+/// for who keeps the connection after it.
+#[derive(Debug, Clone)]
+pub struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
 /// The next connection, or `None` on shutdown. At the cap it leaves callers in
 /// the listen queue until somebody goes.
@@ -152,7 +153,7 @@ async fn accept(
         tokio::select! {
             () = shutdown.cancelled() => return None,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => return Some((stream, peer, place)),
+                Ok((stream, peer)) => return Some((stream, peer, Place(Arc::new(place)))),
                 Err(error) => {
                     // Out of file descriptors, mostly; it passes as others hang up.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -166,6 +167,7 @@ async fn accept(
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    place: Place,
     front: impl Front,
     router: Router,
     shutdown: CancellationToken,
@@ -187,7 +189,7 @@ async fn connection(
         Ok(Err(_)) | Err(_) => return,
     }
     if let Some(first) = front.take(first).await {
-        http(first, router, shutdown).await;
+        http(first, place, router, shutdown).await;
     }
 }
 
@@ -211,10 +213,11 @@ async fn read_head(first: &mut FirstRequest) -> io::Result<bool> {
     }
 }
 
-async fn http(first: FirstRequest, router: Router, shutdown: CancellationToken) {
+async fn http(first: FirstRequest, place: Place, router: Router, shutdown: CancellationToken) {
     let peer = first.peer;
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(place.clone());
         router.clone().oneshot(request)
     });
     let io = TokioIo::new(Reread { read: first.read, stream: first.stream });

@@ -13,9 +13,18 @@ pub const BEAT_EVERY: Duration = Duration::from_millis(400);
 /// beat: 1.6 seconds.
 pub const LEASE: Duration = Duration::from_millis(1_200);
 
-/// Says that a replica lives; answers who leads.
-pub async fn beat(db: &PgPool, replica: Uuid) -> Result<Uuid> {
-    Ok(sqlx::query_scalar("select beat($1, $2)").bind(replica).bind(LEASE).fetch_one(db).await?)
+/// What a replica learns when it says that it lives.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct Beat {
+    /// Who leads.
+    pub leader: Uuid,
+    /// Whether the database had not heard of it, or no longer.
+    pub is_first: bool,
+}
+
+/// Says that a replica lives.
+pub async fn beat(db: &PgPool, replica: Uuid) -> Result<Beat> {
+    Ok(sqlx::query_as("select * from beat($1, $2)").bind(replica).bind(LEASE).fetch_one(db).await?)
 }
 
 /// Hands over to another. Those connected here count as connected for the usual

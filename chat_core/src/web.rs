@@ -37,8 +37,10 @@ pub struct Problem {
     kind: &'static str,
     title: &'static str,
     status: u16,
-    detail: String,
-    code: &'static str,
+    /// A sentence for people.
+    pub detail: String,
+    /// A word for programs.
+    pub code: &'static str,
     request_id: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: Vec<crate::error::FieldError>,

@@ -24,7 +24,9 @@ use chat_core::{
     db,
     messages::Writer,
     metrics, net,
+    typing::Typists,
     web::{self, Check, Origins},
+    whispers::Whispers,
 };
 use prometheus_client::registry::Registry;
 use sqlx::PgPool;
@@ -45,6 +47,10 @@ pub struct Api {
     pub hasher: Hasher,
     /// Writes messages.
     pub writer: Writer,
+    /// Says who comes and goes.
+    pub whispers: Whispers,
+    /// Says who types.
+    pub typists: Typists,
     /// Holds the bytes of files.
     pub blobs: Blobs,
     /// Counts who asks how often.

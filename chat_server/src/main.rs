@@ -5,8 +5,12 @@ use chat_core::{
     auth::{Hasher, LiveSessions, Signer},
     config, db,
     messages::Writer,
-    metrics, net, telemetry,
+    metrics, net,
+    redis::Redis,
+    telemetry,
+    typing::Typists,
     web::Origins,
+    whispers::Whispers,
 };
 use chat_server::{Api, Blobs, Counters, Settings};
 use std::sync::Arc;
@@ -31,10 +35,14 @@ async fn main() -> anyhow::Result<()> {
     let blobs = Blobs::on_disk(&settings.chat_data_dir.join("files")).context("opening the file store")?;
     let origins = Origins::parse(&settings.cors_origins).context("CORS_ORIGINS")?;
     let db = db::pool(&settings.database_url, CONNECTIONS)?;
+    let redis = settings.redis_url.as_deref().map(Redis::at).transpose().context("REDIS_URL")?;
+    let whispers = Whispers::new(db.clone(), redis);
     // Apart, so that a crowd of readers does not keep messages waiting.
     let writer = Writer::start(db::pool(&settings.database_url, WRITER_CONNECTIONS)?);
     let api = Arc::new(Api {
         live: LiveSessions::new(db.clone()),
+        typists: Typists::new(db.clone(), whispers.clone()),
+        whispers,
         db,
         signer,
         hasher: Hasher::new()?,

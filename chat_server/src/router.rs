@@ -5,7 +5,8 @@ use crate::{
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
     openapi::{Describe, Document},
     routes::{
-        accounts, auth, bans, channels, chats, config, events, files, invites, marks, members, messages, search, users,
+        accounts, auth, bans, channels, chats, config, events, files, invites, marks, members, messages, presence,
+        search, users,
     },
 };
 use axum::{
@@ -49,6 +50,9 @@ pub fn routes() -> Routes {
         .on(PUT,    "/api/users/{user_id}/block",                         users::block,          "Blocks a person.")
         .on(DELETE, "/api/users/{user_id}/block",                         users::unblock,        "Takes a block back.")
 
+        .on(PUT,    "/api/presence",                                      presence::update,      "Says how the caller wishes to be seen.")
+        .on(GET,    "/api/presence/{user_id}",                            presence::find,        "Whether a person is here.")
+
         .on(GET,    "/api/channels",                                      channels::list,        "Public channels, by name.")
         .on(POST,   "/api/chats/{chat_id}/join",                          channels::join,        "Joins a public channel.")
         .on(POST,   "/api/chats/{chat_id}/leave",                         channels::leave,       "Leaves any chat but a direct one.")
@@ -80,6 +84,7 @@ pub fn routes() -> Routes {
         .on(GET,    "/api/chats/{chat_id}/pins",                          messages::pins,        "The pinned messages, the last pinned first.")
         .on(PUT,    "/api/chats/{chat_id}/read",                          marks::read,           "Everything up to a message was read.")
         .on(PUT,    "/api/chats/{chat_id}/delivered",                     marks::delivered,      "Everything up to a message reached a device.")
+        .on(POST,   "/api/chats/{chat_id}/typing",                        presence::types,       "The caller types, now.")
         .on(GET,    "/api/messages/{message_id}",                         messages::find,        "A message.")
         .on(PATCH,  "/api/messages/{message_id}",                         messages::update,      "Changes the text of one's own message.")
         .on(DELETE, "/api/messages/{message_id}",                         messages::delete,      "Deletes a message: its place stays.")

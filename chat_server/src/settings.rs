@@ -15,6 +15,10 @@ pub struct Settings {
     /// The database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
+    /// Redis, where the notify servers hear who types; without it they hear it from
+    /// the database.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
     /// Where uploaded files are kept.
     #[arg(long, env = "CHAT_DATA_DIR", default_value = "data")]
     pub chat_data_dir: PathBuf,

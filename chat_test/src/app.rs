@@ -7,10 +7,12 @@ use chat_core::{
     messages::Writer,
     metrics,
     redis::Redis,
+    typing::Typists,
     web::Origins,
+    whispers::Whispers,
 };
 use chat_server::{Api, Blobs, Counters, Keeping, RateLimits};
-use notify_server::Notify;
+use notify_server::{Notify, Parts};
 use sqlx::PgPool;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -91,9 +93,12 @@ impl TestApp {
     ) -> Self {
         let files = folder.path().join("files");
         let pool = database.pool(6);
+        let whispers = Whispers::new(pool.clone(), redis.clone());
         let api = Arc::new(Api {
             writer: Writer::start(database.pool(2)),
             live: LiveSessions::new(pool.clone()),
+            typists: Typists::new(pool.clone(), whispers.clone()),
+            whispers,
             db: pool,
             signer: signer.clone(),
             hasher: Hasher::new().expect("a hasher"),
@@ -106,8 +111,14 @@ impl TestApp {
         let origins = Origins::parse(FRIENDLY_ORIGIN).expect("an origin");
         let (chat_listener, chat) = listen().await;
         let (notify_listener, notify) = listen().await;
-        let verifier = signer.verifier().clone();
-        let follower = Notify::start(database.pool(4), redis.clone(), verifier, origins.clone(), shutdown.clone());
+        let parts = Parts {
+            db: database.pool(4),
+            redis: redis.clone(),
+            writer: Writer::start(database.pool(2)),
+            verifier: signer.verifier().clone(),
+            origins: origins.clone(),
+        };
+        let follower = Notify::start(parts, shutdown.clone());
         let servers = vec![
             tokio::spawn(chat_server::serve(
                 chat_listener,

@@ -6,6 +6,7 @@ use crate::{DEADLINE, Reply};
 use futures_util::{StreamExt, stream::BoxStream};
 use reqwest::RequestBuilder;
 use serde_json::Value;
+use std::collections::VecDeque;
 use tokio::time::{Instant, timeout_at};
 
 /// One event.
@@ -24,12 +25,32 @@ impl Event {
     pub fn text(&self) -> &str {
         self.data["message"]["content"].as_str().unwrap_or_default()
     }
+
+    /// Whether it was said to those who are there and to nobody later.
+    pub fn is_whisper(&self) -> bool {
+        matches!(self.kind.as_str(), "typing" | "presence")
+    }
+
+    /// Reads one as it is on the wire, and checks that it is as published.
+    pub fn read(id: Option<String>, data: &str) -> Self {
+        let data: Value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in {data}"));
+        if let (Some(said), Some(id)) = (data["id"].as_str(), &id) {
+            assert_eq!(said, id, "the id is said twice, the same");
+        }
+        serde_json::from_value::<chat_core::events::Event>(data.clone())
+            .unwrap_or_else(|error| panic!("not as the schema says: {error} in {data}"));
+        let kind = data["type"].as_str().expect("a type").to_owned();
+        Self { id, kind, data }
+    }
 }
 
 /// An open stream.
 pub struct Inbox {
     bytes: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     reader: SseReader,
+    /// Events that were read while something was whispered, and the other way.
+    kept: VecDeque<Event>,
+    whispers: VecDeque<Event>,
     /// What the stream opened with.
     pub ready: Event,
     /// The last id heard, as a browser would send it back.
@@ -49,7 +70,14 @@ impl Inbox {
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         let nothing = Event { id: None, kind: String::new(), data: Value::Null };
         let bytes = response.bytes_stream().boxed();
-        let mut inbox = Self { bytes, reader: SseReader::default(), ready: nothing, last_id: None };
+        let mut inbox = Self {
+            bytes,
+            reader: SseReader::default(),
+            kept: VecDeque::new(),
+            whispers: VecDeque::new(),
+            ready: nothing,
+            last_id: None,
+        };
         inbox.ready = inbox.next().await;
         assert_eq!(inbox.ready.kind, "ready", "a stream opens with ready");
         inbox
@@ -62,6 +90,39 @@ impl Inbox {
 
     /// The next event, or `None` when the stream ends.
     pub async fn try_next(&mut self) -> Option<Event> {
+        if let Some(event) = self.kept.pop_front() {
+            return Some(event);
+        }
+        loop {
+            let event = self.read().await?;
+            if !event.is_whisper() {
+                return Some(event);
+            }
+            self.whispers.push_back(event);
+        }
+    }
+
+    /// The next thing that is whispered, of one type: who types, who is here.
+    pub async fn next_whisper(&mut self, kind: &str) -> Event {
+        loop {
+            let event = match self.whispers.pop_front() {
+                Some(event) => event,
+                None => self.read().await.expect("the stream goes on"),
+            };
+            match event.is_whisper() {
+                true if event.kind == kind => return event,
+                true => {}
+                false => self.kept.push_back(event),
+            }
+        }
+    }
+
+    /// What was whispered and read so far.
+    pub fn whispered(&mut self) -> Vec<Event> {
+        self.whispers.drain(..).collect()
+    }
+
+    async fn read(&mut self) -> Option<Event> {
         // For the event, not for the next bytes: pings go on for ever.
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -137,7 +198,7 @@ pub struct SseReader {
     id: Option<String>,
     kind: String,
     data: Option<String>,
-    ready: std::collections::VecDeque<Event>,
+    ready: VecDeque<Event>,
     /// The last reconnection time heard, in milliseconds.
     pub retry: Option<u64>,
     /// How many comments were heard.
@@ -189,13 +250,8 @@ impl SseReader {
     fn dispatch(&mut self) {
         let (id, kind) = (self.id.take(), std::mem::take(&mut self.kind));
         let Some(data) = self.data.take() else { return };
-        let data: Value = serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error} in {data}"));
-        assert_eq!(data["type"], kind.as_str(), "the type is said twice, the same");
-        if let (Some(said), Some(id)) = (data["id"].as_str(), &id) {
-            assert_eq!(said, id, "the id is said twice, the same");
-        }
-        serde_json::from_value::<chat_core::events::Event>(data.clone())
-            .unwrap_or_else(|error| panic!("not as the schema says: {error} in {data}"));
-        self.ready.push_back(Event { id, kind, data });
+        let event = Event::read(id, &data);
+        assert_eq!(event.kind, kind, "the type is said twice, the same");
+        self.ready.push_back(event);
     }
 }

@@ -9,6 +9,7 @@ mod link;
 mod redis;
 mod reply;
 pub mod rest_file;
+mod socket;
 mod user;
 
 pub use self::redis::TestRedis;
@@ -17,6 +18,7 @@ pub use database::{TestDatabase, fill};
 pub use inbox::{Event, Inbox, SseReader};
 pub use link::Link;
 pub use reply::Reply;
+pub use socket::Socket;
 pub use user::{Places, TestUser};
 
 pub use rustix::process::Signal;

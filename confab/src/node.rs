@@ -7,11 +7,13 @@ use chat_core::{
     messages::Writer,
     metrics, net,
     redis::Redis,
+    typing::Typists,
     web::{self, Origins},
+    whispers::Whispers,
 };
 use chat_server::{Api, Blobs, Counters, Keeping, RateLimits};
 use clap::Args;
-use notify_server::Notify;
+use notify_server::{Notify, Parts};
 use sqlx::PgPool;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
@@ -52,19 +54,24 @@ impl Node {
         let blobs = Blobs::on_disk(&self.files).context("opening the file store")?;
         let verifier = self.signer.verifier().clone();
         let hasher = Hasher::new()?;
+        let writer = Writer::start(self.writer_db);
+        let whispers = Whispers::new(self.db.clone(), self.redis.clone());
         let api = Arc::new(Api {
             db: self.db.clone(),
             live: LiveSessions::new(self.db.clone()),
             signer: self.signer,
             hasher,
-            writer: Writer::start(self.writer_db),
+            writer: writer.clone(),
+            typists: Typists::new(self.db.clone(), whispers.clone()),
+            whispers,
             blobs,
             counters: Counters::new(self.rate_limits, self.proxies),
             keeping: self.keeping,
             offers_demo: self.offers_demo,
         });
         api.tend(&shutdown);
-        let notify = Notify::start(self.stream_db, self.redis, verifier, self.origins.clone(), shutdown.clone());
+        let parts = Parts { db: self.stream_db, redis: self.redis, writer, verifier, origins: self.origins.clone() };
+        let notify = Notify::start(parts, shutdown.clone());
 
         let mut registry = metrics::registry();
         api.register(&mut registry);

@@ -26,6 +26,7 @@ pub(crate) struct Figures {
     pub(crate) leads: Gauge,
     pub(crate) hears: Gauge,
     pub(crate) doubts: Counter,
+    pub(crate) presence_round: Histogram,
     pub(crate) relayed: Family<Outcome, Counter>,
     pub(crate) demotions: Counter,
     pub(crate) roster_reads: Counter,
@@ -64,6 +65,7 @@ impl Default for Figures {
             leads: Gauge::default(),
             hears: Gauge::default(),
             doubts: Counter::default(),
+            presence_round: metrics::seconds(),
             relayed: Family::default(),
             demotions: Counter::default(),
             roster_reads: Counter::default(),
@@ -99,11 +101,12 @@ impl Figures {
         registry.register("stretch_events", "Events that were read from the log at once", stretches.clone());
         registry.register("commit_to_hub_seconds", "From an event's own time to its routing", commit_to_hub.clone());
         registry.register("hub_to_socket_seconds", "From routing to the socket, sampled", hub_to_socket.clone());
-        let Self { leads, hears, doubts, relayed, .. } = self;
+        let Self { leads, hears, doubts, relayed, presence_round, .. } = self;
         registry.register("relay_leads", "1 where the replica reads the log for all", leads.clone());
         registry.register("relay_hears", "1 where the replica hears another that leads", hears.clone());
         registry.register("relay_doubts", "Times that Redis was found wanting", doubts.clone());
         registry.register("relay_pieces", "Pieces of the log for Redis, by what became of them", relayed.clone());
+        registry.register("presence_round_seconds", "Time to tell who came and went", presence_round.clone());
         let Self { log_lag, demotions, roster_reads, openings, catch_ups, endings, .. } = self;
         registry.register("log_lag_events", "Events between the log's end and the hub", log_lag.clone());
         registry.register("demotions", "Outboxes that overflowed", demotions.clone());

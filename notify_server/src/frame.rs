@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
     EventId, UserId,
     events::{Audience, Cursor, Epoch, LogEntry},
+    whispers::Whisper,
 };
 use rand::RngExt;
 use serde::Deserialize;
@@ -53,6 +54,14 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     (buffer.clone(), events.collect())
 }
 
+/// The JSON objects in a piece, which is one frame or more. What is not an event
+/// has none.
+pub(crate) fn objects(piece: &Bytes) -> impl Iterator<Item = Bytes> {
+    const FIELD: &[u8] = b"data: ";
+    // A frame is lines, and its data is one of them.
+    piece.split(|byte| *byte == b'\n').filter_map(|line| Some(piece.slice_ref(line.strip_prefix(FIELD)?)))
+}
+
 /// The session that an event ends: the one thing that is read out of the data.
 fn revoked_by(entry: &LogEntry) -> Option<Uuid> {
     #[derive(Deserialize)]
@@ -85,6 +94,16 @@ pub(crate) fn caught_up(cursor: &Cursor) -> Bytes {
 /// What was missed cannot be told; the client starts over from a fresh state.
 pub(crate) fn reset(reason: &str, cursor: &Cursor) -> Bytes {
     control("reset", Some(cursor), &json!({ "type": "reset", "reason": reason, "cursor": cursor }))
+}
+
+/// Something that is not in the log, and has no id: a client does not resume from
+/// it.
+pub(crate) fn whisper(whisper: &Whisper) -> Bytes {
+    let kind = match whisper {
+        Whisper::Typing(_) => "typing",
+        Whisper::Presence(_) => "presence",
+    };
+    control(kind, None, &json!(whisper))
 }
 
 /// How long a client waits before it reconnects: some time within the range, to
@@ -137,6 +156,17 @@ mod tests {
         let cursor = id.strip_prefix("id: ").expect("an id");
         assert_eq!(*event, "event: message.new");
         assert_eq!(*data, format!(r#"data: {{"type":"message.new","id":"{cursor}","chat_id":3}}"#));
+    }
+
+    #[test]
+    fn the_objects_of_a_piece_are_its_data() {
+        let (buffer, _) = encode(&Epoch::of(1, "00000001", 1), &[entry(7, r#"{"a":"data: b"}"#), entry(8, "{}")]);
+        let objects: Vec<serde_json::Value> =
+            objects(&buffer).map(|object| serde_json::from_slice(&object).expect("JSON")).collect();
+        let [first, second] = objects.as_slice() else { panic!("two: {objects:?}") };
+        assert_eq!(first["a"], "data: b");
+        assert!(second["id"].as_str().expect("an id").ends_with("-8"));
+        assert_eq!(super::objects(&PING).chain(super::objects(&retry(1..2))).count(), 0);
     }
 
     #[test]

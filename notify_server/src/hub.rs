@@ -34,6 +34,8 @@ pub(crate) struct Hub {
     people: DashMap<UserId, Person>,
     /// The online members of each chat.
     rooms: DashMap<ChatId, HashSet<UserId>>,
+    /// Those who came or went since somebody last asked.
+    changed: Mutex<HashSet<UserId>>,
     /// The last position routed, for those who wait for one.
     reached: watch::Sender<Option<EventId>>,
 }
@@ -232,6 +234,7 @@ impl Hub {
                 let chats = Arc::new(chats);
                 place.insert(Person { senders: vec![Arc::clone(outbox)], chats: Arc::clone(&chats) });
                 chats.iter().for_each(|chat| self.enter_room(*chat, user));
+                self.note_change(user);
                 chats
             }
         };
@@ -247,6 +250,37 @@ impl Hub {
         if person.get().senders.is_empty() {
             let person = person.remove();
             person.chats.iter().for_each(|chat| self.leave_room(*chat, user));
+            self.note_change(user);
+        }
+    }
+
+    fn note_change(&self, user: UserId) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(user);
+    }
+
+    /// Those who came or went since this was last asked.
+    pub(crate) fn take_changed(&self) -> HashSet<UserId> {
+        std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a person has a device here.
+    pub(crate) fn is_here(&self, user: UserId) -> bool {
+        self.people.contains_key(&user)
+    }
+
+    /// Those here who are in any of these chats.
+    pub(crate) fn hearers(&self, chats: &HashSet<ChatId>) -> HashSet<UserId> {
+        let _tail = self.lock();
+        chats.iter().filter_map(|chat| self.rooms.get(chat)).flat_map(|room| room.clone()).collect()
+    }
+
+    /// Offers something that is not in the log to these people, as of now.
+    pub(crate) fn whisper(&self, people: &HashSet<UserId>, piece: &Bytes) {
+        let tail = self.lock();
+        let Some(Cursor { position, .. }) = tail.cursor.as_ref() else { return };
+        let now = Instant::now();
+        for person in people.iter().filter_map(|user| self.people.get(user)) {
+            person.senders.iter().for_each(|sender| sender.whisper(piece, *position, now));
         }
     }
 

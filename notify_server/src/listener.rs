@@ -5,14 +5,18 @@ use crate::{
     figures::Figures,
     hub::Hub,
     relay::{Piece, Relay, Shared, Way},
+    whispers::Ear,
 };
 use chat_core::{
     Error, EventId, Result,
     events::{self, Head},
-    time,
+    time, whispers,
 };
 use rand::RngExt;
-use sqlx::{PgExecutor, PgPool, postgres::PgListener};
+use sqlx::{
+    PgExecutor, PgPool,
+    postgres::{PgListener, PgNotification},
+};
 use std::{
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
@@ -71,6 +75,7 @@ pub(crate) struct Listener {
     pub(crate) db: PgPool,
     pub(crate) hub: Arc<Hub>,
     pub(crate) relay: Relay,
+    pub(crate) ear: Ear,
     pub(crate) health: Arc<Health>,
     pub(crate) figures: Arc<Figures>,
 }
@@ -117,7 +122,7 @@ impl Listener {
     /// timer, and every return from a lost connection.
     async fn tail(&self, way: Way, failures: &mut u32) -> Result<()> {
         let mut listener = patiently(PgListener::connect_with(&self.db)).await?;
-        patiently(listener.listen(events::CHANNEL)).await?;
+        patiently(listener.listen_all([events::CHANNEL, whispers::CHANNEL])).await?;
         let head = within_patience(events::head(&mut listener)).await?;
         let mut position = self.hub.resume(&head).position;
         let mut checked_at = Instant::now();
@@ -132,7 +137,12 @@ impl Listener {
             }
             match timeout(LOOK_EVERY, listener.try_recv()).await {
                 // However many rang, one look answers them all.
-                Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
+                Ok(Ok(Some(first))) => {
+                    self.rung(&first);
+                    while let Some(next) = listener.next_buffered() {
+                        self.rung(&next);
+                    }
+                }
                 // The connection broke: what rang meanwhile is lost, and the
                 // history may have changed. Start over.
                 Ok(Ok(None)) => return Err(Error::Unavailable("the listening connection was closed".into())),
@@ -143,6 +153,16 @@ impl Listener {
                 let now = within_patience(events::head(&mut listener)).await?;
                 self.same_history(&head, &now, position)?;
                 checked_at = Instant::now();
+            }
+        }
+    }
+
+    /// On one channel it is only a ring; on the other, all that there is.
+    fn rung(&self, notification: &PgNotification) {
+        if notification.channel() == whispers::CHANNEL {
+            match whispers::open(notification.payload().as_bytes()) {
+                Ok(parcel) => self.ear.hear(parcel),
+                Err(error) => tracing::warn!(%error, "something unreadable was whispered"),
             }
         }
     }

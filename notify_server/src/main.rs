@@ -1,12 +1,15 @@
 //! The notify server as a program of its own.
 
 use anyhow::Context;
-use chat_core::{auth::Verifier, config, db, metrics, net, redis::Redis, telemetry, web::Origins};
-use notify_server::{Notify, Settings};
+use chat_core::{auth::Verifier, config, db, messages::Writer, metrics, net, redis::Redis, telemetry, web::Origins};
+use notify_server::{Notify, Parts, Settings};
 use tokio::net::TcpListener;
 
 /// How many database connections one replica holds.
 const CONNECTIONS: u32 = 12;
+
+/// How many the writer holds: one writes, and one stands by.
+const WRITER_CONNECTIONS: u32 = 2;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -21,7 +24,9 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.notify_bind).await.context(settings.notify_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let figures = metrics::Place::at(settings.notify_metrics_bind).await.context("NOTIFY_METRICS_BIND")?;
-    let notify = Notify::start(db, redis, verifier, origins, net::shutdown_on_signal());
+    let writer = Writer::start(db::pool(&settings.database_url, WRITER_CONNECTIONS)?);
+    let parts = Parts { db, redis, writer, verifier, origins };
+    let notify = Notify::start(parts, net::shutdown_on_signal());
     notify_server::serve(listener, notify, settings.notify_max_connections, figures).await;
     Ok(())
 }

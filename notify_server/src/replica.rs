@@ -20,19 +20,28 @@ pub(crate) struct Replica {
     pub(crate) id: Uuid,
     /// Whether it leads.
     pub(crate) leads: watch::Receiver<bool>,
+    /// How many times the database has begun to know it: again after a crash, and
+    /// after a silence in which it was taken for gone.
+    pub(crate) lives: watch::Receiver<u64>,
 }
 
 impl Replica {
     /// Says that it lives until `shutdown`, and then hands over.
     pub(crate) fn start(db: PgPool, figures: Arc<Figures>, shutdown: CancellationToken) -> Self {
         let (tell, leads) = watch::channel(false);
+        let (tell_lives, lives) = watch::channel(0);
         let id = Uuid::now_v7();
         tokio::spawn(async move {
             let mut beat = interval(BEAT_EVERY);
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while shutdown.run_until_cancelled(beat.tick()).await.is_some() {
                 let leads = match timeout(LEASE, replicas::beat(&db, id)).await {
-                    Ok(Ok(leader)) => leader == id,
+                    Ok(Ok(beat)) => {
+                        if beat.is_first {
+                            tell_lives.send_modify(|lives| *lives += 1);
+                        }
+                        beat.leader == id
+                    }
                     // Not heard of, it does not lead.
                     Ok(Err(error)) => silent(&error),
                     Err(_) => silent(&Error::Unavailable("the database did not answer in time".into())),
@@ -40,12 +49,13 @@ impl Replica {
                 let changed = tell.send_if_modified(|now| std::mem::replace(now, leads) != leads);
                 if changed {
                     figures.leads.set(leads.into());
-                    tracing::info!(replica = %id, leads, "another replica leads, or this one");
+                    let what = if leads { "this replica leads" } else { "another replica leads" };
+                    tracing::info!(replica = %id, "{what}");
                 }
             }
             let _ = timeout(LEASE, replicas::step_down(&db, id)).await;
         });
-        Self { id, leads }
+        Self { id, leads, lives }
     }
 }
 

@@ -7,9 +7,9 @@ use crate::{
     figures::TIMED_WRITES,
     frame::{self, HEARTBEAT_MS},
     hub::{Attached, Loaded, NotYet},
+    opening::Opening,
     outbox::{Close, Found, Outbox},
-    sse::Opening,
-    wire::Wire,
+    wire::{Parting, Wire},
 };
 use bytes::Bytes;
 use chat_core::{
@@ -60,6 +60,16 @@ impl Ended {
             Self::Unavailable(_) => "unavailable",
         }
     }
+
+    fn parting(&self) -> Parting {
+        match self {
+            Self::Gone(error) if error.kind() == io::ErrorKind::TimedOut => Parting::TooSlow,
+            Self::Gone(_) => Parting::Gone,
+            Self::Closed(Close::Revoked) => Parting::Revoked,
+            Self::Closed(Close::TooMany) => Parting::TooMany,
+            Self::Closed(Close::HistoryChanged | Close::Stopping) | Self::Unavailable(_) => Parting::ComeBack,
+        }
+    }
 }
 
 /// Runs a stream to its end, and parts with a word on when to come back.
@@ -73,12 +83,7 @@ pub(crate) async fn run(notify: &Notify, Opening { claims, resume, answer }: Ope
     drop(seat);
     notify.figures.ended(ended.word());
     tracing::debug!(%user, %ended, "a stream ended");
-    // One whose session has ended need not come back.
-    if !matches!(ended, Ended::Gone(_) | Ended::Closed(Close::Revoked)) {
-        // One tab too many would only push out the next: let it wait.
-        let retry = if matches!(ended, Ended::Closed(Close::TooMany)) { 60_000..120_000 } else { 250..2_500 };
-        let _ = wire.send(&[frame::retry(retry)]).await;
-    }
+    wire.part(ended.parting()).await;
 }
 
 /// A device's place in the hub, given up when dropped.

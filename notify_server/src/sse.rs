@@ -1,72 +1,41 @@
 //! Server-Sent Events: who asks, from where they resume, and the head of the
 //! answer, for both ways a request comes in.
 
-use crate::{Notify, roster::Answer, session, wire};
+use crate::{
+    Notify,
+    opening::{Asked, Opening, is_own_page},
+    session, wire,
+};
 use axum::{
     body::Body,
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use chat_core::{
     Error, Result,
-    auth::{self, Audience, Claims, sessions, token},
-    events::Cursor,
+    auth::{self, Audience, token},
     web,
 };
-use serde::Deserialize;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-#[derive(Debug, Default, Deserialize)]
-struct Asked {
-    ticket: Option<String>,
-    last_event_id: Option<String>,
-}
-
-/// A request for a stream that may have one.
-#[derive(Debug)]
-pub(crate) struct Opening {
-    pub(crate) claims: Claims,
-    pub(crate) resume: Option<Cursor>,
-    /// An error here is not one of the request: a browser's `EventSource` would
-    /// give up for good on a 503, so the stream opens and says when to return.
-    pub(crate) answer: Result<Answer>,
-}
-
 /// Finds out who asks for a stream and where they left off.
 pub(crate) async fn open(notify: &Notify, uri: &Uri, headers: &HeaderMap) -> Result<Opening> {
-    let Query(asked) =
-        Query::<Asked>::try_from_uri(uri).map_err(|_| Error::Malformed("the query string cannot be read".into()))?;
-    // Before the ticket, which is used up by looking at it. The header comes
-    // first: a browser that reconnects keeps the query it started with.
-    let resume = match headers.get("last-event-id") {
-        Some(id) if !id.is_empty() => Some(id.to_str().unwrap_or_default().parse()),
-        _ => asked.last_event_id.filter(|id| !id.is_empty()).map(|id| id.parse()),
-    };
-    let resume: Option<Cursor> = resume
-        .transpose()
-        .map_err(|error: chat_core::events::InvalidCursor| Error::invalid("last_event_id", error.to_string()))?;
-    let claims = match headers.get(header::AUTHORIZATION) {
-        Some(value) => {
-            let bearer = value.to_str().ok().and_then(auth::bearer).ok_or(token::MISSING)?;
-            notify.verifier.verify(bearer, Audience::Api)?
-        }
-        None => match asked.ticket {
-            Some(ticket) => auth::tickets::redeem(&notify.db, &ticket).await?,
-            None => {
-                let cookie = cookie(headers).ok_or(token::MISSING)?;
-                refuse_foreign_page(notify, headers)?;
-                notify.verifier.verify(cookie, Audience::Stream)?
+    let asked = Asked::read(uri, headers)?;
+    let claims = match asked.claims(notify, headers).await? {
+        Some(claims) => claims,
+        // A cookie is sent by the browser without asking the page.
+        None => {
+            let cookie = cookie(headers).ok_or(token::MISSING)?;
+            if !is_own_page(notify, headers) {
+                return Err(Error::Forbidden("this page may not open streams with a cookie"));
             }
-        },
+            notify.verifier.verify(cookie, Audience::Stream)?
+        }
     };
-    let answer = notify.roster.ask(claims).await;
-    if answer.as_ref().is_ok_and(|answer| !answer.is_live) {
-        return Err(sessions::REVOKED);
-    }
-    Ok(Opening { claims, resume, answer })
+    Opening::of(notify, claims, asked.resume).await
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -76,18 +45,6 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|line| line.split(';'))
         .find_map(|pair| pair.trim().strip_prefix(auth::STREAM_COOKIE)?.strip_prefix('='))
-}
-
-/// A cookie is sent by the browser without asking the page, so the page must be
-/// one of ours.
-fn refuse_foreign_page(notify: &Notify, headers: &HeaderMap) -> Result<()> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let of_origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    if notify.origins.allow(origin) || (host.is_some() && of_origin == host) {
-        return Ok(());
-    }
-    Err(Error::Forbidden("this page may not open streams with a cookie"))
 }
 
 /// The headers of a stream: nothing on the way may keep or change it.

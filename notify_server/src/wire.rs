@@ -1,6 +1,7 @@
 //! The two ways that bytes reach a device: our own socket, or a body that axum
 //! is sending.
 
+use crate::frame;
 use bytes::{Bytes, BytesMut};
 use std::{
     future::Future,
@@ -10,7 +11,7 @@ use std::{
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 
 /// How long a device may take nothing before it is given up.
-const NO_PROGRESS: Duration = Duration::from_secs(10);
+pub(crate) const NO_PROGRESS: Duration = Duration::from_secs(10);
 
 /// How much is handed to axum at once, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -26,6 +27,37 @@ pub(crate) trait Wire: Send + Sync {
 
     /// Returns when the device hangs up.
     fn hung_up(&self) -> impl Future<Output = ()> + Send;
+
+    /// Says a last word.
+    fn part(&self, parting: Parting) -> impl Future<Output = ()> + Send;
+}
+
+/// How a stream ends, as far as its device should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// The device went first.
+    Gone,
+    /// The device took nothing for too long.
+    TooSlow,
+    /// Nobody knows whose it is.
+    Unauthorized,
+    /// Its session has ended: it need not come back.
+    Revoked,
+    /// It was one of too many.
+    TooMany,
+    /// It should come back soon.
+    ComeBack,
+}
+
+/// The last word of an event stream: when to come back.
+async fn say_when(wire: &impl Wire, parting: Parting) {
+    let retry = match parting {
+        Parting::Gone | Parting::TooSlow | Parting::Unauthorized | Parting::Revoked => return,
+        // One tab too many would only push out the next: let it wait.
+        Parting::TooMany => 60_000..120_000,
+        Parting::ComeBack => 250..2_500,
+    };
+    let _ = wire.send(&[frame::retry(retry)]).await;
 }
 
 /// A connection that is ours.
@@ -59,6 +91,10 @@ impl Wire for Socket {
                 Err(_) => return,
             }
         }
+    }
+
+    async fn part(&self, parting: Parting) {
+        say_when(self, parting).await;
     }
 }
 
@@ -137,5 +173,9 @@ impl Wire for Body {
 
     async fn hung_up(&self) {
         self.0.closed().await;
+    }
+
+    async fn part(&self, parting: Parting) {
+        say_when(self, parting).await;
     }
 }

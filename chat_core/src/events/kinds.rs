@@ -3,7 +3,10 @@
 //! every event they hear as one of these.
 
 use super::Cursor;
-use crate::{ChatId, MessageId, Time, UserId, chats::Chat, members::Role, messages::Message, users::User};
+use crate::{
+    ChatId, MessageId, Time, UserId, chats::Chat, members::Role, messages::Message, presence::Presence, users::User,
+    whispers::Typing,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -105,6 +108,13 @@ pub enum Event {
     /// A session of the one who hears this ended; a stream that it opened ends too.
     #[serde(rename = "session.revoked")]
     SessionRevoked { id: Cursor, at: Time, session_id: Uuid },
+    /// Somebody types, or has stopped; at most once, and never told again.
+    #[serde(rename = "typing")]
+    Typing(Typing),
+    /// Somebody is seen to come, to go, or otherwise; at most once, and never told
+    /// again.
+    #[serde(rename = "presence")]
+    Presence(Presence),
     /// The first event of a stream. What was missed follows, if it resumes.
     #[serde(rename = "ready")]
     Ready { cursor: Cursor, resumed: bool, heartbeat_ms: u64, user_id: UserId },

@@ -1,6 +1,7 @@
 //! Messages: what they are, how they are sent and changed, and how history is
 //! read.
 
+mod draft;
 mod edit;
 mod history;
 mod pins;
@@ -8,6 +9,7 @@ mod reactions;
 mod send;
 mod writer;
 
+pub use draft::Draft;
 pub use edit::{Edit, delete, edit, edits};
 pub use history::{Page, Position, page, replies};
 pub use pins::{MAX_PINS, pin, pins, unpin};

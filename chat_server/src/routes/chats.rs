@@ -8,70 +8,19 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use chat_core::{
-    ChatId, Error, Result, UserId,
-    chats::{self, Chat, ChatPatch, ChatRow, ChatType, Created, MAX_INITIAL_MEMBERS, NewChat},
+    ChatId, Result,
+    chats::{self, Chat, ChatDraft, ChatPatch, ChatRow, Created},
     members,
-    text::{ChatName, Description},
 };
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
 use std::sync::Arc;
-
-/// A chat to be made. A direct chat has a `user_id` and nothing else; a channel has a
-/// name; a group may have one.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "NewChat", example = json!({ "type": "group", "name": "Lunch", "members": [2, 3] }))]
-pub(crate) struct Create {
-    #[serde(rename = "type")]
-    kind: ChatType,
-    name: Option<ChatName>,
-    description: Option<Description>,
-    #[serde(default)]
-    members: Vec<UserId>,
-    user_id: Option<UserId>,
-}
-
-impl TryFrom<Create> for NewChat {
-    type Error = Error;
-
-    fn try_from(asked: Create) -> Result<Self> {
-        let Create { kind, name, description, members, user_id } = asked;
-        if kind == ChatType::Single {
-            if name.is_some() || description.is_some() {
-                return Err(Error::invalid("name", "a direct chat has no name and no description"));
-            }
-            return match (user_id, members.as_slice()) {
-                (Some(other), []) => Ok(Self::Single(other)),
-                (None, [other]) => Ok(Self::Single(*other)),
-                _ => {
-                    Err(Error::invalid_as("user_id", "missing", "a direct chat is with one person: give their user_id"))
-                }
-            };
-        }
-        if user_id.is_some() {
-            return Err(Error::invalid("user_id", "only a direct chat has a user_id; list people in members"));
-        }
-        if name.is_none() && kind != ChatType::Group {
-            return Err(Error::invalid_as("name", "missing", "a channel has a name"));
-        }
-        if members.len() > MAX_INITIAL_MEMBERS {
-            return Err(Error::invalid("members", format!("a chat starts with at most {MAX_INITIAL_MEMBERS} people")));
-        }
-        let name = name.map(String::from).unwrap_or_default();
-        let description = description.map(String::from).unwrap_or_default();
-        Ok(Self::Room { kind, name, description, members })
-    }
-}
 
 /// Creates a chat of any kind. A second direct chat of a pair is the first.
 pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Input(asked): Input<Create>,
+    Input(draft): Input<ChatDraft>,
 ) -> Result<Made<Chat>> {
-    let Created { chat, is_new } = chats::create(&api.db, caller.user_id, asked.try_into()?).await?;
+    let Created { chat, is_new } = chats::create(&api.db, caller.user_id, draft.try_into()?).await?;
     Ok(Made { is_new, body: chat })
 }
 

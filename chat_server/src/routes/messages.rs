@@ -8,27 +8,15 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use chat_core::{
-    ChatId, Error, FileId, MessageId, Result,
-    messages::{self, Edit, MAX_FILES, Message, NewMessage, Position},
+    ChatId, Error, MessageId, Result,
+    messages::{self, Draft, Edit, Message, Position},
     receipts::{self, Receipt},
-    text::{Content, Emoji, Nonce},
+    text::{Content, Emoji},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-
-/// A message to be sent. The same nonce again is the same message.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "NewMessage", example = json!({ "content": "Hello, @bob!", "nonce": "5f2c" }))]
-pub(crate) struct Create {
-    content: Content,
-    #[serde(default)]
-    files: Vec<FileId>,
-    reply_to: Option<MessageId>,
-    nonce: Option<Nonce>,
-}
 
 /// Sends a message. The same nonce again answers with the first. That the caller
 /// is a member is proved by the statement that writes, at no further cost.
@@ -36,19 +24,9 @@ pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     Caller { user_id: sender_id, .. }: Caller,
     Segment(chat_id): Segment<ChatId>,
-    Input(Create { content, files, reply_to, nonce }): Input<Create>,
+    Input(draft): Input<Draft>,
 ) -> Result<Made<Message>> {
-    if content.is_blank() && files.is_empty() {
-        return Err(Error::invalid("content", "a message has words or files"));
-    }
-    if (1..files.len()).any(|nth| files.get(..nth).is_some_and(|before| before.contains(&files[nth]))) {
-        return Err(Error::invalid("files", "a file is shown once in a message"));
-    }
-    if files.len() > MAX_FILES {
-        return Err(Error::invalid("files", format!("a message shows at most {MAX_FILES} files")));
-    }
-    let new = NewMessage { chat_id, sender_id, content, files, reply_to, nonce };
-    let sent = api.writer.send(new).await?;
+    let sent = api.writer.send(draft.by(sender_id, chat_id)?).await?;
     Ok(Made { is_new: sent.is_new, body: sent.message })
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod invites;
 pub(crate) mod marks;
 pub(crate) mod members;
 pub(crate) mod messages;
+pub(crate) mod presence;
 pub(crate) mod search;
 pub(crate) mod users;
 

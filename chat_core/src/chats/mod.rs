@@ -1,5 +1,9 @@
 //! Chats: the four kinds, what a member sees of them, and their life.
 
+mod draft;
+
+pub use draft::ChatDraft;
+
 use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, blocks, events,
     members::{self, Role},

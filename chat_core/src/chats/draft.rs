@@ -1,0 +1,58 @@
+//! A chat as somebody asks for it, and what makes it right.
+
+use super::{ChatType, MAX_INITIAL_MEMBERS, NewChat};
+use crate::{
+    Error, Result, UserId,
+    text::{ChatName, Description},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+/// A chat to be made. A direct chat has a `user_id` and nothing else; a channel has a
+/// name; a group may have one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NewChat", example = json!({ "type": "group", "name": "Lunch", "members": [2, 3] }))]
+#[expect(missing_docs, reason = "each is said in the contract of the whole")]
+pub struct ChatDraft {
+    #[serde(rename = "type")]
+    pub kind: ChatType,
+    pub name: Option<ChatName>,
+    pub description: Option<Description>,
+    #[serde(default)]
+    pub members: Vec<UserId>,
+    pub user_id: Option<UserId>,
+}
+
+impl TryFrom<ChatDraft> for NewChat {
+    type Error = Error;
+
+    fn try_from(asked: ChatDraft) -> Result<Self> {
+        let ChatDraft { kind, name, description, members, user_id } = asked;
+        if kind == ChatType::Single {
+            if name.is_some() || description.is_some() {
+                return Err(Error::invalid("name", "a direct chat has no name and no description"));
+            }
+            return match (user_id, members.as_slice()) {
+                (Some(other), []) => Ok(Self::Single(other)),
+                (None, [other]) => Ok(Self::Single(*other)),
+                _ => {
+                    Err(Error::invalid_as("user_id", "missing", "a direct chat is with one person: give their user_id"))
+                }
+            };
+        }
+        if user_id.is_some() {
+            return Err(Error::invalid("user_id", "only a direct chat has a user_id; list people in members"));
+        }
+        if name.is_none() && kind != ChatType::Group {
+            return Err(Error::invalid_as("name", "missing", "a channel has a name"));
+        }
+        if members.len() > MAX_INITIAL_MEMBERS {
+            return Err(Error::invalid("members", format!("a chat starts with at most {MAX_INITIAL_MEMBERS} people")));
+        }
+        let name = name.map(String::from).unwrap_or_default();
+        let description = description.map(String::from).unwrap_or_default();
+        Ok(Self::Room { kind, name, description, members })
+    }
+}

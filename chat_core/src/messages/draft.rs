@@ -1,0 +1,41 @@
+//! A message as somebody wants to send it, and what makes it right.
+
+use super::{MAX_FILES, NewMessage};
+use crate::{
+    ChatId, Error, FileId, MessageId, Result, UserId,
+    text::{Content, Nonce},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+/// A message to be sent. The same nonce again is the same message.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NewMessage", example = json!({ "content": "Hello, @bob!", "nonce": "5f2c" }))]
+#[expect(missing_docs, reason = "each is said once, in `NewMessage`")]
+pub struct Draft {
+    pub content: Content,
+    #[serde(default)]
+    pub files: Vec<FileId>,
+    pub reply_to: Option<MessageId>,
+    pub nonce: Option<Nonce>,
+}
+
+impl Draft {
+    /// Sent by this person to this chat. That they may is proved by the statement
+    /// that writes, at no further cost.
+    pub fn by(self, sender_id: UserId, chat_id: ChatId) -> Result<NewMessage> {
+        let Self { content, files, reply_to, nonce } = self;
+        if content.is_blank() && files.is_empty() {
+            return Err(Error::invalid("content", "a message has words or files"));
+        }
+        if (1..files.len()).any(|nth| files.get(..nth).is_some_and(|before| before.contains(&files[nth]))) {
+            return Err(Error::invalid("files", "a file is shown once in a message"));
+        }
+        if files.len() > MAX_FILES {
+            return Err(Error::invalid("files", format!("a message shows at most {MAX_FILES} files")));
+        }
+        Ok(NewMessage { chat_id, sender_id, content, files, reply_to, nonce })
+    }
+}

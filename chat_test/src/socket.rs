@@ -1,0 +1,131 @@
+//! A device that speaks WebSocket.
+
+use crate::{DEADLINE, Event};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, client_async_with_config,
+    tungstenite::{Error, Message, client::IntoClientRequest, http::Response},
+};
+
+/// An open WebSocket.
+#[derive(Debug)]
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    answers: VecDeque<Value>,
+    events: VecDeque<Event>,
+    asked: u64,
+    /// How it was closed, once it was.
+    pub closed: Option<u16>,
+}
+
+impl Socket {
+    /// Opens one, with these headers; or what it was answered instead.
+    pub async fn open(server: &str, query: &str, headers: &[(&'static str, &str)]) -> Result<Self, Response<Vec<u8>>> {
+        let address = server.strip_prefix("http://").expect("a server");
+        let mut request = format!("ws://{address}/ws{query}").into_client_request().expect("a request");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        match client_async_with_config(request, MaybeTlsStream::Plain(stream), None).await {
+            Ok((stream, _)) => {
+                let (answers, events) = (VecDeque::new(), VecDeque::new());
+                Ok(Self { stream, answers, events, asked: 0, closed: None })
+            }
+            Err(Error::Http(refusal)) => Err((*refusal).map(Option::unwrap_or_default)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Sends a text as it is.
+    pub async fn send(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.expect("sent");
+    }
+
+    /// Sends a message of any kind.
+    pub async fn send_message(&mut self, message: Message) -> Result<(), Error> {
+        self.stream.send(message).await
+    }
+
+    /// Sends a command and waits for its answer.
+    pub async fn ask(&mut self, mut command: Value) -> Value {
+        self.asked += 1;
+        command["ref"] = json!(self.asked);
+        self.send(&command.to_string()).await;
+        loop {
+            let answer = self.answer().await;
+            if answer["ref"] == self.asked {
+                return answer;
+            }
+        }
+    }
+
+    /// The next answer.
+    pub async fn answer(&mut self) -> Value {
+        loop {
+            if let Some(answer) = self.answers.pop_front() {
+                return answer;
+            }
+            assert!(self.read().await, "closed: {:?}", self.closed);
+        }
+    }
+
+    /// The next event, whispers and all.
+    pub async fn next(&mut self) -> Event {
+        self.try_next().await.unwrap_or_else(|| panic!("closed: {:?}", self.closed))
+    }
+
+    /// The next event, or `None` when the socket is closed.
+    pub async fn try_next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            if !self.read().await {
+                return None;
+            }
+        }
+    }
+
+    /// The next event of one type; others are passed over.
+    pub async fn next_of(&mut self, kind: &str) -> Event {
+        loop {
+            let event = self.next().await;
+            if event.kind == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Waits until it is closed; answers with which code.
+    pub async fn close_code(&mut self) -> Option<u16> {
+        while self.try_next().await.is_some() {}
+        self.closed
+    }
+
+    async fn read(&mut self) -> bool {
+        let message = timeout(DEADLINE, self.stream.next()).await.expect("something within the deadline");
+        match message {
+            Some(Ok(Message::Text(text))) => {
+                let object: Value = serde_json::from_str(&text).expect("JSON");
+                match object["type"].as_str().expect("a type") {
+                    "ack" | "error" | "pong" => self.answers.push_back(object),
+                    _ => {
+                        let id = object["id"].as_str().map(str::to_owned);
+                        self.events.push_back(Event::read(id, &text));
+                    }
+                }
+                true
+            }
+            Some(Ok(Message::Close(frame))) => {
+                self.closed = frame.map(|frame| frame.code.into());
+                false
+            }
+            Some(Ok(_)) => true,
+            Some(Err(_)) | None => false,
+        }
+    }
+}

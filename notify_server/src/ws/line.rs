@@ -1,0 +1,147 @@
+//! The way to a WebSocket client: events, answers and a last word, and whether it
+//! takes any of it.
+
+use crate::{
+    frame,
+    wire::{NO_PROGRESS, Parting, Wire},
+};
+use bytes::Bytes;
+use futures_util::{SinkExt, stream::SplitSink};
+use serde_json::Value;
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Mutex,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message, Utf8Bytes,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+/// How many bytes a connection has taken.
+type Progress = Arc<AtomicU64>;
+
+/// The client's end. The session and the reader both speak on it.
+pub(super) struct Line<S> {
+    sink: Mutex<SplitSink<WebSocketStream<S>, Message>>,
+    progress: Progress,
+    gone: CancellationToken,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
+    pub(super) fn new(sink: SplitSink<WebSocketStream<S>, Message>, progress: Progress) -> Self {
+        Self { sink: Mutex::new(sink), progress, gone: CancellationToken::new() }
+    }
+
+    /// Sends one object.
+    pub(super) async fn say(&self, object: &Value) -> io::Result<()> {
+        self.write([Message::text(object.to_string())]).await
+    }
+
+    /// Asks whether the client is there.
+    pub(super) async fn ask(&self) -> io::Result<()> {
+        self.write([Message::Ping(Bytes::new())]).await
+    }
+
+    /// The client has gone.
+    pub(super) fn hang_up(&self) {
+        self.gone.cancel();
+    }
+
+    async fn write(&self, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
+        let mut sink = self.sink.lock().await;
+        for message in messages {
+            self.in_time(sink.feed(message)).await?;
+        }
+        self.in_time(sink.flush()).await
+    }
+
+    /// Waits for as long as the client takes something now and then.
+    async fn in_time(&self, writing: impl Future<Output = Result<(), Error>>) -> io::Result<()> {
+        let mut writing = std::pin::pin!(writing);
+        loop {
+            let before = self.progress.load(Ordering::Relaxed);
+            match timeout(NO_PROGRESS, writing.as_mut()).await {
+                Ok(written) => return written.map_err(io::Error::other),
+                Err(_) if self.progress.load(Ordering::Relaxed) > before => {}
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for Line<S> {
+    async fn send(&self, pieces: &[Bytes]) -> io::Result<()> {
+        // Our own JSON: it is UTF-8.
+        let text = |object: Bytes| Utf8Bytes::try_from(object).ok().map(Message::Text);
+        let messages: Vec<Message> = pieces.iter().flat_map(frame::objects).filter_map(text).collect();
+        self.write(messages).await
+    }
+
+    async fn hung_up(&self) {
+        self.gone.cancelled().await;
+    }
+
+    async fn part(&self, parting: Parting) {
+        let (code, reason) = match parting {
+            Parting::Gone => return,
+            Parting::Unauthorized => (4001, "unauthorized"),
+            Parting::Revoked => (4002, "session revoked"),
+            Parting::TooSlow => (4003, "too slow"),
+            Parting::TooMany => (4008, "too many connections"),
+            Parting::ComeBack => (1001, "going away: reconnect after a moment, not all at once"),
+        };
+        let close = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
+        let _ = timeout(super::GOODBYE, self.write([Message::Close(Some(close))])).await;
+    }
+}
+
+/// A connection that counts the bytes that it takes.
+pub(super) struct Watched<S> {
+    io: S,
+    progress: Progress,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(io: S) -> (Self, Progress) {
+        let progress = Progress::default();
+        (Self { io, progress: Arc::clone(&progress) }, progress)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, to)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, from);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.progress.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
