@@ -1,12 +1,17 @@
 //! The accept loop that both servers share: limits on connections and on how
 //! long a first request may take to arrive, then hyper, and an orderly end.
 
-use axum::{Router, extract::ConnectInfo};
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    http::{HeaderValue, StatusCode, header::CONNECTION},
+};
 use bytes::{Buf, BytesMut};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
+    convert::Infallible,
     future::Future,
     io,
     net::SocketAddr,
@@ -38,8 +43,15 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most header fields of a request.
 const MAX_HEADERS: usize = 64;
 
-/// How long open requests and streams have to end once asked to.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long open requests and streams have to end once nobody new is let in.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// Once asked to stop, a server goes on accepting until nobody has come for so
+/// long: a balancer in front takes a moment to notice.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// ... but no longer than this.
+const STILL_OPEN: Duration = Duration::from_secs(2);
 
 /// A token that is cancelled by Ctrl-C or SIGTERM. A second Ctrl-C ends the
 /// process at once.
@@ -102,8 +114,8 @@ impl Front for NoFront {
     }
 }
 
-/// Serves connections until `shutdown`, then lets the open ones finish for at
-/// most `DRAIN_TIMEOUT`.
+/// Serves connections until `shutdown`. Then those that still come are served
+/// until there are none, and the open ones finish for at most `DRAIN_TIMEOUT`.
 pub async fn serve(
     listener: TcpListener,
     max_connections: usize,
@@ -112,18 +124,29 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(max_connections));
+    let door = Door { listener, places: Arc::clone(&places) };
     let mut connections = JoinSet::new();
+    let closing = CancellationToken::new();
+    let ending = Ending { shutdown: shutdown.clone(), closing: closing.clone() };
+    let closed = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(STILL_OPEN).await;
+    };
+    let mut closed = pin!(closed);
     loop {
         let (stream, peer, place) = tokio::select! {
-            accepted = accept(&listener, &places, &shutdown) => match accepted {
+            biased;
+            () = closed.as_mut() => break,
+            accepted = door.accept(&shutdown) => match accepted {
                 Some(accepted) => accepted,
                 None => break,
             },
             Some(_) = connections.join_next() => continue,
         };
-        connections.spawn(connection(stream, peer, place, front.clone(), router.clone(), shutdown.clone()));
+        connections.spawn(connection(stream, peer, place, front.clone(), router.clone(), ending.clone()));
     }
-    drop(listener);
+    drop(door);
+    closing.cancel();
     // Those that became something else have their places too.
     let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
     if timeout(DRAIN_TIMEOUT, places.acquire_many(all)).await.is_err() {
@@ -133,33 +156,51 @@ pub async fn serve(
     connections.shutdown().await;
 }
 
+/// The two steps in which a server ends.
+#[derive(Debug, Clone)]
+struct Ending {
+    /// It has been asked to: each answer is the last on its connection.
+    shutdown: CancellationToken,
+    /// Nobody new is let in: connections that are idle end.
+    closing: CancellationToken,
+}
+
 /// A connection's place among those that are held at once. A request carries it,
 /// for who keeps the connection after it.
 #[derive(Debug, Clone)]
 pub struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
-/// The next connection, or `None` on shutdown. At the cap it leaves callers in
-/// the listen queue until somebody goes.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-    shutdown: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, Place)> {
-    let place = tokio::select! {
-        () = shutdown.cancelled() => return None,
-        place = Arc::clone(places).acquire_owned() => place.ok()?,
-    };
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return None,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => return Some((stream, peer, Place(Arc::new(place)))),
-                Err(error) => {
-                    // Out of file descriptors, mostly; it passes as others hang up.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+impl Door {
+    /// The next connection; `None` after `shutdown`, once nobody comes. At the cap
+    /// it leaves callers in the listen queue until somebody goes.
+    async fn accept(&self, shutdown: &CancellationToken) -> Option<(TcpStream, SocketAddr, Place)> {
+        let quiet = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(QUIET).await;
+        };
+        let next = async {
+            let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+            loop {
+                match self.listener.accept().await {
+                    Ok((stream, peer)) => return Some((stream, peer, Place(Arc::new(place)))),
+                    Err(error) => {
+                        // Out of file descriptors, mostly; it passes as others hang up.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
                 }
-            },
+            }
+        };
+        tokio::select! {
+            biased;
+            accepted = next => accepted,
+            () = quiet => None,
         }
     }
 }
@@ -170,13 +211,13 @@ async fn connection(
     place: Place,
     front: impl Front,
     router: Router,
-    shutdown: CancellationToken,
+    ending: Ending,
 ) {
     let mut first = FirstRequest { stream, read: BytesMut::new(), peer };
     // Frames are written whole; waiting for more to send only adds latency.
     let _ = first.stream.set_nodelay(true);
     let head = tokio::select! {
-        () = shutdown.cancelled() => return,
+        () = ending.closing.cancelled() => return,
         head = timeout(FIRST_HEAD_TIMEOUT, read_head(&mut first)) => head,
     };
     match head {
@@ -189,7 +230,7 @@ async fn connection(
         Ok(Err(_)) | Err(_) => return,
     }
     if let Some(first) = front.take(first).await {
-        http(first, place, router, shutdown).await;
+        http(first, place, router, ending).await;
     }
 }
 
@@ -213,12 +254,19 @@ async fn read_head(first: &mut FirstRequest) -> io::Result<bool> {
     }
 }
 
-async fn http(first: FirstRequest, place: Place, router: Router, shutdown: CancellationToken) {
+async fn http(first: FirstRequest, place: Place, router: Router, Ending { shutdown, closing }: Ending) {
     let peer = first.peer;
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(place.clone());
-        router.clone().oneshot(request)
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        async move {
+            let mut answer = router.oneshot(request).await?;
+            if shutdown.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let io = TokioIo::new(Reread { read: first.read, stream: first.stream });
     let mut connection = pin!(
@@ -232,7 +280,7 @@ async fn http(first: FirstRequest, place: Place, router: Router, shutdown: Cance
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
+        () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -3,6 +3,7 @@
 //! deadlines, never with sleeps.
 
 mod app;
+mod balancer;
 mod database;
 mod inbox;
 mod link;
@@ -14,6 +15,7 @@ mod user;
 
 pub use self::redis::TestRedis;
 pub use app::{FRIENDLY_ORIGIN, TestApp, figure, shared_cluster};
+pub use balancer::Balancer;
 pub use database::{TestDatabase, fill};
 pub use inbox::{Event, Inbox, SseReader};
 pub use link::Link;

@@ -172,7 +172,7 @@ async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
     let team = alice.chat("team").await;
     let mut bobs = bob.listen().await;
     // More than the socket buffers and the outbox together hold, unread.
-    const COUNT: i64 = 3_000;
+    const COUNT: i64 = 6_000;
     sqlx::query("insert into messages (chat_id, sender_id, content) select $1, $2, n || repeat('x', 4000) from generate_series(1, $3) n")
         .bind(team)
         .bind(alice.id)
