@@ -1,8 +1,9 @@
 # Two commands: `make run` and `make test`. Both bring what they need.
-.PHONY: run test check bench openapi fmt help
+.PHONY: run cluster test check bench openapi fmt help
 
 help:
 	@echo "make run    Confab on http://127.0.0.1:6688, from a bare clone"
+	@echo "make cluster  the same as many processes: two chat servers, three notify servers, Redis, nginx"
 	@echo "make test   every test, from a bare clone"
 	@echo "make check  format, lints, documentation, licences"
 	@echo "make bench  what it does on this machine, beside controls; PART=sends|fanout|latency|crowd|memory|scale for one"
@@ -13,6 +14,11 @@ run:
 	@scripts/setup run
 	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab
 	@exec ./target/debug/confab dev $(ARGS)
+
+cluster:
+	@scripts/setup cluster
+	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab --package chat_server --package notify_server
+	@exec ./target/debug/confab cluster $(ARGS)
 
 test:
 	@scripts/setup test

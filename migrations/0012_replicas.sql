@@ -5,6 +5,8 @@
 -- been silent counts for nothing.
 create unlogged table replicas (
     id         uuid primary key,
+    -- Where it listens, for whoever looks.
+    name       text not null,
     -- The one that has lived longest leads.
     started_at timestamptz not null default clock_timestamp(),
     beat_at    timestamptz not null default clock_timestamp()
@@ -13,9 +15,9 @@ create unlogged table replicas (
 -- Says that a replica lives, and answers who leads: the one that has lived longest
 -- of those heard of within the lease. One that comes back from a longer silence
 -- begins a new life, behind all others.
-create function beat(replica uuid, lease interval) returns table (leader uuid, is_first boolean) language plpgsql as $$
+create function beat(replica uuid, called text, lease interval) returns table (leader uuid, is_first boolean) language plpgsql as $$
 begin
-    insert into replicas as r (id) values (replica)
+    insert into replicas as r (id, name) values (replica, called)
     on conflict (id) do update set
         beat_at = clock_timestamp(),
         started_at = case when r.beat_at < clock_timestamp() - lease then clock_timestamp() else r.started_at end

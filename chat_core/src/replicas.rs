@@ -22,9 +22,16 @@ pub struct Beat {
     pub is_first: bool,
 }
 
-/// Says that a replica lives.
-pub async fn beat(db: &PgPool, replica: Uuid) -> Result<Beat> {
-    Ok(sqlx::query_as("select * from beat($1, $2)").bind(replica).bind(LEASE).fetch_one(db).await?)
+/// Says that a replica lives, and where.
+pub async fn beat(db: &PgPool, replica: Uuid, name: &str) -> Result<Beat> {
+    let beat = sqlx::query_as("select * from beat($1, $2, $3)").bind(replica).bind(name).bind(LEASE);
+    Ok(beat.fetch_one(db).await?)
+}
+
+/// The name of the one that leads, if one does.
+pub async fn leader(db: &PgPool) -> Result<Option<String>> {
+    let oldest = "select name from replicas where beat_at >= clock_timestamp() - $1 order by started_at, id limit 1";
+    Ok(sqlx::query_scalar(oldest).bind(LEASE).fetch_optional(db).await?)
 }
 
 /// Hands over to another. Those connected here count as connected for the usual

@@ -112,6 +112,7 @@ impl TestApp {
         let (chat_listener, chat) = listen().await;
         let (notify_listener, notify) = listen().await;
         let parts = Parts {
+            name: notify.clone(),
             db: database.pool(4),
             redis: redis.clone(),
             writer: Writer::start(database.pool(2)),

@@ -15,7 +15,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// The database that an embedded cluster holds for us.
-const DATABASE: &str = "confab";
+pub(crate) const DATABASE: &str = "confab";
 
 /// What an empty database starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,7 +64,7 @@ impl Dev {
             return self.serve(listener, url, &data, origins, shutdown).await;
         }
         let (binaries, home) = (Binaries::find()?, Home::of(&data.path)?);
-        let cluster = Self::start_cluster(&data, &binaries, &home).await?;
+        let cluster = start_postgres(&data, &binaries, &home).await?;
         let url = cluster.url(DATABASE);
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(keep(cluster, binaries, home, stop.clone()));
@@ -72,20 +72,6 @@ impl Dev {
         stop.cancel();
         keeper.await.context("stopping Postgres")?;
         outcome
-    }
-
-    async fn start_cluster(data: &DataFolder, binaries: &Binaries, home: &Home) -> anyhow::Result<Cluster> {
-        if home.is_moved {
-            println!(
-                "the user that runs Postgres cannot reach {}; the database is kept in {}",
-                data.path.display(),
-                home.folder.display()
-            );
-        }
-        println!("starting Postgres {} in {}", binaries.version, home.folder.display());
-        let cluster = Cluster::durable(binaries, home).await?;
-        cluster.create_database(DATABASE, "template1").await?;
-        Ok(cluster)
     }
 
     async fn serve(
@@ -130,11 +116,26 @@ impl Dev {
     }
 }
 
+/// Starts the private Postgres of a data folder.
+pub(crate) async fn start_postgres(data: &DataFolder, binaries: &Binaries, home: &Home) -> anyhow::Result<Cluster> {
+    if home.is_moved {
+        println!(
+            "the user that runs Postgres cannot reach {}; the database is kept in {}",
+            data.path.display(),
+            home.folder.display()
+        );
+    }
+    println!("starting Postgres {} in {}", binaries.version, home.folder.display());
+    let cluster = Cluster::durable(binaries, home).await?;
+    cluster.create_database(DATABASE, "template1").await?;
+    Ok(cluster)
+}
+
 /// How often it is looked whether Postgres is there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts Postgres again if it ends by itself, until told to stop it.
-async fn keep(cluster: Cluster, binaries: Binaries, home: Home, stop: CancellationToken) {
+pub(crate) async fn keep(cluster: Cluster, binaries: Binaries, home: Home, stop: CancellationToken) {
     let mut cluster = Some(cluster);
     loop {
         tokio::select! {

@@ -1,6 +1,7 @@
 //! Confab's command line: the door to both servers. It composes and prints; it
 //! holds no rule.
 
+mod cluster;
 mod data;
 mod database;
 mod dev;
@@ -27,6 +28,9 @@ struct Cli {
 enum Command {
     /// Run everything in one process, with its own Postgres unless DATABASE_URL is set.
     Dev(dev::Dev),
+    /// Run it as on many machines, on this one: Postgres, Redis, several servers of
+    /// each kind, and nginx.
+    Cluster(cluster::Cluster),
     /// Run both servers in one process on a database of your own.
     Serve(node::Serve),
     /// Bring the schema of a database up to date.
@@ -74,6 +78,7 @@ async fn main() -> ExitCode {
     telemetry::init(cli.log_format);
     let outcome = match cli.command {
         Command::Dev(dev) => dev.run().await,
+        Command::Cluster(cluster) => cluster.run().await,
         Command::Serve(serve) => serve.run().await,
         Command::Migrate(database) => migrate(&database).await,
         Command::Seed(seed) => seed.run().await,

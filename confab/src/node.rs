@@ -70,7 +70,14 @@ impl Node {
             offers_demo: self.offers_demo,
         });
         api.tend(&shutdown);
-        let parts = Parts { db: self.stream_db, redis: self.redis, writer, verifier, origins: self.origins.clone() };
+        let parts = Parts {
+            name: address.to_string(),
+            db: self.stream_db,
+            redis: self.redis,
+            writer,
+            verifier,
+            origins: self.origins.clone(),
+        };
         let notify = Notify::start(parts, shutdown.clone());
 
         let mut registry = metrics::registry();

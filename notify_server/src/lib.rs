@@ -74,6 +74,8 @@ const LIVE_POLL: Duration = Duration::from_millis(5);
 /// What a notify server stands on. Neither the database nor Redis need be up yet.
 #[derive(Debug)]
 pub struct Parts {
+    /// Where it listens: how it is called among the replicas.
+    pub name: String,
     /// Where the log is.
     pub db: PgPool,
     /// Where other replicas are met.
@@ -108,10 +110,10 @@ impl Notify {
     /// Starts following the log of a database, together with the other replicas if
     /// there is a Redis.
     pub fn start(parts: Parts, shutdown: CancellationToken) -> Arc<Self> {
-        let Parts { db, redis, writer, verifier, origins } = parts;
+        let Parts { name, db, redis, writer, verifier, origins } = parts;
         let hub = Arc::new(Hub::default());
         let (health, figures) = (Arc::new(Health::default()), Arc::new(Figures::default()));
-        let replica = Replica::start(db.clone(), Arc::clone(&figures), shutdown.clone());
+        let replica = Replica::start(db.clone(), name, Arc::clone(&figures), shutdown.clone());
         let whispers = Whispers::new(db.clone(), redis.clone());
         let ear = Ear::start(whispers.clone(), db.clone(), Arc::clone(&hub), shutdown.clone());
         Keeper::start(

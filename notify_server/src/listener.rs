@@ -4,7 +4,7 @@
 use crate::{
     figures::Figures,
     hub::Hub,
-    relay::{Piece, Relay, Shared, Way},
+    relay::{Piece, Relay, Shared, Way, cause},
     whispers::Ear,
 };
 use chat_core::{
@@ -93,8 +93,7 @@ impl Listener {
             };
             let pause = backoff(failures);
             failures += 1;
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(%error, cause, retry_in = ?pause, "lost the log; listening again");
+            tracing::warn!(%error, cause = cause(&error), retry_in = ?pause, "lost the log; listening again");
             if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
@@ -110,8 +109,7 @@ impl Listener {
                 let Err(doubt) = heard else { return Ok(()) };
                 let pause = shared.doubt();
                 self.figures.doubts.inc();
-                let cause = std::error::Error::source(&doubt).map(ToString::to_string);
-                tracing::warn!(%doubt, cause, for = ?pause, "Redis is in doubt; reading the log instead");
+                tracing::warn!(why = cause(&doubt), for = ?pause, "Redis is in doubt; reading the log instead");
                 Ok(())
             }
             _ => self.tail(way, failures).await,

@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let figures = metrics::Place::at(settings.notify_metrics_bind).await.context("NOTIFY_METRICS_BIND")?;
     let writer = Writer::start(db::pool(&settings.database_url, WRITER_CONNECTIONS)?);
-    let parts = Parts { db, redis, writer, verifier, origins };
+    let parts = Parts { name: listener.local_addr()?.to_string(), db, redis, writer, verifier, origins };
     let notify = Notify::start(parts, net::shutdown_on_signal());
     notify_server::serve(listener, notify, settings.notify_max_connections, figures).await;
     Ok(())

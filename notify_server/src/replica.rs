@@ -27,7 +27,7 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// Says that it lives until `shutdown`, and then hands over.
-    pub(crate) fn start(db: PgPool, figures: Arc<Figures>, shutdown: CancellationToken) -> Self {
+    pub(crate) fn start(db: PgPool, name: String, figures: Arc<Figures>, shutdown: CancellationToken) -> Self {
         let (tell, leads) = watch::channel(false);
         let (tell_lives, lives) = watch::channel(0);
         let id = Uuid::now_v7();
@@ -35,7 +35,7 @@ impl Replica {
             let mut beat = interval(BEAT_EVERY);
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while shutdown.run_until_cancelled(beat.tick()).await.is_some() {
-                let leads = match timeout(LEASE, replicas::beat(&db, id)).await {
+                let leads = match timeout(LEASE, replicas::beat(&db, id, &name)).await {
                     Ok(Ok(beat)) => {
                         if beat.is_first {
                             tell_lives.send_modify(|lives| *lives += 1);

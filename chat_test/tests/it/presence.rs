@@ -116,7 +116,7 @@ async fn the_people_of_a_dead_replica_go_with_it() {
     // One that has not been heard of for as long as it takes, and bob on it.
     sqlx::query(
         "with dead as (
-             insert into replicas (id, beat_at) values (gen_random_uuid(), now() - interval '9 seconds') returning id
+             insert into replicas (id, name, beat_at) values (gen_random_uuid(), 'dead', now() - interval '9 seconds') returning id
          )
          insert into connections (user_id, replica_id) select $1, id from dead",
     )

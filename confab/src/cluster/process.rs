@@ -1,0 +1,182 @@
+//! One process of a cluster: how it is started, and whether it runs.
+
+use anyhow::{Context, bail};
+use chat_core::net::DRAIN_TIMEOUT;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    env,
+    ffi::OsString,
+    fmt,
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a process may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// How long it may take to stop.
+const STOP: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_secs(4));
+
+/// A process, running or not.
+pub(super) struct Process {
+    name: String,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    settings: Vec<(&'static str, OsString)>,
+    place: Place,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+/// Where a process is reached.
+enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Process {
+    /// One of Confab's own, which lies beside this program.
+    pub(super) fn server(
+        kind: &str,
+        at: SocketAddr,
+        settings: Vec<(&'static str, OsString)>,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let program = env::current_exe().context("finding this program")?.with_file_name(kind);
+        if !program.exists() {
+            bail!("{} is not there; build it with `cargo build --package {kind}`", program.display());
+        }
+        let log = folder.join(format!("{kind}-{}.log", at.port()));
+        Ok(Self::new(format!("{kind} {at}"), program, Vec::new(), settings, Place::Tcp(at), log))
+    }
+
+    /// Redis, for this cluster alone, keeping nothing.
+    pub(super) fn redis(socket: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let mut arguments: Vec<OsString> = vec!["--unixsocket".into(), socket.into()];
+        arguments.extend(["--port", "0", "--appendonly", "no", "--save", ""].map(Into::into));
+        let (program, log) = (find("redis-server")?, folder.join("redis.log"));
+        let name = format!("redis-server {}", socket.display());
+        Ok(Self::new(name, program, arguments, Vec::new(), Place::Unix(socket.into()), log))
+    }
+
+    /// nginx, before them all.
+    pub(super) fn nginx(at: SocketAddr, configuration: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let arguments = vec!["-p".into(), folder.into(), "-c".into(), configuration.into()];
+        let (program, log) = (find("nginx")?, folder.join("nginx.log"));
+        Ok(Self::new(format!("nginx {at}"), program, arguments, Vec::new(), Place::Tcp(at), log))
+    }
+
+    fn new(
+        name: String,
+        program: PathBuf,
+        arguments: Vec<OsString>,
+        settings: Vec<(&'static str, OsString)>,
+        place: Place,
+        log: PathBuf,
+    ) -> Self {
+        Self { name, program, arguments, settings, place, log, child: None }
+    }
+
+    /// As in `notify_server 127.0.0.1:6691`.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Starts it. Where that can be had, it ends when this process is killed.
+    pub(super) fn start(&mut self) -> anyhow::Result<()> {
+        let log = File::options().create(true).append(true).open(&self.log);
+        let log = log.with_context(|| format!("writing {}", self.log.display()))?;
+        if let Place::Unix(socket) = &self.place {
+            let _ = std::fs::remove_file(socket);
+        }
+        let mut command = match find("setpriv") {
+            Ok(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "TERM", "--"]).arg(&self.program);
+                command
+            }
+            Err(_) => Command::new(&self.program),
+        };
+        let child = command
+            .args(&self.arguments)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            // The terminal's Ctrl-C reaches us first.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("opening the log twice")?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn();
+        self.child = Some(child.with_context(|| format!("starting {}", self.program.display()))?);
+        Ok(())
+    }
+
+    /// Waits until it lets somebody in.
+    pub(super) async fn ready(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let there = timeout(START, async {
+            loop {
+                if let Some(how) = self.ended()? {
+                    bail!("{} does not start ({how}); see {}", self.name, self.log.display());
+                }
+                if self.place.lets_in().await || shutdown.is_cancelled() {
+                    return Ok(());
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        there.await.with_context(|| format!("{} takes too long to start", self.name))?
+    }
+
+    /// How it has ended, if it has.
+    pub(super) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.child else { return Ok(None) };
+        child.try_wait().with_context(|| format!("looking after {}", self.name))
+    }
+
+    /// Asks it to end in order, and waits until it has.
+    pub(super) async fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        if timeout(STOP, child.wait()).await.is_err() {
+            let _ = child.kill().await;
+        }
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pid = self.child.as_ref().and_then(Child::id).unwrap_or_default();
+        write!(f, "{:<40} process {pid:<8} log {}", self.name, self.log.display())
+    }
+}
+
+impl Place {
+    async fn lets_in(&self) -> bool {
+        match self {
+            Self::Tcp(address) => TcpStream::connect(address).await.is_ok(),
+            Self::Unix(path) => UnixStream::connect(path).await.is_ok(),
+        }
+    }
+}
+
+/// A program of the system.
+fn find(name: &str) -> anyhow::Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+        .with_context(|| format!("{name} is not installed; `make cluster` brings it"))
+}
