@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header::CONNECTION},
 };
 use bytes::{Buf, BytesMut};
+use futures_util::FutureExt;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -128,11 +129,7 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     let closing = CancellationToken::new();
     let ending = Ending { shutdown: shutdown.clone(), closing: closing.clone() };
-    let closed = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(STILL_OPEN).await;
-    };
-    let mut closed = pin!(closed);
+    let mut closed = pin!(after(&shutdown, STILL_OPEN));
     loop {
         let (stream, peer, place) = tokio::select! {
             biased;
@@ -143,6 +140,10 @@ pub async fn serve(
             },
             Some(_) = connections.join_next() => continue,
         };
+        connections.spawn(connection(stream, peer, place, front.clone(), router.clone(), ending.clone()));
+    }
+    // Whom the kernel has let in already.
+    while let Some(Some((stream, peer, place))) = door.accept(&shutdown).now_or_never() {
         connections.spawn(connection(stream, peer, place, front.clone(), router.clone(), ending.clone()));
     }
     drop(door);
@@ -170,6 +171,12 @@ struct Ending {
 #[derive(Debug, Clone)]
 pub struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
+/// Returns so long after something has happened.
+async fn after(event: &CancellationToken, pause: Duration) {
+    event.cancelled().await;
+    tokio::time::sleep(pause).await;
+}
+
 /// Where connections come in.
 struct Door {
     listener: TcpListener,
@@ -180,10 +187,7 @@ impl Door {
     /// The next connection; `None` after `shutdown`, once nobody comes. At the cap
     /// it leaves callers in the listen queue until somebody goes.
     async fn accept(&self, shutdown: &CancellationToken) -> Option<(TcpStream, SocketAddr, Place)> {
-        let quiet = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(QUIET).await;
-        };
+        let quiet = after(shutdown, QUIET);
         let next = async {
             let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
             loop {
@@ -217,7 +221,8 @@ async fn connection(
     // Frames are written whole; waiting for more to send only adds latency.
     let _ = first.stream.set_nodelay(true);
     let head = tokio::select! {
-        () = ending.closing.cancelled() => return,
+        // What it has to say may be on its way.
+        () = after(&ending.closing, QUIET) => return,
         head = timeout(FIRST_HEAD_TIMEOUT, read_head(&mut first)) => head,
     };
     match head {

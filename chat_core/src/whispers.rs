@@ -6,9 +6,9 @@ use crate::{
     ChatId, Error, Result, UserId,
     presence::Presence,
     realm::Realm,
-    redis::{Redis, away},
+    redis::{Connection, Redis, away},
 };
-use redis::{AsyncCommands, aio::MultiplexedConnection};
+use redis::AsyncCommands;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -61,7 +61,7 @@ struct Inner {
 struct Meeting {
     redis: Redis,
     realm: OnceCell<Realm>,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    connection: Mutex<Option<Connection>>,
 }
 
 impl Whispers {

@@ -60,6 +60,11 @@ pub struct Inbox {
 impl Inbox {
     /// Opens a stream and reads its `ready`.
     pub async fn open(request: RequestBuilder) -> Self {
+        Self::try_open(request).await.expect("the stream goes on")
+    }
+
+    /// Likewise; `None` if all that it says is when to come back.
+    pub async fn try_open(request: RequestBuilder) -> Option<Self> {
         let response = request.send().await.expect("an answer");
         if response.status() != 200 {
             let reply = Reply::read(response).await;
@@ -78,9 +83,9 @@ impl Inbox {
             ready: nothing,
             last_id: None,
         };
-        inbox.ready = inbox.next().await;
+        inbox.ready = inbox.try_next().await?;
         assert_eq!(inbox.ready.kind, "ready", "a stream opens with ready");
-        inbox
+        Some(inbox)
     }
 
     /// The next event.

@@ -258,25 +258,32 @@ async fn nodes_replaced_one_by_one_behind_a_balancer_lose_nothing_and_fail_nobod
     // `say_in` wants a 201 each time: no refusal, no broken connection.
     let (stop, talking) = talk(&alice, team);
     // Others come and go on connections of their own all the while.
-    let asking = tokio::spawn({
-        let (stop, url, token) = (Arc::clone(&stop), balancer.url.clone(), alice.token.clone());
-        async move {
-            let mut asked = 0;
-            while !stop.load(Ordering::Relaxed) {
-                let request = reqwest::Client::new().get(format!("{url}/api/me")).bearer_auth(&token);
-                assert_eq!(request.send().await.expect("an answer").status(), 200);
-                asked += 1;
-                pause(10).await;
-            }
-            asked
-        }
-    });
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, url, token) = (Arc::clone(&stop), balancer.url.clone(), alice.token.clone());
+            tokio::spawn(async move {
+                let mut asked = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let request = reqwest::Client::new().get(format!("{url}/api/me")).bearer_auth(&token);
+                    assert_eq!(request.send().await.expect("an answer").status(), 200);
+                    asked += 1;
+                    pause(3).await;
+                }
+                asked
+            })
+        })
+        .collect();
     let listening = tokio::spawn(whole(inbox, move |cursor| {
         let bob = bob.clone();
         async move {
-            // As a browser does; who is early is told to wait again.
-            pause(300).await;
-            bob.resume(&cursor).await
+            // As a browser does. Who comes to one that is about to go is told to
+            // come again.
+            loop {
+                pause(300).await;
+                if let Some(inbox) = Inbox::try_open(bob.stream(Some(&cursor))).await {
+                    return inbox;
+                }
+            }
         }
     }));
     for node in &mut nodes {
@@ -288,6 +295,8 @@ async fn nodes_replaced_one_by_one_behind_a_balancer_lose_nothing_and_fail_nobod
     pause(1_000).await;
     stop.store(true, Ordering::Relaxed);
     let said = talking.await.expect("each was answered");
-    assert!(asking.await.expect("each was answered") > 50);
+    for asking in asking {
+        assert!(asking.await.expect("each was answered") > 50);
+    }
     assert_eq!(listening.await.expect("whole"), numbers(said));
 }

@@ -2,7 +2,7 @@
 //! every way it can. What is heard is whole, in order, the same on both, and only
 //! where it belongs.
 
-use chat_test::{Inbox, Link, Signal, TestApp, TestRedis, TestUser, eventually};
+use chat_test::{Inbox, Link, Signal, TestApp, TestRedis, TestRedisCluster, TestUser, eventually};
 use redis::cmd;
 use std::time::{Duration, Instant};
 
@@ -283,4 +283,26 @@ async fn a_leader_that_leaves_is_followed_by_another() {
             .collect();
         assert_eq!(heard, expected);
     }
+}
+
+#[tokio::test]
+async fn replicas_may_meet_in_a_redis_cluster() {
+    let redis = TestRedisCluster::start().await;
+    let leader = TestApp::meeting_at(&redis.link()).await;
+    leads(&leader).await;
+    let follower = TestApp::beside(&leader).await;
+    hears(&follower).await;
+    let [alice, bob] = leader.sign_in(["alice", "bob"]).await;
+    let team = alice.chat("team").await;
+    let mut bobs = bob.at(&follower.places).listen().await;
+    for n in 0..50 {
+        alice.say_in(team, &n.to_string()).await;
+    }
+    alice.say_in(team, "marker").await;
+    let heard: Vec<String> = bobs.until("marker").await.iter().map(|event| event.text().to_owned()).collect();
+    assert_eq!(heard, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+    let appended = leader.figure("confab_relay_pieces_total{outcome=\"appended\"}").await;
+    assert!(appended > 0.0 && follower.figure("confab_relay_doubts_total").await == 0.0);
+    alice.post(&format!("/api/chats/{team}/typing"), serde_json::json!({})).await.expect(204);
+    bobs.next_whisper("typing").await;
 }

@@ -6,11 +6,10 @@ use crate::figures::Figures;
 use chat_core::{
     Error, EventId, Result, events,
     realm::Realm,
-    redis::{Redis, away},
+    redis::{Connection, Redis, away},
 };
 use redis::{
     AsyncCommands,
-    aio::MultiplexedConnection,
     streams::{StreamMaxlen, StreamRangeReply},
 };
 use sqlx::PgPool;
@@ -79,7 +78,7 @@ struct Pen {
     redis: Redis,
     db: PgPool,
     realm: Option<Realm>,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     failed_at: Option<Instant>,
 }
 
@@ -116,7 +115,7 @@ impl Pen {
 }
 
 /// With the position as the entry's id: Redis refuses a leader that is behind.
-async fn add(connection: &mut MultiplexedConnection, key: &str, upto: EventId, sealed: &[u8]) -> Result<()> {
+async fn add(connection: &mut Connection, key: &str, upto: EventId, sealed: &[u8]) -> Result<()> {
     let id = format!("{upto}-0");
     let _: Option<String> =
         connection.xadd_maxlen(key, StreamMaxlen::Approx(MAX_PIECES), id, &[(FIELD, sealed)]).await.map_err(away)?;
@@ -124,7 +123,7 @@ async fn add(connection: &mut MultiplexedConnection, key: &str, upto: EventId, s
 }
 
 /// The position of the last entry.
-async fn top(connection: &mut MultiplexedConnection, key: &str) -> Result<Option<i64>> {
+async fn top(connection: &mut Connection, key: &str) -> Result<Option<i64>> {
     let found: StreamRangeReply = connection.xrevrange_count(key, "+", "-", 1).await.map_err(away)?;
     let id = found.ids.first().and_then(|entry| entry.id.split('-').next()?.parse::<u64>().ok());
     Ok(id.map(|id| i64::try_from(id).unwrap_or(i64::MAX)))

@@ -6,11 +6,10 @@ use chat_core::{
     Error, EventId, Result,
     events::Epoch,
     realm::Realm,
-    redis::{Redis, away},
+    redis::{Connection, Redis, away},
 };
 use redis::{
     AsyncCommands, FromRedisValue,
-    aio::MultiplexedConnection,
     streams::{StreamReadOptions, StreamReadReply},
 };
 
@@ -22,7 +21,7 @@ const COUNT: usize = 64;
 
 /// The stream of one history, read from some position on.
 pub(crate) struct Stream<'a> {
-    connection: MultiplexedConnection,
+    connection: Connection,
     realm: &'a Realm,
     key: String,
     after: String,
