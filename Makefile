@@ -6,7 +6,7 @@ help:
 	@echo "make cluster  the same as many processes: two chat servers, three notify servers, Redis, nginx"
 	@echo "make test   every test, from a bare clone"
 	@echo "make check  format, lints, documentation, licences"
-	@echo "make bench  what it does on this machine, beside controls; PART=sends|fanout|latency|crowd|memory|scale for one"
+	@echo "make bench  what it does on this machine, beside controls; PART=sends|fanout|latency|relay|presence|crowd|memory|scale for one"
 	@echo "make openapi  writes docs/openapi.json anew"
 	@echo "make fmt    put the code into shape"
 

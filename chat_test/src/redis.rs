@@ -88,6 +88,11 @@ impl TestRedis {
         format!("unix://{}", self.path("line").display())
     }
 
+    /// Where it is itself, past the line.
+    pub fn direct_url(&self) -> String {
+        format!("unix://{}", self.path("redis").display())
+    }
+
     /// Asks it something, past the line.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
         self.try_ask(command).await.expect("an answer")
@@ -95,7 +100,7 @@ impl TestRedis {
 
     /// Likewise; it may refuse.
     pub async fn try_ask<T: FromRedisValue>(&self, command: &Cmd) -> redis::RedisResult<T> {
-        let redis = Redis::at(&format!("unix://{}", self.path("redis").display())).expect("a URL");
+        let redis = Redis::at(&self.direct_url()).expect("a URL");
         let mut connection = redis.connect().await.expect("it is there");
         command.query_async(&mut connection).await
     }

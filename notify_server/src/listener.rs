@@ -22,7 +22,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::{
+    task::yield_now,
+    time::{MissedTickBehavior, interval, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The longest that a doorbell nobody hears can delay an event.
@@ -180,12 +183,15 @@ impl Listener {
                 self.figures.poison.inc();
             }
             let Some(upto) = stretch.upto else { return Ok(position) };
-            let piece = Piece { epoch: head.epoch.clone(), after: position, upto, entries: stretch.entries };
+            let piece = Arc::new(Piece { epoch: head.epoch.clone(), after: position, upto, entries: stretch.entries });
+            // Those who are further away first: it is on its way while the devices
+            // here are told.
+            if self.relay.way() == Way::Lead {
+                self.relay.publish(Arc::clone(&piece));
+                yield_now().await;
+            }
             self.route(&piece, head.last);
             position = upto;
-            if self.relay.way() == Way::Lead {
-                self.relay.publish(piece);
-            }
             if !stretch.is_cut {
                 return Ok(position);
             }

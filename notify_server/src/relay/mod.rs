@@ -14,7 +14,7 @@ pub(crate) use publisher::{Publisher, cause};
 use chat_core::{Result, events::Epoch, realm::Realm, redis::Redis};
 use sqlx::PgPool;
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use stream::Stream;
@@ -78,7 +78,7 @@ impl Relay {
     }
 
     /// What was read, for the others.
-    pub(crate) fn publish(&self, piece: Piece) {
+    pub(crate) fn publish(&self, piece: Arc<Piece>) {
         if let Self::Redis(shared) = self {
             shared.publisher.offer(piece);
         }

@@ -36,18 +36,18 @@ pub(super) const FIELD: &str = "piece";
 /// A handle to the task that appends.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    queue: mpsc::Sender<Piece>,
+    queue: mpsc::Sender<Arc<Piece>>,
     figures: Arc<Figures>,
 }
 
 impl Publisher {
     pub(crate) fn start(redis: Redis, db: PgPool, figures: Arc<Figures>, shutdown: CancellationToken) -> Self {
-        let (queue, mut pieces) = mpsc::channel::<Piece>(QUEUE);
+        let (queue, mut pieces) = mpsc::channel::<Arc<Piece>>(QUEUE);
         let mut pen = Pen { redis, db, realm: None, connection: None, failed_at: None };
         let counted = Arc::clone(&figures);
         tokio::spawn(async move {
             while let Some(Some(piece)) = shutdown.run_until_cancelled(pieces.recv()).await {
-                match pen.append(piece).await {
+                match pen.append(&piece).await {
                     Ok(true) => counted.relayed("appended"),
                     Ok(false) => counted.relayed("dropped"),
                     Err(error) => {
@@ -63,7 +63,7 @@ impl Publisher {
     }
 
     /// Appends a piece, soon, if all goes well.
-    pub(crate) fn offer(&self, piece: Piece) {
+    pub(crate) fn offer(&self, piece: Arc<Piece>) {
         if self.queue.try_send(piece).is_err() {
             self.figures.relayed("dropped");
         }
@@ -84,7 +84,7 @@ struct Pen {
 
 impl Pen {
     /// Appends a piece; false if Redis is left alone for now.
-    async fn append(&mut self, piece: Piece) -> Result<bool> {
+    async fn append(&mut self, piece: &Piece) -> Result<bool> {
         if self.failed_at.is_some_and(|at| at.elapsed() < PAUSE) {
             return Ok(false);
         }

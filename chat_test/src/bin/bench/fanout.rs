@@ -22,7 +22,7 @@ const WINDOW: Duration = Duration::from_secs(4);
 const TICK: Duration = Duration::from_millis(5);
 
 /// Who publishes to a server.
-enum Source<'a> {
+pub(crate) enum Source<'a> {
     /// Confab: the log.
     Log(&'a World),
     /// A control: its own HTTP publisher.
@@ -115,7 +115,7 @@ async fn publish_steadily(source: &Source<'_>, per_second: u32) {
     }
 }
 
-async fn publish_flat_out(source: &Source<'_>) {
+pub(crate) async fn publish_flat_out(source: &Source<'_>) {
     let mut publisher = Publisher::open(source).await;
     let begun = Instant::now();
     while begun.elapsed() < WINDOW {

@@ -7,13 +7,14 @@ use crate::{
     streams::{Lines, Streams, Timed},
     world::World,
 };
+use hdrhistogram::Histogram;
 use std::time::Duration;
 use tokio::time::{Instant, interval};
 
 const STREAMS: usize = 1_000;
 
 /// How many of the streams read the clock; the others are read all the same.
-const TIMED: usize = 20;
+pub(crate) const TIMED: usize = 20;
 
 const WINDOW: Duration = Duration::from_secs(4);
 const TICK: Duration = Duration::from_millis(1);
@@ -21,29 +22,37 @@ const TICK: Duration = Duration::from_millis(1);
 pub(crate) async fn run(report: &mut Report) {
     let world = World::create(i32::try_from(STREAMS).unwrap_or(i32::MAX)).await;
     let server = world.notify_server();
-    let (timed, others) = world.people.split_at(TIMED);
-    let others = Streams::open(&server.address, others.iter().map(|user| world.head(*user, None)), Lines(4)).await;
+    let others = world.people.iter().skip(TIMED).map(|user| world.head(*user, None));
+    let others = Streams::open(&server.address, others, Lines(4)).await;
     for rate in [1, 200, 1_000] {
-        let heads = timed.iter().map(|user| world.head(*user, None));
-        let timed = Timed::open(&server.address, heads).await;
-        let window = if rate == 1 { WINDOW * 2 } else { WINDOW };
-        let (from, mut ticks, mut said) = (Instant::now(), interval(TICK), 0);
-        while from.elapsed() < window {
-            ticks.tick().await;
-            // What is due at the same time shares a statement, as the writer does.
-            let due = (from.elapsed().as_secs_f64() * f64::from(rate)) as i32;
-            if due > said {
-                world.say(due - said).await;
-                said = due;
-            }
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let latencies = timed.finish().await;
-        for (name, quantile) in [("p50", 0.50), ("p95", 0.95), ("p99", 0.99)] {
+        let latencies = at_rate(&world, &server.address, rate).await;
+        for (name, quantile) in QUANTILES {
             let ms = latencies.value_at_quantile(quantile) as f64 / 1000.0;
             report.row("latency", &format!("commit → device, {rate} messages/s, {name}"), ms, "ms");
         }
-        assert_eq!(latencies.len(), said as u64 * TIMED as u64, "all of them arrive");
     }
     drop(others);
+}
+
+pub(crate) const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p95", 0.95), ("p99", 0.99)];
+
+/// How late messages are, in microseconds, that come at this rate to the first few
+/// people at a server.
+pub(crate) async fn at_rate(world: &World, address: &str, rate: u32) -> Histogram<u64> {
+    let timed = Timed::open(address, world.people.iter().take(TIMED).map(|user| world.head(*user, None))).await;
+    let window = if rate == 1 { WINDOW * 2 } else { WINDOW };
+    let (from, mut ticks, mut said) = (Instant::now(), interval(TICK), 0);
+    while from.elapsed() < window {
+        ticks.tick().await;
+        // What is due at the same time shares a statement, as the writer does.
+        let due = (from.elapsed().as_secs_f64() * f64::from(rate)) as i32;
+        if due > said {
+            world.say(due - said).await;
+            said = due;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let latencies = timed.finish().await;
+    assert_eq!(latencies.len(), said as u64 * TIMED as u64, "all of them arrive");
+    latencies
 }

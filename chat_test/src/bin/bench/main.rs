@@ -8,7 +8,9 @@ mod crowd;
 mod fanout;
 mod latency;
 mod memory;
+mod presence;
 mod process;
+mod relay;
 mod report;
 mod scale;
 mod sends;
@@ -41,6 +43,12 @@ fn main() {
     }
     if wanted("latency") {
         on(Some(LOAD_CORE), latency::run(&mut report));
+    }
+    if wanted("relay") {
+        on(Some(LOAD_CORE), relay::run(&mut report));
+    }
+    if wanted("presence") {
+        on(Some(LOAD_CORE), presence::run(&mut report));
     }
     if wanted("crowd") {
         on(Some(LOAD_CORE), crowd::run(&mut report));

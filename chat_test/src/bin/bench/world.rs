@@ -9,6 +9,7 @@ use chat_core::{
     events::{self, Cursor, Head},
     time,
 };
+use chat_test::TestRedis;
 use sqlx::PgPool;
 use std::{collections::HashMap, path::PathBuf, process::Command};
 use tempfile::TempDir;
@@ -78,6 +79,17 @@ impl World {
         let mut command = pinned(sibling("notify_server"));
         command
             .env("DATABASE_URL", &self.url)
+            .env("NOTIFY_BIND", "127.0.0.1:0")
+            .env("JWT_PUBLIC_KEY_FILE", self.file("public.pem"));
+        Server::start(command)
+    }
+
+    /// Likewise, one of several that meet in this Redis.
+    pub(crate) fn replica(&self, redis: &TestRedis) -> Server {
+        let mut command = pinned(sibling("notify_server"));
+        command
+            .env("DATABASE_URL", &self.url)
+            .env("REDIS_URL", redis.direct_url())
             .env("NOTIFY_BIND", "127.0.0.1:0")
             .env("JWT_PUBLIC_KEY_FILE", self.file("public.pem"));
         Server::start(command)
