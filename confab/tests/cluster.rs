@@ -300,3 +300,19 @@ async fn nodes_replaced_one_by_one_behind_a_balancer_lose_nothing_and_fail_nobod
     }
     assert_eq!(listening.await.expect("whole"), numbers(said));
 }
+
+#[tokio::test]
+async fn a_node_that_stops_says_so_and_serves_those_who_still_come() {
+    let ground = Ground::new().await;
+    let mut node = ground.node().await;
+    let alice = TestUser::sign_in(&node.places, "alice").await;
+    let ask = async |path: &str| {
+        let request = reqwest::Client::new().get(format!("{}{path}", node.places.chat)).bearer_auth(&alice.token);
+        request.send().await
+    };
+    node.signal(Signal::TERM);
+    eventually("it says so", async || ask("/readyz").await.expect("an answer").status() == 503).await;
+    let answer = ask("/api/me").await.expect("an answer");
+    assert_eq!((answer.status().as_u16(), answer.headers()["connection"].as_bytes()), (200, b"close".as_slice()));
+    timeout(DEADLINE, node.process.wait()).await.expect("ended within the deadline").expect("ended");
+}

@@ -81,8 +81,10 @@ async fn a_page_that_is_loaded_again_is_no_coming_and_going() {
     let mut bobs = bob.listen().await;
     tells(&mut alices, &bob, "online").await;
     alices.whispered();
-    for _ in 0..5 {
+    for seconds in [0, 0, 0, 3] {
         drop(bobs);
+        // A slow page: long enough for those who look once a second.
+        tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
         bobs = bob.listen().await;
     }
     // The next thing told of bob is what he chooses.

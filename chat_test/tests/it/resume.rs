@@ -171,6 +171,11 @@ async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat("team").await;
     let mut bobs = bob.listen().await;
+    // What has no place in the log does not change where the reader is.
+    alice.say_in(team, "before").await;
+    assert_eq!(bobs.next().await.text(), "before");
+    alice.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(204);
+    bobs.next_whisper("typing").await;
     // More than the socket buffers and the outbox together hold, unread.
     const COUNT: i64 = 6_000;
     sqlx::query("insert into messages (chat_id, sender_id, content) select $1, $2, n || repeat('x', 4000) from generate_series(1, $3) n")

@@ -56,6 +56,25 @@ fn a_member_hears_a_chat_from_entering_to_leaving() {
 }
 
 #[test]
+fn a_whisper_moves_nobody_and_yields_to_what_is_in_the_log() {
+    let hub = hub();
+    let bob = attach(&hub, 2, &[9]);
+    route(&hub, &[entry(3, "message.new", 9, None)]);
+    assert_eq!(heard(&bob), [3]);
+    let (everybody, mut pieces) = (hub.hearers(&HashSet::from([id(9)])), Vec::new());
+    hub.whisper(&everybody, &Bytes::from_static(b"event: typing\n\n"));
+    let found = bob.take(&mut pieces);
+    assert!(matches!(found, Some(Found::Pieces { upto, .. }) if upto == id(3)), "{found:?}");
+    for _ in 0..10_000 {
+        hub.whisper(&everybody, &Bytes::from_static(b"event: typing\n\n"));
+    }
+    assert!(!bob.has_lagged(), "a flood of whispers costs nobody their place");
+    route(&hub, &[entry(4, "message.new", 9, None)]);
+    assert_eq!(heard(&bob), [4]);
+    assert!(hub.hearers(&HashSet::from([id(8)])).is_empty());
+}
+
+#[test]
 fn closing_one_tab_leaves_the_other() {
     let hub = hub();
     let (one, other) = (attach(&hub, 2, &[9]), attach(&hub, 2, &[9]));
