@@ -7,7 +7,6 @@ use axum::{
     http::{HeaderValue, StatusCode, header::CONNECTION},
 };
 use bytes::{Buf, BytesMut};
-use futures_util::FutureExt;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -142,11 +141,9 @@ pub async fn serve(
         };
         connections.spawn(connection(stream, peer, place, front.clone(), router.clone(), ending.clone()));
     }
-    // Whom the kernel has let in already.
-    while let Some(Some((stream, peer, place))) = door.accept(&shutdown).now_or_never() {
+    for (stream, peer, place) in door.close() {
         connections.spawn(connection(stream, peer, place, front.clone(), router.clone(), ending.clone()));
     }
-    drop(door);
     closing.cancel();
     // Those that became something else have their places too.
     let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
@@ -206,6 +203,21 @@ impl Door {
             accepted = next => accepted,
             () = quiet => None,
         }
+    }
+
+    /// Lets nobody in any more but those whom the kernel has let in. It is asked
+    /// itself: the runtime may not have heard of the last of them.
+    fn close(self) -> Vec<(TcpStream, SocketAddr, Place)> {
+        let Ok(listener) = self.listener.into_std() else { return Vec::new() };
+        let mut last = Vec::new();
+        while let Ok((stream, peer)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let place = Arc::clone(&self.places).try_acquire_owned();
+            if let (Ok(stream), Ok(place)) = (stream, place) {
+                last.push((stream, peer, Place(Arc::new(place))));
+            }
+        }
+        last
     }
 }
 
@@ -284,6 +296,9 @@ async fn http(first: FirstRequest, place: Place, router: Router, Ending { shutdo
             .with_upgrades()
     );
     let ended = tokio::select! {
+        // First, so that a request that has been read is begun: one that is not
+        // would be dropped as if there were none.
+        biased;
         ended = connection.as_mut() => ended,
         () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
