@@ -9,8 +9,10 @@ use tokio::time::timeout;
 const FILE: &str = include_str!("../../../test.rest");
 
 #[tokio::test]
-async fn every_request_of_test_rest_answers_as_it_says() {
+async fn every_request_of_test_rest_answers_as_it_says_and_shows_on_the_others_stream() {
     let app = TestApp::start().await;
+    let [bob] = app.sign_in(["bob"]).await;
+    let mut bobs = bob.listen().await;
     let (mut scope, requests) = rest_file::parse(FILE);
     scope.set("api", &app.places.chat);
     scope.set("stream", &app.places.notify);
@@ -48,6 +50,31 @@ async fn every_request_of_test_rest_answers_as_it_says() {
             scope.remember(name, body);
         }
     }
+    // An evening in one channel, as one of its members saw it. What reached whom is
+    // kept in direct chats and groups only.
+    let mut seen = BTreeSet::new();
+    while !seen.contains("chat.deleted") {
+        seen.insert(bobs.next().await.kind);
+    }
+    for kind in [
+        "chat.new",
+        "chat.updated",
+        "member.joined",
+        "member.updated",
+        "member.left",
+        "message.new",
+        "message.read",
+        "read_state",
+        "reaction.added",
+        "reaction.removed",
+        "message.updated",
+        "message.pinned",
+        "message.unpinned",
+        "message.deleted",
+    ] {
+        assert!(seen.contains(kind), "{kind} was not seen, but {seen:?}");
+    }
+    assert!(bobs.whispered().iter().any(|event| event.kind == "typing"), "somebody typed");
 }
 
 #[test]
