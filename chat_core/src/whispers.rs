@@ -8,18 +8,25 @@ use crate::{
     realm::Realm,
     redis::{Connection, Redis, away},
 };
+use futures_util::StreamExt;
 use redis::AsyncCommands;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use std::sync::Arc;
-use tokio::sync::{Mutex, OnceCell};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::timeout,
+};
 
 /// The NOTIFY channel on which whispers come.
 pub const CHANNEL: &str = "whispers";
 
 /// The most bytes of one parcel: NOTIFY takes 7,999.
 const MAX_PARCEL: usize = 7_000;
+
+/// How long Redis may say nothing before it is asked anew.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// Somebody types.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -92,19 +99,21 @@ impl Whispers {
         Ok(())
     }
 
-    /// What is whispered through Redis, parcel by parcel, for as long as the
-    /// connection holds; for ever nothing, where there is no Redis.
+    /// What is whispered through Redis, parcel by parcel, until nothing is for a
+    /// while: the connection may be half open, so it is time for another. For ever
+    /// nothing, where there is no Redis.
     pub async fn hear(&self, mut heard: impl FnMut(Vec<Whisper>)) -> Result<()> {
         let Some(meeting) = &self.0.redis else { return std::future::pending().await };
         let (realm, channel) = meeting.channel(&self.0.db).await?;
         let mut messages = meeting.redis.subscribe(&channel).await?.into_on_message();
-        while let Some(message) = futures_util::StreamExt::next(&mut messages).await {
+        while let Ok(message) = timeout(SILENCE, messages.next()).await {
+            let message = message.ok_or_else(|| Error::Unavailable("Redis has closed the connection".into()))?;
             match realm.open(&channel, message.get_payload_bytes()).and_then(open) {
                 Ok(whispers) => heard(whispers),
                 Err(error) => tracing::warn!(%error, "somebody else whispers on our channel in Redis"),
             }
         }
-        Err(Error::Unavailable("Redis has closed the connection".into()))
+        Ok(())
     }
 }
 

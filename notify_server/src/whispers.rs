@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 /// How many parcels may wait; more are forgotten.
 const QUEUE: usize = 256;
 
+/// A larger crowd is not told who types: there is always somebody.
+const MAX_HEARERS: usize = 1_000;
+
 /// How long Redis is left alone after it hung up.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -38,8 +41,8 @@ impl Ear {
                     loop {
                         if let Err(error) = whispers.hear(|parcel| ear.hear(parcel)).await {
                             tracing::debug!(%error, cause = cause(&error), "cannot hear whispers in Redis");
+                            sleep(PAUSE).await;
                         }
-                        sleep(PAUSE).await;
                     }
                 };
                 shutdown.run_until_cancelled(listening).await
@@ -72,7 +75,9 @@ async fn pass_on(db: &PgPool, hub: &Hub, whispers: impl Iterator<Item = Whisper>
                 let (room, typist) = (HashSet::from([typing.chat_id]), typing.user_id);
                 let mut hearers = hub.hearers(&room);
                 hearers.remove(&typist);
-                hub.whisper(&hearers, &frame::whisper(&Whisper::Typing(typing)));
+                if hearers.len() <= MAX_HEARERS {
+                    hub.whisper(&hearers, &frame::whisper(&Whisper::Typing(typing)));
+                }
             }
         }
     }

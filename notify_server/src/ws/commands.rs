@@ -21,6 +21,10 @@ use serde_json::{Map, Value, json};
 /// The longest `ref` that is given back, in bytes.
 const MAX_REFERENCE: usize = 128;
 
+/// How many people's commands are counted before those who said nothing lately are
+/// forgotten.
+const MAX_COUNTED: usize = 50_000;
+
 /// A command.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
@@ -99,6 +103,9 @@ impl Frame {
 /// Does what a text message says; answers what is to be said of it.
 pub(super) async fn answer(notify: &Notify, claims: Claims, text: &str) -> Value {
     let Frame { reference, command } = Frame::read(text);
+    if notify.commands.len() > MAX_COUNTED {
+        notify.commands.retain_recent();
+    }
     let done = match command {
         Ok(Received::Ping {}) => return with_reference(json!({ "type": "pong" }), reference),
         Ok(_) if notify.commands.check_key(&claims.user_id).is_err() => Err(Error::TooMany),
