@@ -24,6 +24,7 @@ test:
 	@scripts/setup test
 	@scripts/step "building and running every test (the first time takes a few minutes)" cargo test --locked --workspace
 	@scripts/step "asking made-up questions" scripts/conform
+	@scripts/step "the web: types, lints and tests" scripts/web test
 
 check:
 	@scripts/setup check
@@ -31,6 +32,7 @@ check:
 	@scripts/step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" scripts/step "documentation" cargo doc --locked --workspace --no-deps
 	@scripts/step "licences and bans" cargo deny --locked check licenses bans sources
+	@scripts/step "the web: format, lints, types" scripts/web check
 
 bench:
 	@scripts/setup bench

@@ -1,0 +1,152 @@
+import { type Api, createApi } from './api.js';
+import { Connection, type ConnectionState, type StateChange } from './connection.js';
+import { Emitter } from './emitter.js';
+import { createHttp, type GetToken } from './http.js';
+import { Outbox, type OutboxEvents, type Pending } from './outbox.js';
+import { type SocketClass, webSocket } from './socket.js';
+import { sse } from './sse.js';
+import { defaultStorage, type Storage } from './storage.js';
+import type { Transport } from './transport.js';
+import { type UploadOptions, upload } from './uploads.js';
+import type { Event, FileInfo, Message, NewMessage } from './wire/types.gen.js';
+
+/** An event of one type. */
+export type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
+
+type ByType = { [Type in Event['type']]: EventOf<Type> };
+
+/** Everything that a client tells: each event under its type, and all of them under `*`. */
+export interface ClientEvents extends ByType {
+  '*': Event;
+  state: StateChange;
+  /** What was missed cannot be told: fetch the first screen again. */
+  resync: { readonly reason: string; readonly cursor: string };
+  error: { readonly text: string; readonly error: unknown };
+  pending: OutboxEvents['pending'];
+  sent: OutboxEvents['sent'];
+  dropped: OutboxEvents['dropped'];
+}
+
+/** What a client is made of. */
+export interface ChatClientOptions {
+  /** As in `https://chat.example`; the page's own origin without. */
+  readonly baseUrl?: string;
+  /** Answers with an access token; asked again with `expired` when the last one was refused. */
+  readonly getToken: GetToken;
+  /** `auto` is Server-Sent Events. */
+  readonly transport?: 'auto' | 'sse' | 'websocket' | Transport;
+  /** Where there is none in the platform. */
+  readonly WebSocket?: SocketClass;
+  readonly fetch?: typeof fetch;
+  /** Where messages on their way outlive the page. */
+  readonly storage?: Storage;
+  /** Tells one person's outbox from another's on the same page. */
+  readonly outboxKey?: string;
+}
+
+/** Talks to Confab, listens, and misses nothing. */
+export class ChatClient extends Emitter<ClientEvents> {
+  /** Every question and every change, by noun. */
+  readonly api: Api;
+  readonly messages: Api['messages'] & {
+    /** Sends, and goes on trying until the server has it, once. */
+    send(chatId: number, draft: NewMessage): Promise<Message>;
+    /** What is on its way. */
+    pending(chatId?: number): Pending[];
+    retry(nonce: string): void;
+    drop(nonce: string): void;
+  };
+  readonly uploads: {
+    /** Uploads a file, which is private until a message shows it. */
+    start(file: Blob & { readonly name?: string }, options?: UploadOptions): Promise<FileInfo>;
+  };
+  readonly #connection: Connection;
+  readonly #outbox: Outbox;
+
+  constructor(options: ChatClientOptions) {
+    super();
+    const { getToken, storage = defaultStorage() } = options;
+    const baseUrl = (options.baseUrl ?? globalThis.location?.origin ?? '').replace(/\/$/, '');
+    const fetcher = options.fetch ?? ((...asked) => fetch(...asked));
+    const http = createHttp(baseUrl, getToken, fetcher);
+    this.api = createApi(http);
+    const outbox = new Outbox(http, storage, options.outboxKey ?? 'confab.outbox');
+    this.#outbox = outbox;
+    this.messages = {
+      ...this.api.messages,
+      send: (chatId, draft) => outbox.send(chatId, draft),
+      pending: (chatId) => outbox.list(chatId),
+      retry: (nonce) => outbox.retry(nonce),
+      drop: (nonce) => outbox.drop(nonce),
+    };
+    this.uploads = { start: (file, asked) => upload(baseUrl, getToken, file, asked) };
+    this.#connection = new Connection({ baseUrl, getToken, transport: transportOf(options, fetcher) });
+    this.#connection.on('event', (event) => {
+      (this.emit as (name: string, event: Event) => void).call(this, event.type, event);
+      this.emit('*', event);
+    });
+    this.#connection.on('state', (change) => {
+      if (change.to === 'live') outbox.flush();
+      this.emit('state', change);
+    });
+    this.#connection.on('resync', (asked) => this.emit('resync', asked));
+    this.#connection.on('error', (error) => this.emit('error', error));
+    for (const name of ['pending', 'sent', 'dropped'] as const) {
+      outbox.on(name, (event) => (this.emit as (name: string, event: unknown) => void).call(this, name, event));
+    }
+  }
+
+  get state(): ConnectionState {
+    return this.#connection.state;
+  }
+
+  /** The position after the last event. */
+  get cursor(): string | null {
+    return this.#connection.cursor;
+  }
+
+  /** Opens the stream, from the cursor of a first screen if there is one; resolves once it is live. */
+  connect(cursor?: string | null): Promise<void> {
+    const live = new Promise<void>((resolve, reject) => {
+      const stop = this.on('state', ({ to }) => {
+        if (to === 'live') resolve();
+        else if (to === 'unauthorized') reject(new Error('nobody is signed in'));
+        else if (to === 'closed') reject(new Error('the client was closed'));
+        else return;
+        stop();
+      });
+      if (this.state === 'live') {
+        resolve();
+        stop();
+      }
+    });
+    this.#connection.open(cursor ?? this.#connection.cursor);
+    this.#outbox.flush();
+    return live;
+  }
+
+  /** Drops the connection, which comes back at once. */
+  reconnect(): void {
+    this.#connection.reconnect();
+  }
+
+  /** Ends the stream. Messages on their way are kept. */
+  close(): void {
+    this.#connection.close();
+    this.#outbox.close();
+  }
+}
+
+/** A client. */
+export function createChatClient(options: ChatClientOptions): ChatClient {
+  return new ChatClient(options);
+}
+
+function transportOf(options: ChatClientOptions, fetcher: typeof fetch): Transport {
+  const { transport = 'auto' } = options;
+  if (typeof transport === 'function') return transport;
+  if (transport !== 'websocket') return sse(fetcher);
+  const Socket = options.WebSocket ?? globalThis.WebSocket;
+  if (!Socket) throw new TypeError('this platform has no WebSocket: give one');
+  return webSocket(Socket);
+}

@@ -1,0 +1,66 @@
+import { ApiError, NetworkError } from './errors.js';
+
+/** Why a token is asked for: to begin with, or because the server took the last one no longer. */
+export type TokenReason = 'first' | 'expired';
+
+/** Answers with an access token, or `null` when there is none to be had. */
+export type GetToken = (asked: { reason: TokenReason }) => Promise<string | null>;
+
+/** How requests are made. */
+export interface Http {
+  /** Asks; answers the body. Throws `ApiError` or `NetworkError`. */
+  request<Answer>(method: string, path: string, options?: RequestOptions): Promise<Answer>;
+}
+
+/** What a request may carry. */
+export interface RequestOptions {
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Left out where `undefined` or `null`. */
+  readonly query?: Record<string, string | number | undefined | null>;
+  readonly signal?: AbortSignal;
+  /** Without a token. */
+  readonly anonymous?: boolean;
+}
+
+/** Requests with a token, which is renewed once if the server takes it no longer. */
+export function createHttp(baseUrl: string, getToken: GetToken, fetcher: typeof fetch = fetch): Http {
+  async function send(method: string, path: string, options: RequestOptions, token: string | null) {
+    const headers: Record<string, string> = {};
+    if (token) headers.authorization = `Bearer ${token}`;
+    if (options.body !== undefined) headers['content-type'] = 'application/json';
+    const body = options.body === undefined ? null : JSON.stringify(options.body);
+    try {
+      return await fetcher(withQuery(baseUrl + path, options.query), {
+        method,
+        headers,
+        body,
+        signal: options.signal ?? null,
+        credentials: 'include',
+      });
+    } catch (cause) {
+      if (options.signal?.aborted) throw cause;
+      throw new NetworkError('the server cannot be reached', { cause });
+    }
+  }
+
+  return {
+    async request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+      const token = options.anonymous ? null : await getToken({ reason: 'first' });
+      let response = await send(method, path, options, token);
+      if (response.status === 401 && !options.anonymous) {
+        const renewed = await getToken({ reason: 'expired' });
+        if (renewed && renewed !== token) response = await send(method, path, options, renewed);
+      }
+      if (!response.ok) throw await ApiError.from(response);
+      const text = await response.text();
+      return (text === '' ? undefined : JSON.parse(text)) as Answer;
+    },
+  };
+}
+
+function withQuery(url: string, query: RequestOptions['query']): string {
+  const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
+  if (given.length === 0) return url;
+  return `${url}?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
+}

@@ -1,0 +1,121 @@
+import { Emitter } from './emitter.js';
+import { ApiError } from './errors.js';
+import { createHttp, type GetToken, type Http } from './http.js';
+import { defaultStorage, type Storage } from './storage.js';
+import type { Me, Signin, Signup, Welcome } from './wire/types.gen.js';
+
+/** What is kept of a session. */
+interface Kept {
+  readonly token: string;
+  readonly refreshToken: string;
+  /** When the token is to be renewed, in milliseconds since 1970. */
+  readonly renewAt: number;
+}
+
+/** What a session tells. */
+export interface SessionEvents {
+  /** Somebody has signed in, or nobody is any more. */
+  changed: { readonly isSignedIn: boolean };
+}
+
+/** A token is renewed so long before it ends, in milliseconds. */
+const MARGIN_MS = 60_000;
+
+const KEY = 'confab.session';
+
+/** Somebody signed in: keeps their tokens and renews them, once for all tabs. */
+export class Session extends Emitter<SessionEvents> {
+  readonly #http: Http;
+  readonly #storage: Storage;
+  #renewing: Promise<string | null> | null = null;
+
+  constructor(baseUrl: string, storage: Storage = defaultStorage(), fetcher: typeof fetch = fetch) {
+    super();
+    this.#storage = storage;
+    this.#http = createHttp(baseUrl, () => Promise.resolve(this.#kept()?.token ?? null), fetcher);
+    // Another tab has signed out, or in.
+    globalThis.addEventListener?.('storage', (event) => {
+      if ((event as StorageEvent).key === KEY) this.emit('changed', { isSignedIn: this.isSignedIn });
+    });
+  }
+
+  get isSignedIn(): boolean {
+    return this.#kept() !== null;
+  }
+
+  async signUp(body: Signup): Promise<Me> {
+    return this.#enter(await this.#http.request<Welcome>('POST', '/api/signup', { body, anonymous: true }));
+  }
+
+  async signIn(body: Signin): Promise<Me> {
+    return this.#enter(await this.#http.request<Welcome>('POST', '/api/signin', { body, anonymous: true }));
+  }
+
+  /** Ends the session here and at the server, which ends its streams. */
+  async signOut(): Promise<void> {
+    try {
+      await this.#http.request('POST', '/api/signout');
+    } catch (error) {
+      // It has ended already, or nobody is there to be told: the tokens go all the same.
+      if (!(error instanceof ApiError) && !(error instanceof Error)) throw error;
+    } finally {
+      this.#forget();
+    }
+  }
+
+  /** For `createChatClient`. */
+  readonly getToken: GetToken = async ({ reason }) => {
+    const kept = this.#kept();
+    if (!kept) return null;
+    if (reason === 'first' && Date.now() < kept.renewAt) return kept.token;
+    this.#renewing ??= this.#renew(kept.token).finally(() => {
+      this.#renewing = null;
+    });
+    return this.#renewing;
+  };
+
+  async #renew(used: string): Promise<string | null> {
+    const renew = async () => {
+      const kept = this.#kept();
+      // Another tab was first: a refresh token is good once.
+      if (!kept || kept.token !== used) return kept?.token ?? null;
+      try {
+        const body = { refresh_token: kept.refreshToken };
+        return this.#keep(await this.#http.request<Welcome>('POST', '/api/token/refresh', { body, anonymous: true }));
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.isPassing) throw error;
+        this.#forget();
+        return null;
+      }
+    };
+    const locks = globalThis.navigator?.locks;
+    return locks ? locks.request(`${KEY}.renew`, renew) : renew();
+  }
+
+  #enter(welcome: Welcome): Me {
+    this.#keep(welcome);
+    this.emit('changed', { isSignedIn: true });
+    return welcome.user;
+  }
+
+  #keep(welcome: Pick<Welcome, 'token' | 'refresh_token' | 'expires_in'>): string {
+    const renewAt = Date.now() + welcome.expires_in * 1000 - MARGIN_MS;
+    const kept: Kept = { token: welcome.token, refreshToken: welcome.refresh_token, renewAt };
+    this.#storage.setItem(KEY, JSON.stringify(kept));
+    return welcome.token;
+  }
+
+  #forget(): void {
+    if (!this.isSignedIn) return;
+    this.#storage.removeItem(KEY);
+    this.emit('changed', { isSignedIn: false });
+  }
+
+  #kept(): Kept | null {
+    try {
+      return JSON.parse(this.#storage.getItem(KEY) ?? 'null') as Kept | null;
+    } catch {
+      return null;
+    }
+  }
+}

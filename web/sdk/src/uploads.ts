@@ -1,0 +1,71 @@
+import { ApiError, NetworkError } from './errors.js';
+import type { GetToken } from './http.js';
+import type { FileInfo } from './wire/types.gen.js';
+
+/** How far an upload is. */
+export interface UploadProgress {
+  readonly sent: number;
+  readonly total: number;
+}
+
+/** What an upload may be given. */
+export interface UploadOptions {
+  /** Told as bytes go out, where the platform says so. */
+  readonly onProgress?: (progress: UploadProgress) => void;
+  /** Aborted to give it up. */
+  readonly signal?: AbortSignal;
+}
+
+/** Uploads one file; answers how a message shows it. */
+export async function upload(
+  baseUrl: string,
+  getToken: GetToken,
+  file: Blob & { readonly name?: string },
+  options: UploadOptions = {},
+): Promise<FileInfo> {
+  const form = new FormData();
+  form.append('file', file, file.name ?? 'file');
+  const send = typeof XMLHttpRequest === 'undefined' ? byFetch : byXhr;
+  let token = await getToken({ reason: 'first' });
+  let answer = await send(`${baseUrl}/api/upload`, token, form, options);
+  if (answer.status === 401) {
+    token = await getToken({ reason: 'expired' });
+    answer = await send(`${baseUrl}/api/upload`, token, form, options);
+  }
+  if (!answer.ok) throw await ApiError.from(answer);
+  const [info] = (await answer.json()) as FileInfo[];
+  if (!info) throw new ApiError(answer.status, 'unknown', 'the server kept no file');
+  options.onProgress?.({ sent: file.size, total: file.size });
+  return info;
+}
+
+type Send = (url: string, token: string | null, form: FormData, options: UploadOptions) => Promise<Response>;
+
+const byFetch: Send = async (url, token, body, { signal }) => {
+  try {
+    const headers = { authorization: `Bearer ${token}` };
+    return await fetch(url, { method: 'POST', headers, body, signal: signal ?? null });
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    throw new NetworkError('the upload broke off', { cause });
+  }
+};
+
+/** The one way in which a browser says how far it is. */
+const byXhr: Send = (url, token, form, { onProgress, signal }) =>
+  new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', url);
+    request.setRequestHeader('authorization', `Bearer ${token}`);
+    request.upload.onprogress = ({ loaded, total }) => onProgress?.({ sent: loaded, total });
+    request.onload = () => {
+      const retryAfter = request.getResponseHeader('retry-after');
+      const headers = retryAfter ? { 'retry-after': retryAfter } : {};
+      resolve(new Response(request.responseText, { status: request.status, headers }));
+    };
+    request.onerror = () => reject(new NetworkError('the upload broke off'));
+    request.onabort = () => reject(signal?.reason ?? new DOMException('given up', 'AbortError'));
+    if (signal?.aborted) return request.onabort?.(new ProgressEvent('abort'));
+    signal?.addEventListener('abort', () => request.abort());
+    request.send(form);
+  });
