@@ -19,6 +19,12 @@ pub struct FileInfo {
     pub size: i64,
     /// Found in the bytes, not believed from the uploader.
     pub mime_type: String,
+    /// Of a picture, upright, in pixels.
+    pub width: Option<i32>,
+    /// Of a picture, upright, in pixels.
+    pub height: Option<i32>,
+    /// Where a small copy of a picture is.
+    pub thumbnail_url: Option<String>,
 }
 
 /// A file whose bytes are stored.
@@ -32,6 +38,39 @@ pub struct NewFile {
     pub mime_type: String,
     /// In bytes.
     pub size: i64,
+    /// Of a picture.
+    pub picture: Option<NewPicture>,
+}
+
+/// What is known of a picture.
+#[derive(Debug)]
+pub struct NewPicture {
+    /// Upright, in pixels.
+    pub width: i32,
+    /// Upright, in pixels.
+    pub height: i32,
+    /// Under which random key a small copy lies.
+    pub thumbnail_key: String,
+    /// The small copy's type.
+    pub thumbnail_type: &'static str,
+    /// The small copy's size, in bytes.
+    pub thumbnail_size: i64,
+}
+
+impl NewFile {
+    /// The keys of everything that was stored for it.
+    pub fn blob_keys(self) -> impl Iterator<Item = String> {
+        std::iter::once(self.blob_key).chain(self.picture.map(|picture| picture.thumbnail_key))
+    }
+}
+
+/// Which bytes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rendition {
+    /// Its own.
+    Original,
+    /// The small copy's.
+    Thumbnail,
 }
 
 /// What is needed to serve a file.
@@ -60,10 +99,13 @@ pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64
     if used + files.iter().map(|file| file.size).sum::<i64>() > quota {
         return Err(Error::Conflict { code: "quota_exceeded", detail: "you have no room left for this upload" });
     }
+    let pictures = || files.iter().map(|file| file.picture.as_ref());
     let rows: Vec<Json<FileInfo>> = sqlx::query_scalar(
         "with uploaded as (
-             insert into files (uploader_id, blob_key, filename, mime_type, size)
-             select $1, u.* from unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) u
+             insert into files (uploader_id, blob_key, filename, mime_type, size,
+                                width, height, thumbnail_key, thumbnail_type, thumbnail_size)
+             select $1, u.* from unnest($2::text[], $3::text[], $4::text[], $5::bigint[],
+                                        $6::int[], $7::int[], $8::text[], $9::text[], $10::bigint[]) u
              returning *
          )
          select file_json(row(uploaded.*)::files) from uploaded order by id",
@@ -73,18 +115,33 @@ pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64
     .bind(files.iter().map(|file| file.filename.as_str()).collect::<Vec<_>>())
     .bind(files.iter().map(|file| file.mime_type.as_str()).collect::<Vec<_>>())
     .bind(files.iter().map(|file| file.size).collect::<Vec<_>>())
+    .bind(pictures().map(|picture| Some(picture?.width)).collect::<Vec<_>>())
+    .bind(pictures().map(|picture| Some(picture?.height)).collect::<Vec<_>>())
+    .bind(pictures().map(|picture| Some(picture?.thumbnail_key.as_str())).collect::<Vec<_>>())
+    .bind(pictures().map(|picture| Some(picture?.thumbnail_type)).collect::<Vec<_>>())
+    .bind(pictures().map(|picture| Some(picture?.thumbnail_size)).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
     tx.commit().await?;
     Ok(rows.into_iter().map(|Json(file)| file).collect())
 }
 
-/// A file, if the viewer uploaded it, is in a chat where a message shows it, or it
-/// is somebody's picture.
-pub async fn visible(db: impl PgExecutor<'_>, id: FileId, viewer: UserId) -> Result<Option<StoredFile>> {
+/// A file, or its small copy, if the viewer uploaded it, is in a chat where a
+/// message shows it, or it is somebody's picture.
+pub async fn visible(
+    db: impl PgExecutor<'_>,
+    id: FileId,
+    which: Rendition,
+    viewer: UserId,
+) -> Result<Option<StoredFile>> {
     Ok(sqlx::query_as(
-        "select f.blob_key, f.filename, f.mime_type, f.size
+        "select bytes.*, f.filename
          from files f
+         cross join lateral (
+             select f.blob_key, f.mime_type, f.size where not $3
+             union all
+             select f.thumbnail_key, f.thumbnail_type, f.thumbnail_size where $3 and f.thumbnail_key is not null
+         ) bytes
          where f.id = $1 and (f.uploader_id = $2 or exists (
              select from message_files mf
              join messages m on m.id = mf.message_id and m.deleted_at is null
@@ -94,6 +151,7 @@ pub async fn visible(db: impl PgExecutor<'_>, id: FileId, viewer: UserId) -> Res
     )
     .bind(id)
     .bind(viewer)
+    .bind(which == Rendition::Thumbnail)
     .fetch_optional(db)
     .await?)
 }

@@ -66,11 +66,14 @@ async fn all(db: &mut PgConnection, retention: Retention) -> Result<Done> {
     let messages = expire(&mut *db, retention.message_days).await?;
     let sessions = forget_ended(&mut *db).await?;
     let blob_keys = sqlx::query_scalar(
-        "delete from files f
-         where f.created_at < now() - make_interval(hours => $1)
-           and not exists (select from message_files mf where mf.file_id = f.id)
-           and not exists (select from users u where u.avatar_file_id = f.id)
-         returning f.blob_key",
+        "with gone as (
+             delete from files f
+             where f.created_at < now() - make_interval(hours => $1)
+               and not exists (select from message_files mf where mf.file_id = f.id)
+               and not exists (select from users u where u.avatar_file_id = f.id)
+             returning f.blob_key, f.thumbnail_key
+         )
+         select blob_key from gone union all select thumbnail_key from gone where thumbnail_key is not null",
     )
     .bind(ORPHAN_HOURS)
     .fetch_all(db)
@@ -122,7 +125,9 @@ async fn forget_ended(db: &mut PgConnection) -> Result<u64> {
 /// their file is gone.
 pub async fn strays(db: &PgPool, keys: &[String]) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(
-        "select key from unnest($1::text[]) key where not exists (select from files f where f.blob_key = key)",
+        "select key from unnest($1::text[]) key
+         where not exists (select from files f where f.blob_key = key)
+           and not exists (select from files f where f.thumbnail_key = key)",
     )
     .bind(keys)
     .fetch_all(db)

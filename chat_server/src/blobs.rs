@@ -65,6 +65,19 @@ impl Blobs {
         }
     }
 
+    /// Stores bytes that are there.
+    pub(crate) async fn put(&self, bytes: Vec<u8>) -> Result<String> {
+        let key = uuid::Uuid::new_v4().simple().to_string();
+        self.0.put(&Path::from(key.as_str()), bytes.into()).await.map_err(Error::internal)?;
+        Ok(key)
+    }
+
+    /// All bytes of a file.
+    pub(crate) async fn whole(&self, key: &str) -> Result<Bytes> {
+        let found = self.0.get(&Path::from(key)).await.map_err(Error::internal)?;
+        found.bytes().await.map_err(Error::internal)
+    }
+
     /// The bytes of a file, or of a part of it.
     pub(crate) async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<Chunks> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };

@@ -6,6 +6,7 @@ mod extract;
 mod keeping;
 mod limits;
 mod openapi;
+mod pictures;
 mod rates;
 mod router;
 mod routes;

@@ -99,6 +99,7 @@ pub fn routes() -> Routes {
 
         .on(POST,   "/api/upload",                                        files::upload,         "Stores files, private until a message shows them.")
         .on(GET,    "/api/files/{file_id}",                               files::download,       "A file's bytes.")
+        .on(GET,    "/api/files/{file_id}/thumbnail",                     files::thumbnail,      "A small copy of a picture.")
 
         .on(GET,    "/api/bootstrap",                                     events::bootstrap,     "Everything for a first screen, and the cursor to go on from.")
         .on(GET,    "/api/events",                                        events::list,          "The events after a cursor.")

@@ -6,6 +6,7 @@ use crate::{
     extract::{Caller, Segment},
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD},
     openapi::{FileBytes, New},
+    pictures,
 };
 use axum::{
     body::Body,
@@ -18,7 +19,7 @@ use axum::{
 };
 use chat_core::{
     Error, FileId, Result,
-    files::{self, FileInfo, NewFile, StoredFile},
+    files::{self, FileInfo, NewFile, Rendition, StoredFile},
     text::is_bidi_control,
 };
 use futures_util::TryStreamExt;
@@ -42,7 +43,7 @@ pub(crate) async fn upload(
         Err(error) => Err(error),
     };
     if outcome.is_err() {
-        api.blobs.forget(stored.into_iter().map(|file| file.blob_key)).await;
+        api.blobs.forget(stored.into_iter().flat_map(NewFile::blob_keys)).await;
     }
     Ok(New(outcome?))
 }
@@ -53,9 +54,7 @@ async fn receive(api: &Api, mut multipart: Multipart, stored: &mut Vec<NewFile>)
         if stored.len() == MAX_FILES_PER_UPLOAD {
             return Err(Error::invalid("file", format!("one upload has at most {MAX_FILES_PER_UPLOAD} files")));
         }
-        let Stored { key, size, mime_type } = store(api, field).await?;
-        let size = i64::try_from(size).map_err(Error::internal)?;
-        stored.push(NewFile { blob_key: key, filename, mime_type, size });
+        stored.push(keep(api, store(api, field).await?, filename).await?);
     }
     if stored.is_empty() {
         return Err(Error::invalid_as("file", "missing", "the form has no file in it"));
@@ -65,6 +64,20 @@ async fn receive(api: &Api, mut multipart: Multipart, stored: &mut Vec<NewFile>)
 
 async fn store(api: &Api, field: Field<'_>) -> Result<Stored> {
     api.blobs.store(field.map_err(broken), MAX_FILE_BYTES).await
+}
+
+async fn keep(api: &Api, mut stored: Stored, filename: String) -> Result<NewFile> {
+    match pictures::develop(&api.blobs, &mut stored).await {
+        Ok(picture) => {
+            let Stored { key, size, mime_type } = stored;
+            let size = i64::try_from(size).map_err(Error::internal)?;
+            Ok(NewFile { blob_key: key, filename, mime_type, size, picture })
+        }
+        Err(error) => {
+            api.blobs.forget([stored.key]).await;
+            Err(error)
+        }
+    }
 }
 
 fn broken(error: MultipartError) -> Error {
@@ -100,7 +113,21 @@ pub(crate) async fn download(
     Segment(id): Segment<FileId>,
     headers: HeaderMap,
 ) -> Result<FileBytes> {
-    let file = files::visible(&api.db, id, caller.user_id).await?.ok_or(Error::NotFound("file"))?;
+    serve(&api, &caller, id, Rendition::Original, &headers).await
+}
+
+/// A small copy of a picture, for whoever may have the picture.
+pub(crate) async fn thumbnail(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segment(id): Segment<FileId>,
+    headers: HeaderMap,
+) -> Result<FileBytes> {
+    serve(&api, &caller, id, Rendition::Thumbnail, &headers).await
+}
+
+async fn serve(api: &Api, caller: &Caller, id: FileId, which: Rendition, headers: &HeaderMap) -> Result<FileBytes> {
+    let file = files::visible(&api.db, id, which, caller.user_id).await?.ok_or(Error::NotFound("file"))?;
     let etag = format!("\"{}\"", file.blob_key);
     let size = u64::try_from(file.size).map_err(Error::internal)?;
     let text = |header| headers.get(header).and_then(|value| value.to_str().ok());
@@ -110,8 +137,8 @@ pub(crate) async fn download(
         // A part of another version is not wanted.
         let is_current = text(header::IF_RANGE).is_none_or(|tag| tag == etag);
         match text(header::RANGE).filter(|_| is_current).and_then(parse_range) {
-            None => whole(&api, &file, size).await?,
-            Some(asked) => part(&api, &file, asked, size).await?,
+            None => whole(api, &file, size).await?,
+            Some(asked) => part(api, &file, asked, size).await?,
         }
     };
     describe(response.headers_mut(), &file, &etag)?;

@@ -1,10 +1,8 @@
 //! Who one is to others, and leaving.
 
-use chat_test::{Reply, TestApp, TestUser};
+use chat_test::{PNG, Reply, TestApp, TestUser};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
-
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n picture enough";
 
 async fn upload(user: &TestUser, bytes: &'static [u8]) -> Value {
     let form = Form::new().part("file", Part::bytes(bytes).file_name("me.png"));

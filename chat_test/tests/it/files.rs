@@ -1,11 +1,9 @@
 //! Uploading and reading files: private, bounded, and never a page of ours.
 
-use chat_test::{Reply, TestApp, TestUser};
+use chat_test::{PNG, Reply, TestApp, TestUser};
 use http::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
-
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n0000000000000000";
 
 fn form(files: &[(&str, &[u8])]) -> Form {
     files.iter().fold(Form::new(), |form, (name, bytes)| {
@@ -161,4 +159,38 @@ async fn what_is_no_form_or_has_no_file_is_refused() {
     let file = upload(&alice, form(&[("empty", b"")])).await.expect(201).json()[0].clone();
     assert_eq!(file["size"], 0);
     assert_eq!(read(&alice, &file, None).await.expect(200).bytes, b"");
+}
+
+#[tokio::test]
+async fn a_picture_says_how_large_it_is_and_has_a_small_copy_for_those_who_may_see_it() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let lying = b"\x89PNG\r\n\x1a\nand then words".as_slice();
+    let files = upload(&alice, form(&[("fox.png", PNG), ("lying.png", lying)])).await.expect(201).json();
+    let (fox, lying) = (&files[0], &files[1]);
+    assert_eq!((&fox["width"], &fox["height"]), (&json!(2), &json!(3)));
+    assert_eq!(lying["mime_type"], "application/octet-stream");
+    assert!(lying["width"].is_null() && lying["thumbnail_url"].is_null());
+    let team = alice.chat("team").await;
+    let body = json!({ "content": "", "files": [fox["id"]] });
+    let sent = alice.post(&format!("/api/chats/{team}/messages"), body).await.expect(201).json();
+    assert_eq!(&sent["files"][0], fox);
+    let small = fox["thumbnail_url"].as_str().expect("a small copy");
+    let reply = bob.get(small).await.expect(200);
+    assert_eq!(reply.header("content-type"), "image/jpeg");
+    assert!(reply.bytes.starts_with(b"\xff\xd8\xff"));
+    assert_eq!(reply.header("content-security-policy"), "default-src 'none'; sandbox");
+    let etag = reply.header("etag").to_owned();
+    assert_eq!(
+        bob.request(Method::GET, small).header("if-none-match", etag).send().await.expect("an answer").status(),
+        304
+    );
+    dave.get(small).await.refused(404);
+    let words = upload(&alice, form(&[("note.txt", b"hello")])).await.expect(201).json();
+    alice.get(&format!("/api/files/{}/thumbnail", words[0]["id"])).await.refused(404);
+    // Once the message is gone, so are both for everybody but its uploader.
+    alice.delete(&format!("/api/messages/{}", sent["id"])).await.expect(204);
+    bob.get(small).await.refused(404);
+    alice.get(small).await.expect(200);
+    assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 4, "two files, words, and a small copy");
 }

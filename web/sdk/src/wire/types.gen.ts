@@ -600,6 +600,10 @@ export type FileInfo = {
      */
     filename: string;
     /**
+     * Of a picture, upright, in pixels.
+     */
+    height: number | null;
+    /**
      * The id.
      */
     id: FileId;
@@ -612,9 +616,17 @@ export type FileInfo = {
      */
     size: number;
     /**
+     * Where a small copy of a picture is.
+     */
+    thumbnail_url: string | null;
+    /**
      * Where its bytes are, for those who may read them.
      */
     url: string;
+    /**
+     * Of a picture, upright, in pixels.
+     */
+    width: number | null;
 };
 
 /**
@@ -2665,6 +2677,49 @@ export type FilesDownloadResponses = {
 };
 
 export type FilesDownloadResponse = FilesDownloadResponses[keyof FilesDownloadResponses];
+
+export type FilesThumbnailData = {
+    body?: never;
+    path: {
+        file_id: FileId;
+    };
+    query?: never;
+    url: '/api/files/{file_id}/thumbnail';
+};
+
+export type FilesThumbnailErrors = {
+    /**
+     * Not signed in, or not any more.
+     */
+    401: Problem;
+    /**
+     * There is no such thing, or the caller may not know of it.
+     */
+    404: Problem;
+    /**
+     * Readable and wrong: `errors` says what.
+     */
+    422: Problem;
+    /**
+     * Refused, with the reason.
+     */
+    default: Problem;
+};
+
+export type FilesThumbnailError = FilesThumbnailErrors[keyof FilesThumbnailErrors];
+
+export type FilesThumbnailResponses = {
+    /**
+     * The whole file.
+     */
+    200: Blob | File;
+    /**
+     * The range that was asked for.
+     */
+    206: Blob | File;
+};
+
+export type FilesThumbnailResponse = FilesThumbnailResponses[keyof FilesThumbnailResponses];
 
 export type InvitesPreviewData = {
     body?: never;
