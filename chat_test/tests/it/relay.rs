@@ -7,6 +7,9 @@ use chat_test::{Inbox, Link, Signal, TestApp, TestRedis, TestRedisCluster, TestU
 use redis::cmd;
 use std::time::{Duration, Instant};
 
+/// An entry of a stream in Redis: its id, and its fields.
+type Entry = (String, Vec<(String, Vec<u8>)>);
+
 /// Two replicas, and people at both.
 struct World {
     redis: TestRedis,
@@ -161,7 +164,7 @@ async fn entries_are_deleted_before_they_are_heard() {
             .talk(60, async |world| {
                 for _ in 0..100 {
                     let newest = cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(2).to_owned();
-                    let newest: Vec<(String, Vec<(String, Vec<u8>)>)> = world.redis.ask(&newest).await;
+                    let newest: Vec<Entry> = world.redis.ask(&newest).await;
                     if let [_, (second, _)] = newest.as_slice() {
                         let _: i64 = world.redis.ask(cmd("XDEL").arg(&key).arg(second)).await;
                     }
@@ -212,8 +215,7 @@ async fn redis_holds_its_breath() {
 async fn what_nobody_said_is_not_believed() {
     let mut world = World::start().await;
     let key = world.redis.stream().await;
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> =
-        world.redis.ask(cmd("XRANGE").arg(&key).arg("-").arg("+")).await;
+    let entries: Vec<Entry> = world.redis.ask(cmd("XRANGE").arg(&key).arg("-").arg("+")).await;
     let (id, fields) = entries.last().expect("an entry");
     let position: u64 = id.split('-').next().expect("a position").parse().expect("a number");
     let (_, genuine) = fields.first().expect("a field");
@@ -241,8 +243,7 @@ async fn what_nobody_said_is_not_believed() {
     // The last one is ahead of everything: the leader has made a new stream.
     world.heals().await;
     assert!(world.doubts().await >= 1.0);
-    let top: Vec<(String, Vec<(String, Vec<u8>)>)> =
-        world.redis.ask(cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(1)).await;
+    let top: Vec<Entry> = world.redis.ask(cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(1)).await;
     assert!(!top.first().expect("an entry").0.starts_with(&(1u64 << 62).to_string()));
 }
 

@@ -242,11 +242,8 @@ async fn an_ended_session_ends_its_sockets_on_every_replica() {
     bob.post("/api/signout", json!({})).await.expect(204);
     alice.say_in(team, "after the end").await;
     for socket in &mut sockets {
-        loop {
-            match socket.try_next().await {
-                Some(event) => assert_ne!(event.text(), "after the end"),
-                None => break,
-            }
+        while let Some(event) = socket.try_next().await {
+            assert_ne!(event.text(), "after the end");
         }
         assert_eq!(socket.closed, Some(4002));
     }
