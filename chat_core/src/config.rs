@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 pub const FILE: &str = "config.toml";
 
 /// The settings of all programs. They may share a file: each takes its own.
-const ALL: [&str; 21] = [
+const ALL: [&str; 22] = [
     "bind",
     "chat_bind",
     "chat_data_dir",
@@ -25,6 +25,7 @@ const ALL: [&str; 21] = [
     "notify_bind",
     "notify_max_connections",
     "notify_metrics_bind",
+    "offer_demo",
     "proxies",
     "quota_bytes",
     "rate_limits",

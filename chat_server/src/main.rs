@@ -50,7 +50,7 @@ async fn main() -> anyhow::Result<()> {
         blobs,
         counters: Counters::new(settings.rate_limits, settings.proxies),
         keeping: settings.keeping,
-        offers_demo: false,
+        offers_demo: settings.offer_demo,
     });
     let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);

@@ -46,6 +46,9 @@ pub struct Settings {
     /// X-Forwarded-For is the caller.
     #[arg(long, env = "PROXIES", default_value_t = 0)]
     pub proxies: usize,
+    /// Whether the demo world's sign-ins are offered to everybody who comes.
+    #[arg(long, env = "OFFER_DEMO")]
+    pub offer_demo: bool,
     #[command(flatten)]
     pub keeping: Keeping,
     /// How log lines look.

@@ -107,13 +107,18 @@ impl Dev {
         node.serve(listener, shutdown, |address| {
             println!("listening on http://{address}");
             if offers_demo {
-                let people: Vec<&str> = world.users.iter().map(|person| person.email.as_str()).collect();
-                println!("sign in as {} with the password {}", people.join(", "), world.password.as_str());
+                say_who_may_sign_in(&world);
             }
             println!("Ctrl-C stops it");
         })
         .await
     }
+}
+
+/// Names the people of the demo world.
+pub(crate) fn say_who_may_sign_in(world: &demo::World) {
+    let people: Vec<&str> = world.users.iter().map(|person| person.email.as_str()).collect();
+    println!("sign in as {} with the password {}", people.join(", "), world.password.as_str());
 }
 
 /// Starts the private Postgres of a data folder.

@@ -100,6 +100,7 @@ impl Plan {
             ("JWT_PRIVATE_KEY_FILE", data.join("keys/jwt_private.pem").into()),
             ("JWT_PUBLIC_KEY_FILE", data.join("keys/jwt_public.pem").into()),
             ("PROXIES", "1".into()),
+            ("OFFER_DEMO", "true".into()),
         ];
         // As in `confab dev`: nobody counts unless asked to.
         if std::env::var_os("RATE_LIMITS").is_none() {
@@ -135,6 +136,7 @@ impl Plan {
             println!("{process}");
         }
         println!("listening on http://{}", self.front);
+        dev::say_who_may_sign_in(&demo::world()?);
         println!("kill any of them; Ctrl-C stops them all");
         let mut leader = None;
         while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
