@@ -13,7 +13,10 @@ use redis::AsyncCommands;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::{Mutex, OnceCell},
     time::timeout,
@@ -24,6 +27,10 @@ pub const CHANNEL: &str = "whispers";
 
 /// The most bytes of one parcel: NOTIFY takes 7,999.
 const MAX_PARCEL: usize = 7_000;
+
+/// How long Redis is left alone after it failed: those who whisper do not wait for
+/// it one after the other.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long Redis may say nothing before it is asked anew.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -68,13 +75,20 @@ struct Inner {
 struct Meeting {
     redis: Redis,
     realm: OnceCell<Realm>,
-    connection: Mutex<Option<Connection>>,
+    line: Mutex<Line>,
+}
+
+/// The connection that is kept, or when there was last none to be had.
+#[derive(Debug, Default)]
+struct Line {
+    connection: Option<Connection>,
+    failed_at: Option<Instant>,
 }
 
 impl Whispers {
     /// Through Redis if there is one. Nothing is asked yet.
     pub fn new(db: PgPool, redis: Option<Redis>) -> Self {
-        let redis = redis.map(|redis| Meeting { redis, realm: OnceCell::new(), connection: Mutex::default() });
+        let redis = redis.map(|redis| Meeting { redis, realm: OnceCell::new(), line: Mutex::default() });
         Self(Arc::new(Inner { db, redis }))
     }
 
@@ -131,15 +145,25 @@ impl Meeting {
     async fn publish(&self, db: &PgPool, parcel: &str) -> Result<()> {
         let (realm, channel) = self.channel(db).await?;
         let sealed = realm.seal(&channel, parcel.as_bytes());
-        let mut kept = self.connection.lock().await;
-        let mut connection = match kept.take() {
-            Some(connection) => connection,
-            None => self.redis.connect().await?,
+        let mut line = self.line.lock().await;
+        if line.failed_at.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Err(Error::Unavailable("Redis has just failed".into()));
+        }
+        let kept = line.connection.take();
+        let published = async {
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.redis.connect().await?,
+            };
+            let () = connection.publish(&channel, sealed).await.map_err(away)?;
+            Ok(connection)
         };
-        // Kept only when it worked.
-        let () = connection.publish(&channel, sealed).await.map_err(away)?;
-        *kept = Some(connection);
-        Ok(())
+        let (connection, outcome) = match published.await {
+            Ok(connection) => (Some(connection), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        *line = Line { failed_at: outcome.is_err().then(Instant::now), connection };
+        outcome
     }
 }
 

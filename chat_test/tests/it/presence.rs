@@ -1,7 +1,7 @@
 //! Who is here and who types: told at once to those who share a chat, kept
 //! nowhere, and right again after everything that goes wrong.
 
-use chat_test::{Event, Inbox, TestApp, TestRedis, TestUser, eventually};
+use chat_test::{Event, Inbox, Signal, TestApp, TestRedis, TestUser, eventually};
 use serde_json::json;
 
 async fn seen(viewer: &TestUser, person: &TestUser) -> String {
@@ -229,6 +229,35 @@ async fn a_hammering_typist_is_passed_on_now_and_then() {
         bobs.until("next").await;
     }
     assert!((1..=8).contains(&heard), "{heard}");
+}
+
+#[tokio::test]
+async fn a_redis_that_says_nothing_keeps_no_typist_waiting() {
+    let redis = TestRedis::start().await;
+    let app = TestApp::meeting_at(&redis.link()).await;
+    eventually("it leads", async || app.figure("confab_relay_leads").await == 1.0).await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let made = json!({ "type": "group", "name": "many", "members": [bob.id] });
+    let mut chats = Vec::new();
+    for _ in 0..20 {
+        chats.push(alice.post("/api/chats", made.clone()).await.expect(201).json()["id"].as_i64().expect("an id"));
+    }
+    let mut bobs = bob.listen().await;
+    redis.signal(Signal::STOP);
+    let begun = std::time::Instant::now();
+    let typing = chats.iter().map(|chat| {
+        let (alice, path) = (alice.clone(), format!("/api/chats/{chat}/typing"));
+        async move { alice.post(&path, json!({})).await.expect(204) }
+    });
+    futures_util::future::join_all(typing).await;
+    // One after the other they would wait half a second each.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    // The leader listens to the database too.
+    let mut heard = std::collections::HashSet::new();
+    while heard.len() < chats.len() {
+        heard.insert(bobs.next_whisper("typing").await.data["chat_id"].as_i64());
+    }
+    redis.signal(Signal::CONT);
 }
 
 #[tokio::test]
