@@ -3,6 +3,7 @@ import { Connection, type ConnectionState, type StateChange } from './connection
 import { Emitter } from './emitter.js';
 import { createHttp, type GetToken } from './http.js';
 import { Outbox, type OutboxEvents, type Pending } from './outbox.js';
+import { type Locks, SharedConnection } from './shared.js';
 import { type SocketClass, webSocket } from './socket.js';
 import { sse } from './sse.js';
 import { defaultStorage, type Storage } from './storage.js';
@@ -35,13 +36,18 @@ export interface ChatClientOptions {
   readonly getToken: GetToken;
   /** `auto` is Server-Sent Events. */
   readonly transport?: 'auto' | 'sse' | 'websocket' | Transport;
+  /**
+   * One stream for all tabs of a browser. `auto` shares where there are pages, locks
+   * and channels between them; a browser allows six streams to a server.
+   */
+  readonly shareConnection?: 'auto' | false | Locks;
   /** Where there is none in the platform. */
   readonly WebSocket?: SocketClass;
   readonly fetch?: typeof fetch;
   /** Where messages on their way outlive the page. */
   readonly storage?: Storage;
-  /** Tells one person's outbox from another's on the same page. */
-  readonly outboxKey?: string;
+  /** Tells one person from another where several are signed in to one origin. */
+  readonly person?: string;
 }
 
 /** Talks to Confab, listens, and misses nothing. */
@@ -60,17 +66,18 @@ export class ChatClient extends Emitter<ClientEvents> {
     /** Uploads a file, which is private until a message shows it. */
     start(file: Blob & { readonly name?: string }, options?: UploadOptions): Promise<FileInfo>;
   };
-  readonly #connection: Connection;
+  readonly #connection: Connection | SharedConnection;
   readonly #outbox: Outbox;
 
   constructor(options: ChatClientOptions) {
     super();
     const { getToken, storage = defaultStorage() } = options;
+    const person = options.person === undefined ? '' : `.${options.person}`;
     const baseUrl = (options.baseUrl ?? globalThis.location?.origin ?? '').replace(/\/$/, '');
     const fetcher = options.fetch ?? ((...asked) => fetch(...asked));
     const http = createHttp(baseUrl, getToken, fetcher);
     this.api = createApi(http);
-    const outbox = new Outbox(http, storage, options.outboxKey ?? 'confab.outbox');
+    const outbox = new Outbox(http, storage, `confab.outbox${person}`);
     this.#outbox = outbox;
     this.messages = {
       ...this.api.messages,
@@ -80,7 +87,12 @@ export class ChatClient extends Emitter<ClientEvents> {
       drop: (nonce) => outbox.drop(nonce),
     };
     this.uploads = { start: (file, asked) => upload(baseUrl, getToken, file, asked) };
-    this.#connection = new Connection({ baseUrl, getToken, transport: transportOf(options, fetcher) });
+    const line = { baseUrl, getToken, transport: transportOf(options, fetcher) };
+    const locks = locksOf(options);
+    const eventsAfter = (cursor: string) => this.api.events.after(cursor, 100);
+    this.#connection = locks
+      ? new SharedConnection({ ...line, name: `confab.stream${person}`, locks, eventsAfter })
+      : new Connection(line);
     this.#connection.on('event', (event) => {
       (this.emit as (name: string, event: Event) => void).call(this, event.type, event);
       this.emit('*', event);
@@ -140,6 +152,13 @@ export class ChatClient extends Emitter<ClientEvents> {
 /** A client. */
 export function createChatClient(options: ChatClientOptions): ChatClient {
   return new ChatClient(options);
+}
+
+function locksOf({ shareConnection = 'auto' }: ChatClientOptions): Locks | null {
+  if (shareConnection === false) return null;
+  if (shareConnection !== 'auto') return shareConnection;
+  const isPage = typeof document !== 'undefined' && typeof BroadcastChannel !== 'undefined';
+  return isPage ? (globalThis.navigator?.locks ?? null) : null;
 }
 
 function transportOf(options: ChatClientOptions, fetcher: typeof fetch): Transport {

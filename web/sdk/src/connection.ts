@@ -1,6 +1,7 @@
 import { pauseAfter, SETTLED_MS, sleep } from './backoff.js';
 import { Emitter } from './emitter.js';
 import type { GetToken } from './http.js';
+import { Seen } from './seen.js';
 import { StreamRefused, type Transport } from './transport.js';
 import type { Event } from './wire/types.gen.js';
 
@@ -57,13 +58,10 @@ const SILENCE_MS = 40_000;
 /** A page that was hidden and comes back tries again if nothing came for so long. */
 const STALE_MS = 20_000;
 
-/** How many ids are remembered to tell a repeated event. */
-const REMEMBERED = 4_096;
-
 /** A stream that comes back by itself and misses nothing. */
 export class Connection extends Emitter<ConnectionEvents> {
   readonly #options: ConnectionOptions;
-  readonly #seen = new Set<string>();
+  readonly #seen = new Seen();
   #state: ConnectionState = 'idle';
   #cursor: string | null = null;
   /** Aborted to end everything. */
@@ -204,20 +202,9 @@ export class Connection extends Emitter<ConnectionEvents> {
     }
     if ('id' in event) {
       this.#cursor = event.id;
-      if (this.#seen.has(event.id)) return;
-      this.#remember(event.id);
+      if (!this.#seen.isNew(event.id)) return;
     }
     this.emit('event', event);
-  }
-
-  #remember(id: string): void {
-    this.#seen.add(id);
-    if (this.#seen.size > REMEMBERED) {
-      for (const oldest of this.#seen) {
-        this.#seen.delete(oldest);
-        break;
-      }
-    }
   }
 
   #become(to: ConnectionState, retryAt: number | null = null): void {

@@ -7,6 +7,7 @@ export { ApiError, isPassing, NetworkError } from './errors.js';
 export type { GetToken, TokenReason } from './http.js';
 export type { Pending } from './outbox.js';
 export { Session, type SessionEvents } from './session.js';
+export type { Locks } from './shared.js';
 export { memoryStorage, type Storage } from './storage.js';
 export { StreamRefused, type StreamRequest, type Transport } from './transport.js';
 export type { UploadOptions, UploadProgress } from './uploads.js';

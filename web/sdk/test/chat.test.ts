@@ -6,6 +6,7 @@ import {
   type ChatClientOptions,
   createChatClient,
   type Event,
+  type Locks,
   memoryStorage,
   Session,
   type Storage,
@@ -124,14 +125,14 @@ test('what a page had on its way is sent by the next one, and once', async () =>
     baseUrl: 'http://127.0.0.1:9',
     getToken: async () => 'any',
     storage,
-    outboxKey: 'alice',
+    person: 'alice',
   });
-  const alice = await Person.signIn('alice', { storage, outboxKey: 'alice' });
+  const alice = await Person.signIn('alice', { storage, person: 'alice' });
   const team = await alice.chat('team');
   void nowhere.messages.send(team, { content: 'written before the page went' });
   nowhere.close();
   const { getToken } = alice.session;
-  const again = createChatClient({ baseUrl: server.url, getToken, storage, outboxKey: 'alice' });
+  const again = createChatClient({ baseUrl: server.url, getToken, storage, person: 'alice' });
   expect(again.messages.pending(team)).toHaveLength(1);
   await again.connect();
   await until('it is sent', () => again.messages.pending().length === 0);
@@ -188,4 +189,51 @@ test('a file goes up and is shown by a message', async () => {
   const given = new AbortController();
   given.abort();
   await expect(alice.client.uploads.start(file, { signal: given.signal })).rejects.toThrow();
+});
+
+/** As a browser's, for tabs that are all in this process. */
+function locks(): Locks {
+  let last = Promise.resolve();
+  return {
+    request(_, { signal }, hold) {
+      const turn = last.then(() => (signal.aborted ? undefined : hold()));
+      last = turn.then(() => {});
+      return turn;
+    },
+  };
+}
+
+const figure = async (name: string) => {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1] ?? 0);
+};
+
+test('eight tabs share one stream, and the next goes on when the first goes', async () => {
+  const alice = await Person.signIn('alice');
+  const team = await alice.chat('team');
+  const shareConnection = locks();
+  const { cursor } = await alice.client.api.bootstrap();
+  const tabs: Person[] = [];
+  for (let nth = 0; nth < 8; nth += 1) {
+    tabs.push(await Person.signIn('bob', { shareConnection, person: 'bob' }));
+  }
+  const before = await figure('confab_streams');
+  await Promise.all(tabs.map(({ client }) => client.connect(cursor)));
+  expect((await figure('confab_streams')) - before).toBe(1);
+  const expected: string[] = [];
+  for (let n = 0; n < 40; n += 1) {
+    expected.push(`to all tabs ${n}`);
+    await alice.client.messages.send(team, { content: `to all tabs ${n}` });
+    if (n % 10 === 5) tabs.shift()?.client.close();
+  }
+  // One that comes late reads what it missed from the log.
+  tabs.push(await Person.signIn('bob', { shareConnection, person: 'bob' }));
+  await tabs.at(-1)?.client.connect(cursor);
+  for (const tab of tabs) {
+    await until('this tab has heard the last', () => tab.texts().includes('to all tabs 39'));
+    expect(tab.texts()).toEqual(expected);
+    expect(tab.client.state).toBe('live');
+  }
+  expect((await figure('confab_streams')) - before).toBe(1);
+  for (const { client } of tabs) client.close();
 });
