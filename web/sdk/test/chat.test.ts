@@ -119,6 +119,24 @@ test('a server that is killed and comes back loses nothing of either side', asyn
   bob.client.close();
 }, 90_000);
 
+test('an answer that is lost is asked for again, and nothing is said twice', async () => {
+  let lost = 0;
+  const forgetful: typeof fetch = async (url, asked) => {
+    const answer = await fetch(url, asked);
+    if (asked?.method === 'POST' && String(url).endsWith('/messages') && lost < 3) {
+      lost += 1;
+      throw new TypeError('the line broke');
+    }
+    return answer;
+  };
+  const alice = await Person.signIn('alice', { fetch: forgetful });
+  const team = await alice.chat('team');
+  await alice.client.messages.send(team, { content: 'said once' });
+  expect(lost).toBe(3);
+  const { items } = await alice.client.messages.list(team, { limit: 10 });
+  expect(items.filter(({ content }) => content === 'said once')).toHaveLength(1);
+});
+
 test('what a page had on its way is sent by the next one, and once', async () => {
   const storage = memoryStorage();
   const nowhere = createChatClient({
@@ -221,16 +239,22 @@ test('eight tabs share one stream, and the next goes on when the first goes', as
   await Promise.all(tabs.map(({ client }) => client.connect(cursor)));
   expect((await figure('confab_streams')) - before).toBe(1);
   const expected: string[] = [];
-  for (let n = 0; n < 40; n += 1) {
+  const sending: Promise<unknown>[] = [];
+  for (let n = 0; n < 150; n += 1) {
     expected.push(`to all tabs ${n}`);
-    await alice.client.messages.send(team, { content: `to all tabs ${n}` });
-    if (n % 10 === 5) tabs.shift()?.client.close();
+    sending.push(alice.client.messages.send(team, { content: `to all tabs ${n}` }));
+    // In the middle of it all, the one that has the stream.
+    if (n % 50 === 25) {
+      await sending.at(-20);
+      tabs.shift()?.client.close();
+    }
   }
+  await Promise.all(sending);
   // One that comes late reads what it missed from the log.
   tabs.push(await Person.signIn('bob', { shareConnection, person: 'bob' }));
   await tabs.at(-1)?.client.connect(cursor);
   for (const tab of tabs) {
-    await until('this tab has heard the last', () => tab.texts().includes('to all tabs 39'));
+    await until('this tab has heard the last', () => tab.texts().includes('to all tabs 149'));
     expect(tab.texts()).toEqual(expected);
     expect(tab.client.state).toBe('live');
   }
