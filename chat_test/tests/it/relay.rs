@@ -253,9 +253,9 @@ async fn the_leaders_listening_connection_goes_silent() {
     let quiet = TestApp::meeting_at(&redis.link()).await;
     let link = Link::to(&quiet.database).await;
     let leader = TestApp::beside_by(&quiet, link.database.clone(), Some(redis.link())).await;
-    let follower = TestApp::beside(&leader).await;
     quiet.stop().await;
     leads(&leader).await;
+    let follower = TestApp::beside(&leader).await;
     let mut world = World::of(redis, leader, follower).await;
     world
         .talk(200, async |_| {
