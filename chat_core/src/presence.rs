@@ -1,7 +1,11 @@
 //! Who is here, as far as others may see it. Soft state: told anew after a crash,
 //! and at most once to those who are there to hear it.
 
-use crate::{ChatId, Error, Result, Time, UserId, text::from_word};
+use crate::{
+    ChatId, Error, Result, Time, UserId,
+    text::from_word,
+    whispers::{Whisper, Whispers},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgPool;
@@ -72,9 +76,10 @@ pub async fn of(db: impl sqlx::PgExecutor<'_>, people: &[UserId]) -> Result<Vec<
     Ok(sqlx::query_as("select * from presence_of($1)").bind(people).fetch_all(db).await?)
 }
 
-/// Says how somebody wishes to be seen while they are here, from now on; answers
-/// how they are.
-pub async fn set(db: &PgPool, person: UserId, status: Status) -> Result<Presence> {
+/// Says how somebody wishes to be seen while they are here, from now on, and tells
+/// those who share a chat with them; answers how they are. Of somebody who is not
+/// here yet nothing is told: that they come will be.
+pub async fn set(db: &PgPool, whispers: &Whispers, person: UserId, status: Status) -> Result<Presence> {
     sqlx::query(
         "insert into presences as p (user_id, status, last_seen) values ($1, $2, clock_timestamp())
          on conflict (user_id) do update set
@@ -85,7 +90,11 @@ pub async fn set(db: &PgPool, person: UserId, status: Status) -> Result<Presence
     .bind(status)
     .execute(db)
     .await?;
-    find(db, person, person).await
+    let presence = find(db, person, person).await?;
+    if status == Status::Offline || presence.status != Status::Offline {
+        whispers.say(&[Whisper::Presence(presence.clone())]).await;
+    }
+    Ok(presence)
 }
 
 /// These people have connected to a replica; answers those who are seen to come.

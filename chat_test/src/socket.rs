@@ -106,6 +106,18 @@ impl Socket {
         self.closed
     }
 
+    /// Whether the other side says goodbye, and does not just go.
+    pub async fn is_closed_in_order(&mut self) -> bool {
+        while let Some(message) = timeout(DEADLINE, self.stream.next()).await.expect("an end within the deadline") {
+            match message {
+                Ok(Message::Close(_)) => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
     async fn read(&mut self) -> bool {
         let message = timeout(DEADLINE, self.stream.next()).await.expect("something within the deadline");
         match message {

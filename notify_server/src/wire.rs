@@ -41,6 +41,8 @@ pub(crate) enum Parting {
     TooSlow,
     /// Nobody knows whose it is.
     Unauthorized,
+    /// What it said first makes no sense.
+    Unreadable,
     /// Its session has ended: it need not come back.
     Revoked,
     /// It was one of too many.
@@ -52,7 +54,7 @@ pub(crate) enum Parting {
 /// The last word of an event stream: when to come back.
 async fn say_when(wire: &impl Wire, parting: Parting) {
     let retry = match parting {
-        Parting::Gone | Parting::TooSlow | Parting::Unauthorized | Parting::Revoked => return,
+        Parting::Gone | Parting::TooSlow | Parting::Unauthorized | Parting::Unreadable | Parting::Revoked => return,
         // One tab too many would only push out the next: let it wait.
         Parting::TooMany => 60_000..120_000,
         Parting::ComeBack => 250..2_500,

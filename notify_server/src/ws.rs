@@ -146,7 +146,11 @@ async fn authenticate(
         }
         Err((reference, error)) => {
             let _ = line.say(&commands::refusal(reference, &error, &web::new_request_id())).await;
-            line.part(Parting::Unauthorized).await;
+            let parting = match error {
+                Error::Unauthorized { .. } => Parting::Unauthorized,
+                _ => Parting::Unreadable,
+            };
+            line.part(parting).await;
             None
         }
     }
@@ -190,14 +194,15 @@ async fn read(notify: &Arc<Notify>, claims: Claims, reader: &mut Reader, line: &
                         let error = Error::Malformed("commands are text".into());
                         commands::refusal(None, &error, &web::new_request_id())
                     }
-                    Message::Close(_) => return,
+                    // A goodbye is answered as the next one is waited for.
                     _ => continue,
                 };
                 if line.say(&answer).await.is_err() {
                     return;
                 }
             }
-            Ok(_) => return,
+            Ok(Some(Err(error))) => return line.refuse(&error).await,
+            Ok(None) => return,
             Err(_) if unanswered == MAX_UNANSWERED => return,
             Err(_) => {
                 unanswered += 1;

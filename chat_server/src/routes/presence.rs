@@ -9,7 +9,6 @@ use axum::{Json, extract::State};
 use chat_core::{
     ChatId, Result, UserId,
     presence::{self, Presence, Status},
-    whispers::Whisper,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,9 +30,7 @@ pub(crate) async fn update(
     caller: Caller,
     Input(Update { status }): Input<Update>,
 ) -> Result<Json<Presence>> {
-    let presence = presence::set(&api.db, caller.user_id, status).await?;
-    api.whispers.say(&[Whisper::Presence(presence.clone())]).await;
-    Ok(Json(presence))
+    presence::set(&api.db, &api.whispers, caller.user_id, status).await.map(Json)
 }
 
 /// Whether a person is here who shares a chat with the caller.

@@ -129,17 +129,18 @@ async fn who_shows_no_token_in_the_request_says_it_first() {
     assert_eq!(again.next_of("message.new").await.text(), "hello");
     assert_eq!(again.ask(json!({ "type": "auth", "token": bob.token })).await["code"], "authenticated");
 
-    for wrong in [
-        json!({ "type": "auth", "token": "nonsense" }).to_string(),
-        json!({ "type": "auth", "token": bob.token, "last_event_id": "nonsense" }).to_string(),
-        json!({ "type": "message.send", "chat_id": team, "content": "anonymous" }).to_string(),
-        "nonsense".to_owned(),
-        "[]".to_owned(),
+    for (wrong, code) in [
+        (json!({ "type": "auth", "token": "nonsense" }).to_string(), 4001),
+        (json!({ "type": "message.send", "chat_id": team, "content": "anonymous" }).to_string(), 4001),
+        // Whoever has a good token is not to be signed out for this.
+        (json!({ "type": "auth", "token": bob.token, "last_event_id": "nonsense" }).to_string(), 1008),
+        ("nonsense".to_owned(), 1008),
+        ("[]".to_owned(), 1008),
     ] {
         let mut socket = Socket::open(&app.places.notify, "", &[]).await.expect("a socket");
         socket.send(&wrong).await;
         assert_eq!(socket.answer().await["type"], "error", "{wrong}");
-        assert_eq!(socket.close_code().await, Some(4001), "{wrong}");
+        assert_eq!(socket.close_code().await, Some(code), "{wrong}");
     }
     let mut silent = Socket::open(&app.places.notify, "", &[]).await.expect("a socket");
     assert_eq!(silent.close_code().await, Some(4001), "nobody waits for ever");
@@ -211,6 +212,26 @@ async fn what_is_wrong_is_said_and_nothing_is_lost() {
     // More than any command is closed upon.
     let _ = socket.send_message(Message::text("x".repeat(600_000))).await;
     socket.close_code().await;
+    // A goodbye is answered.
+    let mut polite = connected(&dave, &app).await;
+    polite.send_message(Message::Close(None)).await.expect("sent");
+    assert!(polite.is_closed_in_order().await);
+}
+
+#[tokio::test]
+async fn a_status_that_is_chosen_at_once_is_not_told_as_going() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut alices = alice.listen().await;
+    let mut bobs = connected(&bob, &app).await;
+    assert_eq!(bobs.ask(json!({ "type": "presence.update", "status": "busy" })).await["type"], "ack");
+    loop {
+        let event = alices.next_whisper("presence").await;
+        if event.data["user_id"] == bob.id {
+            assert_eq!(event.data["status"], "busy");
+            return;
+        }
+    }
 }
 
 #[tokio::test]

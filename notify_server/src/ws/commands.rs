@@ -12,7 +12,6 @@ use chat_core::{
     receipts::{self, Kind},
     text::{ChatName, Content, Description, Nonce},
     web,
-    whispers::Whisper,
 };
 use http::{HeaderValue, Method};
 use serde::Deserialize;
@@ -158,11 +157,7 @@ async fn perform(notify: &Notify, user: UserId, command: Received) -> Result<Val
         }
         Received::TypingStart { chat_id } => typists.say(user, chat_id, true).await.map(|()| Value::Null),
         Received::TypingStop { chat_id } => typists.say(user, chat_id, false).await.map(|()| Value::Null),
-        Received::Presence { status } => {
-            let presence = presence::set(db, user, status).await?;
-            whispers.say(&[Whisper::Presence(presence.clone())]).await;
-            Ok(json!({ "presence": presence }))
-        }
+        Received::Presence { status } => Ok(json!({ "presence": presence::set(db, whispers, user, status).await? })),
         Received::CreateChat { chat_type, name, description, members, user_id } => {
             let draft = ChatDraft { kind: chat_type, name, description, members, user_id };
             Ok(json!({ "chat": chats::create(db, user, draft.try_into()?).await?.chat }))

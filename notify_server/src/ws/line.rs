@@ -61,6 +61,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         self.gone.cancel();
     }
 
+    /// Says why nothing more is read from a client that does not speak the protocol.
+    pub(super) async fn refuse(&self, error: &Error) {
+        match error {
+            Error::Capacity(_) => self.close(1009, "this message is too large").await,
+            Error::Utf8(_) => self.close(1007, "this text is not UTF-8").await,
+            Error::Protocol(_) => self.close(1002, "this is not the WebSocket protocol").await,
+            _ => {}
+        }
+    }
+
+    async fn close(&self, code: u16, reason: &'static str) {
+        let close = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
+        let _ = timeout(super::GOODBYE, self.write([Message::Close(Some(close))])).await;
+    }
+
     async fn write(&self, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
         let mut sink = self.sink.lock().await;
         for message in messages {
@@ -98,14 +113,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for Line<S> {
     async fn part(&self, parting: Parting) {
         let (code, reason) = match parting {
             Parting::Gone => return,
+            Parting::Unreadable => (1008, "the first message cannot be used"),
             Parting::Unauthorized => (4001, "unauthorized"),
             Parting::Revoked => (4002, "session revoked"),
             Parting::TooSlow => (4003, "too slow"),
             Parting::TooMany => (4008, "too many connections"),
             Parting::ComeBack => (1001, "going away: reconnect after a moment, not all at once"),
         };
-        let close = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
-        let _ = timeout(super::GOODBYE, self.write([Message::Close(Some(close))])).await;
+        self.close(code, reason).await;
     }
 }
 
