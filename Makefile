@@ -12,11 +12,13 @@ help:
 
 run:
 	@scripts/setup run
+	@scripts/web build
 	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab
 	@exec ./target/debug/confab dev $(ARGS)
 
 cluster:
 	@scripts/setup cluster
+	@scripts/web build
 	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab --package chat_server --package notify_server
 	@exec ./target/debug/confab cluster $(ARGS)
 
@@ -24,7 +26,7 @@ test:
 	@scripts/setup test
 	@scripts/step "building and running every test (the first time takes a few minutes)" cargo test --locked --workspace
 	@scripts/step "asking made-up questions" scripts/conform
-	@scripts/step "the web: types, lints and tests" scripts/web test
+	@scripts/step "the web: types, lints, tests, and the browser" scripts/web test
 
 check:
 	@scripts/setup check

@@ -58,6 +58,7 @@ return (
     select row_to_json(j) from (
         select c.id, c.type, c.name, c.description, c.topic, c.retention_days, c.created_by,
                wire_time(c.created_at) as created_at, wire_time(c.updated_at) as updated_at,
+               case when c.pair_low is not null then json_build_array(c.pair_low, c.pair_high) end as pair,
                member_count, role
     ) j
 );

@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 pub const FILE: &str = "config.toml";
 
 /// The settings of all programs. They may share a file: each takes its own.
-const ALL: [&str; 22] = [
+const ALL: [&str; 23] = [
     "bind",
     "chat_bind",
     "chat_data_dir",
@@ -30,6 +30,7 @@ const ALL: [&str; 22] = [
     "quota_bytes",
     "rate_limits",
     "redis_url",
+    "web_dir",
 ];
 
 /// Reads the command line, the environment and the file into `T`, or ends the

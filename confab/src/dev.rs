@@ -1,6 +1,6 @@
 //! `confab dev`: everything in one process, from nothing.
 
-use crate::{data::DataFolder, database, node};
+use crate::{data::DataFolder, database, frontend::Frontend, node};
 use anyhow::Context;
 use chat_core::{
     auth::Hasher,
@@ -50,6 +50,8 @@ pub(crate) struct Dev {
     rate_limits: RateLimits,
     #[command(flatten)]
     keeping: Keeping,
+    #[command(flatten)]
+    frontend: Frontend,
 }
 
 impl Dev {
@@ -100,6 +102,7 @@ impl Dev {
             proxies: 0,
             keeping: self.keeping,
             offers_demo,
+            frontend: self.frontend.clone(),
             max_connections: 18_000,
             figures: chat_core::metrics::Place::Here,
         };

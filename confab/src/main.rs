@@ -6,8 +6,8 @@ mod data;
 mod database;
 mod dev;
 mod doctor;
+mod frontend;
 mod node;
-mod page;
 mod upkeep;
 
 use chat_core::{auth::keys, config, db, demo, scale, telemetry, telemetry::LogFormat};

@@ -1,6 +1,6 @@
 //! Both servers in one process on one port.
 
-use crate::{database, page};
+use crate::{database, frontend::Frontend};
 use anyhow::Context;
 use chat_core::{
     auth::{Hasher, LiveSessions, Signer},
@@ -37,6 +37,7 @@ pub(crate) struct Node {
     pub(crate) proxies: usize,
     pub(crate) keeping: Keeping,
     pub(crate) offers_demo: bool,
+    pub(crate) frontend: Frontend,
     pub(crate) max_connections: usize,
     /// Where `/metrics` is.
     pub(crate) figures: metrics::Place,
@@ -88,7 +89,7 @@ impl Node {
         let router = api
             .router()
             .merge(notify.router())
-            .merge(page::router())
+            .merge(self.frontend.router())
             .merge(web::probes(checks, shutdown.clone()))
             .merge(self.figures.serve(registry, &shutdown));
         let router = web::with_layers(router, &self.origins);
@@ -141,6 +142,8 @@ pub(crate) struct Serve {
     #[arg(long, env = "PROXIES", default_value_t = 0)]
     proxies: usize,
     #[command(flatten)]
+    frontend: Frontend,
+    #[command(flatten)]
     keeping: Keeping,
     /// The most connections held at once.
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 18_000)]
@@ -168,6 +171,7 @@ impl Serve {
             proxies: self.proxies,
             keeping: self.keeping,
             offers_demo: false,
+            frontend: self.frontend,
             max_connections: self.max_connections,
             figures: metrics::Place::at(self.metrics_bind).await.context("METRICS_BIND")?,
         };

@@ -239,17 +239,60 @@ async fn a_database_of_ones_own_is_used_when_it_is_given() {
 }
 
 #[tokio::test]
-async fn the_first_page_is_there_and_trusts_nobody() {
-    let folder = open_folder();
-    let mut dev = Dev::start(folder.path()).await;
+async fn the_frontend_is_served_from_a_folder_of_yours_and_its_pages_trust_nobody() {
+    let (folder, web) = (open_folder(), open_folder());
+    fs::create_dir(web.path().join("assets")).expect("a folder");
+    for (name, text) in [("index.html", "<title>Mine</title>"), ("assets/app-1a2b.js", "talk()")] {
+        fs::write(web.path().join(name), text).expect("written");
+    }
+    let mut command = confab(folder.path());
+    command.arg("--web-dir").arg(web.path());
+    let mut dev = Dev::run(command).await;
+    let client = reqwest::Client::new();
+    let ask = async |path: &str, accept: &str| {
+        let url = format!("{}{path}", dev.places.chat);
+        let reply = client.get(url).header("accept", accept).send().await.expect("an answer");
+        let header = |name: &str| reply.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+        let (status, policy, cache) =
+            (reply.status().as_u16(), header("content-security-policy"), header("cache-control"));
+        (status, policy, cache, reply.text().await.expect("text"))
+    };
+    // Every address of the frontend is the page, which is asked for anew.
+    for path in ["/", "/chats/1", "/invite/abc", "/debug"] {
+        let (status, policy, cache, text) = ask(path, "text/html").await;
+        assert_eq!((status, cache.as_str(), text.as_str()), (200, "no-cache", "<title>Mine</title>"), "{path}");
+        assert!(policy.starts_with("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    }
+    // What has its hash in its name never changes.
+    let (status, _, cache, text) = ask("/assets/app-1a2b.js", "*/*").await;
+    assert_eq!((status, text.as_str()), (200, "talk()"));
+    assert!(cache.contains("immutable"));
+    // What is not there is no page for a program, and never under the servers' paths.
+    for (path, accept) in [
+        ("/assets/gone.js", "*/*"),
+        ("/api/gone", "text/html"),
+        ("/events/gone", "text/html"),
+        ("/ws/gone", "text/html"),
+    ] {
+        assert_eq!(ask(path, accept).await.0, 404, "{path}");
+    }
+    for path in ["/..%2f..%2fetc%2fpasswd", "//etc/passwd"] {
+        assert!(!ask(path, "*/*").await.3.contains("root:"), "{path}");
+    }
+    let posted = client.post(format!("{}/chats/1", dev.places.chat)).send().await.expect("an answer");
+    assert_eq!(posted.status(), 405);
+    dev.end(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn without_a_frontend_the_page_says_how_to_get_one() {
+    let (folder, nothing) = (open_folder(), open_folder());
+    let mut command = confab(folder.path());
+    command.env("CHAT_WEB_DIR", nothing.path());
+    let mut dev = Dev::run(command).await;
     let page = reqwest::get(&dev.places.chat).await.expect("an answer");
     assert_eq!(page.status(), 200);
-    let policy = page.headers()["content-security-policy"].to_str().expect("text").to_owned();
-    assert!(policy.starts_with("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
-    assert!(page.text().await.expect("text").contains("<title>Confab</title>"));
-    for asset in ["page.js", "page.css", "icon.svg"] {
-        assert_eq!(reqwest::get(format!("{}/{asset}", dev.places.chat)).await.expect("an answer").status(), 200);
-    }
+    assert!(page.text().await.expect("text").contains("Node 20.19"));
     dev.end(Signal::INT).await;
 }
 

@@ -69,6 +69,9 @@ pub struct Chat {
     pub created_at: Time,
     /// When its name, description or topic last changed.
     pub updated_at: Time,
+    /// The two people of a direct chat, which has no name but theirs; null of any
+    /// other.
+    pub pair: Option<[UserId; 2]>,
     /// How many people are in it.
     pub member_count: i64,
     /// The viewer's own role; null in an event that goes to many.

@@ -21,6 +21,9 @@ async fn each_kind_of_chat_can_be_created() {
         let chat = alice.post("/api/chats", body.clone()).await.expect(201).json();
         assert_eq!(chat["type"], body["type"]);
         assert_eq!((&chat["role"], &chat["member_count"]), (&json!(role), &json!(count)), "{chat}");
+        // A direct chat has no name but those of its two people.
+        let pair = if body["type"] == "single" { json!([alice.id, dave.id]) } else { json!(null) };
+        assert_eq!(chat["pair"], pair);
         assert_eq!(alice.get(&format!("/api/chats/{}", chat["id"])).await.expect(200).json(), chat);
     }
 }

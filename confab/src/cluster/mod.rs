@@ -5,7 +5,7 @@
 mod balancer;
 mod process;
 
-use crate::{data::DataFolder, database, dev, page};
+use crate::{data::DataFolder, database, dev, frontend::Frontend};
 use anyhow::Context;
 use chat_core::{
     auth::Hasher,
@@ -43,6 +43,8 @@ pub(crate) struct Cluster {
     /// How many notify servers.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=8))]
     notify: u16,
+    #[command(flatten)]
+    frontend: Frontend,
 }
 
 impl Cluster {
@@ -63,7 +65,7 @@ impl Cluster {
 
         let folder = data.path.join("cluster");
         std::fs::create_dir_all(&folder).context("making the folder of the cluster")?;
-        let pages = serve_pages(&shutdown).await?;
+        let pages = serve_pages(&self.frontend, &shutdown).await?;
         let plan = Plan::new(&self, &data.path, &folder, &url, pages)?;
         let outcome = plan.run(&pool, &shutdown).await;
         stop.cancel();
@@ -72,11 +74,11 @@ impl Cluster {
     }
 }
 
-/// The first page, for nginx to fetch.
-async fn serve_pages(shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
+/// The web frontend, for nginx to fetch.
+async fn serve_pages(frontend: &Frontend, shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("listening for the pages")?;
     let address = listener.local_addr().context("reading the address")?;
-    tokio::spawn(net::serve(listener, 64, net::NoFront, page::router(), shutdown.clone()));
+    tokio::spawn(net::serve(listener, 64, net::NoFront, frontend.router(), shutdown.clone()));
     Ok(address)
 }
 

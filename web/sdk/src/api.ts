@@ -22,7 +22,7 @@ export interface SearchQuery {
 }
 
 /** Every question and every change, by noun. */
-export function createApi({ request }: Http) {
+export function createApi({ request, fetch }: Http) {
   const get = <Answer>(path: string, query?: object) =>
     request<Answer>('GET', path, { query: query as Record<string, string | number | undefined> });
   const post = <Answer = void>(path: string, body?: unknown) => request<Answer>('POST', path, { body });
@@ -111,7 +111,14 @@ export function createApi({ request }: Http) {
       pin: (id: number) => put(`/api/messages/${id}/pin`),
       unpin: (id: number) => remove(`/api/messages/${id}/pin`),
     },
+    files: {
+      /** The bytes at the `url`, or the `thumbnail_url`, of a file or a person. They are private: a page shows them as `blob:`. */
+      get: (url: string, signal?: AbortSignal) =>
+        fetch('GET', url, signal ? { signal } : {}).then((response) => response.blob()),
+    },
     search: (query: SearchQuery) => get<wire.MessagePage>('/api/search', query),
+    /** The page after one, from its `next`. */
+    searchOn: (next: string) => get<wire.MessagePage>(`/api/search?${next}`),
   };
 }
 

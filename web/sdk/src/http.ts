@@ -10,6 +10,8 @@ export type GetToken = (asked: { reason: TokenReason }) => Promise<string | null
 export interface Http {
   /** Asks; answers the body. Throws `ApiError` or `NetworkError`. */
   request<Answer>(method: string, path: string, options?: RequestOptions): Promise<Answer>;
+  /** Asks; answers the response, for what is not JSON. Throws the same. */
+  fetch(method: string, path: string, options?: RequestOptions): Promise<Response>;
 }
 
 /** What a request may carry. */
@@ -44,8 +46,8 @@ export function createHttp(baseUrl: string, getToken: GetToken, fetcher: typeof 
     }
   }
 
-  return {
-    async request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+  const http: Http = {
+    async fetch(method, path, options = {}) {
       const token = options.anonymous ? null : await getToken({ reason: 'first' });
       let response = await send(method, path, options, token);
       if (response.status === 401 && !options.anonymous) {
@@ -53,10 +55,14 @@ export function createHttp(baseUrl: string, getToken: GetToken, fetcher: typeof 
         if (renewed && renewed !== token) response = await send(method, path, options, renewed);
       }
       if (!response.ok) throw await ApiError.from(response);
-      const text = await response.text();
+      return response;
+    },
+    async request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+      const text = await (await http.fetch(method, path, options)).text();
       return (text === '' ? undefined : JSON.parse(text)) as Answer;
     },
   };
+  return http;
 }
 
 function withQuery(url: string, query: RequestOptions['query']): string {

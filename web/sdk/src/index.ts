@@ -5,10 +5,12 @@ export { ChatClient, type ChatClientOptions, type ClientEvents, createChatClient
 export type { ConnectionState, StateChange } from './connection.js';
 export { ApiError, isPassing, NetworkError } from './errors.js';
 export type { GetToken, TokenReason } from './http.js';
+export { uniqueId } from './ids.js';
 export type { Pending } from './outbox.js';
-export { Session, type SessionEvents } from './session.js';
+export { Session, type SessionEvents, type SessionOptions } from './session.js';
 export type { Locks } from './shared.js';
 export { memoryStorage, type Storage } from './storage.js';
 export { StreamRefused, type StreamRequest, type Transport } from './transport.js';
 export type { UploadOptions, UploadProgress } from './uploads.js';
 export type * from './wire/types.gen.js';
+export type { Session as SessionInfo } from './wire/types.gen.js';

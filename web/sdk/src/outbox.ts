@@ -84,8 +84,9 @@ export class Outbox extends Emitter<OutboxEvents> {
     this.emit('dropped', { nonce, chatId: pending.chatId });
   }
 
-  /** The server is there again: nothing waits any longer. */
+  /** The server is there, or there again: nothing waits any longer. */
   flush(): void {
+    this.#isClosed = false;
     this.#wake.abort();
     this.#wake = new AbortController();
     for (const chatId of this.#waiting.keys()) void this.#work(chatId);

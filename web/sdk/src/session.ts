@@ -21,21 +21,31 @@ export interface SessionEvents {
 /** A token is renewed so long before it ends, in milliseconds. */
 const MARGIN_MS = 60_000;
 
-const KEY = 'confab.session';
+/** What a session may be given. */
+export interface SessionOptions {
+  /** Where the tokens outlive the page. */
+  readonly storage?: Storage;
+  /** Tells sessions of one origin from each other, where several people are signed in. */
+  readonly name?: string;
+  readonly fetch?: typeof fetch;
+}
 
 /** Somebody signed in: keeps their tokens and renews them, once for all tabs. */
 export class Session extends Emitter<SessionEvents> {
   readonly #http: Http;
   readonly #storage: Storage;
+  readonly #key: string;
   #renewing: Promise<string | null> | null = null;
 
-  constructor(baseUrl: string, storage: Storage = defaultStorage(), fetcher: typeof fetch = fetch) {
+  constructor(baseUrl: string, options: SessionOptions = {}) {
     super();
+    const { storage = defaultStorage(), name, fetch: fetcher } = options;
     this.#storage = storage;
+    this.#key = name === undefined ? 'confab.session' : `confab.session.${name}`;
     this.#http = createHttp(baseUrl, () => Promise.resolve(this.#kept()?.token ?? null), fetcher);
     // Another tab has signed out, or in.
     globalThis.addEventListener?.('storage', (event) => {
-      if ((event as StorageEvent).key === KEY) this.emit('changed', { isSignedIn: this.isSignedIn });
+      if ((event as StorageEvent).key === this.#key) this.emit('changed', { isSignedIn: this.isSignedIn });
     });
   }
 
@@ -89,7 +99,7 @@ export class Session extends Emitter<SessionEvents> {
       }
     };
     const locks = globalThis.navigator?.locks;
-    return locks ? locks.request(`${KEY}.renew`, renew) : renew();
+    return locks ? locks.request(`${this.#key}.renew`, renew) : renew();
   }
 
   #enter(welcome: Welcome): Me {
@@ -101,19 +111,19 @@ export class Session extends Emitter<SessionEvents> {
   #keep(welcome: Pick<Welcome, 'token' | 'refresh_token' | 'expires_in'>): string {
     const renewAt = Date.now() + welcome.expires_in * 1000 - MARGIN_MS;
     const kept: Kept = { token: welcome.token, refreshToken: welcome.refresh_token, renewAt };
-    this.#storage.setItem(KEY, JSON.stringify(kept));
+    this.#storage.setItem(this.#key, JSON.stringify(kept));
     return welcome.token;
   }
 
   #forget(): void {
     if (!this.isSignedIn) return;
-    this.#storage.removeItem(KEY);
+    this.#storage.removeItem(this.#key);
     this.emit('changed', { isSignedIn: false });
   }
 
   #kept(): Kept | null {
     try {
-      return JSON.parse(this.#storage.getItem(KEY) ?? 'null') as Kept | null;
+      return JSON.parse(this.#storage.getItem(this.#key) ?? 'null') as Kept | null;
     } catch {
       return null;
     }

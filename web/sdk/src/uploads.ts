@@ -60,7 +60,7 @@ const byXhr: Send = (url, token, form, { onProgress, signal }) =>
     request.upload.onprogress = ({ loaded, total }) => onProgress?.({ sent: loaded, total });
     request.onload = () => {
       const retryAfter = request.getResponseHeader('retry-after');
-      const headers = retryAfter ? { 'retry-after': retryAfter } : {};
+      const headers = new Headers(retryAfter ? { 'retry-after': retryAfter } : undefined);
       resolve(new Response(request.responseText, { status: request.status, headers }));
     };
     request.onerror = () => reject(new NetworkError('the upload broke off'));

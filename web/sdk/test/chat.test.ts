@@ -33,7 +33,7 @@ class Person {
 
   static async signIn(name: string, options: Partial<ChatClientOptions> = {}): Promise<Person> {
     const storage = memoryStorage();
-    const session = new Session(server.url, storage);
+    const session = new Session(server.url, { storage });
     await session.signIn({ email: `${name}@example.com`, password: 'confab-demo' });
     const { getToken } = session;
     const client = createChatClient({ baseUrl: server.url, getToken, storage: memoryStorage(), ...options });

@@ -112,6 +112,14 @@ export type Chat = {
      */
     name: string;
     /**
+     * The two people of a direct chat, which has no name but theirs; null of any
+     * other.
+     */
+    pair: [
+        UserId,
+        UserId
+    ] | null;
+    /**
      * Messages older than this many days go; null keeps them, or as the server is
      * set.
      */
@@ -223,6 +231,14 @@ export type ChatRow = {
      * Empty for direct chats and for groups that have none.
      */
     name: string;
+    /**
+     * The two people of a direct chat, which has no name but theirs; null of any
+     * other.
+     */
+    pair: [
+        UserId,
+        UserId
+    ] | null;
     /**
      * Messages older than this many days go; null keeps them, or as the server is
      * set.

@@ -1,0 +1,176 @@
+import { lazy, Suspense, useEffect } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Route, Switch, useLocation } from 'wouter';
+import { useStore } from 'zustand';
+import { ChatPane } from './chat/ChatPane';
+import { Invitation } from './chats/Invitation';
+import { Sidebar } from './chats/Sidebar';
+import { useShortcuts } from './keys/useShortcuts';
+import { Offline } from './Offline';
+import styles from './Rooms.module.css';
+import { useNotifications } from './settings/notifications';
+import { Button } from './ui/Button';
+import { Icon } from './ui/Icon';
+import { useView } from './view';
+import { titleOf, useHouse, useWorld } from './world/use';
+
+const loadLayers = () => import('./Layers');
+const Layers = lazy(loadLayers);
+const DebugPanel = lazy(() => import('./debug/DebugPanel'));
+
+/** How long a page that has nothing to show waits before it asks again, in milliseconds. */
+const AGAIN_MS = 2_000;
+
+/** The whole screen of somebody who is signed in. */
+export function Rooms() {
+  const house = useHouse();
+  const isThere = useStore(house.store, ({ world }) => world !== null);
+  const failure = useStore(house.store, (state) => state.failure);
+  useEffect(() => {
+    if (failure === null || isThere) return;
+    const timer = setTimeout(() => void house.open(), AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [failure, isThere, house]);
+  return isThere ? <Panes /> : <Waiting failure={failure} />;
+}
+
+function Panes() {
+  // What the next click will want is fetched while nobody waits for it.
+  useEffect(() => {
+    const timer = setTimeout(() => void Promise.all([loadLayers(), import('./ui/OpenMenu')]), 1_500);
+    return () => clearTimeout(timer);
+  }, []);
+  const [path] = useLocation();
+  const layer = useView((view) => view.layer);
+  useTitle();
+  useNotifications();
+  useShortcuts();
+  return (
+    <div className={styles.panes} data-at={path === '/' ? 'chats' : 'chat'}>
+      <Offline />
+      <Sidebar />
+      <Switch>
+        <Route path="/chats/:id/:message?">
+          {({ id, message }) => (
+            <ChatPane key={id} chatId={Number(id)} messageId={message === undefined ? null : Number(message)} />
+          )}
+        </Route>
+        <Route path="/invite/:code">{({ code }) => <Invitation code={code} />}</Route>
+        <Route path="/debug">
+          <main className={styles.page}>
+            <Suspense>
+              <DebugPanel />
+            </Suspense>
+          </main>
+        </Route>
+        <Route>
+          <Nothing />
+        </Route>
+      </Switch>
+      {layer && (
+        <Suspense>
+          <Layers layer={layer} />
+        </Suspense>
+      )}
+      <Toast />
+    </div>
+  );
+}
+
+/** No chat is open. */
+function Nothing() {
+  const { t } = useTranslation();
+  const open = useView((view) => view.open);
+  const hasChats = useWorld(({ chats }) => chats.size > 0);
+  return (
+    <main className={styles.nothing}>
+      <img src="/icon.svg" alt="" width={56} height={56} />
+      <h1>{hasChats ? t('nothing.choose') : t('nothing.empty')}</h1>
+      <p>{t('nothing.hint')}</p>
+      <div>
+        <Button look="main" onClick={() => open({ kind: 'new' })}>
+          {t('chats.new')}
+        </Button>
+        <Button onClick={() => open({ kind: 'browse' })}>{t('chats.browse')}</Button>
+      </div>
+    </main>
+  );
+}
+
+function Waiting({ failure }: { readonly failure: unknown }) {
+  const { t } = useTranslation();
+  return (
+    <main className={styles.waiting} aria-busy={failure === null}>
+      {failure === null ? (
+        <Skeleton />
+      ) : (
+        <div className={styles.nothing} role="alert">
+          <Icon name="plug" size={40} />
+          <h1>{t('away.title')}</h1>
+          <p>{failure instanceof Error ? failure.message : String(failure)}</p>
+          <p>{t('away.again')}</p>
+        </div>
+      )}
+    </main>
+  );
+}
+
+/** The shape of what is coming. */
+function Skeleton() {
+  const { t } = useTranslation();
+  return (
+    <>
+      <p className="unseen">{t('loading')}</p>
+      <div className={styles.skeleton} aria-hidden="true">
+        <div>
+          {Array.from({ length: 8 }, (_, nth) => (
+            <i key={nth} style={{ width: `${60 + ((nth * 37) % 40)}%` }} />
+          ))}
+        </div>
+        <div>
+          {Array.from({ length: 9 }, (_, nth) => (
+            <i key={nth} style={{ width: `${35 + ((nth * 53) % 50)}%` }} />
+          ))}
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Toast() {
+  const toast = useView((view) => view.toast);
+  const hush = useView((view) => view.hush);
+  useEffect(() => {
+    if (!toast) return;
+    const timer = setTimeout(() => hush(toast.nth), 5_000);
+    return () => clearTimeout(timer);
+  }, [toast, hush]);
+  return (
+    <div role="alert" className={styles.toasts}>
+      {toast && (
+        <p key={toast.nth} className={styles.toast}>
+          {toast.text}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The tab says what waits, and where one is. */
+function useTitle() {
+  const [path] = useLocation();
+  const chatId = Number(/^\/chats\/(\d+)/.exec(path)?.[1] ?? 0);
+  const title = useWorld((world) => {
+    const row = world.chats.get(chatId);
+    return row ? titleOf(world, row) : null;
+  });
+  const waiting = useWorld(({ chats }) => {
+    const loud = [...chats.values()].filter((row) => !row.is_muted);
+    return loud.reduce((sum, row) => sum + (row.type === 'single' ? row.unread_count : row.mention_count), 0);
+  });
+  const hasUnread = useWorld(({ chats }) => [...chats.values()].some((row) => !row.is_muted && row.unread_count > 0));
+  useEffect(() => {
+    const mark = waiting > 0 ? `(${waiting}) ` : hasUnread ? '• ' : '';
+    document.title = `${mark}${title ? `${title} · ` : ''}Confab`;
+  }, [title, waiting, hasUnread]);
+}

@@ -1,0 +1,35 @@
+import { Popover } from '@base-ui/react/popover';
+import { type ReactElement, useState } from 'react';
+import menu from '../ui/Menu.module.css';
+import { EmojiPicker } from './EmojiPicker';
+
+/** The emoji beside their button, open from the first. */
+export default function EmojiPopover(props: {
+  readonly trigger: ReactElement<Record<string, unknown>>;
+  readonly onPick: (emoji: string) => void;
+  readonly onOpenChange?: (isOpen: boolean) => void;
+}) {
+  const { trigger, onPick, onOpenChange } = props;
+  const [isOpen, setIsOpen] = useState(true);
+  const turn = (next: boolean) => {
+    setIsOpen(next);
+    onOpenChange?.(next);
+  };
+  return (
+    <Popover.Root open={isOpen} onOpenChange={turn}>
+      <Popover.Trigger render={trigger} />
+      <Popover.Portal>
+        <Popover.Positioner className={menu.place} sideOffset={6} align="end" collisionPadding={8}>
+          <Popover.Popup className={menu.popup}>
+            <EmojiPicker
+              onPick={(emoji) => {
+                turn(false);
+                onPick(emoji);
+              }}
+            />
+          </Popover.Popup>
+        </Popover.Positioner>
+      </Popover.Portal>
+    </Popover.Root>
+  );
+}

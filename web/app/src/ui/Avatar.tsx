@@ -1,0 +1,58 @@
+import type { Presence, User } from '@confab/sdk';
+import type { CSSProperties } from 'react';
+import { useTranslation } from 'react-i18next';
+import { nameOf } from '../world/use';
+import styles from './Avatar.module.css';
+import { usePrivateFile } from './files';
+
+/** A colour that stays with a name, as a hue in degrees. */
+function hueOf(name: string): number {
+  let hash = 7;
+  for (const char of name) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) % 360;
+  return hash;
+}
+
+/** The first letters of the first and the last word. */
+function initialsOf(name: string): string {
+  const words = name.trim().split(/\s+/);
+  const letters = [words[0], words.length > 1 ? words.at(-1) : undefined];
+  return letters.map((word) => [...(word ?? '')][0]?.toUpperCase() ?? '').join('');
+}
+
+/** A picture, or the initials of a name. The name stands beside it, so it is silent. */
+export function Face(props: {
+  readonly name: string;
+  /** What the colour comes from. */
+  readonly seed: string;
+  readonly picture?: string | null;
+  readonly size?: number;
+  readonly status?: Presence['status'] | undefined;
+}) {
+  const { name, seed, picture, size = 36, status } = props;
+  const { t } = useTranslation();
+  return (
+    <span className={styles.avatar} style={{ width: size, height: size, fontSize: size * 0.38 }}>
+      {picture ? (
+        <img src={picture} alt="" className={styles.face} />
+      ) : (
+        <span className={styles.face} style={{ '--hue': hueOf(seed) } as CSSProperties} aria-hidden="true">
+          {initialsOf(name)}
+        </span>
+      )}
+      {status && (
+        <span className={`${styles.status} ${styles[status]}`} role="img" aria-label={t(`presence.${status}`)} />
+      )}
+    </span>
+  );
+}
+
+/** Somebody's picture, or their initials. */
+export function Avatar(props: {
+  readonly user: Pick<User, 'username' | 'display_name' | 'avatar_url'> | undefined;
+  readonly size?: number;
+  readonly status?: Presence['status'] | undefined;
+}) {
+  const { user, ...rest } = props;
+  const picture = usePrivateFile(user?.avatar_url ?? null);
+  return <Face name={nameOf(user)} seed={user?.username ?? ''} picture={picture} {...rest} />;
+}

@@ -1,0 +1,31 @@
+import type { ComponentProps } from 'react';
+import styles from './Button.module.css';
+import { Icon, type IconName } from './Icon';
+
+/** A button with words. */
+export function Button({
+  look = 'plain',
+  className,
+  ...rest
+}: ComponentProps<'button'> & { readonly look?: 'plain' | 'main' | 'danger' | 'quiet' }) {
+  return <button type="button" className={`${styles.button} ${styles[look]} ${className ?? ''}`} {...rest} />;
+}
+
+/** A button with a drawing, and a name for those who do not see it. */
+export function IconButton({
+  icon,
+  label,
+  className,
+  size = 20,
+  ...rest
+}: Omit<ComponentProps<'button'>, 'children'> & {
+  readonly icon: IconName;
+  readonly label: string;
+  readonly size?: number;
+}) {
+  return (
+    <button type="button" title={label} aria-label={label} className={`${styles.icon} ${className ?? ''}`} {...rest}>
+      <Icon name={icon} size={size} />
+    </button>
+  );
+}

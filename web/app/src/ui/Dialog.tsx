@@ -1,0 +1,29 @@
+import { Dialog as Base } from '@base-ui/react/dialog';
+import type { ReactNode } from 'react';
+import { useTranslation } from 'react-i18next';
+import { IconButton } from './Button';
+import styles from './Dialog.module.css';
+
+/** A layer above everything with a title; Escape and the cross close it. */
+export function Dialog(props: {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ReactNode;
+  readonly isWide?: boolean;
+}) {
+  const { t } = useTranslation();
+  return (
+    <Base.Root open onOpenChange={(isOpen) => !isOpen && props.onClose()}>
+      <Base.Portal>
+        <Base.Backdrop className={styles.backdrop} />
+        <Base.Popup className={`${styles.popup} ${props.isWide ? styles.wide : ''}`}>
+          <header className={styles.header}>
+            <Base.Title className={styles.title}>{props.title}</Base.Title>
+            <Base.Close render={<IconButton icon="close" label={t('close')} />} />
+          </header>
+          <div className={styles.body}>{props.children}</div>
+        </Base.Popup>
+      </Base.Portal>
+    </Base.Root>
+  );
+}

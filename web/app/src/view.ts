@@ -1,0 +1,51 @@
+import { create } from 'zustand';
+
+/** A layer above the screen. */
+export type Layer =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'browse' }
+  | { readonly kind: 'switcher' }
+  | { readonly kind: 'settings' }
+  | { readonly kind: 'shortcuts' }
+  | { readonly kind: 'chat'; readonly chatId: number }
+  | { readonly kind: 'people'; readonly chatId: number };
+
+/** What stands beside the timeline. */
+export type Panel = 'members' | 'search' | 'pins' | 'debug';
+
+/** How the screen is arranged. */
+interface View {
+  readonly layer: Layer | null;
+  readonly panel: Panel | null;
+  /** A sentence that comes and goes. */
+  readonly toast: { readonly text: string; readonly nth: number } | null;
+  open(layer: Layer): void;
+  close(): void;
+  toggle(panel: Panel): void;
+  say(text: string): void;
+  hush(nth: number): void;
+}
+
+/** Whether there is room for three panes. */
+const isWide = matchMedia('(min-width: 64rem)').matches;
+
+/** How the screen is arranged. */
+export const useView = create<View>((set) => ({
+  layer: null,
+  panel: isWide ? 'members' : null,
+  toast: null,
+  open: (layer) => set({ layer }),
+  close: () => set({ layer: null }),
+  toggle: (panel) => set((view) => ({ panel: view.panel === panel ? null : panel })),
+  say: (text) => set((view) => ({ toast: { text, nth: (view.toast?.nth ?? 0) + 1 } })),
+  hush: (nth) => set((view) => (view.toast?.nth === nth ? { toast: null } : {})),
+}));
+
+/** Does something, and says so if it fails. */
+export async function attempt(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    useView.getState().say(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,214 @@
+import { expect, fill, test } from './world';
+
+test('two people talk: replies, reactions, edits, typing and receipts are seen as they happen', async ({
+  person,
+  group,
+}) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await bob.open(chat);
+
+  await alice.composer.pressSequentially('Hel');
+  await expect(bob.page.getByText('Alice is typing')).toBeVisible();
+  await alice.say('Hello Bob');
+  await expect(bob.message('Hello Bob')).toBeVisible();
+  await expect(bob.page.getByText('Alice is typing')).toBeHidden();
+  await expect(alice.page.getByText('Read by Bob')).toBeVisible();
+
+  await bob.message('Hello Bob').hover();
+  await bob.page.getByRole('button', { name: 'Answer' }).click();
+  await expect(bob.composer).toBeFocused();
+  await bob.say('Hello **Alice**');
+  await expect(alice.message('Hello Alice').getByRole('button', { name: 'Go to the message' })).toContainText(
+    'Hello Bob',
+  );
+  await expect(
+    alice.message('Hello Alice').getByRole('paragraph').filter({ hasText: 'Hello' }).getByRole('strong'),
+  ).toBeVisible();
+
+  await alice.message('Hello Alice').hover();
+  await alice.page.getByRole('button', { name: 'React with 👍' }).click();
+  const thumb = bob.message('Hello Alice').getByRole('button', { name: '👍, 1' });
+  await expect(thumb).toHaveAttribute('aria-pressed', 'false');
+  await thumb.click();
+  await expect(alice.message('Hello Alice').getByRole('button', { name: '👍, 2' })).toHaveAttribute(
+    'aria-pressed',
+    'true',
+  );
+
+  await bob.composer.press('ArrowUp');
+  const editor = bob.page.getByRole('textbox', { name: 'Edit' });
+  await editor.fill('Hello again');
+  await editor.press('Enter');
+  await expect(alice.message('Hello again')).toContainText('(edited)');
+  await expect(bob.composer).toBeFocused();
+
+  await bob.message('Hello again').hover();
+  await bob.page.getByRole('button', { name: 'More' }).click();
+  await bob.page.getByRole('menuitem', { name: 'Delete' }).click();
+  await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  await expect(alice.message('This message was deleted')).toBeVisible();
+});
+
+test('any emoji can be picked, and a colon names one', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await alice.say('Which one?');
+  await alice.message('Which one?').hover();
+  await alice.page.getByRole('button', { name: 'React with another emoji' }).click();
+  await alice.page.getByRole('combobox', { name: 'Search' }).fill('rocket');
+  await alice.page.getByRole('option', { name: /rocket/ }).click();
+  await expect(alice.message('Which one?').getByRole('button', { name: '🚀, 1' })).toBeVisible();
+
+  await alice.composer.pressSequentially('Look :rock');
+  await expect(alice.page.getByRole('listbox', { name: 'Suggestions' })).toBeVisible();
+  await alice.page.getByRole('option', { name: ':rocket:' }).click();
+  await expect(alice.composer).toHaveValue('Look 🚀 ');
+});
+
+test('a mention is completed by Enter, which does not send, and calls the one it names', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await bob.page.goto(bob.url);
+  await alice.open(chat);
+  await alice.composer.pressSequentially('@bo');
+  await expect(alice.page.getByRole('option', { name: 'Bob' })).toBeVisible();
+  await alice.composer.press('Enter');
+  await expect(alice.composer).toHaveValue(`@${bob.me.username} `);
+  await alice.composer.pressSequentially('look');
+  await alice.composer.press('Enter');
+  await expect(alice.message('look')).toBeVisible();
+  await expect(bob.page.getByRole('link', { name: /group/ })).toContainText('1');
+  await expect(bob.page).toHaveTitle(/^\(1\)/);
+});
+
+test('a picture goes with its progress, is shown with its size, and opens large', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await bob.open(chat);
+  const picture = await alice.page.screenshot();
+  const files = alice.page.locator('input[type=file]');
+  await files.setInputFiles({ name: 'screen.png', mimeType: 'image/png', buffer: picture });
+  await expect(alice.page.getByRole('list', { name: 'Files to send' })).toContainText('screen.png');
+  await alice.say('Look at this');
+  await bob.page.getByRole('button', { name: 'Open screen.png' }).click();
+  await expect(bob.page.getByRole('dialog').getByRole('img', { name: 'screen.png' })).toBeVisible();
+  await bob.page.keyboard.press('Escape');
+  await expect(bob.page.getByRole('dialog')).toBeHidden();
+});
+
+test('an upload can be given up, and the server keeps no part of the message', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await alice.page.route('**/api/upload', () => {
+    // Never answered: it is on its way for as long as the test wants.
+  });
+  await alice.page
+    .locator('input[type=file]')
+    .setInputFiles({ name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('a') });
+  await expect(alice.page.getByRole('progressbar', { name: 'Uploading a.txt' })).toBeVisible();
+  await alice.page.getByRole('button', { name: 'Take a.txt out' }).click();
+  await expect(alice.page.getByRole('list', { name: 'Files to send' })).toBeHidden();
+  await alice.say('Without it');
+  await expect(alice.message('Without it')).toBeVisible();
+});
+
+test('what is found by its words is gone to', async ({ person, group, server }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  const { id } = await alice.client.messages.send(chat, { content: 'the needle in it' });
+  await fill(server, chat, bob.me.id, 300);
+  await alice.open(chat);
+  await alice.page.getByRole('button', { name: 'Search' }).click();
+  await alice.page.getByRole('searchbox').fill('needle');
+  await alice.page
+    .getByRole('complementary', { name: 'Search' })
+    .getByRole('button', { name: /needle/ })
+    .click();
+  await expect(alice.page.locator(`[data-message="${id}"]`)).toBeInViewport();
+  await alice.page.getByRole('button', { name: 'To the present' }).click();
+  await expect(alice.message('message 300')).toBeInViewport();
+});
+
+test('a draft outlives the page and other chats', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const [one, other] = [await group(alice, bob), await group(alice, bob)];
+  await alice.open(one);
+  await alice.composer.fill('half a thought');
+  await alice.open(other);
+  await expect(alice.composer).toHaveValue('');
+  await alice.page.reload();
+  await alice.open(one);
+  await expect(alice.composer).toHaveValue('half a thought');
+});
+
+test('chats are made, joined, found and left', async ({ person }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const { page } = alice;
+  await page.goto(alice.url);
+  await page.getByRole('navigation').getByRole('button', { name: 'New conversation' }).click();
+  await page.getByRole('radio', { name: 'Public channel' }).check();
+  const name = `channel-of-${alice.me.username}`;
+  await page.getByLabel('Name of the channel').fill(name);
+  await page.getByRole('button', { name: 'Create' }).click();
+  await expect(page.getByRole('heading', { level: 2, name })).toBeVisible();
+
+  await bob.page.goto(bob.url);
+  await bob.page.getByRole('navigation').getByRole('button', { name: 'Browse channels' }).click();
+  await bob.page.getByLabel('Name or description').fill(name);
+  await bob.page.getByRole('listitem').filter({ hasText: name }).getByRole('button', { name: 'Join' }).click();
+  await bob.say('I am here');
+  await expect(alice.message('I am here')).toBeVisible();
+  await expect(page.getByRole('complementary', { name: 'People' })).toContainText('Bob');
+
+  await bob.page.getByRole('button', { name: 'About this chat' }).first().click();
+  await bob.page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click();
+  await expect(bob.page.getByRole('link', { name: new RegExp(name) })).toBeHidden();
+  await expect(page.getByRole('complementary', { name: 'People' })).not.toContainText('Bob');
+
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Find a chat' }).fill(name.slice(0, 14));
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 2, name })).toBeVisible();
+});
+
+test('a direct chat is opened from a name, and an invitation is a link', async ({ person, group }) => {
+  const [alice, bob, carol] = [await person('Alice'), await person('Bob'), await person('Carol')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Message' }).click();
+  await expect(alice.page.getByRole('heading', { level: 2, name: 'Bob' })).toBeVisible();
+  await alice.say('Between us');
+  await bob.page.goto(bob.url);
+  await expect(bob.page.getByRole('link', { name: /Alice/ })).toContainText('Between us');
+
+  await alice.open(chat);
+  await alice.page.getByRole('button', { name: 'Add people' }).click();
+  await alice.page.getByRole('button', { name: 'Make a link' }).click();
+  const link = await alice.page.getByText('/invite/').innerText();
+  await carol.page.goto(link);
+  await carol.page.getByRole('button', { name: 'Join' }).click();
+  await carol.say('Thank you');
+  await expect(alice.page.getByRole('dialog')).toBeVisible();
+  await alice.page.keyboard.press('Escape');
+  await expect(alice.message('Thank you')).toBeVisible();
+});
+
+test('what is pinned is at hand', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await bob.open(chat);
+  await bob.page.getByRole('button', { name: 'Pinned' }).click();
+  await expect(bob.page.getByText('Nothing is pinned')).toBeVisible();
+  await alice.say('Keep this');
+  await alice.message('Keep this').hover();
+  await alice.page.getByRole('button', { name: 'More' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Pin' }).click();
+  await expect(bob.page.getByRole('complementary', { name: 'Pinned' })).toContainText('Keep this');
+});

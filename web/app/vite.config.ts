@@ -1,0 +1,46 @@
+import { gzipSync } from 'node:zlib';
+import react from '@vitejs/plugin-react';
+import { defineConfig, type Plugin } from 'vite';
+
+/** Puts a compressed copy beside every text, so that no server compresses the same bytes twice. */
+function compressed(): Plugin {
+  return {
+    name: 'compressed',
+    apply: 'build',
+    generateBundle: {
+      order: 'post',
+      handler(_, bundle) {
+        for (const [fileName, made] of Object.entries(bundle)) {
+          const source = made.type === 'chunk' ? made.code : made.source;
+          if (!/\.(js|css|json|html)$/.test(fileName)) continue;
+          this.emitFile({ type: 'asset', fileName: `${fileName}.gz`, source: gzipSync(source, { level: 9 }) });
+        }
+      },
+    },
+  };
+}
+
+/** Where `npm run dev` finds a server. */
+const SERVER = process.env.CONFAB_URL ?? 'http://127.0.0.1:6688';
+
+export default defineConfig({
+  plugins: [react(), compressed()],
+  resolve: { alias: { '@confab/sdk': new URL('../sdk/src/index.ts', import.meta.url).pathname } },
+  build: {
+    target: 'es2024',
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: 'react', test: /node_modules\/(react|react-dom|scheduler|use-sync-external-store)\//, priority: 1 },
+            // Menus and dialogs come when they are asked for, whichever is first.
+            { name: 'layer', test: /node_modules\/(@base-ui|@floating-ui)\// },
+          ],
+        },
+      },
+    },
+  },
+  server: { proxy: { '/api': SERVER, '/events': SERVER, '/ws': { target: SERVER, ws: true } } },
+});
