@@ -1,5 +1,6 @@
 import { Popover } from '@base-ui/react/popover';
 import { type ReactElement, useState } from 'react';
+import { useTranslation } from 'react-i18next';
 import menu from '../ui/Menu.module.css';
 import { EmojiPicker } from './EmojiPicker';
 
@@ -10,6 +11,7 @@ export default function EmojiPopover(props: {
   readonly onOpenChange?: (isOpen: boolean) => void;
 }) {
   const { trigger, onPick, onOpenChange } = props;
+  const { t } = useTranslation();
   const [isOpen, setIsOpen] = useState(true);
   const turn = (next: boolean) => {
     setIsOpen(next);
@@ -20,7 +22,7 @@ export default function EmojiPopover(props: {
       <Popover.Trigger render={trigger} />
       <Popover.Portal>
         <Popover.Positioner className={menu.place} sideOffset={6} align="end" collisionPadding={8}>
-          <Popover.Popup className={menu.popup}>
+          <Popover.Popup className={menu.popup} aria-label={t('emoji.pick')}>
             <EmojiPicker
               onPick={(emoji) => {
                 turn(false);

@@ -1,6 +1,6 @@
-import data from 'emoji-picker-element-data/en/emojibase/data.json?url';
 import { nameOf } from '../world/use';
 import type { World } from '../world/world';
+import { allEmoji, matching } from './emoji';
 
 /** Something that a few letters stand for. */
 export interface Suggestion {
@@ -54,29 +54,13 @@ export function peopleFor(world: World, chatId: number, word: string): Suggestio
     }));
 }
 
-interface EmojiEntry {
-  readonly emoji: string;
-  readonly shortcodes?: readonly string[];
-  readonly tags?: readonly string[];
-}
-
-let entries: Promise<readonly EmojiEntry[]> | null = null;
-
 /** Emoji whose name begins with a word. */
 export async function emojiFor(word: string): Promise<Suggestion[]> {
-  entries ??= fetch(data).then((answer) => answer.json() as Promise<EmojiEntry[]>);
-  const all = await entries.catch(() => {
-    entries = null;
-    return [];
-  });
-  const found = all.flatMap((entry) => {
-    const code =
-      entry.shortcodes?.find((one) => one.startsWith(word)) ??
-      (entry.tags?.includes(word) ? entry.shortcodes?.[0] : undefined);
-    return code ? [{ code, emoji: entry.emoji }] : [];
-  });
-  return found
-    .sort((one, other) => one.code.length - other.code.length)
+  const all = await allEmoji().catch(() => []);
+  return matching(all, word)
     .slice(0, MOST)
-    .map(({ code, emoji }) => ({ key: code, insert: `${emoji} `, label: emoji, hint: `:${code}:`, userId: null }));
+    .map(({ emoji, shortcodes, annotation }) => {
+      const code = shortcodes?.find((one) => one.startsWith(word)) ?? shortcodes?.[0] ?? annotation;
+      return { key: code, insert: `${emoji} `, label: emoji, hint: `:${code}:`, userId: null };
+    });
 }

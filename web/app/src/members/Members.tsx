@@ -90,10 +90,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
         trigger={
           <button type="button" className={styles.member} data-away={status === 'offline'}>
             <Avatar user={user} size={32} status={status} />
-            <span>
-              {nameOf(user)}
-              {isMe && <small> {t('people.me')}</small>}
-            </span>
+            <span>{nameOf(user)}</span>
             {member.role !== 'member' && <em>{t(`role.${member.role}`)}</em>}
           </button>
         }

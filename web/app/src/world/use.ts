@@ -52,5 +52,6 @@ export function activityOf(row: ChatRow): string {
 
 /** What a message says in one line. */
 export function lineOf(message: Message): string {
-  return message.content.replace(/\s+/g, ' ').trim() || message.files.map(({ filename }) => filename).join(', ');
+  const words = message.content.replace(/\*\*|~~|`{1,3}/g, '').replace(/\s+/g, ' ');
+  return words.trim() || message.files.map(({ filename }) => filename).join(', ');
 }

@@ -1,0 +1,159 @@
+import { expect, test } from './world';
+
+test('the server is killed and comes back: both are whole, nothing is doubled, nothing waits', async ({
+  person,
+  group,
+  server,
+}) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await bob.open(chat);
+  await alice.say('before');
+  await expect(bob.message('before')).toBeVisible();
+  await server.kill();
+  await alice.say('while nobody is there, one');
+  await alice.say('while nobody is there, two');
+  await expect(alice.message('nobody is there, two')).toContainText('two');
+  await expect(alice.page.getByText('Connecting again')).toBeVisible();
+  await expect(alice.page.getByText('What you write is kept')).toBeVisible();
+  await server.begin();
+  for (const person of [alice, bob]) {
+    await expect(person.message('nobody is there, two')).toBeVisible({ timeout: 40_000 });
+    await expect(person.log.locator('[data-pending]')).toHaveCount(0);
+    for (const text of ['before', 'nobody is there, one', 'nobody is there, two']) {
+      await expect(person.message(text)).toHaveCount(1);
+    }
+    await expect(person.page.getByText('Connecting again')).toBeHidden();
+  }
+  const texts = await bob.log.getByRole('article').allInnerTexts();
+  expect(texts.findIndex((text) => text.includes('one'))).toBeLessThan(texts.findIndex((text) => text.includes('two')));
+});
+
+test('without a network what is written waits, and what is said meanwhile is caught up', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await bob.open(chat);
+  await alice.context.setOffline(true);
+  await alice.say('from the tunnel');
+  await bob.say('are you there?');
+  await expect(alice.page.getByText('No network')).toBeVisible();
+  await expect(alice.message('from the tunnel')).toHaveAttribute('data-pending', 'sending');
+  // The page itself may go meanwhile, and come back.
+  await alice.context.setOffline(false);
+  await expect(alice.message('are you there?')).toBeVisible();
+  await expect(bob.message('from the tunnel')).toHaveCount(1);
+  await expect(alice.log.locator('[data-pending]')).toHaveCount(0);
+  await expect(alice.page.getByText('No network')).toBeHidden();
+});
+
+test('a message that waits outlives its page', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await alice.page.route('**/messages', (route) =>
+    route.request().method() === 'POST' ? route.abort() : route.continue(),
+  );
+  await alice.say('kept');
+  await expect(alice.message('kept')).toHaveAttribute('data-pending', 'sending');
+  await alice.page.unroute('**/messages');
+  await alice.page.reload();
+  await bob.open(chat);
+  await expect(bob.message('kept')).toHaveCount(1);
+  await expect(alice.log.locator('[data-pending]')).toHaveCount(0);
+});
+
+test('a message that is refused says why, and is tried again or discarded', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  const refuse = (status: number) =>
+    alice.page.route('**/messages', (route) =>
+      route.request().method() === 'POST'
+        ? route.fulfill({ status, json: { code: 'forbidden', detail: 'not here, not now', status } })
+        : route.continue(),
+    );
+  await refuse(403);
+  await alice.say('one');
+  await alice.say('two');
+  await expect(alice.message('one')).toContainText('not here, not now');
+  await alice.message('two').getByRole('button', { name: 'Discard' }).click();
+  await expect(alice.message('two')).toBeHidden();
+  await alice.page.unroute('**/messages');
+  await alice.message('one').getByRole('button', { name: 'Try again' }).click();
+  await expect(alice.message('one')).toHaveCount(1);
+  await expect(alice.log.locator('[data-pending]')).toHaveCount(0);
+});
+
+test('the line is dropped by hand, and heals before anybody is told', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.page.goto(`${alice.url}/debug`);
+  await expect(alice.page.getByTestId('state')).toHaveText('live');
+  await alice.page.getByRole('button', { name: 'Drop my connection' }).click();
+  await expect(alice.page.getByText('live → waiting')).toBeVisible();
+  await expect(alice.page.getByTestId('state')).toHaveText('live');
+  await bob.client.messages.send(chat, { content: 'after it' });
+  await expect(alice.page.getByText('message.new', { exact: true })).toBeVisible();
+  await expect(alice.page.getByText('Connecting again')).toBeHidden();
+});
+
+test('eight tabs share one stream, and when the one that has it goes, none misses anything', async ({
+  person,
+  group,
+}) => {
+  test.setTimeout(120_000);
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  let streams = 0;
+  alice.context.on('request', (request) => {
+    if (new URL(request.url()).pathname === '/events') streams += 1;
+  });
+  const tabs = [alice.page];
+  while (tabs.length < 8) tabs.push(await alice.context.newPage());
+  for (const tab of tabs) await tab.goto(`${alice.url}/chats/${chat}`);
+  await bob.client.messages.send(chat, { content: 'to all' });
+  for (const tab of tabs) await expect(tab.getByRole('article').filter({ hasText: 'to all' })).toHaveCount(1);
+  expect(streams).toBe(1);
+  // The first has the lock.
+  await tabs.shift()?.close();
+  await bob.client.messages.send(chat, { content: 'to those who are left' });
+  for (const tab of tabs)
+    await expect(tab.getByRole('article').filter({ hasText: 'to those who are left' })).toHaveCount(1);
+  expect(streams).toBe(2);
+});
+
+test('a session that is ended elsewhere ends the page', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await expect(alice.composer).toBeVisible();
+  for (const session of await alice.api.me.sessions()) {
+    if (!session.current) await alice.api.me.endSession(session.id);
+  }
+  await expect(alice.page.getByRole('button', { name: 'Sign in' })).toBeVisible({ timeout: 20_000 });
+  await expect(alice.log).toBeHidden();
+});
+
+test('the server goes in the middle of an upload: it is said, and tried again', async ({ person, group, server }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await alice.page.route('**/api/upload', async (route) => {
+    await server.kill();
+    await route.continue();
+  });
+  const file = { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.alloc(200_000, 'a') };
+  await alice.page.locator('input[type=file]').setInputFiles(file);
+  const tray = alice.page.getByRole('list', { name: 'Files to send' });
+  await expect(tray.getByRole('alert')).toContainText('broke off');
+  await alice.say('with the notes');
+  await expect(alice.page.getByText('A file could not be uploaded')).toBeVisible();
+  await alice.page.unroute('**/api/upload');
+  await server.begin();
+  await tray.getByRole('button', { name: 'Try again' }).click();
+  await expect(tray.getByRole('alert')).toBeHidden();
+  await alice.composer.press('Enter');
+  await expect(alice.message('with the notes')).toContainText('notes.txt');
+});
