@@ -69,11 +69,12 @@ begin
         where coalesce(c.retention_days, server_days) is not null
     ), old as (
         select m.id from cutoffs o
+        -- Cut before it is compared: a chat in which little is old is not read to
+        -- its end.
         cross join lateral (
-            select m.id from messages m
-            where m.chat_id = o.chat_id and m.created_at < o.older_than
-            order by m.id limit at_most
+            select m.id, m.created_at from messages m where m.chat_id = o.chat_id order by m.id limit at_most
         ) m
+        where m.created_at < o.older_than
         order by m.id limit at_most
     )
     delete from messages m using old where m.id = old.id;

@@ -2,7 +2,7 @@
 //! directions: no direct chat can be opened, and in the one they may have the
 //! blocked person can no longer send.
 
-use crate::{Error, Result, UserId, users::User};
+use crate::{Error, Result, UserId, events, users::User};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
 /// Blocks a person. Twice is once.
@@ -10,33 +10,35 @@ pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> 
     if blocker == blocked {
         return Err(Error::invalid("user_id", "nobody blocks themselves"));
     }
-    let mut tx = db.begin().await?;
+    // With the log held: a direct chat that is being opened, or a message on its
+    // way, comes before the block or after it.
+    let mut log = events::begin(db, blocker).await?;
     let found = sqlx::query(
         "insert into blocks (blocker_id, blocked_id) select $1, id from users where id = $2
          on conflict (blocker_id, blocked_id) do update set created_at = blocks.created_at",
     )
     .bind(blocker)
     .bind(blocked)
-    .execute(&mut *tx)
+    .execute(&mut *log)
     .await?;
     if found.rows_affected() == 0 {
         return Err(Error::NotFound("user"));
     }
-    let_send(&mut tx, blocker, blocked, false).await?;
-    tx.commit().await?;
+    let_send(&mut log, blocker, blocked, false).await?;
+    log.commit().await?;
     Ok(())
 }
 
 /// Takes a block back. Twice is once.
 pub async fn unblock(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> {
-    let mut tx = db.begin().await?;
+    let mut log = events::begin(db, blocker).await?;
     sqlx::query("delete from blocks where blocker_id = $1 and blocked_id = $2")
         .bind(blocker)
         .bind(blocked)
-        .execute(&mut *tx)
+        .execute(&mut *log)
         .await?;
-    let_send(&mut tx, blocker, blocked, true).await?;
-    tx.commit().await?;
+    let_send(&mut log, blocker, blocked, true).await?;
+    log.commit().await?;
     Ok(())
 }
 

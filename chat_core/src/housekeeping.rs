@@ -1,7 +1,7 @@
 //! What is done now and then, by one process at a time: making room in the log
 //! and dropping what is too old, and forgetting what nobody will ask for.
 
-use crate::Result;
+use crate::{FileId, Result};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,9 @@ const EXPIRE_FOR: Duration = Duration::from_secs(20);
 
 /// How long a file may wait to be shown, in hours.
 const ORPHAN_HOURS: i32 = 24;
+
+/// So many go at once; the rest the next time.
+const ORPHAN_BATCH: i64 = 1_000;
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
@@ -65,20 +68,45 @@ async fn all(db: &mut PgConnection, retention: Retention) -> Result<Done> {
         .await?;
     let messages = expire(&mut *db, retention.message_days).await?;
     let sessions = forget_ended(&mut *db).await?;
-    let blob_keys = sqlx::query_scalar(
+    let blob_keys = forget_orphans(&mut *db).await?;
+    Ok(Done { partitions_made, partitions_dropped, messages, sessions, blob_keys })
+}
+
+/// Files that no message and nobody's profile shows; answers what to delete from
+/// the store. They are looked for at leisure, and looked at once more with the log
+/// held: one may be sent meanwhile.
+async fn forget_orphans(db: &mut PgConnection) -> Result<Vec<String>> {
+    let found: Vec<FileId> = sqlx::query_scalar(
+        "select f.id from files f
+         where f.created_at < now() - make_interval(hours => $1)
+           and not exists (select from message_files mf where mf.file_id = f.id)
+           and not exists (select from users u where u.avatar_file_id = f.id)
+         limit $2",
+    )
+    .bind(ORPHAN_HOURS)
+    .bind(ORPHAN_BATCH)
+    .fetch_all(&mut *db)
+    .await?;
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut log = db.begin().await?;
+    sqlx::query("select append_lock()").execute(&mut *log).await?;
+    let keys = sqlx::query_scalar(
         "with gone as (
              delete from files f
-             where f.created_at < now() - make_interval(hours => $1)
+             where f.id = any($1)
                and not exists (select from message_files mf where mf.file_id = f.id)
                and not exists (select from users u where u.avatar_file_id = f.id)
              returning f.blob_key, f.thumbnail_key
          )
          select blob_key from gone union all select thumbnail_key from gone where thumbnail_key is not null",
     )
-    .bind(ORPHAN_HOURS)
-    .fetch_all(db)
+    .bind(found)
+    .fetch_all(&mut *log)
     .await?;
-    Ok(Done { partitions_made, partitions_dropped, messages, sessions, blob_keys })
+    log.commit().await?;
+    Ok(keys)
 }
 
 /// Makes the partitions that the log will need soon; answers how many.

@@ -270,12 +270,15 @@ async fn leave_holding(
     Ok(())
 }
 
+/// Takes a person out, and with them the links they made: by their own they would
+/// walk back in.
 pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {
-    sqlx::query("delete from chat_members where chat_id = $1 and user_id = $2")
-        .bind(chat)
-        .bind(user)
-        .execute(log)
-        .await?;
+    for sql in [
+        "delete from invites where chat_id = $1 and created_by = $2",
+        "delete from chat_members where chat_id = $1 and user_id = $2",
+    ] {
+        sqlx::query(sql).bind(chat).bind(user).execute(&mut *log).await?;
+    }
     Ok(())
 }
 

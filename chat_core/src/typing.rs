@@ -53,7 +53,8 @@ impl Typists {
         if self.pace.len() > MAX_KEPT {
             self.pace.retain_recent();
         }
-        if self.pace.check_key(&(user_id, chat_id)).is_ok() {
+        // That somebody has stopped is said even so: it was not known already.
+        if !is_typing || self.pace.check_key(&(user_id, chat_id)).is_ok() {
             let expires_in_ms = if is_typing { HOLDS.as_millis().try_into().unwrap_or(u64::MAX) } else { 0 };
             self.whispers.say(&[Whisper::Typing(Typing { chat_id, user_id, username, expires_in_ms })]).await;
         }

@@ -49,8 +49,12 @@ pub(crate) async fn develop(blobs: &Blobs, stored: &mut Stored) -> Result<Option
     }
     let place = PLACES.acquire().await.map_err(Error::internal)?;
     let (bytes, mime_type) = (blobs.whole(&stored.key).await?, stored.mime_type.clone());
-    let looked = tokio::task::spawn_blocking(move || look(&bytes, &mime_type)).await.map_err(Error::internal)??;
-    drop(place);
+    let looking = tokio::task::spawn_blocking(move || {
+        // It is taken for as long as this lasts, even if nobody waits any longer.
+        let _place = place;
+        look(&bytes, &mime_type)
+    });
+    let looked = looking.await.map_err(Error::internal)??;
     let Some(Picture { width, height, plain, thumbnail, thumbnail_type }) = looked else {
         stored.mime_type = "application/octet-stream".into();
         return Ok(None);

@@ -44,6 +44,8 @@ impl Class {
     fn of(request: &Request) -> Self {
         match request.uri().path() {
             "/api/signup" | "/api/signin" | "/api/token/refresh" | "/api/me/password" => Self::Auth,
+            // A password proves that it is its owner who closes an account.
+            "/api/me" if request.method() == Method::DELETE => Self::Auth,
             "/api/upload" => Self::Upload,
             _ if request.method() == Method::GET || request.method() == Method::HEAD => Self::Read,
             _ => Self::Write,

@@ -110,6 +110,8 @@ impl Hub {
     fn begin(&self, epoch: Epoch, position: EventId) {
         let mut tail = self.lock();
         self.close_all(Close::HistoryChanged);
+        // Who is here is here no longer, and may not come back.
+        self.people.iter().for_each(|person| self.note_change(*person.key()));
         self.people.clear();
         self.rooms.clear();
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Ring::after(position);
@@ -266,6 +268,11 @@ impl Hub {
     /// Whether a person has a device here.
     pub(crate) fn is_here(&self, user: UserId) -> bool {
         self.people.contains_key(&user)
+    }
+
+    /// Whether more than so many of a chat are here.
+    pub(crate) fn is_crowd(&self, chat: ChatId, most: usize) -> bool {
+        self.rooms.get(&chat).is_some_and(|room| room.len() > most)
     }
 
     /// Those here who are in any of these chats.

@@ -2,7 +2,7 @@
 //! of those who may hear it, as Server-Sent Events.
 //!
 //! `listener` reads the log, `relay` hands it over, `hub` routes it, `session`
-//! is one device, `sse` is its transport.
+//! is one device, `sse` and `ws` are its transports.
 
 mod figures;
 mod frame;

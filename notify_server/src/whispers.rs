@@ -72,12 +72,12 @@ async fn pass_on(db: &PgPool, hub: &Hub, whispers: impl Iterator<Item = Whisper>
         match whisper {
             Whisper::Presence(presence) => drop(seen.insert(presence.user_id, presence)),
             Whisper::Typing(typing) => {
-                let (room, typist) = (HashSet::from([typing.chat_id]), typing.user_id);
-                let mut hearers = hub.hearers(&room);
-                hearers.remove(&typist);
-                if hearers.len() <= MAX_HEARERS {
-                    hub.whisper(&hearers, &frame::whisper(&Whisper::Typing(typing)));
+                if hub.is_crowd(typing.chat_id, MAX_HEARERS) {
+                    continue;
                 }
+                let mut hearers = hub.hearers(&HashSet::from([typing.chat_id]));
+                hearers.remove(&typing.user_id);
+                hub.whisper(&hearers, &frame::whisper(&Whisper::Typing(typing)));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The two ways that bytes reach a device: our own socket, or a body that axum
-//! is sending.
+//! How bytes of a stream reach a device: over our own socket, in a body that axum
+//! is sending, or as a WebSocket's messages.
 
 use crate::frame;
 use bytes::{Bytes, BytesMut};

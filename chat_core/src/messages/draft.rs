@@ -30,11 +30,11 @@ impl Draft {
         if content.is_blank() && files.is_empty() {
             return Err(Error::invalid("content", "a message has words or files"));
         }
-        if (1..files.len()).any(|nth| files.get(..nth).is_some_and(|before| before.contains(&files[nth]))) {
-            return Err(Error::invalid("files", "a file is shown once in a message"));
-        }
         if files.len() > MAX_FILES {
             return Err(Error::invalid("files", format!("a message shows at most {MAX_FILES} files")));
+        }
+        if (1..files.len()).any(|nth| files.get(..nth).is_some_and(|before| before.contains(&files[nth]))) {
+            return Err(Error::invalid("files", "a file is shown once in a message"));
         }
         Ok(NewMessage { chat_id, sender_id, content, files, reply_to, nonce })
     }

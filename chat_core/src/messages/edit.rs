@@ -6,6 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
+/// So many earlier texts of a message are kept; the oldest go.
+const MAX_EDITS: i64 = 100;
+
 /// What a message said before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Edit {
@@ -41,6 +44,14 @@ pub async fn edit(db: &PgPool, actor: UserId, id: MessageId, content: &Content) 
     .bind(own.chat_id)
     .bind(actor)
     .bind(content.calls())
+    .execute(&mut *log)
+    .await?;
+    sqlx::query(
+        "delete from message_edits where message_id = $1 and edited_at < (
+             select edited_at from message_edits where message_id = $1 order by edited_at desc offset $2 - 1 limit 1)",
+    )
+    .bind(id)
+    .bind(MAX_EDITS)
     .execute(&mut *log)
     .await?;
     let message = find(&mut log, id, actor).await?;
@@ -86,7 +97,7 @@ pub async fn delete(db: &PgPool, actor: UserId, id: MessageId) -> Result<()> {
     Ok(())
 }
 
-/// What a message said before, oldest first, for the admins of its chat and for
+/// What a message said before, as far as it is kept, oldest first, for the admins of its chat and for
 /// its author.
 pub async fn edits(db: &mut PgConnection, actor: UserId, id: MessageId) -> Result<Vec<Edit>> {
     let own = standing(&mut *db, id, actor).await?;

@@ -20,7 +20,7 @@ pub(crate) struct Config {
     version: &'static str,
     limits: Limits,
     /// What there is to use.
-    features: [&'static str; 3],
+    features: Vec<&'static str>,
     /// The demo world's sign-ins, where they are offered.
     demo: Option<Demo>,
 }
@@ -68,7 +68,7 @@ pub(crate) async fn show(State(api): State<Arc<Api>>) -> Result<Json<Config>> {
             page_default: DEFAULT_PAGE,
             page_max: MAX_PAGE,
         },
-        features: ["sse", "uploads", "search"],
+        features: vec!["sse", "websocket", "uploads", "search", "presence"],
         demo: if api.offers_demo { Some(demo()?) } else { None },
     }))
 }

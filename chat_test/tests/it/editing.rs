@@ -87,6 +87,19 @@ async fn a_deleted_message_keeps_its_place_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_message_keeps_its_last_hundred_texts() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let said = alice.say("team", "text 0").await;
+    for n in 1..=105 {
+        alice.patch(&path(&said), json!({ "content": format!("text {n}") })).await.expect(200);
+    }
+    let edits = alice.get(&format!("{}/edits", path(&said))).await.expect(200).json();
+    let edits = edits["items"].as_array().expect("items");
+    assert_eq!((edits.len(), &edits[0]["content"], &edits[99]["content"]), (100, &json!("text 5"), &json!("text 104")));
+}
+
+#[tokio::test]
 async fn pins_are_for_admins_in_a_channel_and_for_everybody_in_a_group() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;

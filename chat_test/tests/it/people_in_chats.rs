@@ -40,6 +40,18 @@ async fn an_invite_lets_people_in_and_they_hear_the_chat() {
 }
 
 #[tokio::test]
+async fn who_is_taken_out_does_not_come_back_by_their_own_invite() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let chat = format!("/api/chats/{}", alice.chat("team").await);
+    let link = invite(&bob, &chat, json!({})).await;
+    alice.delete(&format!("{chat}/members/{}", bob.id)).await.expect(204);
+    for person in [&bob, &dave] {
+        person.post(&link, json!({})).await.refused(404);
+    }
+}
+
+#[tokio::test]
 async fn an_invite_ends_with_its_time_and_its_uses() {
     let app = TestApp::start().await;
     let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;

@@ -111,6 +111,28 @@ async fn a_crash_of_the_database_forgets_nobody_who_is_still_here() {
 }
 
 #[tokio::test]
+async fn who_does_not_come_back_after_a_change_of_history_is_gone() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut bobs = bob.listen().await;
+    eventually("bob is seen", async || seen(&alice, &bob).await == "online").await;
+    // As after a failover: another history, and nothing of what is not logged.
+    sqlx::query("truncate events restart identity").execute(&app.db).await.expect("another history");
+    sqlx::query("truncate replicas, connections").execute(&app.db).await.expect("truncated");
+    assert_eq!(bobs.try_next().await, None, "the stream ends");
+    let mut again = alice.listen().await;
+    alice.say("team", "in this history").await;
+    again.until("in this history").await;
+    eventually("bob is gone", async || seen(&alice, &bob).await == "offline").await;
+    // And is not brought back by who looks after those who are here.
+    let present = "select exists (select from connections where user_id = $1)";
+    eventually("nobody says otherwise", async || {
+        !sqlx::query_scalar::<_, bool>(present).bind(bob.id).fetch_one(&app.db).await.expect("an answer")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_people_of_a_dead_replica_go_with_it() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;

@@ -54,6 +54,18 @@ async fn passwords_are_tried_so_often_from_one_address() {
 }
 
 #[tokio::test]
+async fn closing_an_account_is_no_way_to_try_passwords() {
+    let app = TestApp::limited("auth=5/m").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let mut last = 0;
+    for _ in 0..6 {
+        let request = alice.request(Method::DELETE, "/api/me").json(&json!({ "password": "wrong words" }));
+        last = Reply::read(request.send().await.expect("an answer")).await.status.as_u16();
+    }
+    assert_eq!(last, 429);
+}
+
+#[tokio::test]
 async fn one_address_is_limited_whoever_is_behind_it() {
     let app = TestApp::limited("address=5/m").await;
     let ask = || async {

@@ -130,6 +130,18 @@ impl Plan {
 
     /// Keeps them all running until `shutdown`, and says what changes.
     async fn run(mut self, pool: &PgPool, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let begun = self.begin(shutdown).await;
+        if begun.is_ok() {
+            self.keep(pool, shutdown).await;
+        }
+        // Whoever sends work first, so that nobody is sent any who is gone.
+        for process in self.processes.iter_mut().rev() {
+            process.stop().await;
+        }
+        begun
+    }
+
+    async fn begin(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         for process in &mut self.processes {
             process.start()?;
         }
@@ -137,16 +149,22 @@ impl Plan {
             process.ready(shutdown).await?;
             println!("{process}");
         }
+        Ok(())
+    }
+
+    async fn keep(&mut self, pool: &PgPool, shutdown: &CancellationToken) {
         println!("listening on http://{}", self.front);
-        dev::say_who_may_sign_in(&demo::world()?);
+        if let Ok(world) = demo::world() {
+            dev::say_who_may_sign_in(&world);
+        }
         println!("kill any of them; Ctrl-C stops them all");
         let mut leader = None;
         while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             for process in &mut self.processes {
-                if let Some(how) = process.ended()? {
-                    println!("{} has ended ({how}); starting it again", process.name());
-                    process.start()?;
-                    println!("{process}");
+                match process.keep() {
+                    Ok(None) => {}
+                    Ok(Some(how)) => println!("{} has ended ({how}); started again: {process}", process.name()),
+                    Err(error) => println!("{} does not start: {error:#}; trying again", process.name()),
                 }
             }
             let now = replicas::leader(pool).await.ok().flatten();
@@ -155,10 +173,5 @@ impl Plan {
                 leader = now;
             }
         }
-        // Whoever sends work first, so that nobody is sent any who is gone.
-        for process in self.processes.iter_mut().rev() {
-            process.stop().await;
-        }
-        Ok(())
     }
 }

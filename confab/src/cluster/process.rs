@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -26,6 +26,12 @@ const START: Duration = Duration::from_secs(20);
 /// How long it may take to stop.
 const STOP: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_secs(4));
 
+/// What runs for so long has started well.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// How long one that does not start is left alone, at first.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// A process, running or not.
 pub(super) struct Process {
     name: String,
@@ -35,6 +41,9 @@ pub(super) struct Process {
     place: Place,
     log: PathBuf,
     child: Option<Child>,
+    begun: Instant,
+    /// How often in a row it ended soon after it was started.
+    failures: u32,
 }
 
 /// Where a process is reached.
@@ -83,7 +92,7 @@ impl Process {
         place: Place,
         log: PathBuf,
     ) -> Self {
-        Self { name, program, arguments, settings, place, log, child: None }
+        Self { name, program, arguments, settings, place, log, child: None, begun: Instant::now(), failures: 0 }
     }
 
     /// As in `notify_server 127.0.0.1:6691`.
@@ -93,6 +102,7 @@ impl Process {
 
     /// Starts it. Where that can be had, it ends when this process is killed.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
+        self.begun = Instant::now();
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("writing {}", self.log.display()))?;
         if let Place::Unix(socket) = &self.place {
@@ -140,6 +150,24 @@ impl Process {
     pub(super) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         let Some(child) = &mut self.child else { return Ok(None) };
         child.try_wait().with_context(|| format!("looking after {}", self.name))
+    }
+
+    /// Starts it again if it has ended, and says how it had. One that keeps ending is
+    /// given a pause that grows.
+    pub(super) fn keep(&mut self) -> anyhow::Result<Option<String>> {
+        let how = match self.ended()? {
+            Some(how) => how.to_string(),
+            None if self.child.is_some() => return Ok(None),
+            None => "it was not there".into(),
+        };
+        let lived = self.begun.elapsed();
+        if lived < PAUSE * 2_u32.pow(self.failures.min(4)) && self.failures > 0 {
+            return Ok(None);
+        }
+        self.failures = if lived > SETTLED { 0 } else { self.failures + 1 };
+        self.child = None;
+        self.start()?;
+        Ok(Some(how))
     }
 
     /// Asks it to end in order, and waits until it has.

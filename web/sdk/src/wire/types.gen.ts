@@ -297,11 +297,7 @@ export type Config = {
     /**
      * What there is to use.
      */
-    features: [
-        string,
-        string,
-        string
-    ];
+    features: Array<string>;
     limits: Limits;
     name: string;
     version: string;
