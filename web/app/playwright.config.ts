@@ -31,6 +31,8 @@ export default defineConfig({
         '--disable-background-networking',
         '--disable-component-update',
         '--disable-sync',
+        // A name that is not this machine's, so that a page without TLS is one.
+        '--host-resolver-rules=MAP plain.test 127.0.0.1',
       ],
     },
   },

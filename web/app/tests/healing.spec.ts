@@ -99,6 +99,56 @@ test('the line is dropped by hand, and heals before anybody is told', async ({ p
   await expect(alice.page.getByText('Connecting again')).toBeHidden();
 });
 
+for (const transport of ['sse', 'eventsource', 'websocket']) {
+  test(`what happens is heard over ${transport}, and after a break what was missed`, async ({
+    person,
+    group,
+    server,
+  }) => {
+    const [alice, bob] = [await person('Alice'), await person('Bob')];
+    const chat = await group(alice, bob);
+    await alice.page.goto(`${alice.url}/debug`);
+    await alice.page.getByLabel('Transport').selectOption(transport);
+    await expect(alice.page.getByLabel('Transport')).toHaveValue(transport);
+    await alice.open(chat);
+    await bob.client.messages.send(chat, { content: 'heard' });
+    await expect(alice.message('heard')).toHaveCount(1);
+    await server.kill();
+    await server.begin();
+    await bob.client.messages.send(chat, { content: 'heard again' });
+    await expect(alice.message('heard again')).toHaveCount(1, { timeout: 40_000 });
+    await expect(alice.message('heard')).toHaveCount(2);
+  });
+}
+
+test('without TLS, as on a phone at home: nine tabs hear and write, each on its own', async ({ browser, server }) => {
+  test.setTimeout(120_000);
+  const context = await browser.newContext();
+  const url = server.url.replace('127.0.0.1', 'plain.test');
+  const first = await context.newPage();
+  await first.goto(url);
+  await first.getByRole('button', { name: /^Dave/ }).click();
+  await first.getByRole('link', { name: /general/ }).click();
+  expect(await first.evaluate(() => [isSecureContext, 'randomUUID' in crypto, 'locks' in navigator])).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  const tabs = [first];
+  while (tabs.length < 9) {
+    const tab = await context.newPage();
+    await tab.goto(url);
+    await tab.getByRole('button', { name: /^Dave/ }).click();
+    await tab.getByRole('link', { name: /general/ }).click();
+    await expect(tab.getByRole('log')).toBeVisible();
+    tabs.push(tab);
+  }
+  await first.getByRole('combobox', { name: /^Write to/ }).fill('without TLS');
+  await first.keyboard.press('Enter');
+  for (const tab of tabs) await expect(tab.getByRole('article').filter({ hasText: 'without TLS' })).toHaveCount(1);
+  await context.close();
+});
+
 test('eight tabs share one stream, and when the one that has it goes, none misses anything', async ({
   person,
   group,
@@ -112,11 +162,13 @@ test('eight tabs share one stream, and when the one that has it goes, none misse
   });
   const tabs = [alice.page];
   while (tabs.length < 8) tabs.push(await alice.context.newPage());
-  for (const tab of tabs) await tab.goto(`${alice.url}/chats/${chat}`);
+  for (const tab of tabs) {
+    await tab.goto(`${alice.url}/chats/${chat}`);
+    await expect.poll(() => streams, 'the first has the stream').toBe(1);
+  }
   await bob.client.messages.send(chat, { content: 'to all' });
   for (const tab of tabs) await expect(tab.getByRole('article').filter({ hasText: 'to all' })).toHaveCount(1);
   expect(streams).toBe(1);
-  // The first has the lock.
   await tabs.shift()?.close();
   await bob.client.messages.send(chat, { content: 'to those who are left' });
   for (const tab of tabs)

@@ -1,6 +1,7 @@
 import { type Api, createApi } from './api.js';
 import { Connection, type ConnectionState, type StateChange } from './connection.js';
 import { Emitter } from './emitter.js';
+import { type EventSourceClass, eventSource } from './event-source.js';
 import { createHttp, type GetToken } from './http.js';
 import { Outbox, type OutboxEvents, type Pending } from './outbox.js';
 import { type Locks, SharedConnection } from './shared.js';
@@ -34,8 +35,11 @@ export interface ChatClientOptions {
   readonly baseUrl?: string;
   /** Answers with an access token; asked again with `expired` when the last one was refused. */
   readonly getToken: GetToken;
-  /** `auto` is Server-Sent Events. */
-  readonly transport?: 'auto' | 'sse' | 'websocket' | Transport;
+  /**
+   * `auto` is Server-Sent Events, but a WebSocket on a page that cannot share one
+   * stream among its tabs, as without TLS: of streams a browser allows six to a server.
+   */
+  readonly transport?: 'auto' | 'sse' | 'eventsource' | 'websocket' | Transport;
   /**
    * One stream for all tabs of a browser. `auto` shares where there are pages, locks
    * and channels between them; a browser allows six streams to a server.
@@ -43,6 +47,8 @@ export interface ChatClientOptions {
   readonly shareConnection?: 'auto' | false | Locks;
   /** Where there is none in the platform. */
   readonly WebSocket?: SocketClass;
+  /** Where there is none in the platform. */
+  readonly EventSource?: EventSourceClass;
   readonly fetch?: typeof fetch;
   /** Where messages on their way outlive the page. */
   readonly storage?: Storage;
@@ -87,8 +93,8 @@ export class ChatClient extends Emitter<ClientEvents> {
       drop: (nonce) => outbox.drop(nonce),
     };
     this.uploads = { start: (file, asked) => upload(baseUrl, getToken, file, asked) };
-    const line = { baseUrl, getToken, transport: transportOf(options, fetcher) };
     const locks = locksOf(options);
+    const line = { baseUrl, getToken, transport: transportOf(options, fetcher, locks !== null) };
     const eventsAfter = (cursor: string) => this.api.events.after(cursor, 100);
     this.#connection = locks
       ? new SharedConnection({ ...line, name: `confab.stream${person}`, locks, eventsAfter })
@@ -161,10 +167,16 @@ function locksOf({ shareConnection = 'auto' }: ChatClientOptions): Locks | null 
   return isPage ? (globalThis.navigator?.locks ?? null) : null;
 }
 
-function transportOf(options: ChatClientOptions, fetcher: typeof fetch): Transport {
+function transportOf(options: ChatClientOptions, fetcher: typeof fetch, isShared: boolean): Transport {
   const { transport = 'auto' } = options;
   if (typeof transport === 'function') return transport;
-  if (transport !== 'websocket') return sse(fetcher);
+  const isLonePage = typeof document !== 'undefined' && !isShared && globalThis.WebSocket !== undefined;
+  if (transport === 'sse' || (transport === 'auto' && !isLonePage)) return sse(fetcher);
+  if (transport === 'eventsource') {
+    const Source = options.EventSource ?? globalThis.EventSource;
+    if (!Source) throw new TypeError('this platform has no EventSource: give one');
+    return eventSource(Source, fetcher);
+  }
   const Socket = options.WebSocket ?? globalThis.WebSocket;
   if (!Socket) throw new TypeError('this platform has no WebSocket: give one');
   return webSocket(Socket);

@@ -142,6 +142,7 @@ function Preview({ row, draft }: { readonly row: ChatRow; readonly draft: string
 function Self() {
   const { t } = useTranslation();
   const house = useHouse();
+  const [, go] = useLocation();
   const me = useWorld((world) => world.me);
   const status = useWorld(({ presences }) => presences.get(me.id)?.status ?? 'offline');
   const open = useView((view) => view.open);
@@ -168,6 +169,9 @@ function Self() {
         <MenuLine />
         <MenuItem icon="gear" onClick={() => open({ kind: 'settings' })}>
           {t('settings.title')}
+        </MenuItem>
+        <MenuItem icon="plug" onClick={() => go('/debug')}>
+          {t('debug.title')}
         </MenuItem>
         <MenuItem
           icon="person"

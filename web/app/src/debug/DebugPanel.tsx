@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next';
 import { Button } from '../ui/Button';
 import { Side } from '../ui/Side';
 import type { Frame } from '../world/frames';
+import { chooseTransport, TRANSPORTS, transport } from '../world/transport';
 import { useHouse, useWorld } from '../world/use';
 import styles from './DebugPanel.module.css';
 
@@ -18,6 +19,16 @@ export default function DebugPanel() {
       <dl className={styles.facts}>
         <dt>{t('debug.state')}</dt>
         <dd data-testid="state">{state}</dd>
+        <dt>
+          <label htmlFor="transport">{t('debug.transport')}</label>
+        </dt>
+        <dd>
+          <select id="transport" value={transport()} onChange={(event) => chooseTransport(event.target.value)}>
+            {TRANSPORTS.map((one) => (
+              <option key={one}>{one}</option>
+            ))}
+          </select>
+        </dd>
         <dt>{t('debug.cursor')}</dt>
         <dd>{house.client.cursor ?? '–'}</dd>
         <dt>{t('debug.lag')}</dt>

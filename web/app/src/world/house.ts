@@ -15,6 +15,7 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Account } from '../session/accounts';
 import { fold, sent, waiting } from './fold';
 import { Frames } from './frames';
+import { transport } from './transport';
 import { EMPTY, having, lacking, type Marks, merge, type Timeline, type World } from './world';
 
 /** Messages read at once. */
@@ -54,7 +55,11 @@ export class House {
     readonly account: Account,
     readonly session: Session,
   ) {
-    const client = createChatClient({ getToken: session.getToken, person: String(account.id) });
+    const client = createChatClient({
+      getToken: session.getToken,
+      person: String(account.id),
+      transport: transport(),
+    });
     this.client = client;
     client.on('*', (event) => {
       this.frames.add(event);
