@@ -3,8 +3,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
-    EventId, UserId,
-    events::{Audience, Cursor, Epoch, LogEntry},
+    EventId, MessageId, UserId,
+    events::{Audience, Cursor, Epoch, LogEntry, erasure},
     whispers::Whisper,
 };
 use rand::RngExt;
@@ -26,7 +26,21 @@ pub(crate) struct Event {
     pub(crate) audience: Audience,
     /// The session whose streams it ends.
     pub(crate) revokes: Option<Uuid>,
+    /// The message whose words it tells.
+    pub(crate) tells: Option<MessageId>,
     pub(crate) sse: Bytes,
+}
+
+impl Event {
+    /// The same, but the words are gone.
+    pub(crate) fn erase(&mut self) {
+        let Ok(frame) = std::str::from_utf8(&self.sse) else { return };
+        let Some((head, data)) = frame.split_once("data: ") else { return };
+        if let Some(data) = erasure::without_words(data.trim_end()) {
+            self.sse = format!("{head}data: {data}\n\n").into();
+        }
+        self.tells = None;
+    }
 }
 
 /// Encodes a stretch of the log into one buffer that all of its events share, so
@@ -49,6 +63,7 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
         id: entry.id,
         audience: Audience::of(entry),
         revokes: revoked_by(entry),
+        tells: erasure::told_by(entry),
         sse: buffer.slice(start..end),
     });
     (buffer.clone(), events.collect())

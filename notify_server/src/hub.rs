@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use chat_core::{
     ChatId, EventId, UserId,
-    events::{Chats, Crossing, Cursor, Epoch, Head, LogEntry},
+    events::{Chats, Crossing, Cursor, Epoch, Head, LogEntry, erasure::TakenBack},
 };
 use dashmap::{DashMap, Entry};
 use std::{
@@ -148,7 +148,10 @@ impl Hub {
         let entries = entries.get(news..).unwrap_or_default();
         let (buffer, events) = frame::encode(&cursor.epoch, entries);
         self.tell(&buffer, &events);
-        self.ring.write().unwrap_or_else(PoisonError::into_inner).extend(events);
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        ring.extend(events);
+        entries.iter().filter_map(TakenBack::by).for_each(|taken| ring.erase(taken));
+        drop(ring);
         cursor.position = upto;
         drop(tail);
         self.reached.send_replace(Some(upto));

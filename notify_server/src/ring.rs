@@ -2,7 +2,10 @@
 
 use crate::frame::Event;
 use bytes::Bytes;
-use chat_core::{EventId, UserId, events::Chats};
+use chat_core::{
+    EventId, UserId,
+    events::{Chats, erasure::TakenBack},
+};
 use std::collections::VecDeque;
 use uuid::Uuid;
 
@@ -34,6 +37,18 @@ impl Ring {
             let Some(oldest) = self.events.pop_front() else { break };
             self.bytes -= oldest.sse.len();
             self.floor = oldest.id;
+        }
+    }
+
+    /// What is taken back is not recalled: what told it stays, without the words.
+    pub(crate) fn erase(&mut self, taken: TakenBack) {
+        for event in &mut self.events {
+            let is_of_it = event.audience.chat_id == Some(taken.chat_id);
+            if is_of_it && event.tells.is_some_and(|message| taken.includes(message)) {
+                self.bytes -= event.sse.len();
+                event.erase();
+                self.bytes += event.sse.len();
+            }
         }
     }
 
@@ -80,6 +95,7 @@ mod tests {
         Event {
             id: id(position),
             revokes: None,
+            tells: None,
             audience: Audience { chat_id: Some(id(chat)), user_id: user.map(id), crossing },
             sse: position.to_string().into(),
         }

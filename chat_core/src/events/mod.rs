@@ -1,6 +1,7 @@
 //! The event log: how a change is appended, and how readers follow it.
 
 mod cursor;
+pub mod erasure;
 mod kinds;
 mod page;
 mod replay;

@@ -1,7 +1,7 @@
 //! What one person was to hear of a stretch of the log: their memberships walked
 //! backwards to its start, then forwards with the events.
 
-use super::{Crossing, LogEntry, STRETCH_BYTES, Stretch, crossing, crossings, stretch, stretch_sql};
+use super::{Crossing, LogEntry, STRETCH_BYTES, Stretch, crossing, crossings, erasure, stretch, stretch_sql};
 use crate::{ChatId, Error, EventId, Result, UserId};
 use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashSet;
@@ -114,13 +114,14 @@ impl Replay {
                 .fetch_all(&mut *db)
                 .await?;
         // Asked afterwards: what is held now was held while it was read.
-        let first: Option<EventId> = sqlx::query_scalar("select min(id) from events").fetch_one(db).await?;
+        let first: Option<EventId> = sqlx::query_scalar("select min(id) from events").fetch_one(&mut *db).await?;
         if self.position < self.upto && first.is_none_or(|first| first.back(1) > self.position) {
             return Err(Error::Reset("retention"));
         }
         let mut page = stretch(rows, limit);
         let (user, chats) = (self.user, &mut self.chats);
         page.entries.retain(|entry| Audience::of(entry).includes(user, chats));
+        erasure::erase(db, &mut page.entries).await?;
         self.position = if page.is_cut { page.upto.unwrap_or(self.upto) } else { self.upto };
         Ok(page)
     }

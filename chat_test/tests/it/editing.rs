@@ -87,6 +87,42 @@ async fn a_deleted_message_keeps_its_place_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_was_deleted_is_not_told_to_those_who_come_back() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
+    let before = carol.listen().await.cursor().to_owned();
+    let chat = bob.chat("team").await;
+    let said = bob.say("team", "a secret for @carol").await;
+    bob.patch(&path(&said), json!({ "content": "another secret for @carol" })).await.expect(200);
+    bob.put(&format!("{}/reactions/👍", path(&said)), json!({})).await.expect(200);
+    let kept = alice.say("team", "no secret").await;
+    bob.delete(&path(&said)).await.expect(204);
+    alice.say("team", "marker").await;
+
+    let kinds = ["message.new", "message.updated", "reaction.added", "message.new", "message.deleted"];
+    // From what a server remembers, from the log itself, and as pages.
+    let remembered = carol.resume(&before).await.missed().await;
+    let second = TestApp::beside(&app).await;
+    let read = carol.at(&second.places).resume(&before).await.missed().await;
+    let pages = carol.get(&format!("/api/events?after={before}&limit=100")).await.expect(200).json();
+    let paged: Vec<Value> = pages["events"].as_array().expect("events").clone();
+    for told in [
+        remembered.into_iter().map(|event| event.data).collect::<Vec<_>>(),
+        read.into_iter().map(|event| event.data).collect(),
+        paged,
+    ] {
+        let told: Vec<&Value> = told.iter().filter(|event| event["chat_id"] == chat).collect();
+        assert!(!json!(told).to_string().contains("a secret"), "{told:?}");
+        assert!(!json!(told).to_string().contains("another secret"), "{told:?}");
+        assert_eq!(told.iter().map(|event| event["type"].as_str().expect("a type")).collect::<Vec<_>>()[..5], kinds);
+        assert_eq!((&told[0]["message"]["content"], &told[0]["message"]["id"]), (&json!(""), &said["id"]));
+        // Whom it called stays, because counts are made from it.
+        assert_eq!(told[0]["message"]["mentions"], json!([carol.id]));
+        assert_eq!(told[3]["message"]["content"], kept["content"]);
+    }
+}
+
+#[tokio::test]
 async fn a_message_keeps_its_last_hundred_texts() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
