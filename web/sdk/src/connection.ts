@@ -1,7 +1,7 @@
 import { pauseAfter, SETTLED_MS, sleep } from './backoff.js';
+import { isPast } from './cursor.js';
 import { Emitter } from './emitter.js';
 import type { GetToken } from './http.js';
-import { Seen } from './seen.js';
 import { StreamRefused, type Transport } from './transport.js';
 import type { Event } from './wire/types.gen.js';
 
@@ -61,7 +61,6 @@ const STALE_MS = 20_000;
 /** A stream that comes back by itself and misses nothing. */
 export class Connection extends Emitter<ConnectionEvents> {
   readonly #options: ConnectionOptions;
-  readonly #seen = new Seen();
   #state: ConnectionState = 'idle';
   #cursor: string | null = null;
   /** Aborted to end everything. */
@@ -195,14 +194,13 @@ export class Connection extends Emitter<ConnectionEvents> {
         return;
       case 'reset':
         this.#cursor = event.cursor;
-        this.#seen.clear();
-        this.emit('resync', { reason: event.reason, cursor: event.cursor });
         this.#become('live');
+        this.emit('resync', { reason: event.reason, cursor: event.cursor });
         return;
     }
     if ('id' in event) {
+      if (isPast(event.id, this.#cursor)) return;
       this.#cursor = event.id;
-      if (!this.#seen.isNew(event.id)) return;
     }
     this.emit('event', event);
   }

@@ -25,6 +25,9 @@ export interface RequestOptions {
   readonly anonymous?: boolean;
 }
 
+/** A question that has no answer for so long has none, in milliseconds. */
+const DEADLINE_MS = 30_000;
+
 /** Requests with a token, which is renewed once if the server takes it no longer. */
 export function createHttp(baseUrl: string, getToken: GetToken, fetcher: typeof fetch = fetch): Http {
   async function send(method: string, path: string, options: RequestOptions, token: string | null) {
@@ -58,11 +61,37 @@ export function createHttp(baseUrl: string, getToken: GetToken, fetcher: typeof 
       return response;
     },
     async request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
-      const text = await (await http.fetch(method, path, options)).text();
+      const { signal, stop } = within(DEADLINE_MS, options.signal);
+      const text = await http
+        .fetch(method, path, { ...options, signal })
+        .then((response) => response.text())
+        .catch((cause) => {
+          // Ours to end, not the caller's: the same as nobody being there.
+          if (signal.aborted && !options.signal?.aborted)
+            throw new NetworkError('the server takes too long', { cause });
+          throw cause;
+        })
+        .finally(stop);
       return (text === '' ? undefined : JSON.parse(text)) as Answer;
     },
   };
   return http;
+}
+
+/** Aborted after so long, or with another signal. */
+function within(ms: number, outer?: AbortSignal): { readonly signal: AbortSignal; readonly stop: () => void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort(outer?.reason);
+  const timer = setTimeout(abort, ms);
+  outer?.addEventListener('abort', abort);
+  if (outer?.aborted) abort();
+  return {
+    signal: controller.signal,
+    stop: () => {
+      clearTimeout(timer);
+      outer?.removeEventListener('abort', abort);
+    },
+  };
 }
 
 function withQuery(url: string, query: RequestOptions['query']): string {

@@ -37,6 +37,8 @@ export class Outbox extends Emitter<OutboxEvents> {
   readonly #waiting = new Map<number, Pending[]>();
   readonly #promises = new Map<string, { resolve(message: Message): void; reject(error: unknown): void }>();
   readonly #busy = new Set<number>();
+  /** What this tab has had; what else is kept is another tab's. */
+  readonly #known = new Set<string>();
   #wake = new AbortController();
   #isClosed = false;
 
@@ -45,7 +47,10 @@ export class Outbox extends Emitter<OutboxEvents> {
     this.#http = http;
     this.#storage = storage;
     this.#key = key;
-    for (const pending of this.#load()) this.#queue(pending.chatId).push(pending);
+    for (const pending of this.#load()) {
+      this.#known.add(pending.nonce);
+      this.#queue(pending.chatId).push(pending);
+    }
   }
 
   /** All that is on its way, oldest first. */
@@ -58,6 +63,7 @@ export class Outbox extends Emitter<OutboxEvents> {
   send(chatId: number, draft: NewMessage): Promise<Message> {
     const nonce = draft.nonce ?? uniqueId();
     const pending: Pending = { chatId, nonce, draft: { ...draft, nonce }, at: Date.now(), status: 'sending' };
+    this.#known.add(nonce);
     this.#queue(chatId).push(pending);
     this.#save();
     this.emit('pending', pending);
@@ -108,8 +114,8 @@ export class Outbox extends Emitter<OutboxEvents> {
         const next = this.#waiting.get(chatId)?.find((one) => one.status === 'sending');
         if (!next || this.#isClosed) return;
         const outcome = await this.#post(next);
-        if (outcome === 'again') {
-          await sleep(pauseAfter(failures), this.#wake.signal);
+        if (outcome !== 'done') {
+          await sleep(Math.max(outcome.again, pauseAfter(failures)), this.#wake.signal);
           failures += 1;
         } else {
           failures = 0;
@@ -120,7 +126,8 @@ export class Outbox extends Emitter<OutboxEvents> {
     }
   }
 
-  async #post(pending: Pending): Promise<'done' | 'again'> {
+  /** Sends it; when not done, how long the server wants to be left alone, in milliseconds. */
+  async #post(pending: Pending): Promise<'done' | { readonly again: number }> {
     try {
       const body = pending.draft;
       const message = await this.#http.request<Message>('POST', `/api/chats/${pending.chatId}/messages`, { body });
@@ -130,7 +137,7 @@ export class Outbox extends Emitter<OutboxEvents> {
       this.emit('sent', { nonce: pending.nonce, message });
       return 'done';
     } catch (error) {
-      if (isPassing(error)) return 'again';
+      if (isPassing(error)) return { again: error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0 };
       const words = error instanceof ApiError ? error.message : String(error);
       this.#replace({ ...pending, status: 'failed', error: words });
       this.#promises.get(pending.nonce)?.reject(error);
@@ -169,7 +176,8 @@ export class Outbox extends Emitter<OutboxEvents> {
   }
 
   #save(): void {
-    const all = this.list();
+    const others = this.#load().filter(({ nonce }) => !this.#known.has(nonce));
+    const all = [...others, ...this.list()];
     try {
       if (all.length > 0) this.#storage.setItem(this.#key, JSON.stringify(all));
       else this.#storage.removeItem(this.#key);

@@ -25,8 +25,11 @@ const MARGIN_MS = 60_000;
 export interface SessionOptions {
   /** Where the tokens outlive the page. */
   readonly storage?: Storage;
-  /** Tells sessions of one origin from each other, where several people are signed in. */
-  readonly name?: string;
+  /**
+   * Tells sessions of one origin from each other, where several people are signed
+   * in. A function names one by who signs in, until when nobody is.
+   */
+  readonly name?: string | ((me: Me) => string);
   readonly fetch?: typeof fetch;
 }
 
@@ -34,19 +37,37 @@ export interface SessionOptions {
 export class Session extends Emitter<SessionEvents> {
   readonly #http: Http;
   readonly #storage: Storage;
-  readonly #key: string;
+  readonly #name: ((me: Me) => string) | null;
+  readonly #end = new AbortController();
+  #key: string | null;
   #renewing: Promise<string | null> | null = null;
 
   constructor(baseUrl: string, options: SessionOptions = {}) {
     super();
     const { storage = defaultStorage(), name, fetch: fetcher } = options;
     this.#storage = storage;
-    this.#key = name === undefined ? 'confab.session' : `confab.session.${name}`;
-    this.#http = createHttp(baseUrl, () => Promise.resolve(this.#kept()?.token ?? null), fetcher);
+    this.#name = typeof name === 'function' ? name : null;
+    this.#key = typeof name === 'function' ? null : keyOf(name);
+    this.#http = createHttp(baseUrl, (asked) => this.getToken(asked), fetcher);
     // Another tab has signed out, or in.
-    globalThis.addEventListener?.('storage', (event) => {
-      if ((event as StorageEvent).key === this.#key) this.emit('changed', { isSignedIn: this.isSignedIn });
-    });
+    const listening = { signal: this.#end.signal };
+    globalThis.addEventListener?.(
+      'storage',
+      (event) => {
+        if ((event as StorageEvent).key === this.#key) this.emit('changed', { isSignedIn: this.isSignedIn });
+      },
+      listening,
+    );
+  }
+
+  /** Whether somebody is signed in under a name, without beginning anything. */
+  static isKept(name?: string, storage: Storage = defaultStorage()): boolean {
+    return storage.getItem(keyOf(name)) !== null;
+  }
+
+  /** Looks no longer at what other tabs do. The session goes on. */
+  close(): void {
+    this.#end.abort();
   }
 
   get isSignedIn(): boolean {
@@ -65,9 +86,8 @@ export class Session extends Emitter<SessionEvents> {
   async signOut(): Promise<void> {
     try {
       await this.#http.request('POST', '/api/signout');
-    } catch (error) {
+    } catch {
       // It has ended already, or nobody is there to be told: the tokens go all the same.
-      if (!(error instanceof ApiError) && !(error instanceof Error)) throw error;
     } finally {
       this.#forget();
     }
@@ -94,15 +114,19 @@ export class Session extends Emitter<SessionEvents> {
         return this.#keep(await this.#http.request<Welcome>('POST', '/api/token/refresh', { body, anonymous: true }));
       } catch (error) {
         if (!(error instanceof ApiError) || error.isPassing) throw error;
+        // Another tab was first after all, where there are no locks.
+        const now = this.#kept();
+        if (now && now.token !== used) return now.token;
         this.#forget();
         return null;
       }
     };
     const locks = globalThis.navigator?.locks;
-    return locks ? locks.request(`${this.#key}.renew`, renew) : renew();
+    return locks ? locks.request(`${this.#key ?? ''}.renew`, renew) : renew();
   }
 
   #enter(welcome: Welcome): Me {
+    if (this.#name) this.#key = keyOf(this.#name(welcome.user));
     this.#keep(welcome);
     this.emit('changed', { isSignedIn: true });
     return welcome.user;
@@ -111,21 +135,26 @@ export class Session extends Emitter<SessionEvents> {
   #keep(welcome: Pick<Welcome, 'token' | 'refresh_token' | 'expires_in'>): string {
     const renewAt = Date.now() + welcome.expires_in * 1000 - MARGIN_MS;
     const kept: Kept = { token: welcome.token, refreshToken: welcome.refresh_token, renewAt };
-    this.#storage.setItem(this.#key, JSON.stringify(kept));
+    this.#storage.setItem(this.#key ?? keyOf(), JSON.stringify(kept));
     return welcome.token;
   }
 
   #forget(): void {
-    if (!this.isSignedIn) return;
+    if (this.#key === null || !this.isSignedIn) return;
     this.#storage.removeItem(this.#key);
     this.emit('changed', { isSignedIn: false });
   }
 
   #kept(): Kept | null {
+    if (this.#key === null) return null;
     try {
       return JSON.parse(this.#storage.getItem(this.#key) ?? 'null') as Kept | null;
     } catch {
       return null;
     }
   }
+}
+
+function keyOf(name?: string): string {
+  return name === undefined ? 'confab.session' : `confab.session.${name}`;
 }

@@ -1,8 +1,8 @@
 import { sleep } from './backoff.js';
 import { Connection, type ConnectionEvents, type ConnectionOptions, type ConnectionState } from './connection.js';
+import { isPast } from './cursor.js';
 import { Emitter } from './emitter.js';
 import { ApiError } from './errors.js';
-import { Seen } from './seen.js';
 import type { Event, EventPage } from './wire/types.gen.js';
 
 /** The part of the browser's lock manager that is used. */
@@ -22,6 +22,7 @@ export interface SharedOptions extends ConnectionOptions {
 /** What the tabs tell each other. */
 type Word =
   | { readonly kind: 'hello' }
+  | { readonly kind: 'reconnect' }
   | {
       readonly kind: 'state';
       readonly state: ConnectionState;
@@ -48,9 +49,9 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   #channel: BroadcastChannel | null = null;
   /** The stream, in the tab that leads. */
   #own: Connection | null = null;
-  /** What is told while this tab reads what it missed. */
+  /** What is told before this tab has read what it missed. */
   #held: Event[] | null = null;
-  readonly #seen = new Seen();
+  #isReading = false;
 
   constructor(options: SharedOptions) {
     super();
@@ -73,6 +74,9 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   open(cursor: string | null = this.#cursor): void {
     if (this.#end && !this.#end.signal.aborted) return;
     this.#cursor = cursor;
+    // The leader may be ahead of this cursor, or behind it.
+    this.#held = cursor === null ? null : [];
+    this.#isReading = false;
     const end = new AbortController();
     this.#end = end;
     this.#become('connecting');
@@ -98,7 +102,8 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   }
 
   reconnect(): void {
-    this.#own?.reconnect();
+    if (this.#own) this.#own.reconnect();
+    else this.#say({ kind: 'reconnect' });
   }
 
   /** Has the stream until this tab goes. */
@@ -137,6 +142,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
       if (word.kind === 'hello') {
         this.#say({ kind: 'state', state: this.#state, retryAt: null, cursor: this.#cursor });
       }
+      if (word.kind === 'reconnect') this.#own.reconnect();
       return;
     }
     switch (word.kind) {
@@ -162,7 +168,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     if (isNew && state === 'live') {
       if (this.#cursor === null) {
         this.#cursor = cursor;
-      } else if (this.#cursor !== cursor) {
+      } else {
         this.#become('catching_up');
         await this.#catchUp();
       }
@@ -178,12 +184,14 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
    */
   async #catchUp(): Promise<void> {
     const end = this.#end?.signal;
-    if (!end || this.#own || this.#held || this.#cursor === null) return;
-    this.#held = [];
-    while (this.#held && !end.aborted) {
+    if (!end || this.#own || this.#isReading || this.#cursor === null) return;
+    this.#isReading = true;
+    this.#held ??= [];
+    while (!end.aborted) {
       try {
         const page: EventPage = await this.#options.eventsAfter(this.#cursor);
-        if (this.#own || end.aborted) return;
+        // Who leads now is brought up by the stream.
+        if (this.#own || end.aborted) break;
         for (const event of page.events) this.#tell(event);
         this.#cursor = page.cursor;
         if (page.events.length === 0) break;
@@ -196,22 +204,23 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
         await sleep(AGAIN_MS, end);
       }
     }
-    const held = this.#held ?? [];
+    if (end.aborted) return;
+    this.#isReading = false;
+    const held = this.#own ? [] : (this.#held ?? []);
     this.#held = null;
     for (const event of held) this.#tell(event);
   }
 
   #tell(event: Event): void {
     if ('id' in event) {
+      if (isPast(event.id, this.#cursor)) return;
       this.#cursor = event.id;
-      if (!this.#seen.isNew(event.id)) return;
     }
     this.emit('event', event);
   }
 
   #startOver(reason: string, cursor: string): void {
     this.#cursor = cursor;
-    this.#seen.clear();
     this.emit('resync', { reason, cursor });
   }
 

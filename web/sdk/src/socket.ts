@@ -14,6 +14,7 @@ const TOO_MANY_PAUSE_MS = 60_000;
 export function webSocket(Socket: SocketClass): Transport {
   return (request) =>
     new Promise((resolve, reject) => {
+      if (request.signal.aborted) return resolve();
       const socket = new Socket(`${request.baseUrl.replace(/^http/, 'ws')}/ws`);
       const hangUp = () => socket.close();
       request.signal.addEventListener('abort', hangUp);

@@ -15,12 +15,39 @@ export function memoryStorage(): Storage {
   };
 }
 
-/** The browser's, where there is one and it may be used. */
+/** One that is full keeps what it has, and what is new for as long as the page lives. */
+function keeping(storage: Storage): Storage {
+  const beside = memoryStorage();
+  return {
+    getItem: (key) => beside.getItem(key) ?? storage.getItem(key),
+    setItem: (key, value) => {
+      try {
+        storage.setItem(key, value);
+        beside.removeItem(key);
+      } catch {
+        beside.setItem(key, value);
+      }
+    },
+    removeItem: (key) => {
+      beside.removeItem(key);
+      storage.removeItem(key);
+    },
+  };
+}
+
+let theDefault: Storage | null = null;
+
+/** The browser's, where there is one and it may be used; the same for all who ask. */
 export function defaultStorage(): Storage {
+  theDefault ??= find();
+  return theDefault;
+}
+
+function find(): Storage {
   try {
     const storage = globalThis.localStorage;
     storage.getItem('confab');
-    return storage;
+    return keeping(storage);
   } catch {
     return memoryStorage();
   }

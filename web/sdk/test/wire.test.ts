@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { pauseAfter } from '../src/backoff.js';
 import { Connection, type ConnectionState } from '../src/connection.js';
+import { createChatClient, memoryStorage } from '../src/index.js';
+import { SharedConnection } from '../src/shared.js';
 import { sse } from '../src/sse.js';
 import type { Event } from '../src/wire/types.gen.js';
 import { until } from './server.js';
@@ -133,4 +135,57 @@ test('pauses grow to half a minute and are spread over all that time', () => {
   const pauses = Array.from({ length: 1_000 }, () => pauseAfter(10));
   expect(Math.min(...pauses)).toBeLessThan(3_000);
   expect(Math.max(...pauses)).toBeGreaterThan(27_000);
+});
+
+test('a tab that follows tells what lies after its cursor, once, whatever its leader has told', async () => {
+  const event = (id: string) => ({ type: 'user.updated', id, at: 'now', user: {} }) as unknown as Event;
+  const asked: string[] = [];
+  const following = new SharedConnection({
+    baseUrl: '',
+    getToken: async () => 'token',
+    transport: () => new Promise(() => {}),
+    name: 'a-leader-behind-and-ahead',
+    locks: { request: () => new Promise(() => {}) },
+    eventsAfter: async (cursor) => {
+      asked.push(cursor);
+      return cursor === 'e-100'
+        ? { events: ['e-101', 'e-102', 'e-103'].map(event), cursor: 'e-103' }
+        : { events: [], cursor };
+    },
+  });
+  const heard: string[] = [];
+  following.on('event', (one) => heard.push('id' in one ? one.id : one.type));
+  const leader = new BroadcastChannel('a-leader-behind-and-ahead');
+  following.open('e-100');
+  // It was behind when this tab came, and ahead before this tab had asked.
+  for (const id of ['e-51', 'e-100', 'e-103']) leader.postMessage({ kind: 'event', event: event(id) });
+  leader.postMessage({ kind: 'state', state: 'live', retryAt: null, cursor: 'e-103' });
+  leader.postMessage({ kind: 'event', event: event('e-104') });
+  await until('all is told', () => heard.at(-1) === 'e-104');
+  expect(heard).toEqual(['e-101', 'e-102', 'e-103', 'e-104']);
+  expect(asked[0]).toBe('e-100');
+  // Closed and opened again, it hears as before.
+  following.close();
+  following.open('e-104');
+  leader.postMessage({ kind: 'state', state: 'live', retryAt: null, cursor: 'e-104' });
+  leader.postMessage({ kind: 'event', event: event('e-105') });
+  await until('and goes on', () => heard.at(-1) === 'e-105');
+  following.close();
+  leader.close();
+});
+
+test('what two tabs have on their way is kept for both', () => {
+  const storage = memoryStorage();
+  const tab = () =>
+    createChatClient({ baseUrl: 'http://127.0.0.1:9', getToken: async () => 'token', storage, shareConnection: false });
+  const [one, other] = [tab(), tab()];
+  void one.messages.send(1, { content: 'one' });
+  void other.messages.send(1, { content: 'two' });
+  one.close();
+  other.close();
+  expect(
+    tab()
+      .messages.pending()
+      .map(({ draft }) => draft.content),
+  ).toEqual(['one', 'two']);
 });
