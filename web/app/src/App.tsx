@@ -1,7 +1,11 @@
 import { useEffect, useMemo, useState } from 'react';
+import { kept } from './kept';
 import { Rooms } from './Rooms';
 import { type Account, accounts, enter, here, leave } from './session/accounts';
 import { SignIn } from './session/SignIn';
+import { Fence } from './ui/Fence';
+import { forgetFiles } from './ui/files';
+import { useView } from './view';
 import { House } from './world/house';
 import { HouseContext } from './world/use';
 
@@ -23,14 +27,19 @@ export function App() {
       stopState();
       stopSession();
       house.close();
+      house.session.close();
+      forgetFiles(house);
+      useView.getState().close();
     };
   }, [house]);
 
   if (!house) return <SignIn onEntered={setAccount} />;
   return (
-    <HouseContext value={house} key={house.account.id}>
-      <Rooms />
-    </HouseContext>
+    <Fence>
+      <HouseContext value={house} key={house.account.id}>
+        <Rooms />
+      </HouseContext>
+    </Fence>
   );
 }
 
@@ -43,6 +52,6 @@ function begin(): Account | null {
   const known = here();
   if (known) return known;
   const [only, ...others] = accounts();
-  const isDemo = localStorage.getItem('confab.demo') === 'true';
+  const isDemo = kept.getItem('confab.demo') === 'true';
   return only && others.length === 0 && !isDemo ? only : null;
 }

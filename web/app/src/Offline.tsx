@@ -26,7 +26,7 @@ export function Offline() {
       {isLong && !isWhole && (
         <p className={styles.bar}>
           {state === 'offline' ? t('offline.noNetwork') : t('offline.noServer')}
-          <button type="button" onClick={() => house.client.reconnect()}>
+          <button type="button" onClick={() => house.hurry()}>
             {t('offline.now')}
           </button>
         </p>

@@ -1,4 +1,4 @@
-import { lazy, Suspense, useEffect } from 'react';
+import { lazy, useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Route, Switch, useLocation } from 'wouter';
 import { useStore } from 'zustand';
@@ -10,38 +10,38 @@ import { Offline } from './Offline';
 import styles from './Rooms.module.css';
 import { useNotifications } from './settings/notifications';
 import { Button } from './ui/Button';
+import { Fence } from './ui/Fence';
 import { Icon } from './ui/Icon';
 import { useView } from './view';
-import { titleOf, useHouse, useWorld } from './world/use';
+import { chatIdOf, titleOf, useHouse, useWorld } from './world/use';
 
 const loadLayers = () => import('./Layers');
 const Layers = lazy(loadLayers);
 const DebugPanel = lazy(() => import('./debug/DebugPanel'));
-
-/** How long a page that has nothing to show waits before it asks again, in milliseconds. */
-const AGAIN_MS = 2_000;
 
 /** The whole screen of somebody who is signed in. */
 export function Rooms() {
   const house = useHouse();
   const isThere = useStore(house.store, ({ world }) => world !== null);
   const failure = useStore(house.store, (state) => state.failure);
-  useEffect(() => {
-    if (failure === null || isThere) return;
-    const timer = setTimeout(() => void house.open(), AGAIN_MS);
-    return () => clearTimeout(timer);
-  }, [failure, isThere, house]);
   return isThere ? <Panes /> : <Waiting failure={failure} />;
 }
 
 function Panes() {
   // What the next click will want is fetched while nobody waits for it.
   useEffect(() => {
-    const timer = setTimeout(() => void Promise.all([loadLayers(), import('./ui/OpenMenu')]), 1_500);
+    const timer = setTimeout(() => {
+      Promise.all([loadLayers(), import('./ui/OpenMenu')]).catch(() => {
+        // It is fetched when it is wanted.
+      });
+    }, 1_500);
     return () => clearTimeout(timer);
   }, []);
   const [path] = useLocation();
   const layer = useView((view) => view.layer);
+  const close = useView((view) => view.close);
+  // Another address is another screen: what lay above the last goes with it.
+  useEffect(() => close, [path, close]);
   useTitle();
   useNotifications();
   useShortcuts();
@@ -58,9 +58,9 @@ function Panes() {
         <Route path="/invite/:code">{({ code }) => <Invitation code={code} />}</Route>
         <Route path="/debug">
           <main className={styles.page}>
-            <Suspense>
+            <Fence>
               <DebugPanel />
-            </Suspense>
+            </Fence>
           </main>
         </Route>
         <Route>
@@ -68,9 +68,9 @@ function Panes() {
         </Route>
       </Switch>
       {layer && (
-        <Suspense>
+        <Fence key={layer.kind}>
           <Layers layer={layer} />
-        </Suspense>
+        </Fence>
       )}
       <Toast />
     </div>
@@ -159,7 +159,7 @@ function Toast() {
 /** The tab says what waits, and where one is. */
 function useTitle() {
   const [path] = useLocation();
-  const chatId = Number(/^\/chats\/(\d+)/.exec(path)?.[1] ?? 0);
+  const chatId = chatIdOf(path) ?? 0;
   const title = useWorld((world) => {
     const row = world.chats.get(chatId);
     return row ? titleOf(world, row) : null;

@@ -19,6 +19,9 @@ interface View {
   readonly panel: Panel | null;
   /** A sentence that comes and goes. */
   readonly toast: { readonly text: string; readonly nth: number } | null;
+  /** Counts the ways to messages, so that the same way can be gone twice. */
+  readonly jumps: number;
+  jump(): void;
   open(layer: Layer): void;
   close(): void;
   toggle(panel: Panel): void;
@@ -27,13 +30,15 @@ interface View {
 }
 
 /** Whether there is room for three panes. */
-const isWide = matchMedia('(min-width: 64rem)').matches;
+export const isWide = () => matchMedia('(min-width: 64rem)').matches;
 
 /** How the screen is arranged. */
 export const useView = create<View>((set) => ({
   layer: null,
-  panel: isWide ? 'members' : null,
+  panel: isWide() ? 'members' : null,
   toast: null,
+  jumps: 0,
+  jump: () => set((view) => ({ jumps: view.jumps + 1 })),
   open: (layer) => set({ layer }),
   close: () => set({ layer: null }),
   toggle: (panel) => set((view) => ({ panel: view.panel === panel ? null : panel })),

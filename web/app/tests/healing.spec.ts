@@ -1,4 +1,4 @@
-import { expect, test } from './world';
+import { expect, sql, test } from './world';
 
 test('the server is killed and comes back: both are whole, nothing is doubled, nothing waits', async ({
   person,
@@ -208,4 +208,77 @@ test('the server goes in the middle of an upload: it is said, and tried again', 
   await expect(tray.getByRole('alert')).toBeHidden();
   await alice.composer.press('Enter');
   await expect(alice.message('with the notes')).toContainText('notes.txt');
+});
+
+test('a fresh first screen is read again, with the chat that is open, even if it cannot be had at once', async ({
+  person,
+  group,
+  server,
+}) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  const { id } = await bob.client.messages.send(chat, { content: 'before the reset' });
+  await alice.open(chat);
+  await expect(alice.message('before the reset')).toBeVisible();
+  await expect.poll(async () => (await bob.api.messages.receipts(id)).items[0]?.read_at).toBeTruthy();
+  let refusals = 0;
+  await alice.page.route('**/api/bootstrap', (route) => {
+    refusals += 1;
+    return refusals === 1 ? route.fulfill({ status: 503 }) : route.continue();
+  });
+  // Another history: what was missed cannot be told.
+  await sql(server, 'truncate events restart identity');
+  await expect.poll(() => refusals, { timeout: 30_000 }).toBeGreaterThan(1);
+  await expect(alice.message('before the reset')).toBeVisible();
+  await expect(async () => {
+    await bob.api.chats.typing(chat);
+    await expect(alice.page.getByText('Bob is typing')).toBeVisible({ timeout: 1_000 });
+  }).toPass({ timeout: 30_000 });
+  await bob.client.messages.send(chat, { content: 'after the reset' });
+  await expect(alice.message('after the reset')).toHaveCount(1);
+});
+
+test('what is written before a chat has been read is shown, and stays whatever becomes of it', async ({
+  person,
+  group,
+}) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await bob.client.messages.send(chat, { content: 'read late' });
+  await alice.page.route('**/messages?*', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await route.continue();
+  });
+  await alice.page.route('**/messages', (route) =>
+    route.request().method() === 'POST'
+      ? route.fulfill({ status: 403, json: { code: 'forbidden', detail: 'not now', status: 403 } })
+      : route.continue(),
+  );
+  await alice.open(chat);
+  await alice.say('hasty');
+  await expect(alice.message('hasty')).toContainText('not now');
+  await expect(alice.message('read late')).toBeVisible();
+  await alice.page.reload();
+  await expect(alice.message('hasty')).toContainText('not now');
+  await alice.message('hasty').getByRole('button', { name: 'Back to the composer' }).click();
+  await expect(alice.composer).toHaveValue('hasty');
+  await expect(alice.message('hasty')).toBeHidden();
+});
+
+test('a chat that is opened in a break is read when the line is back', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await bob.client.messages.send(chat, { content: 'said before' });
+  await alice.page.goto(alice.url);
+  await expect(alice.page.locator(`a[href="/chats/${chat}"]`)).toBeVisible();
+  await alice.context.setOffline(true);
+  await alice.page.locator(`a[href="/chats/${chat}"]`).click();
+  await expect(alice.page.getByText('cannot be reached')).toBeVisible();
+  // A part that was never fetched breaks nothing else.
+  await alice.page.getByRole('button', { name: 'Search' }).click();
+  await expect(alice.page.getByText('could not be fetched')).toBeVisible();
+  await alice.context.setOffline(false);
+  await bob.client.messages.send(chat, { content: 'said after' });
+  await expect(alice.message('said before')).toBeVisible();
+  await expect(alice.message('said after')).toBeVisible();
 });

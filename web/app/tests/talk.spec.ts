@@ -167,6 +167,7 @@ test('chats are made, joined, found and left', async ({ person }) => {
 
   await bob.page.getByRole('button', { name: 'About this chat' }).first().click();
   await bob.page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click();
+  await bob.page.getByRole('dialog').getByRole('button', { name: 'Really leave' }).click();
   await expect(bob.page.getByRole('link', { name: new RegExp(name) })).toBeHidden();
   await expect(page.getByRole('complementary', { name: 'People' })).not.toContainText('Bob');
 
@@ -211,4 +212,60 @@ test('what is pinned is at hand', async ({ person, group }) => {
   await alice.page.getByRole('button', { name: 'More' }).click();
   await alice.page.getByRole('menuitem', { name: 'Pin' }).click();
   await expect(bob.page.getByRole('complementary', { name: 'Pinned' })).toContainText('Keep this');
+});
+
+test('what waits for its files goes from another chat too, and is nobody else\u2019s', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const [one, other] = [await group(alice, bob), await group(alice, bob)];
+  await alice.open(one);
+  await bob.open(one);
+  let go = () => {};
+  const told = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  await alice.page.route('**/api/upload', async (route) => {
+    await told;
+    await route.continue();
+  });
+  await alice.page
+    .locator('input[type=file]')
+    .setInputFiles({ name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('a') });
+  await alice.say('with a file');
+  await expect(alice.page.getByText('Waiting for the files')).toBeVisible();
+  await alice.page.locator(`nav a[href="/chats/${other}"]`).click();
+  go();
+  await expect(bob.message('with a file')).toContainText('a.txt');
+  await alice.page.locator(`nav a[href="/chats/${one}"]`).click();
+  await expect(alice.composer).toHaveValue('');
+});
+
+test('what an edit says is kept while one looks elsewhere', async ({ person, group, server }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await fill(server, chat, bob.me.id, 120);
+  await alice.client.messages.send(chat, { content: 'first words' });
+  await alice.open(chat);
+  await expect(alice.message('first words')).toBeVisible();
+  await alice.composer.press('ArrowUp');
+  await alice.page.getByRole('textbox', { name: 'Edit' }).fill('second words');
+  await alice.log.evaluate((scroller) => scroller.scrollTo(0, 0));
+  await expect(alice.page.getByRole('textbox', { name: 'Edit' })).toHaveCount(0);
+  await alice.page.getByRole('button', { name: 'To the present' }).click();
+  await alice.page.getByRole('textbox', { name: 'Edit' }).press('Enter');
+  await expect(alice.message('second words')).toBeVisible();
+});
+
+test('a nonce that is made to confuse confuses nobody', async ({ person, group }) => {
+  const [alice, mallory] = [await person('Alice'), await person('Mallory')];
+  const chat = await group(alice, mallory);
+  const { id } = await alice.client.messages.send(chat, { content: 'an honest message', nonce: 'honest' });
+  for (const nonce of ['start', String(id), 'honest', 'mine honest']) {
+    await mallory.client.messages.send(chat, { content: `made with ${nonce}`, nonce });
+  }
+  await alice.open(chat);
+  await expect(alice.log.getByRole('article')).toHaveCount(5);
+  const tops = await alice.log
+    .getByRole('article')
+    .evaluateAll((rows) => rows.map((row) => row.getBoundingClientRect().top));
+  expect(tops).toEqual([...new Set(tops)].sort((one, other) => one - other));
 });

@@ -82,6 +82,7 @@ export const test = base.extend<Omit<World, 'server'>, Pick<World, 'server'>>({
   ],
   person: async ({ server, browser }, use) => {
     const contexts: BrowserContext[] = [];
+    const broken: string[] = [];
     await use(async (name, options) => {
       count += 1;
       const [email, password] = [`${name}${count}@example.com`, 'a-long-enough-word-7'];
@@ -101,6 +102,7 @@ export const test = base.extend<Omit<World, 'server'>, Pick<World, 'server'>>({
         'confab.accounts': JSON.stringify([account]),
       };
       const page = await context.newPage();
+      page.on('pageerror', (error) => broken.push(error.stack ?? error.message));
       await page.goto(`${server.url}/icon.svg`);
       await page.evaluate((all) => {
         for (const [key, value] of Object.entries(all)) localStorage.setItem(key, value);
@@ -108,6 +110,7 @@ export const test = base.extend<Omit<World, 'server'>, Pick<World, 'server'>>({
       return new Person(me, password, client, context, page, server.url);
     });
     for (const context of contexts) await context.close();
+    expect(broken, 'no page breaks').toEqual([]);
   },
   // biome-ignore lint/correctness/noEmptyPattern: the runner reads what is asked for from here
   group: async ({}, use) => {

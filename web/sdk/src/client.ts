@@ -118,6 +118,11 @@ export class ChatClient extends Emitter<ClientEvents> {
     return this.#connection.state;
   }
 
+  /** Whether this is the one of several tabs that has the stream. */
+  get leads(): boolean {
+    return !(this.#connection instanceof SharedConnection) || this.#connection.leads;
+  }
+
   /** The position after the last event. */
   get cursor(): string | null {
     return this.#connection.cursor;

@@ -1,13 +1,13 @@
 import type { FileInfo } from '@confab/sdk';
-import { lazy, Suspense, useState } from 'react';
+import { lazy, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { Fence } from '../ui/Fence';
 import { download, sizeText, usePrivateFile } from '../ui/files';
 import { Icon } from '../ui/Icon';
 import { attempt } from '../view';
-import { isPicture } from '../world/house';
 import { useHouse } from '../world/use';
 import styles from './Attachments.module.css';
-import { pictureSize } from './rows';
+import { isPicture, pictureSize } from './rows';
 
 const Lightbox = lazy(() => import('./Lightbox'));
 
@@ -39,9 +39,9 @@ export function Attachments({ files }: { readonly files: readonly FileInfo[] }) 
         ),
       )}
       {shown && (
-        <Suspense>
+        <Fence>
           <Lightbox pictures={pictures} shown={shown} onShow={setShown} onClose={() => setShown(null)} />
-        </Suspense>
+        </Fence>
       )}
     </div>
   );

@@ -9,7 +9,7 @@ export function Beginning({ chatId }: { readonly chatId: number }) {
   const row = useWorld(({ chats }) => chats.get(chatId));
   const title = useWorld((world) => (row ? titleOf(world, row) : ''));
   if (!row) return null;
-  const isPersonal = row.type === 'single' || row.type === 'group';
+  const isPersonal = row.type === 'single';
   return (
     <header className={styles.beginning}>
       <span>

@@ -1,15 +1,18 @@
 import type { Message } from '@confab/sdk';
-import { type DragEvent, lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
+import { type DragEvent, lazy, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { Members } from '../members/Members';
+import { Button } from '../ui/Button';
+import { Fence } from '../ui/Fence';
 import { useView } from '../view';
 import { useHouse, useWorld } from '../world/use';
 import { ChatHeader } from './ChatHeader';
 import styles from './ChatPane.module.css';
 import { Composer } from './Composer';
-import { Timeline, type TimelineHandle, Typing } from './Timeline';
-import { useUploads } from './uploads';
+import { DraftHandle, useDraft } from './drafts';
+import { Timeline, type TimelineHandle } from './Timeline';
+import { Typing } from './Typing';
 
 const DebugPanel = lazy(() => import('../debug/DebugPanel'));
 const PinsPanel = lazy(() => import('../search/PinsPanel'));
@@ -22,49 +25,55 @@ export function ChatPane({ chatId, messageId }: { readonly chatId: number; reado
   const [, go] = useLocation();
   const row = useWorld(({ chats }) => chats.get(chatId));
   const panel = useView((view) => view.panel);
-  const [replyTo, setReplyTo] = useState<Message | null>(null);
-  const [editing, setEditing] = useState<Message | null>(null);
+  const jump = useView((view) => view.jump);
+  const draft = useMemo(() => new DraftHandle(house, chatId), [house, chatId]);
+  const { edit } = useDraft(chatId);
   const timeline = useRef<TimelineHandle | null>(null);
   const composer = useRef<HTMLTextAreaElement>(null);
-  const { add } = useUploads(chatId);
   const [isDropping, setIsDropping] = useState(false);
   const exists = row !== undefined;
 
+  // Again once it is gone, as after a fresh first screen.
+  const isRead = useWorld(({ timelines }) => timelines.has(chatId));
   useEffect(() => {
-    if (!exists) return;
-    if (messageId === null) void house.show(chatId);
-    else void house.find(chatId, messageId);
-    return () => house.left(chatId);
-  }, [house, chatId, messageId, exists]);
+    if (exists) void house.show(chatId, messageId);
+  }, [house, chatId, messageId, exists, isRead]);
 
   const toComposer = useCallback(() => composer.current?.focus(), []);
   const onReply = useCallback(
     (message: Message) => {
-      setReplyTo(message);
+      draft.change({ replyTo: message });
       toComposer();
     },
-    [toComposer],
+    [draft, toComposer],
   );
   const onEdit = useCallback(
     (message: Message | null) => {
-      setEditing(message);
+      draft.change({ edit: message && { message, text: message.content } });
       if (!message) toComposer();
     },
-    [toComposer],
+    [draft, toComposer],
+  );
+  const onEdited = useCallback(
+    (text: string) => draft.now.edit && draft.change({ edit: { ...draft.now.edit, text } }),
+    [draft],
   );
   const onGo = useCallback(
     (id: number | null) => {
-      if (id !== null) return go(`/chats/${chatId}/${id}`);
+      if (id !== null) {
+        jump();
+        return go(`/chats/${chatId}/${id}`);
+      }
       timeline.current?.toEnd();
       go(`/chats/${chatId}`, { replace: true });
     },
-    [go, chatId],
+    [go, chatId, jump],
   );
   const editLast = () => {
     const mine = house.world?.timelines
       .get(chatId)
       ?.messages.findLast((one) => one.sender_id === house.account.id && one.deleted_at === null);
-    if (mine) setEditing(mine);
+    if (mine) onEdit(mine);
   };
 
   if (!row) {
@@ -72,6 +81,7 @@ export function ChatPane({ chatId, messageId }: { readonly chatId: number; reado
       <main className={styles.gone}>
         <h1>{t('chats.gone')}</h1>
         <p>{t('chats.goneHint')}</p>
+        <Button onClick={() => go('/')}>{t('back')}</Button>
       </main>
     );
   }
@@ -79,7 +89,7 @@ export function ChatPane({ chatId, messageId }: { readonly chatId: number; reado
   const onDrop = (event: DragEvent) => {
     event.preventDefault();
     setIsDropping(false);
-    add([...event.dataTransfer.files]);
+    draft.add([...event.dataTransfer.files]);
   };
   const hasFiles = (event: DragEvent) => event.dataTransfer.types.includes('Files');
 
@@ -102,29 +112,23 @@ export function ChatPane({ chatId, messageId }: { readonly chatId: number; reado
         <Timeline
           chatId={chatId}
           target={messageId}
-          editing={editing?.id ?? null}
+          edit={edit}
+          onEdited={onEdited}
           handle={timeline}
           onReply={onReply}
           onEdit={onEdit}
           onGo={onGo}
         />
-        <Composer
-          chatId={chatId}
-          area={composer}
-          replyTo={replyTo}
-          onReplyTo={setReplyTo}
-          onEditLast={editLast}
-          onSent={() => onGo(null)}
-        />
+        <Composer draft={draft} area={composer} onEditLast={editLast} onSent={() => onGo(null)} />
         <Typing chatId={chatId} />
         {isDropping && <p className={styles.drop}>{t('upload.drop')}</p>}
       </section>
       {panel === 'members' && <Members chatId={chatId} />}
-      <Suspense>
+      <Fence>
         {panel === 'search' && <SearchPanel chatId={chatId} />}
         {panel === 'pins' && <PinsPanel chatId={chatId} />}
         {panel === 'debug' && <DebugPanel />}
-      </Suspense>
+      </Fence>
     </main>
   );
 }

@@ -1,6 +1,8 @@
 import { type ReactNode, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { IconButton } from '../ui/Button';
+import { copy } from '../ui/copy';
+import { attempt } from '../view';
 import styles from './Markdown.module.css';
 
 /** Code, coloured once the colours are fetched. */
@@ -30,7 +32,7 @@ export function CodeBlock({ code, language }: { readonly code: string; readonly 
         label={t('copy')}
         size={16}
         className={styles.copy ?? ''}
-        onClick={() => navigator.clipboard?.writeText(code)}
+        onClick={() => attempt(() => copy(code))}
       />
     </div>
   );

@@ -14,38 +14,34 @@ import { IconButton } from '../ui/Button';
 import { useView } from '../view';
 import { lineOf, nameOf, titleOf, useHouse, useWorld } from '../world/use';
 import styles from './Composer.module.css';
+import { type DraftHandle, useDraft } from './drafts';
 import { EmojiButton } from './EmojiButton';
 import { emojiFor, peopleFor, queryAt, type Suggestion } from './suggestions';
 import { UploadTray } from './UploadTray';
-import { useUploads } from './uploads';
 
 /** That one is typing is said at most so often, in milliseconds. */
 const TYPING_EVERY_MS = 3_000;
 
 /** Where one writes. */
 export function Composer(props: {
-  readonly chatId: number;
+  readonly draft: DraftHandle;
   readonly area: RefObject<HTMLTextAreaElement | null>;
-  readonly replyTo: Message | null;
-  readonly onReplyTo: (message: Message | null) => void;
   readonly onEditLast: () => void;
   readonly onSent: () => void;
 }) {
-  const { chatId, area, replyTo, onReplyTo, onEditLast, onSent } = props;
+  const { draft, area, onEditLast, onSent } = props;
+  const { chatId } = draft;
   const { t } = useTranslation();
-  const house = useHouse();
   const title = useWorld((world) => {
     const row = world.chats.get(chatId);
     return row ? titleOf(world, row) : '';
   });
-  const [text, setText] = useDraft(chatId);
-  const { uploads, add, clear } = useUploads(chatId);
+  const { text, uploads, replyTo, isDue } = useDraft(chatId);
+  const setText = (next: string) => draft.change({ text: next });
   const picker = useRef<HTMLInputElement>(null);
-  const isComplete = uploads.every(({ info }) => info !== null);
   const isEmpty = text.trim() === '' && uploads.length === 0;
-  const [isDue, setIsDue] = useState(false);
   const typing = useTyping(chatId);
-  const { suggestions, nth, setNth, choose, ask, dismiss } = useSuggestions(chatId, area, text, setText);
+  const { suggestions, nth, setNth, choose, ask, dismiss, setCaret } = useSuggestions(chatId, area, text, setText);
 
   // A chat is opened to be written in; on a phone the keyboard would cover it.
   useEffect(() => {
@@ -53,30 +49,13 @@ export function Composer(props: {
   }, [area]);
 
   const send = () => {
-    if (isEmpty) return;
     if (uploads.some(({ failure }) => failure !== null)) return useView.getState().say(t('upload.failed'));
-    if (!isComplete) return setIsDue(true);
-    const files = uploads.flatMap(({ info }) => (info ? [info.id] : []));
-    house.send(chatId, {
-      content: text.trim(),
-      ...(files.length > 0 && { files }),
-      ...(replyTo && { reply_to: replyTo.id }),
-    });
+    if (!draft.send()) return;
     typing.stop();
-    setText('');
-    clear();
-    onReplyTo(null);
+    dismiss();
     onSent();
     area.current?.focus();
   };
-  const latest = useRef(send);
-  latest.current = send;
-  // What waited for its files goes once they are there.
-  useEffect(() => {
-    if (!isDue || !isComplete) return;
-    setIsDue(false);
-    latest.current();
-  }, [isDue, isComplete]);
 
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
     if (event.nativeEvent.isComposing) return;
@@ -102,18 +81,19 @@ export function Composer(props: {
       event.preventDefault();
       onEditLast();
     } else if (event.key === 'Escape' && replyTo) {
-      onReplyTo(null);
+      draft.change({ replyTo: null });
     }
   };
   const onPaste = (event: ClipboardEvent) => {
     const files = [...event.clipboardData.files];
     if (files.length === 0) return;
     event.preventDefault();
-    add(files);
+    draft.add(files);
   };
   const insert = (piece: string) => {
     const at = area.current?.selectionStart ?? text.length;
     setText(text.slice(0, at) + piece + text.slice(at));
+    setCaret(at + piece.length);
     area.current?.focus();
   };
 
@@ -127,8 +107,9 @@ export function Composer(props: {
           ))}
         </div>
       )}
-      {replyTo && <ReplyBar message={replyTo} onClose={() => onReplyTo(null)} />}
-      <UploadTray chatId={chatId} />
+      {replyTo && <ReplyBar message={replyTo} onClose={() => draft.change({ replyTo: null })} />}
+      <UploadTray draft={draft} />
+      {isDue && <p className={styles.reply}>{t('composer.waiting')}</p>}
       <div className={styles.line}>
         <IconButton icon="add" label={t('upload.add')} onClick={() => picker.current?.click()} />
         <input
@@ -138,7 +119,7 @@ export function Composer(props: {
           hidden
           aria-label={t('upload.add')}
           onChange={(event) => {
-            add([...(event.target.files ?? [])]);
+            draft.add([...(event.target.files ?? [])]);
             event.target.value = '';
           }}
         />
@@ -147,6 +128,7 @@ export function Composer(props: {
           className={styles.text}
           rows={1}
           value={text}
+          readOnly={isDue}
           placeholder={t('composer.placeholder', { name: title })}
           aria-label={t('composer.placeholder', { name: title })}
           role="combobox"
@@ -212,18 +194,6 @@ function Offer(props: { readonly suggestion: Suggestion; readonly isChosen: bool
   );
 }
 
-/** What is being written in each chat outlives the page. */
-function useDraft(chatId: number) {
-  const key = `confab.draft.${useHouse().account.id}.${chatId}`;
-  const [text, setText] = useState(() => localStorage.getItem(key) ?? '');
-  const set = (next: string) => {
-    setText(next);
-    if (next) localStorage.setItem(key, next);
-    else localStorage.removeItem(key);
-  };
-  return [text, set] as const;
-}
-
 /** Says that one is typing, now and then. */
 function useTyping(chatId: number) {
   const house = useHouse();
@@ -260,6 +230,10 @@ function useSuggestions(
     area.current?.setSelectionRange(caretAfter.current, caretAfter.current);
     caretAfter.current = null;
   });
+  const setCaret = (at: number) => {
+    caretAfter.current = at;
+  };
+  const dismiss = () => setFound(null);
   const asked = useRef(0);
   const ask = async (now: string, caret: number) => {
     asked.current += 1;
@@ -275,8 +249,8 @@ function useSuggestions(
   const choose = (suggestion: Suggestion | undefined) => {
     if (!suggestion || !found) return;
     setText(text.slice(0, found.from) + suggestion.insert + text.slice(found.to));
-    caretAfter.current = found.from + suggestion.insert.length;
+    setCaret(found.from + suggestion.insert.length);
     setFound(null);
   };
-  return { suggestions: found?.suggestions ?? [], nth, setNth, choose, ask, dismiss: () => setFound(null) };
+  return { suggestions: found?.suggestions ?? [], nth, setNth, choose, ask, dismiss, setCaret };
 }

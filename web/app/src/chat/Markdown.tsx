@@ -1,3 +1,4 @@
+import type { User } from '@confab/sdk';
 import { lexer, type Token, type Tokens } from 'marked';
 import { Fragment, memo, type ReactNode, useMemo } from 'react';
 import { useWorld } from '../world/use';
@@ -7,13 +8,16 @@ import styles from './Markdown.module.css';
 /** A longer text is shown as it was written. */
 const MOST_CHARS = 20_000;
 
+/** Outside of code; the lexer takes seconds for thousands. */
+const MOST_SIGNS = 400;
+
 /** What nests deeper is shown as it was written. */
 const MOST_DEPTH = 12;
 
 /** Where a link may lead. */
 const PROTOCOLS = new Set(['http:', 'https:', 'mailto:']);
 
-const MENTION = /(?<![\w.@/])@([a-z0-9_.-]+)/gi;
+const MENTION = /(?<![\w.@/])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)/gi;
 
 /** What people wrote, as elements; never as HTML. */
 export const Markdown = memo(function Markdown({ text }: { readonly text: string }) {
@@ -28,7 +32,8 @@ export const Markdown = memo(function Markdown({ text }: { readonly text: string
 });
 
 function read(text: string): Token[] | null {
-  if (text.length > MOST_CHARS) return null;
+  const signs = text.replace(/^```[\s\S]*?^```/gm, '').match(/[*_~`[\]<]/g)?.length ?? 0;
+  if (text.length > MOST_CHARS || signs > MOST_SIGNS) return null;
   try {
     return lexer(text, { gfm: true, breaks: true });
   } catch {
@@ -54,6 +59,8 @@ function block(token: Token, key: number, depth: number): ReactNode {
           {inlines((token as Tokens.Heading).tokens, depth + 1)}
         </p>
       );
+    case 'checkbox':
+      return <Fragment key={key}>{(token as Tokens.Checkbox).checked ? '☑ ' : '☐ '}</Fragment>;
     case 'hr':
       return <hr key={key} />;
     case 'blockquote':
@@ -74,12 +81,7 @@ function block(token: Token, key: number, depth: number): ReactNode {
 }
 
 function list(token: Tokens.List, key: number, depth: number): ReactNode {
-  const items = token.items.map((item, nth) => (
-    <li key={nth}>
-      {item.task && <input type="checkbox" checked={item.checked ?? false} readOnly disabled aria-label={item.text} />}
-      {blocks(item.tokens, depth + 1)}
-    </li>
-  ));
+  const items = token.items.map((item, nth) => <li key={nth}>{blocks(item.tokens, depth + 1)}</li>);
   if (!token.ordered) return <ul key={key}>{items}</ul>;
   return (
     <ol key={key} start={Number(token.start) || 1}>
@@ -118,6 +120,7 @@ function inlines(tokens: readonly Token[] | undefined, depth: number): ReactNode
 
 function inline(token: Token, key: number, depth: number): ReactNode {
   if (depth > MOST_DEPTH) return token.raw;
+  if (token.type === 'checkbox') return block(token, key, depth);
   const inner = () => inlines((token as { tokens?: Token[] }).tokens, depth + 1);
   switch (token.type) {
     case 'strong':
@@ -179,11 +182,18 @@ function Words({ text }: { readonly text: string }) {
   );
 }
 
+/** Made once for each that is known. */
+const usernames = new WeakMap<object, ReadonlySet<string>>();
+
+function usernamesOf(people: ReadonlyMap<number, User>): ReadonlySet<string> {
+  const known = usernames.get(people) ?? new Set([...people.values()].map((user) => user.username.toLowerCase()));
+  usernames.set(people, known);
+  return known;
+}
+
 function Mention({ username }: { readonly username: string }) {
   const isMe = useWorld(({ me }) => me.username.toLowerCase() === username.toLowerCase());
-  const isKnown = useWorld(({ people }) =>
-    [...people.values()].some((user) => user.username.toLowerCase() === username.toLowerCase()),
-  );
+  const isKnown = useWorld(({ people }) => usernamesOf(people).has(username.toLowerCase()));
   const isEveryone = username === 'everyone' || username === 'here';
   if (!isKnown && !isEveryone) return `@${username}`;
   return <span className={`${styles.mention} ${isMe || isEveryone ? styles.me : ''}`}>@{username}</span>;

@@ -1,5 +1,5 @@
 import type { Message } from '@confab/sdk';
-import { type KeyboardEvent, useRef, useState } from 'react';
+import { type KeyboardEvent, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Button } from '../ui/Button';
 import { attempt } from '../view';
@@ -7,10 +7,15 @@ import { useHouse } from '../world/use';
 import styles from './Message.module.css';
 
 /** Writes a message anew, in its place. */
-export function MessageEditor({ message, onDone }: { readonly message: Message; readonly onDone: () => void }) {
+export function MessageEditor(props: {
+  readonly message: Message;
+  readonly text: string;
+  readonly onText: (text: string) => void;
+  readonly onDone: () => void;
+}) {
+  const { message, text, onText, onDone } = props;
   const { t } = useTranslation();
   const house = useHouse();
-  const [text, setText] = useState(message.content);
   const isBusy = useRef(false);
   const save = async () => {
     const content = text.trim();
@@ -41,7 +46,7 @@ export function MessageEditor({ message, onDone }: { readonly message: Message; 
         // biome-ignore lint/a11y/noAutofocus: whoever asked to edit wants to write here
         autoFocus
         onFocus={({ currentTarget }) => currentTarget.setSelectionRange(text.length, text.length)}
-        onChange={(event) => setText(event.target.value)}
+        onChange={(event) => onText(event.target.value)}
         onKeyDown={onKeyDown}
       />
       <p>

@@ -3,10 +3,11 @@ import { memo, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Avatar } from '../ui/Avatar';
 import { IconButton } from '../ui/Button';
+import { copy } from '../ui/copy';
 import { Icon } from '../ui/Icon';
 import { Menu, MenuItem, MenuLine } from '../ui/Menu';
 import { attempt, useView } from '../view';
-import { clockTime, dayName, exactTime } from '../words/time';
+import { briefTime, clockTime, dayName, exactTime } from '../words/time';
 import { lineOf, nameOf, useHouse, useWorld } from '../world/use';
 import { Attachments } from './Attachments';
 import { EmojiButton } from './EmojiButton';
@@ -26,7 +27,9 @@ interface MessageRowProps {
   readonly isNew: boolean;
   readonly isActive: boolean;
   readonly isMarked: boolean;
-  readonly isEditing: boolean;
+  /** What it is to say, while it is written anew. */
+  readonly edited: string | null;
+  readonly onEdited: (text: string) => void;
   readonly onActive: (key: string) => void;
   readonly onLock: (key: string | null) => void;
   readonly onReply: (message: Message) => void;
@@ -36,7 +39,7 @@ interface MessageRowProps {
 
 /** One message, with what belongs above and below it. */
 export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
-  const { message, rowKey, isFirst, isNewDay, isNew, isActive, isMarked, isEditing } = props;
+  const { message, rowKey, isFirst, isNewDay, isNew, isActive, isMarked, edited } = props;
   const { t } = useTranslation();
   const author = useWorld(({ people }) => people.get(message.sender_id ?? 0));
   const isMine = useWorld(({ me }) => me.id === message.sender_id);
@@ -73,7 +76,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           {isFirst ? (
             <Avatar user={author} size={38} />
           ) : (
-            <time dateTime={message.created_at}>{clockTime(message.created_at)}</time>
+            <time dateTime={message.created_at}>{briefTime(message.created_at)}</time>
           )}
         </div>
         <div className={styles.body}>
@@ -88,8 +91,8 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           )}
           {isDeleted ? (
             <p className={styles.deleted}>{t('message.deleted')}</p>
-          ) : isEditing ? (
-            <MessageEditor message={message} onDone={() => props.onEdit(null)} />
+          ) : edited !== null ? (
+            <MessageEditor message={message} text={edited} onText={props.onEdited} onDone={() => props.onEdit(null)} />
           ) : (
             <>
               {message.content && <Markdown text={message.content} />}
@@ -104,7 +107,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           )}
           {isMine && <Receipts message={message} />}
         </div>
-        {isActive && !isDeleted && !isEditing && <Actions {...props} isMine={isMine} />}
+        {isActive && !isDeleted && edited === null && <Actions {...props} isMine={isMine} />}
       </article>
     </>
   );
@@ -152,16 +155,18 @@ function Actions(props: MessageRowProps & { readonly isMine: boolean }) {
           {message.pinned ? t('message.unpin') : t('message.pin')}
         </MenuItem>
         {message.content && (
-          <MenuItem icon="copy" onClick={() => navigator.clipboard?.writeText(message.content)}>
+          <MenuItem icon="copy" onClick={() => attempt(() => copy(message.content))}>
             {t('message.copy')}
           </MenuItem>
         )}
         <MenuItem
           icon="link"
-          onClick={() => {
-            void navigator.clipboard?.writeText(`${location.origin}/chats/${message.chat_id}/${message.id}`);
-            say(t('message.linkCopied'));
-          }}
+          onClick={() =>
+            attempt(async () => {
+              await copy(`${location.origin}/chats/${message.chat_id}/${message.id}`);
+              say(t('message.linkCopied'));
+            })
+          }
         >
           {t('message.link')}
         </MenuItem>
@@ -190,7 +195,12 @@ function Sure(props: {
   const house = useHouse();
   useEffect(() => onLock(true), [onLock]);
   return (
-    <span className={styles.sure} role="alertdialog" aria-label={t('message.sure')}>
+    <span
+      className={styles.sure}
+      role="alertdialog"
+      aria-label={t('message.sure')}
+      onKeyDown={(event) => event.key === 'Escape' && onClose()}
+    >
       {t('message.sure')}
       <button
         type="button"

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { Avatar } from '../ui/Avatar';
 import { Icon } from '../ui/Icon';
 import { nameOf, useHouse, useWorld } from '../world/use';
+import { DraftHandle } from './drafts';
 import { Markdown } from './Markdown';
 import styles from './Message.module.css';
 
@@ -20,6 +21,11 @@ export const PendingRow = memo(function PendingRow({
   const me = useWorld((world) => world.me);
   const isFailed = pending.status === 'failed';
   const { messages } = house.client;
+  const takeBack = () => {
+    const draft = new DraftHandle(house, pending.chatId);
+    draft.change({ text: [draft.now.text, pending.draft.content].filter(Boolean).join('\n') });
+    messages.drop(pending.nonce);
+  };
   return (
     <article
       className={styles.message}
@@ -45,6 +51,9 @@ export const PendingRow = memo(function PendingRow({
             {pending.error ?? t('pending.failed')}
             <button type="button" onClick={() => messages.retry(pending.nonce)}>
               {t('again')}
+            </button>
+            <button type="button" onClick={takeBack}>
+              {t('pending.takeBack')}
             </button>
             <button type="button" onClick={() => messages.drop(pending.nonce)}>
               {t('pending.drop')}

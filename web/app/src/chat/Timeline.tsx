@@ -4,7 +4,7 @@ import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useMemo, u
 import { useTranslation } from 'react-i18next';
 import { Button } from '../ui/Button';
 import { Icon } from '../ui/Icon';
-import { nameOf, useHouse, useWorld } from '../world/use';
+import { useHouse, useWorld } from '../world/use';
 import { EMPTY } from '../world/world';
 import { Beginning } from './Beginning';
 import { MessageRow } from './MessageRow';
@@ -13,6 +13,8 @@ import { places } from './places';
 import { Rows } from './rows';
 import styles from './Timeline.module.css';
 import { useAnnouncements } from './useAnnouncements';
+import { useTarget } from './useTarget';
+import { useUnread } from './useUnread';
 
 /** Nearer to the end than this is at the end, in pixels. */
 const END_PX = 40;
@@ -22,12 +24,6 @@ const OVERSCAN = 8;
 
 /** More is read when the first or last row is nearer than this. */
 const AHEAD = 12;
-
-/** Going to a message takes some frames, for which nothing may come above it, in milliseconds. */
-const GOING_MS = 300;
-
-/** How long a message that was gone to stays marked, in milliseconds. */
-const MARKED_MS = 2_400;
 
 /** What is asked of a timeline from outside. */
 export interface TimelineHandle {
@@ -42,22 +38,27 @@ export function Timeline(props: {
   readonly chatId: number;
   /** A message to go to. */
   readonly target: number | null;
-  readonly editing: number | null;
+  readonly edit: { readonly message: Message; readonly text: string } | null;
+  readonly onEdited: (text: string) => void;
   readonly handle: { current: TimelineHandle | null };
   readonly onReply: (message: Message) => void;
   readonly onEdit: (message: Message | null) => void;
   /** Asked to go to a message, or, with null, to the present. */
   readonly onGo: (messageId: number | null) => void;
 }) {
-  const { chatId, target, editing, handle, onReply, onEdit, onGo } = props;
+  const { chatId, target, edit, handle, onReply, onEdit, onGo } = props;
   const { t } = useTranslation();
   const house = useHouse();
   const run = useWorld(({ timelines }) => timelines.get(chatId) ?? EMPTY);
   const pending = usePending(chatId);
-  const rows = useMemo(() => new Rows(run, pending), [run, pending]);
+  const rows = useMemo(() => new Rows(run, pending, house.account.id), [run, pending, house]);
+
+  const latest = useRef(rows);
+  latest.current = rows;
 
   const scroller = useRef<HTMLDivElement>(null);
   const [place] = useState(() => places.get(house)?.get(chatId) ?? null);
+  const [sizes] = useState(() => [...(place?.sizes ?? [])]);
   const [isPinned, setIsPinned] = useState(place === null && target === null);
   const pinned = useRef(isPinned);
   const couldFollow = useRef(!run.hasNewer);
@@ -75,7 +76,7 @@ export function Timeline(props: {
     followOnAppend: !run.hasNewer && couldFollow.current,
     scrollEndThreshold: END_PX,
     paddingEnd: 12,
-    ...(place && { initialMeasurementsCache: [...place.sizes], initialOffset: place.offset }),
+    ...(place && { initialMeasurementsCache: sizes, initialOffset: place.offset }),
   });
   useLayoutEffect(() => {
     couldFollow.current = !run.hasNewer;
@@ -116,12 +117,23 @@ export function Timeline(props: {
         });
       } else {
         kept.delete(chatId);
+        house.history.trim(chatId, true);
       }
     },
     [house, chatId, virtual],
   );
-  const latest = useRef(rows);
-  latest.current = rows;
+
+  // What nobody looks at need not be kept.
+  useEffect(() => {
+    if (isPinned && run.messages.length > 0) house.history.trim(chatId, false);
+  }, [house, chatId, isPinned, run.messages.length]);
+
+  // What is written anew is in sight.
+  const editing = edit?.message.id ?? null;
+  useEffect(() => {
+    const index = editing === null ? -1 : latest.current.indexOf(editing);
+    if (index >= 0) virtual.scrollToIndex(index, { align: 'auto' });
+  }, [editing, virtual]);
 
   // A pinned end stays, whatever becomes smaller or larger around it.
   useEffect(() => {
@@ -145,13 +157,14 @@ export function Timeline(props: {
   const latestRun = useRef(run);
   latestRun.current = run;
 
-  const items = virtual.getVirtualItems();
+  // It may still know of rows that have just gone.
+  const items = virtual.getVirtualItems().filter(({ index }) => index < rows.count);
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
-  const { marked, isGoing } = useTarget(target, rows, virtual, run.reading);
+  const { marked, isGoing } = useTarget(target, rows, virtual, run);
   useEffect(() => {
     if (isGoing || run.messages.length === 0 || run.reading !== 'nothing' || run.failure) return;
-    if (first < AHEAD && run.hasOlder) void house.older(chatId);
-    else if (last > rows.count - AHEAD && run.hasNewer) void house.newer(chatId);
+    if (first < AHEAD && run.hasOlder) void house.history.older(chatId);
+    else if (last > rows.count - AHEAD && run.hasNewer) void house.history.newer(chatId);
   }, [house, chatId, run, rows, first, last, isGoing]);
 
   const unread = useUnread(chatId, isPinned && !run.hasNewer);
@@ -160,7 +173,7 @@ export function Timeline(props: {
   handle.current = {
     toEnd: () => {
       unread.clear();
-      if (run.hasNewer) void house.present(chatId).then(toEnd);
+      if (run.hasNewer) void house.history.present(chatId).then(toEnd);
       else toEnd();
     },
     focus: () => scroller.current?.focus(),
@@ -224,7 +237,8 @@ export function Timeline(props: {
                       isNew={row.message.id === unread.firstNew}
                       isActive={isActive}
                       isMarked={row.message.id === marked}
-                      isEditing={row.message.id === editing}
+                      edited={row.message.id === edit?.message.id ? edit.text : null}
+                      onEdited={props.onEdited}
                       onActive={setActiveKey}
                       onLock={setLockedKey}
                       onReply={onReply}
@@ -246,7 +260,11 @@ export function Timeline(props: {
           {run.failure}
           <Button
             onClick={() =>
-              run.messages.length === 0 ? house.show(chatId) : run.hasOlder ? house.older(chatId) : house.newer(chatId)
+              run.messages.length === 0
+                ? house.history.present(chatId)
+                : run.hasOlder
+                  ? house.history.older(chatId)
+                  : house.history.newer(chatId)
             }
           >
             {t('again')}
@@ -277,95 +295,6 @@ function usePending(chatId: number): readonly Pending[] {
   );
 }
 
-/** Goes to a message once it is there, and says for a while which it was. */
-function useTarget(
-  target: number | null,
-  rows: Rows,
-  virtual: ReturnType<typeof useVirtualizer<HTMLDivElement, Element>>,
-  reading: string,
-): { readonly marked: number | null; readonly isGoing: boolean } {
-  const [marked, setMarked] = useState<number | null>(null);
-  const [isGoing, setIsGoing] = useState(target !== null);
-  const gone = useRef<number | null>(null);
-  useLayoutEffect(() => {
-    if (target === null) gone.current = null;
-    if (target === null || target === gone.current || reading === 'first') return;
-    const index = rows.indexOf(target);
-    if (index < 0) return;
-    gone.current = target;
-    virtual.scrollToIndex(index, { align: 'center' });
-    setMarked(target);
-    setIsGoing(true);
-  }, [target, rows, virtual, reading]);
-  useEffect(() => {
-    if (marked === null) return;
-    const timers = [setTimeout(() => setIsGoing(false), GOING_MS), setTimeout(() => setMarked(null), MARKED_MS)];
-    return () => timers.forEach(clearTimeout);
-  }, [marked]);
-  return { marked, isGoing };
-}
-
-/**
- * What is new to the reader: the line stays where it was when the chat was opened,
- * and goes when they answer or come back to the end.
- */
-function useUnread(chatId: number, isAtEnd: boolean) {
-  const house = useHouse();
-  const row = useWorld(({ chats }) => chats.get(chatId));
-  const run = useWorld(({ timelines }) => timelines.get(chatId) ?? EMPTY);
-  const me = house.account.id;
-  const [after, setAfter] = useState<number | null>(() =>
-    (row?.unread_count ?? 0) > 0 ? (row?.last_read_message_id ?? 0) : null,
-  );
-  const [total] = useState(row?.unread_count ?? 0);
-  const [isAsked, setIsAsked] = useState(true);
-  const [isLooking, setIsLooking] = useState(() => document.hasFocus());
-  const lastId = run.messages.at(-1)?.id ?? 0;
-
-  useEffect(() => {
-    const look = () => setIsLooking(document.hasFocus() && document.visibilityState === 'visible');
-    const events = ['focus', 'blur', 'visibilitychange'] as const;
-    for (const name of events) addEventListener(name, look);
-    return () => {
-      for (const name of events) removeEventListener(name, look);
-    };
-  }, []);
-
-  // What comes while nobody looks, or further down, is new too.
-  const unread = row?.unread_count ?? 0;
-  useEffect(() => {
-    if (unread > 0 && !(isAtEnd && isLooking)) setAfter((now) => now ?? row?.last_read_message_id ?? 0);
-  }, [unread, isAtEnd, isLooking, row?.last_read_message_id]);
-
-  useEffect(() => {
-    if (isAtEnd && isLooking && lastId > 0) house.read(chatId, lastId);
-  }, [house, chatId, isAtEnd, isLooking, lastId]);
-
-  // Coming back to the end has read it.
-  const wasAtEnd = useRef(isAtEnd);
-  useEffect(() => {
-    if (isAtEnd && !wasAtEnd.current) setAfter(null);
-    wasAtEnd.current = isAtEnd;
-  }, [isAtEnd]);
-
-  const isNew = (message: Message) => after !== null && message.id > after && message.sender_id !== me;
-  const firstNew = after === null ? null : (run.messages.find(isNew)?.id ?? null);
-  // The line cannot be shown, because it lies in what was not read yet.
-  const isOutside = after !== null && after > 0 && (run.messages[0]?.id ?? 0) > after && run.hasOlder;
-  return {
-    firstNew: isOutside ? null : firstNew,
-    /** How many came since, further down. */
-    count: isAtEnd ? 0 : unread,
-    /** The message to jump to. */
-    jump: isOutside && isAsked && total > 0 ? after : null,
-    total,
-    clear: () => {
-      setAfter(null);
-      setIsAsked(false);
-    },
-  };
-}
-
 /** The shape of messages that are coming. */
 function TimelineSkeleton() {
   return (
@@ -380,37 +309,5 @@ function TimelineSkeleton() {
         </div>
       ))}
     </div>
-  );
-}
-
-/** The people who are typing. */
-export function Typing({ chatId }: { readonly chatId: number }) {
-  const { t } = useTranslation();
-  const [now, setNow] = useState(Date.now);
-  const until = useWorld(({ typing, me }) => [...(typing.get(chatId) ?? [])].filter(([id]) => id !== me.id).flat());
-  const active = until.flatMap((id, nth) => (nth % 2 === 0 && (until[nth + 1] ?? 0) > now ? [id] : []));
-  const names = useWorld(({ people }) => active.map((id) => nameOf(people.get(id))));
-  useEffect(() => {
-    if (until.length === 0) return;
-    setNow(Date.now());
-    const timer = setInterval(() => setNow(Date.now()), 1_000);
-    return () => clearInterval(timer);
-  }, [until]);
-  const [one, two] = names;
-  return (
-    <p className={styles.typing}>
-      {names.length > 0 && (
-        <>
-          <span className={styles.dots} aria-hidden="true">
-            <i />
-            <i />
-            <i />
-          </span>
-          {names.length === 1 && t('typing.one', { one })}
-          {names.length === 2 && t('typing.two', { one, two })}
-          {names.length > 2 && t('typing.many')}
-        </>
-      )}
-    </p>
   );
 }

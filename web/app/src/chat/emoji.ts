@@ -1,4 +1,5 @@
 import address from 'emoji-picker-element-data/en/emojibase/data.json?url';
+import { kept } from '../kept';
 
 /** One emoji, as its vendored list has it. */
 export interface Emoji {
@@ -57,7 +58,7 @@ export function matching(all: readonly Emoji[], words: string): Emoji[] {
 /** The ones picked last, the latest first. */
 export function recent(): readonly string[] {
   try {
-    return JSON.parse(localStorage.getItem(RECENT) ?? '[]') as string[];
+    return JSON.parse(kept.getItem(RECENT) ?? '[]') as string[];
   } catch {
     return [];
   }
@@ -65,8 +66,5 @@ export function recent(): readonly string[] {
 
 /** Remembers that one was picked. */
 export function remember(emoji: string): void {
-  localStorage.setItem(
-    RECENT,
-    JSON.stringify([emoji, ...recent().filter((one) => one !== emoji)].slice(0, MOST_RECENT)),
-  );
+  kept.setItem(RECENT, JSON.stringify([emoji, ...recent().filter((one) => one !== emoji)].slice(0, MOST_RECENT)));
 }

@@ -1,6 +1,5 @@
 import type { FileInfo, Message, Pending } from '@confab/sdk';
 import { dayKey } from '../words/time';
-import { isPicture } from '../world/house';
 import type { Timeline } from '../world/world';
 
 /** One row of a timeline. */
@@ -17,6 +16,9 @@ export type Row =
     }
   | { readonly kind: 'pending'; readonly key: string; readonly pending: Pending; readonly isFirst: boolean };
 
+/** Guessed once for each. */
+const estimates = new WeakMap<Message, number>();
+
 /** What one person says within this is shown together, in milliseconds. */
 const TOGETHER_MS = 5 * 60_000;
 
@@ -28,13 +30,15 @@ const TOGETHER_MS = 5 * 60_000;
 export class Rows {
   readonly #run: Timeline;
   readonly #pending: readonly Pending[];
+  readonly #me: number;
   /** How many rows stand before the message at 0. */
   readonly #shift: number;
 
-  constructor(run: Timeline, pending: readonly Pending[]) {
+  constructor(run: Timeline, pending: readonly Pending[], me: number) {
+    this.#me = me;
     this.#run = run;
     this.#pending = run.hasNewer ? [] : pending;
-    this.#shift = run.hasOlder ? -1 : 1;
+    this.#shift = !run.hasOlder ? 1 : run.messages.length > 0 ? -1 : 0;
   }
 
   get count(): number {
@@ -57,8 +61,9 @@ export class Rows {
     const nth = index - this.#shift;
     if (nth < 0) return 'start';
     const message = this.#run.messages[nth];
-    if (message) return message.nonce ?? String(message.id);
-    return this.#pending[nth - this.#run.messages.length]?.nonce ?? '';
+    // A nonce is its sender's own: of others it says nothing.
+    if (message) return message.nonce && message.sender_id === this.#me ? `mine ${message.nonce}` : String(message.id);
+    return `mine ${this.#pending[nth - this.#run.messages.length]?.nonce}`;
   }
 
   at(index: number): Row {
@@ -73,7 +78,7 @@ export class Rows {
     }
     const pending = this.#pending[nth - messages.length];
     if (!pending) throw new RangeError(`there is no row ${index}`);
-    return { kind: 'pending', key: pending.nonce, pending, isFirst: nth === messages.length };
+    return { kind: 'pending', key: this.key(index), pending, isFirst: nth === messages.length };
   }
 
   /** How tall a row may be, in pixels, before it is seen. */
@@ -81,12 +86,16 @@ export class Rows {
     const nth = index - this.#shift;
     const message = this.#run.messages[nth];
     if (!message) return nth < 0 ? 140 : 52;
+    const known = estimates.get(message);
+    if (known !== undefined) return known;
     const lines = Math.ceil(message.content.length / 85) + (message.content.match(/\n/g)?.length ?? 0);
     const pictures = message.files.reduce(
       (sum, file) => sum + (isPicture(file) ? pictureSize(file).height + 8 : 64),
       0,
     );
-    return 34 + Math.max(lines, 1) * 22 + pictures + (message.reactions.length > 0 ? 34 : 0);
+    const height = 34 + Math.max(lines, 1) * 22 + pictures + (message.reactions.length > 0 ? 34 : 0);
+    estimates.set(message, height);
+    return height;
   }
 }
 
@@ -96,6 +105,11 @@ function isTogether(before: Message, message: Message): boolean {
     before.deleted_at === null &&
     Date.parse(message.created_at) - Date.parse(before.created_at) < TOGETHER_MS
   );
+}
+
+/** Which files a message may show as pictures. */
+export function isPicture(file: FileInfo): boolean {
+  return file.width !== null && file.height !== null && file.mime_type.startsWith('image/');
 }
 
 /** The room that a picture takes, in pixels: known before it is fetched, so that nothing moves when it comes. */

@@ -4,7 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { Button } from '../ui/Button';
 import { Dialog } from '../ui/Dialog';
-import { Field } from '../ui/Field';
+import { Field, Refusal } from '../ui/Field';
 import { attempt, useView } from '../view';
 import { useHouse, useWorld } from '../world/use';
 import styles from './lists.module.css';
@@ -17,15 +17,17 @@ export function Browse() {
   const [, go] = useLocation();
   const [asked, setAsked] = useState('');
   const [found, setFound] = useState<readonly Chat[] | null>(null);
+  const [refusal, setRefusal] = useState<string | null>(null);
   const joined = useWorld(({ chats }) => [...chats.keys()]);
 
   useEffect(() => {
     let isOver = false;
+    setRefusal(null);
     const words = asked.trim();
     const query = words ? { q: words, limit: 50 } : { limit: 50 };
     house.client.api.chats.channels(query).then(
       ({ items }) => !isOver && setFound(items),
-      () => !isOver && setFound([]),
+      (error: Error) => !isOver && setRefusal(error.message),
     );
     return () => {
       isOver = true;
@@ -46,7 +48,8 @@ export function Browse() {
     <Dialog title={t('chats.browse')} onClose={close}>
       <div className={styles.form}>
         <Field label={t('chats.findChannel')} value={asked} onChange={(event) => setAsked(event.target.value)} />
-        <ul className={styles.list} aria-busy={found === null}>
+        <Refusal>{refusal}</Refusal>
+        <ul className={styles.list} aria-busy={found === null && refusal === null}>
           {found?.map((chat) => (
             <li key={chat.id} className={styles.row}>
               <div>

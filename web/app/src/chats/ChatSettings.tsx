@@ -17,7 +17,7 @@ export function ChatSettings({ chatId }: { readonly chatId: number }) {
   const row = useWorld(({ chats }) => chats.get(chatId));
   const title = useWorld((world) => (row ? titleOf(world, row) : ''));
   const [refusal, setRefusal] = useState<string | null>(null);
-  const [isSure, setIsSure] = useState(false);
+  const [sure, setSure] = useState<'leave' | 'delete' | null>(null);
   if (!row) return null;
   const mayChange = row.type !== 'single' && row.role !== 'member';
 
@@ -64,14 +64,23 @@ export function ChatSettings({ chatId }: { readonly chatId: number }) {
         <Refusal>{refusal}</Refusal>
         <div className={styles.actions}>
           {row.type !== 'single' && (
-            <Button onClick={() => work(() => house.client.api.chats.leave(chatId), true)}>{t('chats.leave')}</Button>
+            <Button
+              look={sure === 'leave' ? 'danger' : 'plain'}
+              onClick={() =>
+                sure === 'leave' ? work(() => house.client.api.chats.leave(chatId), true) : setSure('leave')
+              }
+            >
+              {sure === 'leave' ? t('chats.leaveSure') : t('chats.leave')}
+            </Button>
           )}
           {row.role === 'owner' && (
             <Button
-              look={isSure ? 'danger' : 'plain'}
-              onClick={() => (isSure ? work(() => house.client.api.chats.remove(chatId), true) : setIsSure(true))}
+              look={sure === 'delete' ? 'danger' : 'plain'}
+              onClick={() =>
+                sure === 'delete' ? work(() => house.client.api.chats.remove(chatId), true) : setSure('delete')
+              }
             >
-              {isSure ? t('chats.deleteSure') : t('chats.delete')}
+              {sure === 'delete' ? t('chats.deleteSure') : t('chats.delete')}
             </Button>
           )}
           {mayChange && (

@@ -48,6 +48,7 @@ export function Invitation({ code }: { readonly code: string }) {
         <>
           <h1>{t('invite.wrong')}</h1>
           <p>{refusal}</p>
+          <Button onClick={() => go('/')}>{t('back')}</Button>
         </>
       )}
     </main>

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { Avatar } from '../ui/Avatar';
 import { Field } from '../ui/Field';
 import { Icon } from '../ui/Icon';
+import { attempt } from '../view';
 import { nameOf, useHouse, useWorld } from '../world/use';
 import styles from './lists.module.css';
 
@@ -32,8 +33,10 @@ export function PeoplePicker(props: {
     }
     let isOver = false;
     const timer = setTimeout(async () => {
-      const users = await house.client.api.people.search(words, 20).catch(() => []);
-      if (!isOver) setFound(users);
+      await attempt(async () => {
+        const users = await house.client.api.people.search(words, 20);
+        if (!isOver) setFound(users);
+      });
     }, PAUSE_MS);
     return () => {
       isOver = true;

@@ -2,6 +2,7 @@ import type { ChatRow, Status } from '@confab/sdk';
 import { memo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useLocation } from 'wouter';
+import { draftText } from '../chat/drafts';
 import { leave } from '../session/accounts';
 import { Avatar } from '../ui/Avatar';
 import { IconButton } from '../ui/Button';
@@ -9,7 +10,7 @@ import { Icon, type IconName } from '../ui/Icon';
 import { Menu, MenuItem, MenuLine } from '../ui/Menu';
 import { attempt, useView } from '../view';
 import { shortTime } from '../words/time';
-import { lineOf, nameOf, peerOf, titleOf, useHouse, useWorld } from '../world/use';
+import { chatIdOf, lineOf, nameOf, peerOf, titleOf, useHouse, useWorld } from '../world/use';
 import { chatsOf, type Section } from './order';
 import styles from './Sidebar.module.css';
 
@@ -50,7 +51,7 @@ function Chats({ section }: { readonly section: Section }) {
       <h2 className={styles.heading}>{t(`chats.${section}`)}</h2>
       <ul>
         {rows.map((row) => (
-          <Row key={row.id} row={row} isOpen={path === `/chats/${row.id}` || path.startsWith(`/chats/${row.id}/`)} />
+          <Row key={row.id} row={row} isOpen={row.id === chatIdOf(path)} />
         ))}
       </ul>
     </section>
@@ -60,8 +61,8 @@ function Chats({ section }: { readonly section: Section }) {
 const Row = memo(function Row({ row, isOpen }: { readonly row: ChatRow; readonly isOpen: boolean }) {
   const { t } = useTranslation();
   const title = useWorld((world) => titleOf(world, row));
-  const draft = localStorage.getItem(`confab.draft.${useHouse().account.id}.${row.id}`);
-  const hasUnread = row.unread_count > 0 && !isOpen;
+  const draft = draftText(useHouse(), row.id);
+  const hasUnread = row.unread_count > 0 && !isOpen && !row.is_muted;
   const badge = row.type === 'single' ? row.unread_count : row.mention_count;
   const unread = row.unread_count >= 1000 ? '999+' : row.unread_count;
   return (
@@ -70,13 +71,13 @@ const Row = memo(function Row({ row, isOpen }: { readonly row: ChatRow; readonly
         href={`/chats/${row.id}`}
         className={styles.row}
         aria-current={isOpen ? 'page' : undefined}
-        data-unread={hasUnread && !row.is_muted}
+        data-unread={hasUnread}
         data-muted={row.is_muted}
       >
         <Sign row={row} />
         <span className={styles.words}>
           <span className={styles.title}>{title}</span>
-          <Preview row={row} draft={isOpen ? null : draft} />
+          <Preview row={row} draft={isOpen ? '' : draft} />
         </span>
         <span className={styles.side}>
           {row.last_message && (
@@ -95,7 +96,7 @@ const Row = memo(function Row({ row, isOpen }: { readonly row: ChatRow; readonly
                 </span>
               </i>
             ))}
-          {row.is_muted && !hasUnread && <Icon name="mute" size={14} />}
+          {row.is_muted && <Icon name="mute" size={14} />}
         </span>
       </Link>
     </li>
@@ -115,7 +116,7 @@ function Sign({ row }: { readonly row: ChatRow }) {
   );
 }
 
-function Preview({ row, draft }: { readonly row: ChatRow; readonly draft: string | null }) {
+function Preview({ row, draft }: { readonly row: ChatRow; readonly draft: string }) {
   const { t } = useTranslation();
   const last = row.last_message;
   const who = useWorld(({ people, me }) =>

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import styles from '../chats/lists.module.css';
 import { PeoplePicker } from '../chats/PeoplePicker';
 import { Button } from '../ui/Button';
+import { copy } from '../ui/copy';
 import { Dialog } from '../ui/Dialog';
 import { Refusal } from '../ui/Field';
 import { useView } from '../view';
@@ -42,10 +43,12 @@ export function AddPeople({ chatId }: { readonly chatId: number }) {
       close();
     });
   const link = invite && `${location.origin}/invite/${invite.code}`;
-  const copy = () => {
+  const copyLink = () => {
     if (!link) return;
-    void navigator.clipboard?.writeText(link);
-    say(t('invite.copied'));
+    void work(async () => {
+      await copy(link);
+      say(t('invite.copied'));
+    });
   };
 
   return (
@@ -64,7 +67,7 @@ export function AddPeople({ chatId }: { readonly chatId: number }) {
             {link ? <p className={styles.code}>{link}</p> : <p>{t('invite.hint')}</p>}
           </div>
           {link ? (
-            <Button onClick={copy}>{t('copy')}</Button>
+            <Button onClick={copyLink}>{t('copy')}</Button>
           ) : (
             <Button
               onClick={() => work(async () => setInvite(await api.invites.create(chatId, { expires_in: WEEK_S })))}

@@ -1,5 +1,5 @@
 import type { Member, Role } from '@confab/sdk';
-import { useEffect } from 'react';
+import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { Avatar } from '../ui/Avatar';
@@ -9,6 +9,9 @@ import { Side } from '../ui/Side';
 import { attempt, useView } from '../view';
 import { nameOf, useHouse, useWorld } from '../world/use';
 import styles from './Members.module.css';
+
+/** How long is waited before who is here is asked again, in milliseconds. */
+const AGAIN_MS = 3_000;
 
 const NOBODY: readonly Member[] = [];
 
@@ -23,9 +26,16 @@ export function Members({ chatId }: { readonly chatId: number }) {
     (members ?? NOBODY).filter(({ id }) => (presences.get(id)?.status ?? 'offline') !== 'offline').map(({ id }) => id),
   );
   const isKnown = members !== null;
+  const isLive = useWorld(({ connection }) => connection.to === 'live');
+  const [failures, setFailures] = useState(0);
   useEffect(() => {
-    if (!isKnown) void attempt(() => house.readMembers(chatId));
-  }, [house, chatId, isKnown]);
+    if (isKnown) return;
+    let timer: ReturnType<typeof setTimeout>;
+    house.readMembers(chatId).catch(() => {
+      timer = setTimeout(() => setFailures((now) => now + 1), AGAIN_MS);
+    });
+    return () => clearTimeout(timer);
+  }, [house, chatId, isKnown, isLive, failures]);
 
   const byName = [...(members ?? NOBODY)].sort((one, other) => nameOf(one).localeCompare(nameOf(other)));
   const groups = [
@@ -132,7 +142,16 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
           </MenuItem>
         )}
         {!isMe && (
-          <MenuItem icon="mute" isDangerous onClick={() => attempt(() => api.people.block(member.id))}>
+          <MenuItem
+            icon="mute"
+            isDangerous
+            onClick={() =>
+              attempt(async () => {
+                await api.people.block(member.id);
+                useView.getState().say(t('people.blocked', { name: nameOf(user) }));
+              })
+            }
+          >
             {t('people.block')}
           </MenuItem>
         )}

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { Button } from '../ui/Button';
 import { Field, Refusal } from '../ui/Field';
 import { Side } from '../ui/Side';
+import { attempt } from '../view';
 import { useHouse } from '../world/use';
 import { Hits } from './Hits';
 import styles from './Hits.module.css';
@@ -55,11 +56,14 @@ export default function SearchPanel({ chatId }: { readonly chatId: number }) {
     };
   }, [words, narrowedKey, house]);
 
-  const more = async () => {
-    if (!found?.next) return;
-    const page = await house.client.api.searchOn(found.next);
-    setFound({ messages: [...found.messages, ...page.items], next: page.next });
-  };
+  const more = () =>
+    attempt(async () => {
+      if (!found?.next) return;
+      const page = await house.client.api.searchOn(found.next);
+      house.know(page.items.flatMap(({ sender_id }) => sender_id ?? []));
+      // Something else may have been asked meanwhile.
+      setFound((now) => (now === found ? { messages: [...found.messages, ...page.items], next: page.next } : now));
+    });
 
   return (
     <Side title={t('search.title')} label={t('search.title')}>

@@ -1,10 +1,11 @@
 import { ApiError, type Config, createChatClient } from '@confab/sdk';
 import { type FormEvent, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { kept } from '../kept';
 import { Face } from '../ui/Avatar';
 import { Button } from '../ui/Button';
 import { Field, Refusal } from '../ui/Field';
-import { type Account, accounts, enter, signIn, signUp } from './accounts';
+import { type Account, accounts, signIn, signUp } from './accounts';
 import styles from './SignIn.module.css';
 
 const { api } = createChatClient({ getToken: async () => null, shareConnection: false });
@@ -23,7 +24,7 @@ export function SignIn({ onEntered }: { readonly onEntered: (account: Account) =
     api.config().then(
       (answer) => {
         setConfig(answer);
-        localStorage.setItem('confab.demo', String(answer.demo !== null));
+        kept.setItem('confab.demo', String(answer.demo !== null));
       },
       (error) => setRefusal(error),
     );
@@ -68,15 +69,7 @@ export function SignIn({ onEntered }: { readonly onEntered: (account: Account) =
           <section className={styles.people} aria-label={t('door.known')}>
             <h2>{t('door.known')}</h2>
             {known.map((account) => (
-              <button
-                key={account.id}
-                type="button"
-                className={styles.person}
-                onClick={() => {
-                  enter(account);
-                  onEntered(account);
-                }}
-              >
+              <button key={account.id} type="button" className={styles.person} onClick={() => onEntered(account)}>
                 <Face name={account.displayName || account.username} seed={account.username} />
                 <span>
                   <strong>{account.displayName || account.username}</strong>

@@ -1,4 +1,5 @@
 import { type Me, memoryStorage, Session, type Signin, type Signup } from '@confab/sdk';
+import { kept } from '../kept';
 
 /** Somebody who is signed in on this device. */
 export interface Account {
@@ -15,53 +16,61 @@ const HERE = 'confab.here';
 
 const read = (): Account[] => {
   try {
-    return JSON.parse(localStorage.getItem(ACCOUNTS) ?? '[]') as Account[];
+    return JSON.parse(kept.getItem(ACCOUNTS) ?? '[]') as Account[];
   } catch {
     return [];
   }
 };
 
-const sessionOf = (id: number) => new Session('', { name: String(id) });
+/** What a tab remembers; where it may not, until it is loaded again. */
+const tab = (() => {
+  try {
+    sessionStorage.getItem(HERE);
+    return sessionStorage;
+  } catch {
+    return memoryStorage();
+  }
+})();
 
 /** Everybody who is signed in on this device. */
 export function accounts(): Account[] {
-  return read().filter(({ id }) => sessionOf(id).isSignedIn);
+  return read().filter(({ id }) => Session.isKept(String(id)));
 }
 
 /** The person of this tab, if they are signed in still. */
 export function here(): Account | null {
-  const id = Number(sessionStorage.getItem(HERE));
+  const id = Number(tab.getItem(HERE));
   return accounts().find((account) => account.id === id) ?? null;
 }
 
 /** Makes this tab somebody's. */
 export function enter(account: Account): Session {
-  sessionStorage.setItem(HERE, String(account.id));
-  localStorage.setItem(ACCOUNTS, JSON.stringify([account, ...read().filter(({ id }) => id !== account.id)]));
-  return sessionOf(account.id);
+  tab.setItem(HERE, String(account.id));
+  kept.setItem(ACCOUNTS, JSON.stringify([account, ...read().filter(({ id }) => id !== account.id)]));
+  return new Session('', { name: String(account.id) });
 }
 
 /** Makes this tab nobody's. */
 export function leave(): void {
-  sessionStorage.removeItem(HERE);
+  tab.removeItem(HERE);
 }
 
-/** Signs in, and makes this tab theirs. Throws `ApiError` and `NetworkError`. */
+/** Signs in. Throws `ApiError` and `NetworkError`. */
 export function signIn(body: Signin): Promise<Account> {
   return admit((session) => session.signIn(body));
 }
 
-/** Makes an account, and makes this tab theirs. */
+/** Makes an account. Throws `ApiError` and `NetworkError`. */
 export function signUp(body: Signup): Promise<Account> {
   return admit((session) => session.signUp(body));
 }
 
-/** A session is kept under the name of its person, who is known once it has begun. */
 async function admit(begin: (session: Session) => Promise<Me>): Promise<Account> {
-  const kept = memoryStorage();
-  const me = await begin(new Session('', { storage: kept, name: 'new' }));
-  localStorage.setItem(`confab.session.${me.id}`, kept.getItem('confab.session.new') ?? '');
-  const account = { id: me.id, username: me.username, displayName: me.display_name };
-  enter(account);
-  return account;
+  const session = new Session('', { name: (me) => String(me.id) });
+  try {
+    const me = await begin(session);
+    return { id: me.id, username: me.username, displayName: me.display_name };
+  } finally {
+    session.close();
+  }
 }

@@ -1,3 +1,5 @@
+import { kept } from '../kept';
+
 /** How it looks, as chosen on this device; `system` follows it. */
 export type Theme = 'system' | 'light' | 'dark';
 
@@ -5,13 +7,13 @@ const KEY = 'confab.theme';
 
 /** What was chosen. */
 export function theme(): Theme {
-  const kept = localStorage.getItem(KEY);
-  return kept === 'light' || kept === 'dark' ? kept : 'system';
+  const chosen = kept.getItem(KEY);
+  return chosen === 'light' || chosen === 'dark' ? chosen : 'system';
 }
 
 /** Chooses, and shows it. */
 export function chooseTheme(chosen: Theme): void {
-  localStorage.setItem(KEY, chosen);
+  kept.setItem(KEY, chosen);
   applyTheme();
 }
 

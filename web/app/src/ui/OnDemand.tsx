@@ -1,4 +1,5 @@
-import { cloneElement, type ReactElement, type ReactNode, Suspense, useState } from 'react';
+import { cloneElement, type ReactElement, type ReactNode, useState } from 'react';
+import { Fence } from './Fence';
 
 /** A button whose layer is fetched when it is first clicked; until then it is only a button. */
 export function OnDemand(props: {
@@ -18,5 +19,5 @@ export function OnDemand(props: {
       onWanted();
     },
   });
-  return isWanted ? <Suspense fallback={button}>{children}</Suspense> : button;
+  return isWanted ? <Fence fallback={button}>{children}</Fence> : button;
 }

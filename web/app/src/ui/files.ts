@@ -20,7 +20,7 @@ export function privateFile(house: House, url: string): Promise<string> {
   const [oldest] = files;
   if (files.size > MOST && oldest) {
     files.delete(oldest[0]);
-    void oldest[1].then((address) => URL.revokeObjectURL(address));
+    oldest[1].then((address) => URL.revokeObjectURL(address)).catch(() => {});
   }
   return file;
 }
@@ -43,12 +43,23 @@ export function usePrivateFile(url: string | null): string | null {
   return shown?.url === url ? shown.address : null;
 }
 
+/** Lets go of all that somebody looked at. */
+export function forgetFiles(house: House): void {
+  for (const file of held.get(house)?.values() ?? [])
+    file.then((address) => URL.revokeObjectURL(address)).catch(() => {});
+  held.delete(house);
+}
+
+/** How long a saved file is held for the browser to take it, in milliseconds. */
+const TAKEN_MS = 60_000;
+
 /** Saves a private file under its name. */
 export async function download(house: House, url: string, filename: string): Promise<void> {
   const anchor = document.createElement('a');
-  anchor.href = await privateFile(house, url);
+  anchor.href = URL.createObjectURL(await house.client.api.files.get(url));
   anchor.download = filename;
   anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), TAKEN_MS);
 }
 
 /** A size for people, as in `1.4 MB`. */

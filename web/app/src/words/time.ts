@@ -12,6 +12,15 @@ const DAY_MS = 86_400_000;
 /** As in `14:05`. */
 export const clockTime = (at: string) => clock.format(new Date(at));
 
+/** As in `14:05`, or `2:05` where a clock has twelve hours. */
+export const briefTime = (at: string) =>
+  clock
+    .formatToParts(new Date(at))
+    .filter(({ type }) => type !== 'dayPeriod')
+    .map(({ value }) => value)
+    .join('')
+    .trim();
+
 /** As in `Friday, 20 November 2026 at 14:05:11`. */
 export const exactTime = (at: string) => exact.format(new Date(at));
 

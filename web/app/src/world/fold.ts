@@ -98,8 +98,10 @@ function said(world: World, message: Message): World {
   }
   next = withRun(next, message.chat_id, (run) => {
     // A run that ends before the present must not be joined to it.
-    const isKnown = run.messages.some(({ id }) => id === message.id);
+    const isKnown = message.id <= (run.messages.at(-1)?.id ?? 0) && run.messages.some(({ id }) => id === message.id);
     if (run.hasNewer && !isKnown) return run;
+    // Nothing was read of it yet: what is said is in what will be.
+    if (run.messages.length === 0 && run.hasOlder && run.reading === 'nothing') return run;
     return { ...run, messages: merge(run.messages, [message]) };
   });
   if (message.sender_id !== null) next = typed(next, message.chat_id, message.sender_id, 0);
@@ -152,6 +154,7 @@ function reacted(
   const known = message.reactions.find((one) => one.emoji === emoji);
   // Told already: the answer to our own request was first.
   if (isMine && (known?.me ?? false) === by > 0) return message;
+  if (!known && by < 0) return message;
   const reactions = known
     ? message.reactions.map((one) =>
         one === known ? { ...one, count: one.count + by, me: isMine ? by > 0 : one.me } : one,

@@ -1,10 +1,9 @@
 import {
-  ApiError,
   type Bootstrap,
+  type Chat,
   type ChatClient,
   createChatClient,
   type Event,
-  type FileInfo,
   type Member,
   type Message,
   type NewMessage,
@@ -15,17 +14,13 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Account } from '../session/accounts';
 import { fold, sent, waiting } from './fold';
 import { Frames } from './frames';
+import { History } from './history';
+import { MarkTeller } from './marks';
 import { transport } from './transport';
-import { EMPTY, having, lacking, type Marks, merge, type Timeline, type World } from './world';
+import { having, lacking, type Marks, merge, type World } from './world';
 
-/** Messages read at once. */
-const PAGE = 50;
-
-/** A run longer than this is cut to its newest page when its chat is left. */
-const KEPT = 300;
-
-/** Marks are told at most so often for each chat, in milliseconds. */
-const MARK_EVERY_MS = 400;
+/** How long a first screen that could not be had is waited for, in milliseconds. */
+const AGAIN_MS = 2_000;
 
 /** In larger chats nobody is shown who has read what. */
 export const MOST_RECEIPTS = 50;
@@ -47,9 +42,15 @@ export class House {
   #isFoldDue = false;
   /** Counts openings, so that only the latest counts. */
   #opening = 0;
+  #wasLive = false;
   readonly #asked = new Map<number, Promise<void>>();
   readonly #quotes = new Map<number, Promise<Message>>();
-  readonly #markAt = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #stale = new Set<number>();
+  #refreshing: Promise<void> | null = null;
+  /** Chats of which something was read while what had happened was not known yet. */
+  readonly #readBlind = new Set<number>();
+  readonly history: History;
+  readonly #marks: MarkTeller;
 
   constructor(
     readonly account: Account,
@@ -61,13 +62,23 @@ export class House {
       transport: transport(),
     });
     this.client = client;
+    this.#marks = new MarkTeller(client.api.chats);
+    this.history = new History({
+      api: client.api,
+      world: () => this.world,
+      update: (change) => this.#update(change),
+      settle: () => this.settle(),
+      know: (ids) => this.know(ids),
+    });
     client.on('*', (event) => {
       this.frames.add(event);
       this.#hear(event);
     });
     client.on('state', (change) => {
       this.frames.note(`${change.from} → ${change.to}`);
+      const isWhole = change.to === 'live' && this.world?.connection.to !== 'live';
       this.#update((world) => ({ ...world, connection: change }));
+      if (isWhole) void this.#comeBack();
     });
     client.on('resync', ({ reason }) => {
       this.frames.note(`resync: ${reason}`);
@@ -102,14 +113,54 @@ export class House {
       this.client.connect(screen.cursor).catch(() => {
         // The state says so.
       });
+      // A group without a name is called after its people.
+      for (const row of screen.chats.filter(isNameless)) void this.readMembers(row.id).catch(() => {});
     } catch (failure) {
-      if (opening === this.#opening) this.#store.setState({ failure });
+      if (opening !== this.#opening) return;
+      this.#store.setState({ failure });
+      setTimeout(() => opening === this.#opening && void this.open(), AGAIN_MS);
     }
   }
 
   close(): void {
     this.#opening += 1;
+    this.#wasLive = false;
     this.client.close();
+  }
+
+  /** Tries at once what is tried again anyway. */
+  hurry(): void {
+    if (this.#store.getState().failure === null) this.client.reconnect();
+    else void this.open();
+  }
+
+  /** The line is whole: what could not be read is read, what is not in the log is asked for, what is not known is told. */
+  async #comeBack(): Promise<void> {
+    void this.#marks.tell();
+    // What was read meanwhile has what the stream has just told again.
+    this.#update((world) => ({
+      ...world,
+      timelines: new Map(
+        [...world.timelines].filter(
+          ([chatId, { messages, failure }]) =>
+            !this.#readBlind.has(chatId) && (failure === null || messages.length > 0),
+        ),
+      ),
+    }));
+    this.#readBlind.clear();
+    if (!this.#wasLive) {
+      this.#wasLive = true;
+      return;
+    }
+    const screen = await this.client.api.bootstrap().catch(() => null);
+    if (!screen) return;
+    this.#update((world) => ({
+      ...world,
+      presences: new Map([
+        ...world.presences,
+        ...screen.presences.map((presence) => [presence.user_id, presence] as const),
+      ]),
+    }));
   }
 
   #begin(screen: Bootstrap): World {
@@ -160,13 +211,16 @@ export class House {
       const type = world.chats.get(event.chat_id)?.type;
       const isTracked = type === 'single' || type === 'group';
       if (isTracked && event.message.sender_id !== world.me.id)
-        this.#mark('delivered', event.chat_id, event.message.id);
+        this.#marks.reached('delivered', event.chat_id, event.message.id);
     }
     if (event.type === 'chat.added' || event.type === 'chat.new') {
       this.know(event.chat.pair ?? []);
+      if (isNameless(event.chat)) void this.readMembers(event.chat_id).catch(() => {});
       void this.refreshRow(event.chat_id);
     }
     if (event.type === 'chat.trimmed') void this.refreshRow(event.chat_id);
+    if (event.type === 'message.updated') this.#quotes.delete(event.message.id);
+    if (event.type === 'message.deleted') this.#quotes.delete(event.message_id);
   }
 
   #update(change: (world: World) => World): void {
@@ -176,99 +230,37 @@ export class House {
     if (next !== world) this.#store.setState({ world: next });
   }
 
-  #run(chatId: number): Timeline {
-    return this.world?.timelines.get(chatId) ?? EMPTY;
+  /** Shows a chat: what it was last, a message of it, or its present. */
+  async show(chatId: number, messageId: number | null): Promise<void> {
+    if (this.#wasLive && this.world?.connection.to !== 'live') this.#readBlind.add(chatId);
+    if (messageId === null) await this.history.show(chatId);
+    else await this.history.find(chatId, messageId);
+    await this.readReceipts(chatId);
   }
 
-  #setRun(chatId: number, change: Partial<Timeline>): void {
-    this.#update((world) => ({
-      ...world,
-      timelines: having(world.timelines, chatId, { ...(world.timelines.get(chatId) ?? EMPTY), ...change }),
-    }));
+  /** Fetches a chat's row: its counts, or all of it if it is new. Those that wait are fetched together. */
+  refreshRow(chatId: number): Promise<void> {
+    this.#stale.add(chatId);
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
   }
 
-  /** Reads one page into a run. Of two at once for one chat the second is nothing. */
-  async #read(
-    chatId: number,
-    reading: Exclude<Timeline['reading'], 'nothing'>,
-    query: { before?: number; after?: number; around?: number },
-    fit: (page: readonly Message[], isLast: boolean) => Partial<Timeline>,
-  ): Promise<void> {
-    if (this.#run(chatId).reading !== 'nothing') return;
-    this.#setRun(chatId, { reading, failure: null });
-    try {
-      const page = await this.client.api.messages.list(chatId, { ...query, limit: PAGE });
-      const messages = page.items.toSorted((one, other) => one.id - other.id);
-      this.know(messages.flatMap(({ sender_id }) => sender_id ?? []));
+  async #refresh(): Promise<void> {
+    while (this.#stale.size > 0) {
+      const wanted = [...this.#stale];
+      this.#stale.clear();
+      const rows = await this.client.api.chats.list().catch(() => []);
       this.settle();
-      this.#setRun(chatId, { ...fit(messages, page.items.length < PAGE), reading: 'nothing' });
-    } catch (error) {
-      this.#setRun(chatId, { reading: 'nothing', failure: error instanceof Error ? error.message : String(error) });
+      const fresh = rows.filter(({ id }) => wanted.includes(id));
+      for (const row of fresh) {
+        const known = this.world?.chats.get(row.id)?.last_message?.id ?? 0;
+        // Something was said while it was on its way.
+        if ((row.last_message?.id ?? 0) < known) this.#stale.add(row.id);
+        else this.#update((world) => ({ ...world, chats: having(world.chats, row.id, row) }));
+      }
     }
-  }
-
-  /** Reads a chat for the first time, or what it is now. */
-  async show(chatId: number): Promise<void> {
-    const run = this.world?.timelines.get(chatId);
-    if (run && run.messages.length > 0) return;
-    await this.present(chatId);
-  }
-
-  /** Goes to the newest page. */
-  async present(chatId: number): Promise<void> {
-    await this.#read(chatId, 'first', {}, (page, isLast) => {
-      // What came while the page was on its way is newer than it.
-      const newest = page.at(-1)?.id ?? 0;
-      const run = this.#run(chatId);
-      const since = run.hasNewer ? [] : run.messages.filter(({ id }) => id > newest);
-      return { messages: merge(page, since), hasOlder: !isLast, hasNewer: false };
-    });
-    void this.#readReceipts(chatId);
-  }
-
-  async older(chatId: number): Promise<void> {
-    const { messages, hasOlder } = this.#run(chatId);
-    const first = messages[0];
-    if (!hasOlder || !first) return;
-    await this.#read(chatId, 'older', { before: first.id }, (page, isLast) => ({
-      messages: [...page, ...this.#run(chatId).messages],
-      hasOlder: !isLast,
-    }));
-  }
-
-  async newer(chatId: number): Promise<void> {
-    const { messages, hasNewer } = this.#run(chatId);
-    const last = messages.at(-1);
-    if (!hasNewer || !last) return;
-    await this.#read(chatId, 'newer', { after: last.id }, (page, isLast) => ({
-      messages: merge(this.#run(chatId).messages, page),
-      hasNewer: !isLast,
-    }));
-  }
-
-  /** Makes sure that a message is in its chat's run; answers whether it is. */
-  async find(chatId: number, messageId: number): Promise<boolean> {
-    const has = () => this.#run(chatId).messages.some(({ id }) => id === messageId);
-    if (has()) return true;
-    await this.#read(chatId, 'first', { around: messageId }, (page) => {
-      const newest = this.world?.chats.get(chatId)?.last_message?.id ?? 0;
-      return { messages: page, hasOlder: true, hasNewer: (page.at(-1)?.id ?? 0) < newest };
-    });
-    return has();
-  }
-
-  /** A chat is no longer looked at: what nobody will scroll to goes. */
-  left(chatId: number): void {
-    const run = this.world?.timelines.get(chatId);
-    if (!run || run.hasNewer || run.messages.length <= KEPT) return;
-    this.#setRun(chatId, { messages: run.messages.slice(-PAGE), hasOlder: true });
-  }
-
-  /** Fetches a chat's row: its counts, or all of it if it is new. */
-  async refreshRow(chatId: number): Promise<void> {
-    const rows = await this.client.api.chats.list().catch(() => []);
-    const row = rows.find(({ id }) => id === chatId);
-    if (row) this.#update((world) => ({ ...world, chats: having(world.chats, chatId, row) }));
   }
 
   /** Puts a chat that was just made or joined on the screen before its event comes. */
@@ -298,6 +290,7 @@ export class House {
       return message;
     });
     this.#quotes.set(messageId, asked);
+    asked.catch(() => this.#quotes.delete(messageId));
     return asked;
   }
 
@@ -327,11 +320,11 @@ export class House {
   }
 
   /** Reads how far the others are with my latest message. */
-  async #readReceipts(chatId: number): Promise<void> {
+  async readReceipts(chatId: number): Promise<void> {
     const { world } = this;
     const row = world?.chats.get(chatId);
     if (!world || !row || row.member_count > MOST_RECEIPTS) return;
-    const mine = this.#run(chatId).messages.findLast(({ sender_id }) => sender_id === world.me.id);
+    const mine = world.timelines.get(chatId)?.messages.findLast(({ sender_id }) => sender_id === world.me.id);
     if (!mine) return;
     const page = await this.client.api.messages.receipts(mine.id).catch(() => null);
     if (!page) return;
@@ -359,14 +352,7 @@ export class House {
         last_read_message_id: Math.max(messageId, row.last_read_message_id ?? 0),
       }),
     }));
-    this.#mark('read', chatId, messageId);
-  }
-
-  #mark(kind: 'read' | 'delivered', chatId: number, messageId: number): void {
-    const key = `${kind} ${chatId}`;
-    clearTimeout(this.#markAt.get(key));
-    const tell = () => this.client.api.chats[kind](chatId, messageId).catch(() => {});
-    this.#markAt.set(key, setTimeout(tell, MARK_EVERY_MS));
+    this.#marks.reached('read', chatId, messageId);
   }
 
   /** Sends; what becomes of it is in the world's `pending`. */
@@ -377,11 +363,13 @@ export class House {
   /** Does what was asked, and shows its answer without waiting for the event. */
   async edit(message: Message, content: string): Promise<void> {
     const edited = await this.client.api.messages.edit(message.id, content);
-    const run = this.#run(message.chat_id);
-    if (run.messages.some(({ id }) => id === edited.id)) {
-      const shown = { ...edited, nonce: message.nonce };
-      this.#setRun(message.chat_id, { messages: merge(run.messages, [shown]) });
-    }
+    const shown = { ...edited, nonce: message.nonce };
+    this.#update((world) => {
+      const run = world.timelines.get(message.chat_id);
+      if (!run?.messages.some(({ id }) => id === edited.id)) return world;
+      const now = { ...run, messages: merge(run.messages, [shown]) };
+      return { ...world, timelines: having(world.timelines, message.chat_id, now) };
+    });
   }
 
   /** Adds a reaction, or takes it away. Shown at once; put back if the server refuses. */
@@ -411,14 +399,8 @@ export class House {
       throw error;
     }
   }
-
-  /** Whether an error is the end of the session rather than of a request. */
-  static isOver(error: unknown): boolean {
-    return error instanceof ApiError && error.status === 401;
-  }
 }
 
-/** Which files a message may show as pictures. */
-export function isPicture(file: FileInfo): boolean {
-  return file.width !== null && file.height !== null && file.mime_type.startsWith('image/');
+function isNameless({ type, name }: Pick<Chat, 'type' | 'name'>): boolean {
+  return type === 'group' && name === '';
 }

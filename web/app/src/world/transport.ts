@@ -1,3 +1,5 @@
+import { kept } from '../kept';
+
 /** The ways to hear the server; the first is taken unless another is chosen. */
 export const TRANSPORTS = ['auto', 'sse', 'eventsource', 'websocket'] as const;
 
@@ -5,11 +7,11 @@ const KEY = 'confab.transport';
 
 /** The one that is taken on this device. */
 export function transport(): (typeof TRANSPORTS)[number] {
-  return TRANSPORTS.find((one) => one === localStorage.getItem(KEY)) ?? TRANSPORTS[0];
+  return TRANSPORTS.find((one) => one === kept.getItem(KEY)) ?? TRANSPORTS[0];
 }
 
 /** Chooses one, and begins anew with it. */
 export function chooseTransport(name: string): void {
-  localStorage.setItem(KEY, name);
+  kept.setItem(KEY, name);
   location.reload();
 }

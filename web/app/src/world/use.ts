@@ -26,6 +26,12 @@ export function useWorld<Part>(part: (world: World) => Part): Part {
   );
 }
 
+/** The chat that an address of the page is about. */
+export function chatIdOf(path: string): number | null {
+  const id = /^\/chats\/(\d+)(?:\/|$)/.exec(path)?.[1];
+  return id === undefined ? null : Number(id);
+}
+
 /** How a person is called. */
 export function nameOf(user: Pick<User, 'display_name' | 'username'> | undefined): string {
   return user ? user.display_name || user.username : '…';
