@@ -53,21 +53,23 @@ export function Members({ chatId }: { readonly chatId: number }) {
         </Button>
       )}
       {!isKnown && <p aria-busy="true">{t('loading')}</p>}
-      {groups.map(
-        ({ key, title, list }) =>
-          list.length > 0 && (
-            <section key={key} aria-label={title}>
-              <h3 className={styles.heading}>
-                {title} {list.length}
-              </h3>
-              <ul>
-                {list.map((member) => (
+      {/* One list, so that who comes or goes keeps their row, and the menu that is open on it. */}
+      <ul>
+        {groups.flatMap(({ key, title, list }) =>
+          list.length === 0
+            ? []
+            : [
+                <li key={key}>
+                  <h3 className={styles.heading}>
+                    {title} {list.length}
+                  </h3>
+                </li>,
+                ...list.map((member) => (
                   <MemberItem key={member.id} member={member} chatId={chatId} myRole={row?.role ?? 'member'} />
-                ))}
-              </ul>
-            </section>
-          ),
-      )}
+                )),
+              ],
+        )}
+      </ul>
       {isKnown && left > 0 && <p className={styles.more}>{t('people.more', { count: left })}</p>}
     </Side>
   );

@@ -1,0 +1,102 @@
+import { expect, type Person, test } from './world';
+
+/** A file as the browser hands it over when something is dropped or pasted. */
+const transfer = (person: Person, name: string) =>
+  person.page.evaluateHandle((file) => {
+    const data = new DataTransfer();
+    data.items.add(new File(['some words'], file, { type: 'text/plain' }));
+    return data;
+  }, name);
+
+test('files are dropped on a chat, and pasted into its composer', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await bob.open(chat);
+  const dropped = await transfer(alice, 'dropped.txt');
+  await alice.log.dispatchEvent('dragover', { dataTransfer: dropped });
+  await expect(alice.page.getByText('Drop the files')).toBeVisible();
+  await alice.log.dispatchEvent('drop', { dataTransfer: dropped });
+  await expect(alice.page.getByText('Drop the files')).toBeHidden();
+  const pasted = await transfer(alice, 'pasted.txt');
+  await alice.composer.evaluate((area, clipboardData) => {
+    area.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+  }, pasted);
+  const tray = alice.page.getByRole('list', { name: 'Files to send' });
+  await expect(tray.getByRole('listitem')).toHaveCount(2);
+  await alice.composer.press('Enter');
+  await expect(bob.message('dropped.txt')).toContainText('pasted.txt');
+});
+
+test('an owner makes admins, and takes people out, who see it at once', async ({ person, group }) => {
+  const [alice, bob, carol] = [await person('Alice'), await person('Bob'), await person('Carol')];
+  const chat = await group(alice, bob, carol);
+  for (const someone of [alice, bob, carol]) await someone.open(chat);
+  const people = (of: Person) => of.page.getByRole('complementary', { name: 'People' });
+  await people(alice).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Make admin' }).click();
+  await expect(people(carol).getByRole('button', { name: 'Bob' })).toContainText('admin');
+  // An admin may take out a member, and not the owner.
+  await people(bob).getByRole('button', { name: 'Alice' }).click();
+  await expect(bob.page.getByRole('menuitem', { name: 'Message' })).toBeVisible();
+  await expect(bob.page.getByRole('menuitem', { name: 'Remove' })).toHaveCount(0);
+  await bob.page.keyboard.press('Escape');
+  await people(bob).getByRole('button', { name: 'Carol' }).click();
+  await bob.page.getByRole('menuitem', { name: 'Remove from the chat' }).click();
+  await expect(carol.page.getByText('This chat is not here')).toBeVisible();
+  await carol.page.getByRole('button', { name: 'Back to the chats' }).click();
+  await expect(carol.page.getByText('Nothing here yet')).toBeVisible();
+  await expect(people(alice)).not.toContainText('Carol');
+});
+
+test('who comes and goes, and as what, is seen', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  const bobs = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' });
+  await expect(bobs.getByRole('img', { name: 'Offline' })).toBeVisible();
+  await bob.page.goto(bob.url);
+  await expect(bobs.getByRole('img', { name: 'Online' })).toBeVisible();
+  await bob.page.getByRole('navigation').getByRole('button', { name: /Bob/ }).click();
+  await bob.page.getByRole('menuitem', { name: 'Busy' }).click();
+  await expect(bobs.getByRole('img', { name: 'Busy' })).toBeVisible();
+  await bob.page.goto('about:blank');
+  await expect(bobs.getByRole('img', { name: 'Offline' })).toBeVisible({ timeout: 30_000 });
+});
+
+test('the desktop tells of what calls one who looks elsewhere, once for all tabs', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.context.grantPermissions(['notifications'], { origin: alice.url });
+  await alice.context.addInitScript(() => {
+    localStorage.setItem('confab.notify', 'true');
+    // Nobody looks.
+    Object.defineProperty(document, 'hasFocus', { value: () => false });
+    const Real = Notification;
+    const told: string[] = [];
+    Object.assign(globalThis, { told });
+    globalThis.Notification = class extends Real {
+      constructor(title: string, options?: NotificationOptions) {
+        super(title, options);
+        told.push(`${title}: ${options?.body}`);
+      }
+    };
+  });
+  const other = await alice.context.newPage();
+  await alice.page.goto(alice.url);
+  await expect(alice.page.locator(`a[href="/chats/${chat}"]`)).toBeVisible();
+  await other.goto(alice.url);
+  await expect(other.locator(`a[href="/chats/${chat}"]`)).toBeVisible();
+  await bob.client.messages.send(chat, { content: 'nothing to do with you' });
+  await bob.client.messages.send(chat, { content: `@${alice.me.username} look` });
+  const told = async () =>
+    (
+      await Promise.all(
+        [alice.page, other].map((page) => page.evaluate(() => (globalThis as unknown as { told: string[] }).told)),
+      )
+    ).flat();
+  await expect.poll(told).toHaveLength(1);
+  expect((await told())[0]).toContain('look');
+  await expect(other.locator(`a[href="/chats/${chat}"]`)).toContainText('1');
+  expect(await told()).toHaveLength(1);
+});
