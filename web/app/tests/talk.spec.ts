@@ -9,6 +9,8 @@ test('two people talk: replies, reactions, edits, typing and receipts are seen a
   await alice.open(chat);
   await bob.open(chat);
 
+  // That somebody types is told once, to those who are there.
+  await expect(alice.page.getByRole('button', { name: 'Bob' }).getByRole('img', { name: 'Online' })).toBeVisible();
   await alice.composer.pressSequentially('Hel');
   await expect(bob.page.getByText('Alice is typing')).toBeVisible();
   await alice.say('Hello Bob');
