@@ -58,20 +58,27 @@ pub struct Presence {
 
 /// How a person is seen by another, who shares a chat with them.
 pub async fn find(db: &PgPool, viewer: UserId, person: UserId) -> Result<Presence> {
-    sqlx::query_as(
-        "select p.* from presence_of(array[$2]) p
-         where $1 = $2 or exists (
-             select from chat_members a join chat_members b using (chat_id) where a.user_id = $1 and b.user_id = $2
-         )",
-    )
-    .bind(viewer)
-    .bind(person)
-    .fetch_optional(db)
-    .await?
-    .ok_or(Error::NotFound("person"))
+    seen_by(db, viewer, &[person]).await?.pop().ok_or(Error::NotFound("person"))
 }
 
-/// How some people are seen.
+/// How those of some people are seen who share a chat with the viewer.
+pub async fn seen_by(db: &PgPool, viewer: UserId, people: &[UserId]) -> Result<Vec<Presence>> {
+    Ok(sqlx::query_as(
+        "select * from presence_of(array(
+             select other.user_id from chat_members own join chat_members other using (chat_id)
+             where own.user_id = $1 and other.user_id = any($2)
+             union
+             select $1 where $1 = any($2)
+             order by user_id
+         ))",
+    )
+    .bind(viewer)
+    .bind(people)
+    .fetch_all(db)
+    .await?)
+}
+
+/// How some people are seen, whoever asks.
 pub async fn of(db: impl sqlx::PgExecutor<'_>, people: &[UserId]) -> Result<Vec<Presence>> {
     Ok(sqlx::query_as("select * from presence_of($1)").bind(people).fetch_all(db).await?)
 }

@@ -124,6 +124,16 @@ pub async fn find(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
         .ok_or(Error::NotFound("user"))
 }
 
+/// These people, as others see them; who is not there is left out.
+pub async fn among(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<User>> {
+    let rows: Vec<Json<User>> =
+        sqlx::query_scalar("select user_json(u) from users u where u.id = any($1) order by u.id")
+            .bind(ids)
+            .fetch_all(db)
+            .await?;
+    Ok(rows.into_iter().map(|Json(user)| user).collect())
+}
+
 /// People whose username or display name starts with the text, by username.
 pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> = sqlx::query_scalar(

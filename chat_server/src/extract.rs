@@ -1,11 +1,15 @@
 //! What a handler can ask for. A value of one of these types is a proof: that
 //! the caller signed in, is a member, sent input that is right.
 
+mod query;
+
+pub(crate) use query::{Asked, Limit, UserIds};
+
 use crate::{Api, limits};
 use axum::{
     RequestExt,
     body::{Body, Bytes},
-    extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
     http::{HeaderMap, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -20,12 +24,8 @@ use chat_core::{
     text::{Emoji, InviteCode},
 };
 use http_body_util::LengthLimitError;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, IgnoredAny},
-};
-use std::{borrow::Cow, sync::Arc};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Somebody who has signed in.
@@ -213,7 +213,7 @@ fn field_error(path: String, message: &str) -> FieldError {
         _ => (None, "invalid"),
     };
     let field = match (field, path.as_str()) {
-        (Some(name), "." | "") => name,
+        (Some(name), "." | "" | "query") => name,
         (Some(name), path) if path.ends_with(&name) => path.to_owned(),
         (Some(name), path) => format!("{path}.{name}"),
         (None, "." | "") => "body".into(),
@@ -242,59 +242,3 @@ fn in_words(message: &str) -> String {
 
 /// How long a detail is at most, in characters.
 const MAX_DETAIL: usize = 300;
-
-/// The query string.
-#[derive(Debug)]
-pub(crate) struct Asked<T>(pub(crate) T);
-
-impl<T: DeserializeOwned> FromRequestParts<Arc<Api>> for Asked<T> {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self> {
-        let Query(asked) = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
-            // As in "Failed to deserialize query string: limit: a page has 1 to 100 items".
-            let text = rejection.body_text();
-            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-            match text.split_once(": ") {
-                Some((field, detail)) => Error::Invalid(vec![field_error(field.into(), detail)]),
-                None => Error::Invalid(vec![field_error("query".into(), text)]),
-            }
-        })?;
-        Ok(Self(asked))
-    }
-}
-
-/// How many items a page has: 1 to 100.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limit(pub(crate) i64);
-
-impl JsonSchema for Limit {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "How many items a page has.", "type": "integer",
-            "minimum": 1, "maximum": limits::MAX_PAGE, "default": limits::DEFAULT_PAGE,
-        })
-    }
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(limits::DEFAULT_PAGE)
-    }
-}
-
-impl<'de> Deserialize<'de> for Limit {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let wrong = || serde::de::Error::custom(format!("a page has 1 to {} items", limits::MAX_PAGE));
-        let number = String::deserialize(from)?.parse().map_err(|_| wrong())?;
-        if (1..=limits::MAX_PAGE).contains(&number) { Ok(Self(number)) } else { Err(wrong()) }
-    }
-}

@@ -15,3 +15,6 @@ pub(crate) const DEFAULT_PAGE: i64 = 50;
 
 /// How many items a page has at most.
 pub(crate) const MAX_PAGE: i64 = 100;
+
+/// People asked for by their ids at once.
+pub(crate) const MAX_IDS: usize = 100;

@@ -44,6 +44,7 @@ pub fn routes() -> Routes {
         .on(GET,    "/api/me/export",                                     accounts::export,      "Everything that is known of the caller, and everything they said.")
         .on(DELETE, "/api/me",                                            accounts::close,       "Closes the account for good; what was said stays, without a name.")
         .on(PUT,    "/api/me/password",                                   auth::change_password, "Changes the password; every other session ends.")
+        .on(GET,    "/api/users",                                         users::list,           "People, by their ids.")
         .on(GET,    "/api/users/search",                                  users::search,         "People whose name starts with a text.")
         .on(GET,    "/api/users/{user_id}",                               users::find,           "A person.")
         .on(GET,    "/api/blocks",                                        users::blocks,         "Whom the caller has blocked.")
@@ -51,6 +52,7 @@ pub fn routes() -> Routes {
         .on(DELETE, "/api/users/{user_id}/block",                         users::unblock,        "Takes a block back.")
 
         .on(PUT,    "/api/presence",                                      presence::update,      "Says how the caller wishes to be seen.")
+        .on(GET,    "/api/presence",                                      presence::list,        "Which of some people are here.")
         .on(GET,    "/api/presence/{user_id}",                            presence::find,        "Whether a person is here.")
 
         .on(GET,    "/api/channels",                                      channels::list,        "Public channels, by name.")

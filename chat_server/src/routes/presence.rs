@@ -1,8 +1,9 @@
 //! Who is here, and who types.
 
+use super::{Items, users::ByIds};
 use crate::{
     Api,
-    extract::{Caller, Input, Segment},
+    extract::{Asked, Caller, Input, Segment},
     openapi::Done,
 };
 use axum::{Json, extract::State};
@@ -40,6 +41,16 @@ pub(crate) async fn find(
     Segment(person): Segment<UserId>,
 ) -> Result<Json<Presence>> {
     presence::find(&api.db, caller.user_id, person).await.map(Json)
+}
+
+/// Which of some people are here; of those who share no chat with the caller nothing
+/// is said.
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Asked(ByIds { ids }): Asked<ByIds>,
+) -> Result<Json<Items<Presence>>> {
+    Ok(Json(Items { items: presence::seen_by(&api.db, caller.user_id, &ids.0).await? }))
 }
 
 /// The caller types: the others in the chat are told, now and then, for as long as

@@ -3,7 +3,7 @@
 use super::Items;
 use crate::{
     Api,
-    extract::{Asked, Caller, Input, Limit, Segment},
+    extract::{Asked, Caller, Input, Limit, Segment, UserIds},
     openapi::Done,
 };
 use axum::{Json, extract::State};
@@ -37,6 +37,20 @@ pub(crate) async fn update(
 /// A person.
 pub(crate) async fn find(State(api): State<Arc<Api>>, _: Caller, Segment(id): Segment<UserId>) -> Result<Json<User>> {
     users::find(&api.db, id).await.map(Json)
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct ByIds {
+    pub(super) ids: UserIds,
+}
+
+/// People, by their ids; of those there are none of, nothing.
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    _: Caller,
+    Asked(ByIds { ids }): Asked<ByIds>,
+) -> Result<Json<Items<User>>> {
+    Ok(Json(Items { items: users::among(&api.db, &ids.0).await? }))
 }
 
 #[derive(Deserialize, JsonSchema)]

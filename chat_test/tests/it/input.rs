@@ -258,6 +258,13 @@ async fn a_query_that_makes_no_sense_is_refused() {
     for query in ["", "?q=", "?q=%20", "?q=a%00b", "?q=a&limit=0"] {
         alice.get(&format!("/api/users/search{query}")).await.refused(422);
     }
+    let many = vec!["1"; 101].join(",");
+    for ids in ["", "ids=", "ids=1,,2", "ids=1,x", "ids=0", "ids=1,", "ids=9007199254740992", &format!("ids={many}")] {
+        for path in ["users", "presence"] {
+            let problem = alice.get(&format!("/api/{path}?{ids}")).await.refused(422);
+            assert_eq!(problem["errors"][0]["field"], "ids", "{path}?{ids}: {problem}");
+        }
+    }
     let long = "x".repeat(101);
     alice.get(&format!("/api/users/search?q={long}")).await.refused(422);
     alice.get(&format!("/api/channels?q={long}")).await.refused(422);

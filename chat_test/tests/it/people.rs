@@ -109,6 +109,9 @@ async fn people_are_found_by_the_start_of_their_names_and_their_addresses_stay_p
     assert_eq!((seen["username"].as_str(), seen.get("email")), (Some("bob"), None));
     assert_eq!(alice.get("/api/me").await.expect(200).json()["email"], "alice@example.com");
     alice.get("/api/users/999999").await.refused(404);
+    let both = alice.get(&format!("/api/users?ids={},999999,{},{}", bob.id, alice.id, bob.id)).await.expect(200).json();
+    let names: Vec<_> = both["items"].as_array().expect("a list").iter().map(|user| &user["username"]).collect();
+    assert_eq!(names, ["alice", "bob"], "each once, and nobody who is not there");
 }
 
 /// What a session has opened ends with it, at once and for good.

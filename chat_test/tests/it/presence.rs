@@ -2,11 +2,18 @@
 //! nowhere, and right again after everything that goes wrong.
 
 use chat_test::{Event, Inbox, Signal, TestApp, TestRedis, TestUser, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 async fn seen(viewer: &TestUser, person: &TestUser) -> String {
     let presence = viewer.get(&format!("/api/presence/{}", person.id)).await.expect(200).json();
     presence["status"].as_str().expect("a status").to_owned()
+}
+
+/// Who is told of at a path, and how they are seen.
+async fn shown(viewer: &TestUser, path: &str) -> Vec<(i64, String)> {
+    let list = viewer.get(path).await.expect(200).json();
+    let row = |row: &Value| (row["user_id"].as_i64().expect("an id"), row["status"].as_str().unwrap_or("").to_owned());
+    list["items"].as_array().expect("a list").iter().map(row).collect()
 }
 
 /// Reads on until somebody is told of with this status.
@@ -50,6 +57,9 @@ async fn they_come_and_go(here: &TestApp, there: &TestApp) {
 
     // Nobody else has heard any of it.
     stranger.get(&format!("/api/presence/{}", bob.id)).await.expect(404);
+    let all = format!("/api/presence?ids={},{},{}", alice.id, bob.id, stranger.id);
+    assert_eq!(shown(&stranger, &all).await, [(stranger.id, "online".into())]);
+    assert_eq!(shown(&alice, &all).await, [(alice.id, "online".into()), (bob.id, "offline".into())]);
     let own = tells(&mut strangers, &stranger, "online").await;
     assert_eq!(own.data["user_id"], stranger.id);
     stranger.put("/api/presence", json!({ "status": "away" })).await.expect(200);

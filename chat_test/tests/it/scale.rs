@@ -73,6 +73,8 @@ async fn ask_everything(alice: &TestUser, bob: &TestUser) {
         "/api/channels?q=room%209".to_owned(),
         "/api/users/search?q=user99".to_owned(),
         "/api/users/1234".to_owned(),
+        "/api/users?ids=1,20,300,4000,50000".to_owned(),
+        "/api/presence?ids=1,20,300,4000,5000".to_owned(),
         "/api/chats/1".to_owned(),
         "/api/chats/1/members?after=5000".to_owned(),
         "/api/chats/1/messages".to_owned(),

@@ -64,6 +64,38 @@ test('who comes and goes, and as what, is seen', async ({ person, group }) => {
   await expect(bobs.getByRole('img', { name: 'Offline' })).toBeVisible({ timeout: 30_000 });
 });
 
+test('who was here before one met them is seen so', async ({ person, group }) => {
+  const [alice, bob, carol] = [await person('Alice'), await person('Bob'), await person('Carol')];
+  const chat = await group(alice, bob);
+  const carols = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Carol' });
+  await carol.page.goto(carol.url);
+  await expect(carol.page.getByRole('navigation').getByRole('img', { name: 'Online' })).toBeVisible();
+  await alice.open(chat);
+  await alice.whole();
+  await alice.api.members.add(chat, { user_id: carol.me.id });
+  await expect(carols.getByRole('img', { name: 'Online' })).toBeVisible();
+});
+
+test('who comes while the stream is only being opened is seen to', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  await alice.page.route(/\/events/, async (route) => {
+    await opened;
+    await route.continue();
+  });
+  await alice.open(chat);
+  const bobs = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' });
+  await expect(bobs.getByRole('img', { name: 'Offline' })).toBeVisible();
+  await bob.page.goto(bob.url);
+  await expect.poll(async () => (await alice.api.presence.get(bob.me.id)).status).toBe('online');
+  open();
+  await expect(bobs.getByRole('img', { name: 'Online' })).toBeVisible();
+});
+
 test('the desktop tells of what calls one who looks elsewhere, once for all tabs', async ({ person, group }) => {
   const [alice, bob] = [await person('Alice'), await person('Bob')];
   const chat = await group(alice, bob);

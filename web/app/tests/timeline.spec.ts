@@ -226,8 +226,20 @@ test('what is unread further up can be gone to', async ({ person, group, server 
   await alice.open(chat);
   await expect(alice.message('message 200')).toBeInViewport();
   await alice.page.getByRole('button', { name: /200 unread messages/ }).click();
-  await expect(alice.message('read until here')).toBeInViewport();
+  await expect(alice.message(/message 1$/)).toBeInViewport();
   await expect(alice.page.getByText('New', { exact: true })).toBeInViewport();
+});
+
+test('a chat that was never read is begun at its beginning', async ({ person, group, server }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(bob, alice);
+  await fill(server, chat, bob.me.id, 200);
+  await alice.open(chat);
+  await expect(alice.message('message 200')).toBeInViewport();
+  await alice.page.getByRole('button', { name: /200 unread messages/ }).click();
+  await expect(alice.message(/message 1$/)).toBeInViewport();
+  await expect(alice.page.getByText('New', { exact: true })).toBeInViewport();
+  await expect(alice.page.getByText(/beginning of/)).toBeInViewport();
 });
 
 test('fifty thousand messages are a few dozen rows, wherever one is', async ({ person, group, server }) => {

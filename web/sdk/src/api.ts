@@ -49,6 +49,9 @@ export function createApi({ request, fetch }: Http) {
     },
     people: {
       get: (id: number) => get<wire.User>(`/api/users/${id}`),
+      /** At most 100 at once; who is not there is left out. */
+      list: (ids: readonly number[]) =>
+        get<wire.UserList>('/api/users', { ids: ids.join(',') }).then(({ items }) => items),
       search: (q: string, limit?: number) =>
         get<wire.UserList>('/api/users/search', { q, limit }).then(({ items }) => items),
       blocked: () => get<wire.UserList>('/api/blocks').then(({ items }) => items),
@@ -57,6 +60,9 @@ export function createApi({ request, fetch }: Http) {
     },
     presence: {
       get: (userId: number) => get<wire.Presence>(`/api/presence/${userId}`),
+      /** At most 100 at once; those who share no chat with the caller are left out. */
+      list: (ids: readonly number[]) =>
+        get<wire.PresenceList>('/api/presence', { ids: ids.join(',') }).then(({ items }) => items),
       set: (status: wire.Status) => put<wire.Presence>('/api/presence', { status }),
     },
     chats: {

@@ -1,7 +1,7 @@
 import type { Message } from '@confab/sdk';
 import { useTranslation } from 'react-i18next';
 import { Icon } from '../ui/Icon';
-import { MOST_RECEIPTS } from '../world/house';
+import { MOST_RECEIPTS } from '../world/receipts';
 import { nameOf, useWorld } from '../world/use';
 import styles from './Message.module.css';
 

@@ -4,6 +4,7 @@ import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useMemo, u
 import { useTranslation } from 'react-i18next';
 import { Button } from '../ui/Button';
 import { Icon } from '../ui/Icon';
+import { attempt } from '../view';
 import { useHouse, useWorld } from '../world/use';
 import { EMPTY } from '../world/world';
 import { Beginning } from './Beginning';
@@ -168,6 +169,10 @@ export function Timeline(props: {
   }, [house, chatId, run, rows, first, last, isGoing]);
 
   const unread = useUnread(chatId, isPinned && !run.hasNewer);
+  const toUnread = async () => {
+    const id = await house.history.firstAfter(chatId, unread.after ?? 0);
+    if (id !== null) onGo(id);
+  };
   const announcement = useAnnouncements(chatId);
 
   handle.current = {
@@ -201,8 +206,8 @@ export function Timeline(props: {
       {run.reading !== 'nothing' && run.messages.length > 0 && (
         <progress className={styles.progress} aria-label={t('loading')} />
       )}
-      {unread.jump !== null && (
-        <button type="button" className={styles.jump} onClick={() => onGo(unread.jump)}>
+      {unread.isAbove && (
+        <button type="button" className={styles.jump} onClick={() => attempt(toUnread)}>
           {t('timeline.unread', { count: unread.total })}
           <strong>{t('timeline.jump')}</strong>
         </button>

@@ -40,7 +40,7 @@ export function useUnread(chatId: number, isAtEnd: boolean) {
   }, [unread, isAtEnd, isLooking, row?.last_read_message_id]);
 
   useEffect(() => {
-    if (isAtEnd && isLooking && lastId > 0) house.read(chatId, lastId);
+    if (isAtEnd && isLooking && lastId > 0) house.receipts.read(chatId, lastId);
   }, [house, chatId, isAtEnd, isLooking, lastId]);
 
   // Coming back to the end has read it.
@@ -53,13 +53,15 @@ export function useUnread(chatId: number, isAtEnd: boolean) {
   const isNew = (message: Message) => after !== null && message.id > after && message.sender_id !== me;
   const firstNew = after === null ? null : (run.messages.find(isNew)?.id ?? null);
   // The line cannot be shown, because it lies in what was not read yet.
-  const isOutside = after !== null && after > 0 && (run.messages[0]?.id ?? 0) > after && run.hasOlder;
+  const isOutside = after !== null && (run.messages[0]?.id ?? 0) > after && run.hasOlder;
   return {
     firstNew: isOutside ? null : firstNew,
     /** How many came since, further down. */
     count: isAtEnd ? 0 : unread,
-    /** The message to jump to. */
-    jump: isOutside && isAsked && total > 0 ? after : null,
+    /** The message that was read last; 0 if none was, null if there is nothing new. */
+    after,
+    /** Whether what is new begins further up than what was fetched. */
+    isAbove: isOutside && isAsked && total > 0,
     total,
     clear: () => {
       setAfter(null);

@@ -40,7 +40,7 @@ export function NewChat() {
           ? { type: 'single', user_id: first.id }
           : { type: kind === 'people' ? 'group' : kind, members, ...(name.trim() && { name: name.trim() }) },
       );
-      house.meet(chosen);
+      house.people.meet(chosen);
       await house.admit(chat.id);
       close();
       go(`/chats/${chat.id}`);

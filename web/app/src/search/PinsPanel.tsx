@@ -16,7 +16,7 @@ export default function PinsPanel({ chatId }: { readonly chatId: number }) {
     const read = () =>
       attempt(async () => {
         const messages = await house.client.api.chats.pins(chatId);
-        house.know(messages.flatMap(({ sender_id }) => sender_id ?? []));
+        house.people.know(messages.flatMap(({ sender_id }) => sender_id ?? []));
         setPins(messages);
       });
     void read();

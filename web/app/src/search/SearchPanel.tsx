@@ -44,7 +44,7 @@ export default function SearchPanel({ chatId }: { readonly chatId: number }) {
       try {
         const page = await house.client.api.search({ q, ...(JSON.parse(narrowedKey) as Narrowed), limit: 25 });
         if (isOver) return;
-        house.know(page.items.flatMap(({ sender_id }) => sender_id ?? []));
+        house.people.know(page.items.flatMap(({ sender_id }) => sender_id ?? []));
         setFound({ messages: page.items, next: page.next });
       } catch (error) {
         if (!isOver) setRefusal(error instanceof Error ? error.message : String(error));
@@ -60,7 +60,7 @@ export default function SearchPanel({ chatId }: { readonly chatId: number }) {
     attempt(async () => {
       if (!found?.next) return;
       const page = await house.client.api.searchOn(found.next);
-      house.know(page.items.flatMap(({ sender_id }) => sender_id ?? []));
+      house.people.know(page.items.flatMap(({ sender_id }) => sender_id ?? []));
       // Something else may have been asked meanwhile.
       setFound((now) => (now === found ? { messages: [...found.messages, ...page.items], next: page.next } : now));
     });

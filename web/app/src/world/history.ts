@@ -1,5 +1,7 @@
-import type { ChatClient, Message } from '@confab/sdk';
-import { EMPTY, having, merge, type Timeline, type World } from './world';
+import type { Message } from '@confab/sdk';
+import type { Ground } from './ground';
+import type { People } from './people';
+import { EMPTY, having, merge, type Timeline } from './world';
 
 /** Messages read at once. */
 const PAGE = 50;
@@ -10,23 +12,15 @@ const KEPT = 300;
 /** Where a run may grow while it is looked at. */
 const MOST = 1_000;
 
-/** What the reading of history stands on. */
-interface Ground {
-  readonly api: ChatClient['api'];
-  world(): World | null;
-  update(change: (world: World) => World): void;
-  /** Folds what was heard, so that a page is put beside what is known now. */
-  settle(): void;
-  know(ids: readonly number[]): void;
-}
-
 /** Reads what was said, page by page, into runs without gaps. */
 export class History {
   readonly #ground: Ground;
+  readonly #people: People;
   readonly #reads = new Map<number, Promise<void>>();
 
-  constructor(ground: Ground) {
+  constructor(ground: Ground, people: People) {
     this.#ground = ground;
+    this.#people = people;
   }
 
   /** Reads a chat for the first time. */
@@ -58,6 +52,13 @@ export class History {
       hasNewer: this.#isBehind(chatId, page),
     }));
     return has();
+  }
+
+  /** The first message after one; null if there is none. */
+  async firstAfter(chatId: number, messageId: number): Promise<number | null> {
+    // Ids begin at 1: nothing read yet is as good as the very first.
+    const page = await this.#ground.api.messages.list(chatId, { after: Math.max(messageId, 1), limit: 1 });
+    return page.items[0]?.id ?? null;
   }
 
   async older(chatId: number): Promise<void> {
@@ -117,13 +118,13 @@ export class History {
   }
 
   async #page(chatId: number, reading: Timeline['reading'], query: object, fit: Fit): Promise<void> {
-    const { api, settle, know } = this.#ground;
+    const { api, settle } = this.#ground;
     const isEmpty = this.#run(chatId).messages.length === 0;
     this.#set(chatId, { reading, failure: null });
     try {
       const page = await api.messages.list(chatId, { ...query, limit: PAGE });
       const messages = page.items.toSorted((one, other) => one.id - other.id);
-      know(messages.flatMap(({ sender_id }) => sender_id ?? []));
+      this.#people.know(messages.flatMap(({ sender_id }) => sender_id ?? []));
       settle();
       // Over before it is seen to be: the next may begin as this one is shown.
       this.#reads.delete(chatId);

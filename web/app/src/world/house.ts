@@ -8,22 +8,19 @@ import {
   type Message,
   type NewMessage,
   type Session,
-  type User,
 } from '@confab/sdk';
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Account } from '../session/accounts';
 import { fold, sent, waiting } from './fold';
 import { Frames } from './frames';
 import { History } from './history';
-import { MarkTeller } from './marks';
+import { People } from './people';
+import { Receipts } from './receipts';
 import { transport } from './transport';
-import { having, lacking, type Marks, merge, type World } from './world';
+import { having, lacking, merge, type World } from './world';
 
 /** How long a first screen that could not be had is waited for, in milliseconds. */
 const AGAIN_MS = 2_000;
-
-/** In larger chats nobody is shown who has read what. */
-export const MOST_RECEIPTS = 50;
 
 /** What the screen stands on. */
 export interface HouseState {
@@ -43,14 +40,14 @@ export class House {
   /** Counts openings, so that only the latest counts. */
   #opening = 0;
   #wasLive = false;
-  readonly #asked = new Map<number, Promise<void>>();
   readonly #quotes = new Map<number, Promise<Message>>();
   readonly #stale = new Set<number>();
   #refreshing: Promise<void> | null = null;
   /** Chats of which something was read while what had happened was not known yet. */
   readonly #readBlind = new Set<number>();
+  readonly people: People;
+  readonly receipts: Receipts;
   readonly history: History;
-  readonly #marks: MarkTeller;
 
   constructor(
     readonly account: Account,
@@ -62,14 +59,15 @@ export class House {
       transport: transport(),
     });
     this.client = client;
-    this.#marks = new MarkTeller(client.api.chats);
-    this.history = new History({
+    const ground = {
       api: client.api,
       world: () => this.world,
-      update: (change) => this.#update(change),
+      update: (change: (world: World) => World) => this.#update(change),
       settle: () => this.settle(),
-      know: (ids) => this.know(ids),
-    });
+    };
+    this.people = new People(ground);
+    this.receipts = new Receipts(ground);
+    this.history = new History(ground, this.people);
     client.on('*', (event) => {
       this.frames.add(event);
       this.#hear(event);
@@ -78,7 +76,7 @@ export class House {
       this.frames.note(`${change.from} → ${change.to}`);
       const isWhole = change.to === 'live' && this.world?.connection.to !== 'live';
       this.#update((world) => ({ ...world, connection: change }));
-      if (isWhole) void this.#comeBack();
+      if (isWhole) this.#comeBack();
     });
     client.on('resync', ({ reason }) => {
       this.frames.note(`resync: ${reason}`);
@@ -135,8 +133,8 @@ export class House {
   }
 
   /** The line is whole: what could not be read is read, what is not in the log is asked for, what is not known is told. */
-  async #comeBack(): Promise<void> {
-    void this.#marks.tell();
+  #comeBack(): void {
+    void this.receipts.tell();
     // What was read meanwhile has what the stream has just told again.
     this.#update((world) => ({
       ...world,
@@ -148,19 +146,8 @@ export class House {
       ),
     }));
     this.#readBlind.clear();
-    if (!this.#wasLive) {
-      this.#wasLive = true;
-      return;
-    }
-    const screen = await this.client.api.bootstrap().catch(() => null);
-    if (!screen) return;
-    this.#update((world) => ({
-      ...world,
-      presences: new Map([
-        ...world.presences,
-        ...screen.presences.map((presence) => [presence.user_id, presence] as const),
-      ]),
-    }));
+    this.people.look();
+    this.#wasLive = true;
   }
 
   #begin(screen: Bootstrap): World {
@@ -207,14 +194,16 @@ export class House {
     const { world } = this;
     if (!world) return;
     if (event.type === 'message.new') {
-      if (event.message.sender_id !== null) this.know([event.message.sender_id]);
+      if (event.message.sender_id !== null) this.people.know([event.message.sender_id]);
       const type = world.chats.get(event.chat_id)?.type;
       const isTracked = type === 'single' || type === 'group';
       if (isTracked && event.message.sender_id !== world.me.id)
-        this.#marks.reached('delivered', event.chat_id, event.message.id);
+        this.receipts.reached('delivered', event.chat_id, event.message.id);
     }
+    if (event.type === 'member.joined') this.people.look([event.user_id]);
     if (event.type === 'chat.added' || event.type === 'chat.new') {
-      this.know(event.chat.pair ?? []);
+      this.people.know(event.chat.pair ?? []);
+      this.people.look(event.chat.pair ?? []);
       if (isNameless(event.chat)) void this.readMembers(event.chat_id).catch(() => {});
       void this.refreshRow(event.chat_id);
     }
@@ -235,7 +224,7 @@ export class House {
     if (this.#wasLive && this.world?.connection.to !== 'live') this.#readBlind.add(chatId);
     if (messageId === null) await this.history.show(chatId);
     else await this.history.find(chatId, messageId);
-    await this.readReceipts(chatId);
+    await this.receipts.show(chatId);
   }
 
   /** Fetches a chat's row: its counts, or all of it if it is new. Those that wait are fetched together. */
@@ -268,39 +257,17 @@ export class House {
     if (!this.world?.chats.has(chatId)) await this.refreshRow(chatId);
   }
 
-  /** Fetches people who are not known yet. */
-  know(ids: readonly number[]): void {
-    for (const id of new Set(ids)) {
-      if (this.world?.people.has(id) || this.#asked.has(id)) continue;
-      const asked = this.client.api.people
-        .get(id)
-        .then((user) => this.meet([user]))
-        .catch(() => {})
-        .finally(() => this.#asked.delete(id));
-      this.#asked.set(id, asked);
-    }
-  }
-
   /** A message that another one answers, fetched once. */
   quote(messageId: number): Promise<Message> {
     const known = this.#quotes.get(messageId);
     if (known) return known;
     const asked = this.client.api.messages.get(messageId).then((message) => {
-      this.know(message.sender_id === null ? [] : [message.sender_id]);
+      this.people.know(message.sender_id === null ? [] : [message.sender_id]);
       return message;
     });
     this.#quotes.set(messageId, asked);
     asked.catch(() => this.#quotes.delete(messageId));
     return asked;
-  }
-
-  /** Remembers people. */
-  meet(users: readonly User[]): void {
-    if (users.length === 0) return;
-    this.#update((world) => ({
-      ...world,
-      people: new Map([...world.people, ...users.map((user) => [user.id, user] as const)]),
-    }));
   }
 
   /** Reads who is in a chat, as far as a panel shows them. */
@@ -315,44 +282,8 @@ export class House {
       members.push(...page.items);
       after = page.next ? page.items.at(-1)?.id : undefined;
     } while (after !== undefined && members.length < 500);
-    this.meet(members);
+    this.people.meet(members);
     this.#update((world) => ({ ...world, members: having(world.members, chatId, members) }));
-  }
-
-  /** Reads how far the others are with my latest message. */
-  async readReceipts(chatId: number): Promise<void> {
-    const { world } = this;
-    const row = world?.chats.get(chatId);
-    if (!world || !row || row.member_count > MOST_RECEIPTS) return;
-    const mine = world.timelines.get(chatId)?.messages.findLast(({ sender_id }) => sender_id === world.me.id);
-    if (!mine) return;
-    const page = await this.client.api.messages.receipts(mine.id).catch(() => null);
-    if (!page) return;
-    this.#update((now) => {
-      const marks = new Map<number, Marks>(now.marks.get(chatId));
-      for (const { user_id, delivered_at, read_at } of page.items) {
-        const known = marks.get(user_id) ?? { delivered: 0, read: 0 };
-        const read = Math.max(known.read, read_at ? mine.id : 0);
-        marks.set(user_id, { delivered: Math.max(known.delivered, delivered_at ? mine.id : 0, read), read });
-      }
-      return { ...now, marks: having(now.marks, chatId, marks) };
-    });
-  }
-
-  /** Says that everything up to a message was read. */
-  read(chatId: number, messageId: number): void {
-    const row = this.world?.chats.get(chatId);
-    if (!row || (messageId <= (row.last_read_message_id ?? 0) && row.unread_count === 0)) return;
-    this.#update((world) => ({
-      ...world,
-      chats: having(world.chats, chatId, {
-        ...row,
-        unread_count: 0,
-        mention_count: 0,
-        last_read_message_id: Math.max(messageId, row.last_read_message_id ?? 0),
-      }),
-    }));
-    this.#marks.reached('read', chatId, messageId);
   }
 
   /** Sends; what becomes of it is in the world's `pending`. */

@@ -1020,6 +1020,13 @@ export type Presence = {
 };
 
 /**
+ * A list.
+ */
+export type PresenceList = {
+    items: Array<Presence>;
+};
+
+/**
  * An error as it goes over the wire.
  */
 export type Problem = {
@@ -3424,6 +3431,44 @@ export type MessagesRepliesResponses = {
 
 export type MessagesRepliesResponse = MessagesRepliesResponses[keyof MessagesRepliesResponses];
 
+export type PresenceListData = {
+    body?: never;
+    path?: never;
+    query: {
+        /**
+         * The ids of at most 100 people, with commas between them.
+         */
+        ids: string;
+    };
+    url: '/api/presence';
+};
+
+export type PresenceListErrors = {
+    /**
+     * Not signed in, or not any more.
+     */
+    401: Problem;
+    /**
+     * Readable and wrong: `errors` says what.
+     */
+    422: Problem;
+    /**
+     * Refused, with the reason.
+     */
+    default: Problem;
+};
+
+export type PresenceListError = PresenceListErrors[keyof PresenceListErrors];
+
+export type PresenceListResponses = {
+    /**
+     * Here it is.
+     */
+    200: PresenceList;
+};
+
+export type PresenceListResponse = PresenceListResponses[keyof PresenceListResponses];
+
 export type PresenceUpdateData = {
     body: NewStatus;
     path?: never;
@@ -3828,6 +3873,44 @@ export type FilesUploadResponses = {
 };
 
 export type FilesUploadResponse = FilesUploadResponses[keyof FilesUploadResponses];
+
+export type UsersListData = {
+    body?: never;
+    path?: never;
+    query: {
+        /**
+         * The ids of at most 100 people, with commas between them.
+         */
+        ids: string;
+    };
+    url: '/api/users';
+};
+
+export type UsersListErrors = {
+    /**
+     * Not signed in, or not any more.
+     */
+    401: Problem;
+    /**
+     * Readable and wrong: `errors` says what.
+     */
+    422: Problem;
+    /**
+     * Refused, with the reason.
+     */
+    default: Problem;
+};
+
+export type UsersListError = UsersListErrors[keyof UsersListErrors];
+
+export type UsersListResponses = {
+    /**
+     * Here it is.
+     */
+    200: UserList;
+};
+
+export type UsersListResponse = UsersListResponses[keyof UsersListResponses];
 
 export type UsersSearchData = {
     body?: never;
