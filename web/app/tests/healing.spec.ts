@@ -1,3 +1,4 @@
+import type { Page } from '@playwright/test';
 import { expect, sql, test } from './world';
 
 test('the server is killed and comes back: both are whole, nothing is doubled, nothing waits', async ({
@@ -174,6 +175,33 @@ test('eight tabs share one stream, and when the one that has it goes, none misse
   for (const tab of tabs)
     await expect(tab.getByRole('article').filter({ hasText: 'to those who are left' })).toHaveCount(1);
   expect(streams).toBe(2);
+});
+
+test('a tab that is put to sleep with the stream keeps the others waiting no longer than it takes to ask', async ({
+  person,
+  group,
+}) => {
+  test.setTimeout(90_000);
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  const [leading, following] = [alice.page, await alice.context.newPage()];
+  for (const tab of [leading, following]) {
+    await tab.goto(`${alice.url}/chats/${chat}`);
+    await expect(tab.getByText('beginning of')).toBeVisible();
+  }
+  const said = (tab: Page, text: string) => tab.getByRole('article').filter({ hasText: text });
+  const sleep = await alice.context.newCDPSession(leading);
+  await sleep.send('Debugger.enable');
+  await sleep.send('Debugger.pause');
+  await bob.client.messages.send(chat, { content: 'while one sleeps' });
+  await expect(said(following, 'while one sleeps')).toHaveCount(1, { timeout: 30_000 });
+  await sleep.send('Debugger.disable');
+  await bob.client.messages.send(chat, { content: 'when all are awake' });
+  for (const tab of [leading, following]) {
+    for (const text of ['while one sleeps', 'when all are awake']) {
+      await expect(said(tab, text)).toHaveCount(1, { timeout: 20_000 });
+    }
+  }
 });
 
 test('a session that is ended elsewhere ends the page', async ({ person, group }) => {

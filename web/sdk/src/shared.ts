@@ -7,7 +7,13 @@ import type { Event, EventPage } from './wire/types.gen.js';
 
 /** The part of the browser's lock manager that is used. */
 export interface Locks {
-  request(name: string, options: { signal: AbortSignal }, hold: () => Promise<void>): Promise<unknown>;
+  request(name: string, options: LockOptions, hold: () => Promise<void>): Promise<unknown>;
+}
+
+/** How a lock is asked for: waited for, or taken from whoever has it. */
+export interface LockOptions {
+  readonly signal?: AbortSignal;
+  readonly steal?: boolean;
 }
 
 /** What a shared connection is made of. */
@@ -36,10 +42,16 @@ type Word =
 /** How long a tab waits that could not read what it missed, in milliseconds. */
 const AGAIN_MS = 1_000;
 
+/** A leader that has said nothing for so long is asked whether it is there, in milliseconds. */
+const SILENT_MS = 5_000;
+
+/** One that has not answered within this is not, in milliseconds. */
+const ANSWER_MS = 3_000;
+
 /**
  * One stream for all tabs of a browser, which allows six to a server. The tab that
- * holds the lock has the stream and tells the others; when it goes, the next one
- * goes on from the last event that it heard itself.
+ * holds the lock has the stream and tells the others; when it goes, or is put to
+ * sleep, the next one goes on from the last event that it heard itself.
  */
 export class SharedConnection extends Emitter<ConnectionEvents> {
   readonly #options: SharedOptions;
@@ -52,6 +64,9 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   /** What is told before this tab has read what it missed. */
   #held: Event[] | null = null;
   #isReading = false;
+  /** When anything of the leader's was heard, in milliseconds since 1970. */
+  #heardAt = 0;
+  #isAsking = false;
 
   constructor(options: SharedOptions) {
     super();
@@ -74,22 +89,16 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   open(cursor: string | null = this.#cursor): void {
     if (this.#end && !this.#end.signal.aborted) return;
     this.#cursor = cursor;
-    // The leader may be ahead of this cursor, or behind it.
-    this.#held = cursor === null ? null : [];
-    this.#isReading = false;
     const end = new AbortController();
     this.#end = end;
-    this.#become('connecting');
+    const { signal } = end;
     this.#channel = new BroadcastChannel(this.#options.name);
     this.#channel.onmessage = ({ data }) => this.#hear(data as Word);
-    this.#say({ kind: 'hello' });
-    const { locks, name } = this.#options;
-    locks
-      .request(name, { signal: end.signal }, () => this.#lead(end.signal))
-      // Closed before it was this tab's turn.
-      .catch(() => {});
+    this.#queue(signal);
     // A page that was put away has not heard what was told meanwhile.
-    globalThis.addEventListener?.('pageshow', () => void this.#catchUp(), { signal: end.signal });
+    globalThis.addEventListener?.('pageshow', () => void this.#catchUp(), { signal });
+    globalThis.document?.addEventListener('visibilitychange', () => void this.#ask(signal), { signal });
+    void this.#watch(signal);
   }
 
   close(): void {
@@ -104,6 +113,56 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   reconnect(): void {
     if (this.#own) this.#own.reconnect();
     else this.#say({ kind: 'reconnect' });
+  }
+
+  /** Follows, until it is this tab's turn to lead. */
+  #queue(end: AbortSignal): void {
+    // The leader may be ahead of this cursor, or behind it.
+    this.#held = this.#cursor === null ? null : [];
+    this.#isReading = false;
+    this.#become('connecting');
+    this.#say({ kind: 'hello' });
+    this.#request({ signal: end }, end);
+  }
+
+  #request(options: LockOptions, end: AbortSignal): void {
+    const { locks, name } = this.#options;
+    let isHeld = false;
+    const hold = () => {
+      isHeld = true;
+      return this.#lead(end);
+    };
+    locks.request(name, options, hold).catch(() => {
+      // Closed before it was this tab's turn; or asleep, while another tab took it.
+      if (isHeld && !end.aborted) this.#step(end);
+    });
+  }
+
+  /** Leads no more. */
+  #step(end: AbortSignal): void {
+    const own = this.#own;
+    this.#own = null;
+    own?.close();
+    this.#queue(end);
+  }
+
+  /** Asks a leader that says nothing whether it is there. A page in the background may have been put to sleep. */
+  async #watch(end: AbortSignal): Promise<void> {
+    while (!end.aborted) {
+      await sleep(SILENT_MS, end);
+      await this.#ask(end);
+    }
+  }
+
+  async #ask(end: AbortSignal): Promise<void> {
+    const isSilent = Date.now() - this.#heardAt >= SILENT_MS;
+    if (this.#isAsking || this.#own || end.aborted || !isSilent || isHidden()) return;
+    this.#isAsking = true;
+    const askedAt = Date.now();
+    this.#say({ kind: 'hello' });
+    await sleep(ANSWER_MS, end);
+    this.#isAsking = false;
+    if (!this.#own && !end.aborted && this.#heardAt < askedAt) this.#request({ steal: true }, end);
   }
 
   /** Has the stream until this tab goes. */
@@ -123,7 +182,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
       this.emit('error', { text, error });
     });
     own.on('state', ({ to, retryAt }) => {
-      if (end.aborted) return;
+      if (end.aborted || this.#own !== own) return;
       this.#cursor = own.cursor ?? this.#cursor;
       this.#say({ kind: 'state', state: to, retryAt, cursor: this.#cursor });
       this.#become(to, retryAt);
@@ -145,6 +204,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
       if (word.kind === 'reconnect') this.#own.reconnect();
       return;
     }
+    if (word.kind !== 'hello' && word.kind !== 'reconnect') this.#heardAt = Date.now();
     switch (word.kind) {
       case 'event':
         if (this.#held) this.#held.push(word.event);
@@ -234,4 +294,8 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     this.#state = to;
     this.emit('state', { from, to, retryAt });
   }
+}
+
+function isHidden(): boolean {
+  return globalThis.document?.visibilityState === 'hidden';
 }

@@ -214,7 +214,7 @@ function locks(): Locks {
   let last = Promise.resolve();
   return {
     request(_, { signal }, hold) {
-      const turn = last.then(() => (signal.aborted ? undefined : hold()));
+      const turn = last.then(() => (signal?.aborted ? undefined : hold()));
       last = turn.then(() => {});
       return turn;
     },
