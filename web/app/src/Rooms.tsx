@@ -13,6 +13,7 @@ import { Button } from './ui/Button';
 import { Fence } from './ui/Fence';
 import { Icon } from './ui/Icon';
 import { useView } from './view';
+import { wordsOf } from './words/failure';
 import { chatIdOf, titleOf, useHouse, useWorld } from './world/use';
 
 const loadLayers = () => import('./Layers');
@@ -107,7 +108,7 @@ function Waiting({ failure }: { readonly failure: unknown }) {
         <div className={styles.nothing} role="alert">
           <Icon name="plug" size={40} />
           <h1>{t('away.title')}</h1>
-          <p>{failure instanceof Error ? failure.message : String(failure)}</p>
+          <p>{wordsOf(failure)}</p>
           <p>{t('away.again')}</p>
         </div>
       )}

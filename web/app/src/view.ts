@@ -1,4 +1,6 @@
 import { create } from 'zustand';
+import type { Question } from './ui/Sure';
+import { wordsOf } from './words/failure';
 
 /** A layer above the screen. */
 export type Layer =
@@ -8,7 +10,9 @@ export type Layer =
   | { readonly kind: 'settings' }
   | { readonly kind: 'shortcuts' }
   | { readonly kind: 'chat'; readonly chatId: number }
-  | { readonly kind: 'people'; readonly chatId: number };
+  | { readonly kind: 'people'; readonly chatId: number }
+  | { readonly kind: 'edits'; readonly messageId: number }
+  | ({ readonly kind: 'sure' } & Question);
 
 /** What stands beside the timeline. */
 export type Panel = 'members' | 'search' | 'pins' | 'debug';
@@ -51,6 +55,6 @@ export async function attempt(work: () => Promise<unknown>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    useView.getState().say(error instanceof Error ? error.message : String(error));
+    useView.getState().say(wordsOf(error));
   }
 }

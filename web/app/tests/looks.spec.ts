@@ -166,6 +166,13 @@ for (const [device, options] of [
       await open('About this chat');
       await expect(page.getByRole('dialog')).toBeVisible();
       await show('about');
+      await page.getByRole('tab', { name: 'Invitations' }).click();
+      await expect(page.getByText('No invitation is open.')).toBeVisible();
+      await show('about-invitations');
+      await page.getByRole('tab', { name: 'About' }).click();
+      await page.getByRole('button', { name: 'Leave' }).click();
+      await expect(page.getByRole('alertdialog')).toBeVisible();
+      await show('sure');
       await page.keyboard.press('Escape');
 
       await page.goto(server.url);
@@ -178,7 +185,7 @@ for (const [device, options] of [
         await page.getByRole('navigation').getByRole('button', { name: label }).last().click();
         await expect(page.getByRole('dialog')).toBeVisible();
         if (name === 'settings') {
-          for (const tab of ['Sessions', 'Password', 'Blocked', 'This device', 'Profile']) {
+          for (const tab of ['Sessions', 'Blocked', 'This device', 'Account', 'Profile']) {
             await page.getByRole('tab', { name: tab }).click();
             await show(`settings-${tab.toLowerCase().replace(' ', '-')}`);
           }

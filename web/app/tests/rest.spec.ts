@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { expect, type Person, test } from './world';
 
 /** A file as the browser hands it over when something is dropped or pasted. */
@@ -43,10 +44,71 @@ test('an owner makes admins, and takes people out, who see it at once', async ({
   await bob.page.keyboard.press('Escape');
   await people(bob).getByRole('button', { name: 'Carol' }).click();
   await bob.page.getByRole('menuitem', { name: 'Remove from the chat' }).click();
+  await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Remove from the chat' }).click();
   await expect(carol.page.getByText('This chat is not here')).toBeVisible();
   await carol.page.getByRole('button', { name: 'Back to the chats' }).click();
   await expect(carol.page.getByText('Nothing here yet')).toBeVisible();
   await expect(people(alice)).not.toContainText('Carol');
+});
+
+test('who is banned stays out until the ban is lifted, and an invitation can be taken back', async ({
+  person,
+  group,
+}) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  const invite = await alice.api.invites.create(chat, { expires_in: 3_600 });
+  await alice.open(chat);
+  await alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Ban from the chat' }).click();
+  // Escape does nothing to anybody.
+  await alice.page.keyboard.press('Escape');
+  await expect(alice.page.getByRole('alertdialog')).toBeHidden();
+  expect((await alice.api.members.list(chat)).items).toHaveLength(2);
+  await alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Ban from the chat' }).click();
+  await alice.page.getByRole('alertdialog').getByRole('button', { name: 'Ban from the chat' }).click();
+  await expect(alice.page.getByRole('alertdialog')).toBeHidden();
+  await expect(bob.api.invites.accept(invite.code)).rejects.toThrow();
+
+  await alice.page.getByRole('button', { name: 'About this chat' }).click();
+  await alice.page.getByRole('tab', { name: 'Banned' }).click();
+  await expect(alice.page.getByRole('listitem').filter({ hasText: 'Bob' })).toBeVisible();
+  await alice.page.getByRole('button', { name: 'Lift the ban' }).click();
+  await expect(alice.page.getByText('Nobody is banned.')).toBeVisible();
+  await bob.api.invites.accept(invite.code);
+
+  await alice.page.getByRole('tab', { name: 'Invitations' }).click();
+  await expect(alice.page.getByRole('tabpanel')).toContainText('1 came in');
+  await alice.page.getByRole('button', { name: 'Take back' }).click();
+  await expect(alice.page.getByText('No invitation is open.')).toBeVisible();
+  await expect(bob.api.invites.preview(invite.code)).rejects.toThrow();
+});
+
+test('an account gives out all that is known of it, and is closed for good', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await bob.client.messages.send(chat, { content: 'I was here' });
+  await alice.open(chat);
+  await bob.open(chat);
+  await bob.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await bob.page.getByRole('tab', { name: 'Account' }).click();
+  const [file] = await Promise.all([
+    bob.page.waitForEvent('download'),
+    bob.page.getByRole('button', { name: 'Save it' }).click(),
+  ]);
+  expect(file.suggestedFilename()).toBe(`${bob.me.username}.ndjson`);
+  expect(await readFile(await file.path(), 'utf8')).toContain('I was here');
+
+  await bob.page.getByLabel('Password, to be sure').fill('not the password');
+  await bob.page.getByRole('button', { name: 'Close the account' }).click();
+  await expect(bob.page.getByRole('alert').filter({ hasText: /password/ })).toBeVisible();
+  await bob.page.getByLabel('Password, to be sure').fill(bob.password);
+  await bob.page.getByRole('button', { name: 'Close the account' }).click();
+  await expect(bob.page.getByRole('button', { name: 'Sign in' })).toBeVisible();
+  await expect(bob.page.getByText('Signed in on this device')).toBeHidden();
+  await expect(alice.message('I was here')).toBeVisible();
+  await expect(alice.page.getByRole('complementary', { name: 'People' })).not.toContainText('Bob');
 });
 
 test('who comes and goes, and as what, is seen', async ({ person, group }) => {

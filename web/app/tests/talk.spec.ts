@@ -43,7 +43,9 @@ test('two people talk: replies, reactions, edits, typing and receipts are seen a
   const editor = bob.page.getByRole('textbox', { name: 'Edit' });
   await editor.fill('Hello again');
   await editor.press('Enter');
-  await expect(alice.message('Hello again')).toContainText('(edited)');
+  await alice.message('Hello again').getByRole('button', { name: '(edited)' }).click();
+  await expect(alice.page.getByRole('dialog', { name: 'What it said before' })).toContainText('Hello Alice');
+  await alice.page.keyboard.press('Escape');
   await expect(bob.composer).toBeFocused();
 
   await bob.message('Hello again').hover();
@@ -51,6 +53,7 @@ test('two people talk: replies, reactions, edits, typing and receipts are seen a
   await bob.page.getByRole('menuitem', { name: 'Delete' }).click();
   await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
   await expect(alice.message('This message was deleted')).toBeVisible();
+  await expect(bob.message('This message was deleted')).toBeFocused();
 });
 
 test('any emoji can be picked, and a colon names one', async ({ person, group }) => {
@@ -169,7 +172,7 @@ test('chats are made, joined, found and left', async ({ person }) => {
 
   await bob.page.getByRole('button', { name: 'About this chat' }).first().click();
   await bob.page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click();
-  await bob.page.getByRole('dialog').getByRole('button', { name: 'Really leave' }).click();
+  await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Leave' }).click();
   await expect(bob.page.getByRole('link', { name: new RegExp(name) })).toBeHidden();
   await expect(page.getByRole('complementary', { name: 'People' })).not.toContainText('Bob');
 

@@ -244,12 +244,21 @@ test('a chat that was never read is begun at its beginning', async ({ person, gr
 
 test('fifty thousand messages are a few dozen rows, wherever one is', async ({ person, group, server }) => {
   test.setTimeout(180_000);
-  const { alice } = await reader(person, group, server, 50_000);
+  const { alice, chat } = await reader(person, group, server, 50_000);
   const rows = () => alice.log.locator('[data-index]').count();
   expect(await rows()).toBeLessThanOrEqual(60);
   for (let page = 0; page < 40; page += 1) {
     await scrollTo(alice.log, 0);
     await expect(alice.log).toHaveAttribute('aria-busy', 'false');
+    expect(await rows()).toBeLessThanOrEqual(60);
+  }
+  for (const share of [0, 0.25, 0.5, 0.75]) {
+    const id = await sql(
+      server,
+      `select id from messages where chat_id = ${chat} order by id offset ${share * 50_000} limit 1`,
+    );
+    await alice.open(chat, Number(id));
+    await expect(alice.message(new RegExp(`message ${share * 50_000 + 1}( |$)`))).toBeInViewport();
     expect(await rows()).toBeLessThanOrEqual(60);
   }
 });

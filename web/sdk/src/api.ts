@@ -29,6 +29,8 @@ export function createApi({ request, fetch }: Http) {
   const put = <Answer = void>(path: string, body?: unknown) => request<Answer>('PUT', path, { body });
   const patch = <Answer>(path: string, body: unknown) => request<Answer>('PATCH', path, { body });
   const remove = (path: string) => request<void>('DELETE', path);
+  const bytes = (path: string, signal?: AbortSignal) =>
+    fetch('GET', path, signal ? { signal } : {}).then((response) => response.blob());
   const emoji = (text: string) => encodeURIComponent(text);
 
   return {
@@ -44,6 +46,10 @@ export function createApi({ request, fetch }: Http) {
       get: () => get<wire.Me>('/api/me'),
       update: (body: wire.UserPatch) => patch<wire.Me>('/api/me', body),
       changePassword: (body: wire.ChangePassword) => put('/api/me/password', body),
+      /** Everything that is known of the caller, and everything they said: JSON, an object a line. */
+      export: (signal?: AbortSignal) => bytes('/api/me/export', signal),
+      /** Closes the account for good. */
+      close: (password: string) => request<void>('DELETE', '/api/me', { body: { password } }),
       sessions: () => get<wire.SessionList>('/api/sessions').then(({ items }) => items),
       endSession: (id: string) => remove(`/api/sessions/${id}`),
     },
@@ -91,7 +97,8 @@ export function createApi({ request, fetch }: Http) {
         patch<wire.Member>(`/api/chats/${chatId}/members/${userId}`, { role }),
       remove: (chatId: number, userId: number) => remove(`/api/chats/${chatId}/members/${userId}`),
       transfer: (chatId: number, userId: number) => post(`/api/chats/${chatId}/transfer`, { user_id: userId }),
-      banned: (chatId: number) => get<wire.BanPage>(`/api/chats/${chatId}/bans`),
+      banned: (chatId: number, query: { after?: number; limit?: number } = {}) =>
+        get<wire.BanPage>(`/api/chats/${chatId}/bans`, query),
       ban: (chatId: number, userId: number, reason?: string) =>
         put(`/api/chats/${chatId}/bans/${userId}`, reason === undefined ? {} : { reason }),
       unban: (chatId: number, userId: number) => remove(`/api/chats/${chatId}/bans/${userId}`),
@@ -119,8 +126,7 @@ export function createApi({ request, fetch }: Http) {
     },
     files: {
       /** The bytes at the `url`, or the `thumbnail_url`, of a file or a person. They are private: a page shows them as `blob:`. */
-      get: (url: string, signal?: AbortSignal) =>
-        fetch('GET', url, signal ? { signal } : {}).then((response) => response.blob()),
+      get: (url: string, signal?: AbortSignal) => bytes(url, signal),
     },
     search: (query: SearchQuery) => get<wire.MessagePage>('/api/search', query),
     /** The page after one, from its `next`. */

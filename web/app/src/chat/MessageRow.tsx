@@ -19,6 +19,9 @@ import { Receipts } from './Receipts';
 
 const QUICK = ['👍', '❤️', '😂'] as const;
 
+/** So much is shown of what is to be deleted, in characters. */
+const QUOTED = 120;
+
 interface MessageRowProps {
   readonly message: Message;
   readonly rowKey: string;
@@ -41,6 +44,7 @@ interface MessageRowProps {
 export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   const { message, rowKey, isFirst, isNewDay, isNew, isActive, isMarked, edited } = props;
   const { t } = useTranslation();
+  const open = useView((view) => view.open);
   const author = useWorld(({ people }) => people.get(message.sender_id ?? 0));
   const isMine = useWorld(({ me }) => me.id === message.sender_id);
   const callsMe = useWorld(({ me }) => !isMine && (message.mentions_everyone || message.mentions.includes(me.id)));
@@ -97,9 +101,14 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
             <>
               {message.content && <Markdown text={message.content} />}
               {message.edited_at && (
-                <small className={styles.edited} title={exactTime(message.edited_at)}>
+                <button
+                  type="button"
+                  className={styles.edited}
+                  title={exactTime(message.edited_at)}
+                  onClick={() => open({ kind: 'edits', messageId: message.id })}
+                >
                   {t('message.edited')}
-                </small>
+                </button>
               )}
               <Attachments files={message.files} />
               <Reactions message={message} />
@@ -118,13 +127,21 @@ function Actions(props: MessageRowProps & { readonly isMine: boolean }) {
   const { message, rowKey, isMine, onLock } = props;
   const { t } = useTranslation();
   const house = useHouse();
-  const say = useView((view) => view.say);
+  const { say, open } = useView();
   const mayRemove = useWorld(({ chats }) => isMine || (chats.get(message.chat_id)?.role ?? 'member') !== 'member');
-  const [isSure, setIsSure] = useState(false);
   const lock = (isOpen: boolean) => onLock(isOpen ? rowKey : null);
   // A menu that goes with its row must not hold the others.
   useEffect(() => () => onLock(null), [onLock]);
   const { api } = house.client;
+  const remove = () =>
+    open({
+      kind: 'sure',
+      title: t('message.delete'),
+      text: t('message.deleteSure', { text: lineOf(message).slice(0, QUOTED) }),
+      verb: t('message.delete'),
+      work: () => api.messages.remove(message.id),
+      next: () => document.querySelector<HTMLElement>(`[data-message="${message.id}"]`),
+    });
   return (
     <div className={styles.actions} role="toolbar" aria-label={t('message.actions')}>
       {QUICK.map((emoji) => (
@@ -173,47 +190,13 @@ function Actions(props: MessageRowProps & { readonly isMine: boolean }) {
         {mayRemove && (
           <>
             <MenuLine />
-            <MenuItem icon="trash" isDangerous onClick={() => setIsSure(true)}>
+            <MenuItem icon="trash" isDangerous onClick={remove}>
               {t('message.delete')}
             </MenuItem>
           </>
         )}
       </Menu>
-      {isSure && <Sure message={message} onClose={() => setIsSure(false)} onLock={lock} />}
     </div>
-  );
-}
-
-/** Asks before a message goes. */
-function Sure(props: {
-  readonly message: Message;
-  readonly onClose: () => void;
-  readonly onLock: (isOpen: boolean) => void;
-}) {
-  const { message, onClose, onLock } = props;
-  const { t } = useTranslation();
-  const house = useHouse();
-  useEffect(() => onLock(true), [onLock]);
-  return (
-    <span
-      className={styles.sure}
-      role="alertdialog"
-      aria-label={t('message.sure')}
-      onKeyDown={(event) => event.key === 'Escape' && onClose()}
-    >
-      {t('message.sure')}
-      <button
-        type="button"
-        className={styles.yes}
-        onClick={() => attempt(() => house.client.api.messages.remove(message.id)).then(onClose)}
-      >
-        {t('message.delete')}
-      </button>
-      {/* biome-ignore lint/a11y/noAutofocus: the harmless answer is at hand */}
-      <button type="button" autoFocus onClick={onClose}>
-        {t('cancel')}
-      </button>
-    </span>
   );
 }
 

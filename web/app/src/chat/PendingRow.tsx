@@ -38,7 +38,7 @@ export const PendingRow = memo(function PendingRow({
         {isFirst && (
           <p className={styles.head}>
             <strong>{nameOf(me)}</strong>
-            {!isFailed && <span className={styles.sending}>{t('pending.sending')}</span>}
+            {!isFailed && <span>{t('pending.sending')}</span>}
           </p>
         )}
         <Markdown text={pending.draft.content} />

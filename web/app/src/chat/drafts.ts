@@ -2,6 +2,7 @@ import { type FileInfo, type Message, uniqueId } from '@confab/sdk';
 import { useStore } from 'zustand';
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { kept } from '../kept';
+import { wordsOf } from '../words/failure';
 import type { House } from '../world/house';
 import { useHouse } from '../world/use';
 
@@ -145,7 +146,7 @@ export class DraftHandle {
       this.#patch(key, { info, progress: 1 });
       this.#goIfDue();
     } catch (error) {
-      this.#patch(key, { failure: error instanceof Error ? error.message : String(error) });
+      this.#patch(key, { failure: wordsOf(error) });
     }
   }
 }

@@ -5,6 +5,7 @@ import { useLocation } from 'wouter';
 import { Button } from '../ui/Button';
 import { Dialog } from '../ui/Dialog';
 import { Field, Refusal } from '../ui/Field';
+import { useRefusal } from '../ui/useRefusal';
 import { useView } from '../view';
 import { useHouse } from '../world/use';
 import styles from './lists.module.css';
@@ -23,7 +24,7 @@ export function NewChat() {
   const [kind, setKind] = useState<Kind>('people');
   const [chosen, setChosen] = useState<readonly User[]>([]);
   const [name, setName] = useState('');
-  const [refusal, setRefusal] = useState<string | null>(null);
+  const { refusal, trying } = useRefusal();
   const [isBusy, setIsBusy] = useState(false);
 
   const [first, second] = chosen;
@@ -34,7 +35,7 @@ export function NewChat() {
     event.preventDefault();
     setIsBusy(true);
     const members = chosen.map(({ id }) => id);
-    try {
+    const isMade = await trying(async () => {
       const chat = await house.client.api.chats.create(
         isDirect
           ? { type: 'single', user_id: first.id }
@@ -44,10 +45,8 @@ export function NewChat() {
       await house.admit(chat.id);
       close();
       go(`/chats/${chat.id}`);
-    } catch (error) {
-      setRefusal(error instanceof Error ? error.message : String(error));
-      setIsBusy(false);
-    }
+    });
+    if (!isMade) setIsBusy(false);
   };
 
   return (

@@ -8,6 +8,7 @@ import { Avatar } from '../ui/Avatar';
 import { IconButton } from '../ui/Button';
 import { Icon, type IconName } from '../ui/Icon';
 import { Menu, MenuItem, MenuLine } from '../ui/Menu';
+import { StatusDot } from '../ui/StatusDot';
 import { attempt, useView } from '../view';
 import { shortTime } from '../words/time';
 import { chatIdOf, lineOf, nameOf, peerOf, titleOf, useHouse, useWorld } from '../world/use';
@@ -163,7 +164,7 @@ function Self() {
       >
         {STATUSES.map((one) => (
           <MenuItem key={one} onClick={() => attempt(() => house.client.api.presence.set(one))}>
-            <i className={`${styles.seen} ${styles[one]}`} />
+            <StatusDot status={one} />
             {t(`presence.${one === 'offline' ? 'invisible' : one}`)}
           </MenuItem>
         ))}

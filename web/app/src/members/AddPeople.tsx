@@ -7,6 +7,7 @@ import { Button } from '../ui/Button';
 import { copy } from '../ui/copy';
 import { Dialog } from '../ui/Dialog';
 import { Refusal } from '../ui/Field';
+import { useRefusal } from '../ui/useRefusal';
 import { useView } from '../view';
 import { useHouse, useWorld } from '../world/use';
 
@@ -22,30 +23,22 @@ export function AddPeople({ chatId }: { readonly chatId: number }) {
   const present = useWorld(({ members }) => members.get(chatId)?.map(({ id }) => id) ?? []);
   const [chosen, setChosen] = useState<readonly User[]>([]);
   const [invite, setInvite] = useState<Invite | null>(null);
-  const [refusal, setRefusal] = useState<string | null>(null);
+  const { refusal, trying } = useRefusal();
   const { api } = house.client;
 
   useEffect(() => {
     void house.readMembers(chatId).catch(() => {});
   }, [house, chatId]);
 
-  const work = async (what: () => Promise<unknown>) => {
-    try {
-      setRefusal(null);
-      await what();
-    } catch (error) {
-      setRefusal(error instanceof Error ? error.message : String(error));
-    }
-  };
   const add = () =>
-    work(async () => {
+    trying(async () => {
       for (const { id } of chosen) await api.members.add(chatId, { user_id: id });
       close();
     });
   const link = invite && `${location.origin}/invite/${invite.code}`;
   const copyLink = () => {
     if (!link) return;
-    void work(async () => {
+    void trying(async () => {
       await copy(link);
       say(t('invite.copied'));
     });
@@ -70,7 +63,7 @@ export function AddPeople({ chatId }: { readonly chatId: number }) {
             <Button onClick={copyLink}>{t('copy')}</Button>
           ) : (
             <Button
-              onClick={() => work(async () => setInvite(await api.invites.create(chatId, { expires_in: WEEK_S })))}
+              onClick={() => trying(async () => setInvite(await api.invites.create(chatId, { expires_in: WEEK_S })))}
             >
               {t('invite.make')}
             </Button>

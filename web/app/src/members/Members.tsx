@@ -81,6 +81,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
   const house = useHouse();
   const { api } = house.client;
   const [, go] = useLocation();
+  const open = useView((view) => view.open);
   const me = useWorld((world) => world.me.id);
   const user = useWorld(({ people }) => people.get(member.id)) ?? member;
   const status = useWorld(({ presences }) => presences.get(member.id)?.status ?? 'offline');
@@ -93,6 +94,15 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
       const chat = await api.chats.create({ type: 'single', user_id: member.id });
       await house.admit(chat.id);
       go(`/chats/${chat.id}`);
+    });
+
+  const sure = (what: 'transfer' | 'remove' | 'ban', work: () => Promise<unknown>) =>
+    open({
+      kind: 'sure',
+      title: t(`people.${what}`),
+      text: t(`people.${what}Sure`, { name: nameOf(user) }),
+      verb: t(`people.${what}`),
+      work,
     });
 
   return (
@@ -128,18 +138,22 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
           </MenuItem>
         )}
         {mayRule && myRole === 'owner' && (
-          <MenuItem icon="people" onClick={() => attempt(() => api.members.transfer(chatId, member.id))}>
-            {t('role.transfer')}
+          <MenuItem icon="people" onClick={() => sure('transfer', () => api.members.transfer(chatId, member.id))}>
+            {t('people.transfer')}
           </MenuItem>
         )}
         {mayRule && <MenuLine />}
         {mayRule && (
-          <MenuItem icon="leave" isDangerous onClick={() => attempt(() => api.members.remove(chatId, member.id))}>
+          <MenuItem
+            icon="leave"
+            isDangerous
+            onClick={() => sure('remove', () => api.members.remove(chatId, member.id))}
+          >
             {t('people.remove')}
           </MenuItem>
         )}
         {mayRule && (
-          <MenuItem icon="warn" isDangerous onClick={() => attempt(() => api.members.ban(chatId, member.id))}>
+          <MenuItem icon="warn" isDangerous onClick={() => sure('ban', () => api.members.ban(chatId, member.id))}>
             {t('people.ban')}
           </MenuItem>
         )}

@@ -5,6 +5,7 @@ import { Button } from '../ui/Button';
 import { Field, Refusal } from '../ui/Field';
 import { Side } from '../ui/Side';
 import { attempt } from '../view';
+import { wordsOf } from '../words/failure';
 import { useHouse } from '../world/use';
 import { Hits } from './Hits';
 import styles from './Hits.module.css';
@@ -47,7 +48,7 @@ export default function SearchPanel({ chatId }: { readonly chatId: number }) {
         house.people.know(page.items.flatMap(({ sender_id }) => sender_id ?? []));
         setFound({ messages: page.items, next: page.next });
       } catch (error) {
-        if (!isOver) setRefusal(error instanceof Error ? error.message : String(error));
+        if (!isOver) setRefusal(wordsOf(error));
       }
     }, PAUSE_MS);
     return () => {

@@ -5,6 +5,7 @@ import { kept } from '../kept';
 import { Face } from '../ui/Avatar';
 import { Button } from '../ui/Button';
 import { Field, Refusal } from '../ui/Field';
+import { wordsOf } from '../words/failure';
 import { type Account, accounts, signIn, signUp } from './accounts';
 import styles from './SignIn.module.css';
 
@@ -132,7 +133,7 @@ export function SignIn({ onEntered }: { readonly onEntered: (account: Account) =
             required
             wrong={wrong('password')}
           />
-          <Refusal>{refusal !== null && !isSaidByField ? refusalText(refusal) : null}</Refusal>
+          <Refusal>{refusal !== null && !isSaidByField ? wordsOf(refusal) : null}</Refusal>
           <Button type="submit" look="main" disabled={isBusy}>
             {isNew ? t('door.signUp') : t('door.signIn')}
           </Button>
@@ -143,8 +144,4 @@ export function SignIn({ onEntered }: { readonly onEntered: (account: Account) =
       </div>
     </main>
   );
-}
-
-function refusalText(refusal: unknown): string {
-  return refusal instanceof Error ? refusal.message : String(refusal);
 }

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { nameOf } from '../world/use';
 import styles from './Avatar.module.css';
 import { usePrivateFile } from './files';
+import { StatusDot } from './StatusDot';
 
 /** A colour that stays with a name, as a hue in degrees. */
 function hueOf(name: string): number {
@@ -40,7 +41,9 @@ export function Face(props: {
         </span>
       )}
       {status && (
-        <span className={`${styles.status} ${styles[status]}`} role="img" aria-label={t(`presence.${status}`)} />
+        <span className={styles.status} role="img" aria-label={t(`presence.${status}`)}>
+          <StatusDot status={status} />
+        </span>
       )}
     </span>
   );

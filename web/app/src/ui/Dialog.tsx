@@ -10,13 +10,17 @@ export function Dialog(props: {
   readonly onClose: () => void;
   readonly children: ReactNode;
   readonly isWide?: boolean;
+  readonly role?: 'alertdialog';
 }) {
   const { t } = useTranslation();
   return (
     <Base.Root open onOpenChange={(isOpen) => !isOpen && props.onClose()}>
       <Base.Portal>
         <Base.Backdrop className={styles.backdrop} />
-        <Base.Popup className={`${styles.popup} ${props.isWide ? styles.wide : ''}`}>
+        <Base.Popup
+          className={`${styles.popup} ${props.isWide ? styles.wide : ''}`}
+          {...(props.role && { role: props.role })}
+        >
           <header className={styles.header}>
             <Base.Title className={styles.title}>{props.title}</Base.Title>
             <Base.Close render={<IconButton icon="close" label={t('close')} />} />

@@ -55,8 +55,13 @@ const TAKEN_MS = 60_000;
 
 /** Saves a private file under its name. */
 export async function download(house: House, url: string, filename: string): Promise<void> {
+  save(await house.client.api.files.get(url), filename);
+}
+
+/** Gives bytes away as a file. */
+export function save(bytes: Blob, filename: string): void {
   const anchor = document.createElement('a');
-  anchor.href = URL.createObjectURL(await house.client.api.files.get(url));
+  anchor.href = URL.createObjectURL(bytes);
   anchor.download = filename;
   anchor.click();
   setTimeout(() => URL.revokeObjectURL(anchor.href), TAKEN_MS);

@@ -1,4 +1,5 @@
 import type { Message } from '@confab/sdk';
+import { wordsOf } from '../words/failure';
 import type { Ground } from './ground';
 import type { People } from './people';
 import { EMPTY, having, merge, type Timeline } from './world';
@@ -136,7 +137,7 @@ export class History {
       this.#set(chatId, {
         ...nothing,
         reading: 'nothing',
-        failure: error instanceof Error ? error.message : String(error),
+        failure: wordsOf(error),
       });
     }
   }

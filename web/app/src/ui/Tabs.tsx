@@ -1,0 +1,23 @@
+import { Tabs as Base } from '@base-ui/react/tabs';
+import type { ReactNode } from 'react';
+import styles from './Tabs.module.css';
+
+/** Parts of a layer, one of them shown. */
+export function Tabs({ parts }: { readonly parts: readonly { readonly name: string; readonly body: ReactNode }[] }) {
+  return (
+    <Base.Root defaultValue={parts[0]?.name} className={styles.tabs}>
+      <Base.List className={styles.list} activateOnFocus>
+        {parts.map(({ name }) => (
+          <Base.Tab key={name} value={name} className={styles.tab}>
+            {name}
+          </Base.Tab>
+        ))}
+      </Base.List>
+      {parts.map(({ name, body }) => (
+        <Base.Panel key={name} value={name}>
+          {body}
+        </Base.Panel>
+      ))}
+    </Base.Root>
+  );
+}
