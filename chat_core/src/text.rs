@@ -121,6 +121,8 @@ texts! {
     };
     /// The sender's own name for one send: 1 to 64 characters.
     Nonce { "minLength": 1, "maxLength": 64 } = |text| bounded(text, "a nonce", 1, 64);
+    /// What a device calls one refresh of its tokens: 16 to 64 characters that nobody can guess.
+    RefreshNonce { "minLength": 16, "maxLength": 64 } = |text| bounded(text, "a nonce", 16, 64);
     /// What someone is looking for: 1 to 100 characters.
     SearchText { "minLength": 1, "maxLength": 100 } = |text| bounded(text.trim().to_owned(), "a search", 1, 100);
 }

@@ -30,6 +30,14 @@ fn new_secret() -> (String, Vec<u8>) {
     (secret, hash)
 }
 
+/// The secret that follows another one under a name that only its holder knows,
+/// and the hash under which it is remembered. The same again for the same.
+fn next_secret(secret: &str, nonce: &str) -> (String, Vec<u8>) {
+    let next = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{secret} {nonce}")));
+    let hash = hash_secret(&next);
+    (next, hash)
+}
+
 /// 96 random bits as a short text, for links that people pass on.
 pub(crate) fn new_code() -> String {
     let mut bytes = [0u8; 12];

@@ -1,8 +1,9 @@
 //! Sessions: one per signed-in device, kept alive by refresh tokens that are
-//! each good for one use.
+//! each good for one use. A device that names its use by a nonce may ask again
+//! until it has heard the answer.
 
-use super::{Audience, Claims, Signer, hash_secret, new_secret, token::ACCESS_SECONDS};
-use crate::{Error, Result, Time, UserId, events, time::now};
+use super::{Audience, Claims, Signer, hash_secret, new_secret, next_secret, token::ACCESS_SECONDS};
+use crate::{Error, Result, Time, UserId, events, text::RefreshNonce, time::now};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
@@ -66,14 +67,22 @@ pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &st
     .bind(SESSION_SECONDS as f64)
     .execute(&mut *tx)
     .await?;
-    let signed_in = issue(&mut tx, signer, claims).await?;
+    let (refresh_token, hash) = new_secret();
+    remember(&mut tx, claims, &hash).await?;
     tx.commit().await?;
-    Ok(signed_in)
+    issue(signer, claims, refresh_token)
 }
 
-/// Trades a refresh token for the next pair. A token that was traded before
-/// ends the session: somebody holds a stolen copy.
-pub async fn refresh(db: &PgPool, signer: &Signer, refresh_token: &str) -> Result<SignedIn> {
+/// Trades a refresh token for the next pair. A token that was traded before ends
+/// the session: somebody holds a stolen copy. Unless it is the same trade, by its
+/// nonce, and what it gave was not used: then the answer was lost, and is told again.
+pub async fn refresh(
+    db: &PgPool,
+    signer: &Signer,
+    refresh_token: &str,
+    nonce: Option<&RefreshNonce>,
+) -> Result<SignedIn> {
+    let (next, next_hash) = nonce.map_or_else(new_secret, |nonce| next_secret(refresh_token, nonce.as_str()));
     let mut tx = db.begin().await?;
     let found: Option<(Uuid, UserId, bool, bool)> = sqlx::query_as(
         "select s.id, s.user_id, t.used_at is not null, s.revoked_at is not null or s.expires_at < now()
@@ -87,24 +96,28 @@ pub async fn refresh(db: &PgPool, signer: &Signer, refresh_token: &str) -> Resul
     let Some((session_id, user_id, used, ended)) = found else {
         return Err(Error::Unauthorized { code: "token_invalid", detail: "this refresh token is not valid" });
     };
-    if used || ended {
+    let claims = Claims { user_id, session_id };
+    let is_again = used && waits(&mut tx, claims, &next_hash).await?;
+    if ended || (used && !is_again) {
         // Apart from this transaction: ending takes the append lock first.
         tx.rollback().await?;
-        end(db, Claims { user_id, session_id }).await?;
+        end(db, claims).await?;
         return Err(REVOKED);
     }
-    sqlx::query("update refresh_tokens set used_at = now() where hash = $1")
-        .bind(hash_secret(refresh_token))
-        .execute(&mut *tx)
-        .await?;
+    if !is_again {
+        sqlx::query("update refresh_tokens set used_at = now() where hash = $1")
+            .bind(hash_secret(refresh_token))
+            .execute(&mut *tx)
+            .await?;
+        remember(&mut tx, claims, &next_hash).await?;
+    }
     sqlx::query("update sessions set used_at = now(), expires_at = now() + make_interval(secs => $2) where id = $1")
         .bind(session_id)
         .bind(SESSION_SECONDS as f64)
         .execute(&mut *tx)
         .await?;
-    let signed_in = issue(&mut tx, signer, Claims { user_id, session_id }).await?;
     tx.commit().await?;
-    Ok(signed_in)
+    issue(signer, claims, next)
 }
 
 /// Ends a session, and with it every stream that it opened.
@@ -169,13 +182,22 @@ pub async fn live(db: &PgPool, sessions: &[Uuid]) -> Result<HashSet<Uuid>> {
 pub const REVOKED: Error =
     Error::Unauthorized { code: "session_revoked", detail: "this session has ended; sign in again" };
 
-async fn issue(db: &mut PgConnection, signer: &Signer, claims: Claims) -> Result<SignedIn> {
-    let (refresh_token, hash) = new_secret();
+async fn remember(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<()> {
     sqlx::query("insert into refresh_tokens (hash, session_id) values ($1, $2)")
         .bind(hash)
         .bind(claims.session_id)
         .execute(db)
         .await?;
+    Ok(())
+}
+
+/// Whether a session's refresh token was given out and not used.
+async fn waits(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<bool> {
+    let waits = "select exists (select from refresh_tokens where hash = $1 and session_id = $2 and used_at is null)";
+    Ok(sqlx::query_scalar(waits).bind(hash).bind(claims.session_id).fetch_one(db).await?)
+}
+
+fn issue(signer: &Signer, claims: Claims, refresh_token: String) -> Result<SignedIn> {
     let now = now();
     Ok(SignedIn {
         claims,

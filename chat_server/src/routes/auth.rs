@@ -18,7 +18,7 @@ use chat_core::{
         sessions::{self, SESSION_SECONDS, Session, SignedIn, Tokens},
     },
     events,
-    text::{Email, Password, Username},
+    text::{Email, Password, RefreshNonce, Username},
     users::{self, Me, NewUser},
 };
 use schemars::JsonSchema;
@@ -51,6 +51,9 @@ pub(crate) struct Signin {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
     refresh_token: String,
+    /// Lets this be asked for again, with the same, until the answer is heard.
+    #[serde(default)]
+    nonce: Option<RefreshNonce>,
 }
 
 /// Tokens, and who they are for.
@@ -97,9 +100,9 @@ pub(crate) async fn signin(
 pub(crate) async fn refresh(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
-    Input(Refresh { refresh_token }): Input<Refresh>,
+    Input(Refresh { refresh_token, nonce }): Input<Refresh>,
 ) -> Result<WithCookie<Json<Welcome>>> {
-    let signed_in = sessions::refresh(&api.db, &api.signer, &refresh_token).await?;
+    let signed_in = sessions::refresh(&api.db, &api.signer, &refresh_token, nonce.as_ref()).await?;
     welcome(&api, &headers, signed_in).await
 }
 

@@ -1,6 +1,7 @@
 //! Signing up, in and out, and finding each other.
 
 use chat_test::{Reply, TestApp};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,40 @@ async fn a_refresh_token_works_once_and_its_second_use_ends_the_session() {
     assert_eq!(refresh(alice.welcome["refresh_token"].clone()).await.refused(401)["code"], "session_revoked");
     assert_eq!(refresh(second["refresh_token"].clone()).await.refused(401)["code"], "session_revoked");
     assert_eq!(refresh(json!("made up")).await.refused(401)["code"], "token_invalid");
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_is_lost_can_be_asked_for_again_until_what_it_gave_is_used() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let refresh = |token: &Value, nonce: &str| {
+        post(&app, "/api/token/refresh", json!({ "refresh_token": token, "nonce": nonce }))
+    };
+    let first = &alice.welcome["refresh_token"];
+    refresh(first, "too short").await.refused(422);
+    // Many tabs at once, none of which hears the others.
+    let answers = join_all((0..8).map(|_| refresh(first, "one-name-for-this-use"))).await;
+    let mut given = answers.into_iter().map(|reply| reply.expect(200).json()["refresh_token"].clone());
+    let second = given.next().expect("eight answers");
+    assert!(given.all(|token| token == second));
+    let third = refresh(&second, "another-name-for-that").await.expect(200).json()["refresh_token"].clone();
+    assert_ne!(third, second);
+    // What the first gave is used: who asks for it now has a copy.
+    assert_eq!(refresh(first, "one-name-for-this-use").await.refused(401)["code"], "session_revoked");
+    assert_eq!(refresh(&third, "the-last-name-of-all").await.refused(401)["code"], "session_revoked");
+}
+
+#[tokio::test]
+async fn a_stolen_refresh_token_without_its_nonce_ends_the_session() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let first = &alice.welcome["refresh_token"];
+    let own = json!({ "refresh_token": first, "nonce": "known-to-the-device" });
+    let second = post(&app, "/api/token/refresh", own).await.expect(200).json();
+    let stolen = json!({ "refresh_token": first, "nonce": "guessed-by-somebody" });
+    assert_eq!(post(&app, "/api/token/refresh", stolen).await.refused(401)["code"], "session_revoked");
+    let body = json!({ "refresh_token": second["refresh_token"] });
+    assert_eq!(post(&app, "/api/token/refresh", body).await.refused(401)["code"], "session_revoked");
 }
 
 #[tokio::test]

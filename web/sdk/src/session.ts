@@ -1,6 +1,7 @@
 import { Emitter } from './emitter.js';
 import { ApiError } from './errors.js';
 import { createHttp, type GetToken, type Http } from './http.js';
+import { uniqueId } from './ids.js';
 import { defaultStorage, type Storage } from './storage.js';
 import type { Me, Signin, Signup, Welcome } from './wire/types.gen.js';
 
@@ -8,6 +9,8 @@ import type { Me, Signin, Signup, Welcome } from './wire/types.gen.js';
 interface Kept {
   readonly token: string;
   readonly refreshToken: string;
+  /** Names the use of the refresh token, so that it can be tried until the answer is heard, by any tab. */
+  readonly nonce: string;
   /** When the token is to be renewed, in milliseconds since 1970. */
   readonly renewAt: number;
 }
@@ -110,7 +113,7 @@ export class Session extends Emitter<SessionEvents> {
       // Another tab was first: a refresh token is good once.
       if (!kept || kept.token !== used) return kept?.token ?? null;
       try {
-        const body = { refresh_token: kept.refreshToken };
+        const body = { refresh_token: kept.refreshToken, nonce: kept.nonce };
         return this.#keep(await this.#http.request<Welcome>('POST', '/api/token/refresh', { body, anonymous: true }));
       } catch (error) {
         if (!(error instanceof ApiError) || error.isPassing) throw error;
@@ -134,7 +137,8 @@ export class Session extends Emitter<SessionEvents> {
 
   #keep(welcome: Pick<Welcome, 'token' | 'refresh_token' | 'expires_in'>): string {
     const renewAt = Date.now() + welcome.expires_in * 1000 - MARGIN_MS;
-    const kept: Kept = { token: welcome.token, refreshToken: welcome.refresh_token, renewAt };
+    const { token, refresh_token: refreshToken } = welcome;
+    const kept: Kept = { token, refreshToken, nonce: uniqueId(), renewAt };
     this.#storage.setItem(this.#key ?? keyOf(), JSON.stringify(kept));
     return welcome.token;
   }

@@ -186,6 +186,26 @@ test('a token that is refused is renewed once, whoever asks', async () => {
   alice.client.close();
 });
 
+test('a renewal whose answer is lost signs nobody out, and neither do two tabs at once', async () => {
+  let lost = 0;
+  const losing: typeof fetch = async (input, init) => {
+    const response = await fetch(input, init);
+    if (!String(input).endsWith('/api/token/refresh') || lost > 0) return response;
+    lost += 1;
+    throw new TypeError('the line broke');
+  };
+  const storage = memoryStorage();
+  const tabs = [0, 1].map(() => new Session(server.url, { storage, fetch: losing }));
+  await tabs[0]?.signIn({ email: 'bob@example.com', password: 'confab-demo' });
+  const [one, other] = tabs.map((tab) => () => tab.getToken({ reason: 'expired' }));
+  await expect(one?.()).rejects.toThrow('the server cannot be reached');
+  expect(lost).toBe(1);
+  const [first, second] = await Promise.all([one?.(), other?.()]);
+  expect([typeof first, typeof second]).toEqual(['string', 'string']);
+  await one?.();
+  expect(tabs[0]?.isSignedIn).toBe(true);
+});
+
 test('a cursor that cannot be told asks for a fresh screen', async () => {
   const alice = await Person.signIn('alice');
   const asked: string[] = [];

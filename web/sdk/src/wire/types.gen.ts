@@ -1101,8 +1101,17 @@ export type ReceiptPage = {
  * What the last answer with tokens gave.
  */
 export type Refresh = {
+    /**
+     * Lets this be asked for again, with the same, until the answer is heard.
+     */
+    nonce?: RefreshNonce | null;
     refresh_token: string;
 };
+
+/**
+ * What a device calls one refresh of its tokens: 16 to 64 characters that nobody can guess.
+ */
+export type RefreshNonce = string;
 
 /**
  * Why somebody is out of a chat.
