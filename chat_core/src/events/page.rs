@@ -11,11 +11,13 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "EventPage")]
 pub struct Page {
-    /// As the stream carries them.
+    /// As the stream carries them. There may be none on a page that is not the last.
     #[schemars(with = "Vec<super::Event>")]
     pub events: Vec<Box<RawValue>>,
-    /// After the last of them; the end of the log if there are no more.
+    /// Where to read on.
     pub cursor: Cursor,
+    /// Whether there is more to read at once.
+    pub more: bool,
 }
 
 /// Opens a snapshot of the database, to be read and not written.
@@ -39,7 +41,8 @@ pub async fn page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Resu
     });
     let events = events.collect::<Result<_>>()?;
     snapshot.rollback().await?;
-    Ok(Page { events, cursor: Cursor { epoch: now.epoch, position: replay.position() } })
+    let cursor = Cursor { epoch: now.epoch, position: replay.position() };
+    Ok(Page { events, cursor, more: stretch.is_cut })
 }
 
 fn of_this_history(now: &Head, after: &Cursor) -> Result<EventId> {

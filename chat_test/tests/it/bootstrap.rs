@@ -14,13 +14,11 @@ async fn events_after(user: &TestUser, cursor: &str, limit: usize) -> (Vec<Value
     let (mut events, mut cursor) = (Vec::new(), cursor.to_owned());
     loop {
         let page = user.get(&format!("/api/events?after={cursor}&limit={limit}")).await.expect(200).json();
-        let new = page["events"].as_array().expect("events").clone();
-        let next = page["cursor"].as_str().expect("a cursor").to_owned();
-        if next == cursor && new.is_empty() {
+        events.extend(page["events"].as_array().expect("events").iter().cloned());
+        cursor = page["cursor"].as_str().expect("a cursor").to_owned();
+        if page["more"] == false {
             return (events, cursor);
         }
-        events.extend(new);
-        cursor = next;
     }
 }
 
@@ -279,4 +277,21 @@ async fn a_page_that_cannot_be_told_is_410_with_the_code_reset() {
         bob.get(&format!("/api/events?after={garbage}")).await.refused(422);
     }
     bob.get("/api/events").await.refused(422);
+}
+
+#[tokio::test]
+async fn pages_that_are_all_for_others_do_not_end_the_log() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let new = json!({ "type": "public_channel", "name": "before bob" });
+    let channel = alice.post("/api/chats", new).await.expect(201).json()["id"].as_i64().expect("an id");
+    let cursor = bootstrap(&bob).await["cursor"].as_str().expect("a cursor").to_owned();
+    for n in 0..7 {
+        alice.say_in(channel, &format!("not for bob {n}")).await;
+    }
+    bob.post(&format!("/api/chats/{channel}/join"), json!({})).await.expect(201);
+    alice.say_in(channel, "for bob").await;
+    let (events, _) = events_after(&bob, &cursor, 2).await;
+    let said: Vec<_> = events.iter().filter_map(|event| event["message"]["content"].as_str()).collect();
+    assert_eq!(said, ["for bob"]);
 }

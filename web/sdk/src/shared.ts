@@ -7,10 +7,11 @@ import type { Event, EventPage } from './wire/types.gen.js';
 
 /** The part of the browser's lock manager that is used. */
 export interface Locks {
+  /** Holds the lock while the promise of `hold` is pending. Rejects if it is not had, or taken away. */
   request(name: string, options: LockOptions, hold: () => Promise<void>): Promise<unknown>;
 }
 
-/** How a lock is asked for: waited for, or taken from whoever has it. */
+/** How a lock is asked for: waited for, or taken at once from whoever has it. */
 export interface LockOptions {
   readonly signal?: AbortSignal;
   readonly steal?: boolean;
@@ -39,6 +40,8 @@ type Word =
   | { readonly kind: 'resync'; readonly reason: string; readonly cursor: string }
   | { readonly kind: 'error'; readonly text: string };
 
+type State = Extract<Word, { kind: 'state' }>;
+
 /** How long a tab waits that could not read what it missed, in milliseconds. */
 const AGAIN_MS = 1_000;
 
@@ -51,7 +54,9 @@ const ANSWER_MS = 3_000;
 /**
  * One stream for all tabs of a browser, which allows six to a server. The tab that
  * holds the lock has the stream and tells the others; when it goes, or is put to
- * sleep, the next one goes on from the last event that it heard itself.
+ * sleep, another one goes on from the last event that it heard itself. Whoever
+ * learns from the leader's words that it has missed something reads it from the
+ * log, and holds what is told meanwhile.
  */
 export class SharedConnection extends Emitter<ConnectionEvents> {
   readonly #options: SharedOptions;
@@ -61,11 +66,16 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   #channel: BroadcastChannel | null = null;
   /** The stream, in the tab that leads. */
   #own: Connection | null = null;
-  /** What is told before this tab has read what it missed. */
+  /** What the leader said last of where it is. */
+  #leader: State | null = null;
+  /** When it said anything, on the page's clock. */
+  #heardAt = Number.NEGATIVE_INFINITY;
+  /** What is told before this tab knows that it has missed nothing. */
   #held: Event[] | null = null;
-  #isReading = false;
-  /** When anything of the leader's was heard, in milliseconds since 1970. */
-  #heardAt = 0;
+  /** The opening for which the log is being read. */
+  #readsFor: AbortSignal | null = null;
+  /** Whether there is more to read than when the reading began. */
+  #isBehind = false;
   #isAsking = false;
 
   constructor(options: SharedOptions) {
@@ -89,22 +99,23 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   open(cursor: string | null = this.#cursor): void {
     if (this.#end && !this.#end.signal.aborted) return;
     this.#cursor = cursor;
-    const end = new AbortController();
-    this.#end = end;
-    const { signal } = end;
+    this.#end = new AbortController();
+    const { signal } = this.#end;
     this.#channel = new BroadcastChannel(this.#options.name);
-    this.#channel.onmessage = ({ data }) => this.#hear(data as Word);
+    this.#channel.onmessage = ({ data }) => this.#hear(data as Word, signal);
+    this.#follow();
     this.#queue(signal);
-    // A page that was put away has not heard what was told meanwhile.
-    globalThis.addEventListener?.('pageshow', () => void this.#catchUp(), { signal });
-    globalThis.document?.addEventListener('visibilitychange', () => void this.#ask(signal), { signal });
     void this.#watch(signal);
+    // A page that was put away has not heard what was told meanwhile.
+    globalThis.addEventListener?.('pageshow', ({ persisted }) => persisted && this.#catchUp(signal), { signal });
+    globalThis.document?.addEventListener('visibilitychange', () => void this.#ask(signal), { signal });
   }
 
   close(): void {
     this.#end?.abort();
-    this.#own?.close();
+    const own = this.#own;
     this.#own = null;
+    own?.close();
     this.#channel?.close();
     this.#channel = null;
     this.#become('closed');
@@ -115,88 +126,120 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     else this.#say({ kind: 'reconnect' });
   }
 
-  /** Follows, until it is this tab's turn to lead. */
+  /** Waits for this tab's turn to lead. */
   #queue(end: AbortSignal): void {
-    // The leader may be ahead of this cursor, or behind it.
-    this.#held = this.#cursor === null ? null : [];
-    this.#isReading = false;
-    this.#become('connecting');
-    this.#say({ kind: 'hello' });
-    this.#request({ signal: end }, end);
-  }
-
-  #request(options: LockOptions, end: AbortSignal): void {
-    const { locks, name } = this.#options;
-    let isHeld = false;
-    const hold = () => {
-      isHeld = true;
-      return this.#lead(end);
-    };
-    locks.request(name, options, hold).catch(() => {
-      // Closed before it was this tab's turn; or asleep, while another tab took it.
-      if (isHeld && !end.aborted) this.#step(end);
+    void this.#hold({ signal: end }, end).then((outcome) => {
+      if (end.aborted) return;
+      if (outcome === 'lost') this.#queue(end);
+      // A page may be forbidden to lock anything: it has a stream of its own.
+      if (outcome === 'refused') this.#lead();
     });
   }
 
-  /** Leads no more. */
-  #step(end: AbortSignal): void {
-    const own = this.#own;
-    this.#own = null;
-    own?.close();
-    this.#queue(end);
-  }
-
-  /** Asks a leader that says nothing whether it is there. A page in the background may have been put to sleep. */
-  async #watch(end: AbortSignal): Promise<void> {
-    while (!end.aborted) {
-      await sleep(SILENT_MS, end);
-      await this.#ask(end);
+  /** Leads while it has the lock. */
+  async #hold(options: LockOptions, end: AbortSignal): Promise<'over' | 'lost' | 'refused'> {
+    let own: Connection | null = null;
+    const lead = () =>
+      new Promise<void>((resolve) => {
+        if (end.aborted) return resolve();
+        own = this.#lead();
+        own.on('state', ({ to }) => to === 'closed' && resolve());
+      });
+    try {
+      await this.#options.locks.request(this.#options.name, options, lead);
+      return 'over';
+    } catch {
+      if (own === null) return 'refused';
+      // Asleep, while another tab took it.
+      if (this.#own === own && !end.aborted) this.#step(own);
+      return 'lost';
     }
   }
 
-  async #ask(end: AbortSignal): Promise<void> {
-    const isSilent = Date.now() - this.#heardAt >= SILENT_MS;
-    if (this.#isAsking || this.#own || end.aborted || !isSilent || isHidden()) return;
-    this.#isAsking = true;
-    const askedAt = Date.now();
-    this.#say({ kind: 'hello' });
-    await sleep(ANSWER_MS, end);
-    this.#isAsking = false;
-    if (!this.#own && !end.aborted && this.#heardAt < askedAt) this.#request({ steal: true }, end);
-  }
-
-  /** Has the stream until this tab goes. */
-  #lead(end: AbortSignal): Promise<void> {
+  /** Has the stream. */
+  #lead(): Connection {
+    this.#own?.close();
     const own = new Connection(this.#options);
     this.#own = own;
-    own.on('event', (event) => {
-      this.#say({ kind: 'event', event });
-      this.#tell(event);
-    });
-    own.on('resync', ({ reason, cursor }) => {
-      this.#say({ kind: 'resync', reason, cursor });
-      this.#startOver(reason, cursor);
-    });
-    own.on('error', ({ text, error }) => {
-      this.#say({ kind: 'error', text });
-      this.emit('error', { text, error });
-    });
-    own.on('state', ({ to, retryAt }) => {
-      if (end.aborted || this.#own !== own) return;
-      this.#cursor = own.cursor ?? this.#cursor;
-      this.#say({ kind: 'state', state: to, retryAt, cursor: this.#cursor });
-      this.#become(to, retryAt);
-    });
+    const whileOwn =
+      <Told>(hear: (told: Told) => void) =>
+      (told: Told) => {
+        if (this.#own === own) hear(told);
+      };
+    own.on(
+      'event',
+      whileOwn((event) => {
+        this.#say({ kind: 'event', event });
+        this.#tell(event);
+      }),
+    );
+    own.on(
+      'resync',
+      whileOwn(({ reason, cursor }) => {
+        this.#say({ kind: 'resync', reason, cursor });
+        this.#startOver(reason, cursor);
+      }),
+    );
+    own.on(
+      'error',
+      whileOwn(({ text, error }) => {
+        this.#say({ kind: 'error', text });
+        this.emit('error', { text, error });
+      }),
+    );
+    own.on(
+      'state',
+      whileOwn(({ to, retryAt }) => {
+        this.#cursor = own.cursor ?? this.#cursor;
+        this.#say({ kind: 'state', state: to, retryAt, cursor: this.#cursor });
+        this.#become(to, retryAt);
+      }),
+    );
     // What others told and this tab still holds comes by the stream again.
     this.#held = null;
     own.open(this.#cursor);
-    return new Promise((resolve) => {
-      if (end.aborted) resolve();
-      else end.addEventListener('abort', () => resolve());
-    });
+    return own;
   }
 
-  #hear(word: Word): void {
+  /** Leads no more: somebody took the lock. */
+  #step(own: Connection): void {
+    this.#own = null;
+    own.close();
+    this.#follow();
+  }
+
+  /** Hears from the leader, once it is known where that one is. */
+  #follow(): void {
+    this.#leader = null;
+    this.#held = this.#cursor === null ? null : [];
+    this.#become('connecting');
+    this.#say({ kind: 'hello' });
+  }
+
+  /** Asks a leader that says nothing whether it is there. */
+  async #watch(end: AbortSignal): Promise<void> {
+    while (!end.aborted) {
+      await this.#ask(end);
+      await sleep(SILENT_MS, end);
+    }
+  }
+
+  /** A page in the background may have been put to sleep, with the stream. */
+  async #ask(end: AbortSignal): Promise<void> {
+    const askedAt = performance.now();
+    if (this.#own || this.#isAsking || end.aborted || askedAt - this.#heardAt < SILENT_MS) return;
+    this.#isAsking = true;
+    this.#say({ kind: 'hello' });
+    await sleep(ANSWER_MS, end);
+    this.#isAsking = false;
+    // Who slept itself cannot tell.
+    const isAwake = performance.now() - askedAt < 2 * ANSWER_MS;
+    if (this.#own || end.aborted || !isAwake || this.#heardAt >= askedAt) return;
+    // Taken away in turn, it waits in the queue still.
+    void this.#hold({ steal: true }, end);
+  }
+
+  #hear(word: Word, end: AbortSignal): void {
     if (this.#own) {
       if (word.kind === 'hello') {
         this.#say({ kind: 'state', state: this.#state, retryAt: null, cursor: this.#cursor });
@@ -204,71 +247,102 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
       if (word.kind === 'reconnect') this.#own.reconnect();
       return;
     }
-    if (word.kind !== 'hello' && word.kind !== 'reconnect') this.#heardAt = Date.now();
+    if (word.kind === 'hello' || word.kind === 'reconnect') return;
+    this.#heardAt = performance.now();
     switch (word.kind) {
       case 'event':
         if (this.#held) this.#held.push(word.event);
         else this.#tell(word.event);
         return;
       case 'resync':
-        this.#startOver(word.reason, word.cursor);
+        // Unless it has started over already.
+        if (!isPast(word.cursor, this.#cursor)) this.#startOver(word.reason, word.cursor);
         return;
       case 'error':
         this.emit('error', { text: word.text, error: new Error('another tab could not read this') });
         return;
       case 'state':
-        void this.#follow(word.state, word.retryAt, word.cursor);
+        this.#leader = word;
+        this.#weigh(word, end);
         return;
     }
   }
 
-  /** Is where the leader is, once it has heard what the leader has. */
-  async #follow(state: ConnectionState, retryAt: number | null, cursor: string | null): Promise<void> {
-    const isNew = this.#state === 'connecting';
-    if (isNew && state === 'live') {
-      if (this.#cursor === null) {
-        this.#cursor = cursor;
-      } else {
-        this.#become('catching_up');
-        await this.#catchUp();
-      }
+  /** Whether what the leader tells from here on follows what this tab has heard. */
+  #weigh({ state, cursor }: State, end: AbortSignal): void {
+    if (this.#cursor === null) {
+      // From the present, wherever that is.
+      if (state === 'live') this.#cursor = cursor;
+    } else if (cursor === null) {
+      // It does not know itself.
+      this.#held ??= [];
+    } else if (isPast(cursor, this.#cursor)) {
+      this.#release(end);
+    } else {
+      this.#catchUp(end);
     }
-    // The leader has gone meanwhile, or this tab leads itself.
-    if (this.#own || this.#end?.signal.aborted) return;
-    if (!isNew || state === 'live' || state === 'unauthorized') this.#become(state, retryAt);
+    this.#keepUp();
   }
 
-  /**
-   * Reads what was missed from the log, and then tells what was told meanwhile. A
-   * tab that begins to lead is brought up by the stream instead.
-   */
-  async #catchUp(): Promise<void> {
-    const end = this.#end?.signal;
-    if (!end || this.#own || this.#isReading || this.#cursor === null) return;
-    this.#isReading = true;
+  /** Is where the leader is, unless something is missing still. */
+  #keepUp(): void {
+    if (!this.#leader) return;
+    const { state, retryAt } = this.#leader;
+    // Live is who has heard everything.
+    this.#become(this.#held && state === 'live' ? 'catching_up' : state, retryAt);
+  }
+
+  #catchUp(end: AbortSignal): void {
+    if (this.#own || end.aborted || this.#cursor === null) return;
     this.#held ??= [];
-    while (!end.aborted) {
+    this.#isBehind = true;
+    if (!this.#isReading()) void this.#read(end);
+  }
+
+  #isReading(): boolean {
+    return this.#readsFor !== null && this.#readsFor === this.#end?.signal;
+  }
+
+  /** Reads what was missed from the log, and then tells what was told meanwhile. */
+  async #read(end: AbortSignal): Promise<void> {
+    this.#readsFor = end;
+    this.#become('catching_up');
+    while (this.#isBehind && this.#cursor !== null && !end.aborted) {
+      this.#isBehind = false;
+      const asked = this.#cursor;
       try {
-        const page: EventPage = await this.#options.eventsAfter(this.#cursor);
+        const page: EventPage = await this.#options.eventsAfter(asked);
         // Who leads now is brought up by the stream.
         if (this.#own || end.aborted) break;
+        // If not, it has led meanwhile, or started over.
+        const isDue = this.#cursor === asked;
+        this.#isBehind ||= page.more || !isDue;
+        if (!isDue) continue;
         for (const event of page.events) this.#tell(event);
         this.#cursor = page.cursor;
-        if (page.events.length === 0) break;
       } catch (error) {
+        if (this.#own || end.aborted) break;
         if (error instanceof ApiError && error.code === 'reset') {
-          this.#startOver('retention', this.#cursor);
+          if (this.#cursor === asked) this.#startOver('retention', this.#leader?.cursor ?? asked);
           break;
         }
         // Nothing is told out of order: it is held until the gap is closed.
+        this.#isBehind = true;
         await sleep(AGAIN_MS, end);
       }
     }
-    if (end.aborted) return;
-    this.#isReading = false;
-    const held = this.#own ? [] : (this.#held ?? []);
+    if (this.#readsFor === end) this.#readsFor = null;
+    if (this.#own || end.aborted) return;
+    this.#release(end);
+    this.#keepUp();
+  }
+
+  /** Tells what was held, once nothing is missing before it. */
+  #release(end: AbortSignal): void {
+    if (this.#isReading()) return;
+    const held = this.#held ?? [];
     this.#held = null;
-    for (const event of held) this.#tell(event);
+    for (const event of held) if (!end.aborted) this.#tell(event);
   }
 
   #tell(event: Event): void {
@@ -294,8 +368,4 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     this.#state = to;
     this.emit('state', { from, to, retryAt });
   }
-}
-
-function isHidden(): boolean {
-  return globalThis.document?.visibilityState === 'hidden';
 }

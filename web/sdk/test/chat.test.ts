@@ -6,11 +6,11 @@ import {
   type ChatClientOptions,
   createChatClient,
   type Event,
-  type Locks,
   memoryStorage,
   Session,
   type Storage,
 } from '../src/index.js';
+import { TestLocks } from './locks.js';
 import { TestServer, until } from './server.js';
 
 let server: TestServer;
@@ -229,18 +229,6 @@ test('a file goes up and is shown by a message', async () => {
   await expect(alice.client.uploads.start(file, { signal: given.signal })).rejects.toThrow();
 });
 
-/** As a browser's, for tabs that are all in this process. */
-function locks(): Locks {
-  let last = Promise.resolve();
-  return {
-    request(_, { signal }, hold) {
-      const turn = last.then(() => (signal?.aborted ? undefined : hold()));
-      last = turn.then(() => {});
-      return turn;
-    },
-  };
-}
-
 const figure = async (name: string) => {
   const text = await (await fetch(`${server.url}/metrics`)).text();
   return Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1] ?? 0);
@@ -249,7 +237,7 @@ const figure = async (name: string) => {
 test('eight tabs share one stream, and the next goes on when the first goes', async () => {
   const alice = await Person.signIn('alice');
   const team = await alice.chat('team');
-  const shareConnection = locks();
+  const shareConnection = new TestLocks();
   const { cursor } = await alice.client.api.bootstrap();
   const tabs: Person[] = [];
   for (let nth = 0; nth < 8; nth += 1) {

@@ -7,7 +7,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /** The program that the tests talk to: the real one. */
-const PROGRAM = process.env.CONFAB_BIN ?? fileURLToPath(new URL('../../../target/debug/confab', import.meta.url));
+const PROGRAM = join(
+  process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL('../../../target', import.meta.url)),
+  'debug/confab',
+);
 
 /** A running Confab with the demo world in it. */
 export class TestServer {

@@ -149,8 +149,8 @@ test('a tab that follows tells what lies after its cursor, once, whatever its le
     eventsAfter: async (cursor) => {
       asked.push(cursor);
       return cursor === 'e-100'
-        ? { events: ['e-101', 'e-102', 'e-103'].map(event), cursor: 'e-103' }
-        : { events: [], cursor };
+        ? { events: ['e-101', 'e-102', 'e-103'].map(event), cursor: 'e-103', more: false }
+        : { events: [], cursor, more: false };
     },
   });
   const heard: string[] = [];

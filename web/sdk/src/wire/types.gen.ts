@@ -571,13 +571,17 @@ export type Event = {
  */
 export type EventPage = {
     /**
-     * After the last of them; the end of the log if there are no more.
+     * Where to read on.
      */
     cursor: Cursor;
     /**
-     * As the stream carries them.
+     * As the stream carries them. There may be none on a page that is not the last.
      */
     events: Array<Event>;
+    /**
+     * Whether there is more to read at once.
+     */
+    more: boolean;
 };
 
 /**
