@@ -1,4 +1,4 @@
-import { lazy, useEffect } from 'react';
+import { useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Route, Switch, useLocation } from 'wouter';
 import { useStore } from 'zustand';
@@ -12,13 +12,14 @@ import { useNotifications } from './settings/notifications';
 import { Button } from './ui/Button';
 import { Fence } from './ui/Fence';
 import { Icon } from './ui/Icon';
+import { lazily } from './ui/lazily';
 import { useView } from './view';
 import { wordsOf } from './words/failure';
 import { chatIdOf, titleOf, useHouse, useWorld } from './world/use';
 
 const loadLayers = () => import('./Layers');
-const Layers = lazy(loadLayers);
-const DebugPanel = lazy(() => import('./debug/DebugPanel'));
+const Layers = lazily(() => loadLayers().then((part) => part.default));
+const DebugPanel = lazily(() => import('./debug/DebugPanel').then((part) => part.default));
 
 /** The whole screen of somebody who is signed in. */
 export function Rooms() {
@@ -43,6 +44,7 @@ function Panes() {
   const close = useView((view) => view.close);
   // Another address is another screen: what lay above the last goes with it.
   useEffect(() => close, [path, close]);
+  useFocusBack(layer !== null);
   useTitle();
   useNotifications();
   useShortcuts();
@@ -76,6 +78,24 @@ function Panes() {
       <Toast />
     </div>
   );
+}
+
+/** What closes a layer may take away what had the keys before: then they are where one writes. */
+function useFocusBack(isLayered: boolean) {
+  const wasLayered = useRef(false);
+  useEffect(() => {
+    const hasClosed = wasLayered.current && !isLayered;
+    wasLayered.current = isLayered;
+    if (!hasClosed) return;
+    // The layer gives them back first.
+    const timer = setTimeout(() => {
+      // On a phone it would open the keyboard.
+      const isTyped = matchMedia('(hover: hover)').matches;
+      if (isTyped && document.activeElement === document.body)
+        document.querySelector<HTMLElement>('[data-writes]')?.focus();
+    }, 50);
+    return () => clearTimeout(timer);
+  }, [isLayered]);
 }
 
 /** No chat is open. */

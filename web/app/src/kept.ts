@@ -1,4 +1,14 @@
-import { defaultStorage } from '@confab/sdk';
+import { defaultStorage, memoryStorage } from '@confab/sdk';
 
 /** What this device remembers; where it may not, for as long as the page lives. */
 export const kept = defaultStorage();
+
+/** What this tab remembers; where it may not, until it is loaded again. */
+export const keptByTab = (() => {
+  try {
+    sessionStorage.getItem('confab');
+    return sessionStorage;
+  } catch {
+    return memoryStorage();
+  }
+})();

@@ -305,7 +305,13 @@ test('a chat that is opened in a break is read when the line is back', async ({ 
   // A part that was never fetched breaks nothing else.
   await alice.page.getByRole('button', { name: 'Search' }).click();
   await expect(alice.page.getByText('could not be fetched')).toBeVisible();
+  await alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ }).click();
   await alice.context.setOffline(false);
+  await alice.page.getByRole('main').getByRole('button', { name: 'Try again' }).last().click();
+  await expect(alice.page.getByRole('searchbox')).toBeVisible();
+  await alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ }).click();
+  await expect(alice.page.getByRole('menuitem', { name: 'Busy' })).toBeVisible();
+  await alice.page.keyboard.press('Escape');
   await bob.client.messages.send(chat, { content: 'said after' });
   await expect(alice.message('said before')).toBeVisible();
   await expect(alice.message('said after')).toBeVisible();

@@ -1,7 +1,7 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import { type ChatClient, createChatClient, memoryStorage, Session } from '@confab/sdk';
 import type { BrowserContextOptions, Page } from '@playwright/test';
-import { expect, test } from './world';
+import { expect, spilt, test } from './world';
 
 const FOLDER = new URL('../../../screenshots/', import.meta.url).pathname;
 
@@ -86,6 +86,7 @@ for (const [device, options] of [
       const wrong: string[] = [];
       const show = async (name: string) => {
         await page.screenshot({ path: `${FOLDER}${name}-${device}-${colorScheme}.png` });
+        wrong.push(...(await spilt(page)).map((part) => `${name}: stands out: ${part}`));
         // Both layouts and both palettes are looked at, once each.
         if ((device === 'desktop') === (colorScheme === 'light')) {
           wrong.push(...(await faults(page)).map((fault) => `${name}: ${fault}`));
@@ -170,7 +171,7 @@ for (const [device, options] of [
       await expect(page.getByText('No invitation is open.')).toBeVisible();
       await show('about-invitations');
       await page.getByRole('tab', { name: 'About' }).click();
-      await page.getByRole('button', { name: 'Leave' }).click();
+      await page.getByRole('button', { name: 'Delete the chat' }).click();
       await expect(page.getByRole('alertdialog')).toBeVisible();
       await show('sure');
       await page.keyboard.press('Escape');
@@ -274,6 +275,25 @@ test('on a phone: one pane at a time, and back', async ({ browser, server }) => 
   await page.getByRole('button', { name: 'Back to the chats' }).tap();
   await expect(list).toBeVisible();
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  await context.close();
+});
+
+test('on a phone what is tapped beside a message is done', async ({ browser, server }) => {
+  const context = await browser.newContext(PHONE);
+  const page = await context.newPage();
+  await enter(page, server.url, 'Dave');
+  await page.getByRole('link', { name: /general/ }).tap();
+  const message = (text: string) => page.getByRole('article').filter({ hasText: text });
+  for (const text of ['Welcome to Confab', 'Did that twice', 'Where do I report']) {
+    await message(text).tap();
+    await page.getByRole('button', { name: 'Answer', exact: true }).tap();
+    await expect(page.getByText('Answering')).toBeVisible();
+    await page.getByRole('button', { name: 'Do not answer' }).tap();
+    await message(text).tap();
+    await page.getByRole('button', { name: 'More' }).tap();
+    await page.getByRole('menuitem', { name: 'Copy the text' }).tap();
+    await expect(page.getByRole('menu')).toBeHidden();
+  }
   await context.close();
 });
 

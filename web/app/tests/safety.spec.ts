@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { expect, type Person, test } from './world';
+import { expect, type Person, spilt, test } from './world';
 
 /** What somebody may write who means harm. */
 const PAYLOADS = [
@@ -140,6 +140,27 @@ test('a name of emoji, and texts from everywhere, stay in their places', async (
   const isWide = await alice.page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   expect(isWide).toBe(false);
   expect(await alice.log.evaluate((scroller) => scroller.scrollWidth > scroller.clientWidth)).toBe(false);
+});
+
+test('a name without a space stays inside of every layer that says it', async ({ person }) => {
+  const alice = await person('Alice', { viewport: { width: 390, height: 844 } });
+  const chat = await alice.api.chats.create({ type: 'public_channel', name: 'W'.repeat(90) });
+  await alice.client.messages.send(chat.id, { content: 'Q'.repeat(300) });
+  await alice.open(chat.id);
+  await expect(alice.page.getByRole('heading', { name: 'WWW', level: 3 })).toBeVisible();
+  expect(await spilt(alice.page)).toEqual([]);
+  await alice.page.getByRole('button', { name: 'About this chat' }).click();
+  await alice.page.getByRole('button', { name: 'Delete the chat' }).waitFor();
+  expect(await spilt(alice.page)).toEqual([]);
+  await alice.page.getByRole('button', { name: 'Delete the chat' }).click();
+  await expect(alice.page.getByRole('alertdialog')).toBeVisible();
+  expect(await spilt(alice.page)).toEqual([]);
+  await alice.page.getByRole('button', { name: 'Cancel' }).click();
+  await alice.message(/QQQ/).hover();
+  await alice.page.getByRole('button', { name: 'More' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Delete' }).click();
+  await expect(alice.page.getByRole('alertdialog')).toBeVisible();
+  expect(await spilt(alice.page)).toEqual([]);
 });
 
 test('the first load is small', async () => {

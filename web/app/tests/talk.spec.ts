@@ -46,6 +46,11 @@ test('two people talk: replies, reactions, edits, typing and receipts are seen a
   await alice.message('Hello again').getByRole('button', { name: '(edited)' }).click();
   await expect(alice.page.getByRole('dialog', { name: 'What it said before' })).toContainText('Hello Alice');
   await alice.page.keyboard.press('Escape');
+  // Bob rules nothing here: of what others said he sees only that it was edited.
+  const greeting = (await alice.api.messages.list(chat)).items.at(-1);
+  await alice.api.messages.edit(greeting?.id ?? 0, 'Good day');
+  await expect(bob.message('Good day').first()).toContainText('(edited)');
+  await expect(bob.message('Good day').first().getByRole('button', { name: '(edited)' })).toHaveCount(0);
   await expect(bob.composer).toBeFocused();
 
   await bob.message('Hello again').hover();
@@ -149,6 +154,22 @@ test('a draft outlives the page and other chats', async ({ person, group }) => {
   await alice.page.reload();
   await alice.open(one);
   await expect(alice.composer).toHaveValue('half a thought');
+});
+
+test('what is sent from one tab takes nothing from another', async ({ person, group }) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  await alice.open(chat);
+  await alice.composer.fill('not done yet');
+  const tab = await alice.context.newPage();
+  await tab.goto(`${alice.url}/chats/${chat}`);
+  const elsewhere = tab.getByRole('combobox', { name: /^Write to/ });
+  await expect(elsewhere).toHaveValue('not done yet');
+  await elsewhere.fill('done');
+  await elsewhere.press('Enter');
+  await expect(alice.message(/^.*done$/).or(alice.message('done'))).toBeVisible();
+  await alice.page.reload();
+  await expect(alice.composer).toHaveValue('not done yet');
 });
 
 test('chats are made, joined, found and left', async ({ person }) => {

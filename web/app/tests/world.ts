@@ -52,11 +52,6 @@ export class Person {
   message(text: string | RegExp): Locator {
     return this.log.getByRole('article').filter({ hasText: text });
   }
-
-  /** What is said of the line to the server, without the screen. */
-  whole(): Promise<void> {
-    return expect(this.page.getByText('Connecting again')).toBeHidden();
-  }
 }
 
 interface World {
@@ -133,6 +128,17 @@ export async function fill(server: TestServer, chatId: number, senderId: number,
      select ${chatId}, ${senderId}, 'message ' || n || case when n % 7 = 0 then repeat(' and more of it', n % 40) else '' end
      from generate_series(1, ${many}) n`,
   );
+}
+
+/** What stands out of the layer that it is in, or of the window. */
+export function spilt(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const layer = document.querySelector('[role=dialog], [role=alertdialog]');
+    const right = layer ? layer.getBoundingClientRect().right : innerWidth;
+    return [...(layer ?? document.body).querySelectorAll('*')]
+      .filter((one) => one.getBoundingClientRect().right > right + 1 && !one.closest('.unseen, pre, [data-scrolls]'))
+      .map((one) => `${one.tagName} ${one.className} ${one.textContent?.slice(0, 40)}`);
+  });
 }
 
 /** Asks the server's own database. */

@@ -1,15 +1,16 @@
 import type { FileInfo } from '@confab/sdk';
-import { lazy, useState } from 'react';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Fence } from '../ui/Fence';
 import { download, sizeText, usePrivateFile } from '../ui/files';
 import { Icon } from '../ui/Icon';
+import { lazily } from '../ui/lazily';
 import { attempt } from '../view';
 import { useHouse } from '../world/use';
 import styles from './Attachments.module.css';
 import { isPicture, pictureSize } from './rows';
 
-const Lightbox = lazy(() => import('./Lightbox'));
+const Lightbox = lazily(() => import('./Lightbox').then((part) => part.default));
 
 /** The files of a message: pictures as pictures, the rest to be fetched. */
 export function Attachments({ files }: { readonly files: readonly FileInfo[] }) {

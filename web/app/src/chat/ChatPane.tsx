@@ -1,10 +1,11 @@
 import type { Message } from '@confab/sdk';
-import { type DragEvent, lazy, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { type DragEvent, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { Members } from '../members/Members';
 import { Button } from '../ui/Button';
 import { Fence } from '../ui/Fence';
+import { lazily } from '../ui/lazily';
 import { useView } from '../view';
 import { useHouse, useWorld } from '../world/use';
 import { ChatHeader } from './ChatHeader';
@@ -14,9 +15,9 @@ import { DraftHandle, useDraft } from './drafts';
 import { Timeline, type TimelineHandle } from './Timeline';
 import { Typing } from './Typing';
 
-const DebugPanel = lazy(() => import('../debug/DebugPanel'));
-const PinsPanel = lazy(() => import('../search/PinsPanel'));
-const SearchPanel = lazy(() => import('../search/SearchPanel'));
+const DebugPanel = lazily(() => import('../debug/DebugPanel').then((part) => part.default));
+const PinsPanel = lazily(() => import('../search/PinsPanel').then((part) => part.default));
+const SearchPanel = lazily(() => import('../search/SearchPanel').then((part) => part.default));
 
 /** One chat: what was said, and where to say more. */
 export function ChatPane({ chatId, messageId }: { readonly chatId: number; readonly messageId: number | null }) {

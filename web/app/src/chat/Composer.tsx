@@ -126,6 +126,7 @@ export function Composer(props: {
         <textarea
           ref={area}
           className={styles.text}
+          data-writes=""
           rows={1}
           value={text}
           readOnly={isDue}

@@ -18,7 +18,7 @@ export function Edits({ messageId }: { readonly messageId: number }) {
   const [edits, setEdits] = useState<readonly Edit[] | null>(null);
   const { refusal, trying } = useRefusal();
   useEffect(() => {
-    void trying(async () => setEdits(await house.client.api.messages.edits(messageId)));
+    void trying(async () => setEdits((await house.client.api.messages.edits(messageId)).toReversed()));
   }, [house, messageId, trying]);
   return (
     <Dialog title={t('message.edits')} onClose={close}>
@@ -27,7 +27,7 @@ export function Edits({ messageId }: { readonly messageId: number }) {
       <ol className={styles.edits} aria-busy={edits === null && refusal === null}>
         {edits?.map((edit) => (
           <li key={edit.edited_at}>
-            <time dateTime={edit.edited_at}>{exactTime(edit.edited_at)}</time>
+            <small>{t('message.until', { time: exactTime(edit.edited_at) })}</small>
             <Markdown text={edit.content} />
           </li>
         ))}

@@ -1,7 +1,8 @@
-import { lazy, type ReactElement } from 'react';
+import type { ReactElement } from 'react';
+import { lazily } from '../ui/lazily';
 import { OnDemand } from '../ui/OnDemand';
 
-const EmojiPopover = lazy(() => import('./EmojiPopover'));
+const EmojiPopover = lazily(() => import('./EmojiPopover').then((part) => part.default));
 
 /** A button that opens the emoji; they are fetched when it is first clicked. */
 export function EmojiButton(props: {

@@ -12,14 +12,18 @@ export function MessageEditor(props: {
   readonly text: string;
   readonly onText: (text: string) => void;
   readonly onDone: () => void;
+  /** Saved without anything in it. */
+  readonly onEmptied: () => void;
 }) {
-  const { message, text, onText, onDone } = props;
+  const { message, text, onText, onDone, onEmptied } = props;
   const { t } = useTranslation();
   const house = useHouse();
   const isBusy = useRef(false);
   const save = async () => {
     const content = text.trim();
-    if (isBusy.current || (!content && message.files.length === 0)) return;
+    if (isBusy.current) return;
+    // Nothing left of it: that is to delete it.
+    if (!content && message.files.length === 0) return onEmptied();
     if (content === message.content) return onDone();
     isBusy.current = true;
     await attempt(async () => {

@@ -44,12 +44,12 @@ interface MessageRowProps {
 export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   const { message, rowKey, isFirst, isNewDay, isNew, isActive, isMarked, edited } = props;
   const { t } = useTranslation();
-  const open = useView((view) => view.open);
   const author = useWorld(({ people }) => people.get(message.sender_id ?? 0));
   const isMine = useWorld(({ me }) => me.id === message.sender_id);
   const callsMe = useWorld(({ me }) => !isMine && (message.mentions_everyone || message.mentions.includes(me.id)));
   const name = message.sender_id === null ? t('people.gone') : nameOf(author);
   const isDeleted = message.deleted_at !== null;
+  const remove = useRemoval(message);
   const says = isDeleted ? t('message.deleted') : lineOf(message);
   return (
     <>
@@ -96,20 +96,17 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           {isDeleted ? (
             <p className={styles.deleted}>{t('message.deleted')}</p>
           ) : edited !== null ? (
-            <MessageEditor message={message} text={edited} onText={props.onEdited} onDone={() => props.onEdit(null)} />
+            <MessageEditor
+              message={message}
+              text={edited}
+              onText={props.onEdited}
+              onDone={() => props.onEdit(null)}
+              onEmptied={remove}
+            />
           ) : (
             <>
               {message.content && <Markdown text={message.content} />}
-              {message.edited_at && (
-                <button
-                  type="button"
-                  className={styles.edited}
-                  title={exactTime(message.edited_at)}
-                  onClick={() => open({ kind: 'edits', messageId: message.id })}
-                >
-                  {t('message.edited')}
-                </button>
-              )}
+              {message.edited_at && <Edited message={message} />}
               <Attachments files={message.files} />
               <Reactions message={message} />
             </>
@@ -122,26 +119,54 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   );
 });
 
+/** That a message said something else before; who may see what, can. */
+function Edited({ message }: { readonly message: Message }) {
+  const { t } = useTranslation();
+  const open = useView((view) => view.open);
+  const mayRule = useMayRule(message);
+  const look = { className: styles.edited, title: exactTime(message.edited_at ?? '') };
+  if (!mayRule) return <small {...look}>{t('message.edited')}</small>;
+  return (
+    <button type="button" {...look} onClick={() => open({ kind: 'edits', messageId: message.id })}>
+      {t('message.edited')}
+    </button>
+  );
+}
+
+/** Asks, and then deletes a message. */
+function useRemoval(message: Message): () => void {
+  const { t } = useTranslation();
+  const house = useHouse();
+  const open = useView((view) => view.open);
+  return () =>
+    open({
+      kind: 'sure',
+      chatId: message.chat_id,
+      title: t('message.delete'),
+      text: t('message.deleteSure', { text: lineOf(message).slice(0, QUOTED) }),
+      verb: t('message.delete'),
+      work: () => house.client.api.messages.remove(message.id),
+      next: () => document.querySelector<HTMLElement>(`[data-message="${message.id}"]`),
+    });
+}
+
+/** Whether a message is one's own, or one rules where it was said. */
+function useMayRule({ sender_id, chat_id }: Message): boolean {
+  return useWorld(({ me, chats }) => me.id === sender_id || (chats.get(chat_id)?.role ?? 'member') !== 'member');
+}
+
 /** What can be done with a message; there while it is pointed at. */
 function Actions(props: MessageRowProps & { readonly isMine: boolean }) {
   const { message, rowKey, isMine, onLock } = props;
   const { t } = useTranslation();
   const house = useHouse();
-  const { say, open } = useView();
-  const mayRemove = useWorld(({ chats }) => isMine || (chats.get(message.chat_id)?.role ?? 'member') !== 'member');
+  const say = useView((view) => view.say);
+  const mayRemove = useMayRule(message);
+  const remove = useRemoval(message);
   const lock = (isOpen: boolean) => onLock(isOpen ? rowKey : null);
   // A menu that goes with its row must not hold the others.
   useEffect(() => () => onLock(null), [onLock]);
   const { api } = house.client;
-  const remove = () =>
-    open({
-      kind: 'sure',
-      title: t('message.delete'),
-      text: t('message.deleteSure', { text: lineOf(message).slice(0, QUOTED) }),
-      verb: t('message.delete'),
-      work: () => api.messages.remove(message.id),
-      next: () => document.querySelector<HTMLElement>(`[data-message="${message.id}"]`),
-    });
   return (
     <div className={styles.actions} role="toolbar" aria-label={t('message.actions')}>
       {QUICK.map((emoji) => (

@@ -223,7 +223,7 @@ export function Timeline(props: {
         tabIndex={0}
         onScroll={onScroll}
         onKeyDown={onKeyDown}
-        onPointerLeave={() => setActiveKey(null)}
+        onPointerLeave={({ pointerType }) => pointerType === 'mouse' && setActiveKey(null)}
       >
         <div className={styles.whole} style={{ height: virtual.getTotalSize() }}>
           <div className={styles.seen} style={{ transform: `translateY(${items[0]?.start ?? 0}px)` }}>
@@ -266,7 +266,9 @@ export function Timeline(props: {
           <Button
             onClick={() =>
               run.messages.length === 0
-                ? house.history.present(chatId)
+                ? target === null
+                  ? house.history.present(chatId)
+                  : house.history.find(chatId, target)
                 : run.hasOlder
                   ? house.history.older(chatId)
                   : house.history.newer(chatId)

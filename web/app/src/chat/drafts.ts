@@ -1,7 +1,7 @@
 import { type FileInfo, type Message, uniqueId } from '@confab/sdk';
 import { useStore } from 'zustand';
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import { kept } from '../kept';
+import { kept, keptByTab } from '../kept';
 import { wordsOf } from '../words/failure';
 import type { House } from '../world/house';
 import { useHouse } from '../world/use';
@@ -44,8 +44,19 @@ function storeOf(house: House): StoreApi<Drafts> {
 
 const keyOf = (house: House, chatId: number) => `confab.draft.${house.account.id}.${chatId}`;
 
-/** The text that waits in a chat. */
-export const draftText = (house: House, chatId: number) => kept.getItem(keyOf(house, chatId)) ?? '';
+/** The text that waits in a chat: this tab's, or what was written last in any. */
+export function draftText(house: House, chatId: number): string {
+  const key = keyOf(house, chatId);
+  return keptByTab.getItem(key) ?? kept.getItem(key) ?? '';
+}
+
+function keepText(house: House, chatId: number, text: string, before: string): void {
+  const key = keyOf(house, chatId);
+  keptByTab.setItem(key, text);
+  if (text) kept.setItem(key, text);
+  // What another tab has written there stays.
+  else if (kept.getItem(key) === before) kept.removeItem(key);
+}
 
 function draftOf(house: House, drafts: Drafts, chatId: number): Draft {
   const known = drafts.get(chatId);
@@ -68,11 +79,10 @@ export class DraftHandle {
   }
 
   change(change: Partial<Draft>): void {
-    const next = { ...this.now, ...change };
+    const before = this.now;
+    const next = { ...before, ...change };
     storeOf(this.house).setState((drafts) => new Map(drafts).set(this.chatId, next), true);
-    if (change.text === undefined) return;
-    if (change.text) kept.setItem(keyOf(this.house, this.chatId), change.text);
-    else kept.removeItem(keyOf(this.house, this.chatId));
+    if (change.text !== undefined) keepText(this.house, this.chatId, change.text, before.text);
   }
 
   /** Begins to upload files that go with it. */

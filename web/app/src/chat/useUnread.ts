@@ -15,6 +15,7 @@ export function useUnread(chatId: number, isAtEnd: boolean) {
   const [after, setAfter] = useState<number | null>(() =>
     (row?.unread_count ?? 0) > 0 ? (row?.last_read_message_id ?? 0) : null,
   );
+  // What was unread when the chat was opened, as the line is.
   const [total] = useState(row?.unread_count ?? 0);
   const [isAsked, setIsAsked] = useState(true);
   const [isLooking, setIsLooking] = useState(() => document.hasFocus());

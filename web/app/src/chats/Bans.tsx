@@ -3,6 +3,7 @@ import { useCallback } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Avatar } from '../ui/Avatar';
 import { Button } from '../ui/Button';
+import { Refusal } from '../ui/Field';
 import { useList } from '../ui/useList';
 import { nameOf, useHouse } from '../world/use';
 import styles from './lists.module.css';
@@ -21,10 +22,11 @@ export function Bans({ chatId }: { readonly chatId: number }) {
     } while (page.next !== null);
     return all;
   }, [members, chatId]);
-  const { items, takeOut } = useList(read);
+  const { items, refusal, isBusy, takeOut } = useList(read);
+  if (refusal) return <Refusal>{refusal}</Refusal>;
   if (items?.length === 0) return <p className={styles.none}>{t('chats.bansNone')}</p>;
   return (
-    <ul aria-busy={items === null}>
+    <ul aria-busy={isBusy}>
       {items?.map((ban) => (
         <li key={ban.user.id} className={styles.row}>
           <Avatar user={ban.user} size={32} />

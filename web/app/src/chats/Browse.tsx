@@ -6,6 +6,7 @@ import { Button } from '../ui/Button';
 import { Dialog } from '../ui/Dialog';
 import { Field, Refusal } from '../ui/Field';
 import { attempt, useView } from '../view';
+import { wordsOf } from '../words/failure';
 import { useHouse, useWorld } from '../world/use';
 import styles from './lists.module.css';
 
@@ -27,7 +28,7 @@ export function Browse() {
     const query = words ? { q: words, limit: 50 } : { limit: 50 };
     house.client.api.chats.channels(query).then(
       ({ items }) => !isOver && setFound(items),
-      (error: Error) => !isOver && setRefusal(error.message),
+      (error) => !isOver && setRefusal(wordsOf(error)),
     );
     return () => {
       isOver = true;

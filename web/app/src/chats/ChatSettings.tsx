@@ -29,7 +29,7 @@ export function ChatSettings({ chatId }: { readonly chatId: number }) {
   ];
   return (
     <Dialog title={title} onClose={close} isWide={rules}>
-      {rules ? <Tabs parts={parts} /> : about}
+      {rules ? <Tabs label={title} parts={parts} /> : about}
     </Dialog>
   );
 }
@@ -44,6 +44,7 @@ function About(props: { readonly row: ChatRow; readonly title: string; readonly 
   const work = async (what: () => Promise<unknown>) => {
     if (await trying(what)) close();
   };
+  const mustStay = row.role === 'owner' && row.member_count > 1;
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -54,6 +55,7 @@ function About(props: { readonly row: ChatRow; readonly title: string; readonly 
   const wayOut = (what: 'leave' | 'delete', work: () => Promise<unknown>) =>
     open({
       kind: 'sure',
+      chatId: row.id,
       title: t(`chats.${what}`),
       text: t(`chats.${what}Sure`, { name: title }),
       verb: t(`chats.${what}`),
@@ -84,13 +86,16 @@ function About(props: { readonly row: ChatRow; readonly title: string; readonly 
           {row.is_muted ? t('chats.unmute') : t('chats.mute')}
         </Button>
       </div>
+      {mustStay && <p className={styles.hint}>{t('chats.ownerStays')}</p>}
       <Refusal>{refusal}</Refusal>
       <div className={styles.actions}>
-        {row.type !== 'single' && (
+        {row.type !== 'single' && !mustStay && (
           <Button onClick={() => wayOut('leave', () => chats.leave(row.id))}>{t('chats.leave')}</Button>
         )}
         {row.role === 'owner' && (
-          <Button onClick={() => wayOut('delete', () => chats.remove(row.id))}>{t('chats.delete')}</Button>
+          <Button look="grave" onClick={() => wayOut('delete', () => chats.remove(row.id))}>
+            {t('chats.delete')}
+          </Button>
         )}
         {rules && (
           <Button type="submit" look="main">

@@ -6,6 +6,7 @@ import rooms from '../Rooms.module.css';
 import { Button } from '../ui/Button';
 import { Icon } from '../ui/Icon';
 import { attempt } from '../view';
+import { wordsOf } from '../words/failure';
 import { useHouse } from '../world/use';
 
 /** An invitation that came as a link. */
@@ -17,7 +18,7 @@ export function Invitation({ code }: { readonly code: string }) {
   const [refusal, setRefusal] = useState<string | null>(null);
 
   useEffect(() => {
-    house.client.api.invites.preview(code).then(setPreview, (error: Error) => setRefusal(error.message));
+    house.client.api.invites.preview(code).then(setPreview, (error) => setRefusal(wordsOf(error)));
   }, [code, house]);
 
   const accept = () =>

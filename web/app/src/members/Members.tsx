@@ -52,7 +52,11 @@ export function Members({ chatId }: { readonly chatId: number }) {
           {t('people.add')}
         </Button>
       )}
-      {!isKnown && <p aria-busy="true">{t('loading')}</p>}
+      {!isKnown && (
+        <p className={styles.more} aria-busy="true">
+          {t('loading')}
+        </p>
+      )}
       {/* One list, so that who comes or goes keeps their row, and the menu that is open on it. */}
       <ul>
         {groups.flatMap(({ key, title, list }) =>
@@ -99,6 +103,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
   const sure = (what: 'transfer' | 'remove' | 'ban', work: () => Promise<unknown>) =>
     open({
       kind: 'sure',
+      chatId,
       title: t(`people.${what}`),
       text: t(`people.${what}Sure`, { name: nameOf(user) }),
       verb: t(`people.${what}`),

@@ -1,15 +1,18 @@
-import { ApiError, type Config, createChatClient } from '@confab/sdk';
+import { type Config, createChatClient } from '@confab/sdk';
 import { type FormEvent, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { kept } from '../kept';
 import { Face } from '../ui/Avatar';
 import { Button } from '../ui/Button';
 import { Field, Refusal } from '../ui/Field';
-import { wordsOf } from '../words/failure';
+import { wordsOf, wordsOfField } from '../words/failure';
 import { type Account, accounts, signIn, signUp } from './accounts';
 import styles from './SignIn.module.css';
 
 const { api } = createChatClient({ getToken: async () => null, shareConnection: false });
+
+/** How long a server that could not be asked is waited for, in milliseconds. */
+const AGAIN_MS = 2_000;
 
 /** The door: people of the demo world, people who were here before, or a form. */
 export function SignIn({ onEntered }: { readonly onEntered: (account: Account) => void }) {
@@ -20,16 +23,31 @@ export function SignIn({ onEntered }: { readonly onEntered: (account: Account) =
   const [refusal, setRefusal] = useState<unknown>(null);
   const known = accounts();
 
+  const [away, setAway] = useState<unknown>(null);
+  const [tries, setTries] = useState(0);
   useEffect(() => {
     document.title = 'Confab';
+    const again = () => setTries(tries + 1);
+    let timer: ReturnType<typeof setTimeout>;
+    let isOver = false;
     api.config().then(
       (answer) => {
+        if (isOver) return;
         setConfig(answer);
+        setAway(null);
         kept.setItem('confab.demo', String(answer.demo !== null));
       },
-      (error) => setRefusal(error),
+      (error) => {
+        if (isOver) return;
+        setAway(error);
+        timer = setTimeout(again, AGAIN_MS);
+      },
     );
-  }, []);
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
+  }, [tries]);
 
   const admit = async (begin: () => Promise<Account>) => {
     setIsBusy(true);
@@ -50,10 +68,10 @@ export function SignIn({ onEntered }: { readonly onEntered: (account: Account) =
     void admit(() => (isNew ? signUp({ username: word('username'), email, password }) : signIn({ email, password })));
   };
 
-  const wrong = (field: string) =>
-    refusal instanceof ApiError ? refusal.errors?.find((one) => one.field === field)?.detail : undefined;
+  const wrong = (field: string) => wordsOfField(refusal, field);
   const isSaidByField = ['username', 'email', 'password'].some((field) => wrong(field));
   const demo = config?.demo;
+  const said = refusal ?? away;
 
   return (
     <main className={styles.page}>
@@ -133,7 +151,7 @@ export function SignIn({ onEntered }: { readonly onEntered: (account: Account) =
             required
             wrong={wrong('password')}
           />
-          <Refusal>{refusal !== null && !isSaidByField ? wordsOf(refusal) : null}</Refusal>
+          <Refusal>{said !== null && !isSaidByField ? wordsOf(said) : null}</Refusal>
           <Button type="submit" look="main" disabled={isBusy}>
             {isNew ? t('door.signUp') : t('door.signIn')}
           </Button>

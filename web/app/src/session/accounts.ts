@@ -1,5 +1,5 @@
-import { type Me, memoryStorage, Session, type Signin, type Signup } from '@confab/sdk';
-import { kept } from '../kept';
+import { type Me, Session, type Signin, type Signup } from '@confab/sdk';
+import { kept, keptByTab } from '../kept';
 
 /** Somebody who is signed in on this device. */
 export interface Account {
@@ -22,16 +22,6 @@ const read = (): Account[] => {
   }
 };
 
-/** What a tab remembers; where it may not, until it is loaded again. */
-const tab = (() => {
-  try {
-    sessionStorage.getItem(HERE);
-    return sessionStorage;
-  } catch {
-    return memoryStorage();
-  }
-})();
-
 /** Everybody who is signed in on this device. */
 export function accounts(): Account[] {
   return read().filter(({ id }) => Session.isKept(String(id)));
@@ -39,20 +29,20 @@ export function accounts(): Account[] {
 
 /** The person of this tab, if they are signed in still. */
 export function here(): Account | null {
-  const id = Number(tab.getItem(HERE));
+  const id = Number(keptByTab.getItem(HERE));
   return accounts().find((account) => account.id === id) ?? null;
 }
 
 /** Makes this tab somebody's. */
 export function enter(account: Account): Session {
-  tab.setItem(HERE, String(account.id));
+  keptByTab.setItem(HERE, String(account.id));
   kept.setItem(ACCOUNTS, JSON.stringify([account, ...read().filter(({ id }) => id !== account.id)]));
   return new Session('', { name: String(account.id) });
 }
 
 /** Makes this tab nobody's. */
 export function leave(): void {
-  tab.removeItem(HERE);
+  keptByTab.removeItem(HERE);
 }
 
 /** Signs in. Throws `ApiError` and `NetworkError`. */

@@ -96,7 +96,13 @@ function CloseAccount() {
           <p>{t('settings.closeHint')}</p>
         </div>
       </div>
-      <Field label={t('settings.closePassword')} name="password" type="password" autoComplete="off" required />
+      <Field
+        label={t('settings.closePassword')}
+        name="password"
+        type="password"
+        autoComplete="current-password"
+        required
+      />
       <Refusal>{refusal}</Refusal>
       <div className={styles.actions}>
         <Button type="submit" look="danger">

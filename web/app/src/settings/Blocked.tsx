@@ -2,6 +2,7 @@ import { useTranslation } from 'react-i18next';
 import styles from '../chats/lists.module.css';
 import { Avatar } from '../ui/Avatar';
 import { Button } from '../ui/Button';
+import { Refusal } from '../ui/Field';
 import { useList } from '../ui/useList';
 import { nameOf, useHouse } from '../world/use';
 
@@ -9,10 +10,11 @@ import { nameOf, useHouse } from '../world/use';
 export function Blocked() {
   const { t } = useTranslation();
   const { people } = useHouse().client.api;
-  const { items, takeOut } = useList(people.blocked);
+  const { items, refusal, isBusy, takeOut } = useList(people.blocked);
+  if (refusal) return <Refusal>{refusal}</Refusal>;
   if (items?.length === 0) return <p className={styles.none}>{t('settings.nobodyBlocked')}</p>;
   return (
-    <ul aria-busy={items === null}>
+    <ul aria-busy={isBusy}>
       {items?.map((user) => (
         <li key={user.id} className={styles.row}>
           <Avatar user={user} size={32} />

@@ -1,6 +1,7 @@
 import { useTranslation } from 'react-i18next';
 import styles from '../chats/lists.module.css';
 import { Button } from '../ui/Button';
+import { Refusal } from '../ui/Field';
 import { useList } from '../ui/useList';
 import { ago } from '../words/time';
 import { useHouse } from '../world/use';
@@ -9,9 +10,10 @@ import { useHouse } from '../world/use';
 export function Sessions() {
   const { t } = useTranslation();
   const { me } = useHouse().client.api;
-  const { items, takeOut } = useList(me.sessions);
+  const { items, refusal, isBusy, takeOut } = useList(me.sessions);
+  if (refusal) return <Refusal>{refusal}</Refusal>;
   return (
-    <ul aria-busy={items === null}>
+    <ul aria-busy={isBusy}>
       {items?.map((one) => (
         <li key={one.id} className={styles.row}>
           <div>

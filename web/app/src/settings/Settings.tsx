@@ -21,7 +21,7 @@ export function Settings() {
   ];
   return (
     <Dialog title={t('settings.title')} onClose={close} isWide>
-      <Tabs parts={parts} />
+      <Tabs label={t('settings.title')} parts={parts} />
     </Dialog>
   );
 }

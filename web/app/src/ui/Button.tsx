@@ -7,7 +7,7 @@ export function Button({
   look = 'plain',
   className,
   ...rest
-}: ComponentProps<'button'> & { readonly look?: 'plain' | 'main' | 'danger' | 'quiet' }) {
+}: ComponentProps<'button'> & { readonly look?: 'plain' | 'main' | 'grave' | 'danger' | 'quiet' }) {
   return <button type="button" className={`${styles.button} ${styles[look]} ${className ?? ''}`} {...rest} />;
 }
 

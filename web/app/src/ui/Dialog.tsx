@@ -1,5 +1,5 @@
 import { Dialog as Base } from '@base-ui/react/dialog';
-import type { ReactNode } from 'react';
+import type { ReactNode, RefObject } from 'react';
 import { useTranslation } from 'react-i18next';
 import { IconButton } from './Button';
 import styles from './Dialog.module.css';
@@ -10,7 +10,10 @@ export function Dialog(props: {
   readonly onClose: () => void;
   readonly children: ReactNode;
   readonly isWide?: boolean;
-  readonly role?: 'alertdialog';
+  /** For a question that must be answered: what it is about. */
+  readonly about?: string;
+  /** Where the keys begin. */
+  readonly first?: RefObject<HTMLElement | null>;
 }) {
   const { t } = useTranslation();
   return (
@@ -19,13 +22,17 @@ export function Dialog(props: {
         <Base.Backdrop className={styles.backdrop} />
         <Base.Popup
           className={`${styles.popup} ${props.isWide ? styles.wide : ''}`}
-          {...(props.role && { role: props.role })}
+          {...(props.about !== undefined && { role: 'alertdialog' })}
+          {...(props.first && { initialFocus: props.first })}
         >
           <header className={styles.header}>
             <Base.Title className={styles.title}>{props.title}</Base.Title>
             <Base.Close render={<IconButton icon="close" label={t('close')} />} />
           </header>
-          <div className={styles.body}>{props.children}</div>
+          <div className={styles.body}>
+            {props.about !== undefined && <Base.Description className={styles.about}>{props.about}</Base.Description>}
+            {props.children}
+          </div>
         </Base.Popup>
       </Base.Portal>
     </Base.Root>

@@ -2,10 +2,16 @@ import { Component, type ReactNode, Suspense } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Button } from './Button';
 import styles from './Fence.module.css';
+import { askAgain } from './lazily';
 
 /** Keeps what goes wrong inside from what is outside, as when a part of the page cannot be fetched. */
 export class Fence extends Component<
-  { readonly children: ReactNode; readonly fallback?: ReactNode },
+  {
+    readonly children: ReactNode;
+    readonly fallback?: ReactNode;
+    /** Stands in for what broke, where there is no room to say so. */
+    readonly instead?: () => ReactNode;
+  },
   { readonly error: unknown }
 > {
   override state: { readonly error: unknown } = { error: null };
@@ -14,10 +20,16 @@ export class Fence extends Component<
     return { error };
   }
 
+  readonly #again = () => {
+    askAgain();
+    this.setState({ error: null });
+  };
+
   override render(): ReactNode {
     const { children, fallback } = this.props;
     if (this.state.error === null) return <Suspense fallback={fallback}>{children}</Suspense>;
-    return <Broken onAgain={() => this.setState({ error: null })} />;
+    if (this.props.instead) return this.props.instead();
+    return <Broken onAgain={this.#again} />;
   }
 }
 

@@ -1,14 +1,15 @@
-import { lazy, type ReactElement, type ReactNode } from 'react';
+import type { ReactElement, ReactNode } from 'react';
+import { lazily } from './lazily';
 import { OnDemand } from './OnDemand';
 
 const load = () => import('./OpenMenu');
-const OpenMenu = lazy(load);
+const OpenMenu = lazily(() => load().then((menu) => menu.default));
 
 /** One thing to do. */
-export const MenuItem = lazy(() => load().then((menu) => ({ default: menu.MenuItem })));
+export const MenuItem = lazily(() => load().then((menu) => menu.MenuItem));
 
 /** A line between groups of things. */
-export const MenuLine = lazy(() => load().then((menu) => ({ default: menu.MenuLine })));
+export const MenuLine = lazily(() => load().then((menu) => menu.MenuLine));
 
 /** A list of things to do, opened by a button. */
 export function Menu(props: {

@@ -1,5 +1,8 @@
-import { cloneElement, type ReactElement, type ReactNode, useState } from 'react';
+import { cloneElement, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useView } from '../view';
 import { Fence } from './Fence';
+import { askAgain } from './lazily';
 
 /** A button whose layer is fetched when it is first clicked; until then it is only a button. */
 export function OnDemand(props: {
@@ -19,5 +22,22 @@ export function OnDemand(props: {
       onWanted();
     },
   });
-  return isWanted ? <Fence fallback={button}>{children}</Fence> : button;
+  if (!isWanted) return button;
+  return (
+    <Fence fallback={button} instead={() => <Unavailable button={button} onSaid={() => setIsWanted(false)} />}>
+      {children}
+    </Fence>
+  );
+}
+
+/** Its layer could not be fetched: it is a button again. */
+function Unavailable({ button, onSaid }: { readonly button: ReactElement; readonly onSaid: () => void }) {
+  const { t } = useTranslation();
+  const said = useRef(onSaid);
+  useEffect(() => {
+    useView.getState().say(t('broken.unreachable'));
+    askAgain();
+    said.current();
+  }, [t]);
+  return button;
 }

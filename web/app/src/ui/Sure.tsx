@@ -1,6 +1,7 @@
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useView } from '../view';
+import { useWorld } from '../world/use';
 import { Button } from './Button';
 import { Dialog } from './Dialog';
 import { Refusal } from './Field';
@@ -14,16 +15,20 @@ export interface Question {
   /** What the button says that does it. */
   readonly verb: string;
   readonly work: () => Promise<unknown>;
+  /** The chat that it is about; when that goes, so does the question. */
+  readonly chatId?: number;
   /** Where the keys are put when it is done. */
   readonly next?: () => HTMLElement | null;
 }
 
 /** Asks before something is done that cannot be undone. */
-export function Sure({ title, text, verb, work, next }: Question) {
+export function Sure({ title, text, verb, work, chatId, next }: Question) {
   const { t } = useTranslation();
   const close = useView((view) => view.close);
+  const isMoot = useWorld(({ chats }) => chatId !== undefined && !chats.has(chatId));
   const { refusal, trying } = useRefusal();
   const [isBusy, setIsBusy] = useState(false);
+  const cancel = useRef<HTMLButtonElement>(null);
   const doIt = async () => {
     setIsBusy(true);
     if (!(await trying(work))) return setIsBusy(false);
@@ -31,12 +36,17 @@ export function Sure({ title, text, verb, work, next }: Question) {
     // Where they were may be gone.
     if (next) requestAnimationFrame(() => next()?.focus());
   };
+  useEffect(() => {
+    if (isMoot && !isBusy) close();
+  }, [isMoot, isBusy, close]);
   return (
-    <Dialog title={title} role="alertdialog" onClose={close}>
-      <p className={styles.text}>{text}</p>
+    // While it is being done nothing else begins.
+    <Dialog title={title} about={text} onClose={() => isBusy || close()} first={cancel}>
       <Refusal>{refusal}</Refusal>
       <div className={styles.actions}>
-        <Button onClick={close}>{t('cancel')}</Button>
+        <Button ref={cancel} onClick={() => isBusy || close()}>
+          {t('cancel')}
+        </Button>
         <Button look="danger" disabled={isBusy} onClick={doIt}>
           {verb}
         </Button>

@@ -3,10 +3,14 @@ import type { ReactNode } from 'react';
 import styles from './Tabs.module.css';
 
 /** Parts of a layer, one of them shown. */
-export function Tabs({ parts }: { readonly parts: readonly { readonly name: string; readonly body: ReactNode }[] }) {
+export function Tabs(props: {
+  readonly label: string;
+  readonly parts: readonly { readonly name: string; readonly body: ReactNode }[];
+}) {
+  const { label, parts } = props;
   return (
-    <Base.Root defaultValue={parts[0]?.name} className={styles.tabs}>
-      <Base.List className={styles.list} activateOnFocus>
+    <Base.Root defaultValue={parts[0]?.name} className={styles.tabs} orientation="vertical">
+      <Base.List className={styles.list} aria-label={label} activateOnFocus>
         {parts.map(({ name }) => (
           <Base.Tab key={name} value={name} className={styles.tab}>
             {name}

@@ -57,7 +57,7 @@ export class History {
 
   /** The first message after one; null if there is none. */
   async firstAfter(chatId: number, messageId: number): Promise<number | null> {
-    // Ids begin at 1: nothing read yet is as good as the very first.
+    // Ids begin at 1, and the server takes none below it.
     const page = await this.#ground.api.messages.list(chatId, { after: Math.max(messageId, 1), limit: 1 });
     return page.items[0]?.id ?? null;
   }
@@ -66,10 +66,12 @@ export class History {
     const { messages, hasOlder } = this.#run(chatId);
     const first = messages[0];
     if (!hasOlder || !first || this.#reads.has(chatId)) return;
-    await this.#read(chatId, 'older', { before: first.id }, (page, isLast) => ({
-      messages: [...page, ...this.#run(chatId).messages],
-      hasOlder: !isLast,
-    }));
+    await this.#read(chatId, 'older', { before: first.id }, (page, isLast) => {
+      const now = this.#run(chatId).messages;
+      // Begun anew meanwhile: this belongs to what was there before.
+      if (now[0]?.id !== first.id) return {};
+      return { messages: [...page, ...now], hasOlder: !isLast };
+    });
   }
 
   async newer(chatId: number): Promise<void> {
@@ -77,6 +79,7 @@ export class History {
     const last = messages.at(-1);
     if (!hasNewer || !last || this.#reads.has(chatId)) return;
     await this.#read(chatId, 'newer', { after: last.id }, (page) => {
+      if (this.#run(chatId).messages.at(-1)?.id !== last.id) return {};
       const now = merge(this.#run(chatId).messages, page);
       return { messages: now, hasNewer: this.#isBehind(chatId, now) };
     });

@@ -146,11 +146,12 @@ export class House {
       ),
     }));
     this.#readBlind.clear();
-    this.people.look();
+    this.people.catchUp();
     this.#wasLive = true;
   }
 
   #begin(screen: Bootstrap): World {
+    this.#quotes.clear();
     return {
       me: screen.user,
       chats: new Map(screen.chats.map((row) => [row.id, row])),
@@ -248,6 +249,7 @@ export class House {
         // Something was said while it was on its way.
         if ((row.last_message?.id ?? 0) < known) this.#stale.add(row.id);
         else this.#update((world) => ({ ...world, chats: having(world.chats, row.id, row) }));
+        this.people.know(row.last_message?.sender_id ? [row.last_message.sender_id] : []);
       }
     }
   }

@@ -9,6 +9,8 @@ export class People {
   readonly #ground: Ground;
   /** Asked for, and not known yet. */
   readonly #awaited = new Set<number>();
+  /** Asked for in vain. */
+  readonly #missing = new Set<number>();
   readonly #names = new Gathering((ids) => this.#fetch(ids));
   readonly #presences = new Gathering((ids) => this.#see(ids));
 
@@ -35,14 +37,22 @@ export class People {
     this.look(users.map(({ id }) => id).filter((id) => !presences?.has(id)));
   }
 
-  /** Asks how people are seen now; everybody known, if nobody is named. */
-  look(ids: Iterable<number> = this.#ground.world()?.people.keys() ?? []): void {
+  /** Asks how people are seen now. */
+  look(ids: Iterable<number>): void {
     this.#presences.add(ids);
   }
 
+  /** After a break: nobody has told how people are seen, and some could not be had. */
+  catchUp(): void {
+    this.look(this.#ground.world()?.people.keys() ?? []);
+    this.know([...this.#missing]);
+  }
+
   async #fetch(ids: readonly number[]): Promise<void> {
+    for (const id of ids) this.#missing.add(id);
     try {
       this.meet(await this.#ground.api.people.list(ids));
+      for (const id of ids) this.#missing.delete(id);
     } finally {
       for (const id of ids) this.#awaited.delete(id);
     }
@@ -63,26 +73,29 @@ export class People {
   }
 }
 
-/** Asks together for what is wanted at the same time; what cannot be had is wanted again later. */
+/** Asks together for what is wanted at the same time, one request after the other. */
 class Gathering {
   readonly #ask: (ids: readonly number[]) => Promise<void>;
   readonly #wanted = new Set<number>();
+  #isAsking = false;
 
   constructor(ask: (ids: readonly number[]) => Promise<void>) {
     this.#ask = ask;
   }
 
   add(ids: Iterable<number>): void {
-    const isDue = this.#wanted.size > 0;
     for (const id of ids) this.#wanted.add(id);
-    if (!isDue && this.#wanted.size > 0) queueMicrotask(() => this.#go());
+    queueMicrotask(() => void this.#go());
   }
 
-  #go(): void {
-    const all = [...this.#wanted];
-    this.#wanted.clear();
-    for (let from = 0; from < all.length; from += MOST_IDS) {
-      this.#ask(all.slice(from, from + MOST_IDS)).catch(() => {});
+  async #go(): Promise<void> {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    while (this.#wanted.size > 0) {
+      const ids = [...this.#wanted].slice(0, MOST_IDS);
+      for (const id of ids) this.#wanted.delete(id);
+      await this.#ask(ids).catch(() => {});
     }
+    this.#isAsking = false;
   }
 }

@@ -1,3 +1,4 @@
+import { isPassing } from '@confab/sdk';
 import type { Ground } from './ground';
 import { having, type Marks } from './world';
 
@@ -55,8 +56,9 @@ export class Receipts {
         await this.#ground.api.chats[kind](chatId, messageId);
         if (mark.messageId === messageId) this.#waiting.delete(key);
         else this.reached(kind, chatId, mark.messageId);
-      } catch {
-        // It is told again when the line is whole, or with the next one.
+      } catch (error) {
+        // It is told again when the line is whole, or with the next one; unless the server wants none of it.
+        if (!isPassing(error)) this.#waiting.delete(key);
       }
     }
   }

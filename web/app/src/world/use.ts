@@ -58,6 +58,10 @@ export function activityOf(row: ChatRow): string {
 
 /** What a message says in one line. */
 export function lineOf(message: Message): string {
-  const words = message.content.replace(/\*\*|~~|`{1,3}/g, '').replace(/\s+/g, ' ');
+  const words = message.content
+    .replace(/^```\w*$/gm, '')
+    .replace(/^>\s?/gm, '')
+    .replace(/\*\*|~~|`{1,3}/g, '')
+    .replace(/\s+/g, ' ');
   return words.trim() || message.files.map(({ filename }) => filename).join(', ');
 }
