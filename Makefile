@@ -14,13 +14,13 @@ run:
 	@scripts/setup run
 	@scripts/web build
 	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab
-	@exec ./target/debug/confab dev $(ARGS)
+	@exec "$${CARGO_TARGET_DIR:-./target}/debug/confab" dev $(ARGS)
 
 cluster:
 	@scripts/setup cluster
 	@scripts/web build
 	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab --package chat_server --package notify_server
-	@exec ./target/debug/confab cluster $(ARGS)
+	@exec "$${CARGO_TARGET_DIR:-./target}/debug/confab" cluster $(ARGS)
 
 test:
 	@scripts/setup test
@@ -39,7 +39,7 @@ check:
 bench:
 	@scripts/setup bench
 	@scripts/step "building in release mode (minutes the first time)" cargo build --locked --release --package chat_server --package notify_server --package chat_test
-	@scripts/step "measuring" ./target/release/bench $(PART)
+	@scripts/step "measuring" "$${CARGO_TARGET_DIR:-./target}/release/bench" $(PART)
 
 openapi:
 	@cargo run --quiet --locked --package confab -- openapi > docs/openapi.json

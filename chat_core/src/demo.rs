@@ -7,6 +7,7 @@ use crate::{
     chats::{self, ChatType, NewChat},
     events,
     messages::{NewMessage, Writer},
+    receipts::{self, Kind},
     text::{Content, DisplayName, Email, Password, Username},
     users::{self, NewUser, UserPatch},
 };
@@ -114,6 +115,7 @@ async fn create_room(db: &PgPool, writer: &Writer, people: &HashMap<String, User
     };
     let chat = chats::create(db, owner, new).await?.chat;
     let mut said: Vec<MessageId> = Vec::new();
+    let mut read: HashMap<UserId, MessageId> = HashMap::new();
     for line in room.messages {
         let reply_to = line.reply_to.and_then(|up| said.len().checked_sub(up)).and_then(|at| said.get(at).copied());
         let new = NewMessage {
@@ -124,7 +126,14 @@ async fn create_room(db: &PgPool, writer: &Writer, people: &HashMap<String, User
             reply_to,
             nonce: None,
         };
-        said.push(writer.send(new).await?.message.id);
+        let sender = new.sender_id;
+        let id = writer.send(new).await?.message.id;
+        said.push(id);
+        read.insert(sender, id);
+    }
+    // Whoever said something has read what was said before.
+    for (person, last) in read {
+        receipts::mark(db, chat.id, person, Kind::Read, last).await?;
     }
     Ok(())
 }

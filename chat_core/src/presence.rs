@@ -69,8 +69,7 @@ pub async fn seen_by(db: &PgPool, viewer: UserId, people: &[UserId]) -> Result<V
              where own.user_id = $1 and other.user_id = any($2)
              union
              select $1 where $1 = any($2)
-             order by user_id
-         ))",
+         )) order by user_id",
     )
     .bind(viewer)
     .bind(people)

@@ -86,7 +86,7 @@ impl JsonSchema for UserIds {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": format!("The ids of at most {} people, with commas between them.", limits::MAX_IDS),
-            "type": "string", "pattern": r"^[1-9]\d{0,14}(,[1-9]\d{0,14})*$", "example": "1,2,3",
+            "type": "string", "pattern": r"^[1-9]\d{0,15}(,[1-9]\d{0,15}){0,99}$", "example": "1,2,3",
         })
     }
 }
