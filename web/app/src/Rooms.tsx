@@ -36,7 +36,7 @@ function Panes() {
       Promise.all([loadLayers(), import('./ui/OpenMenu')]).catch(() => {
         // It is fetched when it is wanted.
       });
-    }, 1_500);
+    }, 500);
     return () => clearTimeout(timer);
   }, []);
   const [path] = useLocation();

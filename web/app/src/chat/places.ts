@@ -2,7 +2,7 @@ import type { VirtualItem } from '@tanstack/react-virtual';
 import type { House } from '../world/house';
 
 /** Where somebody was in a chat when they left it. */
-export interface Place {
+interface Place {
   /** The first message that was seen. */
   readonly messageId: number;
   /** How far into it, in pixels. */

@@ -13,7 +13,7 @@ export interface Suggestion {
 }
 
 /** The word that is being written, and where it begins. */
-export interface Query {
+interface Query {
   readonly kind: 'person' | 'emoji';
   readonly word: string;
   readonly from: number;

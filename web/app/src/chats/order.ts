@@ -5,7 +5,7 @@ import type { World } from '../world/world';
 /** The groups of the list. */
 export type Section = 'channels' | 'people';
 
-export const sectionOf = ({ type }: ChatRow): Section =>
+const sectionOf = ({ type }: ChatRow): Section =>
   type === 'private_channel' || type === 'public_channel' ? 'channels' : 'people';
 
 /** The chats of a section: channels by name, where they are looked for; people by when anything last happened. */

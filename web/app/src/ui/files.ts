@@ -9,7 +9,7 @@ const MOST = 150;
 const held = new WeakMap<House, Map<string, Promise<string>>>();
 
 /** The `blob:` address of a private file. */
-export function privateFile(house: House, url: string): Promise<string> {
+function privateFile(house: House, url: string): Promise<string> {
   const files = held.get(house) ?? new Map<string, Promise<string>>();
   held.set(house, files);
   const known = files.get(url);

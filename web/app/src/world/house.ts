@@ -23,7 +23,7 @@ import { having, lacking, merge, type World } from './world';
 const AGAIN_MS = 2_000;
 
 /** What the screen stands on. */
-export interface HouseState {
+interface HouseState {
   /** Null until the first screen is there. */
   readonly world: World | null;
   /** Why it is not. */
