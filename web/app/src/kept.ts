@@ -1,4 +1,4 @@
-import { defaultStorage, memoryStorage } from '@confab/sdk';
+import { defaultStorage, keeping, memoryStorage } from '@confab/sdk';
 
 /** What this device remembers; where it may not, for as long as the page lives. */
 export const kept = defaultStorage();
@@ -7,7 +7,7 @@ export const kept = defaultStorage();
 export const keptByTab = (() => {
   try {
     sessionStorage.getItem('confab');
-    return sessionStorage;
+    return keeping(sessionStorage);
   } catch {
     return memoryStorage();
   }

@@ -293,6 +293,34 @@ test('what is written before a chat has been read is shown, and stays whatever b
   await expect(alice.message('hasty')).toBeHidden();
 });
 
+test('a part that could not be fetched is fetched when it is wanted again, with its looks', async ({
+  person,
+  group,
+}) => {
+  const [alice, bob] = [await person('Alice'), await person('Bob')];
+  const chat = await group(alice, bob);
+  const parts = /\/assets\/(OpenMenu|Menu|Layers|lists|Dialog)[^/]*$/;
+  await alice.page.route(parts, (route) => route.abort());
+  await alice.open(chat);
+  const self = alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ });
+  await self.click();
+  await expect(alice.page.getByText('This could not be fetched')).toBeVisible();
+  await expect(self).toBeVisible();
+  await alice.page.getByRole('button', { name: 'Settings' }).click();
+  await expect(alice.page.getByText('it could not be fetched')).toBeVisible();
+  await alice.page.unroute(parts);
+  await alice.page.getByRole('button', { name: 'Try again' }).click();
+  await expect(alice.page.getByRole('dialog')).toHaveCSS('position', 'fixed');
+  await alice.page.keyboard.press('Escape');
+  await self.click();
+  await expect(alice.page.getByRole('menu')).not.toHaveCSS('box-shadow', 'none');
+  await alice.page.keyboard.press('Escape');
+  // What was tried in vain holds nothing back.
+  await alice.say('said');
+  await alice.message('said').hover();
+  await expect(alice.page.getByRole('toolbar')).toBeVisible();
+});
+
 test('a chat that is opened in a break is read when the line is back', async ({ person, group }) => {
   const [alice, bob] = [await person('Alice'), await person('Bob')];
   const chat = await group(alice, bob);

@@ -9,7 +9,7 @@ export { uniqueId } from './ids.js';
 export type { Pending } from './outbox.js';
 export { Session, type SessionEvents, type SessionOptions } from './session.js';
 export type { LockOptions, Locks } from './shared.js';
-export { defaultStorage, memoryStorage, type Storage } from './storage.js';
+export { defaultStorage, keeping, memoryStorage, type Storage } from './storage.js';
 export { StreamRefused, type StreamRequest, type Transport } from './transport.js';
 export type { UploadOptions, UploadProgress } from './uploads.js';
 export type * from './wire/types.gen.js';

@@ -1,8 +1,9 @@
-import { sleep } from './backoff.js';
+import { pauseAfter, sleep } from './backoff.js';
 import { Connection, type ConnectionEvents, type ConnectionOptions, type ConnectionState } from './connection.js';
 import { isPast } from './cursor.js';
 import { Emitter } from './emitter.js';
 import { ApiError } from './errors.js';
+import { uniqueId } from './ids.js';
 import type { Event, EventPage } from './wire/types.gen.js';
 
 /** The part of the browser's lock manager that is used. */
@@ -32,13 +33,14 @@ type Word =
   | { readonly kind: 'reconnect' }
   | {
       readonly kind: 'state';
+      readonly by: string;
       readonly state: ConnectionState;
       readonly retryAt: number | null;
       readonly cursor: string | null;
     }
-  | { readonly kind: 'event'; readonly event: Event }
-  | { readonly kind: 'resync'; readonly reason: string; readonly cursor: string }
-  | { readonly kind: 'error'; readonly text: string };
+  | { readonly kind: 'event'; readonly by: string; readonly event: Event }
+  | { readonly kind: 'resync'; readonly by: string; readonly reason: string; readonly cursor: string }
+  | { readonly kind: 'error'; readonly by: string; readonly text: string };
 
 type State = Extract<Word, { kind: 'state' }>;
 
@@ -47,6 +49,9 @@ const AGAIN_MS = 1_000;
 
 /** A leader that has said nothing for so long is asked whether it is there, in milliseconds. */
 const SILENT_MS = 5_000;
+
+/** So many events are held at most; more are read again from the log. */
+const MOST_HELD = 1_000;
 
 /** One that has not answered within this is not, in milliseconds. */
 const ANSWER_MS = 3_000;
@@ -66,6 +71,8 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   #channel: BroadcastChannel | null = null;
   /** The stream, in the tab that leads. */
   #own: Connection | null = null;
+  /** Names this tab's present term in what it says. */
+  #by = '';
   /** What the leader said last of where it is. */
   #leader: State | null = null;
   /** When it said anything, on the page's clock. */
@@ -118,6 +125,8 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     own?.close();
     this.#channel?.close();
     this.#channel = null;
+    this.#leader = null;
+    this.#held = null;
     this.#become('closed');
   }
 
@@ -144,6 +153,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
         if (end.aborted) return resolve();
         own = this.#lead();
         own.on('state', ({ to }) => to === 'closed' && resolve());
+        if (own.state === 'closed') resolve();
       });
     try {
       await this.#options.locks.request(this.#options.name, options, lead);
@@ -161,6 +171,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     this.#own?.close();
     const own = new Connection(this.#options);
     this.#own = own;
+    this.#by = uniqueId();
     const whileOwn =
       <Told>(hear: (told: Told) => void) =>
       (told: Told) => {
@@ -169,21 +180,21 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     own.on(
       'event',
       whileOwn((event) => {
-        this.#say({ kind: 'event', event });
+        this.#say({ kind: 'event', by: this.#by, event });
         this.#tell(event);
       }),
     );
     own.on(
       'resync',
       whileOwn(({ reason, cursor }) => {
-        this.#say({ kind: 'resync', reason, cursor });
+        this.#say({ kind: 'resync', by: this.#by, reason, cursor });
         this.#startOver(reason, cursor);
       }),
     );
     own.on(
       'error',
       whileOwn(({ text, error }) => {
-        this.#say({ kind: 'error', text });
+        this.#say({ kind: 'error', by: this.#by, text });
         this.emit('error', { text, error });
       }),
     );
@@ -191,7 +202,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
       'state',
       whileOwn(({ to, retryAt }) => {
         this.#cursor = own.cursor ?? this.#cursor;
-        this.#say({ kind: 'state', state: to, retryAt, cursor: this.#cursor });
+        this.#say({ kind: 'state', by: this.#by, state: to, retryAt, cursor: this.#cursor });
         this.#become(to, retryAt);
       }),
     );
@@ -231,6 +242,8 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     this.#isAsking = true;
     this.#say({ kind: 'hello' });
     await sleep(ANSWER_MS, end);
+    // An answer that came while this tab was busy is heard first.
+    await sleep(0, end);
     this.#isAsking = false;
     // Who slept itself cannot tell.
     const isAwake = performance.now() - askedAt < 2 * ANSWER_MS;
@@ -242,7 +255,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   #hear(word: Word, end: AbortSignal): void {
     if (this.#own) {
       if (word.kind === 'hello') {
-        this.#say({ kind: 'state', state: this.#state, retryAt: null, cursor: this.#cursor });
+        this.#say({ kind: 'state', by: this.#by, state: this.#state, retryAt: null, cursor: this.#cursor });
       }
       if (word.kind === 'reconnect') this.#own.reconnect();
       return;
@@ -251,12 +264,11 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     this.#heardAt = performance.now();
     switch (word.kind) {
       case 'event':
-        if (this.#held) this.#held.push(word.event);
-        else this.#tell(word.event);
+        this.#take(word.event, word.by);
         return;
       case 'resync':
-        // Unless it has started over already.
-        if (!isPast(word.cursor, this.#cursor)) this.#startOver(word.reason, word.cursor);
+        // Unless it has started over already. A log that has gone back names the same history.
+        if (word.reason === 'future' || !isPast(word.cursor, this.#cursor)) this.#startOver(word.reason, word.cursor);
         return;
       case 'error':
         this.emit('error', { text: word.text, error: new Error('another tab could not read this') });
@@ -266,6 +278,23 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
         this.#weigh(word, end);
         return;
     }
+  }
+
+  #take(event: Event, by: string): void {
+    if (this.#cursor !== null && this.#leader?.by !== by) {
+      // Somebody else leads than before, and has not said where it is.
+      if (!this.#held) this.#say({ kind: 'hello' });
+      this.#held ??= [];
+    }
+    if (!this.#held) {
+      this.#tell(event);
+      return;
+    }
+    if (this.#held.length >= MOST_HELD) {
+      this.#held.length = 0;
+      this.#isBehind = true;
+    }
+    this.#held.push(event);
   }
 
   /** Whether what the leader tells from here on follows what this tab has heard. */
@@ -307,6 +336,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   async #read(end: AbortSignal): Promise<void> {
     this.#readsFor = end;
     this.#become('catching_up');
+    let failures = 0;
     while (this.#isBehind && this.#cursor !== null && !end.aborted) {
       this.#isBehind = false;
       const asked = this.#cursor;
@@ -318,8 +348,11 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
         const isDue = this.#cursor === asked;
         this.#isBehind ||= page.more || !isDue;
         if (!isDue) continue;
-        for (const event of page.events) this.#tell(event);
+        if (page.more && page.cursor === asked) throw new TypeError('a page that is not the last leads on');
+        for (const event of page.events) if (!end.aborted) this.#tell(event);
+        if (end.aborted) break;
         this.#cursor = page.cursor;
+        failures = 0;
       } catch (error) {
         if (this.#own || end.aborted) break;
         if (error instanceof ApiError && error.code === 'reset') {
@@ -328,7 +361,11 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
         }
         // Nothing is told out of order: it is held until the gap is closed.
         this.#isBehind = true;
-        await sleep(AGAIN_MS, end);
+        const asks = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
+        const pause = Math.max(AGAIN_MS, asks, pauseAfter(failures, this.#options.random));
+        failures += 1;
+        this.#become('waiting', Date.now() + pause);
+        await sleep(pause, end);
       }
     }
     if (this.#readsFor === end) this.#readsFor = null;
@@ -339,7 +376,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
 
   /** Tells what was held, once nothing is missing before it. */
   #release(end: AbortSignal): void {
-    if (this.#isReading()) return;
+    if (this.#isReading() || !this.#leader) return;
     const held = this.#held ?? [];
     this.#held = null;
     for (const event of held) if (!end.aborted) this.#tell(event);
@@ -355,6 +392,8 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
 
   #startOver(reason: string, cursor: string): void {
     this.#cursor = cursor;
+    // It belongs to what was before.
+    if (this.#held) this.#held = [];
     this.emit('resync', { reason, cursor });
   }
 

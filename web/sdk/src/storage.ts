@@ -16,7 +16,7 @@ export function memoryStorage(): Storage {
 }
 
 /** One that is full keeps what it has, and what is new for as long as the page lives. */
-function keeping(storage: Storage): Storage {
+export function keeping(storage: Storage): Storage {
   const beside = memoryStorage();
   return {
     getItem: (key) => beside.getItem(key) ?? storage.getItem(key),

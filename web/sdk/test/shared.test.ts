@@ -111,6 +111,7 @@ class Tab {
 
 /** The channels of the tabs, in the order in which they were opened. */
 let channels: BroadcastChannel[] = [];
+const leaders: BroadcastChannel[] = [];
 let name = '';
 let browser: Browser;
 const Real = globalThis.BroadcastChannel;
@@ -130,6 +131,7 @@ beforeEach(() => {
 
 afterEach(() => {
   for (const tab of browser.tabs) tab.connection.close();
+  for (const channel of leaders.splice(0)) channel.close();
   globalThis.BroadcastChannel = Real;
   vi.useRealTimers();
 });
@@ -281,4 +283,88 @@ test('a page that may lock nothing has a stream of its own', async () => {
   browser.happen(1);
   await turns();
   expect([tab.connection.leads, tab.heard]).toEqual([true, [1]]);
+});
+
+test('who closes while it is told what it missed hears no more, and stays closed', async () => {
+  browser.open(0);
+  await turns();
+  browser.stuck = [];
+  browser.happen(3);
+  const closing = browser.open(0);
+  closing.connection.on('event', () => closing.connection.close());
+  await turns();
+  browser.happen(2);
+  await turns();
+  for (const answer of browser.stuck) answer();
+  browser.stuck = null;
+  await turns();
+  expect([closing.heard, closing.states.at(-1)]).toEqual([[1], 'closed']);
+  closing.connection.open('e-4');
+  await turns();
+  expect(closing.connection.cursor).toBe('e-5');
+});
+
+/** Somebody who leads, and says what a test says. */
+function leader(by: string) {
+  void browser.locks.request(name, {}, () => new Promise(() => {}));
+  const channel = new Real(name);
+  leaders.push(channel);
+  return {
+    state: (n: number, state = 'live') =>
+      channel.postMessage({ kind: 'state', by, state, retryAt: null, cursor: `e-${n}` }),
+    event: (n: number) => channel.postMessage({ kind: 'event', by, event: eventOf(n) }),
+    resync: (reason: string, cursor: string) => channel.postMessage({ kind: 'resync', by, reason, cursor }),
+  };
+}
+
+test('who closes on what was held stays closed', async () => {
+  const leading = leader('one');
+  await turns();
+  const closing = browser.open(5);
+  closing.connection.on('event', () => closing.connection.close());
+  leading.event(6);
+  leading.state(5);
+  await turns();
+  expect([closing.heard, closing.states.at(-1)]).toEqual([[6], 'closed']);
+});
+
+test('a log that has gone back is begun anew by everybody, and what was held is forgotten', async () => {
+  const leading = leader('one');
+  await turns();
+  const tab = browser.open(50);
+  const begun: string[] = [];
+  tab.connection.on('resync', ({ cursor }) => begun.push(cursor));
+  leading.state(50);
+  await turns();
+  leading.state(40);
+  leading.resync('future', 'e-40');
+  leading.event(41);
+  await turns();
+  expect([begun, tab.heard]).toEqual([['e-40'], [41]]);
+  // Another history: what is held of the last is no part of it.
+  browser.stuck = [];
+  leading.state(60);
+  leading.event(61);
+  await turns();
+  leading.resync('epoch', 'f-3');
+  await turns();
+  const { stuck } = browser;
+  browser.stuck = null;
+  for (const answer of stuck) answer();
+  await turns();
+  expect([begun, tab.heard]).toEqual([['e-40', 'f-3'], [41]]);
+});
+
+test('one who led before and answers late leads nobody astray', async () => {
+  const [before, now] = [leader('before'), leader('now')];
+  await turns();
+  browser.last = 106;
+  const tab = browser.open(103);
+  before.state(100);
+  now.event(106);
+  await turns();
+  expect(tab.heard).toEqual([]);
+  now.state(106);
+  await turns();
+  expect(tab.heard).toEqual(upTo(103, 106));
 });

@@ -125,7 +125,7 @@ export function ChatPane({ chatId, messageId }: { readonly chatId: number; reado
         {isDropping && <p className={styles.drop}>{t('upload.drop')}</p>}
       </section>
       {panel === 'members' && <Members chatId={chatId} />}
-      <Fence>
+      <Fence key={panel}>
         {panel === 'search' && <SearchPanel chatId={chatId} />}
         {panel === 'pins' && <PinsPanel chatId={chatId} />}
         {panel === 'debug' && <DebugPanel />}

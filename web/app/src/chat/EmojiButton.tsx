@@ -11,7 +11,7 @@ export function EmojiButton(props: {
   readonly onOpenChange?: (isOpen: boolean) => void;
 }) {
   return (
-    <OnDemand trigger={props.trigger} popup="dialog" onWanted={() => props.onOpenChange?.(true)}>
+    <OnDemand trigger={props.trigger} popup="dialog" onOpenChange={props.onOpenChange}>
       <EmojiPopover {...props} />
     </OnDemand>
   );

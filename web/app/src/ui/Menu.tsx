@@ -19,7 +19,7 @@ export function Menu(props: {
   readonly onOpenChange?: (isOpen: boolean) => void;
 }) {
   return (
-    <OnDemand trigger={props.trigger} popup="menu" onWanted={() => props.onOpenChange?.(true)}>
+    <OnDemand trigger={props.trigger} popup="menu" onOpenChange={props.onOpenChange}>
       <OpenMenu {...props} />
     </OnDemand>
   );

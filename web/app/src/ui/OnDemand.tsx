@@ -8,23 +8,27 @@ import { askAgain } from './lazily';
 export function OnDemand(props: {
   readonly trigger: ReactElement<Record<string, unknown>>;
   readonly popup: 'menu' | 'dialog';
-  readonly onWanted: () => void;
+  readonly onOpenChange?: ((isOpen: boolean) => void) | undefined;
   /** The button again, with its layer open. */
   readonly children: ReactNode;
 }) {
-  const { trigger, popup, onWanted, children } = props;
+  const { trigger, popup, onOpenChange, children } = props;
   const [isWanted, setIsWanted] = useState(false);
   const button = cloneElement(trigger, {
     'aria-haspopup': popup,
     'aria-expanded': false,
     onClick: () => {
       setIsWanted(true);
-      onWanted();
+      onOpenChange?.(true);
     },
   });
   if (!isWanted) return button;
+  const giveUp = () => {
+    setIsWanted(false);
+    onOpenChange?.(false);
+  };
   return (
-    <Fence fallback={button} instead={() => <Unavailable button={button} onSaid={() => setIsWanted(false)} />}>
+    <Fence fallback={button} instead={() => <Unavailable button={button} onSaid={giveUp} />}>
       {children}
     </Fence>
   );

@@ -29,9 +29,18 @@ export function Sure({ title, text, verb, work, chatId, next }: Question) {
   const { refusal, trying } = useRefusal();
   const [isBusy, setIsBusy] = useState(false);
   const cancel = useRef<HTMLButtonElement>(null);
+  const isThere = useRef(false);
+  useEffect(() => {
+    isThere.current = true;
+    return () => {
+      isThere.current = false;
+    };
+  }, []);
   const doIt = async () => {
     setIsBusy(true);
     if (!(await trying(work))) return setIsBusy(false);
+    // Another layer may have taken its place.
+    if (!isThere.current) return;
     close();
     // Where they were may be gone.
     if (next) requestAnimationFrame(() => next()?.focus());

@@ -122,7 +122,8 @@ export class History {
   }
 
   async #page(chatId: number, reading: Timeline['reading'], query: object, fit: Fit): Promise<void> {
-    const { api, settle } = this.#ground;
+    const { api, settle, beginning } = this.#ground;
+    const begun = beginning();
     const isEmpty = this.#run(chatId).messages.length === 0;
     this.#set(chatId, { reading, failure: null });
     try {
@@ -132,10 +133,13 @@ export class History {
       settle();
       // Over before it is seen to be: the next may begin as this one is shown.
       this.#reads.delete(chatId);
+      // Of the world before this one: what was changed between them, it does not know.
+      if (beginning() !== begun) return;
       this.#set(chatId, { ...fit(messages, page.items.length < PAGE), reading: 'nothing' });
     } catch (error) {
-      // What came meanwhile hangs in the air without what was before it.
       this.#reads.delete(chatId);
+      if (beginning() !== begun) return;
+      // What came meanwhile hangs in the air without what was before it.
       const nothing = isEmpty ? { messages: [] } : {};
       this.#set(chatId, {
         ...nothing,

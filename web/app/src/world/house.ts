@@ -62,6 +62,7 @@ export class House {
     const ground = {
       api: client.api,
       world: () => this.world,
+      beginning: () => this.#opening,
       update: (change: (world: World) => World) => this.#update(change),
       settle: () => this.settle(),
     };

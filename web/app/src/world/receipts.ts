@@ -54,12 +54,12 @@ export class Receipts {
       const { kind, chatId, messageId } = mark;
       try {
         await this.#ground.api.chats[kind](chatId, messageId);
-        if (mark.messageId === messageId) this.#waiting.delete(key);
-        else this.reached(kind, chatId, mark.messageId);
       } catch (error) {
         // It is told again when the line is whole, or with the next one; unless the server wants none of it.
-        if (!isPassing(error)) this.#waiting.delete(key);
+        if (isPassing(error)) continue;
       }
+      if (this.#waiting.get(key) === mark && mark.messageId === messageId) this.#waiting.delete(key);
+      else this.reached(kind, chatId, mark.messageId);
     }
   }
 
