@@ -4,11 +4,12 @@ import { Emitter } from './emitter.js';
 import { type EventSourceClass, eventSource } from './event-source.js';
 import { createHttp, type GetToken } from './http.js';
 import { Outbox, type OutboxEvents, type Pending } from './outbox.js';
-import { type Locks, SharedConnection } from './shared.js';
+import { SharedConnection } from './shared.js';
 import { type SocketClass, webSocket } from './socket.js';
 import { sse } from './sse.js';
 import { defaultStorage, type Storage } from './storage.js';
 import type { Transport } from './transport.js';
+import type { Locks } from './turn.js';
 import { type UploadOptions, upload } from './uploads.js';
 import type { Event, FileInfo, Message, NewMessage } from './wire/types.gen.js';
 
