@@ -12,14 +12,15 @@ import { useNotifications } from './settings/notifications';
 import { Button } from './ui/Button';
 import { Fence } from './ui/Fence';
 import { Icon } from './ui/Icon';
-import { lazily } from './ui/lazily';
+import { askAgain, lazily, Part } from './ui/lazily';
+import { menu } from './ui/Menu';
 import { useView } from './view';
 import { wordsOf } from './words/failure';
 import { chatIdOf, titleOf, useHouse, useWorld } from './world/use';
 
-const loadLayers = () => import('./Layers');
-const Layers = lazily(() => loadLayers().then((part) => part.default));
-const DebugPanel = lazily(() => import('./debug/DebugPanel').then((part) => part.default));
+const layers = new Part(() => import('./Layers'));
+const Layers = layers.component((part) => part.default);
+const DebugPanel = lazily(() => import('./debug/DebugPanel'));
 
 /** The whole screen of somebody who is signed in. */
 export function Rooms() {
@@ -33,9 +34,8 @@ function Panes() {
   // What the next click will want is fetched while nobody waits for it.
   useEffect(() => {
     const timer = setTimeout(() => {
-      Promise.all([loadLayers(), import('./ui/OpenMenu')]).catch(() => {
-        // It is fetched when it is wanted.
-      });
+      // If not now, then when it is wanted.
+      Promise.all([layers.fetch(), menu.fetch()]).catch(askAgain);
     }, 500);
     return () => clearTimeout(timer);
   }, []);

@@ -10,7 +10,7 @@ import { useHouse } from '../world/use';
 import styles from './Attachments.module.css';
 import { isPicture, pictureSize } from './rows';
 
-const Lightbox = lazily(() => import('./Lightbox').then((part) => part.default));
+const Lightbox = lazily(() => import('./Lightbox'));
 
 /** The files of a message: pictures as pictures, the rest to be fetched. */
 export function Attachments({ files }: { readonly files: readonly FileInfo[] }) {

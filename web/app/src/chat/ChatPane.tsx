@@ -15,9 +15,9 @@ import { DraftHandle, useDraft } from './drafts';
 import { Timeline, type TimelineHandle } from './Timeline';
 import { Typing } from './Typing';
 
-const DebugPanel = lazily(() => import('../debug/DebugPanel').then((part) => part.default));
-const PinsPanel = lazily(() => import('../search/PinsPanel').then((part) => part.default));
-const SearchPanel = lazily(() => import('../search/SearchPanel').then((part) => part.default));
+const DebugPanel = lazily(() => import('../debug/DebugPanel'));
+const PinsPanel = lazily(() => import('../search/PinsPanel'));
+const SearchPanel = lazily(() => import('../search/SearchPanel'));
 
 /** One chat: what was said, and where to say more. */
 export function ChatPane({ chatId, messageId }: { readonly chatId: number; readonly messageId: number | null }) {

@@ -2,7 +2,7 @@ import type { ReactElement } from 'react';
 import { lazily } from '../ui/lazily';
 import { OnDemand } from '../ui/OnDemand';
 
-const EmojiPopover = lazily(() => import('./EmojiPopover').then((part) => part.default));
+const EmojiPopover = lazily(() => import('./EmojiPopover'));
 
 /** A button that opens the emoji; they are fetched when it is first clicked. */
 export function EmojiButton(props: {

@@ -1,15 +1,16 @@
 import type { ReactElement, ReactNode } from 'react';
-import { lazily } from './lazily';
+import { Part } from './lazily';
 import { OnDemand } from './OnDemand';
 
-const load = () => import('./OpenMenu');
-const OpenMenu = lazily(() => load().then((menu) => menu.default));
+/** What an open menu is made of. */
+export const menu = new Part(() => import('./OpenMenu'));
+const OpenMenu = menu.component((part) => part.default);
 
 /** One thing to do. */
-export const MenuItem = lazily(() => load().then((menu) => menu.MenuItem));
+export const MenuItem = menu.component((part) => part.MenuItem);
 
 /** A line between groups of things. */
-export const MenuLine = lazily(() => load().then((menu) => menu.MenuLine));
+export const MenuLine = menu.component((part) => part.MenuLine);
 
 /** A list of things to do, opened by a button. */
 export function Menu(props: {

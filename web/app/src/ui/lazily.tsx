@@ -35,21 +35,50 @@ function restyle(): Promise<unknown> {
   );
 }
 
-/** A part that is fetched when it is first shown. As React's `lazy`, but one that could not be fetched can be asked for again. */
-export function lazily<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
-  let loading: Promise<ComponentType<Props>> | null = null;
-  const forget = () => {
-    loading = null;
-  };
-  return function Lazily(props: Props) {
-    loading ??= restyle()
-      .then(load)
-      .catch((failure) => {
-        failed.add(forget);
-        throw failure;
-      });
-    return createElement(use(loading), props);
-  };
+/**
+ * A file of the page that is fetched when something of it is first shown. As React's
+ * `lazy`, but one that could not be fetched can be asked for again, and one that is
+ * there already is shown at once.
+ */
+export class Part<Module> {
+  readonly #load: () => Promise<Module>;
+  #loading: Promise<Module> | null = null;
+  #module: Module | null = null;
+
+  constructor(load: () => Promise<Module>) {
+    this.#load = load;
+  }
+
+  /** Fetches it before it is wanted. */
+  fetch(): Promise<Module> {
+    this.#loading ??= restyle()
+      .then(this.#load)
+      .then(
+        (module) => {
+          this.#module = module;
+          return module;
+        },
+        (failure) => {
+          failed.add(() => {
+            this.#loading = null;
+          });
+          throw failure;
+        },
+      );
+    return this.#loading;
+  }
+
+  /** A component of it. */
+  component<Props extends object>(pick: (module: Module) => ComponentType<Props>): ComponentType<Props> {
+    return (props) => createElement(pick(this.#module ?? use(this.fetch())), props);
+  }
+}
+
+/** What a file of the page has to show. */
+export function lazily<Props extends object>(
+  load: () => Promise<{ readonly default: ComponentType<Props> }>,
+): ComponentType<Props> {
+  return new Part(load).component((module) => module.default);
 }
 
 /** Parts that could not be fetched are fetched when they are shown next. */
