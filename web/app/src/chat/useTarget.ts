@@ -5,7 +5,10 @@ import type { Timeline } from '../world/world';
 import type { Rows } from './rows';
 
 /** Going to a message takes some frames, for which nothing may come above it, in milliseconds. */
-const GOING_MS = 300;
+const GOING_MS = 400;
+
+/** The last of these, in milliseconds. */
+const SETTLING_MS = 100;
 
 /** How long a message that was gone to stays marked, in milliseconds. */
 const MARKED_MS = 2_400;
@@ -20,6 +23,8 @@ export function useTarget(
   const jumps = useView((view) => view.jumps);
   const way = target === null ? null : `${target} ${jumps}`;
   const gone = useRef<string | null>(null);
+  const latest = useRef(rows);
+  latest.current = rows;
   const [arrival, setArrival] = useState<{ readonly target: number; readonly way: string | null } | null>(null);
   const [isGoing, setIsGoing] = useState(false);
   useLayoutEffect(() => {
@@ -33,8 +38,17 @@ export function useTarget(
   }, [target, way, rows, virtual, run.reading]);
   useEffect(() => {
     if (arrival === null) return;
-    const timers = [setTimeout(() => setIsGoing(false), GOING_MS), setTimeout(() => setArrival(null), MARKED_MS)];
+    // Rows that were only guessed when it was gone to are measured now.
+    const again = () => {
+      const index = latest.current.indexOf(arrival.target);
+      if (index >= 0) virtual.scrollToIndex(index, { align: 'center' });
+    };
+    const timers = [
+      setTimeout(again, GOING_MS - SETTLING_MS),
+      setTimeout(() => setIsGoing(false), GOING_MS),
+      setTimeout(() => setArrival(null), MARKED_MS),
+    ];
     return () => timers.forEach(clearTimeout);
-  }, [arrival]);
+  }, [arrival, virtual]);
   return { marked: arrival?.target ?? null, isGoing: isGoing || run.reading === 'first' };
 }

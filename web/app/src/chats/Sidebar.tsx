@@ -147,7 +147,6 @@ function Self() {
   const [, go] = useLocation();
   const me = useWorld((world) => world.me);
   const status = useWorld(({ presences }) => presences.get(me.id)?.status ?? 'offline');
-  const isLive = useWorld(({ connection }) => connection.to === 'live');
   const open = useView((view) => view.open);
   const signOut = () => attempt(() => house.session.signOut());
   return (
@@ -158,9 +157,7 @@ function Self() {
             <Avatar user={me} size={34} status={status} />
             <span className={styles.words}>
               <span className={styles.name}>{nameOf(me)}</span>
-              <span className={styles.preview}>
-                {t(`presence.${isLive && status === 'offline' ? 'invisible' : status}`)}
-              </span>
+              <span className={styles.preview}>{t(`presence.${status}`)}</span>
             </span>
           </button>
         }
