@@ -136,7 +136,7 @@ export function spilt(page: Page): Promise<string[]> {
     const layer = document.querySelector('[role=dialog], [role=alertdialog]');
     const right = layer ? layer.getBoundingClientRect().right : innerWidth;
     return [...(layer ?? document.body).querySelectorAll('*')]
-      .filter((one) => one.getBoundingClientRect().right > right + 1 && !one.closest('.unseen, pre, [data-scrolls]'))
+      .filter((one) => one.getBoundingClientRect().right > right + 1 && !one.closest('.unseen, pre'))
       .map((one) => `${one.tagName} ${one.className} ${one.textContent?.slice(0, 40)}`);
   });
 }
