@@ -3,7 +3,7 @@
 -- regard to case, by index: two sign-ups at the same instant cannot both win.
 
 -- How every time is written on the wire: RFC 3339, UTC, microseconds.
-create function wire_time(t timestamptz) returns text
+create function to_rfc3339(t timestamptz) returns text
 language sql stable parallel safe
 return to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 
@@ -37,6 +37,6 @@ return (
     select row_to_json(j) from (
         select u.id, u.username, u.display_name, u.bio,
                '/api/files/' || u.avatar_file_id as avatar_url,
-               wire_time(u.created_at) as created_at, wire_time(u.deleted_at) as deleted_at
+               to_rfc3339(u.created_at) as created_at, to_rfc3339(u.deleted_at) as deleted_at
     ) j
 );

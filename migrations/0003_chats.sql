@@ -39,7 +39,7 @@ create table chat_members (
     role      member_role not null default 'member',
     joined_at timestamptz not null default now(),
     -- Messages up to here were said before they came, and are not news to them.
-    joined_after bigint   not null default 0,
+    joined_after_message_id bigint   not null default 0,
     -- Not so for one whom the other person of a direct chat has blocked.
     can_send  boolean     not null default true,
     -- Their own wish not to be disturbed.
@@ -57,7 +57,7 @@ language sql stable parallel safe
 return (
     select row_to_json(j) from (
         select c.id, c.type, c.name, c.description, c.topic, c.retention_days, c.created_by,
-               wire_time(c.created_at) as created_at, wire_time(c.updated_at) as updated_at,
+               to_rfc3339(c.created_at) as created_at, to_rfc3339(c.updated_at) as updated_at,
                case when c.pair_low is not null then json_build_array(c.pair_low, c.pair_high) end as pair,
                member_count, role
     ) j
@@ -91,7 +91,7 @@ create table invites (
 
 create index invites_chat_id on invites (chat_id);
 
-create view open_invites as
+create view active_invites as
 select * from invites
 where (expires_at is null or expires_at > now()) and (max_uses is null or uses < max_uses);
 

@@ -66,7 +66,7 @@ create index mentions_message_id on mentions (message_id);
 
 -- The members of a chat who have these names, in lower case, but not the sender;
 -- and whether everyone is called, which only an admin may do.
-create function mentioned(of_chat bigint, by_user bigint, names text[])
+create function resolve_mentions(of_chat bigint, by_user bigint, names text[])
 returns table (user_ids bigint[], everyone boolean)
 language sql stable rows 1
 begin atomic
@@ -107,9 +107,9 @@ select m.id, m.chat_id, m.sender_id, m.nonce, m.reply_to,
                       where mf.message_id = m.id and m.deleted_at is null
                   ), '[]'::json) as files,
                   m.reply_to, m.nonce,
-                  wire_time(m.created_at) as created_at,
-                  wire_time(m.edited_at) as edited_at,
-                  wire_time(m.deleted_at) as deleted_at,
+                  to_rfc3339(m.created_at) as created_at,
+                  to_rfc3339(m.edited_at) as edited_at,
+                  to_rfc3339(m.deleted_at) as deleted_at,
                   m.mentions, m.mentions_everyone,
                   coalesce((
                       select json_agg(json_build_object('emoji', r.emoji, 'count', r.count, 'me', null) order by r.since, r.emoji)

@@ -22,7 +22,7 @@ create index receipts_message on receipts (chat_id, message_id);
 -- came in.
 create function read_position(m chat_members) returns bigint
 language sql stable parallel safe
-return greatest(m.joined_after, (
+return greatest(m.joined_after_message_id, (
     select max(r.message_id) from receipts r
     where r.chat_id = m.chat_id and r.user_id = m.user_id and r.kind = 'read'
 ));

@@ -29,7 +29,7 @@ create table events (
     constraint events_audience check (chat_id is not null or user_id is not null)
 ) partition by range (id);
 
-create table events_rest partition of events default;
+create table events_default partition of events default;
 
 create index events_of_user on events (user_id, id) where user_id is not null;
 create index events_of_chat on events (chat_id, id) where user_id is null;
@@ -43,7 +43,7 @@ begin
 end $$;
 
 -- Every trigger that appends starts with append_lock() and ends with this.
-create function ring() returns void language plpgsql as $$
+create function notify_log() returns void language plpgsql as $$
 begin
     -- Drawn under the append lock in this transaction: it is the last.
     perform pg_notify('events', currval('events_id_seq')::text);

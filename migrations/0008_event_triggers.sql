@@ -20,10 +20,10 @@ begin
     from new_rows n
     join message_view m on m.id = n.id
     cross join lateral (
-        select m.chat_id, wire_time(clock_timestamp()) as at, m.json as message
+        select m.chat_id, to_rfc3339(clock_timestamp()) as at, m.json as message
     ) j
     order by m.id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -54,17 +54,17 @@ begin
     join old_rows o using (id)
     join message_view m using (id)
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, m.json as message,
+        select n.chat_id, to_rfc3339(clock_timestamp()) as at, m.json as message,
                o.mentions as mentions_before, o.mentions_everyone as mentions_everyone_before
     ) updated
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, n.id as message_id, n.sender_id,
-               wire_time(n.deleted_at) as deleted_at,
+        select n.chat_id, to_rfc3339(clock_timestamp()) as at, n.id as message_id, n.sender_id,
+               to_rfc3339(n.deleted_at) as deleted_at,
                o.mentions as mentions_before, o.mentions_everyone as mentions_everyone_before
     ) deleted
     where (n.content, n.edited_at, n.deleted_at) is distinct from (o.content, o.edited_at, o.deleted_at)
     order by n.id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -83,10 +83,10 @@ begin
     from (select chat_id, max(id) as upto from old_rows group by chat_id) o
     join chats c on c.id = o.chat_id
     cross join lateral (
-        select o.chat_id, wire_time(clock_timestamp()) as at, o.upto as message_id
+        select o.chat_id, to_rfc3339(clock_timestamp()) as at, o.upto as message_id
     ) j
     order by o.chat_id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -108,12 +108,12 @@ begin
     from new_rows n
     join old_rows o using (id)
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, n.id as message_id,
+        select n.chat_id, to_rfc3339(clock_timestamp()) as at, n.id as message_id,
                nullif(current_setting('confab.actor', true), '')::bigint as user_id
     ) j
     where (n.pinned_at is null) <> (o.pinned_at is null) and n.deleted_at is null
     order by n.id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -133,10 +133,10 @@ begin
     from changed_rows r
     join messages m on m.id = r.message_id and m.deleted_at is null
     cross join lateral (
-        select m.chat_id, wire_time(clock_timestamp()) as at, r.message_id, r.user_id, r.emoji
+        select m.chat_id, to_rfc3339(clock_timestamp()) as at, r.message_id, r.user_id, r.emoji
     ) j
     order by r.message_id, r.created_at, r.user_id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -166,7 +166,7 @@ begin
         join arrivals a on a.chat_id = n.chat_id and a.present > a.arrived
         join users u on u.id = n.user_id
         cross join lateral (
-            select n.chat_id, wire_time(clock_timestamp()) as at, n.user_id, n.role, user_json(u) as user
+            select n.chat_id, to_rfc3339(clock_timestamp()) as at, n.user_id, n.role, user_json(u) as user
         ) j
         union all
         select 2, case when a.present > a.arrived then 'chat.added' else 'chat.new' end,
@@ -175,12 +175,12 @@ begin
         join arrivals a on a.chat_id = n.chat_id
         join chats c on c.id = n.chat_id
         cross join lateral (
-            select n.chat_id, wire_time(clock_timestamp()) as at, chat_json(c, a.present, n.role) as chat,
-                   nullif(n.joined_after, 0) as last_read_message_id
+            select n.chat_id, to_rfc3339(clock_timestamp()) as at, chat_json(c, a.present, n.role) as chat,
+                   nullif(n.joined_after_message_id, 0) as last_read_message_id
         ) j
     ) event
     order by event.step, event.chat_id, event.subject;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -199,11 +199,11 @@ begin
     from new_rows n
     join old_rows o using (chat_id, user_id)
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, n.user_id, n.role
+        select n.chat_id, to_rfc3339(clock_timestamp()) as at, n.user_id, n.role
     ) j
     where n.role <> o.role
     order by n.chat_id, n.user_id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -223,11 +223,11 @@ begin
     from new_rows n
     join old_rows o using (chat_id, user_id)
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, n.is_muted
+        select n.chat_id, to_rfc3339(clock_timestamp()) as at, n.is_muted
     ) j
     where n.is_muted <> o.is_muted
     order by n.chat_id, n.user_id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -250,13 +250,13 @@ begin
     join chats c on c.id = o.chat_id
     cross join (values (1, 'chat.removed'), (2, 'member.left')) event (step, type)
     cross join lateral (
-        select o.chat_id, wire_time(clock_timestamp()) as at, o.user_id,
+        select o.chat_id, to_rfc3339(clock_timestamp()) as at, o.user_id,
                case when actor = o.user_id::text then 'left'
                     when exists (select from chat_bans b where b.chat_id = o.chat_id and b.user_id = o.user_id) then 'banned'
                     else 'removed' end as reason
     ) j
     order by event.step, o.chat_id, o.user_id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -277,13 +277,13 @@ begin
     from new_rows n
     join old_rows o using (id)
     cross join lateral (
-        select n.id as chat_id, wire_time(clock_timestamp()) as at,
+        select n.id as chat_id, to_rfc3339(clock_timestamp()) as at,
                chat_json((select c from chats c where c.id = n.id), member_count(n.id), null) as chat
     ) j
     where (n.name, n.description, n.topic, n.retention_days) is distinct from
               (o.name, o.description, o.topic, o.retention_days)
     order by n.id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -298,11 +298,11 @@ begin
     perform append_lock();
     insert into events (type, chat_id, user_id, data)
     select 'chat.deleted', old.id, m.user_id, row_to_json(j)
-    from (select old.id as chat_id, wire_time(clock_timestamp()) as at, chat_json(old, member_count(old.id), null) as chat) j
+    from (select old.id as chat_id, to_rfc3339(clock_timestamp()) as at, chat_json(old, member_count(old.id), null) as chat) j
     cross join chat_members m
     where m.chat_id = old.id
     order by m.user_id;
-    perform ring();
+    perform notify_log();
     return old;
 end $$;
 
@@ -318,10 +318,10 @@ begin
            case n.kind when 'read' then row_to_json(r) else row_to_json(d) end
     from new_rows n
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, n.user_id, n.message_id, wire_time(n.at) as read_at
+        select n.chat_id, to_rfc3339(clock_timestamp()) as at, n.user_id, n.message_id, to_rfc3339(n.at) as read_at
     ) r
     cross join lateral (
-        select n.chat_id, wire_time(clock_timestamp()) as at, n.user_id, n.message_id, wire_time(n.at) as delivered_at
+        select n.chat_id, to_rfc3339(clock_timestamp()) as at, n.user_id, n.message_id, to_rfc3339(n.at) as delivered_at
     ) d
     order by n.chat_id, n.user_id, n.message_id;
     -- The reader's other devices show what is left.
@@ -332,12 +332,12 @@ begin
     ) n
     join chat_members m using (chat_id, user_id)
     cross join lateral (
-        select m.chat_id, wire_time(clock_timestamp()) as at, read_position(m) as last_read_message_id,
+        select m.chat_id, to_rfc3339(clock_timestamp()) as at, read_position(m) as last_read_message_id,
                unread_count(m, read_position(m)) as unread_count,
                mention_count(m, read_position(m)) as mention_count
     ) j
     order by m.chat_id, m.user_id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -364,13 +364,13 @@ begin
         select m.chat_id, null from chat_members m where m.user_id = n.id
     ) audience
     cross join lateral (
-        select wire_time(clock_timestamp()) as at,
+        select to_rfc3339(clock_timestamp()) as at,
                user_json((select u from users u where u.id = n.id)) as user
     ) j
     where (n.username, n.display_name, n.bio, n.avatar_file_id) is distinct from
           (o.username, o.display_name, o.bio, o.avatar_file_id)
     order by n.id, audience.chat_id nulls first;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 
@@ -391,10 +391,10 @@ begin
     select 'session.revoked', n.user_id, row_to_json(j)
     from new_rows n
     join old_rows o using (id)
-    cross join lateral (select wire_time(clock_timestamp()) as at, n.id as session_id) j
+    cross join lateral (select to_rfc3339(clock_timestamp()) as at, n.id as session_id) j
     where n.revoked_at is not null and o.revoked_at is null
     order by n.id;
-    perform ring();
+    perform notify_log();
     return null;
 end $$;
 

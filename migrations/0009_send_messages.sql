@@ -40,7 +40,7 @@ begin
         from input i
         join chat_members m on m.chat_id = i.chat_id and m.user_id = i.sender_id and m.can_send
         left join lateral (
-            select x.* from called a cross join mentioned(i.chat_id, i.sender_id, a.names) x where a.message = i.nth - 1
+            select x.* from called a cross join resolve_mentions(i.chat_id, i.sender_id, a.names) x where a.message = i.nth - 1
         ) c on true
         where (i.reply_to is null or exists (
                   select from messages r where r.chat_id = i.chat_id and r.id = i.reply_to))

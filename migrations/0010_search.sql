@@ -20,12 +20,12 @@ create table search_entries (
 create index search_entries_chat_id on search_entries (chat_id, message_id);
 
 create table search_progress (
-    one   boolean primary key default true check (one),
+    id    boolean primary key default true check (id),
     -- Every message up to here has its entry.
-    upto  bigint  not null
+    indexed_up_to  bigint  not null
 );
 
-insert into search_progress (upto) values (0);
+insert into search_progress (indexed_up_to) values (0);
 
 -- 'simple' keeps every word as it is written: there is no one language here.
 create function search_words(content text) returns tsvector
@@ -57,7 +57,7 @@ begin
     perform set_config('synchronous_commit', 'off', true);
     with news as materialized (
         select m.id, m.chat_id, m.content, m.deleted_at from messages m
-        where m.id > (select upto from search_progress)
+        where m.id > (select indexed_up_to from search_progress)
         order by m.id limit at_most
     ), entered as (
         insert into search_entries (message_id, chat_id, content)
@@ -66,7 +66,7 @@ begin
         on conflict do nothing
     )
     select count(*), max(id) into taken, last from news;
-    update search_progress set upto = last where taken > 0;
+    update search_progress set indexed_up_to = last where taken > 0;
     return taken;
 end $$;
 

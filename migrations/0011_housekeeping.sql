@@ -11,7 +11,7 @@ declare
         (select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), $x$TO \('(\d+)'\)$x$))[1]::bigint)
          from pg_inherits i join pg_class c on c.oid = i.inhrelid
          where i.inhparent = 'events'::regclass),
-        (select max(id) + 1 from events_rest)
+        (select max(id) + 1 from events_default)
     );
     made  int := 0;
 begin
@@ -41,7 +41,7 @@ begin
     for part in
         select c.oid::regclass as name, (regexp_match(pg_get_expr(c.relpartbound, c.oid), $x$TO \('(\d+)'\)$x$))[1]::bigint as upto
         from pg_inherits i join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = 'events'::regclass and c.oid <> 'events_rest'::regclass
+        where i.inhparent = 'events'::regclass and c.oid <> 'events_default'::regclass
         order by 2
     loop
         exit when part.upto > (select last_value from events_id_seq);
@@ -52,7 +52,7 @@ begin
         dropped := dropped + 1;
     end loop;
     -- What came when there was no partition for it.
-    delete from events_rest where at < older_than and id < (select max(id) from events);
+    delete from events_default where at < older_than and id < (select max(id) from events);
     return dropped;
 end $$;
 

@@ -29,7 +29,7 @@ begin atomic
         select exists (
             select from connections c join replicas r on r.id = c.replica_id
             -- The replicas of a server that is gone as a whole: nobody sweeps.
-            where c.user_id = p.id and r.beat_at > clock_timestamp() - interval '15 seconds'
+            where c.user_id = p.id and r.heartbeat_at > clock_timestamp() - interval '15 seconds'
         ) as is_connected
     ) here
     cross join lateral (
@@ -39,16 +39,16 @@ end;
 
 -- Holds the presences of these people, in one order, so that of two who come and
 -- go at once the second sees what the first did.
-create function hold_presences(people bigint[]) returns void language plpgsql as $$
+create function lock_presences(people bigint[]) returns void language plpgsql as $$
 begin
     insert into presences (user_id) select id from users where id = any(people) order by id on conflict do nothing;
     perform from presences p where p.user_id = any(people) order by p.user_id for no key update;
 end $$;
 
 -- These people have connected to a replica; answers those who are seen to come.
-create function connect_people(replica uuid, people bigint[]) returns setof bigint language plpgsql as $$
+create function mark_connected(replica uuid, people bigint[]) returns setof bigint language plpgsql as $$
 begin
-    perform hold_presences(people);
+    perform lock_presences(people);
     return query
     with came as (
         insert into connections as c (user_id, replica_id)
@@ -62,9 +62,9 @@ begin
 end $$;
 
 -- These people left a replica some time ago; answers those who are seen to go.
-create function disconnect_people(replica uuid, people bigint[], ago interval) returns setof bigint language plpgsql as $$
+create function mark_disconnected(replica uuid, people bigint[], ago interval) returns setof bigint language plpgsql as $$
 begin
-    perform hold_presences(people);
+    perform lock_presences(people);
     return query
     with gone as (
         delete from connections c where c.replica_id = replica and c.user_id = any(people)
@@ -79,13 +79,13 @@ end $$;
 
 -- Sweeps up after replicas that have been silent for so long; answers those who
 -- are seen to go.
-create function sweep_replicas(silence interval) returns setof bigint language plpgsql as $$
+create function reap_replicas(silence interval) returns setof bigint language plpgsql as $$
 declare
     dead replicas;
 begin
-    for dead in select * from replicas where beat_at < clock_timestamp() - silence order by id for update skip locked loop
-        return query select disconnect_people(
-            dead.id, array(select user_id from connections where replica_id = dead.id), clock_timestamp() - dead.beat_at
+    for dead in select * from replicas where heartbeat_at < clock_timestamp() - silence order by id for update skip locked loop
+        return query select mark_disconnected(
+            dead.id, array(select user_id from connections where replica_id = dead.id), clock_timestamp() - dead.heartbeat_at
         );
         delete from replicas where id = dead.id;
     end loop;

@@ -1,11 +1,12 @@
 //! Keeping people out of a chat.
 
 use crate::{
-    ChatId, Error, Result, Time, UserId, events, members, members::Role, rights::Right, text::Reason, users::User,
+    ChatId, Error, Result, Time, UserId, chats::model::Role, events, members, permissions::Permission, users::User,
+    values::Reason,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 
 /// Somebody who may not come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,14 +32,14 @@ struct BanRow {
 /// Takes a person out, if they are in, and keeps them out. Twice is once.
 pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason: Option<&Reason>) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
-    let own = members::acting(&mut log, chat, actor).await?;
-    own.may(Right::Remove)?;
+    let membership = members::require_membership(&mut log, chat, actor).await?;
+    membership.require(Permission::RemoveMembers)?;
     if user == actor {
         return Err(Error::invalid("user_id", "nobody bans themselves; leave instead"));
     }
-    let current = members::membership(&mut *log, chat, user).await?;
-    own.may_remove(current.map_or(Role::Member, |current| current.role))?;
-    let found = sqlx::query(
+    let current = members::find_membership(&mut *log, chat, user).await?;
+    membership.require_can_remove(current.map_or(Role::Member, |current| current.role))?;
+    let inserted = sqlx::query(
         "insert into chat_bans (chat_id, user_id, banned_by, reason) select $1, id, $3, $4 from users where id = $2
          on conflict (chat_id, user_id) do update set reason = excluded.reason",
     )
@@ -48,7 +49,7 @@ pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason:
     .bind(reason.map_or("", Reason::as_str))
     .execute(&mut *log)
     .await?;
-    if found.rows_affected() == 0 {
+    if inserted.rows_affected() == 0 {
         return Err(Error::NotFound("user"));
     }
     members::delete(&mut log, chat, user).await?;
@@ -57,9 +58,9 @@ pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason:
 }
 
 /// Lets a person come in again. Twice is once.
-pub async fn lift(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Result<()> {
+pub async fn unban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
-    members::acting(&mut log, chat, actor).await?.may(Right::Remove)?;
+    members::require_membership(&mut log, chat, actor).await?.require(Permission::RemoveMembers)?;
     sqlx::query("delete from chat_bans where chat_id = $1 and user_id = $2")
         .bind(chat)
         .bind(user)
@@ -77,7 +78,7 @@ pub async fn list(
     after: Option<UserId>,
     limit: i64,
 ) -> Result<Vec<Ban>> {
-    members::acting(&mut *db, chat, actor).await?.may(Right::Remove)?;
+    members::require_membership(&mut *db, chat, actor).await?.require(Permission::RemoveMembers)?;
     let rows: Vec<BanRow> = sqlx::query_as(
         r#"select user_json(u) as "user", b.banned_by, b.reason, b.banned_at
            from chat_bans b join users u on u.id = b.user_id
@@ -91,12 +92,4 @@ pub async fn list(
     .await?;
     let ban = |BanRow { user: Json(user), banned_by, reason, banned_at }| Ban { user, banned_by, reason, banned_at };
     Ok(rows.into_iter().map(ban).collect())
-}
-
-pub(crate) async fn is_banned(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<bool> {
-    Ok(sqlx::query_scalar("select exists (select from chat_bans where chat_id = $1 and user_id = $2)")
-        .bind(chat)
-        .bind(user)
-        .fetch_one(db)
-        .await?)
 }

@@ -13,7 +13,7 @@ pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> 
     // With the log held: a direct chat that is being opened, or a message on its
     // way, comes before the block or after it.
     let mut log = events::begin(db, blocker).await?;
-    let found = sqlx::query(
+    let inserted = sqlx::query(
         "insert into blocks (blocker_id, blocked_id) select $1, id from users where id = $2
          on conflict (blocker_id, blocked_id) do update set created_at = blocks.created_at",
     )
@@ -21,10 +21,10 @@ pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> 
     .bind(blocked)
     .execute(&mut *log)
     .await?;
-    if found.rows_affected() == 0 {
+    if inserted.rows_affected() == 0 {
         return Err(Error::NotFound("user"));
     }
-    let_send(&mut log, blocker, blocked, false).await?;
+    set_can_send(&mut log, blocker, blocked, false).await?;
     log.commit().await?;
     Ok(())
 }
@@ -37,13 +37,13 @@ pub async fn unblock(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()
         .bind(blocked)
         .execute(&mut *log)
         .await?;
-    let_send(&mut log, blocker, blocked, true).await?;
+    set_can_send(&mut log, blocker, blocked, true).await?;
     log.commit().await?;
     Ok(())
 }
 
 /// Whether the blocked person can send in the direct chat of the two.
-async fn let_send(db: &mut PgConnection, blocker: UserId, blocked: UserId, can_send: bool) -> Result<()> {
+async fn set_can_send(db: &mut PgConnection, blocker: UserId, blocked: UserId, can_send: bool) -> Result<()> {
     sqlx::query(
         "update chat_members m set can_send = $3
          from chats c
@@ -70,7 +70,7 @@ pub async fn list(db: impl PgExecutor<'_>, blocker: UserId) -> Result<Vec<User>>
 }
 
 /// Whether either has blocked the other.
-pub(crate) async fn is_between(db: &mut PgConnection, one: UserId, other: UserId) -> Result<bool> {
+pub(crate) async fn is_either_blocked(db: &mut PgConnection, one: UserId, other: UserId) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "select exists (select from blocks
          where (blocker_id, blocked_id) = ($1, $2) or (blocker_id, blocked_id) = ($2, $1))",

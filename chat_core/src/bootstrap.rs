@@ -3,9 +3,10 @@
 
 use crate::{
     Result, UserId,
-    chats::{self, ChatRow},
+    chats::{self, ChatSummary},
+    ephemeral::Presence,
     events::{self, Cursor, Head},
-    presence::{self, Presence},
+    presence,
     users::{self, Me, User},
 };
 use schemars::JsonSchema;
@@ -21,7 +22,7 @@ pub struct Bootstrap {
     /// The caller.
     pub user: Me,
     /// The caller's chats, the most recently active first.
-    pub chats: Vec<ChatRow>,
+    pub chats: Vec<ChatSummary>,
     /// The people that these chats show first: the others in direct chats and
     /// groups, and those who spoke last.
     pub users: Vec<User>,
@@ -32,20 +33,20 @@ pub struct Bootstrap {
 }
 
 /// Reads a first screen.
-pub async fn read(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
-    let mut snapshot = events::snapshot(db).await?;
+pub async fn load(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
+    let mut snapshot = events::begin_snapshot(db).await?;
     let Head { epoch, last, .. } = events::head(&mut *snapshot).await?;
-    let user = users::me(&mut *snapshot, viewer).await?;
+    let user = users::get_me(&mut *snapshot, viewer).await?;
     let chats = chats::list(&mut snapshot, viewer).await?;
-    let users = people(&mut snapshot, viewer, &chats).await?;
+    let users = load_users(&mut snapshot, viewer, &chats).await?;
     let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
-    let presences = presence::of(&mut *snapshot, &ids).await?;
+    let presences = presence::load(&mut *snapshot, &ids).await?;
     snapshot.rollback().await?;
     Ok(Bootstrap { user, chats, users, presences, cursor: Cursor { epoch, position: last } })
 }
 
-async fn people(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatRow]) -> Result<Vec<User>> {
-    let spoke: Vec<UserId> =
+async fn load_users(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatSummary]) -> Result<Vec<User>> {
+    let last_senders: Vec<UserId> =
         chats.iter().filter_map(|row| row.last_message.as_ref()).filter_map(|message| message.sender_id).collect();
     let rows: Vec<Json<User>> = sqlx::query_scalar(
         "with spoke as (
@@ -64,7 +65,7 @@ async fn people(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatRow]) 
          from chosen order by place, id",
     )
     .bind(viewer)
-    .bind(spoke)
+    .bind(last_senders)
     .bind(MAX_USERS)
     .fetch_all(snapshot)
     .await?;

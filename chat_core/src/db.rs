@@ -13,7 +13,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// A pool of at most `max_connections`, each with the timeouts that keep one
 /// stuck client from holding the append lock against everyone else.
-pub fn pool(url: &str, max_connections: u32) -> Result<PgPool> {
+pub fn create_pool(url: &str, max_connections: u32) -> Result<PgPool> {
     let options = PgConnectOptions::from_str(url).map_err(Error::internal)?.application_name("confab").options([
         ("statement_timeout", "15s"),
         ("lock_timeout", "5s"),

@@ -45,7 +45,7 @@ pub enum Error {
     Malformed(String),
     /// 415. A body of a kind that is not read here.
     #[error("{0}")]
-    WrongMediaType(&'static str),
+    UnsupportedMediaType(&'static str),
     /// 422. Readable and wrong.
     #[error("{}", .0.first().map_or("the input is invalid", |first| first.detail.as_str()))]
     Invalid(Vec<FieldError>),
@@ -66,7 +66,7 @@ pub enum Error {
     TooLarge(u64),
     /// 429. Too often; the answer says when to come back.
     #[error("too many requests; slow down")]
-    TooMany,
+    TooManyRequests,
     /// 503. The server cannot do it now; retrying is right.
     #[error("the server cannot do this right now, try again in a moment")]
     Unavailable(#[source] Source),
@@ -78,11 +78,11 @@ pub enum Error {
 impl Error {
     /// 422 about one field.
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::invalid_as(field, "invalid", detail)
+        Self::invalid_with_code(field, "invalid", detail)
     }
 
     /// 422 about one field, with a code that clients act on.
-    pub fn invalid_as(field: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn invalid_with_code(field: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError { field: field.into(), code, detail: detail.into() }])
     }
 
@@ -97,16 +97,16 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
-        let passing = match &error {
+        let is_retryable = match &error {
             E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Protocol(_) | E::WorkerCrashed | E::BeginFailed => true,
-            E::Database(e) => e.code().is_some_and(|code| is_passing(&code)),
+            E::Database(e) => e.code().is_some_and(|code| is_transient(&code)),
             _ => false,
         };
         // Input was checked; what it refers to went away in the meantime.
         if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()) {
             return Self::Conflict { code: "gone", detail: "something this refers to is no longer there" };
         }
-        if passing { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
+        if is_retryable { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
     }
 }
 
@@ -114,7 +114,7 @@ impl From<sqlx::Error> for Error {
 /// (53: disk, memory, connections), operator intervention (57: shutdown, crash,
 /// timeouts), lock timeout, deadlock, and what is left of a transaction that
 /// failed, timed out or was for reading only.
-fn is_passing(sqlstate: &str) -> bool {
+fn is_transient(sqlstate: &str) -> bool {
     ["08", "53", "57"].iter().any(|class| sqlstate.starts_with(class))
         || ["55P03", "40P01", "25P02", "25P03", "25006"].contains(&sqlstate)
 }

@@ -39,12 +39,12 @@ pub struct NewFile {
     /// In bytes.
     pub size: i64,
     /// Of a picture.
-    pub picture: Option<NewPicture>,
+    pub image: Option<NewImage>,
 }
 
 /// What is known of a picture.
 #[derive(Debug)]
-pub struct NewPicture {
+pub struct NewImage {
     /// Upright, in pixels.
     pub width: i32,
     /// Upright, in pixels.
@@ -60,7 +60,7 @@ pub struct NewPicture {
 impl NewFile {
     /// The keys of everything that was stored for it.
     pub fn blob_keys(self) -> impl Iterator<Item = String> {
-        std::iter::once(self.blob_key).chain(self.picture.map(|picture| picture.thumbnail_key))
+        std::iter::once(self.blob_key).chain(self.image.map(|image| image.thumbnail_key))
     }
 }
 
@@ -99,7 +99,7 @@ pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64
     if used + files.iter().map(|file| file.size).sum::<i64>() > quota {
         return Err(Error::Conflict { code: "quota_exceeded", detail: "you have no room left for this upload" });
     }
-    let pictures = || files.iter().map(|file| file.picture.as_ref());
+    let images = || files.iter().map(|file| file.image.as_ref());
     let rows: Vec<Json<FileInfo>> = sqlx::query_scalar(
         "with uploaded as (
              insert into files (uploader_id, blob_key, filename, mime_type, size,
@@ -115,11 +115,11 @@ pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64
     .bind(files.iter().map(|file| file.filename.as_str()).collect::<Vec<_>>())
     .bind(files.iter().map(|file| file.mime_type.as_str()).collect::<Vec<_>>())
     .bind(files.iter().map(|file| file.size).collect::<Vec<_>>())
-    .bind(pictures().map(|picture| Some(picture?.width)).collect::<Vec<_>>())
-    .bind(pictures().map(|picture| Some(picture?.height)).collect::<Vec<_>>())
-    .bind(pictures().map(|picture| Some(picture?.thumbnail_key.as_str())).collect::<Vec<_>>())
-    .bind(pictures().map(|picture| Some(picture?.thumbnail_type)).collect::<Vec<_>>())
-    .bind(pictures().map(|picture| Some(picture?.thumbnail_size)).collect::<Vec<_>>())
+    .bind(images().map(|image| Some(image?.width)).collect::<Vec<_>>())
+    .bind(images().map(|image| Some(image?.height)).collect::<Vec<_>>())
+    .bind(images().map(|image| Some(image?.thumbnail_key.as_str())).collect::<Vec<_>>())
+    .bind(images().map(|image| Some(image?.thumbnail_type)).collect::<Vec<_>>())
+    .bind(images().map(|image| Some(image?.thumbnail_size)).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
     tx.commit().await?;
@@ -128,10 +128,10 @@ pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64
 
 /// A file, or its small copy, if the viewer uploaded it, is in a chat where a
 /// message shows it, or it is somebody's picture.
-pub async fn visible(
+pub async fn find_visible(
     db: impl PgExecutor<'_>,
     id: FileId,
-    which: Rendition,
+    rendition: Rendition,
     viewer: UserId,
 ) -> Result<Option<StoredFile>> {
     Ok(sqlx::query_as(
@@ -151,7 +151,7 @@ pub async fn visible(
     )
     .bind(id)
     .bind(viewer)
-    .bind(which == Rendition::Thumbnail)
+    .bind(rendition == Rendition::Thumbnail)
     .fetch_optional(db)
     .await?)
 }

@@ -1,93 +1,102 @@
-//! What is done now and then, by one process at a time: making room in the log
-//! and dropping what is too old, and forgetting what nobody will ask for.
+//! Housekeeping, by one process at a time: creates partitions of the log, drops old
+//! ones, expires messages, and deletes sessions and files that nothing uses.
 
 use crate::{FileId, Result};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use std::time::{Duration, Instant};
 
 /// How many events one partition of the log holds.
-const PARTITION_EVENTS: i64 = 10_000_000;
+const EVENTS_PER_PARTITION: i64 = 10_000_000;
 
-/// How many partitions are ready ahead of the last event: at 20,000 events a
-/// second, for half an hour.
+/// The number of partitions ahead of the last event: enough for half an hour at
+/// 20,000 events a second.
 const PARTITIONS_AHEAD: i32 = 3;
 
-/// How many messages go in one transaction, so that those who send hardly wait.
+/// The most messages deleted in one transaction, so that senders hardly wait.
 const EXPIRE_BATCH: i32 = 500;
 
-/// How long one round lets messages expire; the next goes on.
-const EXPIRE_FOR: Duration = Duration::from_secs(20);
+/// How long one run expires messages; the next run continues.
+const EXPIRE_TIME_BUDGET: Duration = Duration::from_secs(20);
 
-/// How long a file may wait to be shown, in hours.
-const ORPHAN_HOURS: i32 = 24;
+/// How long an uploaded file may wait to be attached, in hours.
+const ORPHAN_MIN_AGE_HOURS: i32 = 24;
 
-/// So many go at once; the rest the next time.
+/// The most files deleted in one run.
 const ORPHAN_BATCH: i64 = 1_000;
 
-/// How long things are kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Retention {
-    /// Events, in days: how long a client can be away and still resume.
-    pub log_days: i32,
-    /// Messages, in days, where their chat does not say; for ever, if `None`.
-    pub message_days: Option<i32>,
+/// How long data is kept, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Days that events are kept, at least 1: how long a client can be away and
+    /// still resume.
+    pub event_days: u16,
+    /// Days that messages are kept where their chat does not say; 0 keeps them for
+    /// ever.
+    pub message_days: u16,
+    /// Bytes of files that one user may have.
+    pub user_quota_bytes: i64,
 }
 
-/// What a round did.
+impl RetentionConfig {
+    /// The defaults of all programs.
+    pub const DEFAULT: Self = Self { event_days: 30, message_days: 0, user_quota_bytes: 5 * 1024 * 1024 * 1024 };
+}
+
+/// What one run did.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    /// Partitions made for the log.
-    pub partitions_made: i32,
+pub struct Report {
+    /// Partitions of the log created.
+    pub partitions_created: i32,
     /// Partitions of the log dropped.
     pub partitions_dropped: i32,
-    /// Messages that had outlived their retention.
-    pub messages: i32,
-    /// Sessions, tokens, tickets and invites that had ended long ago.
-    pub sessions: u64,
-    /// Files that no message and no picture shows; their bytes can go.
+    /// Messages deleted by retention.
+    pub messages_expired: i32,
+    /// Sessions, tokens, tickets and invites deleted long after they ended.
+    pub records_expired: u64,
+    /// Keys of blobs whose files were deleted; the caller deletes the bytes.
     pub blob_keys: Vec<String>,
 }
 
-/// Does a round, or nothing if another process is at it.
-pub async fn round(db: &PgPool, retention: Retention) -> Result<Option<Done>> {
-    // The connection is closed afterwards, which gives the lock back whatever
-    // happened.
-    let mut turn = db.acquire().await?.detach();
-    let is_ours: bool = sqlx::query_scalar("select pg_try_advisory_lock(4861703374916)").fetch_one(&mut turn).await?;
-    let done = if is_ours { Some(all(&mut turn, retention).await) } else { None };
-    turn.close().await?;
-    done.transpose()
+/// Runs once, or returns `None` if another process is running.
+pub async fn run(db: &PgPool, retention: RetentionConfig) -> Result<Option<Report>> {
+    // Closing the connection releases the lock, whatever happened before.
+    let mut lock_connection = db.acquire().await?.detach();
+    let has_lock: bool =
+        sqlx::query_scalar("select pg_try_advisory_lock(4861703374916)").fetch_one(&mut lock_connection).await?;
+    let report = if has_lock { Some(run_all(&mut lock_connection, retention).await) } else { None };
+    lock_connection.close().await?;
+    report.transpose()
 }
 
-async fn all(db: &mut PgConnection, retention: Retention) -> Result<Done> {
-    // Room first: that is what cannot wait.
-    let partitions_made = make_room(&mut *db).await?;
+async fn run_all(db: &mut PgConnection, retention: RetentionConfig) -> Result<Report> {
+    // Partitions first: they cannot wait.
+    let partitions_created = create_partitions(&mut *db).await?;
     let partitions_dropped = sqlx::query_scalar("select drop_event_partitions(now() - make_interval(days => $1))")
-        .bind(retention.log_days)
+        .bind(i32::from(retention.event_days.max(1)))
         .fetch_one(&mut *db)
         .await?;
-    let messages = expire(&mut *db, retention.message_days).await?;
-    let sessions = forget_ended(&mut *db).await?;
-    let blob_keys = forget_orphans(&mut *db).await?;
-    Ok(Done { partitions_made, partitions_dropped, messages, sessions, blob_keys })
+    let messages_expired = expire_messages(&mut *db, retention.message_days).await?;
+    let records_expired = delete_expired(&mut *db).await?;
+    let blob_keys = delete_orphans(&mut *db).await?;
+    Ok(Report { partitions_created, partitions_dropped, messages_expired, records_expired, blob_keys })
 }
 
-/// Files that no message and nobody's profile shows; answers what to delete from
-/// the store. They are looked for at leisure, and looked at once more with the log
-/// held: one may be sent meanwhile.
-async fn forget_orphans(db: &mut PgConnection) -> Result<Vec<String>> {
-    let found: Vec<FileId> = sqlx::query_scalar(
+/// Deletes files that no message and no profile uses, and returns their blob keys.
+/// Candidates are found without the append lock and checked again under it, because
+/// one may be sent meanwhile.
+async fn delete_orphans(db: &mut PgConnection) -> Result<Vec<String>> {
+    let candidates: Vec<FileId> = sqlx::query_scalar(
         "select f.id from files f
          where f.created_at < now() - make_interval(hours => $1)
            and not exists (select from message_files mf where mf.file_id = f.id)
            and not exists (select from users u where u.avatar_file_id = f.id)
          limit $2",
     )
-    .bind(ORPHAN_HOURS)
+    .bind(ORPHAN_MIN_AGE_HOURS)
     .bind(ORPHAN_BATCH)
     .fetch_all(&mut *db)
     .await?;
-    if found.is_empty() {
+    if candidates.is_empty() {
         return Ok(Vec::new());
     }
     let mut log = db.begin().await?;
@@ -102,56 +111,57 @@ async fn forget_orphans(db: &mut PgConnection) -> Result<Vec<String>> {
          )
          select blob_key from gone union all select thumbnail_key from gone where thumbnail_key is not null",
     )
-    .bind(found)
+    .bind(candidates)
     .fetch_all(&mut *log)
     .await?;
     log.commit().await?;
     Ok(keys)
 }
 
-/// Makes the partitions that the log will need soon; answers how many.
-pub async fn make_room(db: impl PgExecutor<'_>) -> Result<i32> {
+/// Creates the partitions that the log will need soon, and returns how many.
+pub async fn create_partitions(db: impl PgExecutor<'_>) -> Result<i32> {
     Ok(sqlx::query_scalar("select add_event_partitions($1, $2)")
-        .bind(PARTITION_EVENTS)
+        .bind(EVENTS_PER_PARTITION)
         .bind(PARTITIONS_AHEAD)
         .fetch_one(db)
         .await?)
 }
 
-async fn expire(db: &mut PgConnection, server_days: Option<i32>) -> Result<i32> {
-    let (begun, mut all) = (Instant::now(), 0);
-    while begun.elapsed() < EXPIRE_FOR {
-        let taken: i32 = sqlx::query_scalar("select expire_messages($1, $2)")
+async fn expire_messages(db: &mut PgConnection, server_days: u16) -> Result<i32> {
+    let server_days = (server_days > 0).then_some(i32::from(server_days));
+    let (started_at, mut total) = (Instant::now(), 0);
+    while started_at.elapsed() < EXPIRE_TIME_BUDGET {
+        let expired: i32 = sqlx::query_scalar("select expire_messages($1, $2)")
             .bind(server_days)
             .bind(EXPIRE_BATCH)
             .fetch_one(&mut *db)
             .await?;
-        all += taken;
-        if taken < EXPIRE_BATCH {
+        total += expired;
+        if expired < EXPIRE_BATCH {
             break;
         }
     }
-    Ok(all)
+    Ok(total)
 }
 
-/// Sessions stay a while after they end, so that a stolen token that comes late
-/// is still told from one that never was.
-async fn forget_ended(db: &mut PgConnection) -> Result<u64> {
-    let mut gone = 0;
+/// Deletes sessions, tokens, tickets and invites some time after they ended. Ended
+/// sessions stay for 30 days, so that the reuse of a stolen token is recognized.
+async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
+    let mut deleted = 0;
     for sql in [
         "delete from sessions where least(revoked_at, expires_at) < now() - interval '30 days'",
         "delete from refresh_tokens where used_at < now() - interval '30 days'",
         "delete from stream_tickets where expires_at < now()",
         "delete from invites where expires_at < now() - interval '30 days'",
     ] {
-        gone += sqlx::query(sql).execute(&mut *db).await?.rows_affected();
+        deleted += sqlx::query(sql).execute(&mut *db).await?.rows_affected();
     }
-    Ok(gone)
+    Ok(deleted)
 }
 
-/// Which of these keys belong to no file: their upload was never finished, or
-/// their file is gone.
-pub async fn strays(db: &PgPool, keys: &[String]) -> Result<Vec<String>> {
+/// The keys among these that belong to no file, because the upload was never
+/// finished or the file was deleted.
+pub async fn unreferenced_keys(db: &PgPool, keys: &[String]) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(
         "select key from unnest($1::text[]) key
          where not exists (select from files f where f.blob_key = key)

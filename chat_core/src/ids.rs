@@ -100,7 +100,7 @@ impl EventId {
     pub const START: Self = Self(0);
 
     /// The position so many events back, or the start.
-    pub fn back(self, events: i64) -> Self {
+    pub fn saturating_sub(self, events: i64) -> Self {
         Self((self.0 - events).max(0))
     }
 }

@@ -4,18 +4,18 @@ use crate::{
     ChatId, Error, Result, Time, UserId, auth,
     chats::{self, Chat},
     events, members,
-    rights::Right,
-    text::InviteCode,
+    permissions::Permission,
+    values::InviteCode,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
 /// The longest an invite can last, in seconds: a year.
-pub const MAX_SECONDS: i64 = 365 * 24 * 3600;
+pub const MAX_LIFETIME_SECONDS: i64 = 365 * 24 * 3600;
 
 /// The most invites of one chat that can be open.
-pub const MAX_OPEN: i64 = 100;
+pub const MAX_ACTIVE: i64 = 100;
 
 /// A link into a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
@@ -60,19 +60,19 @@ pub struct NewInvite {
 
 /// Makes a link.
 pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -> Result<Invite> {
-    if new.expires_in.is_some_and(|seconds| !(1..=MAX_SECONDS).contains(&seconds)) {
-        return Err(Error::invalid("expires_in", format!("an invite lasts 1 to {MAX_SECONDS} seconds")));
+    if new.expires_in.is_some_and(|seconds| !(1..=MAX_LIFETIME_SECONDS).contains(&seconds)) {
+        return Err(Error::invalid("expires_in", format!("an invite lasts 1 to {MAX_LIFETIME_SECONDS} seconds")));
     }
     if new.max_uses.is_some_and(|uses| uses < 1) {
         return Err(Error::invalid("max_uses", "an invite is good for at least one use"));
     }
     let mut log = events::begin(db, actor).await?;
-    members::acting(&mut log, chat, actor).await?.may(Right::Invite)?;
-    let open: i64 = sqlx::query_scalar("select count(*) from open_invites where chat_id = $1")
+    members::require_membership(&mut log, chat, actor).await?.require(Permission::Invite)?;
+    let active: i64 = sqlx::query_scalar("select count(*) from active_invites where chat_id = $1")
         .bind(chat)
         .fetch_one(&mut *log)
         .await?;
-    if open >= MAX_OPEN {
+    if active >= MAX_ACTIVE {
         return Err(Error::Conflict { code: "too_many_invites", detail: "take back another invite first" });
     }
     let invite = sqlx::query_as(
@@ -93,10 +93,10 @@ pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -
 
 /// The links of a chat that still open, the newest first.
 pub async fn list(db: &mut PgConnection, actor: UserId, chat: ChatId) -> Result<Vec<Invite>> {
-    members::acting(&mut *db, chat, actor).await?.may(Right::Invite)?;
-    Ok(sqlx::query_as("select * from open_invites where chat_id = $1 order by created_at desc, code limit $2")
+    members::require_membership(&mut *db, chat, actor).await?.require(Permission::Invite)?;
+    Ok(sqlx::query_as("select * from active_invites where chat_id = $1 order by created_at desc, code limit $2")
         .bind(chat)
-        .bind(MAX_OPEN)
+        .bind(MAX_ACTIVE)
         .fetch_all(db)
         .await?)
 }
@@ -104,15 +104,15 @@ pub async fn list(db: &mut PgConnection, actor: UserId, chat: ChatId) -> Result<
 /// Takes a link back: its maker does, or who may take out people.
 pub async fn revoke(db: &PgPool, actor: UserId, chat: ChatId, code: &InviteCode) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
-    let own = members::acting(&mut log, chat, actor).await?;
-    let maker: Option<UserId> = sqlx::query_scalar("select created_by from invites where chat_id = $1 and code = $2")
+    let membership = members::require_membership(&mut log, chat, actor).await?;
+    let creator: Option<UserId> = sqlx::query_scalar("select created_by from invites where chat_id = $1 and code = $2")
         .bind(chat)
         .bind(code.as_str())
         .fetch_optional(&mut *log)
         .await?
         .ok_or(Error::NotFound("invite"))?;
-    if maker != Some(actor) {
-        own.may(Right::Remove)?;
+    if creator != Some(actor) {
+        membership.require(Permission::RemoveMembers)?;
     }
     sqlx::query("delete from invites where code = $1").bind(code.as_str()).execute(&mut *log).await?;
     log.commit().await?;
@@ -123,7 +123,7 @@ pub async fn revoke(db: &PgPool, actor: UserId, chat: ChatId, code: &InviteCode)
 pub async fn preview(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<Preview> {
     let (code, Json(chat), expires_at) = sqlx::query_as(
         "select i.code, chat_json(c, member_count(c.id), null), i.expires_at
-         from open_invites i join chats c on c.id = i.chat_id
+         from active_invites i join chats c on c.id = i.chat_id
          where i.code = $1",
     )
     .bind(code.as_str())
@@ -134,21 +134,21 @@ pub async fn preview(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<Previ
 }
 
 /// The chat that a link led into, and whether that was new.
-pub async fn accept(db: &PgPool, user: UserId, code: &InviteCode) -> Result<chats::Created> {
+pub async fn accept(db: &PgPool, user: UserId, code: &InviteCode) -> Result<chats::CreateOutcome> {
     let mut log = events::begin(db, user).await?;
-    let chat: ChatId = sqlx::query_scalar("select chat_id from open_invites where code = $1")
+    let chat: ChatId = sqlx::query_scalar("select chat_id from active_invites where code = $1")
         .bind(code.as_str())
         .fetch_optional(&mut *log)
         .await?
         .ok_or(Error::NotFound("invite"))?;
-    let added = members::enter(&mut log, chat, user).await?;
-    if added.is_new {
+    let outcome = members::add_member(&mut log, chat, user).await?;
+    if outcome.is_new {
         sqlx::query("update invites set uses = uses + 1 where code = $1")
             .bind(code.as_str())
             .execute(&mut *log)
             .await?;
     }
-    let chat = chats::find(&mut *log, chat, user).await?;
+    let chat = chats::get(&mut *log, chat, user).await?;
     log.commit().await?;
-    Ok(chats::Created { chat, is_new: added.is_new })
+    Ok(chats::CreateOutcome { chat, is_new: outcome.is_new })
 }

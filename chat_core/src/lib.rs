@@ -1,17 +1,22 @@
-//! Confab's words: every noun of the system with its types, its rules and its
-//! SQL. Both servers stand on this crate and on nothing of each other.
+//! Confab's domain: every noun of the system with its types, its rules and its
+//! SQL, and the event log. Both servers depend on this crate and not on each
+//! other. It knows no HTTP and no command line.
+//!
+//! The log (`events`) imports no noun; nouns append to it. The catalogue of events
+//! (`catalogue`) imports every noun, and no noun imports it.
 #![warn(missing_docs)]
 
 pub mod accounts;
+mod admission;
 pub mod auth;
 pub mod bans;
 pub mod blocks;
 pub mod bootstrap;
+pub mod catalogue;
 pub mod chats;
-pub mod config;
+pub mod cluster_key;
 pub mod db;
-pub mod demo;
-pub mod devdb;
+pub mod ephemeral;
 pub mod error;
 pub mod events;
 pub mod files;
@@ -19,24 +24,20 @@ pub mod housekeeping;
 pub mod ids;
 pub mod invites;
 pub mod members;
+mod mentions;
 pub mod messages;
 pub mod metrics;
-pub mod net;
+pub mod permissions;
 pub mod presence;
-pub mod realm;
 pub mod receipts;
 pub mod redis;
 pub mod replicas;
-pub mod rights;
-pub mod scale;
 pub mod search;
-pub mod telemetry;
-pub mod text;
+mod sql_like;
 pub mod time;
 pub mod typing;
 pub mod users;
-pub mod web;
-pub mod whispers;
+pub mod values;
 
 pub use error::{Error, Result};
 pub use ids::{ChatId, EventId, FileId, MessageId, UserId};

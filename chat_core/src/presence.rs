@@ -1,68 +1,29 @@
-//! Who is here, as far as others may see it. Soft state: told anew after a crash,
-//! and at most once to those who are there to hear it.
+//! Presence: who is connected, and with which status others see them.
 
 use crate::{
-    ChatId, Error, Result, Time, UserId,
-    text::from_word,
-    whispers::{Whisper, Whispers},
+    ChatId, Error, Result, UserId,
+    ephemeral::{EphemeralBus, EphemeralEvent, Presence, Status},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long somebody may be away before others see them go: a page that is loaded
-/// again, a replica that is replaced.
-pub const GRACE: Duration = Duration::from_secs(10);
+/// How long a user may be disconnected before others see it: long enough to reload
+/// a page or to replace a replica.
+pub const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// Those who come and go are told to the members of chats of at most so many; in
-/// larger ones it is asked for. Otherwise a thousand people who come in would be
-/// a million words.
-pub const MAX_TOLD: i64 = 200;
+/// Presence changes are sent to the members of chats up to this size; clients of
+/// larger chats ask for them. Otherwise a thousand users who connect to one chat
+/// would cause a million deliveries.
+pub const MAX_PRESENCE_FANOUT: i64 = 200;
 
-/// How somebody is seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, sqlx::Type)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Status {
-    /// Here.
-    Online,
-    /// Here, and not looking.
-    Away,
-    /// Here, and not to be disturbed.
-    Busy,
-    /// Not here, or wishes to seem so.
-    Offline,
+/// The presence of one user, for a viewer who shares a chat with them.
+pub async fn get(db: &PgPool, viewer: UserId, user_id: UserId) -> Result<Presence> {
+    visible_to(db, viewer, &[user_id]).await?.pop().ok_or(Error::NotFound("user"))
 }
 
-impl<'de> Deserialize<'de> for Status {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        const WORDS: [(&str, Status); 4] =
-            [("online", Status::Online), ("away", Status::Away), ("busy", Status::Busy), ("offline", Status::Offline)];
-        from_word(from, &WORDS)
-    }
-}
-
-/// How a person is seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
-#[serde(deny_unknown_fields)]
-pub struct Presence {
-    /// Whose.
-    pub user_id: UserId,
-    /// What is seen.
-    pub status: Status,
-    /// When they were last here, if ever.
-    pub last_seen: Option<Time>,
-}
-
-/// How a person is seen by another, who shares a chat with them.
-pub async fn find(db: &PgPool, viewer: UserId, person: UserId) -> Result<Presence> {
-    seen_by(db, viewer, &[person]).await?.pop().ok_or(Error::NotFound("person"))
-}
-
-/// How those of some people are seen who share a chat with the viewer.
-pub async fn seen_by(db: &PgPool, viewer: UserId, people: &[UserId]) -> Result<Vec<Presence>> {
+/// The presence of those users who share a chat with the viewer.
+pub async fn visible_to(db: &PgPool, viewer: UserId, user_ids: &[UserId]) -> Result<Vec<Presence>> {
     Ok(sqlx::query_as(
         "select * from presence_of(array(
              select other.user_id from chat_members own join chat_members other using (chat_id)
@@ -72,63 +33,66 @@ pub async fn seen_by(db: &PgPool, viewer: UserId, people: &[UserId]) -> Result<V
          )) order by user_id",
     )
     .bind(viewer)
-    .bind(people)
+    .bind(user_ids)
     .fetch_all(db)
     .await?)
 }
 
-/// How some people are seen, whoever asks.
-pub async fn of(db: impl sqlx::PgExecutor<'_>, people: &[UserId]) -> Result<Vec<Presence>> {
-    Ok(sqlx::query_as("select * from presence_of($1)").bind(people).fetch_all(db).await?)
+/// The presence of some users, for any viewer.
+pub async fn load(db: impl sqlx::PgExecutor<'_>, user_ids: &[UserId]) -> Result<Vec<Presence>> {
+    Ok(sqlx::query_as("select * from presence_of($1)").bind(user_ids).fetch_all(db).await?)
 }
 
-/// Says how somebody wishes to be seen while they are here, from now on, and tells
-/// those who share a chat with them; answers how they are. Of somebody who is not
-/// here yet nothing is told: that they come will be.
-pub async fn set(db: &PgPool, whispers: &Whispers, person: UserId, status: Status) -> Result<Presence> {
+/// Sets the status that others see while the user is connected, and sends it to
+/// those who share a chat with the user. A user who is not connected is announced
+/// on connecting.
+pub async fn set_status(db: &PgPool, ephemeral: &EphemeralBus, user_id: UserId, status: Status) -> Result<Presence> {
     sqlx::query(
         "insert into presences as p (user_id, status, last_seen) values ($1, $2, clock_timestamp())
          on conflict (user_id) do update set
              status = excluded.status,
              last_seen = case excluded.status when 'offline' then excluded.last_seen else p.last_seen end",
     )
-    .bind(person)
+    .bind(user_id)
     .bind(status)
     .execute(db)
     .await?;
-    let presence = find(db, person, person).await?;
+    let presence = get(db, user_id, user_id).await?;
     if status == Status::Offline || presence.status != Status::Offline {
-        whispers.say(&[Whisper::Presence(presence.clone())]).await;
+        ephemeral.publish(&[EphemeralEvent::Presence(presence.clone())]).await;
     }
     Ok(presence)
 }
 
-/// These people have connected to a replica; answers those who are seen to come.
-pub async fn connect(db: &PgPool, replica: Uuid, people: &[UserId]) -> Result<Vec<Presence>> {
-    let came: Vec<UserId> =
-        sqlx::query_scalar("select connect_people($1, $2)").bind(replica).bind(people).fetch_all(db).await?;
-    of(db, &came).await
+/// Records that users connected to a replica, and returns those who came online.
+pub async fn mark_connected(db: &PgPool, replica: Uuid, user_ids: &[UserId]) -> Result<Vec<Presence>> {
+    let online_user_ids: Vec<UserId> =
+        sqlx::query_scalar("select mark_connected($1, $2)").bind(replica).bind(user_ids).fetch_all(db).await?;
+    load(db, &online_user_ids).await
 }
 
-/// These people left a replica one `GRACE` ago; answers those who are seen to go.
-pub async fn disconnect(db: &PgPool, replica: Uuid, people: &[UserId]) -> Result<Vec<Presence>> {
-    let went: Vec<UserId> = sqlx::query_scalar("select disconnect_people($1, $2, $3)")
+/// Records that users left a replica one `GRACE_PERIOD` ago, and returns those who
+/// went offline.
+pub async fn mark_disconnected(db: &PgPool, replica: Uuid, user_ids: &[UserId]) -> Result<Vec<Presence>> {
+    let offline_user_ids: Vec<UserId> = sqlx::query_scalar("select mark_disconnected($1, $2, $3)")
         .bind(replica)
-        .bind(people)
-        .bind(GRACE)
+        .bind(user_ids)
+        .bind(GRACE_PERIOD)
         .fetch_all(db)
         .await?;
-    of(db, &went).await
+    load(db, &offline_user_ids).await
 }
 
-/// Sweeps up after replicas that are gone; answers those who are seen to go.
-pub async fn sweep(db: &PgPool) -> Result<Vec<Presence>> {
-    let went: Vec<UserId> = sqlx::query_scalar("select sweep_replicas($1)").bind(GRACE).fetch_all(db).await?;
-    of(db, &went).await
+/// Removes replicas that stopped their heartbeat, and returns the users who went
+/// offline with them.
+pub async fn reap_replicas(db: &PgPool) -> Result<Vec<Presence>> {
+    let offline_user_ids: Vec<UserId> =
+        sqlx::query_scalar("select reap_replicas($1)").bind(GRACE_PERIOD).fetch_all(db).await?;
+    load(db, &offline_user_ids).await
 }
 
-/// The chats in which some people are told of when they come and go.
-pub async fn rooms(db: &PgPool, people: &[UserId]) -> Result<Vec<(UserId, ChatId)>> {
+/// The chats whose members are told of the presence of these users.
+pub async fn memberships(db: &PgPool, user_ids: &[UserId]) -> Result<Vec<(UserId, ChatId)>> {
     Ok(sqlx::query_as(
         "with own as materialized (
              select user_id, chat_id from chat_members where user_id = any($1)
@@ -138,8 +102,8 @@ pub async fn rooms(db: &PgPool, people: &[UserId]) -> Result<Vec<(UserId, ChatId
          )
          select user_id, chat_id from own join small using (chat_id)",
     )
-    .bind(people)
-    .bind(MAX_TOLD)
+    .bind(user_ids)
+    .bind(MAX_PRESENCE_FANOUT)
     .fetch_all(db)
     .await?)
 }

@@ -12,15 +12,15 @@ use std::{fmt, time::Duration};
 use tokio::time::timeout;
 
 /// How long Redis may take to let somebody in.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long it may take to answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long the nodes of a cluster may take to answer a question that waits: far
 /// longer than any waits.
 #[cfg(feature = "redis-cluster")]
-const WAITING_PATIENCE: Duration = Duration::from_secs(60);
+const BLOCKING_RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where Redis is.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ impl Redis {
     /// By a URL: `redis://user:password@host:6379/0`, `rediss://` with TLS, or
     /// `unix:///path?user=…&pass=…`; or by several with commas between them, some
     /// nodes of a Redis Cluster. Nothing is asked yet.
-    pub fn at(url: &str) -> Result<Self> {
+    pub fn open(url: &str) -> Result<Self> {
         let urls: Vec<String> = url.split(',').map(|url| url.trim().to_owned()).collect();
         if urls.len() > 1 && !cfg!(feature = "redis-cluster") {
             return Err(Error::internal("this build knows no Redis Cluster: build with --features redis-cluster"));
@@ -51,35 +51,35 @@ impl Redis {
 
     /// A connection for questions that are answered at once.
     pub async fn connect(&self) -> Result<Connection> {
-        self.connect_with(Some(PATIENCE)).await
+        self.connect_with(Some(RESPONSE_TIMEOUT)).await
     }
 
     /// A connection for a question that waits: it has no patience to lose.
-    pub async fn connect_to_wait(&self) -> Result<Connection> {
+    pub async fn connect_blocking(&self) -> Result<Connection> {
         self.connect_with(None).await
     }
 
-    async fn connect_with(&self, patience: Option<Duration>) -> Result<Connection> {
+    async fn connect_with(&self, response_timeout: Option<Duration>) -> Result<Connection> {
         match self.nodes.as_slice() {
-            [one] => {
+            [node] => {
                 let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(CONNECT_PATIENCE))
-                    .set_response_timeout(patience);
-                let connection = one.get_multiplexed_async_connection_with_config(&config).await;
-                connection.map(Connection::One).map_err(away)
+                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                    .set_response_timeout(response_timeout);
+                let connection = node.get_multiplexed_async_connection_with_config(&config).await;
+                connection.map(Connection::Single).map_err(unavailable)
             }
-            _ => self.connect_to_cluster(patience).await,
+            _ => self.connect_to_cluster(response_timeout).await,
         }
     }
 
     #[cfg(feature = "redis-cluster")]
-    async fn connect_to_cluster(&self, patience: Option<Duration>) -> Result<Connection> {
+    async fn connect_to_cluster(&self, response_timeout: Option<Duration>) -> Result<Connection> {
         let client = ClusterClient::builder(self.urls.iter().map(String::as_str))
-            .connection_timeout(CONNECT_PATIENCE)
-            .response_timeout(patience.unwrap_or(WAITING_PATIENCE))
+            .connection_timeout(CONNECT_TIMEOUT)
+            .response_timeout(response_timeout.unwrap_or(BLOCKING_RESPONSE_TIMEOUT))
             .build()
-            .map_err(away)?;
-        client.get_async_connection().await.map(Connection::Cluster).map_err(away)
+            .map_err(unavailable)?;
+        client.get_async_connection().await.map(Connection::Cluster).map_err(unavailable)
     }
 
     #[cfg(not(feature = "redis-cluster"))]
@@ -89,25 +89,25 @@ impl Redis {
 
     /// A connection that hears what is published. In a cluster each node hears it.
     pub async fn subscribe(&self, channel: &str) -> Result<PubSub> {
-        let mut failed = Error::Unavailable("there is no Redis at all".into());
+        let mut last_error = Error::Unavailable("there is no Redis at all".into());
         for node in &self.nodes {
-            let subscribed = timeout(CONNECT_PATIENCE, async {
-                let mut heard = node.get_async_pubsub().await?;
-                heard.subscribe(channel).await?;
-                Ok(heard)
+            let subscribed = timeout(CONNECT_TIMEOUT, async {
+                let mut pubsub = node.get_async_pubsub().await?;
+                pubsub.subscribe(channel).await?;
+                Ok(pubsub)
             });
             match subscribed.await {
-                Ok(Ok(heard)) => return Ok(heard),
-                Ok(Err(error)) => failed = away(error),
-                Err(_) => failed = Error::Unavailable("Redis did not answer in time".into()),
+                Ok(Ok(pubsub)) => return Ok(pubsub),
+                Ok(Err(error)) => last_error = unavailable(error),
+                Err(_) => last_error = Error::Unavailable("Redis did not answer in time".into()),
             }
         }
-        Err(failed)
+        Err(last_error)
     }
 }
 
 /// What a failure of Redis is to whoever asked.
-pub fn away(error: RedisError) -> Error {
+pub fn unavailable(error: RedisError) -> Error {
     Error::Unavailable(error.into())
 }
 
@@ -123,7 +123,7 @@ impl fmt::Debug for Redis {
 #[derive(Clone)]
 pub enum Connection {
     /// To one.
-    One(MultiplexedConnection),
+    Single(MultiplexedConnection),
     /// To whichever node has the key.
     #[cfg(feature = "redis-cluster")]
     Cluster(ClusterConnection),
@@ -132,7 +132,7 @@ pub enum Connection {
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::One(connection) => connection.req_packed_command(command),
+            Self::Single(connection) => connection.req_packed_command(command),
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(connection) => connection.req_packed_command(command),
         }
@@ -145,7 +145,7 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match self {
-            Self::One(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Single(connection) => connection.req_packed_commands(pipeline, offset, count),
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
         }
@@ -153,7 +153,7 @@ impl ConnectionLike for Connection {
 
     fn get_db(&self) -> i64 {
         match self {
-            Self::One(connection) => connection.get_db(),
+            Self::Single(connection) => connection.get_db(),
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(connection) => connection.get_db(),
         }

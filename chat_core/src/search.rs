@@ -3,7 +3,8 @@
 use crate::{
     ChatId, Error, MessageId, Result, UserId,
     messages::{self, Message},
-    text::{SearchText, containing},
+    sql_like::contains_pattern,
+    values::SearchText,
 };
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What to look for, and where.
 #[derive(Debug)]
-pub struct Query {
+pub struct SearchQuery {
     /// As people write into a search box: words, "a phrase", -without, or.
     pub text: SearchText,
     /// In one chat only.
@@ -23,7 +24,7 @@ pub struct Query {
     /// By one person only.
     pub from: Option<UserId>,
     /// With something attached.
-    pub has: Option<Has>,
+    pub attachment: Option<AttachmentFilter>,
     /// Said before this time.
     pub before: Option<DateTime<Utc>>,
     /// Said at or after this time.
@@ -33,14 +34,14 @@ pub struct Query {
 /// What a message can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Has {
+pub enum AttachmentFilter {
     /// A file.
     File,
 }
 
 /// Where the next page of hits starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct SearchCursor {
     /// How well the last hit fits.
     pub rank: i32,
     /// Which message it is.
@@ -50,25 +51,25 @@ pub struct Place {
 /// A page of hits, best first: those that have the words before those that only
 /// have the letters somewhere, and the newest first among equals.
 #[derive(Debug)]
-pub struct Hits {
+pub struct SearchResults {
     /// Each opens with `around=`.
     pub messages: Vec<Message>,
     /// Where the next page starts, if there is one.
-    pub next: Option<Place>,
+    pub next: Option<SearchCursor>,
 }
 
 /// How long a text must be, in characters, to be looked for inside of words: the
 /// index knows runs of three.
-const MIN_INSIDE: usize = 3;
+const MIN_SUBSTRING: usize = 3;
 
 /// Looks for messages.
-pub async fn messages(
+pub async fn search_messages(
     db: &mut PgConnection,
     viewer: UserId,
-    query: &Query,
-    after: Option<Place>,
+    query: &SearchQuery,
+    after: Option<SearchCursor>,
     limit: i64,
-) -> Result<Hits> {
+) -> Result<SearchResults> {
     let text = query.text.as_str();
     if !text.chars().any(char::is_alphanumeric) {
         return Err(Error::invalid("q", "there is no word in this search"));
@@ -76,29 +77,34 @@ pub async fn messages(
     // One more than fits, to know whether there is a next page.
     let wanted = limit + 1;
     let mut hits = Vec::new();
-    for (rank, sql) in [(WORDS, hits_sql!("search_words(x.content) @@ search_query($2)")), (LETTERS, LETTERS_SQL)] {
-        let left = wanted - i64::try_from(hits.len()).unwrap_or(wanted);
-        let is_past = after.is_some_and(|place| place.rank < rank);
-        if left <= 0 || is_past || (rank == LETTERS && text.chars().count() < MIN_INSIDE) {
+    for (rank, sql) in [
+        (WORD_MATCH_RANK, hits_sql!("search_words(x.content) @@ search_query($2)")),
+        (SUBSTRING_MATCH_RANK, SUBSTRING_MATCH_SQL),
+    ] {
+        let remaining = wanted - i64::try_from(hits.len()).unwrap_or(wanted);
+        let is_past = after.is_some_and(|cursor| cursor.rank < rank);
+        if remaining <= 0 || is_past || (rank == SUBSTRING_MATCH_RANK && text.chars().count() < MIN_SUBSTRING) {
             continue;
         }
-        let before = after.filter(|place| place.rank == rank).map(|place| place.id);
-        hits.extend(of_rank(&mut *db, sql, viewer, query, before, left).await?.into_iter().map(|id| (rank, id)));
+        let before = after.filter(|cursor| cursor.rank == rank).map(|cursor| cursor.id);
+        hits.extend(
+            search_by_rank(&mut *db, sql, viewer, query, before, remaining).await?.into_iter().map(|id| (rank, id)),
+        );
     }
     let limit = usize::try_from(limit).unwrap_or(0);
-    let is_cut = hits.len() > limit;
+    let has_more = hits.len() > limit;
     hits.truncate(limit);
-    let next = hits.last().filter(|_| is_cut).map(|(rank, id)| Place { rank: *rank, id: *id });
+    let next = hits.last().filter(|_| has_more).map(|(rank, id)| SearchCursor { rank: *rank, id: *id });
     let ids: Vec<MessageId> = hits.into_iter().map(|(_, id)| id).collect();
-    let messages = messages::seen(db, &ids, viewer).await?;
-    Ok(Hits { messages, next })
+    let messages = messages::load_for_viewer(db, &ids, viewer).await?;
+    Ok(SearchResults { messages, next })
 }
 
 /// The rank of a message that has the words.
-const WORDS: i32 = 2;
+const WORD_MATCH_RANK: i32 = 2;
 
 /// The rank of one that only has the letters.
-const LETTERS: i32 = 1;
+const SUBSTRING_MATCH_RANK: i32 = 1;
 
 /// The newest messages that match, by id: in the index, and after its end. Each
 /// half is cut before they are put together, so that a common word is found by
@@ -116,7 +122,7 @@ macro_rules! hits_sql {
                  union all
                  (select x.id
                   -- Few, whatever the planner thinks.
-                  from (select * from messages where id > (select upto from search_progress)
+                  from (select * from messages where id > (select indexed_up_to from search_progress)
                         order by id desc limit 50000) x
                   join messages m on m.id = x.id
                   where x.id < $9 and ($4::bigint is null or x.chat_id = $4) and ",
@@ -140,13 +146,13 @@ macro_rules! hits_sql {
 }
 use hits_sql;
 
-const LETTERS_SQL: &str = hits_sql!("x.content ilike $3 and not search_words(x.content) @@ search_query($2)");
+const SUBSTRING_MATCH_SQL: &str = hits_sql!("x.content ilike $3 and not search_words(x.content) @@ search_query($2)");
 
-async fn of_rank(
+async fn search_by_rank(
     db: &mut PgConnection,
     sql: &'static str,
     viewer: UserId,
-    query: &Query,
+    query: &SearchQuery,
     before: Option<MessageId>,
     limit: i64,
 ) -> Result<Vec<MessageId>> {
@@ -157,10 +163,10 @@ async fn of_rank(
         .persistent(false)
         .bind(viewer)
         .bind(text)
-        .bind(containing(text))
+        .bind(contains_pattern(text))
         .bind(query.chat_id)
         .bind(query.from)
-        .bind(query.has == Some(Has::File))
+        .bind(query.attachment == Some(AttachmentFilter::File))
         .bind(query.before)
         .bind(query.after)
         .bind(before.map_or(i64::MAX, MessageId::get))
@@ -170,38 +176,38 @@ async fn of_rank(
 }
 
 /// How often new messages are taken into the index.
-const INDEX_EVERY: Duration = Duration::from_secs(1);
+const INDEX_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many at a time.
 const INDEX_BATCH: i32 = 500;
 
 /// How much longer it rests than it works while there is more to take, so that
 /// those who send keep most of the machine.
-const REST: u32 = 3;
+const PAUSE_FACTOR: u32 = 3;
 
 /// Takes new messages into the index until `shutdown`. Any number of processes
 /// may do so at once; one of them works. What cannot be taken now is taken
 /// later: a search looks there meanwhile, only more slowly.
-pub async fn keep_index(db: PgPool, shutdown: CancellationToken) {
-    let mut pause = INDEX_EVERY;
+pub async fn run_indexer(db: PgPool, shutdown: CancellationToken) {
+    let mut pause = INDEX_INTERVAL;
     loop {
         tokio::select! {
             () = sleep(pause) => {}
             () = shutdown.cancelled() => return,
         }
-        let begun = Instant::now();
-        pause = match index(&db).await {
-            Ok(INDEX_BATCH..) => begun.elapsed() * REST,
-            Ok(_) => INDEX_EVERY,
+        let started_at = Instant::now();
+        pause = match index_batch(&db).await {
+            Ok(INDEX_BATCH..) => started_at.elapsed() * PAUSE_FACTOR,
+            Ok(_) => INDEX_INTERVAL,
             Err(error) => {
                 tracing::debug!(%error, "the search index could not be brought forward");
-                INDEX_EVERY
+                INDEX_INTERVAL
             }
         };
     }
 }
 
 /// Takes a batch of new messages into the index; answers how many it took.
-pub async fn index(db: &PgPool) -> Result<i32> {
+pub async fn index_batch(db: &PgPool) -> Result<i32> {
     Ok(sqlx::query_scalar("select index_messages($1)").bind(INDEX_BATCH).fetch_one(db).await?)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 
 /// An instant: RFC 3339 in UTC with microseconds, the same text that the
-/// database's `wire_time` writes into events.
+/// database's `to_rfc3339` writes into events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, sqlx::Type)]
 #[serde(transparent)]
 #[sqlx(transparent)]

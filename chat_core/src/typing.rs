@@ -1,43 +1,50 @@
-//! "Alice is typing": said to the others in a chat, at most so often, and over by
-//! itself.
+//! Typing indicators: sent to the members of a chat at a limited rate, and gone
+//! after a few seconds.
 
 use crate::{
     ChatId, Error, Result, UserId,
-    whispers::{Typing, Whisper, Whispers},
+    ephemeral::{EphemeralBus, EphemeralEvent, Typing},
 };
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use sqlx::PgPool;
 use std::{num::NonZeroU32, time::Duration};
 
-/// How long it holds. Clients say it again every few seconds.
-const HOLDS: Duration = Duration::from_secs(6);
+/// How long an indicator holds. Clients repeat it every few seconds.
+const TYPING_TTL: Duration = Duration::from_secs(6);
 
-/// How often one person is passed on in one chat, after a first few; what they
-/// say in between is known already.
-const PACE: Duration = Duration::from_secs(2);
+/// How often the indicator of one user in one chat is passed on, after the burst.
+/// Starts and stops are counted apart, so that a stop is not held back by starts.
+const RATE: Duration = Duration::from_secs(2);
 
-const FIRST_FEW: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
+const BURST: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
 
-/// How many people's paces are kept before those that no longer matter are dropped.
-const MAX_KEPT: usize = 50_000;
+/// Past this many keys those with their whole quota are dropped.
+const MAX_TRACKED_KEYS: usize = 50_000;
 
 /// Passes on who types.
 #[derive(Debug)]
-pub struct Typists {
+pub struct TypingNotifier {
     db: PgPool,
-    whispers: Whispers,
-    pace: DefaultKeyedRateLimiter<(UserId, ChatId)>,
+    ephemeral: EphemeralBus,
+    rate_limiter: DefaultKeyedRateLimiter<(UserId, ChatId, bool)>,
 }
 
-impl Typists {
-    /// Knows of nobody yet.
-    pub fn new(db: PgPool, whispers: Whispers) -> Self {
-        let quota = Quota::with_period(PACE).expect("two seconds are not zero").allow_burst(FIRST_FEW);
-        Self { db, whispers, pace: RateLimiter::keyed(quota) }
+impl TypingNotifier {
+    /// Starts with no indicator counted.
+    pub fn new(db: PgPool, ephemeral: EphemeralBus) -> Self {
+        let quota = Quota::with_period(RATE).expect("two seconds are not zero").allow_burst(BURST);
+        Self { db, ephemeral, rate_limiter: RateLimiter::keyed(quota) }
     }
 
-    /// Somebody types, or has stopped.
-    pub async fn say(&self, user_id: UserId, chat_id: ChatId, is_typing: bool) -> Result<()> {
+    /// Tells the members of a chat that a user types, or has stopped. Past the rate
+    /// it does nothing, and does not ask the database.
+    pub async fn notify(&self, user_id: UserId, chat_id: ChatId, is_typing: bool) -> Result<()> {
+        if self.rate_limiter.len() > MAX_TRACKED_KEYS {
+            self.rate_limiter.retain_recent();
+        }
+        if self.rate_limiter.check_key(&(user_id, chat_id, is_typing)).is_err() {
+            return Ok(());
+        }
         let (username, can_send): (String, bool) = sqlx::query_as(
             "select u.username, m.can_send from chat_members m join users u on u.id = m.user_id
              where m.chat_id = $1 and m.user_id = $2",
@@ -50,14 +57,8 @@ impl Typists {
         if !can_send {
             return Err(Error::Forbidden("you cannot send messages here"));
         }
-        if self.pace.len() > MAX_KEPT {
-            self.pace.retain_recent();
-        }
-        // That somebody has stopped is said even so: it was not known already.
-        if !is_typing || self.pace.check_key(&(user_id, chat_id)).is_ok() {
-            let expires_in_ms = if is_typing { HOLDS.as_millis().try_into().unwrap_or(u64::MAX) } else { 0 };
-            self.whispers.say(&[Whisper::Typing(Typing { chat_id, user_id, username, expires_in_ms })]).await;
-        }
+        let expires_in_ms = if is_typing { TYPING_TTL.as_millis().try_into().unwrap_or(u64::MAX) } else { 0 };
+        self.ephemeral.publish(&[EphemeralEvent::Typing(Typing { chat_id, user_id, username, expires_in_ms })]).await;
         Ok(())
     }
 }

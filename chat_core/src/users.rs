@@ -3,7 +3,8 @@
 use crate::{
     Error, FileId, Result, Time, UserId,
     error::OnConstraint,
-    text::{Bio, DisplayName, Email, SearchText, Username, present, starting_with},
+    sql_like::prefix_pattern,
+    values::{Bio, DisplayName, Email, SearchText, Username, deserialize_nullable},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ pub struct UserPatch {
     /// What they say of themselves.
     pub bio: Option<Bio>,
     /// An image of their own; null takes the picture away.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
 }
@@ -96,7 +97,7 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
 }
 
 /// How the owner of an address signs in, if there is one.
-pub async fn credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<Option<Credentials>> {
+pub async fn find_credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<Option<Credentials>> {
     Ok(sqlx::query_as("select id, password_hash from users where lower(email) = lower($1) and deleted_at is null")
         .bind(email.as_str())
         .fetch_optional(db)
@@ -104,7 +105,7 @@ pub async fn credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<Optio
 }
 
 /// A person as they see themselves.
-pub async fn me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
+pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
     let (Json(user), email): (Json<User>, String) =
         sqlx::query_as("select user_json(u), u.email from users u where u.id = $1")
             .bind(id)
@@ -115,7 +116,7 @@ pub async fn me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
 }
 
 /// A person as others see them.
-pub async fn find(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
+pub async fn get(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
     sqlx::query_scalar("select user_json(u) from users u where u.id = $1")
         .bind(id)
         .fetch_optional(db)
@@ -125,7 +126,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
 }
 
 /// These people, as others see them; who is not there is left out.
-pub async fn among(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<User>> {
+pub async fn find_many(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> =
         sqlx::query_scalar("select user_json(u) from users u where u.id = any($1) order by u.id")
             .bind(ids)
@@ -142,7 +143,7 @@ pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> R
           order by lower(u.username)
           limit $2",
     )
-    .bind(starting_with(&text.as_str().to_lowercase()))
+    .bind(prefix_pattern(&text.as_str().to_lowercase()))
     .bind(limit)
     .fetch_all(db)
     .await?;
@@ -180,7 +181,7 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
 }
 
 /// What a person's password is checked against.
-pub async fn password_hash(db: impl PgExecutor<'_>, id: UserId) -> Result<String> {
+pub async fn get_password_hash(db: impl PgExecutor<'_>, id: UserId) -> Result<String> {
     sqlx::query_scalar("select password_hash from users where id = $1 and deleted_at is null")
         .bind(id)
         .fetch_optional(db)
@@ -189,7 +190,7 @@ pub async fn password_hash(db: impl PgExecutor<'_>, id: UserId) -> Result<String
 }
 
 /// Gives a person another password.
-pub async fn set_password(db: impl PgExecutor<'_>, id: UserId, password_hash: &str) -> Result<()> {
+pub async fn set_password_hash(db: impl PgExecutor<'_>, id: UserId, password_hash: &str) -> Result<()> {
     sqlx::query("update users set password_hash = $2 where id = $1").bind(id).bind(password_hash).execute(db).await?;
     Ok(())
 }

@@ -14,24 +14,24 @@ use std::{ops::Range, os::unix::fs::PermissionsExt, sync::Arc};
 const SNIFF_BYTES: usize = 8 * 1024;
 
 /// How many parts of one upload may be on their way to the store.
-const PARTS_IN_FLIGHT: usize = 4;
+const MAX_PARTS_IN_FLIGHT: usize = 4;
 
 /// The store.
 #[derive(Debug, Clone)]
-pub struct Blobs(Arc<dyn ObjectStore>);
+pub struct BlobStore(Arc<dyn ObjectStore>);
 
 /// Bytes that have been stored.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub(crate) struct StoredBlob {
     pub(crate) key: String,
     pub(crate) size: u64,
     pub(crate) mime_type: String,
 }
 
 /// Stored bytes on their way out.
-pub(crate) type Chunks = BoxStream<'static, object_store::Result<Bytes>>;
+pub(crate) type BlobStream = BoxStream<'static, object_store::Result<Bytes>>;
 
-impl Blobs {
+impl BlobStore {
     /// In a folder, which is made if it is not there.
     pub fn on_disk(folder: &std::path::Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
@@ -46,15 +46,15 @@ impl Blobs {
     pub(crate) async fn store<E: Into<Error>>(
         &self,
         chunks: impl futures_util::Stream<Item = Result<Bytes, E>>,
-        cap: u64,
-    ) -> Result<Stored> {
+        max_bytes: u64,
+    ) -> Result<StoredBlob> {
         let key = uuid::Uuid::new_v4().simple().to_string();
         let upload = self.0.put_multipart(&Path::from(key.as_str())).await.map_err(Error::internal)?;
         let mut upload = WriteMultipart::new(upload);
-        match receive(&mut upload, chunks, cap).await {
-            Ok((size, front)) => {
+        match upload_chunks(&mut upload, chunks, max_bytes).await {
+            Ok((size, prefix)) => {
                 upload.finish().await.map_err(Error::internal)?;
-                Ok(Stored { key, size, mime_type: recognise(&front) })
+                Ok(StoredBlob { key, size, mime_type: detect_mime_type(&prefix) })
             }
             Err(error) => {
                 if let Err(cause) = upload.abort().await {
@@ -73,29 +73,29 @@ impl Blobs {
     }
 
     /// All bytes of a file.
-    pub(crate) async fn whole(&self, key: &str) -> Result<Bytes> {
-        let found = self.0.get(&Path::from(key)).await.map_err(Error::internal)?;
-        found.bytes().await.map_err(Error::internal)
+    pub(crate) async fn read_all(&self, key: &str) -> Result<Bytes> {
+        let object = self.0.get(&Path::from(key)).await.map_err(Error::internal)?;
+        object.bytes().await.map_err(Error::internal)
     }
 
     /// The bytes of a file, or of a part of it.
-    pub(crate) async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<Chunks> {
+    pub(crate) async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<BlobStream> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let found = self.0.get_opts(&Path::from(key), options).await.map_err(Error::internal)?;
-        Ok(found.into_stream())
+        let object = self.0.get_opts(&Path::from(key), options).await.map_err(Error::internal)?;
+        Ok(object.into_stream())
     }
 
     /// The keys of everything that was stored before a time, in no order.
-    pub(crate) fn stored_before(&self, time: DateTime<Utc>) -> BoxStream<'static, Result<String>> {
-        let keys = self.0.list(None).try_filter_map(move |found| {
-            let is_older = found.last_modified < time;
-            async move { Ok(is_older.then(|| found.location.to_string())) }
+    pub(crate) fn list_stored_before(&self, time: DateTime<Utc>) -> BoxStream<'static, Result<String>> {
+        let keys = self.0.list(None).try_filter_map(move |object| {
+            let is_older = object.last_modified < time;
+            async move { Ok(is_older.then(|| object.location.to_string())) }
         });
         keys.map_err(Error::internal).boxed()
     }
 
     /// Forgets files that nobody can ask for.
-    pub(crate) async fn forget(&self, keys: impl IntoIterator<Item = String>) {
+    pub(crate) async fn delete_all(&self, keys: impl IntoIterator<Item = String>) {
         for key in keys {
             if let Err(error) = self.0.delete(&Path::from(key)).await {
                 tracing::warn!(%error, "cannot delete a file that nobody will ask for");
@@ -104,38 +104,38 @@ impl Blobs {
     }
 }
 
-async fn receive<E: Into<Error>>(
+async fn upload_chunks<E: Into<Error>>(
     upload: &mut WriteMultipart,
     chunks: impl futures_util::Stream<Item = Result<Bytes, E>>,
-    cap: u64,
+    max_bytes: u64,
 ) -> Result<(u64, Vec<u8>)> {
     let mut chunks = std::pin::pin!(chunks);
-    let (mut size, mut front) = (0u64, Vec::new());
+    let (mut size, mut prefix) = (0u64, Vec::new());
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(Into::into)?;
         size += chunk.len() as u64;
-        if size > cap {
-            return Err(Error::TooLarge(cap));
+        if size > max_bytes {
+            return Err(Error::TooLarge(max_bytes));
         }
-        let room = SNIFF_BYTES.saturating_sub(front.len()).min(chunk.len());
-        front.extend_from_slice(chunk.get(..room).unwrap_or_default());
-        upload.wait_for_capacity(PARTS_IN_FLIGHT).await.map_err(Error::internal)?;
+        let missing = SNIFF_BYTES.saturating_sub(prefix.len()).min(chunk.len());
+        prefix.extend_from_slice(chunk.get(..missing).unwrap_or_default());
+        upload.wait_for_capacity(MAX_PARTS_IN_FLIGHT).await.map_err(Error::internal)?;
         upload.put(chunk);
     }
-    Ok((size, front))
+    Ok((size, prefix))
 }
 
 /// The type that the bytes themselves show; what the uploader says is not asked.
-fn recognise(front: &[u8]) -> String {
-    if let Some(kind) = infer::get(front) {
-        return kind.mime_type().to_owned();
+fn detect_mime_type(prefix: &[u8]) -> String {
+    if let Some(file_type) = infer::get(prefix) {
+        return file_type.mime_type().to_owned();
     }
     // A cut may go through a character, which is no reason to call text binary.
-    let is_text = match std::str::from_utf8(front) {
+    let is_text = match std::str::from_utf8(prefix) {
         Ok(_) => true,
-        Err(error) => error.error_len().is_none() && front.len() >= SNIFF_BYTES,
+        Err(error) => error.error_len().is_none() && prefix.len() >= SNIFF_BYTES,
     };
-    if is_text && !front.contains(&0) { "text/plain; charset=utf-8".into() } else { "application/octet-stream".into() }
+    if is_text && !prefix.contains(&0) { "text/plain; charset=utf-8".into() } else { "application/octet-stream".into() }
 }
 
 #[cfg(test)]
@@ -144,9 +144,9 @@ mod tests {
 
     #[test]
     fn a_type_is_found_in_the_bytes() {
-        assert_eq!(recognise(b"\x89PNG\r\n\x1a\n----"), "image/png");
-        assert_eq!(recognise(b"<!DOCTYPE html><script>"), "text/html");
-        assert_eq!(recognise("plain words, é".as_bytes()), "text/plain; charset=utf-8");
-        assert_eq!(recognise(&[0, 1, 2, 255]), "application/octet-stream");
+        assert_eq!(detect_mime_type(b"\x89PNG\r\n\x1a\n----"), "image/png");
+        assert_eq!(detect_mime_type(b"<!DOCTYPE html><script>"), "text/html");
+        assert_eq!(detect_mime_type("plain words, é".as_bytes()), "text/plain; charset=utf-8");
+        assert_eq!(detect_mime_type(&[0, 1, 2, 255]), "application/octet-stream");
     }
 }

@@ -1,108 +1,49 @@
-//! Confab's REST API: people, chats, messages and files, written to Postgres.
+//! Confab's REST API: users, chats, messages and files, written to Postgres.
 //! Nothing here publishes an event; the database does, when it commits.
 
 mod blobs;
 mod extract;
-mod keeping;
+mod images;
+mod jobs;
 mod limits;
 mod openapi;
-mod pictures;
-mod rates;
 mod router;
 mod routes;
 mod settings;
+mod state;
 
-pub use blobs::Blobs;
-pub use keeping::{Keeping, tidy};
-pub use openapi::{OPENAPI, openapi};
-pub use rates::{Counters, InvalidRateLimits, RateLimits};
+pub use blobs::BlobStore;
+pub use jobs::run_housekeeping;
+pub use openapi::{OPENAPI_PATH, openapi_json};
 pub use router::{Route, routes};
 pub use settings::Settings;
+pub use state::{AppConfig, AppState, DemoAccount, DemoAccounts};
 
-use axum::{Router, middleware};
-use chat_core::{
-    auth::{Hasher, LiveSessions, Signer},
-    db,
-    messages::Writer,
-    metrics, net,
-    typing::Typists,
-    web::{self, Check, Origins},
-    whispers::Whispers,
+use chat_http::{
+    AllowedOrigins,
+    acceptor::{self, NoHook},
+    layers,
+    metrics::MetricsEndpoint,
+    probes,
 };
-use prometheus_client::registry::Registry;
-use sqlx::PgPool;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What a chat server is made of.
-#[derive(Debug)]
-pub struct Api {
-    /// Where everything is.
-    pub db: PgPool,
-    /// Signs and checks tokens.
-    pub signer: Signer,
-    /// Knows which sessions have not ended.
-    pub live: LiveSessions,
-    /// Hashes passwords.
-    pub hasher: Hasher,
-    /// Writes messages.
-    pub writer: Writer,
-    /// Says who comes and goes.
-    pub whispers: Whispers,
-    /// Says who types.
-    pub typists: Typists,
-    /// Holds the bytes of files.
-    pub blobs: Blobs,
-    /// Counts who asks how often.
-    pub counters: Counters,
-    /// How long things are kept, and how much of them.
-    pub keeping: Keeping,
-    /// Whether the demo world's sign-ins are offered to everybody.
-    pub offers_demo: bool,
-}
-
-impl Api {
-    /// The routes.
-    pub fn router(self: &Arc<Self>) -> Router {
-        let limits = middleware::from_fn_with_state(Arc::clone(self), rates::limit);
-        routes().into_router().layer(limits).with_state(Arc::clone(self)).merge(openapi::router())
-    }
-
-    /// Starts the work that goes on beside the requests, until `shutdown`.
-    pub fn tend(self: &Arc<Self>, shutdown: &CancellationToken) {
-        keeping::start(self, shutdown);
-    }
-
-    /// Adds the server's figures to those of its process.
-    pub fn register(&self, registry: &mut Registry) {
-        self.writer.register(registry);
-    }
-
-    /// What readiness depends on.
-    pub fn checks(&self) -> Vec<Check> {
-        let pool = self.db.clone();
-        vec![Check::new("database_and_migrations", move || {
-            let pool = pool.clone();
-            async move { db::is_ready(&pool).await.unwrap_or(false) }
-        })]
-    }
-}
-
-/// Serves the API alone, as the `chat_server` program does.
+/// Serves the API alone, as the `chat_server` program does, until `shutdown`.
 pub async fn serve(
     listener: TcpListener,
-    api: Arc<Api>,
-    origins: Origins,
+    state: Arc<AppState>,
+    origins: AllowedOrigins,
     max_connections: usize,
-    figures: metrics::Place,
+    metrics: MetricsEndpoint,
     shutdown: CancellationToken,
 ) {
-    api.tend(&shutdown);
-    let mut registry = metrics::registry();
-    api.register(&mut registry);
-    let probes = web::probes(api.checks(), shutdown.clone());
-    let router = api.router().merge(probes).merge(figures.serve(registry, &shutdown));
-    let router = web::with_layers(router, &origins);
-    net::serve(listener, max_connections, net::NoFront, router, shutdown).await;
+    state.spawn_background_jobs(&shutdown);
+    let mut registry = chat_core::metrics::new_registry();
+    state.register_metrics(&mut registry);
+    let probes = probes::router(state.readiness_checks(), shutdown.clone());
+    let router = state.router().merge(probes).merge(metrics.into_router(registry, &shutdown));
+    let router = layers::with_layers(router, &origins);
+    acceptor::serve(listener, max_connections, NoHook, router, shutdown).await;
 }

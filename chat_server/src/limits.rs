@@ -11,10 +11,10 @@ pub(crate) const MAX_FILE_BYTES: u64 = 25 * 1024 * 1024;
 pub(crate) const MAX_FILES_PER_UPLOAD: usize = 10;
 
 /// How many items a page has unless asked otherwise.
-pub(crate) const DEFAULT_PAGE: i64 = 50;
+pub(crate) const DEFAULT_PAGE_SIZE: i64 = 50;
 
 /// How many items a page has at most.
-pub(crate) const MAX_PAGE: i64 = 100;
+pub(crate) const MAX_PAGE_SIZE: i64 = 100;
 
 /// People asked for by their ids at once.
-pub(crate) const MAX_IDS: usize = 100;
+pub(crate) const MAX_USER_IDS: usize = 100;

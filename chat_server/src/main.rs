@@ -1,61 +1,45 @@
 //! The chat server as a program of its own.
 
 use anyhow::Context;
-use chat_core::{
-    auth::{Hasher, LiveSessions, Signer},
-    config, db,
-    messages::Writer,
-    metrics, net,
-    redis::Redis,
-    telemetry,
-    typing::Typists,
-    web::Origins,
-    whispers::Whispers,
+use chat_core::{db, messages::Writer, redis::Redis};
+use chat_http::{
+    AllowedOrigins, acceptor, config, metrics::MetricsEndpoint, rate_limit::RateLimits, shutdown, telemetry,
 };
-use chat_server::{Api, Blobs, Counters, Settings};
-use std::sync::Arc;
+use chat_server::{AppConfig, AppState, BlobStore, DemoAccounts, Settings};
 use tokio::net::TcpListener;
 
-/// How many database connections one replica holds.
-const CONNECTIONS: u32 = 16;
+/// The most database connections of one replica.
+const MAX_POOL_CONNECTIONS: u32 = 16;
 
-/// How many the writer holds: one writes, and one stands by.
-const WRITER_CONNECTIONS: u32 = 2;
+/// The most of its writer: one writes, one stands by.
+const MAX_WRITER_POOL_CONNECTIONS: u32 = 2;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings: Settings = config::parse();
-    telemetry::init(settings.log_format);
-    net::raise_file_limit();
-    let key = &settings.jwt_private_key_file;
-    let mut signer = Signer::read(key).with_context(|| format!("reading the private key {}", key.display()))?;
-    if let Some(public) = &settings.jwt_public_key_file {
-        signer = signer.trusting(public).with_context(|| format!("reading the public keys {}", public.display()))?;
-    }
-    let blobs = Blobs::on_disk(&settings.chat_data_dir.join("files")).context("opening the file store")?;
-    let origins = Origins::parse(&settings.cors_origins).context("CORS_ORIGINS")?;
-    let db = db::pool(&settings.database_url, CONNECTIONS)?;
-    let redis = settings.redis_url.as_deref().map(Redis::at).transpose().context("REDIS_URL")?;
-    let whispers = Whispers::new(db.clone(), redis);
-    // Apart, so that a crowd of readers does not keep messages waiting.
-    let writer = Writer::start(db::pool(&settings.database_url, WRITER_CONNECTIONS)?);
-    let api = Arc::new(Api {
-        live: LiveSessions::new(db.clone()),
-        typists: Typists::new(db.clone(), whispers.clone()),
-        whispers,
-        db,
-        signer,
-        hasher: Hasher::new()?,
-        writer,
-        blobs,
-        counters: Counters::new(settings.rate_limits, settings.proxies),
-        keeping: settings.keeping,
-        offers_demo: settings.offer_demo,
-    });
-    let listener = TcpListener::bind(settings.chat_bind).await.context(settings.chat_bind)?;
+    telemetry::init(settings.log.log_format);
+    acceptor::raise_file_limit();
+    let (data_dir, url) = (&settings.data.chat_data_dir, &settings.database.database_url);
+    let demo = if settings.demo.demo_mode { Some(DemoAccounts::read(data_dir)?) } else { None };
+    let state = AppState::build(AppConfig {
+        db: db::create_pool(url, MAX_POOL_CONNECTIONS)?,
+        // Apart, so that many readers do not keep messages waiting.
+        writer: Writer::start(db::create_pool(url, MAX_WRITER_POOL_CONNECTIONS)?),
+        redis: settings.redis.redis_url.as_deref().map(Redis::open).transpose().context("REDIS_URL")?,
+        signer: settings.keys.signer()?,
+        blobs: BlobStore::on_disk(&data_dir.join("files")).context("opening the file store")?,
+        rate_limits: settings.limits.rate_limits.unwrap_or(RateLimits::ON),
+        trusted_proxies: settings.limits.trusted_proxies,
+        retention: settings.retention.into(),
+        is_https: settings.web.is_https(),
+        demo,
+    })?;
+    let origins = AllowedOrigins::parse(&settings.web.cors_origins).context("CORS_ORIGINS")?;
+    let listener = TcpListener::bind(settings.bind.chat_bind).await.context(settings.bind.chat_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    let figures = metrics::Place::at(settings.chat_metrics_bind).await.context("CHAT_METRICS_BIND")?;
-    let shutdown = net::shutdown_on_signal();
-    chat_server::serve(listener, api, origins, settings.chat_max_connections, figures, shutdown).await;
+    let metrics = MetricsEndpoint::bind(settings.metrics.chat_metrics_bind).await.context("CHAT_METRICS_BIND")?;
+    let shutdown = shutdown::shutdown_on_signal();
+    let max_connections = settings.connections.chat_max_connections;
+    chat_server::serve(listener, state, origins, max_connections, metrics, shutdown).await;
     Ok(())
 }

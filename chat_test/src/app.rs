@@ -1,18 +1,17 @@
 //! Both servers, as production runs them: apart, each on a port of its own.
 
-use crate::{TestDatabase, TestUser, database, user::Places};
+use crate::{TestDatabase, TestUser, database, user::Endpoints};
 use chat_core::{
-    auth::{Hasher, LiveSessions, Signer, keys, sessions},
-    devdb::Cluster,
+    auth::{Signer, keys, sessions},
+    housekeeping::RetentionConfig,
     messages::Writer,
-    metrics,
     redis::Redis,
-    typing::Typists,
-    web::Origins,
-    whispers::Whispers,
 };
-use chat_server::{Api, Blobs, Counters, Keeping, RateLimits};
-use notify_server::{Notify, Parts};
+use chat_http::{AllowedOrigins, metrics::MetricsEndpoint, rate_limit::RateLimits};
+use chat_server::{AppConfig, AppState, BlobStore, DemoAccount, DemoAccounts};
+use embedded_postgres::Cluster;
+use fixtures::demo::{self, DemoUser};
+use notify_server::{Deps, NotifyServer};
 use sqlx::PgPool;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -20,13 +19,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// Where a page of another host may call from.
-pub const FRIENDLY_ORIGIN: &str = "https://friendly.example";
+pub const ALLOWED_ORIGIN: &str = "https://friendly.example";
 
 /// A running Confab with the demo world in it.
 #[derive(Debug)]
 pub struct TestApp {
     /// Where the servers are.
-    pub places: Places,
+    pub endpoints: Endpoints,
     /// For looking at, and meddling with, the database.
     pub db: PgPool,
     /// Signs the tokens that the servers accept.
@@ -45,23 +44,23 @@ pub struct TestApp {
 impl TestApp {
     /// Starts both servers over a fresh copy of the demo world.
     pub async fn start() -> Self {
-        Self::over(TestDatabase::create().await).await
+        Self::with_database(TestDatabase::create().await).await
     }
 
     /// Starts both servers over a given database.
-    pub async fn over(database: TestDatabase) -> Self {
+    pub async fn with_database(database: TestDatabase) -> Self {
         Self::new(database, None, RateLimits::OFF).await
     }
 
     /// Starts both servers over a fresh copy of the demo world, with a Redis where
     /// others may join them.
-    pub async fn meeting_at(redis: &Redis) -> Self {
+    pub async fn with_redis(redis: &Redis) -> Self {
         Self::new(TestDatabase::create().await, Some(redis.clone()), RateLimits::OFF).await
     }
 
     /// Starts both servers over a fresh copy of the demo world, behind one proxy,
     /// with limits as in `write=5/m`.
-    pub async fn limited(limits: &str) -> Self {
+    pub async fn with_rate_limits(limits: &str) -> Self {
         Self::new(TestDatabase::create().await, None, limits.parse().expect("limits")).await
     }
 
@@ -70,21 +69,21 @@ impl TestApp {
         let private = folder.path().join("private.pem");
         keys::generate(&private, &folder.path().join("public.pem")).expect("a key");
         let signer = Signer::read(&private).expect("the key");
-        Self::with(database, redis, signer, Arc::new(folder), limits).await
+        Self::launch(database, redis, signer, Arc::new(folder), limits).await
     }
 
     /// Starts another pair of servers over the same database, with the same keys
     /// and the same Redis, if any.
-    pub async fn beside(other: &Self) -> Self {
-        Self::beside_by(other, other.database.clone(), other.redis.clone()).await
+    pub async fn replica_of(other: &Self) -> Self {
+        Self::replica_with(other, other.database.clone(), other.redis.clone()).await
     }
 
     /// Likewise, but it reaches the database and Redis by ways of its own.
-    pub async fn beside_by(other: &Self, database: TestDatabase, redis: Option<Redis>) -> Self {
-        Self::with(database, redis, other.signer.clone(), Arc::clone(&other.folder), RateLimits::OFF).await
+    pub async fn replica_with(other: &Self, database: TestDatabase, redis: Option<Redis>) -> Self {
+        Self::launch(database, redis, other.signer.clone(), Arc::clone(&other.folder), RateLimits::OFF).await
     }
 
-    async fn with(
+    async fn launch(
         database: TestDatabase,
         redis: Option<Redis>,
         signer: Signer,
@@ -92,26 +91,24 @@ impl TestApp {
         limits: RateLimits,
     ) -> Self {
         let files = folder.path().join("files");
-        let pool = database.pool(6);
-        let whispers = Whispers::new(pool.clone(), redis.clone());
-        let api = Arc::new(Api {
+        let state = AppState::build(AppConfig {
+            db: database.pool(6),
             writer: Writer::start(database.pool(2)),
-            live: LiveSessions::new(pool.clone()),
-            typists: Typists::new(pool.clone(), whispers.clone()),
-            whispers,
-            db: pool,
+            redis: redis.clone(),
             signer: signer.clone(),
-            hasher: Hasher::new().expect("a hasher"),
-            blobs: Blobs::on_disk(&files).expect("a file store"),
-            counters: Counters::new(limits, 1),
-            keeping: Keeping::DEFAULT,
-            offers_demo: true,
-        });
+            blobs: BlobStore::on_disk(&files).expect("a file store"),
+            rate_limits: limits,
+            trusted_proxies: "127.0.0.0/8".parse().expect("networks"),
+            retention: RetentionConfig::DEFAULT,
+            is_https: false,
+            demo: Some(demo_accounts()),
+        })
+        .expect("a state");
         let shutdown = CancellationToken::new();
-        let origins = Origins::parse(FRIENDLY_ORIGIN).expect("an origin");
+        let origins = AllowedOrigins::parse(ALLOWED_ORIGIN).expect("an origin");
         let (chat_listener, chat) = listen().await;
         let (notify_listener, notify) = listen().await;
-        let parts = Parts {
+        let deps = Deps {
             name: notify.clone(),
             db: database.pool(4),
             redis: redis.clone(),
@@ -119,34 +116,34 @@ impl TestApp {
             verifier: signer.verifier().clone(),
             origins: origins.clone(),
         };
-        let follower = Notify::start(parts, shutdown.clone());
+        let server = NotifyServer::start(deps, shutdown.clone());
         let servers = vec![
             tokio::spawn(chat_server::serve(
                 chat_listener,
-                api,
+                state,
                 origins,
                 10_000,
-                metrics::Place::Here,
+                MetricsEndpoint::Shared,
                 shutdown.clone(),
             )),
-            tokio::spawn(notify_server::serve(notify_listener, follower, 10_000, metrics::Place::Here)),
+            tokio::spawn(notify_server::serve(notify_listener, server, 10_000, MetricsEndpoint::Shared)),
         ];
         let db = database.pool(4);
-        Self { places: Places { chat, notify }, db, signer, database, files, redis, shutdown, servers, folder }
+        Self { endpoints: Endpoints { chat, notify }, db, signer, database, files, redis, shutdown, servers, folder }
     }
 
     /// Signs in people of the demo world.
     pub async fn sign_in<const N: usize>(&self, names: [&str; N]) -> [TestUser; N] {
         let mut users = Vec::with_capacity(N);
         for name in names {
-            users.push(TestUser::sign_in(&self.places, name).await);
+            users.push(TestUser::sign_in(&self.endpoints, name).await);
         }
         users.try_into().expect("as many as were asked for")
     }
 
     /// Signs up somebody new.
     pub async fn sign_up(&self, name: &str) -> TestUser {
-        TestUser::sign_up(&self.places, name).await
+        TestUser::sign_up(&self.endpoints, name).await
     }
 
     /// Whether some transaction waits for the append lock.
@@ -161,15 +158,15 @@ impl TestApp {
     }
 
     /// A request for a stream of somebody who need not have a password.
-    pub async fn stream_of(&self, user_id: i64) -> reqwest::RequestBuilder {
+    pub async fn stream_request_for(&self, user_id: i64) -> reqwest::RequestBuilder {
         let user_id = user_id.try_into().expect("an id");
         let token = sessions::open(&self.db, &self.signer, user_id, "").await.expect("a session").tokens.token;
-        reqwest::Client::new().get(format!("{}/events", self.places.notify)).bearer_auth(token)
+        reqwest::Client::new().get(format!("{}/events", self.endpoints.notify)).bearer_auth(token)
     }
 
     /// A figure of the notify server, by its name and labels; 0 if it has none.
-    pub async fn figure(&self, name: &str) -> f64 {
-        figure(&self.places.notify, name).await
+    pub async fn metric(&self, name: &str) -> f64 {
+        metric(&self.endpoints.notify, name).await
     }
 
     /// Asks both servers to stop and waits until they have.
@@ -188,11 +185,18 @@ impl Drop for TestApp {
 }
 
 /// A figure of a server, by its name and labels; 0 if it has none.
-pub async fn figure(server: &str, name: &str) -> f64 {
+pub async fn metric(server: &str, name: &str) -> f64 {
     let answer = reqwest::get(format!("{server}/metrics")).await.expect("an answer");
     let text = answer.text().await.expect("text");
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0.0, |number| number.parse().expect("a number"))
+}
+
+/// The accounts that the sign-in page offers.
+fn demo_accounts() -> DemoAccounts {
+    let data = demo::load().expect("the demo data");
+    let account = |DemoUser { username, display_name, email }| DemoAccount { username, display_name, email };
+    DemoAccounts { password: data.password, accounts: data.users.into_iter().map(account).collect() }
 }
 
 async fn listen() -> (TcpListener, String) {

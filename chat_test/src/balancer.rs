@@ -21,7 +21,7 @@ pub struct Balancer {
 
 impl Balancer {
     /// Before these.
-    pub async fn before(servers: Vec<SocketAddr>) -> Self {
+    pub async fn start(servers: Vec<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let turn = Arc::new(AtomicUsize::new(0));

@@ -1,11 +1,9 @@
 //! A database for one test: a copy of a template that holds the schema and the
 //! demo world, in a throw-away cluster that all tests of a process share.
 
-use chat_core::{
-    auth::Hasher,
-    db, demo,
-    devdb::{Binaries, Cluster},
-};
+use chat_core::{auth::Hasher, db};
+use embedded_postgres::{Binaries, Cluster};
+use fixtures::demo;
 use sqlx::PgPool;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::OnceCell;
@@ -20,17 +18,17 @@ pub(crate) async fn cluster() -> &'static Cluster {
     CLUSTER
         .get_or_init(|| async {
             let binaries = Binaries::find().expect("Postgres is installed");
-            let cluster = Cluster::scratch(&binaries).await.expect("a throw-away Postgres");
-            fill(&cluster, TEMPLATE).await;
+            let cluster = Cluster::start_temporary(&binaries).await.expect("a throw-away Postgres");
+            create_demo_database(&cluster, TEMPLATE).await;
             cluster
         })
         .await
 }
 
 /// Makes a database with the schema and the demo world in it.
-pub async fn fill(cluster: &Cluster, name: &str) {
+pub async fn create_demo_database(cluster: &Cluster, name: &str) {
     cluster.create_database(name, "template1").await.expect("a database");
-    let pool = db::pool(&cluster.url(name), 2).expect("a URL");
+    let pool = db::create_pool(&cluster.url(name), 2).expect("a URL");
     db::migrate(&pool).await.expect("migrated");
     demo::seed(&pool, &Hasher::new().expect("a hasher")).await.expect("seeded");
     pool.close().await;
@@ -54,6 +52,6 @@ impl TestDatabase {
 
     /// A small pool, as a server has.
     pub fn pool(&self, connections: u32) -> PgPool {
-        db::pool(&self.url, connections).expect("a URL")
+        db::create_pool(&self.url, connections).expect("a URL")
     }
 }

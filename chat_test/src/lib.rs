@@ -2,28 +2,28 @@
 //! who use them, and what those people hear. It speaks the domain and waits with
 //! deadlines, never with sleeps.
 
+mod api_response;
 mod app;
 mod balancer;
 mod database;
-mod inbox;
-mod link;
+mod event_stream;
+mod faulty_proxy;
 mod redis;
 mod redis_cluster;
-mod reply;
 pub mod rest_file;
 mod socket;
 mod user;
 
 pub use self::redis::TestRedis;
-pub use app::{FRIENDLY_ORIGIN, TestApp, figure, shared_cluster};
+pub use api_response::ApiResponse;
+pub use app::{ALLOWED_ORIGIN, TestApp, metric, shared_cluster};
 pub use balancer::Balancer;
-pub use database::{TestDatabase, fill};
-pub use inbox::{Event, Inbox, SseReader};
-pub use link::Link;
+pub use database::{TestDatabase, create_demo_database};
+pub use event_stream::{Event, EventStream, SseReader};
+pub use faulty_proxy::FaultyProxy;
 pub use redis_cluster::TestRedisCluster;
-pub use reply::Reply;
 pub use socket::Socket;
-pub use user::{Places, TestUser};
+pub use user::{Endpoints, TestUser};
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
@@ -46,9 +46,9 @@ pub fn signal(pid: u32, signal: Signal) {
 }
 
 /// A process and all of its children, the youngest first.
-pub fn family(pid: u32) -> Vec<u32> {
+pub fn process_tree(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(family);
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(process_tree);
     children.chain([pid]).collect()
 }
 

@@ -32,12 +32,12 @@ impl TestRedis {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let redis = Self { process: Mutex::default(), delay_ms: Arc::default(), folder };
-        redis.begin().await;
-        let (near, far) = (redis.path("line"), redis.path("redis"));
-        let line = UnixListener::bind(near).expect("a socket");
+        redis.launch().await;
+        let (near, far) = (redis.path("proxy"), redis.path("redis"));
+        let listener = UnixListener::bind(near).expect("a socket");
         let delay = Arc::clone(&redis.delay_ms);
         tokio::spawn(async move {
-            while let Ok((near, _)) = line.accept().await {
+            while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = UnixStream::connect(&far).await else { continue };
                 let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
                 tokio::spawn(copy(from_near, to_far, Arc::default()));
@@ -48,7 +48,7 @@ impl TestRedis {
     }
 
     /// Starts it again, empty, after `kill`.
-    pub async fn begin(&self) {
+    pub async fn launch(&self) {
         let _ = std::fs::remove_file(self.path("redis"));
         let process = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--loglevel", "warning", "--unixsocket"])
@@ -74,18 +74,18 @@ impl TestRedis {
     }
 
     /// From now on each of its answers is so late.
-    pub fn answer_after(&self, delay: Duration) {
+    pub fn set_reply_delay(&self, delay: Duration) {
         self.delay_ms.store(u64::try_from(delay.as_millis()).expect("some time"), Ordering::Relaxed);
     }
 
     /// How servers reach it.
-    pub fn link(&self) -> Redis {
-        Redis::at(&self.url()).expect("a URL")
+    pub fn client(&self) -> Redis {
+        Redis::open(&self.url()).expect("a URL")
     }
 
     /// How servers reach it, as a setting.
     pub fn url(&self) -> String {
-        format!("unix://{}", self.path("line").display())
+        format!("unix://{}", self.path("proxy").display())
     }
 
     /// Where it is itself, past the line.
@@ -94,20 +94,20 @@ impl TestRedis {
     }
 
     /// Asks it something, past the line.
-    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
-        self.try_ask(command).await.expect("an answer")
+    pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> T {
+        self.try_query(command).await.expect("an answer")
     }
 
     /// Likewise; it may refuse.
-    pub async fn try_ask<T: FromRedisValue>(&self, command: &Cmd) -> redis::RedisResult<T> {
-        let redis = Redis::at(&self.direct_url()).expect("a URL");
+    pub async fn try_query<T: FromRedisValue>(&self, command: &Cmd) -> redis::RedisResult<T> {
+        let redis = Redis::open(&self.direct_url()).expect("a URL");
         let mut connection = redis.connect().await.expect("it is there");
         command.query_async(&mut connection).await
     }
 
     /// The key of the one event stream in it.
-    pub async fn stream(&self) -> String {
-        let keys: Vec<String> = self.ask(redis::cmd("KEYS").arg("confab:*:events:*")).await;
+    pub async fn event_stream_key(&self) -> String {
+        let keys: Vec<String> = self.query(redis::cmd("KEYS").arg("confab:*:events:*")).await;
         let [key] = keys.as_slice() else { panic!("one stream, and not {keys:?}") };
         key.clone()
     }

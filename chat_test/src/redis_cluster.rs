@@ -39,16 +39,19 @@ impl TestRedisCluster {
             processes.push(process);
             ports.push(port);
             if let [first, .., last] = ports.as_slice() {
-                let () =
-                    ask(*last, cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(first).arg(bus_of(*first).await)).await;
+                let () = query(
+                    *last,
+                    cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(first).arg(fetch_bus_port(*first).await),
+                )
+                .await;
             }
         }
         for (port, (from, to)) in ports.iter().zip(SLOTS) {
-            let () = ask(*port, cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(from).arg(to)).await;
+            let () = query(*port, cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(from).arg(to)).await;
         }
         for port in &ports {
             crate::eventually("all slots are there", async || {
-                let state: String = ask(*port, cmd("CLUSTER").arg("INFO")).await;
+                let state: String = query(*port, cmd("CLUSTER").arg("INFO")).await;
                 state.contains("cluster_state:ok") && state.contains("cluster_known_nodes:3")
             })
             .await;
@@ -57,9 +60,9 @@ impl TestRedisCluster {
     }
 
     /// How servers reach it.
-    pub fn link(&self) -> Redis {
+    pub fn client(&self) -> Redis {
         let urls: Vec<String> = self.ports.iter().map(|port| format!("redis://127.0.0.1:{port}")).collect();
-        Redis::at(&urls.join(",")).expect("URLs")
+        Redis::open(&urls.join(",")).expect("URLs")
     }
 }
 
@@ -68,16 +71,16 @@ async fn free_port() -> u16 {
 }
 
 fn node(port: u16) -> Redis {
-    Redis::at(&format!("redis://127.0.0.1:{port}")).expect("a URL")
+    Redis::open(&format!("redis://127.0.0.1:{port}")).expect("a URL")
 }
 
 /// The port on which a node speaks with the others.
-async fn bus_of(port: u16) -> u16 {
-    let (_, bus): (String, u16) = ask(port, cmd("CONFIG").arg("GET").arg("cluster-port")).await;
+async fn fetch_bus_port(port: u16) -> u16 {
+    let (_, bus): (String, u16) = query(port, cmd("CONFIG").arg("GET").arg("cluster-port")).await;
     bus
 }
 
-async fn ask<T: FromRedisValue>(port: u16, command: &Cmd) -> T {
+async fn query<T: FromRedisValue>(port: u16, command: &Cmd) -> T {
     let mut connection = node(port).connect().await.expect("it is there");
     command.query_async(&mut connection).await.expect("an answer")
 }

@@ -28,7 +28,7 @@ pub struct Request {
     /// The status it is to have.
     pub status: u16,
     /// What its body is to say: a path and a JSON value.
-    pub says: Vec<(String, Value)>,
+    pub expected_body: Vec<(String, Value)>,
 }
 
 /// Variables and answers so far.
@@ -45,21 +45,21 @@ pub fn parse(text: &str) -> (Scope, Vec<Request>) {
     for (nth, section) in text.split("\n###").enumerate() {
         let (title, rest) = section.split_once('\n').unwrap_or((section, ""));
         let rest = if nth == 0 { section } else { rest };
-        if let Some(request) = section_of(title.trim_start_matches('#').trim(), rest, &mut scope) {
+        if let Some(request) = parse_section(title.trim_start_matches('#').trim(), rest, &mut scope) {
             requests.push(request);
         }
     }
     (scope, requests)
 }
 
-fn section_of(title: &str, text: &str, scope: &mut Scope) -> Option<Request> {
-    let (mut name, mut status, mut says) = (None, None, Vec::new());
+fn parse_section(title: &str, text: &str, scope: &mut Scope) -> Option<Request> {
+    let (mut name, mut status, mut expected_body) = (None, None, Vec::new());
     let mut lines = text.lines();
     let first = loop {
         let line = lines.next()?.trim_end();
         if let Some(variable) = line.strip_prefix('@') {
             let (key, value) = variable.split_once('=').expect("a variable is @name = value");
-            let value = scope.fill(value.trim());
+            let value = scope.substitute(value.trim());
             scope.variables.insert(key.trim().into(), value);
         } else if let Some(comment) = line.strip_prefix('#') {
             let comment = comment.trim();
@@ -69,7 +69,7 @@ fn section_of(title: &str, text: &str, scope: &mut Scope) -> Option<Request> {
                 match expected.split_once(' ') {
                     Some((path, value)) => {
                         let value = serde_json::from_str(value).unwrap_or_else(|_| panic!("not JSON: {value}"));
-                        says.push((path.to_owned(), value));
+                        expected_body.push((path.to_owned(), value));
                     }
                     None => status = expected.parse().ok(),
                 }
@@ -93,7 +93,7 @@ fn section_of(title: &str, text: &str, scope: &mut Scope) -> Option<Request> {
         headers,
         body,
         status: status.unwrap_or_else(|| panic!("`{title}` does not say what to expect")),
-        says,
+        expected_body,
     })
 }
 
@@ -109,7 +109,7 @@ impl Scope {
     }
 
     /// Puts values in the place of `{{…}}`.
-    pub fn fill(&self, text: &str) -> String {
+    pub fn substitute(&self, text: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -124,7 +124,7 @@ impl Scope {
     fn value(&self, key: &str) -> String {
         if let Some((name, path)) = key.split_once(".response.body.") {
             let answer = self.answers.get(name).unwrap_or_else(|| panic!("no answer named {name} yet"));
-            return match at(answer, path) {
+            return match value_at(answer, path) {
                 Value::String(text) => text.clone(),
                 Value::Null => panic!("{key} is not in {answer}"),
                 other => other.to_string(),
@@ -135,7 +135,7 @@ impl Scope {
 }
 
 /// The value at a path such as `$.items[0].id`.
-pub fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
+pub fn value_at<'a>(value: &'a Value, path: &str) -> &'a Value {
     let path = path.trim_start_matches('$').replace('[', ".").replace(']', "");
     path.split('.').filter(|part| !part.is_empty()).fold(value, |value, part| match part.parse::<usize>() {
         Ok(index) => &value[index],

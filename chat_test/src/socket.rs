@@ -14,11 +14,11 @@ use tokio_tungstenite::{
 #[derive(Debug)]
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    answers: VecDeque<Value>,
+    replies: VecDeque<Value>,
     events: VecDeque<Event>,
-    asked: u64,
+    last_ref: u64,
     /// How it was closed, once it was.
-    pub closed: Option<u16>,
+    pub close_code: Option<u16>,
 }
 
 impl Socket {
@@ -32,8 +32,8 @@ impl Socket {
         let stream = TcpStream::connect(address).await.expect("a connection");
         match client_async_with_config(request, MaybeTlsStream::Plain(stream), None).await {
             Ok((stream, _)) => {
-                let (answers, events) = (VecDeque::new(), VecDeque::new());
-                Ok(Self { stream, answers, events, asked: 0, closed: None })
+                let (replies, events) = (VecDeque::new(), VecDeque::new());
+                Ok(Self { stream, replies, events, last_ref: 0, close_code: None })
             }
             Err(Error::Http(refusal)) => Err((*refusal).map(Option::unwrap_or_default)),
             Err(other) => panic!("{other}"),
@@ -51,31 +51,31 @@ impl Socket {
     }
 
     /// Sends a command and waits for its answer.
-    pub async fn ask(&mut self, mut command: Value) -> Value {
-        self.asked += 1;
-        command["ref"] = json!(self.asked);
+    pub async fn send_command(&mut self, mut command: Value) -> Value {
+        self.last_ref += 1;
+        command["ref"] = json!(self.last_ref);
         self.send(&command.to_string()).await;
         loop {
-            let answer = self.answer().await;
-            if answer["ref"] == self.asked {
-                return answer;
+            let reply = self.next_reply().await;
+            if reply["ref"] == self.last_ref {
+                return reply;
             }
         }
     }
 
     /// The next answer.
-    pub async fn answer(&mut self) -> Value {
+    pub async fn next_reply(&mut self) -> Value {
         loop {
-            if let Some(answer) = self.answers.pop_front() {
-                return answer;
+            if let Some(reply) = self.replies.pop_front() {
+                return reply;
             }
-            assert!(self.read().await, "closed: {:?}", self.closed);
+            assert!(self.read().await, "closed: {:?}", self.close_code);
         }
     }
 
     /// The next event, whispers and all.
     pub async fn next(&mut self) -> Event {
-        self.try_next().await.unwrap_or_else(|| panic!("closed: {:?}", self.closed))
+        self.try_next().await.unwrap_or_else(|| panic!("closed: {:?}", self.close_code))
     }
 
     /// The next event, or `None` when the socket is closed.
@@ -101,13 +101,13 @@ impl Socket {
     }
 
     /// Waits until it is closed; answers with which code.
-    pub async fn close_code(&mut self) -> Option<u16> {
+    pub async fn wait_for_close(&mut self) -> Option<u16> {
         while self.try_next().await.is_some() {}
-        self.closed
+        self.close_code
     }
 
     /// Whether the other side says goodbye, and does not just go.
-    pub async fn is_closed_in_order(&mut self) -> bool {
+    pub async fn is_closed_cleanly(&mut self) -> bool {
         while let Some(message) = timeout(DEADLINE, self.stream.next()).await.expect("an end within the deadline") {
             match message {
                 Ok(Message::Close(_)) => return true,
@@ -124,16 +124,16 @@ impl Socket {
             Some(Ok(Message::Text(text))) => {
                 let object: Value = serde_json::from_str(&text).expect("JSON");
                 match object["type"].as_str().expect("a type") {
-                    "ack" | "error" | "pong" => self.answers.push_back(object),
+                    "ack" | "error" | "pong" => self.replies.push_back(object),
                     _ => {
                         let id = object["id"].as_str().map(str::to_owned);
-                        self.events.push_back(Event::read(id, &text));
+                        self.events.push_back(Event::parse(id, &text));
                     }
                 }
                 true
             }
             Some(Ok(Message::Close(frame))) => {
-                self.closed = frame.map(|frame| frame.code.into());
+                self.close_code = frame.map(|frame| frame.code.into());
                 false
             }
             Some(Ok(_)) => true,

@@ -1,26 +1,43 @@
-//! `confab dev`: everything in one process, from nothing.
+//! `confab dev`: everything in one process, with a Postgres of its own.
 
-use crate::{data::DataFolder, database, frontend::Frontend, node};
-use anyhow::Context;
-use chat_core::{
-    auth::Hasher,
-    db, demo,
-    devdb::{Binaries, Cluster, Home},
-    net,
-    web::Origins,
+use crate::{
+    data_dir::DataDir,
+    database,
+    node::{self, Node},
 };
-use chat_server::{Keeping, RateLimits};
+use anyhow::Context;
+use chat_core::{auth::Hasher, db};
+use chat_http::{
+    AllowedOrigins, acceptor,
+    metrics::MetricsEndpoint,
+    rate_limit::RateLimits,
+    settings::{
+        ChatBind, DataSettings, FrontendSettings, LimitSettings, OptionalDatabaseSettings, RetentionSettings,
+        WebSettings,
+    },
+    shutdown,
+};
+use chat_server::{DemoAccount, DemoAccounts};
 use clap::{Args, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use embedded_postgres::{Binaries, Cluster, ClusterLocation};
+use fixtures::demo::{self, DemoUser};
+use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The database that an embedded cluster holds for us.
-pub(crate) const DATABASE: &str = "confab";
+/// The database in an embedded cluster.
+pub(crate) const DATABASE_NAME: &str = "confab";
 
-/// What an empty database starts with.
+/// The most open connections.
+const MAX_CONNECTIONS: usize = 18_000;
+
+/// How often it is checked whether Postgres runs.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The first content of an empty database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum SeedWith {
-    /// The demo world: four people, four chats, some history.
+enum SeedData {
+    /// The demo data: four users, four chats, some history.
     Demo,
     /// Nothing.
     None,
@@ -29,137 +46,147 @@ enum SeedWith {
 /// `confab dev`.
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// Where to listen.
-    #[arg(long, env = "CHAT_BIND", default_value = "127.0.0.1:6688")]
-    bind: SocketAddr,
-    /// Where keys, files and the embedded database are kept.
-    #[arg(long, env = "CHAT_DATA_DIR", default_value = "data")]
-    data: PathBuf,
-    /// What an empty database starts with.
+    #[command(flatten)]
+    bind: ChatBind,
+    #[command(flatten)]
+    data: DataSettings,
+    /// The first content of an empty database.
     #[arg(long, value_enum, default_value = "demo")]
-    seed: SeedWith,
-    /// Use this database instead of an embedded one.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
-    /// Web origins, separated by commas, whose pages may call.
-    #[arg(long, env = "CORS_ORIGINS", default_value = "")]
-    cors_origins: String,
-    /// How often one may ask, as `confab serve` has it; here nobody counts unless
-    /// asked to.
-    #[arg(long, env = "RATE_LIMITS", default_value = "off")]
-    rate_limits: RateLimits,
+    seed: SeedData,
     #[command(flatten)]
-    keeping: Keeping,
+    database: OptionalDatabaseSettings,
     #[command(flatten)]
-    frontend: Frontend,
+    web: WebSettings,
+    #[command(flatten)]
+    limits: LimitSettings,
+    #[command(flatten)]
+    retention: RetentionSettings,
+    #[command(flatten)]
+    frontend: FrontendSettings,
 }
 
 impl Dev {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        net::raise_file_limit();
-        let shutdown = net::shutdown_on_signal();
-        let data = DataFolder::take(&self.data)?;
-        // The port before the database: a taken one is the likelier trouble.
-        let listener = node::bind(self.bind).await?;
-        let origins = Origins::parse(&self.cors_origins).context("CORS_ORIGINS")?;
-        if let Some(url) = &self.database_url {
-            return self.serve(listener, url, &data, origins, shutdown).await;
+        acceptor::raise_file_limit();
+        let shutdown = shutdown::shutdown_on_signal();
+        let data_dir = DataDir::lock(&self.data.chat_data_dir)?;
+        // Before the database: a port in use is the likelier error, and found faster.
+        let listener = node::bind_listener(self.bind.chat_bind).await?;
+        if let Some(url) = &self.database.database_url {
+            return self.serve(listener, url, &data_dir, shutdown).await;
         }
-        let (binaries, home) = (Binaries::find()?, Home::of(&data.path)?);
-        let cluster = start_postgres(&data, &binaries, &home).await?;
-        let url = cluster.url(DATABASE);
+        let (binaries, location) = (Binaries::find()?, ClusterLocation::for_data_dir(&data_dir.path)?);
+        let cluster = start_postgres(&data_dir, &binaries, &location).await?;
+        let url = cluster.url(DATABASE_NAME);
         let stop = CancellationToken::new();
-        let keeper = tokio::spawn(keep(cluster, binaries, home, stop.clone()));
-        let outcome = self.serve(listener, &url, &data, origins, shutdown).await;
+        let supervisor = tokio::spawn(supervise_postgres(cluster, binaries, location, stop.clone()));
+        let outcome = self.serve(listener, &url, &data_dir, shutdown).await;
         stop.cancel();
-        keeper.await.context("stopping Postgres")?;
+        supervisor.await.context("stopping Postgres")?;
         outcome
     }
 
     async fn serve(
         &self,
-        listener: tokio::net::TcpListener,
+        listener: TcpListener,
         url: &str,
-        data: &DataFolder,
-        origins: Origins,
+        data_dir: &DataDir,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let pool = db::pool(url, database::CONNECTIONS)?;
-        db::migrate(&pool).await.map_err(database::explain)?;
-        let offers_demo = self.seed == SeedWith::Demo;
-        if offers_demo && demo::seed(&pool, &Hasher::new()?).await.map_err(database::explain)? {
-            println!("seeded the demo world");
-        }
-        let node = node::Node {
-            db: pool,
-            stream_db: db::pool(url, database::CONNECTIONS)?,
-            writer_db: db::pool(url, database::CONNECTIONS)?,
-            redis: None,
-            signer: data.signer()?,
-            files: data.files(),
-            origins,
-            rate_limits: self.rate_limits,
-            proxies: 0,
-            keeping: self.keeping,
-            offers_demo,
-            frontend: self.frontend.clone(),
-            max_connections: 18_000,
-            figures: chat_core::metrics::Place::Here,
+        let demo = match self.seed {
+            SeedData::Demo => Some(migrate_and_seed(url).await?),
+            SeedData::None => {
+                db::migrate(&database::create_pool(url)?).await.map_err(database::database_error)?;
+                None
+            }
         };
-        let world = demo::world()?;
+        let node = Node {
+            database_url: url.to_owned(),
+            redis: None,
+            signer: data_dir.load_signer()?,
+            files_dir: node::files_dir(&data_dir.path),
+            origins: AllowedOrigins::parse(&self.web.cors_origins).context("CORS_ORIGINS")?,
+            rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::OFF),
+            trusted_proxies: self.limits.trusted_proxies.clone(),
+            retention: self.retention.into(),
+            is_https: self.web.is_https(),
+            demo: demo.clone(),
+            frontend: self.frontend.clone(),
+            max_connections: MAX_CONNECTIONS,
+            metrics: MetricsEndpoint::Shared,
+        };
         node.serve(listener, shutdown, |address| {
             println!("listening on http://{address}");
-            if offers_demo {
-                say_who_may_sign_in(&world);
+            if let Some(demo) = &demo {
+                print_demo_accounts(demo);
             }
-            println!("Ctrl-C stops it");
+            println!("press Ctrl-C to stop");
         })
         .await
     }
 }
 
-/// Names the people of the demo world.
-pub(crate) fn say_who_may_sign_in(world: &demo::World) {
-    let people: Vec<&str> = world.users.iter().map(|person| person.email.as_str()).collect();
-    println!("sign in as {} with the password {}", people.join(", "), world.password.as_str());
+/// Migrates a database, fills it with the demo data if it is empty, and returns the
+/// demo accounts.
+pub(crate) async fn migrate_and_seed(url: &str) -> anyhow::Result<DemoAccounts> {
+    let db = database::create_pool(url)?;
+    db::migrate(&db).await.map_err(database::database_error)?;
+    if demo::seed(&db, &Hasher::new()?).await.map_err(database::database_error)? {
+        println!("seeded the demo data");
+    }
+    let data = demo::load()?;
+    let account = |DemoUser { username, display_name, email }| DemoAccount { username, display_name, email };
+    Ok(DemoAccounts { password: data.password, accounts: data.users.into_iter().map(account).collect() })
 }
 
-/// Starts the private Postgres of a data folder.
-pub(crate) async fn start_postgres(data: &DataFolder, binaries: &Binaries, home: &Home) -> anyhow::Result<Cluster> {
-    if home.is_moved {
+/// Prints the accounts of the demo data.
+pub(crate) fn print_demo_accounts(demo: &DemoAccounts) {
+    let emails: Vec<&str> = demo.accounts.iter().map(|account| account.email.as_str()).collect();
+    println!("sign in as {} with the password {}", emails.join(", "), demo.password.as_str());
+}
+
+/// Starts the private Postgres of a data directory.
+pub(crate) async fn start_postgres(
+    data_dir: &DataDir,
+    binaries: &Binaries,
+    location: &ClusterLocation,
+) -> anyhow::Result<Cluster> {
+    if location.is_moved {
         println!(
             "the user that runs Postgres cannot reach {}; the database is kept in {}",
-            data.path.display(),
-            home.folder.display()
+            data_dir.path.display(),
+            location.folder.display()
         );
     }
-    println!("starting Postgres {} in {}", binaries.version, home.folder.display());
-    let cluster = Cluster::durable(binaries, home).await?;
-    cluster.create_database(DATABASE, "template1").await?;
+    println!("starting Postgres {} in {}", binaries.version, location.folder.display());
+    let cluster = Cluster::start_durable(binaries, location).await?;
+    cluster.create_database(DATABASE_NAME, "template1").await?;
     Ok(cluster)
 }
 
-/// How often it is looked whether Postgres is there.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Starts Postgres again if it ends by itself, until told to stop it.
-pub(crate) async fn keep(cluster: Cluster, binaries: Binaries, home: Home, stop: CancellationToken) {
+/// Restarts Postgres if it exits, until `stop`.
+pub(crate) async fn supervise_postgres(
+    cluster: Cluster,
+    binaries: Binaries,
+    location: ClusterLocation,
+    stop: CancellationToken,
+) {
     let mut cluster = Some(cluster);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
         if cluster.as_ref().is_some_and(Cluster::is_running) {
             continue;
         }
-        tracing::error!("Postgres has ended by itself; starting it again");
-        // The shell that held the old one must go first: until then the old
-        // process number counts as taken.
+        tracing::error!("Postgres exited; restarting it");
+        // The shell of the old server must end first: until then the process id in
+        // postmaster.pid counts as running.
         cluster.take().into_iter().for_each(Cluster::stop);
-        match Cluster::durable(&binaries, &home).await {
-            Ok(again) => cluster = Some(again),
-            Err(error) => tracing::error!(%error, "Postgres does not start"),
+        match Cluster::start_durable(&binaries, &location).await {
+            Ok(restarted) => cluster = Some(restarted),
+            Err(error) => tracing::error!(%error, "cannot start Postgres"),
         }
     }
     cluster.into_iter().for_each(Cluster::stop);

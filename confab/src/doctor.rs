@@ -1,68 +1,60 @@
-//! `confab doctor`: what is here, what is missing, and what to do about it.
+//! `confab doctor`: checks the machine, and says what to do about what is missing.
 
-use chat_core::{
-    db,
-    devdb::{Account, Binaries, Home},
-};
+use chat_core::db;
+use chat_http::settings::{ChatBind, DataSettings, OptionalDatabaseSettings};
 use clap::Args;
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Command, ExitCode},
-};
+use embedded_postgres::{Binaries, ClusterLocation, OsUser};
+use std::process::{Command, ExitCode};
 use tokio::net::TcpListener;
 
 /// `confab doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Where `dev` would listen.
-    #[arg(long, env = "CHAT_BIND", default_value = "127.0.0.1:6688")]
-    bind: SocketAddr,
-    /// Where `dev` would keep its data.
-    #[arg(long, env = "CHAT_DATA_DIR", default_value = "data")]
-    data: PathBuf,
-    /// The database to look at, if it is not to be embedded.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
+    #[command(flatten)]
+    bind: ChatBind,
+    #[command(flatten)]
+    data: DataSettings,
+    #[command(flatten)]
+    database: OptionalDatabaseSettings,
 }
 
-/// What was found of one thing.
+/// The result of one check.
 enum Finding {
     Good(String),
-    /// Works without.
+    /// Confab works without it.
     Optional(String),
-    /// Does not.
+    /// Confab does not work without it.
     Missing(String),
 }
 
 impl Doctor {
     pub(crate) async fn run(self) -> ExitCode {
         let findings = [
-            ("database", self.database().await),
-            ("data folder", self.data_folder()),
-            ("port", self.port().await),
-            ("open files", open_files()),
-            ("redis-server", program("redis-server", "--version", "only for several notify replicas")),
-            ("node", program("node", "--version", "only to work on the frontend")),
+            ("database", self.check_database().await),
+            ("data folder", self.check_data_dir()),
+            ("port", self.check_port().await),
+            ("open files", check_open_files()),
+            ("redis-server", check_program("redis-server", "--version", "only for several notify replicas")),
+            ("node", check_program("node", "--version", "only to work on the frontend")),
         ];
-        let mut is_well = true;
+        let mut is_healthy = true;
         for (what, finding) in findings {
             let (mark, text) = match finding {
                 Finding::Good(text) => ("ok     ", text),
                 Finding::Optional(text) => ("absent ", text),
                 Finding::Missing(text) => {
-                    is_well = false;
+                    is_healthy = false;
                     ("MISSING", text)
                 }
             };
             println!("{mark}  {what:<12}  {text}");
         }
-        if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if is_healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
-    async fn database(&self) -> Finding {
-        let Some(url) = &self.database_url else { return embedded() };
-        let Ok(pool) = db::pool(url, 1) else {
+    async fn check_database(&self) -> Finding {
+        let Some(url) = &self.database.database_url else { return check_embedded_postgres() };
+        let Ok(pool) = db::create_pool(url, 1) else {
             return Finding::Missing(
                 "DATABASE_URL cannot be read; it looks like postgres://user:password@host/name".into(),
             );
@@ -77,47 +69,49 @@ impl Doctor {
         }
     }
 
-    fn data_folder(&self) -> Finding {
-        // Looking is all a doctor does: the folder is made by `dev`.
-        if !self.data.exists() {
-            return Finding::Good(format!("{}, to be made by the first start", self.data.display()));
+    fn check_data_dir(&self) -> Finding {
+        // A check creates nothing: `dev` creates the folder.
+        if !self.data.chat_data_dir.exists() {
+            return Finding::Good(format!("{}, which the first start creates", self.data.chat_data_dir.display()));
         }
-        match Home::of(&self.data) {
-            Ok(Home { folder, is_moved: true, .. }) => {
-                Finding::Good(format!("{}, with the database in {}", self.data.display(), folder.display()))
-            }
-            Ok(_) => Finding::Good(self.data.display().to_string()),
+        match ClusterLocation::for_data_dir(&self.data.chat_data_dir) {
+            Ok(ClusterLocation { folder, is_moved: true, .. }) => Finding::Good(format!(
+                "{}, with the database in {}",
+                self.data.chat_data_dir.display(),
+                folder.display()
+            )),
+            Ok(_) => Finding::Good(self.data.chat_data_dir.display().to_string()),
             Err(error) => Finding::Missing(error.to_string()),
         }
     }
 
-    async fn port(&self) -> Finding {
-        match TcpListener::bind(self.bind).await {
-            Ok(_) => Finding::Good(format!("{} is free", self.bind)),
-            Err(error) => Finding::Missing(format!("{}: {error}; choose another with --bind", self.bind)),
+    async fn check_port(&self) -> Finding {
+        match TcpListener::bind(self.bind.chat_bind).await {
+            Ok(_) => Finding::Good(format!("{} is free", self.bind.chat_bind)),
+            Err(error) => Finding::Missing(format!("{}: {error}; choose another with --bind", self.bind.chat_bind)),
         }
     }
 }
 
-fn embedded() -> Finding {
-    match (Binaries::find(), Account::to_become()) {
-        (Ok(found), Ok(account)) => {
-            let who = account.map(|account| format!(", run as {}", account.name)).unwrap_or_default();
-            Finding::Good(format!("Postgres {} in {}{who}", found.version, found.folder.display()))
+fn check_embedded_postgres() -> Finding {
+    match (Binaries::find(), OsUser::find_unprivileged()) {
+        (Ok(found), Ok(os_user)) => {
+            let user = os_user.map(|os_user| format!(", run as {}", os_user.name)).unwrap_or_default();
+            Finding::Good(format!("Postgres {} in {}{user}", found.version, found.folder.display()))
         }
         (Err(error), _) | (_, Err(error)) => Finding::Missing(error.to_string()),
     }
 }
 
-fn open_files() -> Finding {
-    match chat_core::net::raise_file_limit() {
+fn check_open_files() -> Finding {
+    match chat_http::acceptor::raise_file_limit() {
         Some(limit) if limit < 4096 => Finding::Optional(format!("at most {limit}; each open stream needs one")),
         Some(limit) => Finding::Good(format!("at most {limit}")),
         None => Finding::Good("no limit".into()),
     }
 }
 
-fn program(name: &str, flag: &str, purpose: &str) -> Finding {
+fn check_program(name: &str, flag: &str, purpose: &str) -> Finding {
     match Command::new(name).arg(flag).output() {
         Ok(output) if output.status.success() => {
             Finding::Good(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())

@@ -1,73 +1,81 @@
-//! Confab's command line: the door to both servers. It composes and prints; it
-//! holds no rule.
+//! The command line. It composes the servers and prints; it holds no rule of the
+//! domain.
 
 mod cluster;
-mod data;
+mod configuration;
+mod data_dir;
 mod database;
 mod dev;
 mod doctor;
 mod frontend;
+mod maintenance;
 mod node;
-mod upkeep;
 
-use chat_core::{auth::keys, config, db, demo, scale, telemetry, telemetry::LogFormat};
-use clap::{Parser, Subcommand};
+use chat_core::{auth::keys, db};
+use chat_http::{
+    config,
+    settings::{DatabaseSettings, LogSettings},
+    telemetry,
+};
+use clap::{CommandFactory, Parser, Subcommand};
+use fixtures::{demo, scale};
 use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Parser)]
-#[command(name = "confab", version, about = "A chat backend that loses nothing")]
+#[command(name = "confab", version, about = "A chat backend that loses no event")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How log lines look.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
-    log_format: LogFormat,
+    #[command(flatten)]
+    log: LogSettings,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Run everything in one process, with its own Postgres unless DATABASE_URL is set.
     Dev(dev::Dev),
-    /// Run it as on many machines, on this one: Postgres, Redis, several servers of
-    /// each kind, and nginx.
+    /// Run a cluster on this machine: Postgres, Redis, several servers of each kind,
+    /// and nginx.
     Cluster(cluster::Cluster),
-    /// Run both servers in one process on a database of your own.
+    /// Run both servers in one process on an existing database.
     Serve(node::Serve),
-    /// Bring the schema of a database up to date.
-    Migrate(database::Database),
-    /// Fill an empty database with the demo world, or a large one.
+    /// Migrate the schema of a database.
+    Migrate(DatabaseSettings),
+    /// Fill an empty database with the demo data, or with a large data set.
     Seed(Seed),
-    /// Drop what is too old now, as the servers do every hour.
-    Tidy(upkeep::Tidy),
-    /// Write everything that is known of a person, as lines of JSON.
-    ExportAccount(upkeep::Account),
-    /// Close an account for good; what was said stays, without a name.
-    CloseAccount(upkeep::Account),
-    /// Replace the key that signs tokens, without signing anybody out.
+    /// Run housekeeping now; the servers run it every hour.
+    Housekeeping(maintenance::Housekeeping),
+    /// Export the data of an account, as lines of JSON.
+    ExportAccount(maintenance::AccountArgs),
+    /// Delete an account; its messages stay, without the name.
+    DeleteAccount(maintenance::AccountArgs),
+    /// Replace the key that signs tokens; sessions stay valid.
     RotateKeys(RotateKeys),
-    /// Print the description of the API, OpenAPI 3.1.
+    /// Print the OpenAPI 3.1 description of the API.
     Openapi,
-    /// Say what is here and what is missing.
+    /// Print the documentation of all settings, as Markdown.
+    Configuration,
+    /// Check this machine and say what is missing.
     Doctor(doctor::Doctor),
 }
 
-/// Servers read the keys as they start: those that check first, then the one that
-/// signs.
+/// Servers read the keys when they start. Restart those that verify tokens first,
+/// then the one that signs.
 #[derive(clap::Args)]
 struct RotateKeys {
     /// The Ed25519 key that signs tokens, PKCS#8 PEM.
     #[arg(long, env = "JWT_PRIVATE_KEY_FILE", default_value = "data/keys/jwt_private.pem")]
     jwt_private_key_file: PathBuf,
-    /// The public halves of it and of those before it.
+    /// Its public key and those of the keys before it.
     #[arg(long, env = "JWT_PUBLIC_KEY_FILE", default_value = "data/keys/jwt_public.pem")]
     jwt_public_key_file: PathBuf,
 }
 
 impl RotateKeys {
     fn run(&self) -> anyhow::Result<()> {
-        keys::rotate(&self.jwt_private_key_file, &self.jwt_public_key_file).map_err(database::cause)?;
-        println!("{} signs from the next start on", self.jwt_private_key_file.display());
-        println!("{} holds the public halves; give it to every server first", self.jwt_public_key_file.display());
+        keys::rotate(&self.jwt_private_key_file, &self.jwt_public_key_file).map_err(database::source_error)?;
+        println!("{} signs from the next start of the server", self.jwt_private_key_file.display());
+        println!("{} holds the public keys; distribute it to every server first", self.jwt_public_key_file.display());
         Ok(())
     }
 }
@@ -75,19 +83,23 @@ impl RotateKeys {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = config::parse();
-    telemetry::init(cli.log_format);
+    telemetry::init(cli.log.log_format);
     let outcome = match cli.command {
         Command::Dev(dev) => dev.run().await,
         Command::Cluster(cluster) => cluster.run().await,
         Command::Serve(serve) => serve.run().await,
         Command::Migrate(database) => migrate(&database).await,
         Command::Seed(seed) => seed.run().await,
-        Command::Tidy(tidy) => tidy.run().await,
+        Command::Housekeeping(housekeeping) => housekeeping.run().await,
         Command::ExportAccount(account) => account.export().await,
-        Command::CloseAccount(account) => account.close().await,
+        Command::DeleteAccount(account) => account.delete().await,
         Command::RotateKeys(keys) => keys.run(),
         Command::Openapi => {
-            print!("{}", chat_server::openapi());
+            print!("{}", chat_server::openapi_json());
+            Ok(())
+        }
+        Command::Configuration => {
+            print!("{}", configuration::markdown(&Cli::command()));
             Ok(())
         }
         Command::Doctor(doctor) => return doctor.run().await,
@@ -101,9 +113,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn migrate(database: &database::Database) -> anyhow::Result<()> {
-    let db = database.open()?;
-    db::migrate(&db).await.map_err(database::explain)?;
+async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
+    let db = database::create_pool(&database.database_url)?;
+    db::migrate(&db).await.map_err(database::database_error)?;
     println!("the schema is up to date");
     Ok(())
 }
@@ -111,25 +123,25 @@ async fn migrate(database: &database::Database) -> anyhow::Result<()> {
 #[derive(clap::Args)]
 struct Seed {
     #[command(flatten)]
-    database: database::Database,
-    /// Then make it large: a million messages, ten thousand people, five thousand
-    /// chats. Takes some minutes.
+    database: DatabaseSettings,
+    /// Also add a large data set: a million messages, ten thousand users, five
+    /// thousand chats. Takes some minutes.
     #[arg(long)]
     scale: bool,
 }
 
 impl Seed {
     async fn run(self) -> anyhow::Result<()> {
-        let db = self.database.open()?;
-        db::migrate(&db).await.map_err(database::explain)?;
+        let db = database::create_pool(&self.database.database_url)?;
+        db::migrate(&db).await.map_err(database::database_error)?;
         let hasher = chat_core::auth::Hasher::new()?;
-        match demo::seed(&db, &hasher).await.map_err(database::explain)? {
-            true => println!("the demo world is in place"),
-            false => println!("there are people in this database already; nothing was changed"),
+        match demo::seed(&db, &hasher).await.map_err(database::database_error)? {
+            true => println!("seeded the demo data"),
+            false => println!("the database has users already; nothing was changed"),
         }
         if self.scale {
-            scale::seed(&db, scale::LARGE).await.map_err(database::explain)?;
-            println!("and it is large");
+            scale::seed(&db, scale::LARGE).await.map_err(database::database_error)?;
+            println!("added the large data set");
         }
         Ok(())
     }

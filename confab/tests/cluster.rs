@@ -3,7 +3,7 @@
 
 use chat_core::auth::{Signer, keys, sessions};
 use chat_test::{
-    Balancer, DEADLINE, Inbox, Places, Signal, TestDatabase, TestRedis, TestUser, eventually, figure, signal,
+    Balancer, DEADLINE, Endpoints, EventStream, Signal, TestDatabase, TestRedis, TestUser, eventually, metric, signal,
 };
 use std::{
     net::SocketAddr,
@@ -24,17 +24,17 @@ use tokio::{
 
 /// Another leads after 1.6 seconds at most; on a machine with other work, after
 /// this.
-const REPLACED: Duration = Duration::from_secs(5);
+const FAILOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the nodes have in common.
-struct Ground {
+struct TestCluster {
     database: TestDatabase,
     redis: TestRedis,
     folder: TempDir,
     key: PathBuf,
 }
 
-impl Ground {
+impl TestCluster {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let key = folder.path().join("private.pem");
@@ -42,14 +42,14 @@ impl Ground {
         Self { database: TestDatabase::create().await, redis: TestRedis::start().await, folder, key }
     }
 
-    async fn node(&self) -> Node {
+    async fn start_node(&self) -> Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         drop(listener);
-        self.node_at(address).await
+        self.start_node_at(address).await
     }
 
-    async fn node_at(&self, address: SocketAddr) -> Node {
+    async fn start_node_at(&self, address: SocketAddr) -> Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
         command
             .args(["serve", "--rate-limits", "off", "--bind", &address.to_string()])
@@ -69,14 +69,14 @@ impl Ground {
             reqwest::get(format!("{url}/readyz")).await.is_ok_and(|answer| answer.status() == 200)
         })
         .await;
-        Node { process, address, places: Places { chat: url.clone(), notify: url } }
+        Node { process, address, endpoints: Endpoints { chat: url.clone(), notify: url } }
     }
 }
 
 struct Node {
     process: Child,
     address: SocketAddr,
-    places: Places,
+    endpoints: Endpoints,
 }
 
 impl Node {
@@ -84,52 +84,55 @@ impl Node {
         signal(self.process.id().expect("it runs"), what);
     }
 
-    async fn leads(&self) -> Duration {
-        let since = Instant::now();
-        eventually("it leads", async || figure(&self.places.notify, "confab_relay_leads").await == 1.0).await;
-        since.elapsed()
+    async fn wait_until_leader(&self) -> Duration {
+        let started_at = Instant::now();
+        eventually("it leads", async || metric(&self.endpoints.notify, "confab_relay_leading").await == 1.0).await;
+        started_at.elapsed()
     }
 
     /// Asks it to stop; answers how long it took.
     async fn stop(&mut self) -> Duration {
-        let since = Instant::now();
+        let started_at = Instant::now();
         self.signal(Signal::TERM);
         let status = timeout(DEADLINE, self.process.wait()).await.expect("ended within the deadline").expect("ended");
         assert!(status.success(), "{status}");
-        since.elapsed()
+        started_at.elapsed()
     }
 }
 
-async fn pause(milliseconds: u64) {
+async fn sleep_ms(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
 /// Says numbered things until told to stop; answers how many.
-fn talk(alice: &TestUser, team: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<usize>) {
+fn send_numbered(alice: &TestUser, team: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<usize>) {
     let stop = Arc::new(AtomicBool::new(false));
-    let (alice, is_over) = (alice.clone(), Arc::clone(&stop));
-    let talking = tokio::spawn(async move {
-        let mut said = 0;
-        while !is_over.load(Ordering::Relaxed) {
-            alice.say_in(team, &said.to_string()).await;
-            said += 1;
-            pause(5).await;
+    let (alice, stop_flag) = (alice.clone(), Arc::clone(&stop));
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while !stop_flag.load(Ordering::Relaxed) {
+            alice.say_in(team, &sent.to_string()).await;
+            sent += 1;
+            sleep_ms(5).await;
         }
         alice.say_in(team, "marker").await;
-        said
+        sent
     });
-    (stop, talking)
+    (stop, sending)
 }
 
 /// What was said, up to the marker, across as many streams as it takes.
-async fn whole<F: Future<Output = Inbox>>(mut inbox: Inbox, again: impl Fn(String) -> F) -> Vec<String> {
-    let mut heard = Vec::new();
+async fn collect_until_marker<F: Future<Output = EventStream>>(
+    mut stream: EventStream,
+    reconnect: impl Fn(String) -> F,
+) -> Vec<String> {
+    let mut received = Vec::new();
     loop {
-        match inbox.try_next().await {
-            Some(event) if event.text() == "marker" => return heard,
-            Some(event) if event.kind == "message.new" => heard.push(event.text().to_owned()),
+        match stream.try_next().await {
+            Some(event) if event.text() == "marker" => return received,
+            Some(event) if event.kind == "message.new" => received.push(event.text().to_owned()),
             Some(event) => assert_ne!(event.kind, "reset"),
-            None => inbox = again(inbox.cursor().to_owned()).await,
+            None => stream = reconnect(stream.cursor().to_owned()).await,
         }
     }
 }
@@ -139,68 +142,69 @@ fn numbers(count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_killed_leader_is_replaced_within_two_seconds_and_nothing_is_lost() {
-    let ground = Ground::new().await;
-    let mut leader = ground.node().await;
-    leader.leads().await;
-    let follower = ground.node().await;
-    let alice = TestUser::sign_in(&follower.places, "alice").await;
-    let bob = TestUser::sign_in(&follower.places, "bob").await;
-    let team = alice.chat("team").await;
-    let inboxes = [bob.listen().await, bob.at(&leader.places).listen().await];
-    let (stop, talking) = talk(&alice, team);
-    pause(500).await;
+async fn a_killed_leader_is_replaced_soon_and_nothing_is_lost() {
+    let cluster = TestCluster::new().await;
+    let mut leader = cluster.start_node().await;
+    leader.wait_until_leader().await;
+    let follower = cluster.start_node().await;
+    let alice = TestUser::sign_in(&follower.endpoints, "alice").await;
+    let bob = TestUser::sign_in(&follower.endpoints, "bob").await;
+    let team = alice.chat_id("team").await;
+    let streams = [bob.listen().await, bob.at(&leader.endpoints).listen().await];
+    let (stop, sending) = send_numbered(&alice, team);
+    sleep_ms(500).await;
     leader.process.kill().await.expect("killed");
-    let took = follower.leads().await;
-    assert!(took < REPLACED, "{took:?}");
-    pause(500).await;
+    let took = follower.wait_until_leader().await;
+    assert!(took < FAILOVER_TIMEOUT, "{took:?}");
+    sleep_ms(500).await;
     stop.store(true, Ordering::Relaxed);
-    let said = talking.await.expect("all said");
-    for inbox in inboxes {
-        let heard = whole(inbox, async |cursor: String| bob.resume(&cursor).await).await;
-        assert_eq!(heard, numbers(said));
+    let sent = sending.await.expect("all said");
+    for stream in streams {
+        let received = collect_until_marker(stream, async |cursor: String| bob.resume(&cursor).await).await;
+        assert_eq!(received, numbers(sent));
     }
 }
 
 #[tokio::test]
-async fn a_leader_that_was_held_comes_back_beside_the_new_one_and_disturbs_nothing() {
-    let ground = Ground::new().await;
-    let held = ground.node().await;
-    held.leads().await;
-    let other = ground.node().await;
-    let alice = TestUser::sign_in(&other.places, "alice").await;
-    let bob = TestUser::sign_in(&other.places, "bob").await;
-    let team = alice.chat("team").await;
-    let inboxes = [bob.listen().await, bob.at(&held.places).listen().await];
-    let (stop, talking) = talk(&alice, team);
-    pause(500).await;
-    held.signal(Signal::STOP);
-    let took = other.leads().await;
-    assert!(took < REPLACED, "{took:?}");
-    pause(3_000).await;
-    held.signal(Signal::CONT);
-    pause(2_000).await;
+async fn a_leader_that_was_paused_comes_back_and_disturbs_nothing() {
+    let cluster = TestCluster::new().await;
+    let paused = cluster.start_node().await;
+    paused.wait_until_leader().await;
+    let other = cluster.start_node().await;
+    let alice = TestUser::sign_in(&other.endpoints, "alice").await;
+    let bob = TestUser::sign_in(&other.endpoints, "bob").await;
+    let team = alice.chat_id("team").await;
+    let streams = [bob.listen().await, bob.at(&paused.endpoints).listen().await];
+    let (stop, sending) = send_numbered(&alice, team);
+    sleep_ms(500).await;
+    paused.signal(Signal::STOP);
+    let took = other.wait_until_leader().await;
+    assert!(took < FAILOVER_TIMEOUT, "{took:?}");
+    sleep_ms(3_000).await;
+    paused.signal(Signal::CONT);
+    sleep_ms(2_000).await;
     stop.store(true, Ordering::Relaxed);
-    let said = talking.await.expect("all said");
-    for inbox in inboxes {
-        let heard = whole(inbox, async |cursor: String| bob.at(&held.places).resume(&cursor).await).await;
-        assert_eq!(heard, numbers(said));
+    let sent = sending.await.expect("all said");
+    for stream in streams {
+        let received =
+            collect_until_marker(stream, async |cursor: String| bob.at(&paused.endpoints).resume(&cursor).await).await;
+        assert_eq!(received, numbers(sent));
     }
-    assert_eq!(figure(&other.places.notify, "confab_relay_leads").await, 1.0, "it goes on leading");
+    assert_eq!(metric(&other.endpoints.notify, "confab_relay_leading").await, 1.0, "it goes on leading");
 }
 
 #[tokio::test]
-async fn a_thousand_streams_of_a_killed_replica_resume_on_the_other_whole() {
-    const PEOPLE: i64 = 40;
+async fn a_thousand_streams_of_a_killed_replica_resume_on_the_other() {
+    const USERS: i64 = 40;
     const STREAMS_EACH: usize = 25;
-    let ground = Ground::new().await;
-    let stays = ground.node().await;
-    stays.leads().await;
-    let mut dies = ground.node().await;
-    let alice = TestUser::sign_in(&stays.places, "alice").await;
-    let team = alice.chat("team").await;
-    let db = ground.database.pool(4);
-    let people: Vec<i64> = sqlx::query_scalar(
+    let cluster = TestCluster::new().await;
+    let survivor = cluster.start_node().await;
+    survivor.wait_until_leader().await;
+    let mut victim = cluster.start_node().await;
+    let alice = TestUser::sign_in(&survivor.endpoints, "alice").await;
+    let team = alice.chat_id("team").await;
+    let db = cluster.database.pool(4);
+    let user_ids: Vec<i64> = sqlx::query_scalar(
         "with many as (
              insert into users (username, display_name, email, password_hash)
              select 'person' || n, 'Person', 'person' || n || '@example.com', repeat('x', 97)
@@ -210,18 +214,18 @@ async fn a_thousand_streams_of_a_killed_replica_resume_on_the_other_whole() {
          insert into chat_members (chat_id, user_id) select $1, id from many returning user_id",
     )
     .bind(team)
-    .bind(PEOPLE)
+    .bind(USERS)
     .fetch_all(&db)
     .await
     .expect("people");
-    let signer = Signer::read(&ground.key).expect("the key");
+    let signer = Signer::read(&cluster.key).expect("the key");
     let client = reqwest::Client::new();
     let mut readers = Vec::new();
-    for person in people {
-        let person = person.try_into().expect("an id");
-        let token = sessions::open(&db, &signer, person, "").await.expect("a session").tokens.token;
+    for user_id in user_ids {
+        let user_id = user_id.try_into().expect("an id");
+        let token = sessions::open(&db, &signer, user_id, "").await.expect("a session").tokens.token;
         for _ in 0..STREAMS_EACH {
-            let ask = {
+            let request_stream = {
                 let (client, token) = (client.clone(), token.clone());
                 move |server: &str, cursor: Option<&str>| {
                     let request = client.get(format!("{server}/events")).bearer_auth(&token);
@@ -231,91 +235,91 @@ async fn a_thousand_streams_of_a_killed_replica_resume_on_the_other_whole() {
                     }
                 }
             };
-            let inbox = Inbox::open(ask(&dies.places.notify, None)).await;
-            let server = stays.places.notify.clone();
-            let again = move |cursor: String| Inbox::open(ask(&server, Some(&cursor)));
-            readers.push(tokio::spawn(whole(inbox, again)));
+            let stream = EventStream::open(request_stream(&victim.endpoints.notify, None)).await;
+            let server = survivor.endpoints.notify.clone();
+            let reconnect = move |cursor: String| EventStream::open(request_stream(&server, Some(&cursor)));
+            readers.push(tokio::spawn(collect_until_marker(stream, reconnect)));
         }
     }
     assert_eq!(readers.len(), 1_000);
-    let (stop, talking) = talk(&alice, team);
-    pause(500).await;
-    dies.process.kill().await.expect("killed");
-    pause(1_000).await;
+    let (stop, sending) = send_numbered(&alice, team);
+    sleep_ms(500).await;
+    victim.process.kill().await.expect("killed");
+    sleep_ms(1_000).await;
     stop.store(true, Ordering::Relaxed);
-    let expected = numbers(talking.await.expect("all said"));
+    let expected = numbers(sending.await.expect("all said"));
     for reader in readers {
         assert_eq!(reader.await.expect("whole"), expected);
     }
 }
 
 #[tokio::test]
-async fn nodes_replaced_one_by_one_behind_a_balancer_lose_nothing_and_fail_nobody() {
-    let ground = Ground::new().await;
-    let mut nodes = [ground.node().await, ground.node().await];
-    let balancer = Balancer::before(nodes.iter().map(|node| node.address).collect()).await;
-    let places = Places { chat: balancer.url.clone(), notify: balancer.url.clone() };
-    let alice = TestUser::sign_in(&places, "alice").await;
-    let bob = TestUser::sign_in(&places, "bob").await;
-    let team = alice.chat("team").await;
-    let inbox = bob.listen().await;
+async fn a_rolling_restart_behind_a_balancer_loses_nothing() {
+    let cluster = TestCluster::new().await;
+    let mut nodes = [cluster.start_node().await, cluster.start_node().await];
+    let balancer = Balancer::start(nodes.iter().map(|node| node.address).collect()).await;
+    let endpoints = Endpoints { chat: balancer.url.clone(), notify: balancer.url.clone() };
+    let alice = TestUser::sign_in(&endpoints, "alice").await;
+    let bob = TestUser::sign_in(&endpoints, "bob").await;
+    let team = alice.chat_id("team").await;
+    let stream = bob.listen().await;
     // `say_in` wants a 201 each time: no refusal, no broken connection.
-    let (stop, talking) = talk(&alice, team);
+    let (stop, sending) = send_numbered(&alice, team);
     // Others come and go on connections of their own all the while.
-    let asking: Vec<_> = (0..12)
+    let requesting: Vec<_> = (0..12)
         .map(|_| {
             let (stop, url, token) = (Arc::clone(&stop), balancer.url.clone(), alice.token.clone());
             tokio::spawn(async move {
-                let mut asked = 0;
+                let mut requests = 0;
                 while !stop.load(Ordering::Relaxed) {
                     let request = reqwest::Client::new().get(format!("{url}/api/me")).bearer_auth(&token);
                     assert_eq!(request.send().await.expect("an answer").status(), 200);
-                    asked += 1;
+                    requests += 1;
                 }
-                asked
+                requests
             })
         })
         .collect();
-    let listening = tokio::spawn(whole(inbox, move |cursor| {
+    let receiving = tokio::spawn(collect_until_marker(stream, move |cursor| {
         let bob = bob.clone();
         async move {
             // As a browser does. Who comes to one that is about to go is told to
             // come again.
             loop {
-                pause(300).await;
-                if let Some(inbox) = Inbox::try_open(bob.stream(Some(&cursor))).await {
-                    return inbox;
+                sleep_ms(300).await;
+                if let Some(stream) = EventStream::try_open(bob.stream_request(Some(&cursor))).await {
+                    return stream;
                 }
             }
         }
     }));
     for node in &mut nodes {
-        pause(1_000).await;
+        sleep_ms(1_000).await;
         let took = node.stop().await;
         assert!(took < Duration::from_secs(10), "{took:?}");
-        *node = ground.node_at(node.address).await;
+        *node = cluster.start_node_at(node.address).await;
     }
-    pause(1_000).await;
+    sleep_ms(1_000).await;
     stop.store(true, Ordering::Relaxed);
-    let said = talking.await.expect("each was answered");
-    for asking in asking {
-        assert!(asking.await.expect("each was answered") > 50);
+    let sent = sending.await.expect("each was answered");
+    for requester in requesting {
+        assert!(requester.await.expect("each was answered") > 50);
     }
-    assert_eq!(listening.await.expect("whole"), numbers(said));
+    assert_eq!(receiving.await.expect("whole"), numbers(sent));
 }
 
 #[tokio::test]
-async fn a_node_that_stops_says_so_and_serves_those_who_still_come() {
-    let ground = Ground::new().await;
-    let mut node = ground.node().await;
-    let alice = TestUser::sign_in(&node.places, "alice").await;
-    let ask = async |path: &str| {
-        let request = reqwest::Client::new().get(format!("{}{path}", node.places.chat)).bearer_auth(&alice.token);
+async fn a_node_that_stops_is_not_ready_and_serves_late_requests() {
+    let cluster = TestCluster::new().await;
+    let mut node = cluster.start_node().await;
+    let alice = TestUser::sign_in(&node.endpoints, "alice").await;
+    let get = async |path: &str| {
+        let request = reqwest::Client::new().get(format!("{}{path}", node.endpoints.chat)).bearer_auth(&alice.token);
         request.send().await
     };
     node.signal(Signal::TERM);
-    eventually("it says so", async || ask("/readyz").await.expect("an answer").status() == 503).await;
-    let answer = ask("/api/me").await.expect("an answer");
+    eventually("it says so", async || get("/readyz").await.expect("an answer").status() == 503).await;
+    let answer = get("/api/me").await.expect("an answer");
     assert_eq!((answer.status().as_u16(), answer.headers()["connection"].as_bytes()), (200, b"close".as_slice()));
     timeout(DEADLINE, node.process.wait()).await.expect("ended within the deadline").expect("ended");
 }

@@ -1,6 +1,6 @@
 //! `confab dev` as a person runs it: a process, a folder, signals.
 
-use chat_test::{DEADLINE, Inbox, Places, Signal, TestDatabase, TestUser};
+use chat_test::{DEADLINE, Endpoints, EventStream, Signal, TestDatabase, TestUser};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -18,16 +18,16 @@ use tokio::{
 /// A running `confab dev`.
 struct Dev {
     process: Child,
-    said: Vec<String>,
-    rest: Lines<BufReader<ChildStdout>>,
-    places: Places,
+    output: Vec<String>,
+    lines: Lines<BufReader<ChildStdout>>,
+    endpoints: Endpoints,
 }
 
-fn confab(data: &Path) -> Command {
-    confab_at(data, "127.0.0.1:0")
+fn dev_command(data: &Path) -> Command {
+    dev_command_at(data, "127.0.0.1:0")
 }
 
-fn confab_at(data: &Path, address: &str) -> Command {
+fn dev_command_at(data: &Path, address: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
     command.args(["dev", "--bind", address, "--data"]).arg(data);
     for variable in ["DATABASE_URL", "CHAT_BIND", "CHAT_DATA_DIR", "RUST_LOG"] {
@@ -39,22 +39,22 @@ fn confab_at(data: &Path, address: &str) -> Command {
 
 impl Dev {
     async fn start(data: &Path) -> Self {
-        Self::run(confab(data)).await
+        Self::run(dev_command(data)).await
     }
 
     async fn run(mut command: Command) -> Self {
         let mut process = command.spawn().expect("started");
-        let mut rest = BufReader::new(process.stdout.take().expect("its output")).lines();
-        let mut said = Vec::new();
+        let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
+        let mut output = Vec::new();
         let url = loop {
-            let line = timeout(DEADLINE, rest.next_line()).await.expect("a line within the deadline").expect("text");
-            let line = line.unwrap_or_else(|| panic!("ended early, having said {said:?}"));
-            said.push(line.clone());
+            let line = timeout(DEADLINE, lines.next_line()).await.expect("a line within the deadline").expect("text");
+            let line = line.unwrap_or_else(|| panic!("ended early, having said {output:?}"));
+            output.push(line.clone());
             if let Some(url) = line.strip_prefix("listening on ") {
                 break url.to_owned();
             }
         };
-        Self { process, said, rest, places: Places { chat: url.clone(), notify: url } }
+        Self { process, output, lines, endpoints: Endpoints { chat: url.clone(), notify: url } }
     }
 
     fn pid(&self) -> u32 {
@@ -62,7 +62,7 @@ impl Dev {
     }
 
     /// Sends a signal and waits for the end.
-    async fn end(&mut self, signal: Signal) {
+    async fn stop_with(&mut self, signal: Signal) {
         chat_test::signal(self.pid(), signal);
         timeout(DEADLINE, self.process.wait()).await.expect("ended within the deadline").expect("ended");
     }
@@ -70,7 +70,7 @@ impl Dev {
 
 /// Postgres processes that work on this folder. Without `/proc`, as on macOS,
 /// its own record of the one that runs.
-fn postgres_of(folder: &Path) -> Vec<PathBuf> {
+fn postgres_processes(folder: &Path) -> Vec<PathBuf> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::from_iter(Some(folder.join("postgres/data/postmaster.pid")).filter(|file| file.exists()));
     };
@@ -85,21 +85,21 @@ fn postgres_of(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-async fn no_postgres_is_left(folder: &Path) {
-    let begun = Instant::now();
-    while !postgres_of(folder).is_empty() {
-        assert!(begun.elapsed() < DEADLINE, "still there: {:?}", postgres_of(folder));
+async fn wait_until_no_postgres(folder: &Path) {
+    let started_at = Instant::now();
+    while !postgres_processes(folder).is_empty() {
+        assert!(started_at.elapsed() < DEADLINE, "still there: {:?}", postgres_processes(folder));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 
-fn open_folder() -> TempDir {
+fn create_readable_folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("open");
     folder
 }
 
-async fn refused(mut command: Command) -> String {
+async fn expect_failure(mut command: Command) -> String {
     let Output { status, stderr, .. } =
         timeout(DEADLINE, command.stderr(Stdio::piped()).output()).await.expect("ends by itself").expect("run");
     assert!(!status.success());
@@ -107,94 +107,94 @@ async fn refused(mut command: Command) -> String {
 }
 
 #[tokio::test]
-async fn a_killed_confab_leaves_no_process_and_the_next_has_every_message() {
-    let folder = open_folder();
+async fn a_killed_confab_leaves_no_process_and_loses_no_message() {
+    let folder = create_readable_folder();
     let mut first = Dev::start(folder.path()).await;
-    assert!(first.said.iter().any(|line| line == "seeded the demo world"));
-    let alice = TestUser::sign_in(&first.places, "alice").await;
-    let bob = TestUser::sign_in(&first.places, "bob").await;
-    let mut bobs = bob.listen().await;
+    assert!(first.output.iter().any(|line| line == "seeded the demo data"));
+    let alice = TestUser::sign_in(&first.endpoints, "alice").await;
+    let bob = TestUser::sign_in(&first.endpoints, "bob").await;
+    let mut bob_stream = bob.listen().await;
     for n in 0..20 {
         alice.say("team", &n.to_string()).await;
     }
-    bobs.next().await;
-    let cursor = bobs.cursor().to_owned();
-    first.end(Signal::KILL).await;
-    no_postgres_is_left(folder.path()).await;
+    bob_stream.next().await;
+    let cursor = bob_stream.cursor().to_owned();
+    first.stop_with(Signal::KILL).await;
+    wait_until_no_postgres(folder.path()).await;
 
     let mut second = Dev::start(folder.path()).await;
-    assert!(!second.said.iter().any(|line| line == "seeded the demo world"), "seeded once");
+    assert!(!second.output.iter().any(|line| line == "seeded the demo data"), "seeded once");
     // The key is the same, so the token is too; so are the history and the cursor.
-    let missed = bob.at(&second.places).resume(&cursor).await.missed().await;
-    let heard: Vec<&str> = missed.iter().map(|event| event.text()).collect();
-    assert_eq!(heard, (1..20).map(|n| n.to_string()).collect::<Vec<_>>());
-    second.end(Signal::INT).await;
-    no_postgres_is_left(folder.path()).await;
+    let missed = bob.at(&second.endpoints).resume(&cursor).await.read_replay().await;
+    let received: Vec<&str> = missed.iter().map(|event| event.text()).collect();
+    assert_eq!(received, (1..20).map(|n| n.to_string()).collect::<Vec<_>>());
+    second.stop_with(Signal::INT).await;
+    wait_until_no_postgres(folder.path()).await;
 }
 
 #[tokio::test]
 async fn an_interrupt_stops_it_in_order_with_streams_open() {
-    let folder = open_folder();
+    let folder = create_readable_folder();
     let mut dev = Dev::start(folder.path()).await;
-    let alice = TestUser::sign_in(&dev.places, "alice").await;
-    let mut streams: Vec<Inbox> = Vec::new();
+    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
+    let mut streams: Vec<EventStream> = Vec::new();
     for _ in 0..10 {
         streams.push(alice.listen().await);
     }
-    let begun = Instant::now();
-    dev.end(Signal::INT).await;
-    assert!(begun.elapsed().as_secs() < 10, "took {:?}", begun.elapsed());
+    let started_at = Instant::now();
+    dev.stop_with(Signal::INT).await;
+    assert!(started_at.elapsed().as_secs() < 10, "took {:?}", started_at.elapsed());
     assert!(dev.process.try_wait().expect("ended").is_some_and(|status| status.success()));
     for stream in &mut streams {
         assert_eq!(stream.try_next().await, None);
     }
-    assert!(postgres_of(folder.path()).is_empty(), "it waits for its Postgres");
-    let goodbye = dev.rest.next_line().await.expect("text");
-    assert!(goodbye.is_some(), "it said how to sign in");
+    assert!(postgres_processes(folder.path()).is_empty(), "it waits for its Postgres");
+    let line = dev.lines.next_line().await.expect("text");
+    assert!(line.is_some(), "it said how to sign in");
     let log = folder.path().join("postgres/postgres.log");
     assert!(fs::read_to_string(log).is_ok_and(|log| log.contains("database system is shut down")));
 }
 
 #[tokio::test]
 async fn the_key_is_for_its_owner_only_and_is_kept() {
-    let folder = open_folder();
+    let folder = create_readable_folder();
     let private = folder.path().join("keys/jwt_private.pem");
     let mut keys = Vec::new();
     for _ in 0..2 {
         let mut dev = Dev::start(folder.path()).await;
         keys.push(fs::read(&private).expect("a key"));
         assert_eq!(fs::metadata(&private).expect("a key").permissions().mode() & 0o777, 0o600);
-        dev.end(Signal::TERM).await;
+        dev.stop_with(Signal::TERM).await;
     }
     assert_eq!(keys[0], keys[1]);
 }
 
 #[tokio::test]
 async fn a_second_one_on_the_same_folder_says_who_holds_it() {
-    let folder = open_folder();
+    let folder = create_readable_folder();
     let mut first = Dev::start(folder.path()).await;
-    let message = refused(confab(folder.path())).await;
+    let message = expect_failure(dev_command(folder.path())).await;
     assert!(message.contains(&format!("process {}", first.pid())) && message.contains("in use"), "{message}");
-    first.end(Signal::INT).await;
+    first.stop_with(Signal::INT).await;
 }
 
 #[tokio::test]
 async fn data_of_another_major_version_is_refused_and_left_alone() {
-    let folder = open_folder();
+    let folder = create_readable_folder();
     let cluster = folder.path().join("postgres/data");
     fs::create_dir_all(&cluster).expect("a folder");
     fs::write(cluster.join("PG_VERSION"), "9\n").expect("written");
-    let message = refused(confab(folder.path())).await;
+    let message = expect_failure(dev_command(folder.path())).await;
     assert!(message.contains("written by Postgres 9"), "{message}");
     assert_eq!(fs::read_dir(&cluster).expect("the folder").count(), 1);
 }
 
 #[tokio::test]
 async fn a_taken_port_says_what_to_do() {
-    let folder = open_folder();
+    let folder = create_readable_folder();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
-    let message = refused(confab_at(folder.path(), &address)).await;
+    let message = expect_failure(dev_command_at(folder.path(), &address)).await;
     assert!(message.contains("--bind"), "{message}");
 }
 
@@ -204,14 +204,14 @@ async fn a_folder_that_postgres_cannot_reach_works_too() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("closed");
     let mut dev = Dev::start(&folder.path().join("data")).await;
-    let alice = TestUser::sign_in(&dev.places, "alice").await;
+    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
     alice.say("team", "hello").await;
     let moved = dev
-        .said
+        .output
         .iter()
         .find_map(|line| line.split_once("the database is kept in "))
         .map(|(_, path)| PathBuf::from(path));
-    dev.end(Signal::INT).await;
+    dev.stop_with(Signal::INT).await;
     // Only root has to borrow an account, and so to move.
     if let Some(moved) = moved {
         assert!(moved.join("data/PG_VERSION").exists());
@@ -220,37 +220,37 @@ async fn a_folder_that_postgres_cannot_reach_works_too() {
 }
 
 #[tokio::test]
-async fn a_database_of_ones_own_is_used_when_it_is_given() {
-    let folder = open_folder();
+async fn a_given_database_url_is_used() {
+    let folder = create_readable_folder();
     let database = TestDatabase::create().await;
-    let mut command = confab(folder.path());
+    let mut command = dev_command(folder.path());
     command.env("DATABASE_URL", &database.url);
     let mut dev = Dev::run(command).await;
-    let alice = TestUser::sign_in(&dev.places, "alice").await;
-    let said = alice.say("team", "in your own database").await;
+    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
+    let sent = alice.say("team", "in your own database").await;
     let stored: String = sqlx::query_scalar("select content from messages where id = $1")
-        .bind(said["id"].as_i64())
+        .bind(sent["id"].as_i64())
         .fetch_one(&database.pool(1))
         .await
         .expect("stored");
     assert_eq!(stored, "in your own database");
     assert!(!folder.path().join("postgres").exists());
-    dev.end(Signal::INT).await;
+    dev.stop_with(Signal::INT).await;
 }
 
 #[tokio::test]
-async fn the_frontend_is_served_from_a_folder_of_yours_and_its_pages_trust_nobody() {
-    let (folder, web) = (open_folder(), open_folder());
+async fn a_frontend_in_web_dir_is_served_with_a_strict_policy() {
+    let (folder, web) = (create_readable_folder(), create_readable_folder());
     fs::create_dir(web.path().join("assets")).expect("a folder");
     for (name, text) in [("index.html", "<title>Mine</title>"), ("assets/app-1a2b.js", "talk()")] {
         fs::write(web.path().join(name), text).expect("written");
     }
-    let mut command = confab(folder.path());
+    let mut command = dev_command(folder.path());
     command.arg("--web-dir").arg(web.path());
     let mut dev = Dev::run(command).await;
     let client = reqwest::Client::new();
-    let ask = async |path: &str, accept: &str| {
-        let url = format!("{}{path}", dev.places.chat);
+    let get = async |path: &str, accept: &str| {
+        let url = format!("{}{path}", dev.endpoints.chat);
         let reply = client.get(url).header("accept", accept).send().await.expect("an answer");
         let header = |name: &str| reply.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
         let (status, policy, cache) =
@@ -259,12 +259,12 @@ async fn the_frontend_is_served_from_a_folder_of_yours_and_its_pages_trust_nobod
     };
     // Every address of the frontend is the page, which is asked for anew.
     for path in ["/", "/chats/1", "/invite/abc", "/debug"] {
-        let (status, policy, cache, text) = ask(path, "text/html").await;
+        let (status, policy, cache, text) = get(path, "text/html").await;
         assert_eq!((status, cache.as_str(), text.as_str()), (200, "no-cache", "<title>Mine</title>"), "{path}");
         assert!(policy.starts_with("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
     }
     // What has its hash in its name never changes.
-    let (status, _, cache, text) = ask("/assets/app-1a2b.js", "*/*").await;
+    let (status, _, cache, text) = get("/assets/app-1a2b.js", "*/*").await;
     assert_eq!((status, text.as_str()), (200, "talk()"));
     assert!(cache.contains("immutable"));
     // What is not there is no page for a program, and never under the servers' paths.
@@ -274,48 +274,51 @@ async fn the_frontend_is_served_from_a_folder_of_yours_and_its_pages_trust_nobod
         ("/events/gone", "text/html"),
         ("/ws/gone", "text/html"),
     ] {
-        assert_eq!(ask(path, accept).await.0, 404, "{path}");
+        assert_eq!(get(path, accept).await.0, 404, "{path}");
     }
     for path in ["/..%2f..%2fetc%2fpasswd", "//etc/passwd"] {
-        assert!(!ask(path, "*/*").await.3.contains("root:"), "{path}");
+        assert!(!get(path, "*/*").await.3.contains("root:"), "{path}");
     }
-    let posted = client.post(format!("{}/chats/1", dev.places.chat)).send().await.expect("an answer");
+    let posted = client.post(format!("{}/chats/1", dev.endpoints.chat)).send().await.expect("an answer");
     assert_eq!(posted.status(), 405);
-    dev.end(Signal::INT).await;
+    dev.stop_with(Signal::INT).await;
 }
 
 #[tokio::test]
 async fn without_a_frontend_the_page_says_how_to_get_one() {
-    let (folder, nothing) = (open_folder(), open_folder());
-    let mut command = confab(folder.path());
-    command.env("CHAT_WEB_DIR", nothing.path());
+    let (folder, empty) = (create_readable_folder(), create_readable_folder());
+    let mut command = dev_command(folder.path());
+    command.env("CHAT_WEB_DIR", empty.path());
     let mut dev = Dev::run(command).await;
-    let page = reqwest::get(&dev.places.chat).await.expect("an answer");
+    let page = reqwest::get(&dev.endpoints.chat).await.expect("an answer");
     assert_eq!(page.status(), 200);
     assert!(page.text().await.expect("text").contains("Node 20.19"));
-    dev.end(Signal::INT).await;
+    dev.stop_with(Signal::INT).await;
 }
 
 #[tokio::test]
 async fn the_doctor_says_what_is_here_and_what_is_not() {
-    let folder = open_folder();
+    let folder = create_readable_folder();
     let doctor = |bin: Option<&str>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
         command.args(["doctor", "--bind", "127.0.0.1:0", "--data"]).arg(folder.path()).env_remove("DATABASE_URL");
         bin.map(|bin| command.env("CONFAB_PG_BIN", bin));
         command.output()
     };
-    let well = doctor(None).await.expect("run");
-    assert!(well.status.success() && String::from_utf8_lossy(&well.stdout).contains("Postgres"));
-    let ill = doctor(Some("/nonexistent")).await.expect("run");
-    assert!(!ill.status.success() && String::from_utf8_lossy(&ill.stdout).contains("apt-get install postgresql"));
+    let healthy = doctor(None).await.expect("run");
+    assert!(healthy.status.success() && String::from_utf8_lossy(&healthy.stdout).contains("Postgres"));
+    let unhealthy = doctor(Some("/nonexistent")).await.expect("run");
+    assert!(
+        !unhealthy.status.success()
+            && String::from_utf8_lossy(&unhealthy.stdout).contains("apt-get install postgresql")
+    );
 }
 
 #[tokio::test]
 async fn a_postgres_that_ends_by_itself_is_started_again() {
-    let folder = open_folder();
+    let folder = create_readable_folder();
     let mut dev = Dev::start(folder.path()).await;
-    let alice = TestUser::sign_in(&dev.places, "alice").await;
+    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
     let mut stream = alice.listen().await;
     let pid = fs::read_to_string(folder.path().join("postgres/data/postmaster.pid")).expect("running");
     chat_test::signal(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"), Signal::KILL);
@@ -326,6 +329,6 @@ async fn a_postgres_that_ends_by_itself_is_started_again() {
     })
     .await;
     assert_eq!(stream.next().await.text(), "back again");
-    dev.end(Signal::INT).await;
-    no_postgres_is_left(folder.path()).await;
+    dev.stop_with(Signal::INT).await;
+    wait_until_no_postgres(folder.path()).await;
 }

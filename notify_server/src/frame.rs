@@ -4,8 +4,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
     EventId, MessageId, UserId,
-    events::{Audience, Cursor, Epoch, LogEntry, erasure},
-    whispers::Whisper,
+    ephemeral::EphemeralEvent,
+    events::{Audience, Cursor, Epoch, LogEntry, redaction},
 };
 use rand::RngExt;
 use serde::Deserialize;
@@ -25,21 +25,21 @@ pub(crate) struct Event {
     pub(crate) id: EventId,
     pub(crate) audience: Audience,
     /// The session whose streams it ends.
-    pub(crate) revokes: Option<Uuid>,
+    pub(crate) revoked_session: Option<Uuid>,
     /// The message whose words it tells.
-    pub(crate) tells: Option<MessageId>,
+    pub(crate) message_id: Option<MessageId>,
     pub(crate) sse: Bytes,
 }
 
 impl Event {
     /// The same, but the words are gone.
-    pub(crate) fn erase(&mut self) {
+    pub(crate) fn redact(&mut self) {
         let Ok(frame) = std::str::from_utf8(&self.sse) else { return };
         let Some((head, data)) = frame.split_once("data: ") else { return };
-        if let Some(data) = erasure::without_words(data.trim_end()) {
+        if let Some(data) = redaction::redact(data.trim_end()) {
             self.sse = format!("{head}data: {data}\n\n").into();
         }
-        self.tells = None;
+        self.message_id = None;
     }
 }
 
@@ -62,8 +62,8 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     let events = entries.iter().zip(starts.zip(ends.iter().copied())).map(|(entry, (start, end))| Event {
         id: entry.id,
         audience: Audience::of(entry),
-        revokes: revoked_by(entry),
-        tells: erasure::told_by(entry),
+        revoked_session: parse_revoked_session(entry),
+        message_id: redaction::message_of(entry),
         sse: buffer.slice(start..end),
     });
     (buffer.clone(), events.collect())
@@ -71,22 +71,22 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
 
 /// The JSON objects in a piece, which is one frame or more. What is not an event
 /// has none.
-pub(crate) fn objects(piece: &Bytes) -> impl Iterator<Item = Bytes> {
-    const FIELD: &[u8] = b"data: ";
+pub(crate) fn json_objects(frames: &Bytes) -> impl Iterator<Item = Bytes> {
+    const BATCH_FIELD: &[u8] = b"data: ";
     // A frame is lines, and its data is one of them.
-    piece.split(|byte| *byte == b'\n').filter_map(|line| Some(piece.slice_ref(line.strip_prefix(FIELD)?)))
+    frames.split(|byte| *byte == b'\n').filter_map(|line| Some(frames.slice_ref(line.strip_prefix(BATCH_FIELD)?)))
 }
 
 /// The session that an event ends: the one thing that is read out of the data.
-fn revoked_by(entry: &LogEntry) -> Option<Uuid> {
+fn parse_revoked_session(entry: &LogEntry) -> Option<Uuid> {
     #[derive(Deserialize)]
-    struct Revoked {
+    struct SessionRevoked {
         session_id: Uuid,
     }
     if entry.kind != "session.revoked" {
         return None;
     }
-    serde_json::from_str::<Revoked>(&entry.data).ok().map(|revoked| revoked.session_id)
+    serde_json::from_str::<SessionRevoked>(&entry.data).ok().map(|revoked| revoked.session_id)
 }
 
 /// About what an event takes besides its data, in bytes.
@@ -113,12 +113,12 @@ pub(crate) fn reset(reason: &str, cursor: &Cursor) -> Bytes {
 
 /// Something that is not in the log, and has no id: a client does not resume from
 /// it.
-pub(crate) fn whisper(whisper: &Whisper) -> Bytes {
-    let kind = match whisper {
-        Whisper::Typing(_) => "typing",
-        Whisper::Presence(_) => "presence",
+pub(crate) fn ephemeral(event: &EphemeralEvent) -> Bytes {
+    let kind = match event {
+        EphemeralEvent::Typing(_) => "typing",
+        EphemeralEvent::Presence(_) => "presence",
     };
-    control(kind, None, &json!(whisper))
+    control(kind, None, &json!(event))
 }
 
 /// How long a client waits before it reconnects: some time within the range, to
@@ -149,23 +149,23 @@ mod tests {
         }
     }
 
-    fn encoded(data: &str) -> String {
+    fn encode_to_string(data: &str) -> String {
         let (buffer, _) = encode(&Epoch::of(1, "00000001", 1), &[entry(7, data)]);
         String::from_utf8(buffer.to_vec()).expect("text")
     }
 
     #[test]
-    fn the_events_of_a_stretch_lie_end_to_end() {
+    fn the_events_of_a_batch_are_contiguous() {
         let (buffer, events) =
             encode(&Epoch::of(1, "00000001", 1), &[entry(7, "{}"), entry(8, r#"{"a":1}"#), entry(9, "{}")]);
-        let pieces: Vec<u8> = events.iter().flat_map(|event| event.sse.to_vec()).collect();
-        assert_eq!(buffer, pieces);
+        let concatenated: Vec<u8> = events.iter().flat_map(|event| event.sse.to_vec()).collect();
+        assert_eq!(buffer, concatenated);
         assert!(events.iter().all(|event| event.sse.ends_with(b"\n\n")));
     }
 
     #[test]
     fn the_type_and_the_id_are_put_in_front_of_the_data() {
-        let text = encoded(r#"{"chat_id":3}"#);
+        let text = encode_to_string(r#"{"chat_id":3}"#);
         let lines: Vec<&str> = text.split('\n').collect();
         let [id, event, data, "", ""] = lines.as_slice() else { panic!("five lines: {text}") };
         let cursor = id.strip_prefix("id: ").expect("an id");
@@ -174,19 +174,19 @@ mod tests {
     }
 
     #[test]
-    fn the_objects_of_a_piece_are_its_data() {
+    fn json_objects_are_the_data_of_the_frames() {
         let (buffer, _) = encode(&Epoch::of(1, "00000001", 1), &[entry(7, r#"{"a":"data: b"}"#), entry(8, "{}")]);
         let objects: Vec<serde_json::Value> =
-            objects(&buffer).map(|object| serde_json::from_slice(&object).expect("JSON")).collect();
+            json_objects(&buffer).map(|object| serde_json::from_slice(&object).expect("JSON")).collect();
         let [first, second] = objects.as_slice() else { panic!("two: {objects:?}") };
         assert_eq!(first["a"], "data: b");
         assert!(second["id"].as_str().expect("an id").ends_with("-8"));
-        assert_eq!(super::objects(&PING).chain(super::objects(&retry(1..2))).count(), 0);
+        assert_eq!(super::json_objects(&PING).chain(super::json_objects(&retry(1..2))).count(), 0);
     }
 
     #[test]
     fn an_empty_object_stays_json() {
-        let text = encoded("{}");
+        let text = encode_to_string("{}");
         let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
         assert!(serde_json::from_str::<serde_json::Value>(data).is_ok(), "{data}");
     }

@@ -3,13 +3,13 @@
 
 use crate::{
     frame::{self, Event},
-    outbox::{Close, Outbox},
-    ring::{self, Ring},
+    replay_buffer::{self, ReplayBuffer},
+    send_queue::{CloseReason, SendQueue},
 };
 use bytes::Bytes;
 use chat_core::{
     ChatId, EventId, UserId,
-    events::{Chats, Crossing, Cursor, Epoch, Head, LogEntry, erasure::TakenBack},
+    events::{Chats, Cursor, Epoch, Head, LogEntry, MembershipChange, redaction::Redaction},
 };
 use dashmap::{DashMap, Entry};
 use std::{
@@ -20,28 +20,28 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 
 /// The most streams one person holds; the oldest makes room.
-const MAX_STREAMS_PER_USER: usize = 50;
+const MAX_CONNECTIONS_PER_USER: usize = 50;
 
 /// The online people of this replica, and what they hear.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     /// Held while an event is routed and while a device comes or goes, so that a
     /// device is live from an exact position. Both maps change only under it.
-    tail: Mutex<Tail>,
-    /// Written under `tail`; read by resuming sessions without it.
-    ring: RwLock<Ring>,
+    state: Mutex<HubState>,
+    /// Written under `state`; read by resuming sessions without it.
+    replay_buffer: RwLock<ReplayBuffer>,
     /// The user senders.
-    people: DashMap<UserId, Person>,
+    users: DashMap<UserId, OnlineUser>,
     /// The online members of each chat.
-    rooms: DashMap<ChatId, HashSet<UserId>>,
+    members_by_chat: DashMap<ChatId, HashSet<UserId>>,
     /// Those who came or went since somebody last asked.
-    changed: Mutex<HashSet<UserId>>,
+    changed_users: Mutex<HashSet<UserId>>,
     /// The last position routed, for those who wait for one.
-    reached: watch::Sender<Option<EventId>>,
+    position: watch::Sender<Option<EventId>>,
 }
 
 #[derive(Debug, Default)]
-struct Tail {
+struct HubState {
     /// How far the log has been routed; nothing until it was first read.
     cursor: Option<Cursor>,
     /// The server is stopping: nobody is to be live any more.
@@ -49,16 +49,16 @@ struct Tail {
 }
 
 #[derive(Debug)]
-struct Person {
+struct OnlineUser {
     /// One for each device, oldest first.
-    senders: Vec<Arc<Outbox>>,
+    connections: Vec<Arc<SendQueue>>,
     /// As of the tail's position. Shared with resuming sessions.
     chats: Arc<Chats>,
 }
 
 /// Where a device is live from.
 #[derive(Debug)]
-pub(crate) struct Attached {
+pub(crate) struct LivePosition {
     /// It hears every event after this.
     pub(crate) cursor: Cursor,
     /// The person's chats at that position.
@@ -66,26 +66,26 @@ pub(crate) struct Attached {
 }
 
 /// A person's chats, and the position as of which they are.
-pub(crate) type Loaded = (EventId, Chats);
+pub(crate) type LoadedChats = (EventId, Chats);
 
 /// Who is here, and what waits for them.
 #[derive(Debug, Default)]
-pub(crate) struct Census {
-    pub(crate) people: usize,
-    pub(crate) streams: usize,
-    pub(crate) pieces: usize,
-    pub(crate) bytes: usize,
+pub(crate) struct HubStats {
+    pub(crate) connected_users: usize,
+    pub(crate) connections: usize,
+    pub(crate) queued_frames: usize,
+    pub(crate) queued_bytes: usize,
 }
 
 /// Why a device is not attached.
 #[derive(Debug)]
-pub(crate) enum NotYet {
+pub(crate) enum AttachError {
     /// Nobody of this person is online: load their chats and try again.
-    Unknown,
+    ChatsNotLoaded,
     /// The log was not routed as far as this yet, where the chats were loaded.
-    Ahead(EventId),
+    LogBehind(EventId),
     /// The stream was closed: it is not to come back under another history.
-    Closed(Close),
+    Closed(CloseReason),
 }
 
 impl Hub {
@@ -99,35 +99,35 @@ impl Hub {
             }
             tracing::warn!(was = %cursor, epoch = %head.epoch, last = %head.last, "the log's history has changed");
         }
-        let floor = head.first.map_or(head.last, |first| first.back(1));
-        let position = head.last.back(ring::MAX_EVENTS as i64).max(floor);
-        self.begin(head.epoch.clone(), position);
+        let floor = head.first.map_or(head.last, |first| first.saturating_sub(1));
+        let position = head.last.saturating_sub(replay_buffer::MAX_EVENTS as i64).max(floor);
+        self.start_history(head.epoch.clone(), position);
         Cursor { epoch: head.epoch.clone(), position }
     }
 
     /// Takes over a history from a position, forgetting any other: everyone who
     /// was attached to that one is closed.
-    fn begin(&self, epoch: Epoch, position: EventId) {
-        let mut tail = self.lock();
-        self.close_all(Close::HistoryChanged);
+    fn start_history(&self, epoch: Epoch, position: EventId) {
+        let mut state = self.lock();
+        self.close_all(CloseReason::HistoryChanged);
         // Who is here is here no longer, and may not come back.
-        self.people.iter().for_each(|person| self.note_change(*person.key()));
-        self.people.clear();
-        self.rooms.clear();
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Ring::after(position);
-        tail.cursor = Some(Cursor { epoch, position });
-        self.reached.send_replace(Some(position));
+        self.users.iter().for_each(|online_user| self.mark_changed(*online_user.key()));
+        self.users.clear();
+        self.members_by_chat.clear();
+        *self.replay_buffer.write().unwrap_or_else(PoisonError::into_inner) = ReplayBuffer::starting_after(position);
+        state.cursor = Some(Cursor { epoch, position });
+        self.position.send_replace(Some(position));
     }
 
     /// Ends every stream, and every one that comes later.
     pub(crate) fn stop(&self) {
         self.lock().is_stopped = true;
-        self.close_all(Close::Stopping);
+        self.close_all(CloseReason::ShuttingDown);
     }
 
-    fn close_all(&self, reason: Close) {
-        for person in &self.people {
-            person.senders.iter().for_each(|sender| sender.close(reason));
+    fn close_all(&self, reason: CloseReason) {
+        for online_user in &self.users {
+            online_user.connections.iter().for_each(|connection| connection.close(reason));
         }
     }
 
@@ -138,36 +138,36 @@ impl Hub {
 
     /// Routes the next stretch of the log, all that it holds up to a position.
     /// What is at or before the hub's own has been routed, and is passed over.
-    pub(crate) fn route(&self, entries: &[LogEntry], upto: EventId) {
-        let mut tail = self.lock();
-        let Some(cursor) = tail.cursor.as_mut() else { return };
-        if upto <= cursor.position {
+    pub(crate) fn route(&self, entries: &[LogEntry], up_to: EventId) {
+        let mut state = self.lock();
+        let Some(cursor) = state.cursor.as_mut() else { return };
+        if up_to <= cursor.position {
             return;
         }
-        let news = entries.partition_point(|entry| entry.id <= cursor.position);
-        let entries = entries.get(news..).unwrap_or_default();
+        let first_new = entries.partition_point(|entry| entry.id <= cursor.position);
+        let entries = entries.get(first_new..).unwrap_or_default();
         let (buffer, events) = frame::encode(&cursor.epoch, entries);
-        self.tell(&buffer, &events);
-        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        ring.extend(events);
-        entries.iter().filter_map(TakenBack::by).for_each(|taken| ring.erase(taken));
-        drop(ring);
-        cursor.position = upto;
-        drop(tail);
-        self.reached.send_replace(Some(upto));
+        self.dispatch(&buffer, &events);
+        let mut replay_buffer = self.replay_buffer.write().unwrap_or_else(PoisonError::into_inner);
+        replay_buffer.extend(events);
+        entries.iter().filter_map(Redaction::from_entry).for_each(|redaction| replay_buffer.redact(redaction));
+        drop(replay_buffer);
+        cursor.position = up_to;
+        drop(state);
+        self.position.send_replace(Some(up_to));
     }
 
     /// Neighbours in the log that are for the same chat go to its members as one
     /// piece: they lie end to end in the buffer.
-    fn tell(&self, buffer: &Bytes, events: &[Event]) {
+    fn dispatch(&self, buffer: &Bytes, events: &[Event]) {
         let now = Instant::now();
         let mut start = 0;
-        for run in events.chunk_by(same_room) {
+        for run in events.chunk_by(has_same_audience) {
             let end = start + run.iter().map(|event| event.sse.len()).sum::<usize>();
             if let Some(last) = run.last() {
                 match (last.audience.user_id, last.audience.chat_id) {
-                    (Some(user), _) => self.tell_user(user, last, now),
-                    (None, Some(chat)) => self.tell_chat(chat, &buffer.slice(start..end), last.id, now),
+                    (Some(user), _) => self.dispatch_to_user(user, last, now),
+                    (None, Some(chat)) => self.dispatch_to_chat(chat, &buffer.slice(start..end), last.id, now),
                     (None, None) => {}
                 }
             }
@@ -175,26 +175,30 @@ impl Hub {
         }
     }
 
-    fn tell_user(&self, user: UserId, event: &Event, now: Instant) {
-        let Some(mut person) = self.people.get_mut(&user) else { return };
-        if let (Some(chat), Some(crossing)) = (event.audience.chat_id, event.audience.crossing) {
-            crossing.apply(Arc::make_mut(&mut person.chats), chat);
-            match crossing {
-                Crossing::Enters => self.enter_room(chat, user),
-                Crossing::Leaves => self.leave_room(chat, user),
+    fn dispatch_to_user(&self, user: UserId, event: &Event, now: Instant) {
+        let Some(mut online_user) = self.users.get_mut(&user) else { return };
+        if let (Some(chat), Some(change)) = (event.audience.chat_id, event.audience.membership_change) {
+            change.apply(Arc::make_mut(&mut online_user.chats), chat);
+            match change {
+                MembershipChange::Join => self.add_online_member(chat, user),
+                MembershipChange::Leave => self.remove_online_member(chat, user),
             }
         }
-        person.senders.iter().for_each(|sender| sender.offer(&event.sse, event.id, now));
-        if let Some(session) = event.revokes {
-            person.senders.iter().filter(|sender| sender.session == session).for_each(|s| s.close(Close::Revoked));
+        online_user.connections.iter().for_each(|connection| connection.try_push(&event.sse, event.id, now));
+        if let Some(session) = event.revoked_session {
+            online_user
+                .connections
+                .iter()
+                .filter(|connection| connection.session == session)
+                .for_each(|s| s.close(CloseReason::SessionRevoked));
         }
     }
 
-    fn tell_chat(&self, chat: ChatId, piece: &Bytes, upto: EventId, now: Instant) {
-        let Some(room) = self.rooms.get(&chat) else { return };
-        for user in room.iter() {
-            if let Some(person) = self.people.get(user) {
-                person.senders.iter().for_each(|sender| sender.offer(piece, upto, now));
+    fn dispatch_to_chat(&self, chat: ChatId, frames: &Bytes, up_to: EventId, now: Instant) {
+        let Some(members) = self.members_by_chat.get(&chat) else { return };
+        for user in members.iter() {
+            if let Some(online_user) = self.users.get(user) {
+                online_user.connections.iter().for_each(|connection| connection.try_push(frames, up_to, now));
             }
         }
     }
@@ -204,158 +208,163 @@ impl Hub {
     pub(crate) fn attach(
         &self,
         user: UserId,
-        outbox: &Arc<Outbox>,
-        loaded: Option<&Loaded>,
-    ) -> Result<Attached, NotYet> {
-        let tail = self.lock();
-        if let Some(reason) = tail.is_stopped.then_some(Close::Stopping).or_else(|| outbox.closed()) {
-            return Err(NotYet::Closed(reason));
+        queue: &Arc<SendQueue>,
+        loaded: Option<&LoadedChats>,
+    ) -> Result<LivePosition, AttachError> {
+        let state = self.lock();
+        if let Some(reason) = state.is_stopped.then_some(CloseReason::ShuttingDown).or_else(|| queue.close_reason()) {
+            return Err(AttachError::Closed(reason));
         }
-        let Some(cursor) = tail.cursor.clone() else {
-            return Err(NotYet::Ahead(EventId::START));
+        let Some(cursor) = state.cursor.clone() else {
+            return Err(AttachError::LogBehind(EventId::START));
         };
-        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let replay_buffer = self.replay_buffer.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((position, _)) = loaded.filter(|(position, _)| *position <= cursor.position) {
             // The session was good when it was looked up. Since then?
-            match ring.revoked(outbox.session, *position, cursor.position) {
-                None => return Err(NotYet::Unknown),
-                Some(true) => return Err(NotYet::Closed(Close::Revoked)),
+            match replay_buffer.was_revoked(queue.session, *position, cursor.position) {
+                None => return Err(AttachError::ChatsNotLoaded),
+                Some(true) => return Err(AttachError::Closed(CloseReason::SessionRevoked)),
                 Some(false) => {}
             }
         }
-        let chats = match self.people.entry(user) {
-            Entry::Occupied(mut person) => {
-                let person = person.get_mut();
-                person.admit(outbox);
-                Arc::clone(&person.chats)
+        let chats = match self.users.entry(user) {
+            Entry::Occupied(mut online_user) => {
+                let online_user = online_user.get_mut();
+                online_user.add_connection(queue);
+                Arc::clone(&online_user.chats)
             }
-            Entry::Vacant(place) => {
-                let (position, chats) = loaded.ok_or(NotYet::Unknown)?;
+            Entry::Vacant(entry) => {
+                let (position, chats) = loaded.ok_or(AttachError::ChatsNotLoaded)?;
                 if *position > cursor.position {
-                    return Err(NotYet::Ahead(*position));
+                    return Err(AttachError::LogBehind(*position));
                 }
                 let mut chats = chats.clone();
-                ring.forward(user, &mut chats, *position, cursor.position).ok_or(NotYet::Unknown)?;
+                replay_buffer
+                    .apply_membership_changes(user, &mut chats, *position, cursor.position)
+                    .ok_or(AttachError::ChatsNotLoaded)?;
                 let chats = Arc::new(chats);
-                place.insert(Person { senders: vec![Arc::clone(outbox)], chats: Arc::clone(&chats) });
-                chats.iter().for_each(|chat| self.enter_room(*chat, user));
-                self.note_change(user);
+                entry.insert(OnlineUser { connections: vec![Arc::clone(queue)], chats: Arc::clone(&chats) });
+                chats.iter().for_each(|chat| self.add_online_member(*chat, user));
+                self.mark_changed(user);
                 chats
             }
         };
-        outbox.restart();
-        Ok(Attached { cursor, chats })
+        queue.restart();
+        Ok(LivePosition { cursor, chats })
     }
 
     /// A device goes; the last of a person takes the person with it.
-    pub(crate) fn detach(&self, user: UserId, outbox: &Arc<Outbox>) {
-        let _tail = self.lock();
-        let Entry::Occupied(mut person) = self.people.entry(user) else { return };
-        person.get_mut().senders.retain(|sender| !Arc::ptr_eq(sender, outbox));
-        if person.get().senders.is_empty() {
-            let person = person.remove();
-            person.chats.iter().for_each(|chat| self.leave_room(*chat, user));
-            self.note_change(user);
+    pub(crate) fn detach(&self, user: UserId, queue: &Arc<SendQueue>) {
+        let _state = self.lock();
+        let Entry::Occupied(mut online_user) = self.users.entry(user) else { return };
+        online_user.get_mut().connections.retain(|connection| !Arc::ptr_eq(connection, queue));
+        if online_user.get().connections.is_empty() {
+            let online_user = online_user.remove();
+            online_user.chats.iter().for_each(|chat| self.remove_online_member(*chat, user));
+            self.mark_changed(user);
         }
     }
 
-    fn note_change(&self, user: UserId) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(user);
+    fn mark_changed(&self, user: UserId) {
+        self.changed_users.lock().unwrap_or_else(PoisonError::into_inner).insert(user);
     }
 
     /// Those who came or went since this was last asked.
-    pub(crate) fn take_changed(&self) -> HashSet<UserId> {
-        std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn take_changed_users(&self) -> HashSet<UserId> {
+        std::mem::take(&mut *self.changed_users.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether a person has a device here.
-    pub(crate) fn is_here(&self, user: UserId) -> bool {
-        self.people.contains_key(&user)
+    pub(crate) fn is_online(&self, user: UserId) -> bool {
+        self.users.contains_key(&user)
     }
 
     /// Whether more than so many of a chat are here.
-    pub(crate) fn is_crowd(&self, chat: ChatId, most: usize) -> bool {
-        self.rooms.get(&chat).is_some_and(|room| room.len() > most)
+    pub(crate) fn has_more_online_members_than(&self, chat: ChatId, limit: usize) -> bool {
+        self.members_by_chat.get(&chat).is_some_and(|members| members.len() > limit)
     }
 
     /// Those here who are in any of these chats.
-    pub(crate) fn hearers(&self, chats: &HashSet<ChatId>) -> HashSet<UserId> {
-        let _tail = self.lock();
-        chats.iter().filter_map(|chat| self.rooms.get(chat)).flat_map(|room| room.clone()).collect()
+    pub(crate) fn online_members(&self, chats: &HashSet<ChatId>) -> HashSet<UserId> {
+        let _state = self.lock();
+        chats.iter().filter_map(|chat| self.members_by_chat.get(chat)).flat_map(|members| members.clone()).collect()
     }
 
     /// Offers something that is not in the log to these people, as of now.
-    pub(crate) fn whisper(&self, people: &HashSet<UserId>, piece: &Bytes) {
-        let tail = self.lock();
-        let Some(Cursor { position, .. }) = tail.cursor.as_ref() else { return };
+    pub(crate) fn dispatch_ephemeral(&self, users: &HashSet<UserId>, frames: &Bytes) {
+        let state = self.lock();
+        let Some(Cursor { position, .. }) = state.cursor.as_ref() else { return };
         let now = Instant::now();
-        for person in people.iter().filter_map(|user| self.people.get(user)) {
-            person.senders.iter().for_each(|sender| sender.whisper(piece, *position, now));
+        for online_user in users.iter().filter_map(|user| self.users.get(user)) {
+            online_user.connections.iter().for_each(|connection| connection.try_push_ephemeral(frames, *position, now));
         }
     }
 
     /// What a person was to hear after one position and up to another, if it is
     /// recent enough to be in memory.
-    pub(crate) fn recall(&self, user: UserId, chats: &Chats, after: EventId, upto: EventId) -> Option<Vec<Bytes>> {
-        self.ring.read().unwrap_or_else(PoisonError::into_inner).recall(user, chats, after, upto)
+    pub(crate) fn replay(&self, user: UserId, chats: &Chats, after: EventId, up_to: EventId) -> Option<Vec<Bytes>> {
+        self.replay_buffer.read().unwrap_or_else(PoisonError::into_inner).replay(user, chats, after, up_to)
     }
 
     /// Waits until a position has been routed; false if it takes longer.
-    pub(crate) async fn reach(&self, position: EventId, patience: Duration) -> bool {
-        let mut reached = self.reached.subscribe();
-        let there = reached.wait_for(|at| at.is_some_and(|at| at >= position));
-        matches!(timeout(patience, there).await, Ok(Ok(_)))
+    pub(crate) async fn wait_for_position(&self, position: EventId, time_limit: Duration) -> bool {
+        let mut positions = self.position.subscribe();
+        let routed = positions.wait_for(|at| at.is_some_and(|at| at >= position));
+        matches!(timeout(time_limit, routed).await, Ok(Ok(_)))
     }
 
     /// Counts everybody. For whoever watches the server, now and then.
-    pub(crate) fn census(&self) -> Census {
-        let mut census = Census::default();
-        for person in &self.people {
-            census.people += 1;
-            census.streams += person.senders.len();
-            for (pieces, bytes) in person.senders.iter().map(|sender| sender.depth()) {
-                census.pieces += pieces;
-                census.bytes += bytes;
+    pub(crate) fn stats(&self) -> HubStats {
+        let mut stats = HubStats::default();
+        for online_user in &self.users {
+            stats.connected_users += 1;
+            stats.connections += online_user.connections.len();
+            for (frames, bytes) in online_user.connections.iter().map(|connection| connection.depth()) {
+                stats.queued_frames += frames;
+                stats.queued_bytes += bytes;
             }
         }
-        census
+        stats
     }
 
-    fn enter_room(&self, chat: ChatId, user: UserId) {
-        self.rooms.entry(chat).or_default().insert(user);
+    fn add_online_member(&self, chat: ChatId, user: UserId) {
+        self.members_by_chat.entry(chat).or_default().insert(user);
     }
 
-    fn leave_room(&self, chat: ChatId, user: UserId) {
-        if let Entry::Occupied(mut room) = self.rooms.entry(chat) {
-            room.get_mut().remove(&user);
-            if room.get().is_empty() {
-                room.remove();
+    fn remove_online_member(&self, chat: ChatId, user: UserId) {
+        if let Entry::Occupied(mut members) = self.members_by_chat.entry(chat) {
+            members.get_mut().remove(&user);
+            if members.get().is_empty() {
+                members.remove();
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tail> {
+    fn lock(&self) -> MutexGuard<'_, HubState> {
         // A panic under the lock is a bug that has been reported; the maps are
         // then at worst one event behind for one person.
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every person with a device is in exactly the rooms of their chats, and
     /// nobody else is in any.
     #[cfg(test)]
     fn check_invariants(&self) {
-        let _tail = self.lock();
-        for person in &self.people {
-            assert!(!person.senders.is_empty(), "a person without a device");
-            for chat in person.chats.iter() {
-                assert!(self.rooms.get(chat).is_some_and(|room| room.contains(person.key())), "missing from a room");
+        let _state = self.lock();
+        for online_user in &self.users {
+            assert!(!online_user.connections.is_empty(), "a person without a device");
+            for chat in online_user.chats.iter() {
+                assert!(
+                    self.members_by_chat.get(chat).is_some_and(|members| members.contains(online_user.key())),
+                    "missing from members_by_chat"
+                );
             }
         }
-        for room in &self.rooms {
-            assert!(!room.is_empty(), "an empty room");
-            for user in room.iter() {
+        for members in &self.members_by_chat {
+            assert!(!members.is_empty(), "an empty member set");
+            for user in members.iter() {
                 assert!(
-                    self.people.get(user).is_some_and(|person| person.chats.contains(room.key())),
+                    self.users.get(user).is_some_and(|online_user| online_user.chats.contains(members.key())),
                     "a stale member"
                 );
             }
@@ -364,20 +373,20 @@ impl Hub {
 }
 
 /// Whether two neighbours are for the members of the same chat.
-fn same_room(one: &Event, next: &Event) -> bool {
+fn has_same_audience(one: &Event, next: &Event) -> bool {
     let (one, next) = (one.audience, next.audience);
     one.user_id.is_none() && next.user_id.is_none() && one.chat_id == next.chat_id
 }
 
-impl Person {
-    fn admit(&mut self, outbox: &Arc<Outbox>) {
-        if self.senders.iter().any(|sender| Arc::ptr_eq(sender, outbox)) {
+impl OnlineUser {
+    fn add_connection(&mut self, queue: &Arc<SendQueue>) {
+        if self.connections.iter().any(|connection| Arc::ptr_eq(connection, queue)) {
             return;
         }
-        if self.senders.len() >= MAX_STREAMS_PER_USER {
-            self.senders.remove(0).close(Close::TooMany);
+        if self.connections.len() >= MAX_CONNECTIONS_PER_USER {
+            self.connections.remove(0).close(CloseReason::TooManyConnections);
         }
-        self.senders.push(Arc::clone(outbox));
+        self.connections.push(Arc::clone(queue));
     }
 }
 

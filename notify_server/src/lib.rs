@@ -4,76 +4,70 @@
 //! `listener` reads the log, `relay` hands it over, `hub` routes it, `session`
 //! is one device, `sse` and `ws` are its transports.
 
-mod figures;
+mod connection;
+mod ephemeral;
 mod frame;
-mod front;
+mod handshake;
 mod hub;
 mod listener;
-mod opening;
-mod outbox;
+mod membership_loader;
+mod metrics;
 mod presence;
+mod raw_http;
 mod relay;
+mod replay_buffer;
 mod replica;
-mod ring;
-mod roster;
-mod session;
+mod send_queue;
 mod settings;
 mod sse;
-mod whispers;
-mod wire;
+mod transport;
 mod ws;
 
-pub use front::StreamFront;
 pub use listener::Health;
+pub use raw_http::SseFastPath;
 pub use settings::Settings;
 
 use axum::{Router, routing::get};
 use chat_core::{
-    UserId,
-    auth::Verifier,
-    messages::Writer,
-    metrics, net,
-    redis::Redis,
-    typing::Typists,
-    web::{self, Check, Origins},
-    whispers::Whispers,
+    UserId, auth::Verifier, ephemeral::EphemeralBus, messages::Writer, redis::Redis, typing::TypingNotifier,
 };
-use figures::Figures;
+use chat_http::{AllowedOrigins, ReadinessCheck, acceptor, layers, metrics::MetricsEndpoint, probes};
+use ephemeral::EphemeralDispatcher;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use hub::Hub;
 use listener::Listener;
-use presence::Keeper;
+use membership_loader::MembershipLoader;
+use metrics::Metrics;
+use presence::PresenceTracker;
 use prometheus_client::registry::Registry;
-use relay::{Publisher, Relay, Shared};
+use relay::{Publisher, RedisRelay, Relay};
 use replica::Replica;
-use roster::Roster;
 use sqlx::PgPool;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
-use whispers::Ear;
 
 /// How many devices may read missed events from the database at once; the rest
 /// wait their turn, so that a storm of reconnects leaves it room to live.
-const CATCH_UP_PLACES: usize = 8;
+const MAX_CONCURRENT_CATCH_UPS: usize = 8;
 
 /// Where event streams are.
-pub const EVENTS: &str = "/events";
+pub const EVENTS_PATH: &str = "/events";
 
 /// Where WebSockets are.
-pub const WEBSOCKET: &str = "/ws";
+pub const WEBSOCKET_PATH: &str = "/ws";
 
 /// How many commands one person may send a second on their WebSockets, and how
 /// many at once.
 const COMMANDS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
-const COMMANDS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
+const COMMAND_BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 
 /// How often a start looks whether the log is being followed.
-const LIVE_POLL: Duration = Duration::from_millis(5);
+const LIVE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What a notify server stands on. Neither the database nor Redis need be up yet.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Deps {
     /// Where it listens: how it is called among the replicas.
     pub name: String,
     /// Where the log is.
@@ -85,59 +79,59 @@ pub struct Parts {
     /// Knows tokens.
     pub verifier: Verifier,
     /// Whose pages may open streams.
-    pub origins: Origins,
+    pub origins: AllowedOrigins,
 }
 
 /// A notify server: follows the log, and serves streams.
 #[derive(Debug)]
-pub struct Notify {
+pub struct NotifyServer {
     db: PgPool,
     writer: Writer,
-    whispers: Whispers,
-    typists: Typists,
-    commands: DefaultKeyedRateLimiter<UserId>,
+    ephemeral: EphemeralBus,
+    typing: TypingNotifier,
+    command_limiter: DefaultKeyedRateLimiter<UserId>,
     verifier: Verifier,
-    origins: Origins,
+    origins: AllowedOrigins,
     hub: Arc<Hub>,
-    roster: Roster,
-    catch_up_places: Semaphore,
+    membership_loader: MembershipLoader,
+    catch_up_permits: Semaphore,
     health: Arc<Health>,
-    figures: Arc<Figures>,
+    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 }
 
-impl Notify {
+impl NotifyServer {
     /// Starts following the log of a database, together with the other replicas if
     /// there is a Redis.
-    pub fn start(parts: Parts, shutdown: CancellationToken) -> Arc<Self> {
-        let Parts { name, db, redis, writer, verifier, origins } = parts;
+    pub fn start(deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
+        let Deps { name, db, redis, writer, verifier, origins } = deps;
         let hub = Arc::new(Hub::default());
-        let (health, figures) = (Arc::new(Health::default()), Arc::new(Figures::default()));
-        let replica = Replica::start(db.clone(), name, Arc::clone(&figures), shutdown.clone());
-        let whispers = Whispers::new(db.clone(), redis.clone());
-        let ear = Ear::start(whispers.clone(), db.clone(), Arc::clone(&hub), shutdown.clone());
-        Keeper::start(
+        let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
+        let replica = Replica::start(db.clone(), name, Arc::clone(&metrics), shutdown.clone());
+        let ephemeral = EphemeralBus::new(db.clone(), redis.clone());
+        let dispatcher = EphemeralDispatcher::start(ephemeral.clone(), db.clone(), Arc::clone(&hub), shutdown.clone());
+        PresenceTracker::start(
             db.clone(),
             Arc::clone(&hub),
-            whispers.clone(),
+            ephemeral.clone(),
             replica.clone(),
-            Arc::clone(&figures),
+            Arc::clone(&metrics),
             shutdown.clone(),
         );
         let relay = match redis {
             None => Relay::Local,
             Some(redis) => {
-                let publisher = Publisher::start(redis.clone(), db.clone(), Arc::clone(&figures), shutdown.clone());
-                Relay::Redis(Box::new(Shared::new(redis, db.clone(), replica.leads, publisher)))
+                let publisher = Publisher::start(redis.clone(), db.clone(), Arc::clone(&metrics), shutdown.clone());
+                Relay::Redis(Box::new(RedisRelay::new(redis, db.clone(), replica.is_leader, publisher)))
             }
         };
         let listener = Listener {
             db: db.clone(),
             hub: Arc::clone(&hub),
             relay,
-            ear,
+            ephemeral: dispatcher,
             health: Arc::clone(&health),
-            figures: Arc::clone(&figures),
+            metrics: Arc::clone(&metrics),
         };
         tokio::spawn({
             let (hub, shutdown) = (Arc::clone(&hub), shutdown.clone());
@@ -146,51 +140,54 @@ impl Notify {
                 hub.stop();
             }
         });
-        let roster = Roster::start(db.clone(), Arc::clone(&figures), shutdown.clone());
-        let quota = Quota::per_second(COMMANDS_PER_SECOND).allow_burst(COMMANDS_AT_ONCE);
+        let membership_loader = MembershipLoader::start(db.clone(), Arc::clone(&metrics), shutdown.clone());
+        let quota = Quota::per_second(COMMANDS_PER_SECOND).allow_burst(COMMAND_BURST);
         Arc::new(Self {
-            typists: Typists::new(db.clone(), whispers.clone()),
+            typing: TypingNotifier::new(db.clone(), ephemeral.clone()),
             db,
             writer,
-            whispers,
-            commands: RateLimiter::keyed(quota),
+            ephemeral,
+            command_limiter: RateLimiter::keyed(quota),
             verifier,
             origins,
             hub,
-            roster,
-            catch_up_places: Semaphore::new(CATCH_UP_PLACES),
+            membership_loader,
+            catch_up_permits: Semaphore::new(MAX_CONCURRENT_CATCH_UPS),
             health,
-            figures,
+            metrics,
             shutdown,
         })
     }
 
     /// The routes, for connections that come through axum.
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new().route(EVENTS, get(sse::events)).route(WEBSOCKET, get(ws::upgrade)).with_state(Arc::clone(self))
+        Router::new()
+            .route(EVENTS_PATH, get(sse::events))
+            .route(WEBSOCKET_PATH, get(ws::upgrade))
+            .with_state(Arc::clone(self))
     }
 
     /// Serves the first request of a connection itself if it asks for a stream.
-    pub fn front(self: &Arc<Self>) -> StreamFront {
-        StreamFront::new(Arc::clone(self))
+    pub fn connection_hook(self: &Arc<Self>) -> SseFastPath {
+        SseFastPath::new(Arc::clone(self))
     }
 
     /// Returns once the log is being followed.
-    pub async fn live(&self) {
+    pub async fn wait_until_live(&self) {
         while !self.health.is_live() {
-            tokio::time::sleep(LIVE_POLL).await;
+            tokio::time::sleep(LIVE_POLL_INTERVAL).await;
         }
     }
 
     /// Adds the server's figures to those of its process.
     pub fn register(&self, registry: &mut Registry) {
-        self.figures.register(registry, &self.hub);
+        self.metrics.register(registry, &self.hub);
     }
 
     /// What readiness depends on.
-    pub fn checks(&self) -> Vec<Check> {
+    pub fn checks(&self) -> Vec<ReadinessCheck> {
         let health = Arc::clone(&self.health);
-        vec![Check::new("listener", move || {
+        vec![ReadinessCheck::new("listener", move || {
             let health = Arc::clone(&health);
             async move { health.is_live() }
         })]
@@ -198,12 +195,12 @@ impl Notify {
 }
 
 /// Serves streams alone, as the `notify_server` program does.
-pub async fn serve(listener: TcpListener, notify: Arc<Notify>, max_connections: usize, figures: metrics::Place) {
-    let mut registry = metrics::registry();
+pub async fn serve(listener: TcpListener, notify: Arc<NotifyServer>, max_connections: usize, metrics: MetricsEndpoint) {
+    let mut registry = chat_core::metrics::new_registry();
     notify.register(&mut registry);
     notify.writer.register(&mut registry);
-    let probes = web::probes(notify.checks(), notify.shutdown.clone());
-    let router = notify.router().merge(probes).merge(figures.serve(registry, &notify.shutdown));
-    let router = web::with_layers(router, &notify.origins);
-    net::serve(listener, max_connections, notify.front(), router, notify.shutdown.clone()).await;
+    let probes = probes::router(notify.checks(), notify.shutdown.clone());
+    let router = notify.router().merge(probes).merge(metrics.into_router(registry, &notify.shutdown));
+    let router = layers::with_layers(router, &notify.origins);
+    acceptor::serve(listener, max_connections, notify.connection_hook(), router, notify.shutdown.clone()).await;
 }

@@ -2,15 +2,15 @@
 //! Nothing that goes wrong here ends the loop.
 
 use crate::{
-    figures::Figures,
+    ephemeral::EphemeralDispatcher,
     hub::Hub,
-    relay::{Piece, Relay, Shared, Way, cause},
-    whispers::Ear,
+    metrics::Metrics,
+    relay::{LogBatch, Mode, RedisRelay, Relay, error_source},
 };
 use chat_core::{
-    Error, EventId, Result,
+    Error, EventId, Result, ephemeral,
     events::{self, Head},
-    time, whispers,
+    time,
 };
 use rand::RngExt;
 use sqlx::{
@@ -29,29 +29,29 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// The longest that a doorbell nobody hears can delay an event.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often one who hears the leader asks where the log ends. What the leader
 /// does not tell is noticed within two of these.
-const CHECK_EVERY: Duration = Duration::from_millis(400);
+const LOG_END_CHECK_INTERVAL: Duration = Duration::from_millis(400);
 
 /// How often it is asked whether the log is still the one that was followed: one
 /// that went backwards would stay silent for ever.
-const HISTORY_EVERY: Duration = Duration::from_secs(5);
+const HISTORY_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long any single question to the database may take.
-const PATIENCE: Duration = Duration::from_secs(4);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a look may take before its connection counts as half open. Each
-/// failure in a row doubles it, up to `PATIENCE`: a database that is only slow
+/// failure in a row doubles it, up to `QUERY_TIMEOUT`: a database that is only slow
 /// is given the time it needs.
-const LOOK_PATIENCE: Duration = Duration::from_millis(400);
+const POLL_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// How many events are read at once.
-const STRETCH: i64 = 500;
+const BATCH_EVENTS: i64 = 500;
 
 /// How old the last successful look may be for the replica to be ready.
-const FRESH: Duration = Duration::from_secs(5);
+const MAX_POLL_AGE: Duration = Duration::from_secs(5);
 
 /// Whether the log is being followed.
 #[derive(Debug, Default)]
@@ -60,10 +60,10 @@ pub struct Health(Mutex<Option<Instant>>);
 impl Health {
     /// Whether the log was read to its end a moment ago.
     pub fn is_live(&self) -> bool {
-        self.lock().is_some_and(|at| at.elapsed() < FRESH)
+        self.lock().is_some_and(|at| at.elapsed() < MAX_POLL_AGE)
     }
 
-    fn looked(&self) {
+    fn mark_polled(&self) {
         *self.lock() = Some(Instant::now());
     }
 
@@ -78,9 +78,9 @@ pub(crate) struct Listener {
     pub(crate) db: PgPool,
     pub(crate) hub: Arc<Hub>,
     pub(crate) relay: Relay,
-    pub(crate) ear: Ear,
+    pub(crate) ephemeral: EphemeralDispatcher,
     pub(crate) health: Arc<Health>,
-    pub(crate) figures: Arc<Figures>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Listener {
@@ -88,15 +88,15 @@ impl Listener {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut failures = 0;
         loop {
-            let way = self.relay.way();
-            let error = match shutdown.run_until_cancelled(self.follow(way, &mut failures)).await {
+            let mode = self.relay.mode();
+            let error = match shutdown.run_until_cancelled(self.follow(mode, &mut failures)).await {
                 None => return,
                 Some(Ok(())) => continue,
                 Some(Err(error)) => error,
             };
             let pause = backoff(failures);
             failures += 1;
-            tracing::warn!(%error, cause = cause(&error), retry_in = ?pause, "lost the log; listening again");
+            tracing::warn!(%error, cause = error_source(&error), retry_in = ?pause, "lost the event log; reconnecting");
             if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
@@ -104,44 +104,44 @@ impl Listener {
     }
 
     /// Goes one way for as long as it is the one to go.
-    async fn follow(&self, way: Way, failures: &mut u32) -> Result<()> {
-        match (way, &self.relay) {
-            (Way::Hear, Relay::Redis(shared)) => {
-                let heard = self.hear(shared).await;
-                self.figures.hears.set(0);
-                let Err(doubt) = heard else { return Ok(()) };
-                let pause = shared.doubt();
-                self.figures.doubts.inc();
-                tracing::warn!(why = cause(&doubt), for = ?pause, "Redis is in doubt; reading the log instead");
+    async fn follow(&self, mode: Mode, failures: &mut u32) -> Result<()> {
+        match (mode, &self.relay) {
+            (Mode::Follower, Relay::Redis(relay)) => {
+                let result = self.run_relayed(relay).await;
+                self.metrics.relay_following.set(0);
+                let Err(error) = result else { return Ok(()) };
+                let pause = relay.trip_breaker();
+                self.metrics.relay_failovers.inc();
+                tracing::warn!(why = error_source(&error), for = ?pause, "the Redis relay failed; reading the log instead");
                 Ok(())
             }
-            _ => self.tail(way, failures).await,
+            _ => self.run_polling(mode, failures).await,
         }
     }
 
     /// Subscribes, then looks, then waits for a reason to look again: NOTIFY, a
     /// timer, and every return from a lost connection.
-    async fn tail(&self, way: Way, failures: &mut u32) -> Result<()> {
-        let mut listener = patiently(PgListener::connect_with(&self.db)).await?;
-        patiently(listener.listen_all([events::CHANNEL, whispers::CHANNEL])).await?;
-        let head = within_patience(events::head(&mut listener)).await?;
+    async fn run_polling(&self, mode: Mode, failures: &mut u32) -> Result<()> {
+        let mut listener = sql_with_timeout(PgListener::connect_with(&self.db)).await?;
+        sql_with_timeout(listener.listen_all([events::CHANNEL, ephemeral::CHANNEL])).await?;
+        let head = with_timeout(events::head(&mut listener)).await?;
         let mut position = self.hub.resume(&head).position;
-        let mut checked_at = Instant::now();
-        tracing::info!(?way, epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
+        let mut history_checked_at = Instant::now();
+        tracing::info!(?mode, epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
         loop {
-            let patience = (LOOK_PATIENCE * (1 << (*failures).min(4))).min(PATIENCE);
-            position = self.look(&mut listener, position, &head, patience).await?;
-            self.health.looked();
+            let time_limit = (POLL_TIMEOUT * (1 << (*failures).min(4))).min(QUERY_TIMEOUT);
+            position = self.poll_once(&mut listener, position, &head, time_limit).await?;
+            self.health.mark_polled();
             *failures = 0;
-            if self.relay.way() != way {
+            if self.relay.mode() != mode {
                 return Ok(());
             }
-            match timeout(LOOK_EVERY, listener.try_recv()).await {
+            match timeout(POLL_INTERVAL, listener.try_recv()).await {
                 // However many rang, one look answers them all.
                 Ok(Ok(Some(first))) => {
-                    self.rung(&first);
+                    self.on_notify(&first);
                     while let Some(next) = listener.next_buffered() {
-                        self.rung(&next);
+                        self.on_notify(&next);
                     }
                 }
                 // The connection broke: what rang meanwhile is lost, and the
@@ -150,20 +150,20 @@ impl Listener {
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {}
             }
-            if checked_at.elapsed() > HISTORY_EVERY {
-                let now = within_patience(events::head(&mut listener)).await?;
-                self.same_history(&head, &now, position)?;
-                checked_at = Instant::now();
+            if history_checked_at.elapsed() > HISTORY_CHECK_INTERVAL {
+                let now = with_timeout(events::head(&mut listener)).await?;
+                self.check_history(&head, &now, position)?;
+                history_checked_at = Instant::now();
             }
         }
     }
 
     /// On one channel it is only a ring; on the other, all that there is.
-    fn rung(&self, notification: &PgNotification) {
-        if notification.channel() == whispers::CHANNEL {
-            match whispers::open(notification.payload().as_bytes()) {
-                Ok(parcel) => self.ear.hear(parcel),
-                Err(error) => tracing::warn!(%error, "something unreadable was whispered"),
+    fn on_notify(&self, notification: &PgNotification) {
+        if notification.channel() == ephemeral::CHANNEL {
+            match ephemeral::decode_batch(notification.payload().as_bytes()) {
+                Ok(events) => self.ephemeral.enqueue(events),
+                Err(error) => tracing::warn!(%error, "cannot read an ephemeral event"),
             }
         }
     }
@@ -171,28 +171,35 @@ impl Listener {
     /// Reads the log to its end, routes it, and tells the others if this replica
     /// leads; answers where the end is. Where there is a listening connection it
     /// is on that: one that has gone silent is noticed by the next look.
-    async fn look<C>(&self, db: &mut C, mut position: EventId, head: &Head, patience: Duration) -> Result<EventId>
+    async fn poll_once<C>(
+        &self,
+        db: &mut C,
+        mut position: EventId,
+        head: &Head,
+        time_limit: Duration,
+    ) -> Result<EventId>
     where
         for<'c> &'c mut C: PgExecutor<'c>,
     {
         loop {
-            let stretch = within(patience, events::after(&mut *db, position, STRETCH)).await?;
-            for (id, reason) in &stretch.poison {
+            let page = with_timeout_of(time_limit, events::read_after(&mut *db, position, BATCH_EVENTS)).await?;
+            for (id, reason) in &page.poison {
                 // An alert: only triggers write here, and they do not write this.
-                tracing::error!(event = %id, reason, "passed over an event that cannot be read");
-                self.figures.poison.inc();
+                tracing::error!(event = %id, reason, "skipped an event that cannot be read");
+                self.metrics.unreadable_events.inc();
             }
-            let Some(upto) = stretch.upto else { return Ok(position) };
-            let piece = Arc::new(Piece { epoch: head.epoch.clone(), after: position, upto, entries: stretch.entries });
+            let Some(up_to) = page.last_position else { return Ok(position) };
+            let batch =
+                Arc::new(LogBatch { epoch: head.epoch.clone(), after: position, end: up_to, entries: page.entries });
             // Those who are further away first: it is on its way while the devices
             // here are told.
-            if self.relay.way() == Way::Lead {
-                self.relay.publish(Arc::clone(&piece));
+            if self.relay.mode() == Mode::Leader {
+                self.relay.publish(Arc::clone(&batch));
                 yield_now().await;
             }
-            self.route(&piece, head.last);
-            position = upto;
-            if !stretch.is_cut {
+            self.route(&batch, head.last);
+            position = up_to;
+            if !page.has_more {
                 return Ok(position);
             }
         }
@@ -200,71 +207,71 @@ impl Listener {
 
     /// Hears the leader, and asks the log now and then whether that is all. An
     /// error is a doubt.
-    async fn hear(&self, shared: &Shared) -> Result<()> {
-        let head = within_patience(events::head(&self.db)).await?;
+    async fn run_relayed(&self, relay: &RedisRelay) -> Result<()> {
+        let head = with_timeout(events::head(&self.db)).await?;
         let position = self.hub.resume(&head).position;
-        let mut db = patiently(self.db.acquire()).await?;
-        let mut position = self.look(&mut *db, position, &head, PATIENCE).await?;
+        let mut db = sql_with_timeout(self.db.acquire()).await?;
+        let mut position = self.poll_once(&mut *db, position, &head, QUERY_TIMEOUT).await?;
         drop(db);
-        let mut stream = within_patience(shared.open(&head.epoch, position)).await?;
-        self.figures.hears.set(1);
-        tracing::info!(epoch = %head.epoch, after = %position, "hearing the leader");
-        let mut check = interval(CHECK_EVERY);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut expected = position;
-        let mut to_lead = pin!(shared.to_lead());
+        let mut stream = with_timeout(relay.open_stream(&head.epoch, position)).await?;
+        self.metrics.relay_following.set(1);
+        tracing::info!(epoch = %head.epoch, after = %position, "following the leader");
+        let mut ticks = interval(LOG_END_CHECK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut expected_end = position;
+        let mut becomes_leader = pin!(relay.wait_until_leader());
         loop {
             // Not given up when something else happens: what it was about to
             // bring would be asked for twice.
-            let mut heard = pin!(stream.next());
-            let pieces = loop {
+            let mut result = pin!(stream.next());
+            let batches = loop {
                 tokio::select! {
                     biased;
-                    () = to_lead.as_mut() => return Ok(()),
-                    pieces = heard.as_mut() => break pieces?,
-                    _ = check.tick() => {
-                        let now = within_patience(events::head(&self.db)).await?;
-                        self.same_history(&head, &now, position)?;
-                        if position < expected {
-                            return Err(Error::Unavailable("it is silent while the log grows".into()));
+                    () = becomes_leader.as_mut() => return Ok(()),
+                    batches = result.as_mut() => break batches?,
+                    _ = ticks.tick() => {
+                        let now = with_timeout(events::head(&self.db)).await?;
+                        self.check_history(&head, &now, position)?;
+                        if position < expected_end {
+                            return Err(Error::Unavailable("the relay is silent while the log grows".into()));
                         }
-                        expected = now.last;
-                        self.health.looked();
+                        expected_end = now.last;
+                        self.health.mark_polled();
                     }
                 }
             };
-            for piece in pieces {
-                if piece.epoch != head.epoch || piece.after > position {
-                    return Err(Error::Unavailable("what it says does not follow".into()));
+            for batch in batches {
+                if batch.epoch != head.epoch || batch.after > position {
+                    return Err(Error::Unavailable("the batch does not follow the last position".into()));
                 }
-                if piece.upto > position {
-                    self.route(&piece, head.last);
-                    position = piece.upto;
+                if batch.end > position {
+                    self.route(&batch, head.last);
+                    position = batch.end;
                 }
             }
         }
     }
 
     /// Routes a piece. What was there before this replica is not counted as late.
-    fn route(&self, piece: &Piece, was_there: EventId) {
-        self.hub.route(&piece.entries, piece.upto);
-        let Figures { events, stretches, commit_to_hub, .. } = self.figures.as_ref();
-        if !piece.entries.is_empty() {
-            events.inc_by(piece.entries.len() as u64);
-            stretches.observe(piece.entries.len() as f64);
+    fn route(&self, batch: &LogBatch, log_end_at_start: EventId) {
+        self.hub.route(&batch.entries, batch.end);
+        let Metrics { events, log_batch_events: stretches, commit_to_hub, .. } = self.metrics.as_ref();
+        if !batch.entries.is_empty() {
+            events.inc_by(batch.entries.len() as u64);
+            stretches.observe(batch.entries.len() as f64);
         }
         let now = time::now();
-        for entry in piece.entries.iter().filter(|entry| entry.id > was_there) {
+        for entry in batch.entries.iter().filter(|entry| entry.id > log_end_at_start) {
             let delay = (now - entry.at.0).to_std().unwrap_or_default();
             commit_to_hub.observe(delay.as_secs_f64());
         }
     }
 
-    fn same_history(&self, head: &Head, now: &Head, position: EventId) -> Result<()> {
+    fn check_history(&self, head: &Head, now: &Head, position: EventId) -> Result<()> {
         if now.epoch != head.epoch || now.last < position {
             return Err(Error::Unavailable("the log is not the one that was followed".into()));
         }
-        self.figures.log_lag.set(now.last.get() - position.get());
+        self.metrics.log_lag.set(now.last.get() - position.get());
         Ok(())
     }
 }
@@ -275,16 +282,16 @@ fn backoff(failures: u32) -> Duration {
     Duration::from_millis(rand::rng().random_range(ceiling / 2..=ceiling))
 }
 
-async fn patiently<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T> {
-    within_patience(async { Ok(question.await?) }).await
+async fn sql_with_timeout<T>(query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T> {
+    with_timeout(async { Ok(query.await?) }).await
 }
 
-async fn within_patience<T>(question: impl Future<Output = Result<T>>) -> Result<T> {
-    within(PATIENCE, question).await
+async fn with_timeout<T>(query: impl Future<Output = Result<T>>) -> Result<T> {
+    with_timeout_of(QUERY_TIMEOUT, query).await
 }
 
-async fn within<T>(patience: Duration, question: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(patience, question)
+async fn with_timeout_of<T>(time_limit: Duration, query: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(time_limit, query)
         .await
         .unwrap_or_else(|_| Err(Error::Unavailable("the database did not answer in time".into())))
 }

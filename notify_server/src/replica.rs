@@ -1,9 +1,9 @@
 //! This replica among the others: says that it lives, and finds out who leads.
 
-use crate::{figures::Figures, relay::cause};
+use crate::{metrics::Metrics, relay::error_source};
 use chat_core::{
     Error,
-    replicas::{self, BEAT_EVERY, LEASE},
+    replicas::{self, HEARTBEAT_INTERVAL, LEASE},
 };
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -19,47 +19,47 @@ use uuid::Uuid;
 pub(crate) struct Replica {
     pub(crate) id: Uuid,
     /// Whether it leads.
-    pub(crate) leads: watch::Receiver<bool>,
+    pub(crate) is_leader: watch::Receiver<bool>,
     /// How many times the database has begun to know it: again after a crash, and
     /// after a silence in which it was taken for gone.
-    pub(crate) lives: watch::Receiver<u64>,
+    pub(crate) incarnations: watch::Receiver<u64>,
 }
 
 impl Replica {
     /// Says that it lives until `shutdown`, and then hands over.
-    pub(crate) fn start(db: PgPool, name: String, figures: Arc<Figures>, shutdown: CancellationToken) -> Self {
-        let (tell, leads) = watch::channel(false);
-        let (tell_lives, lives) = watch::channel(0);
+    pub(crate) fn start(db: PgPool, name: String, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Self {
+        let (leader_sender, is_leader) = watch::channel(false);
+        let (incarnation_sender, incarnations) = watch::channel(0);
         let id = Uuid::now_v7();
         tokio::spawn(async move {
-            let mut beat = interval(BEAT_EVERY);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while shutdown.run_until_cancelled(beat.tick()).await.is_some() {
-                let leads = match timeout(LEASE, replicas::beat(&db, id, &name)).await {
-                    Ok(Ok(beat)) => {
-                        if beat.is_first {
-                            tell_lives.send_modify(|lives| *lives += 1);
+            let mut heartbeat = interval(HEARTBEAT_INTERVAL);
+            heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while shutdown.run_until_cancelled(heartbeat.tick()).await.is_some() {
+                let is_leader = match timeout(LEASE, replicas::heartbeat(&db, id, &name)).await {
+                    Ok(Ok(heartbeat)) => {
+                        if heartbeat.is_first {
+                            incarnation_sender.send_modify(|incarnations| *incarnations += 1);
                         }
-                        beat.leader == id
+                        heartbeat.leader == id
                     }
                     // Not heard of, it does not lead.
-                    Ok(Err(error)) => silent(&error),
-                    Err(_) => silent(&Error::Unavailable("the database did not answer in time".into())),
+                    Ok(Err(error)) => log_missed_heartbeat(&error),
+                    Err(_) => log_missed_heartbeat(&Error::Unavailable("the database did not answer in time".into())),
                 };
-                let changed = tell.send_if_modified(|now| std::mem::replace(now, leads) != leads);
+                let changed = leader_sender.send_if_modified(|now| std::mem::replace(now, is_leader) != is_leader);
                 if changed {
-                    figures.leads.set(leads.into());
-                    let what = if leads { "this replica leads" } else { "another replica leads" };
+                    metrics.relay_leading.set(is_leader.into());
+                    let what = if is_leader { "this replica leads" } else { "another replica leads" };
                     tracing::info!(replica = %id, "{what}");
                 }
             }
             let _ = timeout(LEASE, replicas::step_down(&db, id)).await;
         });
-        Self { id, leads, lives }
+        Self { id, is_leader, incarnations }
     }
 }
 
-fn silent(error: &Error) -> bool {
-    tracing::debug!(%error, cause = cause(error), "cannot say that this replica lives");
+fn log_missed_heartbeat(error: &Error) -> bool {
+    tracing::debug!(%error, cause = error_source(error), "cannot send the heartbeat of this replica");
     false
 }

@@ -2,13 +2,12 @@
 //! other way.
 
 mod commands;
-mod line;
+mod transport;
 
 use crate::{
-    Notify,
-    opening::{Asked, Opening, cursor, is_own_page},
-    session,
-    wire::{Parting, Wire},
+    NotifyServer, connection,
+    handshake::{ConnectRequest, Handshake, is_allowed_origin, parse_cursor},
+    transport::{Disconnect, Transport},
 };
 use axum::{
     body::Body,
@@ -19,13 +18,11 @@ use chat_core::{
     Error, Result,
     auth::{Audience, Claims},
     events::Cursor,
-    net::Place,
-    web,
 };
-use commands::{Frame, Received};
+use chat_http::{acceptor::ConnectionPermit, request_id::new_request_id};
+use commands::{Command, Envelope};
 use futures_util::{StreamExt, stream::SplitStream};
 use hyper_util::rt::TokioIo;
-use line::{Line, Watched};
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::{
@@ -36,177 +33,181 @@ use tokio_tungstenite::{
         protocol::{Role, WebSocketConfig},
     },
 };
+use transport::{ProgressIo, WsTransport};
 
 /// How long somebody without a token in the request has to send one.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client may be silent before it is asked whether it is there.
-const SILENCE: Duration = Duration::from_secs(15);
+const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How many such questions may go unanswered.
-const MAX_UNANSWERED: u32 = 2;
+const MAX_MISSED_PONGS: u32 = 2;
 
 /// How long a client has to say goodbye too.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The largest command, in bytes: 64 KiB of text, each character escaped.
-const MAX_COMMAND: usize = 512 * 1024;
+const MAX_COMMAND_BYTES: usize = 512 * 1024;
 
 /// The most bytes that wait to be written before more is refused.
-const MAX_WRITE_BUFFER: usize = 4 * 1024 * 1024;
+const MAX_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-type Io = Watched<TokioIo<hyper::upgrade::Upgraded>>;
+type Io = ProgressIo<TokioIo<hyper::upgrade::Upgraded>>;
 type Reader = SplitStream<WebSocketStream<Io>>;
 
 /// Turns a request into a WebSocket. Whoever shows a token or a ticket has it
 /// looked at before that, and is refused as on any other route.
-pub(crate) async fn upgrade(State(notify): State<Arc<Notify>>, mut request: Request) -> Result<Response> {
+pub(crate) async fn upgrade(
+    State(notify): State<Arc<NotifyServer>>,
+    mut request: Request,
+) -> chat_http::Result<Response> {
     let response = create_response_with_body(&request, Body::empty)
-        .map_err(|error| Error::Malformed(format!("this is where WebSockets are opened: {error}")))?;
-    if !is_own_page(&notify, request.headers()) {
-        return Err(Error::Forbidden("this page may not open WebSockets here"));
+        .map_err(|error| Error::Malformed(format!("not a WebSocket handshake: {error}")))?;
+    if !is_allowed_origin(&notify, request.headers()) {
+        return Err(Error::Forbidden("this page may not open WebSockets here").into());
     }
-    let asked = Asked::read(request.uri(), request.headers())?;
-    let claims = asked.claims(&notify, request.headers()).await?;
-    let opening = match claims {
-        Some(claims) => Some(Opening::of(&notify, claims, asked.resume.clone()).await?),
+    let connect = ConnectRequest::parse(request.uri(), request.headers())?;
+    let claims = connect.authenticate(&notify, request.headers()).await?;
+    let handshake = match claims {
+        Some(claims) => Some(Handshake::load(&notify, claims, connect.resume.clone()).await?),
         None => None,
     };
     // Counted among the connections for as long as it is open.
-    let place = request.extensions().get::<Place>().cloned();
+    let permit = request.extensions().get::<ConnectionPermit>().cloned();
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
-            serve(&notify, TokioIo::new(upgraded), opening, asked.resume).await;
+            serve(&notify, TokioIo::new(upgraded), handshake, connect.resume).await;
         }
-        drop(place);
+        drop(permit);
     });
     Ok(response)
 }
 
 async fn serve(
-    notify: &Arc<Notify>,
+    notify: &Arc<NotifyServer>,
     io: TokioIo<hyper::upgrade::Upgraded>,
-    opening: Option<Opening>,
+    handshake: Option<Handshake>,
     resume: Option<Cursor>,
 ) {
     let config = WebSocketConfig::default()
         .read_buffer_size(8 * 1024)
         .write_buffer_size(16 * 1024)
-        .max_write_buffer_size(MAX_WRITE_BUFFER)
-        .max_message_size(Some(MAX_COMMAND))
-        .max_frame_size(Some(MAX_COMMAND));
-    let (io, progress) = Watched::new(io);
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(MAX_COMMAND_BYTES))
+        .max_frame_size(Some(MAX_COMMAND_BYTES));
+    let (io, progress) = ProgressIo::new(io);
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let (sink, mut reader) = socket.split();
-    let line = Line::new(sink, progress);
-    let opening = match opening {
-        Some(opening) => opening,
-        None => match authenticate(notify, &mut reader, &line, resume).await {
-            Some(opening) => opening,
+    let transport = WsTransport::new(sink, progress);
+    let handshake = match handshake {
+        Some(handshake) => handshake,
+        None => match authenticate(notify, &mut reader, &transport, resume).await {
+            Some(handshake) => handshake,
             None => return,
         },
     };
-    let claims = opening.claims;
+    let claims = handshake.claims;
     {
-        let mut session = pin!(session::run(notify, opening, &line));
-        let reading = read(notify, claims, &mut reader, &line);
+        let mut connection_future = pin!(connection::run(notify, handshake, &transport));
+        let command_future = run_commands(notify, claims, &mut reader, &transport);
         tokio::select! {
-            () = session.as_mut() => {}
-            () = reading => {
-                line.hang_up();
-                session.await;
+            () = connection_future.as_mut() => {}
+            () = command_future => {
+                transport.mark_closed();
+                connection_future.await;
                 return;
             }
         }
     }
-    let _ = timeout(GOODBYE, async { while let Some(Ok(_)) = reader.next().await {} }).await;
+    let _ = timeout(CLOSE_TIMEOUT, async { while let Some(Ok(_)) = reader.next().await {} }).await;
 }
 
 /// Waits for an `auth` command.
 async fn authenticate(
-    notify: &Notify,
+    notify: &NotifyServer,
     reader: &mut Reader,
-    line: &Line<Io>,
+    transport: &WsTransport<Io>,
     resume: Option<Cursor>,
-) -> Option<Opening> {
+) -> Option<Handshake> {
     let deadline = Instant::now() + AUTH_TIMEOUT;
     let outcome = loop {
         match timeout_at(deadline, reader.next()).await {
-            Ok(Some(Ok(Message::Text(text)))) => break admit(notify, &text, resume).await,
+            Ok(Some(Ok(Message::Text(text)))) => break run_auth_command(notify, &text, resume).await,
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
             Ok(_) => return None,
             Err(_) => break Err((None, chat_core::auth::token::MISSING)),
         }
     };
     match outcome {
-        Ok((opening, reference)) => {
-            let _ = line.say(&commands::ack(reference, serde_json::Value::Null)).await;
-            Some(opening)
+        Ok((handshake, reference)) => {
+            let _ = transport.send_json(&commands::ack(reference, serde_json::Value::Null)).await;
+            Some(handshake)
         }
         Err((reference, error)) => {
-            let _ = line.say(&commands::refusal(reference, &error, &web::new_request_id())).await;
-            let parting = match error {
-                Error::Unauthorized { .. } => Parting::Unauthorized,
-                _ => Parting::Unreadable,
+            let _ = transport.send_json(&commands::error_reply(reference, &error, &new_request_id())).await;
+            let disconnect = match error {
+                Error::Unauthorized { .. } => Disconnect::Unauthorized,
+                _ => Disconnect::InvalidMessage,
             };
-            line.part(parting).await;
+            transport.close(disconnect).await;
             None
         }
     }
 }
 
-type Refused = (Option<serde_json::Value>, Error);
+type AuthFailure = (Option<serde_json::Value>, Error);
 
-async fn admit(
-    notify: &Notify,
+async fn run_auth_command(
+    notify: &NotifyServer,
     text: &str,
     resume: Option<Cursor>,
-) -> Result<(Opening, Option<serde_json::Value>), Refused> {
-    let Frame { reference, command } = Frame::read(text);
-    let opening = async {
-        let Received::Auth { token, last_event_id } = command? else {
+) -> Result<(Handshake, Option<serde_json::Value>), AuthFailure> {
+    let Envelope { reference, command } = Envelope::parse(text);
+    let handshake = async {
+        let Command::Auth { token, last_event_id } = command? else {
             return Err(chat_core::auth::token::MISSING);
         };
         let claims = notify.verifier.verify(&token, Audience::Api)?;
         let resume = match last_event_id {
-            Some(id) => Some(cursor(&id)?),
+            Some(id) => Some(parse_cursor(&id)?),
             None => resume,
         };
-        Opening::of(notify, claims, resume).await
+        Handshake::load(notify, claims, resume).await
     };
-    match opening.await {
-        Ok(opening) => Ok((opening, reference)),
+    match handshake.await {
+        Ok(handshake) => Ok((handshake, reference)),
         Err(error) => Err((reference, error)),
     }
 }
 
 /// Does what the client says, one command after the other, until it goes.
-async fn read(notify: &Arc<Notify>, claims: Claims, reader: &mut Reader, line: &Line<Io>) {
-    let mut unanswered = 0;
+async fn run_commands(notify: &Arc<NotifyServer>, claims: Claims, reader: &mut Reader, transport: &WsTransport<Io>) {
+    let mut missed_pongs = 0;
     loop {
-        match timeout(SILENCE, reader.next()).await {
+        match timeout(PING_INTERVAL, reader.next()).await {
             Ok(Some(Ok(message))) => {
-                unanswered = 0;
-                let answer = match message {
-                    Message::Text(text) => commands::answer(notify, claims, &text).await,
+                missed_pongs = 0;
+                let reply = match message {
+                    Message::Text(text) => commands::handle(notify, claims, &text).await,
                     Message::Binary(_) => {
                         let error = Error::Malformed("commands are text".into());
-                        commands::refusal(None, &error, &web::new_request_id())
+                        commands::error_reply(None, &error, &new_request_id())
                     }
                     // A goodbye is answered as the next one is waited for.
                     _ => continue,
                 };
-                if line.say(&answer).await.is_err() {
+                if transport.send_json(&reply).await.is_err() {
                     return;
                 }
             }
-            Ok(Some(Err(error))) => return line.refuse(&error).await,
+            Ok(Some(Err(error))) => return transport.close_for_error(&error).await,
             Ok(None) => return,
-            Err(_) if unanswered == MAX_UNANSWERED => return,
+            Err(_) if missed_pongs == MAX_MISSED_PONGS => return,
             Err(_) => {
-                unanswered += 1;
-                if line.ask().await.is_err() {
+                missed_pongs += 1;
+                if transport.send_ping().await.is_err() {
                     return;
                 }
             }

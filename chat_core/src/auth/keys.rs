@@ -2,7 +2,7 @@
 //! holds only public halves. The file of these may hold several, the newest
 //! first, so that a key can be replaced without signing anybody out.
 
-use super::known::KnownTokens;
+use super::token_cache::TokenCache;
 use crate::{Error, Result};
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
@@ -31,7 +31,7 @@ pub struct Signer {
 #[derive(Clone)]
 pub struct Verifier {
     keys: Arc<[PublicKey]>,
-    pub(super) known: Arc<KnownTokens>,
+    pub(super) token_cache: Arc<TokenCache>,
 }
 
 /// A public half and its name.
@@ -43,7 +43,7 @@ struct PublicKey {
 
 /// The most keys that a file of public ones keeps: tokens live 30 days, so this
 /// is enough for a new key every week.
-const MAX_KEYS: usize = 8;
+const MAX_PUBLIC_KEYS: usize = 8;
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,18 +66,22 @@ impl Signer {
 
     /// From PKCS#8 PEM text.
     pub fn from_pem(pem: &str) -> io::Result<Self> {
-        let der = der_of(pem, PRIVATE)?;
-        let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid("this is not an Ed25519 private key"))?;
-        let own = PublicKey::from_der(&public_der(&pair)?)?;
-        Ok(Self { key: EncodingKey::from_ed_der(&der), key_id: own.id.clone(), verifier: Verifier::of(vec![own]) })
+        let der = decode_pem(pem, PRIVATE_KEY_LABEL)?;
+        let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid_data("this is not an Ed25519 private key"))?;
+        let own = PublicKey::from_der(&encode_public_der(&pair)?)?;
+        Ok(Self {
+            key: EncodingKey::from_ed_der(&der),
+            key_id: own.id.clone(),
+            verifier: Verifier::from_keys(vec![own]),
+        })
     }
 
     /// Also takes tokens that were signed with the keys whose public halves this
     /// file holds.
-    pub fn trusting(self, public: &Path) -> io::Result<Self> {
-        let others = read_public(public)?.into_iter().filter(|key| key.id != self.key_id);
+    pub fn with_public_keys(self, public: &Path) -> io::Result<Self> {
+        let others = read_public_keys(public)?.into_iter().filter(|key| key.id != self.key_id);
         let keys = self.verifier.keys.iter().cloned().chain(others).collect();
-        Ok(Self { verifier: Verifier::of(keys), ..self })
+        Ok(Self { verifier: Verifier::from_keys(keys), ..self })
     }
 
     /// What checks this signer's tokens.
@@ -89,11 +93,11 @@ impl Signer {
 impl Verifier {
     /// From a file of SPKI PEMs, one after the other.
     pub fn read(path: &Path) -> io::Result<Self> {
-        Ok(Self::of(read_public(path)?))
+        Ok(Self::from_keys(read_public_keys(path)?))
     }
 
-    fn of(keys: Vec<PublicKey>) -> Self {
-        Self { keys: keys.into(), known: Arc::default() }
+    fn from_keys(keys: Vec<PublicKey>) -> Self {
+        Self { keys: keys.into(), token_cache: Arc::default() }
     }
 
     /// The key of this name.
@@ -104,14 +108,14 @@ impl Verifier {
 
 impl PublicKey {
     fn from_der(der: &[u8]) -> io::Result<Self> {
-        let key = DecodingKey::from_ed_pem(pem_of(PUBLIC, der).as_bytes());
-        let key = key.map_err(|_| invalid("this is not an Ed25519 public key"))?;
+        let key = DecodingKey::from_ed_pem(encode_pem(PUBLIC_KEY_LABEL, der).as_bytes());
+        let key = key.map_err(|_| invalid_data("this is not an Ed25519 public key"))?;
         Ok(Self { id: key_id(der), key })
     }
 }
 
-const PRIVATE: &str = "PRIVATE KEY";
-const PUBLIC: &str = "PUBLIC KEY";
+const PRIVATE_KEY_LABEL: &str = "PRIVATE KEY";
+const PUBLIC_KEY_LABEL: &str = "PUBLIC KEY";
 
 /// Makes a key pair where there is none: the private half for its owner's eyes
 /// only. An existing private key is left as it is; its public half is put into
@@ -119,9 +123,9 @@ const PUBLIC: &str = "PUBLIC KEY";
 pub fn generate(private: &Path, public: &Path) -> Result<()> {
     let write = || -> io::Result<()> {
         if !private.exists() {
-            write_whole(private, 0o600, &new_private()?)?;
+            write_atomically(private, 0o600, &generate_private_key()?)?;
         }
-        publish(private, public)
+        add_public_key(private, public)
     };
     write().map_err(|error| Error::internal(format!("{}: {error}", private.display())))
 }
@@ -130,60 +134,61 @@ pub fn generate(private: &Path, public: &Path) -> Result<()> {
 /// file: tokens that they signed are good until they expire.
 pub fn rotate(private: &Path, public: &Path) -> Result<()> {
     let write = || -> io::Result<()> {
-        publish(private, public)?;
+        add_public_key(private, public)?;
         let next = private.with_extension("next");
-        write_whole(&next, 0o600, &new_private()?)?;
+        write_atomically(&next, 0o600, &generate_private_key()?)?;
         // First it is known to all who check, then it signs.
-        publish(&next, public)?;
+        add_public_key(&next, public)?;
         fs::rename(next, private)
     };
     write().map_err(|error| Error::internal(format!("{}: {error}", private.display())))
 }
 
-fn new_private() -> io::Result<String> {
+fn generate_private_key() -> io::Result<String> {
     let pair = Ed25519KeyPair::generate().map_err(|_| io::Error::other("no random numbers for a key"))?;
     let der = pair.to_pkcs8v1().map_err(|_| io::Error::other("cannot encode a key"))?;
-    Ok(pem_of(PRIVATE, der.as_ref()))
+    Ok(encode_pem(PRIVATE_KEY_LABEL, der.as_ref()))
 }
 
 /// Puts the public half of a private key first in the file of public ones.
-fn publish(private: &Path, public: &Path) -> io::Result<()> {
-    let der = der_of(&fs::read_to_string(private)?, PRIVATE)?;
-    let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid("this is not an Ed25519 private key"))?;
-    let own = pem_of(PUBLIC, &public_der(&pair)?);
+fn add_public_key(private: &Path, public: &Path) -> io::Result<()> {
+    let der = decode_pem(&fs::read_to_string(private)?, PRIVATE_KEY_LABEL)?;
+    let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid_data("this is not an Ed25519 private key"))?;
+    let own = encode_pem(PUBLIC_KEY_LABEL, &encode_public_der(&pair)?);
     let others = match fs::read_to_string(public) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
-    let others = blocks(&others).filter(|block| block.trim() != own.trim()).take(MAX_KEYS - 1);
+    let others = pem_blocks(&others).filter(|block| block.trim() != own.trim()).take(MAX_PUBLIC_KEYS - 1);
     let text = others.fold(own.clone(), |text, block| text + block.trim() + "\n");
-    write_whole(public, 0o644, &text)
+    write_atomically(public, 0o644, &text)
 }
 
 /// Writes a file that is there whole or not at all.
-fn write_whole(path: &Path, mode: u32, text: &str) -> io::Result<()> {
-    let draft = path.with_extension("draft");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&draft)?;
+fn write_atomically(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("draft");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(draft, path)
+    fs::rename(temporary, path)
 }
 
-fn read_public(path: &Path) -> io::Result<Vec<PublicKey>> {
+fn read_public_keys(path: &Path) -> io::Result<Vec<PublicKey>> {
     let text = fs::read_to_string(path)?;
-    let keys: Vec<PublicKey> =
-        blocks(&text).map(|block| PublicKey::from_der(&der_of(block, PUBLIC)?)).collect::<io::Result<_>>()?;
-    if keys.is_empty() { Err(invalid("there is no public key in this file")) } else { Ok(keys) }
+    let keys: Vec<PublicKey> = pem_blocks(&text)
+        .map(|block| PublicKey::from_der(&decode_pem(block, PUBLIC_KEY_LABEL)?))
+        .collect::<io::Result<_>>()?;
+    if keys.is_empty() { Err(invalid_data("there is no public key in this file")) } else { Ok(keys) }
 }
 
 /// The PEM blocks of a text.
-fn blocks(text: &str) -> impl Iterator<Item = &str> {
+fn pem_blocks(text: &str) -> impl Iterator<Item = &str> {
     let end = "-----END PUBLIC KEY-----";
     text.split_inclusive(end).map(str::trim).filter(|block| !block.is_empty())
 }
 
-fn public_der(pair: &Ed25519KeyPair) -> io::Result<Vec<u8>> {
+fn encode_public_der(pair: &Ed25519KeyPair) -> io::Result<Vec<u8>> {
     let der: PublicKeyX509Der<'_> =
         pair.public_key().as_der().map_err(|_| io::Error::other("cannot encode a public key"))?;
     Ok(der.as_ref().to_vec())
@@ -195,7 +200,7 @@ fn key_id(public_der: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(digest.get(..9).unwrap_or_default())
 }
 
-fn pem_of(label: &str, der: &[u8]) -> String {
+fn encode_pem(label: &str, der: &[u8]) -> String {
     // An Ed25519 key fits into two lines of 64.
     let body = BASE64_STANDARD.encode(der);
     let (first, rest) = body.split_at(body.len().min(64));
@@ -203,18 +208,18 @@ fn pem_of(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{first}\n{rest}-----END {label}-----\n")
 }
 
-fn der_of(pem: &str, label: &str) -> io::Result<Vec<u8>> {
+fn decode_pem(pem: &str, label: &str) -> io::Result<Vec<u8>> {
     let body = pem
         .trim()
         .strip_prefix(&format!("-----BEGIN {label}-----"))
         .and_then(|rest| rest.strip_suffix(&format!("-----END {label}-----")))
-        .ok_or_else(|| invalid("this is not a PEM file of the right kind"))?;
+        .ok_or_else(|| invalid_data("this is not a PEM file of the right kind"))?;
     let body: String = body.chars().filter(|c| !c.is_whitespace()).collect();
-    BASE64_STANDARD.decode(body).map_err(|_| invalid("this PEM file is damaged"))
+    BASE64_STANDARD.decode(body).map_err(|_| invalid_data("this PEM file is damaged"))
 }
 
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
+fn invalid_data(message: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 #[cfg(test)]
@@ -228,13 +233,13 @@ mod tests {
         let (private, public) = (folder.path().join("private.pem"), folder.path().join("public.pem"));
         let claims = Claims { user_id: 1.try_into().expect("an id"), session_id: uuid::Uuid::new_v4() };
         let sign = || {
-            let signer = Signer::read(&private).expect("a key").trusting(&public).expect("keys");
+            let signer = Signer::read(&private).expect("a key").with_public_keys(&public).expect("keys");
             let token = signer.sign(claims, Audience::Api, crate::time::now(), 60).expect("a token");
             (signer, token)
         };
         generate(&private, &public).expect("a key");
         let mut tokens = vec![sign().1];
-        for _ in 1..MAX_KEYS {
+        for _ in 1..MAX_PUBLIC_KEYS {
             rotate(&private, &public).expect("another key");
             generate(&private, &public).expect("the key is there");
             tokens.push(sign().1);

@@ -1,16 +1,16 @@
 //! Who somebody is: passwords, signed tokens, sessions and stream tickets.
 
 pub mod keys;
-mod known;
-mod live;
 pub mod password;
+mod session_cache;
 pub mod sessions;
 pub mod tickets;
 pub mod token;
+mod token_cache;
 
 pub use keys::{Signer, Verifier};
-pub use live::LiveSessions;
 pub use password::Hasher;
+pub use session_cache::SessionCache;
 pub use token::{Audience, Claims};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -51,7 +51,7 @@ fn hash_secret(secret: &str) -> Vec<u8> {
 }
 
 /// The token of an `Authorization: Bearer` header.
-pub fn bearer(header: &str) -> Option<&str> {
+pub fn parse_bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

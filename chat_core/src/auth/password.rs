@@ -2,54 +2,54 @@
 
 use crate::{
     Error, Result,
-    text::{Email, Password, Username},
+    values::{Email, Password, Username},
 };
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use std::sync::Arc;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// How many may wait for a place; more are told to come back.
-const QUEUE: usize = 256;
+const MAX_QUEUED: usize = 256;
 
 /// Hashes and checks passwords, at most so many at once: each takes 19 MiB and
 /// some ten milliseconds of a core.
 #[derive(Debug, Clone)]
 pub struct Hasher {
     queue: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// What an unknown user's password is checked against, so that the answer
     /// takes as long as for a known one.
-    decoy: Arc<str>,
+    dummy_hash: Arc<str>,
 }
 
 impl Hasher {
     /// A hasher for this machine: one place per core.
     pub fn new() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let decoy = hash_now("nobody has this password")?;
-        let queue = Arc::new(Semaphore::new(cores + QUEUE));
-        Ok(Self { queue, places: Arc::new(Semaphore::new(cores)), decoy: decoy.into() })
+        let dummy_hash = hash_blocking("nobody has this password")?;
+        let queue = Arc::new(Semaphore::new(cores + MAX_QUEUED));
+        Ok(Self { queue, permits: Arc::new(Semaphore::new(cores)), dummy_hash: dummy_hash.into() })
     }
 
     /// The argon2id PHC string (97 characters) of a password.
     pub async fn hash(&self, password: Password) -> Result<String> {
-        self.away(move || hash_now(password.as_str())).await?
+        self.run_blocking(move || hash_blocking(password.as_str())).await?
     }
 
     /// Whether the password is the one behind the hash. `None` takes as long and
     /// is never right.
-    pub async fn check(&self, password: Password, hash: Option<String>) -> Result<bool> {
-        let (hash, known) = match hash {
+    pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<bool> {
+        let (hash, has_hash) = match hash {
             Some(hash) => (hash, true),
-            None => (self.decoy.to_string(), false),
+            None => (self.dummy_hash.to_string(), false),
         };
         let matches = self
-            .away(move || {
+            .run_blocking(move || {
                 let parsed = PasswordHash::new(&hash).map_err(|e| Error::internal(e.to_string()))?;
                 Ok::<_, Error>(Argon2::default().verify_password(password.as_str().as_bytes(), &parsed).is_ok())
             })
             .await??;
-        Ok(matches && known)
+        Ok(matches && has_hash)
     }
 
     /// Refuses a password that is quickly guessed, also from what the person is
@@ -58,13 +58,13 @@ impl Hasher {
         let inputs = [username.as_str().to_owned(), email.as_str().to_owned()];
         let password = password.clone();
         let score = self
-            .away(move || {
+            .run_blocking(move || {
                 let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
                 zxcvbn::zxcvbn(password.as_str(), &inputs).score()
             })
             .await?;
         if score < zxcvbn::Score::Two {
-            return Err(Error::invalid_as(
+            return Err(Error::invalid_with_code(
                 "password",
                 "weak",
                 "this password is easy to guess; try a few unrelated words",
@@ -73,20 +73,21 @@ impl Hasher {
         Ok(())
     }
 
-    async fn away<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let _waiting = self.queue.try_acquire().map_err(|_| Error::Unavailable("too many sign-ins at once".into()))?;
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(Error::internal)?;
+    async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let _queue_permit =
+            self.queue.try_acquire().map_err(|_| Error::Unavailable("too many sign-ins at once".into()))?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal)?;
         spawn_blocking(move || {
-            let done = work();
-            drop(place);
-            done
+            let result = work();
+            drop(permit);
+            result
         })
         .await
         .map_err(Error::internal)
     }
 }
 
-fn hash_now(password: &str) -> Result<String> {
+fn hash_blocking(password: &str) -> Result<String> {
     let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|e| Error::internal(e.to_string()))?;
     Ok(hash.to_string())
 }

@@ -3,7 +3,7 @@
 //! until it has heard the answer.
 
 use super::{Audience, Claims, Signer, hash_secret, new_secret, next_secret, token::ACCESS_SECONDS};
-use crate::{Error, Result, Time, UserId, events, text::RefreshNonce, time::now};
+use crate::{Error, Result, Time, UserId, events, time::now, values::RefreshNonce};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
@@ -26,7 +26,7 @@ pub struct Tokens {
 
 /// A device that has just proved who it is.
 #[derive(Debug)]
-pub struct SignedIn {
+pub struct AuthenticatedSession {
     /// Who, and which session.
     pub claims: Claims,
     /// For the body of the answer.
@@ -54,7 +54,7 @@ pub struct Session {
 
 /// Opens a session for a person who has proved who they are. What the device
 /// says of itself is cut to 250 characters.
-pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &str) -> Result<SignedIn> {
+pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &str) -> Result<AuthenticatedSession> {
     let claims = Claims { user_id, session_id: Uuid::new_v4() };
     let mut tx = db.begin().await?;
     sqlx::query(
@@ -68,9 +68,9 @@ pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &st
     .execute(&mut *tx)
     .await?;
     let (refresh_token, hash) = new_secret();
-    remember(&mut tx, claims, &hash).await?;
+    insert_refresh_token(&mut tx, claims, &hash).await?;
     tx.commit().await?;
-    issue(signer, claims, refresh_token)
+    issue_tokens(signer, claims, refresh_token)
 }
 
 /// Trades a refresh token for the next pair. A token that was traded before ends
@@ -81,7 +81,7 @@ pub async fn refresh(
     signer: &Signer,
     refresh_token: &str,
     nonce: Option<&RefreshNonce>,
-) -> Result<SignedIn> {
+) -> Result<AuthenticatedSession> {
     let (next, next_hash) = nonce.map_or_else(new_secret, |nonce| next_secret(refresh_token, nonce.as_str()));
     let mut tx = db.begin().await?;
     let found: Option<(Uuid, UserId, bool, bool)> = sqlx::query_as(
@@ -93,23 +93,23 @@ pub async fn refresh(
     .bind(hash_secret(refresh_token))
     .fetch_optional(&mut *tx)
     .await?;
-    let Some((session_id, user_id, used, ended)) = found else {
+    let Some((session_id, user_id, is_used, is_ended)) = found else {
         return Err(Error::Unauthorized { code: "token_invalid", detail: "this refresh token is not valid" });
     };
     let claims = Claims { user_id, session_id };
-    let is_again = used && waits(&mut tx, claims, &next_hash).await?;
-    if ended || (used && !is_again) {
+    let is_retry = is_used && is_unused(&mut tx, claims, &next_hash).await?;
+    if is_ended || (is_used && !is_retry) {
         // Apart from this transaction: ending takes the append lock first.
         tx.rollback().await?;
-        end(db, claims).await?;
+        revoke(db, claims).await?;
         return Err(REVOKED);
     }
-    if !is_again {
+    if !is_retry {
         sqlx::query("update refresh_tokens set used_at = now() where hash = $1")
             .bind(hash_secret(refresh_token))
             .execute(&mut *tx)
             .await?;
-        remember(&mut tx, claims, &next_hash).await?;
+        insert_refresh_token(&mut tx, claims, &next_hash).await?;
     }
     sqlx::query("update sessions set used_at = now(), expires_at = now() + make_interval(secs => $2) where id = $1")
         .bind(session_id)
@@ -117,11 +117,11 @@ pub async fn refresh(
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    issue(signer, claims, next)
+    issue_tokens(signer, claims, next)
 }
 
 /// Ends a session, and with it every stream that it opened.
-pub async fn end(db: &PgPool, Claims { user_id, session_id }: Claims) -> Result<()> {
+pub async fn revoke(db: &PgPool, Claims { user_id, session_id }: Claims) -> Result<()> {
     let mut log = events::begin(db, user_id).await?;
     sqlx::query("update sessions set revoked_at = now() where id = $1 and revoked_at is null")
         .bind(session_id)
@@ -132,7 +132,7 @@ pub async fn end(db: &PgPool, Claims { user_id, session_id }: Claims) -> Result<
 }
 
 /// Ends one of a person's sessions, by its id.
-pub async fn end_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> {
+pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> {
     let is_theirs: bool = sqlx::query_scalar("select exists (select from sessions where id = $1 and user_id = $2)")
         .bind(session)
         .bind(user)
@@ -141,48 +141,48 @@ pub async fn end_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> {
     if !is_theirs {
         return Err(Error::NotFound("session"));
     }
-    end(db, Claims { user_id: user, session_id: session }).await
+    revoke(db, Claims { user_id: user, session_id: session }).await
 }
 
 /// Ends all of a person's sessions but this one.
-pub async fn end_others(log: &mut PgConnection, own: Claims) -> Result<()> {
+pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<()> {
     sqlx::query("update sessions set revoked_at = now() where user_id = $1 and id <> $2 and revoked_at is null")
-        .bind(own.user_id)
-        .bind(own.session_id)
+        .bind(claims.user_id)
+        .bind(claims.session_id)
         .execute(log)
         .await?;
     Ok(())
 }
 
 /// A person's sessions that are still good, the last used first.
-pub async fn list(db: &PgPool, own: Claims) -> Result<Vec<Session>> {
+pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
     Ok(sqlx::query_as(
         "select id, user_agent, created_at, used_at, expires_at, id = $2 as current
          from sessions
          where user_id = $1 and revoked_at is null and expires_at > now()
          order by used_at desc, id limit 100",
     )
-    .bind(own.user_id)
-    .bind(own.session_id)
+    .bind(claims.user_id)
+    .bind(claims.session_id)
     .fetch_all(db)
     .await?)
 }
 
 /// Which of some sessions are still good.
-pub async fn live(db: &PgPool, sessions: &[Uuid]) -> Result<HashSet<Uuid>> {
-    let live: Vec<Uuid> =
+pub async fn find_active(db: &PgPool, sessions: &[Uuid]) -> Result<HashSet<Uuid>> {
+    let active: Vec<Uuid> =
         sqlx::query_scalar("select id from sessions where id = any($1) and revoked_at is null and expires_at > now()")
             .bind(sessions)
             .fetch_all(db)
             .await?;
-    Ok(live.into_iter().collect())
+    Ok(active.into_iter().collect())
 }
 
 /// The session that a token speaks for has ended.
 pub const REVOKED: Error =
     Error::Unauthorized { code: "session_revoked", detail: "this session has ended; sign in again" };
 
-async fn remember(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<()> {
+async fn insert_refresh_token(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<()> {
     sqlx::query("insert into refresh_tokens (hash, session_id) values ($1, $2)")
         .bind(hash)
         .bind(claims.session_id)
@@ -192,14 +192,14 @@ async fn remember(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<
 }
 
 /// Whether a session's refresh token was given out and not used.
-async fn waits(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<bool> {
-    let waits = "select exists (select from refresh_tokens where hash = $1 and session_id = $2 and used_at is null)";
-    Ok(sqlx::query_scalar(waits).bind(hash).bind(claims.session_id).fetch_one(db).await?)
+async fn is_unused(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<bool> {
+    let sql = "select exists (select from refresh_tokens where hash = $1 and session_id = $2 and used_at is null)";
+    Ok(sqlx::query_scalar(sql).bind(hash).bind(claims.session_id).fetch_one(db).await?)
 }
 
-fn issue(signer: &Signer, claims: Claims, refresh_token: String) -> Result<SignedIn> {
+fn issue_tokens(signer: &Signer, claims: Claims, refresh_token: String) -> Result<AuthenticatedSession> {
     let now = now();
-    Ok(SignedIn {
+    Ok(AuthenticatedSession {
         claims,
         tokens: Tokens {
             token: signer.sign(claims, Audience::Api, now, ACCESS_SECONDS)?,

@@ -41,7 +41,7 @@ pub struct Claims {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Body {
+struct JwtPayload {
     iss: String,
     aud: String,
     sub: String,
@@ -54,7 +54,7 @@ struct Body {
 impl Signer {
     /// A token that is good from `now` for so many seconds.
     pub fn sign(&self, claims: Claims, audience: Audience, now: DateTime<Utc>, seconds: i64) -> Result<String> {
-        let body = Body {
+        let payload = JwtPayload {
             iss: ISSUER.into(),
             aud: audience.name().into(),
             sub: claims.user_id.to_string(),
@@ -64,14 +64,14 @@ impl Signer {
             exp: now.timestamp() + seconds,
         };
         let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
-        encode(&header, &body, &self.key).map_err(Error::internal)
+        encode(&header, &payload, &self.key).map_err(Error::internal)
     }
 }
 
 impl Verifier {
     /// Whom a token speaks for, if it is ours, in time, and made for this use.
     pub fn verify(&self, token: &str, audience: Audience) -> Result<Claims> {
-        if let Some(claims) = self.known.get(token, audience, time::now()) {
+        if let Some(claims) = self.token_cache.get(token, audience, time::now()) {
             return Ok(claims);
         }
         let header = decode_header(token).map_err(|_| INVALID)?;
@@ -83,14 +83,14 @@ impl Verifier {
         rules.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
         rules.validate_nbf = true;
         rules.leeway = LEEWAY_SECONDS;
-        let body = decode::<Body>(token, key, &rules)
+        let payload = decode::<JwtPayload>(token, key, &rules)
             .map_err(|error| match error.kind() {
                 ErrorKind::ExpiredSignature => EXPIRED,
                 _ => INVALID,
             })?
             .claims;
-        let claims = Claims { user_id: body.sub.parse().map_err(|_| INVALID)?, session_id: body.sid };
-        self.known.remember(token, audience, claims, body.exp);
+        let claims = Claims { user_id: payload.sub.parse().map_err(|_| INVALID)?, session_id: payload.sid };
+        self.token_cache.insert(token, audience, claims, payload.exp);
         Ok(claims)
     }
 }

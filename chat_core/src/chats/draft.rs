@@ -3,7 +3,7 @@
 use super::{ChatType, MAX_INITIAL_MEMBERS, NewChat};
 use crate::{
     Error, Result, UserId,
-    text::{ChatName, Description},
+    values::{ChatName, Description},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,8 +28,8 @@ pub struct ChatDraft {
 impl TryFrom<ChatDraft> for NewChat {
     type Error = Error;
 
-    fn try_from(asked: ChatDraft) -> Result<Self> {
-        let ChatDraft { kind, name, description, members, user_id } = asked;
+    fn try_from(draft: ChatDraft) -> Result<Self> {
+        let ChatDraft { kind, name, description, members, user_id } = draft;
         if kind == ChatType::Single {
             if name.is_some() || description.is_some() {
                 return Err(Error::invalid("name", "a direct chat has no name and no description"));
@@ -37,22 +37,24 @@ impl TryFrom<ChatDraft> for NewChat {
             return match (user_id, members.as_slice()) {
                 (Some(other), []) => Ok(Self::Single(other)),
                 (None, [other]) => Ok(Self::Single(*other)),
-                _ => {
-                    Err(Error::invalid_as("user_id", "missing", "a direct chat is with one person: give their user_id"))
-                }
+                _ => Err(Error::invalid_with_code(
+                    "user_id",
+                    "missing",
+                    "a direct chat is with one person: give their user_id",
+                )),
             };
         }
         if user_id.is_some() {
             return Err(Error::invalid("user_id", "only a direct chat has a user_id; list people in members"));
         }
         if name.is_none() && kind != ChatType::Group {
-            return Err(Error::invalid_as("name", "missing", "a channel has a name"));
+            return Err(Error::invalid_with_code("name", "missing", "a channel has a name"));
         }
         if members.len() > MAX_INITIAL_MEMBERS {
             return Err(Error::invalid("members", format!("a chat starts with at most {MAX_INITIAL_MEMBERS} people")));
         }
         let name = name.map(String::from).unwrap_or_default();
         let description = description.map(String::from).unwrap_or_default();
-        Ok(Self::Room { kind, name, description, members })
+        Ok(Self::Named { kind, name, description, members })
     }
 }

@@ -1,50 +1,27 @@
 //! Chats: the four kinds, what a member sees of them, and their life.
 
 mod draft;
+pub mod model;
 
 pub use draft::ChatDraft;
+pub use model::ChatType;
 
 use crate::{
-    ChatId, Error, MessageId, Result, Time, UserId, blocks, events,
-    members::{self, Role},
+    ChatId, Error, MessageId, Result, Time, UserId, blocks,
+    chats::model::Role,
+    events, members,
     messages::{self, Message},
-    rights::Right,
-    text::{ChatName, Description, SearchText, Topic, containing, from_word, present},
+    permissions::Permission,
+    sql_like::contains_pattern,
+    values::{ChatName, Description, SearchText, Topic, deserialize_nullable},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 use std::collections::HashMap;
 
 /// The most people a chat can be created with; more can join later.
 pub const MAX_INITIAL_MEMBERS: usize = 5_000;
-
-/// What kind of chat it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, sqlx::Type)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "chat_type", rename_all = "snake_case")]
-pub enum ChatType {
-    /// Two people, once for each pair, for ever.
-    Single,
-    /// Some people, by invitation.
-    Group,
-    /// A named room, by invitation.
-    PrivateChannel,
-    /// A named room that anyone can find and join.
-    PublicChannel,
-}
-
-impl<'de> Deserialize<'de> for ChatType {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        const WORDS: [(&str, ChatType); 4] = [
-            ("single", ChatType::Single),
-            ("group", ChatType::Group),
-            ("private_channel", ChatType::PrivateChannel),
-            ("public_channel", ChatType::PublicChannel),
-        ];
-        from_word(from, &WORDS)
-    }
-}
 
 /// What a member sees of a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -80,7 +57,7 @@ pub struct Chat {
 
 /// A chat in its member's list.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ChatRow {
+pub struct ChatSummary {
     /// The chat.
     #[serde(flatten)]
     pub chat: Chat,
@@ -104,7 +81,7 @@ pub enum NewChat {
     /// A direct chat with this person.
     Single(UserId),
     /// Anything with a list of members.
-    Room {
+    Named {
         /// Not `Single`.
         kind: ChatType,
         /// Empty only for a group.
@@ -128,14 +105,14 @@ pub struct ChatPatch {
     pub topic: Option<Topic>,
     /// For how many days messages are kept, 1 to 36,500; null as the server is set.
     /// For owners.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
     pub retention_days: Option<Option<i32>>,
 }
 
 /// A chat, and whether this call created it.
 #[derive(Debug)]
-pub struct Created {
+pub struct CreateOutcome {
     /// The chat as its creator sees it.
     pub chat: Chat,
     /// False when the direct chat of this pair existed.
@@ -144,17 +121,17 @@ pub struct Created {
 
 /// Creates a chat with its first members, in one change that each of them hears
 /// of as `chat.new`.
-pub async fn create(db: &PgPool, creator: UserId, new: NewChat) -> Result<Created> {
+pub async fn create(db: &PgPool, creator: UserId, new: NewChat) -> Result<CreateOutcome> {
     let mut log = events::begin(db, creator).await?;
     let (id, is_new) = match &new {
         NewChat::Single(other) => create_single(&mut log, creator, *other).await?,
-        NewChat::Room { kind, name, description, members } => {
-            (create_room(&mut log, creator, *kind, name, description, members).await?, true)
+        NewChat::Named { kind, name, description, members } => {
+            (create_named(&mut log, creator, *kind, name, description, members).await?, true)
         }
     };
-    let chat = find(&mut *log, id, creator).await?;
+    let chat = get(&mut *log, id, creator).await?;
     log.commit().await?;
-    Ok(Created { chat, is_new })
+    Ok(CreateOutcome { chat, is_new })
 }
 
 async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -> Result<(ChatId, bool)> {
@@ -162,16 +139,16 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
         return Err(Error::invalid("user_id", "a direct chat is with somebody else"));
     }
     let (low, high) = (creator.min(other), creator.max(other));
-    let first: Option<ChatId> = sqlx::query_scalar("select id from chats where pair_low = $1 and pair_high = $2")
+    let existing: Option<ChatId> = sqlx::query_scalar("select id from chats where pair_low = $1 and pair_high = $2")
         .bind(low)
         .bind(high)
         .fetch_optional(&mut *log)
         .await?;
-    if let Some(id) = first {
+    if let Some(id) = existing {
         return Ok((id, false));
     }
-    must_exist(log, "user_id", &[other]).await?;
-    if blocks::is_between(log, creator, other).await? {
+    require_users(log, "user_id", &[other]).await?;
+    if blocks::is_either_blocked(log, creator, other).await? {
         return Err(Error::Forbidden("one of you has blocked the other"));
     }
     let id = sqlx::query_scalar(
@@ -192,7 +169,7 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
     Ok((id, true))
 }
 
-async fn create_room(
+async fn create_named(
     log: &mut PgConnection,
     creator: UserId,
     kind: ChatType,
@@ -200,7 +177,7 @@ async fn create_room(
     description: &str,
     members: &[UserId],
 ) -> Result<ChatId> {
-    must_exist(log, "members", members).await?;
+    require_users(log, "members", members).await?;
     Ok(sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, description, created_by) values ($1, $2, $3, $4)
@@ -221,7 +198,7 @@ async fn create_room(
     .await?)
 }
 
-async fn must_exist(log: &mut PgConnection, field: &str, users: &[UserId]) -> Result<()> {
+async fn require_users(log: &mut PgConnection, field: &str, users: &[UserId]) -> Result<()> {
     let unknown: Vec<UserId> = sqlx::query_scalar(
         "select id from unnest($1::bigint[]) wanted (id) where not exists (select from users u where u.id = wanted.id and u.deleted_at is null)
          limit 10",
@@ -239,7 +216,7 @@ async fn must_exist(log: &mut PgConnection, field: &str, users: &[UserId]) -> Re
 }
 
 /// A chat as one of its members sees it; strangers are told there is none.
-pub async fn find(db: impl PgExecutor<'_>, id: ChatId, viewer: UserId) -> Result<Chat> {
+pub async fn get(db: impl PgExecutor<'_>, id: ChatId, viewer: UserId) -> Result<Chat> {
     sqlx::query_scalar(
         "select chat_json(c, member_count(c.id), m.role)
          from chats c join chat_members m on m.chat_id = c.id and m.user_id = $2
@@ -264,13 +241,13 @@ struct ListRow {
 }
 
 /// The viewer's chats, the one with the newest message first.
-pub async fn list(db: &mut PgConnection, viewer: UserId) -> Result<Vec<ChatRow>> {
+pub async fn list(db: &mut PgConnection, viewer: UserId) -> Result<Vec<ChatSummary>> {
     let rows: Vec<ListRow> = sqlx::query_as(
         "select chat_json(c, member_count(c.id), m.role) as chat,
                 newest.json as last_message,
-                unread_count(m, greatest(mark.message_id, m.joined_after)) as unread_count,
-                mention_count(m, greatest(mark.message_id, m.joined_after)) as mention_count,
-                nullif(greatest(mark.message_id, m.joined_after), 0) as last_read_message_id,
+                unread_count(m, greatest(mark.message_id, m.joined_after_message_id)) as unread_count,
+                mention_count(m, greatest(mark.message_id, m.joined_after_message_id)) as mention_count,
+                nullif(greatest(mark.message_id, m.joined_after_message_id), 0) as last_read_message_id,
                 m.is_muted
          from chat_members m
          join chats c on c.id = m.chat_id
@@ -287,10 +264,10 @@ pub async fn list(db: &mut PgConnection, viewer: UserId) -> Result<Vec<ChatRow>>
     .bind(viewer)
     .fetch_all(&mut *db)
     .await?;
-    let mut chats: Vec<ChatRow> = rows.into_iter().map(ChatRow::from).collect();
+    let mut chats: Vec<ChatSummary> = rows.into_iter().map(ChatSummary::from).collect();
     // Taken out for a moment, to be told all at once.
     let mut newest: Vec<Message> = chats.iter_mut().filter_map(|row| row.last_message.take()).collect();
-    messages::personal(db, viewer, &mut newest).await?;
+    messages::fill_own_reactions(db, viewer, &mut newest).await?;
     let mut newest: HashMap<ChatId, Message> = newest.into_iter().map(|message| (message.chat_id, message)).collect();
     for row in &mut chats {
         row.last_message = newest.remove(&row.chat.id);
@@ -298,7 +275,7 @@ pub async fn list(db: &mut PgConnection, viewer: UserId) -> Result<Vec<ChatRow>>
     Ok(chats)
 }
 
-impl From<ListRow> for ChatRow {
+impl From<ListRow> for ChatSummary {
     fn from(row: ListRow) -> Self {
         Self {
             chat: row.chat.0,
@@ -313,7 +290,7 @@ impl From<ListRow> for ChatRow {
 
 /// Public channels that anyone can join, with a text anywhere in their name, by
 /// name, after the given one.
-pub async fn channels(
+pub async fn list_channels(
     db: impl PgExecutor<'_>,
     text: Option<&SearchText>,
     after: Option<ChatId>,
@@ -327,7 +304,7 @@ pub async fn channels(
          order by lower(c.name), c.id
          limit $3",
     )
-    .bind(text.map(|text| containing(&text.as_str().to_lowercase())))
+    .bind(text.map(|text| contains_pattern(&text.as_str().to_lowercase())))
     .bind(after)
     .bind(limit)
     .fetch_all(db)
@@ -338,10 +315,10 @@ pub async fn channels(
 /// Changes the name, the description or the topic.
 pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -> Result<Chat> {
     let mut log = events::begin(db, actor).await?;
-    let own = members::acting(&mut log, id, actor).await?;
-    own.may(Right::EditChat)?;
+    let membership = members::require_membership(&mut log, id, actor).await?;
+    membership.require(Permission::EditChat)?;
     if let Some(days) = patch.retention_days {
-        own.may(Right::SetRetention)?;
+        membership.require(Permission::SetRetention)?;
         if days.is_some_and(|days| !(1..=36_500).contains(&days)) {
             return Err(Error::invalid("retention_days", "messages are kept for 1 to 36500 days"));
         }
@@ -367,7 +344,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
     .bind(patch.retention_days.flatten())
     .execute(&mut *log)
     .await?;
-    let chat = find(&mut *log, id, actor).await?;
+    let chat = get(&mut *log, id, actor).await?;
     log.commit().await?;
     Ok(chat)
 }
@@ -375,7 +352,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
 /// Deletes a chat with everything in it; each member hears `chat.deleted`.
 pub async fn delete(db: &PgPool, actor: UserId, id: ChatId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
-    members::acting(&mut log, id, actor).await?.may(Right::DeleteChat)?;
+    members::require_membership(&mut log, id, actor).await?.require(Permission::DeleteChat)?;
     sqlx::query("delete from chats where id = $1").bind(id).execute(&mut *log).await?;
     log.commit().await?;
     Ok(())

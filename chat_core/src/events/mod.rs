@@ -1,14 +1,12 @@
 //! The event log: how a change is appended, and how readers follow it.
 
 mod cursor;
-pub mod erasure;
-mod kinds;
 mod page;
+pub mod redaction;
 mod replay;
 
 pub use cursor::{Cursor, Epoch, InvalidCursor};
-pub use kinds::{Event, RemovalReason};
-pub use page::{Page, page, snapshot};
+pub use page::{Page, begin_snapshot, load_page};
 pub use replay::{Audience, Chats, Replay};
 
 use crate::{ChatId, EventId, Result, Time, UserId};
@@ -57,43 +55,43 @@ impl LogEntry {
 
 /// What an event does to the membership of the person it is addressed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crossing {
+pub enum MembershipChange {
     /// From here on they hear the chat.
-    Enters,
+    Join,
     /// From here on they do not.
-    Leaves,
+    Leave,
 }
 
 /// Whether an event of this type lets its addressee into or out of its chat.
-pub fn crossing(kind: &str) -> Option<Crossing> {
+pub fn membership_change(kind: &str) -> Option<MembershipChange> {
     match kind {
-        "chat.new" | "chat.added" => Some(Crossing::Enters),
-        "chat.removed" | "chat.deleted" => Some(Crossing::Leaves),
+        "chat.new" | "chat.added" => Some(MembershipChange::Join),
+        "chat.removed" | "chat.deleted" => Some(MembershipChange::Leave),
         _ => None,
     }
 }
 
 /// A stretch of the log.
 #[derive(Debug, Default)]
-pub struct Stretch {
+pub struct LogPage {
     /// In order.
     pub entries: Vec<LogEntry>,
     /// Rows that could not be read as events, with the reason. They are passed
     /// over: one bad row must not silence everyone behind it.
     pub poison: Vec<(EventId, String)>,
     /// The last position it covers, entries or not; where the next one starts.
-    pub upto: Option<EventId>,
+    pub last_position: Option<EventId>,
     /// Whether the limit cut it, so that there may be more.
-    pub is_cut: bool,
+    pub has_more: bool,
 }
 
 /// How much one reading of the log takes at most, in bytes of data; one event is
 /// always taken.
-const STRETCH_BYTES: i64 = 1024 * 1024;
+const MAX_PAGE_BYTES: i64 = 1024 * 1024;
 
 /// A reading of the log after $1, at most $2 rows and $3 bytes. `found` is how
 /// many rows there were before the bytes cut them.
-macro_rules! stretch_sql {
+macro_rules! log_page_sql {
     ($more:literal) => {
         concat!(
             "select id, type, chat_id, user_id, at, data, found from (
@@ -110,31 +108,31 @@ macro_rules! stretch_sql {
         )
     };
 }
-use stretch_sql;
+use log_page_sql;
 
 /// The log after a position, for everyone.
-pub async fn after(db: impl PgExecutor<'_>, position: EventId, limit: i64) -> Result<Stretch> {
-    let rows = sqlx::query(stretch_sql!("")).bind(position).bind(limit).bind(STRETCH_BYTES).fetch_all(db).await?;
-    Ok(stretch(rows, limit))
+pub async fn read_after(db: impl PgExecutor<'_>, position: EventId, limit: i64) -> Result<LogPage> {
+    let rows = sqlx::query(log_page_sql!("")).bind(position).bind(limit).bind(MAX_PAGE_BYTES).fetch_all(db).await?;
+    Ok(parse_page(rows, limit))
 }
 
-fn stretch(rows: Vec<PgRow>, limit: i64) -> Stretch {
+fn parse_page(rows: Vec<PgRow>, limit: i64) -> LogPage {
     let found: i64 = rows.first().and_then(|row| row.try_get("found").ok()).unwrap_or(0);
-    let is_cut = found == limit || i64::try_from(rows.len()) != Ok(found);
-    let mut stretch = Stretch { is_cut, ..Stretch::default() };
+    let has_more = found == limit || i64::try_from(rows.len()) != Ok(found);
+    let mut page = LogPage { has_more, ..LogPage::default() };
     for row in rows {
         // The id is the primary key: it is there, and it is a number.
         let Ok(id) = row.try_get::<EventId, _>("id") else { continue };
-        stretch.upto = Some(id);
-        match entry(id, &row) {
-            Ok(entry) => stretch.entries.push(entry),
-            Err(reason) => stretch.poison.push((id, reason)),
+        page.last_position = Some(id);
+        match parse_entry(id, &row) {
+            Ok(entry) => page.entries.push(entry),
+            Err(reason) => page.poison.push((id, reason)),
         }
     }
-    stretch
+    page
 }
 
-fn entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
+fn parse_entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
     let read = || -> Result<LogEntry, sqlx::Error> {
         Ok(LogEntry {
             id,
@@ -146,8 +144,8 @@ fn entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
         })
     };
     let entry = read().map_err(|error| error.to_string())?;
-    let name = |c: char| c.is_ascii_lowercase() || c == '.' || c == '_';
-    if entry.kind.is_empty() || !entry.kind.chars().all(name) {
+    let is_name_char = |c: char| c.is_ascii_lowercase() || c == '.' || c == '_';
+    if entry.kind.is_empty() || !entry.kind.chars().all(is_name_char) {
         return Err("its type is not a name".into());
     }
     let is_one_object = entry.data.starts_with('{') && entry.data.ends_with('}');
@@ -167,7 +165,7 @@ pub struct Memberships {
 }
 
 /// The chats of some people, and the position at which that was so.
-pub async fn memberships(db: &PgPool, users: &[UserId]) -> Result<Memberships> {
+pub async fn load_memberships(db: &PgPool, users: &[UserId]) -> Result<Memberships> {
     // One statement is one snapshot, and a snapshot holds a whole prefix of the log.
     let rows: Vec<(EventId, Option<UserId>, Option<ChatId>)> = sqlx::query_as(
         "select coalesce((select max(id) from events), 0), m.user_id, m.chat_id
@@ -184,12 +182,12 @@ pub async fn memberships(db: &PgPool, users: &[UserId]) -> Result<Memberships> {
 
 /// How a person's memberships changed after a position and up to another, in
 /// order.
-async fn crossings(
+async fn load_membership_changes(
     db: impl PgExecutor<'_>,
     user: UserId,
     position: EventId,
-    upto: EventId,
-) -> Result<Vec<(ChatId, Crossing)>> {
+    end: EventId,
+) -> Result<Vec<(ChatId, MembershipChange)>> {
     let rows: Vec<(ChatId, String)> = sqlx::query_as(
         "select chat_id, type from events
          where user_id = $1 and id > $2 and id <= $3
@@ -198,10 +196,10 @@ async fn crossings(
     )
     .bind(user)
     .bind(position)
-    .bind(upto)
+    .bind(end)
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().filter_map(|(chat, kind)| Some((chat, crossing(&kind)?))).collect())
+    Ok(rows.into_iter().filter_map(|(chat, kind)| Some((chat, membership_change(&kind)?))).collect())
 }
 
 /// Where the log stands, and whose history it is.

@@ -2,17 +2,13 @@
 
 use super::{Chats, Cursor, Head, Replay, head};
 use crate::{ChatId, Error, EventId, Result, UserId};
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 /// Events of one person, in order, and where to read on.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "EventPage")]
+#[derive(Debug)]
 pub struct Page {
     /// As the stream carries them. There may be none on a page that is not the last.
-    #[schemars(with = "Vec<super::Event>")]
     pub events: Vec<Box<RawValue>>,
     /// Where to read on.
     pub cursor: Cursor,
@@ -21,20 +17,20 @@ pub struct Page {
 }
 
 /// Opens a snapshot of the database, to be read and not written.
-pub async fn snapshot(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
+pub async fn begin_snapshot(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
     Ok(db.begin_with("begin isolation level repeatable read read only").await?)
 }
 
 /// What a person was to hear after a cursor. `Error::Reset` if that cannot be
 /// told.
-pub async fn page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Result<Page> {
-    let mut snapshot = snapshot(db).await?;
+pub async fn load_page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Result<Page> {
+    let mut snapshot = begin_snapshot(db).await?;
     let now = head(&mut *snapshot).await?;
-    let position = of_this_history(&now, after)?;
-    let chats = chats_of(&mut snapshot, user).await?;
+    let position = check_position(&now, after)?;
+    let chats = load_chats(&mut snapshot, user).await?;
     let mut replay = Replay::begin(&mut *snapshot, user, chats, position, now.last).await?;
-    let stretch = replay.next(&mut snapshot, limit).await?;
-    let events = stretch.entries.iter().map(|entry| {
+    let page = replay.next(&mut snapshot, limit).await?;
+    let events = page.entries.iter().map(|entry| {
         let mut json = String::with_capacity(entry.data.len() + 64);
         entry.write_json(&now.epoch, &mut json).map_err(Error::internal)?;
         RawValue::from_string(json).map_err(Error::internal)
@@ -42,10 +38,10 @@ pub async fn page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Resu
     let events = events.collect::<Result<_>>()?;
     snapshot.rollback().await?;
     let cursor = Cursor { epoch: now.epoch, position: replay.position() };
-    Ok(Page { events, cursor, more: stretch.is_cut })
+    Ok(Page { events, cursor, more: page.has_more })
 }
 
-fn of_this_history(now: &Head, after: &Cursor) -> Result<EventId> {
+fn check_position(now: &Head, after: &Cursor) -> Result<EventId> {
     if after.epoch != now.epoch {
         return Err(Error::Reset("epoch"));
     }
@@ -55,7 +51,7 @@ fn of_this_history(now: &Head, after: &Cursor) -> Result<EventId> {
     Ok(after.position)
 }
 
-async fn chats_of(snapshot: &mut PgConnection, user: UserId) -> Result<Chats> {
+async fn load_chats(snapshot: &mut PgConnection, user: UserId) -> Result<Chats> {
     let chats: Vec<ChatId> = sqlx::query_scalar("select chat_id from chat_members where user_id = $1")
         .bind(user)
         .fetch_all(snapshot)

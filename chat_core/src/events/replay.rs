@@ -1,7 +1,10 @@
 //! What one person was to hear of a stretch of the log: their memberships walked
 //! backwards to its start, then forwards with the events.
 
-use super::{Crossing, LogEntry, STRETCH_BYTES, Stretch, crossing, crossings, erasure, stretch, stretch_sql};
+use super::{
+    LogEntry, LogPage, MAX_PAGE_BYTES, MembershipChange, load_membership_changes, log_page_sql, membership_change,
+    parse_page, redaction,
+};
 use crate::{ChatId, Error, EventId, Result, UserId};
 use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashSet;
@@ -17,13 +20,13 @@ pub struct Audience {
     /// The one person who hears it.
     pub user_id: Option<UserId>,
     /// Whether it lets that person into or out of the chat.
-    pub crossing: Option<Crossing>,
+    pub membership_change: Option<MembershipChange>,
 }
 
 impl Audience {
     /// Of an event of the log.
     pub fn of(entry: &LogEntry) -> Self {
-        Self { chat_id: entry.chat_id, user_id: entry.user_id, crossing: crossing(&entry.kind) }
+        Self { chat_id: entry.chat_id, user_id: entry.user_id, membership_change: membership_change(&entry.kind) }
     }
 
     /// Whether a person with these chats hears the event. One that lets them
@@ -32,8 +35,8 @@ impl Audience {
         match (self.user_id, self.chat_id) {
             (Some(addressee), _) if addressee != user => false,
             (Some(_), chat) => {
-                if let (Some(chat), Some(crossing)) = (chat, self.crossing) {
-                    crossing.apply(chats, chat);
+                if let (Some(chat), Some(membership_change)) = (chat, self.membership_change) {
+                    membership_change.apply(chats, chat);
                 }
                 true
             }
@@ -44,28 +47,29 @@ impl Audience {
 
     /// Turns the chats of a person after the event into those before it.
     pub fn undo(&self, user: UserId, chats: &mut Chats) {
-        if let (Some(addressee), Some(chat), Some(crossing)) = (self.user_id, self.chat_id, self.crossing)
+        if let (Some(addressee), Some(chat), Some(membership_change)) =
+            (self.user_id, self.chat_id, self.membership_change)
             && addressee == user
         {
-            crossing.undo(chats, chat);
+            membership_change.undo(chats, chat);
         }
     }
 }
 
-impl Crossing {
+impl MembershipChange {
     /// What it makes of a set of chats.
     pub fn apply(self, chats: &mut Chats, chat: ChatId) {
         match self {
-            Self::Enters => chats.insert(chat),
-            Self::Leaves => chats.remove(&chat),
+            Self::Join => chats.insert(chat),
+            Self::Leave => chats.remove(&chat),
         };
     }
 
     /// What the set was before.
     fn undo(self, chats: &mut Chats, chat: ChatId) {
         match self {
-            Self::Enters => chats.remove(&chat),
-            Self::Leaves => chats.insert(chat),
+            Self::Join => chats.remove(&chat),
+            Self::Leave => chats.insert(chat),
         };
     }
 }
@@ -77,9 +81,9 @@ pub struct Replay {
     /// As of `position`.
     chats: Chats,
     /// Every chat that the person was in at some point on the way.
-    ever: Vec<ChatId>,
+    all_chats: Vec<ChatId>,
     position: EventId,
-    upto: EventId,
+    end: EventId,
 }
 
 impl Replay {
@@ -90,39 +94,39 @@ impl Replay {
         user: UserId,
         mut chats: Chats,
         position: EventId,
-        upto: EventId,
+        end: EventId,
     ) -> Result<Self> {
-        let mut ever = chats.clone();
-        for (chat, crossing) in crossings(db, user, position, upto).await?.into_iter().rev() {
-            crossing.undo(&mut chats, chat);
-            ever.insert(chat);
+        let mut all_chats = chats.clone();
+        for (chat, membership_change) in load_membership_changes(db, user, position, end).await?.into_iter().rev() {
+            membership_change.undo(&mut chats, chat);
+            all_chats.insert(chat);
         }
-        Ok(Self { user, chats, ever: ever.into_iter().collect(), position, upto })
+        Ok(Self { user, chats, all_chats: all_chats.into_iter().collect(), position, end })
     }
 
     /// The next page of what the person was to hear; read on while it is cut.
     /// `Error::Reset` if the log no longer holds all of it.
-    pub async fn next(&mut self, db: &mut PgConnection, limit: i64) -> Result<Stretch> {
+    pub async fn next(&mut self, db: &mut PgConnection, limit: i64) -> Result<LogPage> {
         let rows =
-            sqlx::query(stretch_sql!("and id <= $4 and (user_id = $5 or (user_id is null and chat_id = any($6)))"))
+            sqlx::query(log_page_sql!("and id <= $4 and (user_id = $5 or (user_id is null and chat_id = any($6)))"))
                 .bind(self.position)
                 .bind(limit)
-                .bind(STRETCH_BYTES)
-                .bind(self.upto)
+                .bind(MAX_PAGE_BYTES)
+                .bind(self.end)
                 .bind(self.user)
-                .bind(&self.ever)
+                .bind(&self.all_chats)
                 .fetch_all(&mut *db)
                 .await?;
         // Asked afterwards: what is held now was held while it was read.
         let first: Option<EventId> = sqlx::query_scalar("select min(id) from events").fetch_one(&mut *db).await?;
-        if self.position < self.upto && first.is_none_or(|first| first.back(1) > self.position) {
+        if self.position < self.end && first.is_none_or(|first| first.saturating_sub(1) > self.position) {
             return Err(Error::Reset("retention"));
         }
-        let mut page = stretch(rows, limit);
+        let mut page = parse_page(rows, limit);
         let (user, chats) = (self.user, &mut self.chats);
         page.entries.retain(|entry| Audience::of(entry).includes(user, chats));
-        erasure::erase(db, &mut page.entries).await?;
-        self.position = if page.is_cut { page.upto.unwrap_or(self.upto) } else { self.upto };
+        redaction::redact_deleted(db, &mut page.entries).await?;
+        self.position = if page.has_more { page.last_position.unwrap_or(self.end) } else { self.end };
         Ok(page)
     }
 
@@ -140,24 +144,24 @@ mod tests {
         number.to_string().parse().expect("an id")
     }
 
-    fn audience(user: Option<u64>, crossing: Option<Crossing>) -> Audience {
-        Audience { chat_id: Some(id(9)), user_id: user.map(id), crossing }
+    fn audience(user: Option<u64>, membership_change: Option<MembershipChange>) -> Audience {
+        Audience { chat_id: Some(id(9)), user_id: user.map(id), membership_change }
     }
 
     #[test]
     fn undoing_backwards_what_was_done_forwards_gives_the_start() {
-        let story = [
-            audience(Some(5), Some(Crossing::Enters)),
+        let log = [
+            audience(Some(5), Some(MembershipChange::Join)),
             audience(None, None),
-            audience(Some(6), Some(Crossing::Enters)),
-            audience(Some(5), Some(Crossing::Leaves)),
+            audience(Some(6), Some(MembershipChange::Join)),
+            audience(Some(5), Some(MembershipChange::Leave)),
             audience(None, None),
             audience(Some(5), None),
         ];
         let mut chats = Chats::new();
-        let heard: Vec<bool> = story.iter().map(|event| event.includes(id(5), &mut chats)).collect();
-        assert_eq!(heard, [true, true, false, true, false, true]);
-        story.iter().rev().for_each(|event| event.undo(id(5), &mut chats));
+        let included: Vec<bool> = log.iter().map(|event| event.includes(id(5), &mut chats)).collect();
+        assert_eq!(included, [true, true, false, true, false, true]);
+        log.iter().rev().for_each(|event| event.undo(id(5), &mut chats));
         assert!(chats.is_empty());
     }
 }

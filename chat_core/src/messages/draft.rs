@@ -3,7 +3,7 @@
 use super::{MAX_FILES, NewMessage};
 use crate::{
     ChatId, Error, FileId, MessageId, Result, UserId,
-    text::{Content, Nonce},
+    values::{Content, Nonce},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use serde_json::json;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewMessage", example = json!({ "content": "Hello, @bob!", "nonce": "5f2c" }))]
 #[expect(missing_docs, reason = "each is said once, in `NewMessage`")]
-pub struct Draft {
+pub struct MessageDraft {
     pub content: Content,
     #[serde(default)]
     pub files: Vec<FileId>,
@@ -22,10 +22,10 @@ pub struct Draft {
     pub nonce: Option<Nonce>,
 }
 
-impl Draft {
+impl MessageDraft {
     /// Sent by this person to this chat. That they may is proved by the statement
     /// that writes, at no further cost.
-    pub fn by(self, sender_id: UserId, chat_id: ChatId) -> Result<NewMessage> {
+    pub fn into_new_message(self, sender_id: UserId, chat_id: ChatId) -> Result<NewMessage> {
         let Self { content, files, reply_to, nonce } = self;
         if content.is_blank() && files.is_empty() {
             return Err(Error::invalid("content", "a message has words or files"));

@@ -1,17 +1,17 @@
 //! Changing what was said, and taking it back.
 
-use super::{Message, find, standing};
-use crate::{Error, MessageId, Result, Time, UserId, events, rights::Right, text::Content};
+use super::{Message, get, load_access};
+use crate::{Error, MessageId, Result, Time, UserId, events, permissions::Permission, values::Content};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
 /// So many earlier texts of a message are kept; the oldest go.
-const MAX_EDITS: i64 = 100;
+const MAX_REVISIONS: i64 = 100;
 
 /// What a message said before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
-pub struct Edit {
+pub struct MessageRevision {
     /// The text that was replaced.
     pub content: String,
     /// When it was.
@@ -19,13 +19,13 @@ pub struct Edit {
 }
 
 /// Replaces the text of one's own message. The same text again changes nothing.
-pub async fn edit(db: &PgPool, actor: UserId, id: MessageId, content: &Content) -> Result<Message> {
+pub async fn update(db: &PgPool, actor: UserId, id: MessageId, content: &Content) -> Result<Message> {
     let mut log = events::begin(db, actor).await?;
-    let own = standing(&mut *log, id, actor).await?;
-    if own.sender_id != Some(actor) {
+    let access = load_access(&mut *log, id, actor).await?;
+    if access.sender_id != Some(actor) {
         return Err(Error::Forbidden("only its author edits a message"));
     }
-    own.may_touch()?;
+    access.ensure_writable()?;
     if content.is_blank() && !has_files(&mut log, id).await? {
         return Err(Error::invalid("content", "a message has words or files"));
     }
@@ -36,14 +36,14 @@ pub async fn edit(db: &PgPool, actor: UserId, id: MessageId, content: &Content) 
          )
          update messages m
          set content = $2, edited_at = clock_timestamp(), mentions = called.user_ids, mentions_everyone = called.everyone
-         from mentioned($3, $4, $5) called
+         from resolve_mentions($3, $4, $5) called
          where m.id = $1 and m.content <> $2",
     )
     .bind(id)
     .bind(content.as_str())
-    .bind(own.chat_id)
+    .bind(access.chat_id)
     .bind(actor)
-    .bind(content.calls())
+    .bind(content.mentions())
     .execute(&mut *log)
     .await?;
     sqlx::query(
@@ -51,10 +51,10 @@ pub async fn edit(db: &PgPool, actor: UserId, id: MessageId, content: &Content) 
              select edited_at from message_edits where message_id = $1 order by edited_at desc offset $2 - 1 limit 1)",
     )
     .bind(id)
-    .bind(MAX_EDITS)
+    .bind(MAX_REVISIONS)
     .execute(&mut *log)
     .await?;
-    let message = find(&mut log, id, actor).await?;
+    let message = get(&mut log, id, actor).await?;
     log.commit().await?;
     Ok(message)
 }
@@ -70,11 +70,11 @@ async fn has_files(log: &mut PgConnection, id: MessageId) -> Result<bool> {
 /// said, showed and was answered with in emoji goes. Twice is once.
 pub async fn delete(db: &PgPool, actor: UserId, id: MessageId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
-    let own = standing(&mut *log, id, actor).await?;
-    if own.sender_id != Some(actor) {
-        own.membership().may(Right::DeleteOthers)?;
+    let access = load_access(&mut *log, id, actor).await?;
+    if access.sender_id != Some(actor) {
+        access.membership().require(Permission::DeleteOthersMessages)?;
     }
-    if !own.is_deleted {
+    if !access.is_deleted {
         // First, so that what goes with it goes in silence.
         sqlx::query(
             "update messages
@@ -99,10 +99,10 @@ pub async fn delete(db: &PgPool, actor: UserId, id: MessageId) -> Result<()> {
 
 /// What a message said before, as far as it is kept, oldest first, for the admins of its chat and for
 /// its author.
-pub async fn edits(db: &mut PgConnection, actor: UserId, id: MessageId) -> Result<Vec<Edit>> {
-    let own = standing(&mut *db, id, actor).await?;
-    if own.sender_id != Some(actor) {
-        own.membership().may(Right::SeeEdits)?;
+pub async fn list_revisions(db: &mut PgConnection, actor: UserId, id: MessageId) -> Result<Vec<MessageRevision>> {
+    let access = load_access(&mut *db, id, actor).await?;
+    if access.sender_id != Some(actor) {
+        access.membership().require(Permission::ViewRevisions)?;
     }
     Ok(sqlx::query_as("select content, edited_at from message_edits where message_id = $1 order by edited_at")
         .bind(id)

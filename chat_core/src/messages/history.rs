@@ -1,6 +1,6 @@
 //! Reading back, in every direction, by id and never by offset.
 
-use super::{Message, exists, personal, standing};
+use super::{Message, exists, fill_own_reactions, load_access};
 use crate::{ChatId, Error, MessageId, Result, UserId};
 use sqlx::{PgConnection, types::Json};
 
@@ -27,21 +27,27 @@ pub struct Page {
 }
 
 /// Reads a page of history.
-pub async fn page(db: &mut PgConnection, viewer: UserId, chat: ChatId, at: Position, limit: i64) -> Result<Page> {
-    let mut page = read(&mut *db, chat, at, limit).await?;
-    personal(db, viewer, &mut page.messages).await?;
+pub async fn load_page(
+    db: &mut PgConnection,
+    viewer: UserId,
+    chat: ChatId,
+    position: Position,
+    limit: i64,
+) -> Result<Page> {
+    let mut page = load_at(&mut *db, chat, position, limit).await?;
+    fill_own_reactions(db, viewer, &mut page.messages).await?;
     Ok(page)
 }
 
 /// Reads a page of the answers to a message.
-pub async fn replies(
+pub async fn load_replies(
     db: &mut PgConnection,
     viewer: UserId,
     to: MessageId,
     before: Option<MessageId>,
     limit: i64,
 ) -> Result<Page> {
-    let chat = standing(&mut *db, to, viewer).await?.chat_id;
+    let chat = load_access(&mut *db, to, viewer).await?.chat_id;
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
         "select m.json from message_view m
          where m.chat_id = $1 and m.reply_to = $2 and m.id < $3
@@ -49,37 +55,37 @@ pub async fn replies(
     )
     .bind(chat)
     .bind(to)
-    .bind(before.map_or(MAX_POSITION, MessageId::get))
+    .bind(before.map_or(MAX_MESSAGE_ID, MessageId::get))
     .bind(limit)
     .fetch_all(&mut *db)
     .await?;
-    let (mut messages, more) = cut(rows, limit);
-    personal(db, viewer, &mut messages).await?;
-    let next = messages.last().filter(|_| more).map(|oldest| Position::Before(oldest.id));
+    let (mut messages, has_more) = split_page(rows, limit);
+    fill_own_reactions(db, viewer, &mut messages).await?;
+    let next = messages.last().filter(|_| has_more).map(|oldest| Position::Before(oldest.id));
     Ok(Page { messages, next })
 }
 
-async fn read(db: &mut PgConnection, chat: ChatId, at: Position, limit: i64) -> Result<Page> {
-    match at {
-        Position::Newest => older(db, chat, MAX_POSITION, limit).await,
-        Position::Before(id) => older(db, chat, id.get(), limit).await,
-        Position::After(id) => newer(db, chat, id.get(), limit).await,
+async fn load_at(db: &mut PgConnection, chat: ChatId, position: Position, limit: i64) -> Result<Page> {
+    match position {
+        Position::Newest => load_older(db, chat, MAX_MESSAGE_ID, limit).await,
+        Position::Before(id) => load_older(db, chat, id.get(), limit).await,
+        Position::After(id) => load_newer(db, chat, id.get(), limit).await,
         Position::Around(id) => {
             if !exists(&mut *db, chat, id).await? {
                 return Err(Error::NotFound("message"));
             }
-            let mut around = newer(&mut *db, chat, id.get(), limit / 2).await?.messages;
+            let mut around = load_newer(&mut *db, chat, id.get(), limit / 2).await?.messages;
             let rest = limit - i64::try_from(around.len()).unwrap_or(limit);
-            let below = older(db, chat, id.get() + 1, rest).await?;
-            around.extend(below.messages);
-            Ok(Page { messages: around, next: below.next })
+            let older_page = load_older(db, chat, id.get() + 1, rest).await?;
+            around.extend(older_page.messages);
+            Ok(Page { messages: around, next: older_page.next })
         }
     }
 }
 
-const MAX_POSITION: i64 = i64::MAX;
+const MAX_MESSAGE_ID: i64 = i64::MAX;
 
-async fn older(db: &mut PgConnection, chat: ChatId, before: i64, limit: i64) -> Result<Page> {
+async fn load_older(db: &mut PgConnection, chat: ChatId, before: i64, limit: i64) -> Result<Page> {
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
         "select m.json from message_view m where m.chat_id = $1 and m.id < $2 order by m.id desc limit $3 + 1",
     )
@@ -88,12 +94,12 @@ async fn older(db: &mut PgConnection, chat: ChatId, before: i64, limit: i64) -> 
     .bind(limit)
     .fetch_all(db)
     .await?;
-    let (messages, more) = cut(rows, limit);
-    let next = messages.last().filter(|_| more).map(|oldest| Position::Before(oldest.id));
+    let (messages, has_more) = split_page(rows, limit);
+    let next = messages.last().filter(|_| has_more).map(|oldest| Position::Before(oldest.id));
     Ok(Page { messages, next })
 }
 
-async fn newer(db: &mut PgConnection, chat: ChatId, after: i64, limit: i64) -> Result<Page> {
+async fn load_newer(db: &mut PgConnection, chat: ChatId, after: i64, limit: i64) -> Result<Page> {
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
         "select m.json from message_view m where m.chat_id = $1 and m.id > $2 order by m.id limit $3 + 1",
     )
@@ -102,15 +108,15 @@ async fn newer(db: &mut PgConnection, chat: ChatId, after: i64, limit: i64) -> R
     .bind(limit)
     .fetch_all(db)
     .await?;
-    let (mut messages, more) = cut(rows, limit);
+    let (mut messages, has_more) = split_page(rows, limit);
     messages.reverse();
-    let next = messages.first().filter(|_| more).map(|newest| Position::After(newest.id));
+    let next = messages.first().filter(|_| has_more).map(|newest| Position::After(newest.id));
     Ok(Page { messages, next })
 }
 
 /// One row more than asked for was read, to know whether there is a next page.
-fn cut(rows: Vec<Json<Message>>, limit: i64) -> (Vec<Message>, bool) {
+fn split_page(rows: Vec<Json<Message>>, limit: i64) -> (Vec<Message>, bool) {
     let limit = usize::try_from(limit).unwrap_or(0);
-    let more = rows.len() > limit;
-    (rows.into_iter().take(limit).map(|Json(message)| message).collect(), more)
+    let has_more = rows.len() > limit;
+    (rows.into_iter().take(limit).map(|Json(message)| message).collect(), has_more)
 }

@@ -9,20 +9,19 @@ mod reactions;
 mod send;
 mod writer;
 
-pub use draft::Draft;
-pub use edit::{Edit, delete, edit, edits};
-pub use history::{Page, Position, page, replies};
-pub use pins::{MAX_PINS, pin, pins, unpin};
-pub use reactions::{MAX_EMOJI, react, unreact};
+pub use draft::MessageDraft;
+pub use edit::{MessageRevision, delete, list_revisions, update};
+pub use history::{Page, Position, load_page, load_replies};
+pub use pins::{MAX_PINS, list_pins, pin, unpin};
+pub use reactions::{MAX_EMOJI, add_reaction, remove_reaction};
 pub use send::send;
 pub use writer::Writer;
 
 use crate::{
     ChatId, Error, FileId, MessageId, Result, Time, UserId,
-    chats::ChatType,
+    chats::model::{ChatType, Membership, Role},
     files::FileInfo,
-    members::{Membership, Role},
-    text::{Content, Nonce},
+    values::{Content, Nonce},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,7 +94,7 @@ pub struct NewMessage {
 
 /// What became of a send.
 #[derive(Debug, Clone)]
-pub struct Sent {
+pub struct SendOutcome {
     /// The message; the first one if its nonce was used before.
     pub message: Message,
     /// Whether this send wrote it.
@@ -113,7 +112,7 @@ pub(crate) async fn exists(db: impl PgExecutor<'_>, chat: ChatId, id: MessageId)
 
 /// A message and what one member of its chat is to it.
 #[derive(Debug, sqlx::FromRow)]
-struct Standing {
+struct MessageAccess {
     chat_id: ChatId,
     sender_id: Option<UserId>,
     is_deleted: bool,
@@ -123,13 +122,13 @@ struct Standing {
     kind: ChatType,
 }
 
-impl Standing {
+impl MessageAccess {
     fn membership(&self) -> Membership {
         Membership { role: self.role, kind: self.kind }
     }
 
     /// Refuses to touch what is deleted, and those who may say nothing here.
-    fn may_touch(&self) -> Result<()> {
+    fn ensure_writable(&self) -> Result<()> {
         if self.is_deleted {
             return Err(Error::Conflict { code: "message_deleted", detail: "this message has been deleted" });
         }
@@ -141,7 +140,7 @@ impl Standing {
 }
 
 /// For anybody but the members of its chat there is no such message.
-async fn standing(db: impl PgExecutor<'_>, id: MessageId, actor: UserId) -> Result<Standing> {
+async fn load_access(db: impl PgExecutor<'_>, id: MessageId, actor: UserId) -> Result<MessageAccess> {
     sqlx::query_as(
         "select m.chat_id, m.sender_id, m.deleted_at is not null as is_deleted, own.can_send, own.role, c.type
          from messages m
@@ -157,37 +156,41 @@ async fn standing(db: impl PgExecutor<'_>, id: MessageId, actor: UserId) -> Resu
 }
 
 /// Where a message was said, and by whom.
-pub(crate) async fn place(db: impl PgExecutor<'_>, id: MessageId, viewer: UserId) -> Result<(ChatId, Option<UserId>)> {
-    let Standing { chat_id, sender_id, .. } = standing(db, id, viewer).await?;
+pub(crate) async fn locate(db: impl PgExecutor<'_>, id: MessageId, viewer: UserId) -> Result<(ChatId, Option<UserId>)> {
+    let MessageAccess { chat_id, sender_id, .. } = load_access(db, id, viewer).await?;
     Ok((chat_id, sender_id))
 }
 
 /// A message as one of its chat's members sees it.
-pub async fn find(db: &mut PgConnection, id: MessageId, viewer: UserId) -> Result<Message> {
-    standing(&mut *db, id, viewer).await?;
-    let mut found = shown(&mut *db, &[id]).await?;
-    personal(db, viewer, &mut found).await?;
-    found.pop().ok_or(Error::NotFound("message"))
+pub async fn get(db: &mut PgConnection, id: MessageId, viewer: UserId) -> Result<Message> {
+    load_access(&mut *db, id, viewer).await?;
+    let mut messages = load_by_ids(&mut *db, &[id]).await?;
+    fill_own_reactions(db, viewer, &mut messages).await?;
+    messages.pop().ok_or(Error::NotFound("message"))
 }
 
 /// Messages by id, in the order of the ids, as they look to the viewer, who may
 /// see them.
-pub(crate) async fn seen(db: &mut PgConnection, ids: &[MessageId], viewer: UserId) -> Result<Vec<Message>> {
-    let mut messages = shown(&mut *db, ids).await?;
-    personal(db, viewer, &mut messages).await?;
+pub(crate) async fn load_for_viewer(db: &mut PgConnection, ids: &[MessageId], viewer: UserId) -> Result<Vec<Message>> {
+    let mut messages = load_by_ids(&mut *db, ids).await?;
+    fill_own_reactions(db, viewer, &mut messages).await?;
     messages.sort_by_key(|message| ids.iter().position(|id| *id == message.id));
     Ok(messages)
 }
 
 /// Messages by id, in no order, as they look to nobody in particular.
-async fn shown(db: impl PgExecutor<'_>, ids: &[MessageId]) -> Result<Vec<Message>> {
+async fn load_by_ids(db: impl PgExecutor<'_>, ids: &[MessageId]) -> Result<Vec<Message>> {
     let rows: Vec<Json<Message>> =
         sqlx::query_scalar("select json from message_view where id = any($1)").bind(ids).fetch_all(db).await?;
     Ok(rows.into_iter().map(|Json(message)| message).collect())
 }
 
 /// Says of each reaction whether the viewer is among those who reacted.
-pub(crate) async fn personal(db: impl PgExecutor<'_>, viewer: UserId, messages: &mut [Message]) -> Result<()> {
+pub(crate) async fn fill_own_reactions(
+    db: impl PgExecutor<'_>,
+    viewer: UserId,
+    messages: &mut [Message],
+) -> Result<()> {
     let ids: Vec<MessageId> =
         messages.iter().filter(|message| !message.reactions.is_empty()).map(|message| message.id).collect();
     if ids.is_empty() {

@@ -1,7 +1,7 @@
 //! Keeping a message in sight.
 
-use super::{Message, find, personal, standing};
-use crate::{ChatId, Error, MessageId, Result, UserId, events, rights::Right};
+use super::{Message, fill_own_reactions, get, load_access};
+use crate::{ChatId, Error, MessageId, Result, UserId, events, permissions::Permission};
 use sqlx::{PgConnection, PgPool, types::Json};
 
 /// The most pins in one chat.
@@ -10,12 +10,12 @@ pub const MAX_PINS: i64 = 50;
 /// Pins a message. Twice is once.
 pub async fn pin(db: &PgPool, actor: UserId, id: MessageId) -> Result<Message> {
     let mut log = events::begin(db, actor).await?;
-    let own = standing(&mut *log, id, actor).await?;
-    own.membership().may(Right::Pin)?;
-    own.may_touch()?;
+    let access = load_access(&mut *log, id, actor).await?;
+    access.membership().require(Permission::Pin)?;
+    access.ensure_writable()?;
     let others: i64 =
         sqlx::query_scalar("select count(*) from messages where chat_id = $1 and pinned_at is not null and id <> $2")
-            .bind(own.chat_id)
+            .bind(access.chat_id)
             .bind(id)
             .fetch_one(&mut *log)
             .await?;
@@ -29,7 +29,7 @@ pub async fn pin(db: &PgPool, actor: UserId, id: MessageId) -> Result<Message> {
     .bind(actor)
     .execute(&mut *log)
     .await?;
-    let message = find(&mut log, id, actor).await?;
+    let message = get(&mut log, id, actor).await?;
     log.commit().await?;
     Ok(message)
 }
@@ -37,20 +37,20 @@ pub async fn pin(db: &PgPool, actor: UserId, id: MessageId) -> Result<Message> {
 /// Takes a pin off. Twice is once.
 pub async fn unpin(db: &PgPool, actor: UserId, id: MessageId) -> Result<Message> {
     let mut log = events::begin(db, actor).await?;
-    let own = standing(&mut *log, id, actor).await?;
-    own.membership().may(Right::Pin)?;
-    own.may_touch()?;
+    let access = load_access(&mut *log, id, actor).await?;
+    access.membership().require(Permission::Pin)?;
+    access.ensure_writable()?;
     sqlx::query("update messages set pinned_at = null, pinned_by = null where id = $1 and pinned_at is not null")
         .bind(id)
         .execute(&mut *log)
         .await?;
-    let message = find(&mut log, id, actor).await?;
+    let message = get(&mut log, id, actor).await?;
     log.commit().await?;
     Ok(message)
 }
 
 /// The pinned messages of a chat, the last pinned first.
-pub async fn pins(db: &mut PgConnection, viewer: UserId, chat: ChatId) -> Result<Vec<Message>> {
+pub async fn list_pins(db: &mut PgConnection, viewer: UserId, chat: ChatId) -> Result<Vec<Message>> {
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
         "select v.json from messages m join message_view v on v.id = m.id
          where m.chat_id = $1 and m.pinned_at is not null
@@ -61,6 +61,6 @@ pub async fn pins(db: &mut PgConnection, viewer: UserId, chat: ChatId) -> Result
     .fetch_all(&mut *db)
     .await?;
     let mut messages: Vec<Message> = rows.into_iter().map(|Json(message)| message).collect();
-    personal(db, viewer, &mut messages).await?;
+    fill_own_reactions(db, viewer, &mut messages).await?;
     Ok(messages)
 }

@@ -1,16 +1,16 @@
 //! Answering with an emoji.
 
-use super::{Message, find, standing};
-use crate::{Error, MessageId, Result, UserId, events, text::Emoji};
+use super::{Message, get, load_access};
+use crate::{Error, MessageId, Result, UserId, events, values::Emoji};
 use sqlx::PgPool;
 
 /// The most different emoji on one message.
 pub const MAX_EMOJI: i64 = 20;
 
 /// Reacts. Twice is once.
-pub async fn react(db: &PgPool, actor: UserId, id: MessageId, emoji: &Emoji) -> Result<Message> {
+pub async fn add_reaction(db: &PgPool, actor: UserId, id: MessageId, emoji: &Emoji) -> Result<Message> {
     let mut log = events::begin(db, actor).await?;
-    standing(&mut *log, id, actor).await?.may_touch()?;
+    load_access(&mut *log, id, actor).await?.ensure_writable()?;
     let others: i64 =
         sqlx::query_scalar("select count(distinct emoji) from reactions where message_id = $1 and emoji <> $2")
             .bind(id)
@@ -26,22 +26,22 @@ pub async fn react(db: &PgPool, actor: UserId, id: MessageId, emoji: &Emoji) -> 
         .bind(actor)
         .execute(&mut *log)
         .await?;
-    let message = find(&mut log, id, actor).await?;
+    let message = get(&mut log, id, actor).await?;
     log.commit().await?;
     Ok(message)
 }
 
 /// Takes a reaction back. Twice is once.
-pub async fn unreact(db: &PgPool, actor: UserId, id: MessageId, emoji: &Emoji) -> Result<Message> {
+pub async fn remove_reaction(db: &PgPool, actor: UserId, id: MessageId, emoji: &Emoji) -> Result<Message> {
     let mut log = events::begin(db, actor).await?;
-    standing(&mut *log, id, actor).await?.may_touch()?;
+    load_access(&mut *log, id, actor).await?.ensure_writable()?;
     sqlx::query("delete from reactions where message_id = $1 and emoji = $2 and user_id = $3")
         .bind(id)
         .bind(emoji.as_str())
         .bind(actor)
         .execute(&mut *log)
         .await?;
-    let message = find(&mut log, id, actor).await?;
+    let message = get(&mut log, id, actor).await?;
     log.commit().await?;
     Ok(message)
 }

@@ -1,27 +1,27 @@
 //! Sending: one transaction for a batch, one outcome for each message in it.
 
-use super::{Message, NewMessage, Sent, personal, shown};
-use crate::{Error, FileId, MessageId, Result, Time, files::FileInfo, text::Nonce};
+use super::{Message, NewMessage, SendOutcome, fill_own_reactions, load_by_ids};
+use crate::{Error, FileId, MessageId, Result, Time, files::FileInfo, values::Nonce};
 use sqlx::{PgConnection, types::Json};
 use std::collections::HashMap;
 
 /// Writes messages in one transaction. Each has its own outcome: a refused one
 /// does not touch its neighbours. The outer error means none was written, unless
 /// it is `Unavailable`: then nobody knows.
-pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>> {
-    let calls: Vec<(i32, String)> = batch
+pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Result<SendOutcome>>> {
+    let mentions: Vec<(i32, String)> = batch
         .iter()
         .zip(0..)
-        .flat_map(|(new, nth)| new.content.calls().into_iter().map(move |name| (nth, name)))
+        .flat_map(|(new, nth)| new.content.mentions().into_iter().map(move |name| (nth, name)))
         .collect();
-    let rows = write(db, batch, &calls).await?;
-    let files = files_of(db, batch).await?;
-    let found = found(db, batch, &calls, &rows).await?;
-    let mut outcomes: Vec<Option<Result<Sent>>> = batch.iter().map(|_| None).collect();
+    let rows = call_send_messages(db, batch, &mentions).await?;
+    let files = load_files(db, batch).await?;
+    let stored = load_stored(db, batch, &mentions, &rows).await?;
+    let mut outcomes: Vec<Option<Result<SendOutcome>>> = batch.iter().map(|_| None).collect();
     for row in rows {
         let nth = usize::try_from(row.message).map_err(Error::internal)?;
         if let (Some(slot @ None), Some(new)) = (outcomes.get_mut(nth), batch.get(nth)) {
-            *slot = Some(row.outcome(new, &files, &found));
+            *slot = Some(row.to_outcome(new, &files, &stored));
         }
     }
     let missing = || Err(Error::internal("the database said nothing of a message"));
@@ -30,7 +30,7 @@ pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Res
 
 /// What `send_messages` says of one message of the batch.
 #[derive(sqlx::FromRow)]
-struct Row {
+struct OutcomeRow {
     message: i32,
     outcome: String,
     id: Option<MessageId>,
@@ -40,21 +40,21 @@ struct Row {
 const WRITTEN: &str = "written";
 const REPEATED: &str = "repeated";
 
-impl Row {
-    fn outcome(
+impl OutcomeRow {
+    fn to_outcome(
         &self,
         new: &NewMessage,
         files: &HashMap<FileId, FileInfo>,
-        found: &HashMap<MessageId, Message>,
-    ) -> Result<Sent> {
+        stored: &HashMap<MessageId, Message>,
+    ) -> Result<SendOutcome> {
         match (self.outcome.as_str(), self.id, self.created_at) {
             (WRITTEN, Some(id), Some(at)) => {
-                let message = found.get(&id).cloned().unwrap_or_else(|| as_written(new, id, Time(at), files));
-                Ok(Sent { message, is_new: true })
+                let message = stored.get(&id).cloned().unwrap_or_else(|| build_message(new, id, Time(at), files));
+                Ok(SendOutcome { message, is_new: true })
             }
             // Gone again since: its chat was deleted.
-            (REPEATED, Some(id), _) => match found.get(&id) {
-                Some(first) => Ok(Sent { message: first.clone(), is_new: false }),
+            (REPEATED, Some(id), _) => match stored.get(&id) {
+                Some(first) => Ok(SendOutcome { message: first.clone(), is_new: false }),
                 None => Err(Error::NotFound("chat")),
             },
             ("not_a_member", ..) => Err(Error::NotFound("chat")),
@@ -67,9 +67,13 @@ impl Row {
 }
 
 /// One call for the whole batch, which is one transaction.
-async fn write(db: &mut PgConnection, batch: &[NewMessage], calls: &[(i32, String)]) -> Result<Vec<Row>> {
+async fn call_send_messages(
+    db: &mut PgConnection,
+    batch: &[NewMessage],
+    mentions: &[(i32, String)],
+) -> Result<Vec<OutcomeRow>> {
     let column = |field: fn(&NewMessage) -> Option<i64>| batch.iter().map(field).collect::<Vec<_>>();
-    let attached: Vec<(i32, i16, FileId)> = batch
+    let attachments: Vec<(i32, i16, FileId)> = batch
         .iter()
         .zip(0..)
         .flat_map(|(new, nth)| new.files.iter().zip(0..).map(move |(file, position)| (nth, position, *file)))
@@ -81,16 +85,16 @@ async fn write(db: &mut PgConnection, batch: &[NewMessage], calls: &[(i32, Strin
         .bind(batch.iter().map(|new| new.content.as_str()).collect::<Vec<_>>())
         .bind(column(|new| new.reply_to.map(MessageId::get)))
         .bind(batch.iter().map(|new| new.nonce.as_ref().map(Nonce::as_str)).collect::<Vec<_>>())
-        .bind(attached.iter().map(|(nth, ..)| *nth).collect::<Vec<_>>())
-        .bind(attached.iter().map(|(_, position, _)| *position).collect::<Vec<_>>())
-        .bind(attached.iter().map(|(.., file)| file.get()).collect::<Vec<_>>())
-        .bind(calls.iter().map(|(nth, _)| *nth).collect::<Vec<_>>())
-        .bind(calls.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>())
+        .bind(attachments.iter().map(|(nth, ..)| *nth).collect::<Vec<_>>())
+        .bind(attachments.iter().map(|(_, position, _)| *position).collect::<Vec<_>>())
+        .bind(attachments.iter().map(|(.., file)| file.get()).collect::<Vec<_>>())
+        .bind(mentions.iter().map(|(nth, _)| *nth).collect::<Vec<_>>())
+        .bind(mentions.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>())
         .fetch_all(db)
         .await?)
 }
 
-async fn files_of(db: &mut PgConnection, batch: &[NewMessage]) -> Result<HashMap<FileId, FileInfo>> {
+async fn load_files(db: &mut PgConnection, batch: &[NewMessage]) -> Result<HashMap<FileId, FileInfo>> {
     let ids: Vec<FileId> = batch.iter().flat_map(|new| new.files.iter().copied()).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
@@ -102,30 +106,31 @@ async fn files_of(db: &mut PgConnection, batch: &[NewMessage]) -> Result<HashMap
 
 /// The messages that the batch does not tell by itself: those that were sent
 /// before, under the same nonces, and those that call somebody by name.
-async fn found(
+async fn load_stored(
     db: &mut PgConnection,
     batch: &[NewMessage],
-    calls: &[(i32, String)],
-    rows: &[Row],
+    mentions: &[(i32, String)],
+    rows: &[OutcomeRow],
 ) -> Result<HashMap<MessageId, Message>> {
-    let is_told = |row: &&Row| row.outcome == WRITTEN && !calls.iter().any(|(nth, _)| *nth == row.message);
-    let ids: Vec<MessageId> = rows.iter().filter(|row| !is_told(row)).filter_map(|row| row.id).collect();
+    let is_complete =
+        |row: &&OutcomeRow| row.outcome == WRITTEN && !mentions.iter().any(|(nth, _)| *nth == row.message);
+    let ids: Vec<MessageId> = rows.iter().filter(|row| !is_complete(row)).filter_map(|row| row.id).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut found = shown(&mut *db, &ids).await?;
-    for message in &mut found {
+    let mut stored = load_by_ids(&mut *db, &ids).await?;
+    for message in &mut stored {
         // Those of a batch are by its senders, each of whom sees their own.
         if let Some(sender) = message.sender_id.filter(|sender| batch.iter().any(|new| new.sender_id == *sender)) {
-            personal(&mut *db, sender, std::slice::from_mut(message)).await?;
+            fill_own_reactions(&mut *db, sender, std::slice::from_mut(message)).await?;
         }
     }
-    Ok(found.into_iter().map(|message| (message.id, message)).collect())
+    Ok(stored.into_iter().map(|message| (message.id, message)).collect())
 }
 
 /// The message that the insert wrote: the same as `message_view` would answer,
 /// without asking.
-fn as_written(new: &NewMessage, id: MessageId, created_at: Time, files: &HashMap<FileId, FileInfo>) -> Message {
+fn build_message(new: &NewMessage, id: MessageId, created_at: Time, files: &HashMap<FileId, FileInfo>) -> Message {
     Message {
         id,
         chat_id: new.chat_id,

@@ -1,7 +1,7 @@
 //! The writer: sends that arrive while one batch commits share the next. No
 //! timer; a lone send goes at once, and a crowd travels together.
 
-use super::{NewMessage, Sent, send};
+use super::{NewMessage, SendOutcome, send};
 use crate::{Error, Result, metrics};
 use prometheus_client::{
     metrics::{counter::Counter, histogram::Histogram},
@@ -15,16 +15,16 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// The most messages in one transaction.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 
 /// The most sends that may wait; more are told to come back.
-const QUEUE: usize = 8_192;
+const MAX_QUEUED: usize = 8_192;
 
 /// The most text that may wait, in bytes.
-const QUEUE_BYTES: usize = 32 * 1024 * 1024;
+const MAX_QUEUED_BYTES: usize = 32 * 1024 * 1024;
 
 /// How long a connection that was just used is believed to be there still.
-const BELIEVED: Duration = Duration::from_millis(50);
+const PING_AFTER: Duration = Duration::from_millis(50);
 
 /// What a waiting send takes besides its text, in bytes.
 const OVERHEAD_BYTES: usize = 512;
@@ -33,79 +33,84 @@ const OVERHEAD_BYTES: usize = 512;
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
-    room: Arc<Semaphore>,
-    figures: Figures,
+    queued_bytes: Arc<Semaphore>,
+    metrics: WriterMetrics,
 }
 
 /// What the writer counts.
 #[derive(Debug, Clone)]
-struct Figures {
-    batches: Histogram,
-    writing: Histogram,
-    refused: Counter,
+struct WriterMetrics {
+    batch_size: Histogram,
+    batch_seconds: Histogram,
+    rejected: Counter,
 }
 
 struct Job {
     new: NewMessage,
-    reply: oneshot::Sender<Result<Sent>>,
-    _room: OwnedSemaphorePermit,
+    reply: oneshot::Sender<Result<SendOutcome>>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Writer {
     /// Starts the task that writes to this database.
     pub fn start(db: PgPool) -> Self {
-        let (jobs, mut queue) = mpsc::channel(QUEUE);
-        let figures = Figures { batches: metrics::counts(), writing: metrics::seconds(), refused: Counter::default() };
-        let mut desk = Desk { db, kept: None, figures: figures.clone() };
+        let (jobs, mut queue) = mpsc::channel(MAX_QUEUED);
+        let metrics = WriterMetrics {
+            batch_size: metrics::size_histogram(),
+            batch_seconds: metrics::duration_histogram(),
+            rejected: Counter::default(),
+        };
+        let mut batch_writer = BatchWriter { db, connection: None, metrics: metrics.clone() };
         tokio::spawn(async move {
-            let mut batch = Vec::with_capacity(BATCH);
-            while queue.recv_many(&mut batch, BATCH).await > 0 {
-                if !desk.write(std::mem::take(&mut batch)).await {
+            let mut batch = Vec::with_capacity(MAX_BATCH);
+            while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
+                if !batch_writer.write(std::mem::take(&mut batch)).await {
                     // The database is away. Nobody in the queue should wait for
                     // their own turn to find out.
                     while let Ok(job) = queue.try_recv() {
-                        let _ = job.reply.send(Err(away()));
+                        let _ = job.reply.send(Err(unavailable()));
                     }
                 }
             }
         });
-        Self { jobs, room: Arc::new(Semaphore::new(QUEUE_BYTES)), figures }
+        Self { jobs, queued_bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)), metrics }
     }
 
-    /// Adds the writer's figures to those of its process.
+    /// Adds the writer's metrics to those of its process.
     pub fn register(&self, registry: &mut Registry) {
-        let Figures { batches, writing, refused } = &self.figures;
-        registry.register("writer_batch_messages", "Messages that shared a transaction", batches.clone());
-        registry.register("writer_batch_seconds", "Time to write a batch", writing.clone());
-        registry.register("writer_refused", "Sends that found the queue full", refused.clone());
-        let jobs = self.jobs.downgrade();
-        metrics::gauge(registry, "writer_queue_messages", "Messages that wait to be written", move || {
-            let queued = jobs.upgrade().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity());
-            i64::try_from(queued).unwrap_or(i64::MAX)
-        });
-        let room = Arc::clone(&self.room);
-        metrics::gauge(registry, "writer_queue_bytes", "Memory of the messages that wait or are written", move || {
-            i64::try_from(QUEUE_BYTES - room.available_permits()).unwrap_or(i64::MAX)
+        let WriterMetrics { batch_size, batch_seconds, rejected } = &self.metrics;
+        registry.register("writer_batch_messages", "Messages that shared a transaction", batch_size.clone());
+        registry.register("writer_batch_seconds", "Time to write a batch", batch_seconds.clone());
+        registry.register("writer_rejected", "Sends that found the queue full", rejected.clone());
+        let gauges = [
+            ("writer_queue_messages", "Messages that wait to be written"),
+            ("writer_queue_bytes", "Memory of the messages that wait or are being written"),
+        ];
+        let (jobs, free_bytes) = (self.jobs.downgrade(), Arc::clone(&self.queued_bytes));
+        metrics::register_gauges(registry, gauges, move || {
+            let messages = jobs.upgrade().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity());
+            let bytes = MAX_QUEUED_BYTES - free_bytes.available_permits();
+            [messages, bytes].map(|count| i64::try_from(count).unwrap_or(i64::MAX))
         });
     }
 
     /// Sends a message and waits until it is stored. An answer of `Unavailable`
     /// says that it may or may not be: try again with the same nonce.
-    pub async fn send(&self, new: NewMessage) -> Result<Sent> {
+    pub async fn send(&self, new: NewMessage) -> Result<SendOutcome> {
         let bytes = u32::try_from(new.content.as_str().len() + OVERHEAD_BYTES).map_err(Error::internal)?;
-        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| self.full())?;
+        let permit = Arc::clone(&self.queued_bytes).try_acquire_many_owned(bytes).map_err(|_| self.reject())?;
         let (reply, outcome) = oneshot::channel();
-        self.jobs.try_send(Job { new, reply, _room: room }).map_err(|_| self.full())?;
-        outcome.await.unwrap_or_else(|_| Err(away()))
+        self.jobs.try_send(Job { new, reply, _permit: permit }).map_err(|_| self.reject())?;
+        outcome.await.unwrap_or_else(|_| Err(unavailable()))
     }
 
-    fn full(&self) -> Error {
-        self.figures.refused.inc();
+    fn reject(&self) -> Error {
+        self.metrics.rejected.inc();
         Error::Unavailable("the queue of messages to be written is full".into())
     }
 }
 
-fn away() -> Error {
+fn unavailable() -> Error {
     Error::Unavailable("messages could not be written to the database".into())
 }
 
@@ -113,19 +118,19 @@ fn away() -> Error {
 /// giving it back to the pool costs a round trip. After a pause it is asked whether
 /// it is still there, so that a database that came back costs nobody a refusal;
 /// under load the question would cost each batch a fifth of its time.
-struct Desk {
+struct BatchWriter {
     db: PgPool,
-    kept: Option<(PoolConnection<Postgres>, Instant)>,
-    figures: Figures,
+    connection: Option<(PoolConnection<Postgres>, Instant)>,
+    metrics: WriterMetrics,
 }
 
-impl Desk {
+impl BatchWriter {
     /// Writes a batch and tells everyone in it; false if the database is away.
     async fn write(&mut self, mut batch: Vec<Job>) -> bool {
         // Whoever has hung up has not been told anything, and will ask again.
         batch.retain(|job| !job.reply.is_closed());
-        let (news, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.new, job.reply)).unzip();
-        match self.send(&news).await {
+        let (new_messages, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.new, job.reply)).unzip();
+        match self.send(&new_messages).await {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     let _ = reply.send(outcome);
@@ -134,46 +139,46 @@ impl Desk {
             }
             Err(error @ Error::Unavailable(_)) => {
                 let cause = std::error::Error::source(&error);
-                tracing::warn!(messages = news.len(), ?cause, "a batch was not written");
+                tracing::warn!(messages = new_messages.len(), ?cause, "a batch was not written");
                 for reply in replies {
-                    let _ = reply.send(Err(away()));
+                    let _ = reply.send(Err(unavailable()));
                 }
                 false
             }
             // One of them trips a constraint, such as a sender whose account is
             // being deleted: alone it fails alone.
             Err(_) => {
-                let mut is_there = true;
-                for (new, reply) in news.into_iter().zip(replies).filter(|(_, reply)| !reply.is_closed()) {
-                    let outcome = if is_there { self.alone(new).await } else { Err(away()) };
-                    is_there &= !matches!(outcome, Err(Error::Unavailable(_)));
+                let mut is_available = true;
+                for (new, reply) in new_messages.into_iter().zip(replies).filter(|(_, reply)| !reply.is_closed()) {
+                    let outcome = if is_available { self.send_one(new).await } else { Err(unavailable()) };
+                    is_available &= !matches!(outcome, Err(Error::Unavailable(_)));
                     let _ = reply.send(outcome);
                 }
-                is_there
+                is_available
             }
         }
     }
 
-    async fn alone(&mut self, new: NewMessage) -> Result<Sent> {
+    async fn send_one(&mut self, new: NewMessage) -> Result<SendOutcome> {
         let mut outcomes = self.send(&[new]).await?;
         outcomes.pop().unwrap_or_else(|| Err(Error::internal("a batch of one has one outcome")))
     }
 
-    async fn send(&mut self, batch: &[NewMessage]) -> Result<Vec<Result<Sent>>> {
-        let mut connection = self.connection().await?;
-        let begun = Instant::now();
+    async fn send(&mut self, batch: &[NewMessage]) -> Result<Vec<Result<SendOutcome>>> {
+        let mut connection = self.acquire().await?;
+        let started_at = Instant::now();
         let outcomes = send(&mut connection, batch).await;
-        self.figures.batches.observe(batch.len() as f64);
-        self.figures.writing.observe(begun.elapsed().as_secs_f64());
+        self.metrics.batch_size.observe(batch.len() as f64);
+        self.metrics.batch_seconds.observe(started_at.elapsed().as_secs_f64());
         if !matches!(outcomes, Err(Error::Unavailable(_))) {
-            self.kept = Some((connection, Instant::now()));
+            self.connection = Some((connection, Instant::now()));
         }
         outcomes
     }
 
-    async fn connection(&mut self) -> Result<PoolConnection<Postgres>> {
-        if let Some((mut connection, used)) = self.kept.take()
-            && (used.elapsed() < BELIEVED || connection.ping().await.is_ok())
+    async fn acquire(&mut self) -> Result<PoolConnection<Postgres>> {
+        if let Some((mut connection, last_used)) = self.connection.take()
+            && (last_used.elapsed() < PING_AFTER || connection.ping().await.is_ok())
         {
             return Ok(connection);
         }

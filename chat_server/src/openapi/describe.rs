@@ -1,21 +1,21 @@
-//! What a handler reads and answers, told by its types.
+//! Describes operations by the types of their handlers.
 
 use super::Schemas;
 use crate::{
-    Api,
-    extract::{Asked, Caller, ChatMember, Input, PathPart, Segment},
+    AppState,
+    extract::{Caller, ChatMember, Json, Path, PathParam, Query},
 };
 use axum::{
-    Json,
     extract::{Multipart, State, multipart::MultipartRejection},
     http::HeaderMap,
 };
-use chat_core::{ChatId, Error};
+use chat_core::ChatId;
+use chat_http::ApiError;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 use std::{future::Future, sync::Arc};
 
-/// One route's description in the making.
+/// The description of one operation, while it is built.
 pub(crate) struct Operation<'a> {
     pub(crate) schemas: &'a mut Schemas,
     parameters: Vec<Value>,
@@ -29,30 +29,30 @@ impl<'a> Operation<'a> {
         Self { schemas, parameters: Vec::new(), body: None, is_private: false, responses: Map::new() }
     }
 
-    fn parameter<T: JsonSchema>(&mut self, name: &str) {
-        let schema = self.schemas.sent.subschema_for::<T>();
+    fn add_path_parameter<T: JsonSchema>(&mut self, name: &str) {
+        let schema = self.schemas.request.subschema_for::<T>();
         self.parameters.push(json!({ "in": "path", "name": name, "required": true, "schema": schema }));
     }
 
-    /// An answer with this status; without a schema it has no body.
-    pub(crate) fn answers(&mut self, status: u16, what: &str, content: Option<(&str, Value)>) {
-        let mut response = json!({ "description": what });
+    /// Adds a response; without a schema it has no body.
+    pub(crate) fn add_response(&mut self, status: u16, description: &str, content: Option<(&str, Value)>) {
+        let mut response = json!({ "description": description });
         if let Some((media_type, schema)) = content {
             response["content"] = json!({ media_type: { "schema": schema } });
         }
         self.responses.insert(status.to_string(), response);
     }
 
-    /// An answer with a JSON body.
-    pub(crate) fn answers_json<T: JsonSchema>(&mut self, status: u16, what: &str) {
-        let schema = self.schemas.answered.subschema_for::<T>().into();
-        self.answers(status, what, Some(("application/json", schema)));
+    /// Adds a response with a JSON body.
+    pub(crate) fn add_json_response<T: JsonSchema>(&mut self, status: u16, description: &str) {
+        let schema = self.schemas.response.subschema_for::<T>().into();
+        self.add_response(status, description, Some(("application/json", schema)));
     }
 
-    fn refuses(&mut self, statuses: &[(u16, &str)]) {
-        for (status, what) in statuses {
-            let mut problem = problem();
-            problem["description"] = (*what).into();
+    fn add_errors(&mut self, statuses: &[(u16, &str)]) {
+        for (status, description) in statuses {
+            let mut problem = problem_response();
+            problem["description"] = (*description).into();
             self.responses.insert(status.to_string(), problem);
         }
     }
@@ -71,113 +71,113 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// How every refusal looks.
-pub(crate) fn problem() -> Value {
+/// The response of every error.
+pub(crate) fn problem_response() -> Value {
     json!({
-        "description": "Refused, with the reason.",
+        "description": "Error; see `code` and `detail`.",
         "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
     })
 }
 
-/// Something that a handler reads.
-pub(crate) trait Ask {
-    fn ask(operation: &mut Operation<'_>);
+/// An argument of a handler.
+pub(crate) trait OperationInput {
+    fn describe_input(operation: &mut Operation<'_>);
 }
 
-/// Something that a handler answers.
-pub(crate) trait Answer {
-    fn answer(operation: &mut Operation<'_>);
+/// The result of a handler.
+pub(crate) trait OperationOutput {
+    fn describe_output(operation: &mut Operation<'_>);
 }
 
-/// A handler, by the types of what it reads.
-pub(crate) trait Describe<Asked> {
+/// A handler, by the types of its arguments.
+pub(crate) trait OperationHandler<Inputs> {
     fn describe(operation: &mut Operation<'_>);
 }
 
-macro_rules! handlers {
-    ($(($($ask:ident),*))*) => {$(
-        impl<F, Fut, A, $($ask),*> Describe<($($ask,)*)> for F
+macro_rules! impl_operation_handler {
+    ($(($($input:ident),*))*) => {$(
+        impl<F, Fut, Output, $($input),*> OperationHandler<($($input,)*)> for F
         where
-            F: Fn($($ask),*) -> Fut,
-            Fut: Future<Output = A>,
-            A: Answer,
-            $($ask: Ask,)*
+            F: Fn($($input),*) -> Fut,
+            Fut: Future<Output = Output>,
+            Output: OperationOutput,
+            $($input: OperationInput,)*
         {
             fn describe(operation: &mut Operation<'_>) {
-                $($ask::ask(operation);)*
-                A::answer(operation);
+                $($input::describe_input(operation);)*
+                Output::describe_output(operation);
             }
         }
     )*};
 }
 
-handlers! { (S) (S, T) (S, T, U) (S, T, U, V) (S, T, U, V, W) }
+impl_operation_handler! { (S) (S, T) (S, T, U) (S, T, U, V) (S, T, U, V, W) }
 
-impl Ask for State<Arc<Api>> {
-    fn ask(_: &mut Operation<'_>) {}
+impl OperationInput for State<Arc<AppState>> {
+    fn describe_input(_: &mut Operation<'_>) {}
 }
 
-impl Ask for HeaderMap {
-    fn ask(_: &mut Operation<'_>) {}
+impl OperationInput for HeaderMap {
+    fn describe_input(_: &mut Operation<'_>) {}
 }
 
-impl Ask for Caller {
-    fn ask(operation: &mut Operation<'_>) {
+impl OperationInput for Caller {
+    fn describe_input(operation: &mut Operation<'_>) {
         operation.is_private = true;
-        operation.refuses(&[(401, "Not signed in, or not any more.")]);
+        operation.add_errors(&[(401, "Not signed in, or the session has ended.")]);
     }
 }
 
-impl Ask for ChatMember {
-    fn ask(operation: &mut Operation<'_>) {
-        Caller::ask(operation);
-        Segment::<ChatId>::ask(operation);
+impl OperationInput for ChatMember {
+    fn describe_input(operation: &mut Operation<'_>) {
+        Caller::describe_input(operation);
+        Path::<ChatId>::describe_input(operation);
     }
 }
 
-impl<T: PathPart + JsonSchema> Ask for Segment<T> {
-    fn ask(operation: &mut Operation<'_>) {
-        operation.parameter::<T>(T::NAME);
-        operation.refuses(&[(404, "There is no such thing, or the caller may not know of it."), INVALID]);
+impl<T: PathParam + JsonSchema> OperationInput for Path<T> {
+    fn describe_input(operation: &mut Operation<'_>) {
+        operation.add_path_parameter::<T>(T::NAME);
+        operation.add_errors(&[(404, "Not found, or not visible to the caller."), VALIDATION_FAILED]);
     }
 }
 
-const INVALID: (u16, &str) = (422, "Readable and wrong: `errors` says what.");
+const VALIDATION_FAILED: (u16, &str) = (422, "Validation failed; see `errors`.");
 
-impl<T: JsonSchema> Ask for Input<T> {
-    fn ask(operation: &mut Operation<'_>) {
-        let schema = operation.schemas.sent.subschema_for::<T>();
+impl<T: JsonSchema> OperationInput for Json<T> {
+    fn describe_input(operation: &mut Operation<'_>) {
+        let schema = operation.schemas.request.subschema_for::<T>();
         operation.body = Some(json!({ "required": true, "content": { "application/json": { "schema": schema } } }));
-        operation.refuses(&[
-            (400, "Not JSON."),
-            (413, "Larger than the server takes."),
-            (415, "Not said to be JSON."),
-            INVALID,
+        operation.add_errors(&[
+            (400, "The body is not JSON."),
+            (413, "The body is too large."),
+            (415, "The media type is not JSON."),
+            VALIDATION_FAILED,
         ]);
     }
 }
 
-impl<T: JsonSchema> Ask for Asked<T> {
-    fn ask(operation: &mut Operation<'_>) {
-        // A query has no schema of its own in OpenAPI: its fields are parameters.
-        let schema = T::json_schema(&mut operation.schemas.sent);
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn describe_input(operation: &mut Operation<'_>) {
+        // OpenAPI has no schema for a whole query: its fields are parameters.
+        let schema = T::json_schema(&mut operation.schemas.request);
         let required: Vec<&str> =
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         for (name, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let is_required = required.contains(&name.as_str());
-            let schema = without_null(schema);
+            let schema = strip_null(schema);
             let mut parameter = json!({ "in": "query", "name": name, "required": is_required, "schema": schema });
-            if let Some(what) = schema.get("description") {
-                parameter["description"] = what.clone();
+            if let Some(description) = schema.get("description") {
+                parameter["description"] = description.clone();
             }
             operation.parameters.push(parameter);
         }
-        operation.refuses(&[INVALID]);
+        operation.add_errors(&[VALIDATION_FAILED]);
     }
 }
 
-/// What may be absent from a query is left out, and never null.
-fn without_null(schema: &Value) -> Value {
+/// A query parameter that is optional is left out, and never null.
+fn strip_null(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(fields) = schema.as_object_mut()
         && fields.get("default").is_some_and(Value::is_null)
@@ -195,8 +195,8 @@ fn without_null(schema: &Value) -> Value {
         let choices: Vec<&Value> = choices.iter().filter(|choice| !is_null(choice)).collect();
         if let [one] = choices.as_slice() {
             let mut one = (*one).clone();
-            if let (Some(what), Some(fields)) = (schema.get("description"), one.as_object_mut()) {
-                fields.insert("description".into(), what.clone());
+            if let (Some(description), Some(fields)) = (schema.get("description"), one.as_object_mut()) {
+                fields.insert("description".into(), description.clone());
             }
             return one;
         }
@@ -204,32 +204,32 @@ fn without_null(schema: &Value) -> Value {
     schema
 }
 
-impl Ask for Result<Multipart, MultipartRejection> {
-    fn ask(operation: &mut Operation<'_>) {
+impl OperationInput for Result<Multipart, MultipartRejection> {
+    fn describe_input(operation: &mut Operation<'_>) {
         let files = json!({
             "type": "object",
             "properties": { "file": { "type": "array", "items": { "type": "string", "format": "binary" } } },
             "required": ["file"],
         });
         operation.body = Some(json!({ "required": true, "content": { "multipart/form-data": { "schema": files } } }));
-        operation.refuses(&[
-            (400, "Not a form, or not whole."),
-            (413, "Larger than the server takes."),
-            (415, "Not said to be a form."),
-            INVALID,
+        operation.add_errors(&[
+            (400, "The form is malformed or incomplete."),
+            (413, "The body is too large."),
+            (415, "The media type is not multipart/form-data."),
+            VALIDATION_FAILED,
         ]);
     }
 }
 
-impl<T: Answer> Answer for Result<T, Error> {
-    fn answer(operation: &mut Operation<'_>) {
-        T::answer(operation);
-        operation.responses.insert("default".into(), problem());
+impl<T: OperationOutput> OperationOutput for Result<T, ApiError> {
+    fn describe_output(operation: &mut Operation<'_>) {
+        T::describe_output(operation);
+        operation.responses.insert("default".into(), problem_response());
     }
 }
 
-impl<T: JsonSchema> Answer for Json<T> {
-    fn answer(operation: &mut Operation<'_>) {
-        operation.answers_json::<T>(200, "Here it is.");
+impl<T: JsonSchema> OperationOutput for Json<T> {
+    fn describe_output(operation: &mut Operation<'_>) {
+        operation.add_json_response::<T>(200, "OK.");
     }
 }

@@ -1,12 +1,11 @@
-//! The published description of the API: OpenAPI 3.1, put together from the
-//! types of the handlers. A handler's arguments say what it reads, its result
-//! says what it answers; nothing is written down twice.
+//! The OpenAPI 3.1 description, generated from the types of the handlers: the
+//! arguments of a handler describe its input, its result describes its output.
 
-mod answers;
 mod describe;
+mod responses;
 
-pub(crate) use answers::{Done, FileBytes, Lines, Made, New, WithCookie};
-pub(crate) use describe::{Describe, Operation};
+pub(crate) use describe::{Operation, OperationHandler};
+pub(crate) use responses::{Created, CreatedOrOk, FileBody, NdJson, NoContent, WithCookie};
 
 use axum::{
     Router,
@@ -14,7 +13,8 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use chat_core::{events::Event, web::Problem};
+use chat_core::catalogue::Event;
+use chat_http::Problem;
 use schemars::{
     SchemaGenerator,
     generate::{Contract, SchemaSettings},
@@ -24,15 +24,15 @@ use std::sync::LazyLock;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 /// Where the description is.
-pub const OPENAPI: &str = "/api/openapi.json";
+pub const OPENAPI_PATH: &str = "/api/openapi.json";
 
 /// Where people read it.
-const DOCS: &str = "/api/docs";
+const DOCS_PATH: &str = "/api/docs";
 
 /// The types that travel: what clients send, and what they get.
 pub(crate) struct Schemas {
-    pub(crate) sent: SchemaGenerator,
-    pub(crate) answered: SchemaGenerator,
+    pub(crate) request: SchemaGenerator,
+    pub(crate) response: SchemaGenerator,
 }
 
 impl Schemas {
@@ -46,14 +46,14 @@ impl Schemas {
                 })
                 .into_generator()
         };
-        Self { sent: generator(Contract::Deserialize), answered: generator(Contract::Serialize) }
+        Self { request: generator(Contract::Deserialize), response: generator(Contract::Serialize) }
     }
 
     /// All of them by name. What travels both ways looks the same both ways, as
     /// far as it has a name.
     fn into_definitions(mut self) -> Map<String, Value> {
-        let mut all = self.sent.take_definitions(true);
-        all.extend(self.answered.take_definitions(true));
+        let mut all = self.request.take_definitions(true);
+        all.extend(self.response.take_definitions(true));
         all
     }
 }
@@ -67,14 +67,14 @@ pub(crate) struct Document {
 impl Document {
     pub(crate) fn new() -> Self {
         let mut document = Self { schemas: Schemas::new(), paths: Map::new() };
-        document.schemas.answered.subschema_for::<Problem>();
+        document.schemas.response.subschema_for::<Problem>();
         document.add_stream();
         document
     }
 
     /// Adds a route. Its handler's name says what it is called and where it
     /// belongs.
-    pub(crate) fn add<H: Describe<A>, A>(&mut self, method: &Method, path: &str, summary: &str) {
+    pub(crate) fn add<H: OperationHandler<A>, A>(&mut self, method: &Method, path: &str, summary: &str) {
         let mut names = std::any::type_name::<H>().rsplit("::");
         let (verb, noun) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
         let mut operation = Operation::new(&mut self.schemas);
@@ -95,7 +95,7 @@ impl Document {
 
     /// The one path that the other server answers.
     fn add_stream(&mut self) {
-        let event = self.schemas.answered.subschema_for::<Event>();
+        let event = self.schemas.response.subschema_for::<Event>();
         let parameter = |place: &str, name: &str, what: &str| json!({ "in": place, "name": name, "description": what, "schema": { "type": "string" } });
         let operation = json!({
             "operationId": "events_stream",
@@ -109,7 +109,7 @@ impl Document {
             ],
             "responses": {
                 "200": { "description": "The stream.", "content": { "text/event-stream": { "schema": event } } },
-                "default": describe::problem(),
+                "default": describe::problem_response(),
             },
         });
         self.insert(&Method::GET, "/events", operation);
@@ -140,21 +140,21 @@ impl Document {
 }
 
 /// The description as text, made once.
-static TEXT: LazyLock<String> = LazyLock::new(|| {
+static OPENAPI_JSON: LazyLock<String> = LazyLock::new(|| {
     let mut text = serde_json::to_string_pretty(&crate::routes().into_document()).unwrap_or_default();
     text.push('\n');
     text
 });
 
 /// The description as `docs/openapi.json` holds it.
-pub fn openapi() -> &'static str {
-    &TEXT
+pub fn openapi_json() -> &'static str {
+    &OPENAPI_JSON
 }
 
 /// The description for programs, and the pages for people, which load nothing
 /// from anywhere else.
 pub(crate) fn router() -> Router {
-    let json = get(|| async { ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response() });
-    let config = Config::new([OPENAPI]).try_it_out_enabled(true).persist_authorization(true);
-    Router::new().route(OPENAPI, json).merge(SwaggerUi::new(DOCS).config(config))
+    let json = get(|| async { ([(header::CONTENT_TYPE, "application/json")], openapi_json()).into_response() });
+    let config = Config::new([OPENAPI_PATH]).try_it_out_enabled(true).persist_authorization(true);
+    Router::new().route(OPENAPI_PATH, json).merge(SwaggerUi::new(DOCS_PATH).config(config))
 }

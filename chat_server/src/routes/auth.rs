@@ -1,33 +1,33 @@
-//! Signing up, in and out, and the sessions that come of it.
+//! Sign-up, sign-in, sign-out and sessions.
 
-use super::Items;
+use super::List;
 use crate::{
-    Api,
-    extract::{Caller, Input, Segment},
-    openapi::{Done, New, WithCookie},
+    AppState,
+    extract::{Caller, Json, Path},
+    openapi::{Created, NoContent, WithCookie},
 };
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, header},
 };
 use chat_core::{
-    Error, Result,
+    Error,
     auth::{
         STREAM_COOKIE,
-        sessions::{self, SESSION_SECONDS, Session, SignedIn, Tokens},
+        sessions::{self, AuthenticatedSession, SESSION_SECONDS, Session, Tokens},
     },
     events,
-    text::{Email, Password, RefreshNonce, Username},
     users::{self, Me, NewUser},
+    values::{Email, Password, RefreshNonce, Username},
 };
+use chat_http::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Somebody new.
+/// A new account.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = json!({ "username": "erin", "email": "erin@example.com", "password": "long unlikely words" }))]
@@ -37,7 +37,7 @@ pub(crate) struct Signup {
     password: Password,
 }
 
-/// Who signs in.
+/// The credentials of an account.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = json!({ "email": "alice@example.com", "password": "confab-demo" }))]
@@ -46,94 +46,90 @@ pub(crate) struct Signin {
     password: Password,
 }
 
-/// What the last answer with tokens gave.
+/// The refresh token of the last response with tokens.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
     refresh_token: String,
-    /// Lets this be asked for again, with the same, until the answer is heard.
+    /// Makes the request repeatable: the same token with the same nonce gets the same
+    /// answer, until the new tokens are used.
     #[serde(default)]
     nonce: Option<RefreshNonce>,
 }
 
-/// Tokens, and who they are for.
+/// Tokens, and the user that they belong to.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Welcome {
+pub(crate) struct AuthResponse {
     #[serde(flatten)]
     tokens: Tokens,
     user: Me,
 }
 
-/// Makes an account and signs it in.
+/// Creates an account and signs it in.
 pub(crate) async fn signup(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     headers: HeaderMap,
-    Input(Signup { username, email, password }): Input<Signup>,
-) -> Result<WithCookie<New<Welcome>>> {
-    api.hasher.check_strength(&password, &username, &email).await?;
-    let password_hash = api.hasher.hash(password).await?;
-    let id = users::create(&api.db, &NewUser { username, email, password_hash }).await?;
-    let signed_in = sessions::open(&api.db, &api.signer, id, user_agent(&headers)).await?;
-    let WithCookie { cookie, answer: Json(body) } = welcome(&api, &headers, signed_in).await?;
-    Ok(WithCookie { cookie, answer: New(body) })
+    Json(Signup { username, email, password }): Json<Signup>,
+) -> Result<WithCookie<Created<AuthResponse>>> {
+    state.hasher.check_strength(&password, &username, &email).await?;
+    let password_hash = state.hasher.hash(password).await?;
+    let id = users::create(&state.db, &NewUser { username, email, password_hash }).await?;
+    let signed_in = sessions::open(&state.db, &state.signer, id, user_agent(&headers)).await?;
+    let WithCookie { cookie, response: Json(body) } = build_auth_response(&state, signed_in).await?;
+    Ok(WithCookie { cookie, response: Created(body) })
 }
 
-/// Opens a session. An unknown address takes as long, and is told the same, as a
+/// Opens a session. An unknown address takes as long and gets the same error as a
 /// wrong password.
 pub(crate) async fn signin(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     headers: HeaderMap,
-    Input(Signin { email, password }): Input<Signin>,
-) -> Result<WithCookie<Json<Welcome>>> {
-    let known = users::credentials(&api.db, &email).await?;
-    let (id, hash) = known.map(|known| (known.id, known.password_hash)).unzip();
-    let matches = api.hasher.check(password, hash).await?;
+    Json(Signin { email, password }): Json<Signin>,
+) -> Result<WithCookie<Json<AuthResponse>>> {
+    let credentials = users::find_credentials(&state.db, &email).await?;
+    let (id, hash) = credentials.map(|credentials| (credentials.id, credentials.password_hash)).unzip();
+    let matches = state.hasher.verify(password, hash).await?;
     let id = id.filter(|_| matches).ok_or(Error::Unauthorized {
         code: "credentials_invalid",
-        detail: "the e-mail address or the password is wrong",
+        detail: "the email address or the password is wrong",
     })?;
-    let signed_in = sessions::open(&api.db, &api.signer, id, user_agent(&headers)).await?;
-    welcome(&api, &headers, signed_in).await
+    let signed_in = sessions::open(&state.db, &state.signer, id, user_agent(&headers)).await?;
+    build_auth_response(&state, signed_in).await
 }
 
-/// Trades a refresh token for the next pair of tokens.
+/// Exchanges a refresh token for a new pair of tokens.
 pub(crate) async fn refresh(
-    State(api): State<Arc<Api>>,
-    headers: HeaderMap,
-    Input(Refresh { refresh_token, nonce }): Input<Refresh>,
-) -> Result<WithCookie<Json<Welcome>>> {
-    let signed_in = sessions::refresh(&api.db, &api.signer, &refresh_token, nonce.as_ref()).await?;
-    welcome(&api, &headers, signed_in).await
+    State(state): State<Arc<AppState>>,
+    Json(Refresh { refresh_token, nonce }): Json<Refresh>,
+) -> Result<WithCookie<Json<AuthResponse>>> {
+    let signed_in = sessions::refresh(&state.db, &state.signer, &refresh_token, nonce.as_ref()).await?;
+    build_auth_response(&state, signed_in).await
 }
 
-/// Ends the session.
-pub(crate) async fn signout(
-    State(api): State<Arc<Api>>,
-    headers: HeaderMap,
+/// Revokes the session.
+pub(crate) async fn signout(State(state): State<Arc<AppState>>, caller: Caller) -> Result<WithCookie<NoContent>> {
+    sessions::revoke(&state.db, caller.claims()).await?;
+    state.session_cache.remove(caller.session_id);
+    Ok(WithCookie { cookie: stream_cookie("", 0, &state), response: NoContent })
+}
+
+/// Lists the caller's sessions.
+pub(crate) async fn list_sessions(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<Session>>> {
+    Ok(Json(List { items: sessions::list(&state.db, caller.claims()).await? }))
+}
+
+/// Revokes one of the caller's sessions, and closes every stream that it opened.
+pub(crate) async fn revoke_session(
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-) -> Result<WithCookie<Done>> {
-    sessions::end(&api.db, caller.claims()).await?;
-    api.live.forget(caller.session_id);
-    Ok(WithCookie { cookie: stream_cookie("", 0, &headers), answer: Done })
+    Path(session_id): Path<Uuid>,
+) -> Result<NoContent> {
+    sessions::revoke_one(&state.db, caller.user_id, session_id).await?;
+    state.session_cache.remove(session_id);
+    Ok(NoContent)
 }
 
-/// The caller's signed-in devices.
-pub(crate) async fn sessions(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Items<Session>>> {
-    Ok(Json(Items { items: sessions::list(&api.db, caller.claims()).await? }))
-}
-
-/// Ends one of the caller's sessions, and every stream that it opened.
-pub(crate) async fn end_session(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Segment(session_id): Segment<Uuid>,
-) -> Result<Done> {
-    sessions::end_one(&api.db, caller.user_id, session_id).await?;
-    api.live.forget(session_id);
-    Ok(Done)
-}
-
-/// The password as it is, and as it is to be.
+/// The current and the new password.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangePassword {
@@ -141,49 +137,51 @@ pub(crate) struct ChangePassword {
     new_password: Password,
 }
 
-/// Changes the password. Every other session of the caller ends.
+/// Changes the password and revokes all other sessions.
 pub(crate) async fn change_password(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Input(ChangePassword { current_password, new_password }): Input<ChangePassword>,
-) -> Result<Done> {
-    prove(&api, caller, current_password).await?;
-    let Me { user, email } = users::me(&api.db, caller.user_id).await?;
+    Json(ChangePassword { current_password, new_password }): Json<ChangePassword>,
+) -> Result<NoContent> {
+    verify_password(&state, caller, current_password).await?;
+    let Me { user, email } = users::get_me(&state.db, caller.user_id).await?;
     let username = Username::try_from(user.username).map_err(Error::internal)?;
     let email = Email::try_from(email).map_err(Error::internal)?;
-    api.hasher.check_strength(&new_password, &username, &email).await?;
-    let hash = api.hasher.hash(new_password).await?;
-    let mut log = events::begin(&api.db, caller.user_id).await?;
-    users::set_password(&mut *log, caller.user_id, &hash).await?;
-    sessions::end_others(&mut log, caller.claims()).await?;
+    state.hasher.check_strength(&new_password, &username, &email).await?;
+    let hash = state.hasher.hash(new_password).await?;
+    let mut log = events::begin(&state.db, caller.user_id).await?;
+    users::set_password_hash(&mut *log, caller.user_id, &hash).await?;
+    sessions::revoke_others(&mut log, caller.claims()).await?;
     log.commit().await?;
-    Ok(Done)
+    Ok(NoContent)
 }
 
-/// Refuses a caller who does not know their own password.
-pub(super) async fn prove(api: &Api, caller: Caller, password: Password) -> Result<()> {
-    let hash = users::password_hash(&api.db, caller.user_id).await?;
-    match api.hasher.check(password, Some(hash)).await? {
+/// Requires the current password of the caller.
+pub(super) async fn verify_password(state: &AppState, caller: Caller, password: Password) -> Result<()> {
+    let hash = users::get_password_hash(&state.db, caller.user_id).await?;
+    match state.hasher.verify(password, Some(hash)).await? {
         true => Ok(()),
-        false => Err(Error::Forbidden("the current password is wrong")),
+        false => Err(Error::Forbidden("the current password is wrong").into()),
     }
 }
 
-/// What the device says it is.
+/// The user agent of the device.
 fn user_agent(headers: &HeaderMap) -> &str {
     headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-async fn welcome(api: &Api, headers: &HeaderMap, signed_in: SignedIn) -> Result<WithCookie<Json<Welcome>>> {
-    let user = users::me(&api.db, signed_in.claims.user_id).await?;
-    let cookie = stream_cookie(&signed_in.stream_token, SESSION_SECONDS, headers);
-    Ok(WithCookie { cookie, answer: Json(Welcome { tokens: signed_in.tokens, user }) })
+async fn build_auth_response(
+    state: &AppState,
+    signed_in: AuthenticatedSession,
+) -> Result<WithCookie<Json<AuthResponse>>> {
+    let user = users::get_me(&state.db, signed_in.claims.user_id).await?;
+    let cookie = stream_cookie(&signed_in.stream_token, SESSION_SECONDS, state);
+    Ok(WithCookie { cookie, response: Json(AuthResponse { tokens: signed_in.tokens, user }) })
 }
 
-/// Opens event streams and nothing else, so that a page can simply write
+/// The cookie that opens event streams and nothing else, so that a page can write
 /// `new EventSource('/events')`.
-fn stream_cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
-    let is_https = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    let secure = if is_https { "; Secure" } else { "" };
+fn stream_cookie(value: &str, seconds: i64, state: &AppState) -> String {
+    let secure = if state.is_https { "; Secure" } else { "" };
     format!("{STREAM_COOKIE}={value}; Path=/events; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }

@@ -1,17 +1,18 @@
 //! Keeping people out of a chat.
 
-use super::{AfterPerson, Page};
+use super::{Page, UserPageParams};
 use crate::{
-    Api,
-    extract::{Asked, ChatMember, Input, Limit, Segment},
-    openapi::Done,
+    AppState,
+    extract::{ChatMember, Json, Limit, Path, Query},
+    openapi::NoContent,
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    Result, UserId,
+    UserId,
     bans::{self, Ban},
-    text::Reason,
+    values::Reason,
 };
+use chat_http::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,11 +20,11 @@ use std::sync::Arc;
 
 /// Who is kept out, by id.
 pub(crate) async fn list(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Asked(AfterPerson { after, limit: Limit(limit) }): Asked<AfterPerson>,
+    Query(UserPageParams { after, limit: Limit(limit) }): Query<UserPageParams>,
 ) -> Result<Json<Page<Ban>>> {
-    let mut db = api.db.acquire().await?;
+    let mut db = state.db.acquire().await?;
     let rows = bans::list(&mut db, member.user_id, member.chat_id, after, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |ban| ban.user.id.get())))
 }
@@ -32,27 +33,27 @@ pub(crate) async fn list(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewBan", example = json!({ "reason": "spam" }))]
-pub(crate) struct Create {
+pub(crate) struct NewBan {
     reason: Option<Reason>,
 }
 
 /// Takes a person out and keeps them out. Twice is once.
 pub(crate) async fn create(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Segment(user_id): Segment<UserId>,
-    Input(Create { reason }): Input<Create>,
-) -> Result<Done> {
-    bans::ban(&api.db, member.user_id, member.chat_id, user_id, reason.as_ref()).await?;
-    Ok(Done)
+    Path(user_id): Path<UserId>,
+    Json(NewBan { reason }): Json<NewBan>,
+) -> Result<NoContent> {
+    bans::ban(&state.db, member.user_id, member.chat_id, user_id, reason.as_ref()).await?;
+    Ok(NoContent)
 }
 
 /// Lets a person come in again. Twice is once.
-pub(crate) async fn lift(
-    State(api): State<Arc<Api>>,
+pub(crate) async fn delete(
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Segment(user_id): Segment<UserId>,
-) -> Result<Done> {
-    bans::lift(&api.db, member.user_id, member.chat_id, user_id).await?;
-    Ok(Done)
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    bans::unban(&state.db, member.user_id, member.chat_id, user_id).await?;
+    Ok(NoContent)
 }

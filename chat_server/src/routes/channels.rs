@@ -2,23 +2,24 @@
 
 use super::Page;
 use crate::{
-    Api,
-    extract::{Asked, Caller, Limit, Segment},
-    openapi::{Done, Made},
+    AppState,
+    extract::{Caller, Json, Limit, Path, Query},
+    openapi::{CreatedOrOk, NoContent},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    ChatId, Result,
+    ChatId,
     chats::{self, Chat},
     members,
-    text::SearchText,
+    values::SearchText,
 };
+use chat_http::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
 #[derive(Deserialize, JsonSchema)]
-pub(crate) struct Search {
+pub(crate) struct ChannelListParams {
     q: Option<SearchText>,
     after: Option<ChatId>,
     #[serde(default)]
@@ -27,31 +28,31 @@ pub(crate) struct Search {
 
 /// Public channels, by name.
 pub(crate) async fn list(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     _: Caller,
-    Asked(Search { q, after, limit: Limit(limit) }): Asked<Search>,
+    Query(ChannelListParams { q, after, limit: Limit(limit) }): Query<ChannelListParams>,
 ) -> Result<Json<Page<Chat>>> {
-    let rows = chats::channels(&api.db, q.as_ref(), after, limit + 1).await?;
+    let rows = chats::list_channels(&state.db, q.as_ref(), after, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |chat| chat.id.get())))
 }
 
 /// Joins a public channel. Twice is once.
 pub(crate) async fn join(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(chat_id): Segment<ChatId>,
-) -> Result<Made<Chat>> {
-    let added = members::join(&api.db, chat_id, caller.user_id).await?;
-    let body = chats::find(&api.db, chat_id, caller.user_id).await?;
-    Ok(Made { is_new: added.is_new, body })
+    Path(chat_id): Path<ChatId>,
+) -> Result<CreatedOrOk<Chat>> {
+    let outcome = members::join(&state.db, chat_id, caller.user_id).await?;
+    let body = chats::get(&state.db, chat_id, caller.user_id).await?;
+    Ok(CreatedOrOk { is_new: outcome.is_new, body })
 }
 
 /// Leaves any chat but a direct one.
 pub(crate) async fn leave(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(chat_id): Segment<ChatId>,
-) -> Result<Done> {
-    members::leave(&api.db, chat_id, caller.user_id).await?;
-    Ok(Done)
+    Path(chat_id): Path<ChatId>,
+) -> Result<NoContent> {
+    members::leave(&state.db, chat_id, caller.user_id).await?;
+    Ok(NoContent)
 }

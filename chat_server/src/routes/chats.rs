@@ -1,68 +1,69 @@
 //! Chats.
 
-use super::Items;
+use super::List;
 use crate::{
-    Api,
-    extract::{Caller, ChatMember, Input, Segment},
-    openapi::{Done, Made},
+    AppState,
+    extract::{Caller, ChatMember, Json, Path},
+    openapi::{CreatedOrOk, NoContent},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    ChatId, Result,
-    chats::{self, Chat, ChatDraft, ChatPatch, ChatRow, Created},
+    ChatId,
+    chats::{self, Chat, ChatDraft, ChatPatch, ChatSummary, CreateOutcome},
     members,
 };
+use chat_http::Result;
 use std::sync::Arc;
 
 /// Creates a chat of any kind. A second direct chat of a pair is the first.
 pub(crate) async fn create(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Input(draft): Input<ChatDraft>,
-) -> Result<Made<Chat>> {
-    let Created { chat, is_new } = chats::create(&api.db, caller.user_id, draft.try_into()?).await?;
-    Ok(Made { is_new, body: chat })
+    Json(draft): Json<ChatDraft>,
+) -> Result<CreatedOrOk<Chat>> {
+    let CreateOutcome { chat, is_new } = chats::create(&state.db, caller.user_id, draft.try_into()?).await?;
+    Ok(CreatedOrOk { is_new, body: chat })
 }
 
 /// The caller's chats, the most recently active first.
-pub(crate) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Items<ChatRow>>> {
-    let mut db = api.db.acquire().await?;
-    Ok(Json(Items { items: chats::list(&mut db, caller.user_id).await? }))
+pub(crate) async fn list(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<ChatSummary>>> {
+    let mut db = state.db.acquire().await?;
+    Ok(Json(List { items: chats::list(&mut db, caller.user_id).await? }))
 }
 
 /// A chat.
-pub(crate) async fn find(State(api): State<Arc<Api>>, member: ChatMember) -> Result<Json<Chat>> {
-    chats::find(&api.db, member.chat_id, member.user_id).await.map(Json)
+pub(crate) async fn get(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<Chat>> {
+    Ok(Json(chats::get(&state.db, member.chat_id, member.user_id).await?))
 }
 
 /// Changes a chat's name, description or topic.
 pub(crate) async fn update(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(chat_id): Segment<ChatId>,
-    Input(patch): Input<ChatPatch>,
+    Path(chat_id): Path<ChatId>,
+    Json(patch): Json<ChatPatch>,
 ) -> Result<Json<Chat>> {
-    chats::update(&api.db, caller.user_id, chat_id, &patch).await.map(Json)
+    Ok(Json(chats::update(&state.db, caller.user_id, chat_id, &patch).await?))
 }
 
 /// Deletes a chat with everything in it.
 pub(crate) async fn delete(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(chat_id): Segment<ChatId>,
-) -> Result<Done> {
-    chats::delete(&api.db, caller.user_id, chat_id).await?;
-    Ok(Done)
+    Path(chat_id): Path<ChatId>,
+) -> Result<NoContent> {
+    chats::delete(&state.db, caller.user_id, chat_id).await?;
+    Ok(NoContent)
 }
 
 /// Does not want to be disturbed by a chat.
-pub(crate) async fn mute(State(api): State<Arc<Api>>, member: ChatMember) -> Result<Done> {
-    members::set_muted(&api.db, member.chat_id, member.user_id, true).await?;
-    Ok(Done)
+pub(crate) async fn mute(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<NoContent> {
+    members::set_muted(&state.db, member.chat_id, member.user_id, true).await?;
+    Ok(NoContent)
 }
 
 /// ... and does again.
-pub(crate) async fn unmute(State(api): State<Arc<Api>>, member: ChatMember) -> Result<Done> {
-    members::set_muted(&api.db, member.chat_id, member.user_id, false).await?;
-    Ok(Done)
+pub(crate) async fn unmute(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<NoContent> {
+    members::set_muted(&state.db, member.chat_id, member.user_id, false).await?;
+    Ok(NoContent)
 }

@@ -1,43 +1,59 @@
 //! The event log over REST, and what a client needs to open a stream.
 
 use crate::{
-    Api,
-    extract::{Asked, Caller, Limit},
-    openapi::New,
+    AppState,
+    extract::{Caller, Json, Limit, Query},
+    openapi::Created,
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    Result,
     auth::tickets::{self, Ticket},
     bootstrap::{self, Bootstrap},
-    events::{self, Cursor, Page},
+    catalogue::Event,
+    events::{self, Cursor},
 };
+use chat_http::Result;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// A ticket that opens one stream, once, within half a minute.
-pub(crate) async fn ticket(State(api): State<Arc<Api>>, caller: Caller) -> Result<New<Ticket>> {
-    Ok(New(tickets::issue(&api.db, caller.claims()).await?))
+pub(crate) async fn create_ticket(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Created<Ticket>> {
+    Ok(Created(tickets::issue(&state.db, caller.claims()).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]
-pub(crate) struct After {
+pub(crate) struct EventPageParams {
     after: Cursor,
     #[serde(default)]
     limit: Limit,
 }
 
-/// The events after a cursor, as the stream would carry them.
+/// A page of the events of one user, in order.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct EventPage {
+    /// The events as the stream carries them. A page that is not the last can be
+    /// empty.
+    #[schemars(with = "Vec<Event>")]
+    events: Vec<Box<RawValue>>,
+    /// The cursor after this page.
+    cursor: Cursor,
+    /// Whether there are more events to read now.
+    more: bool,
+}
+
+/// Lists the events after a cursor, as the stream would carry them.
 pub(crate) async fn list(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Asked(After { after, limit }): Asked<After>,
-) -> Result<Json<Page>> {
-    events::page(&api.db, caller.user_id, &after, limit.0).await.map(Json)
+    Query(EventPageParams { after, limit }): Query<EventPageParams>,
+) -> Result<Json<EventPage>> {
+    let page = events::load_page(&state.db, caller.user_id, &after, limit.0).await?;
+    Ok(Json(EventPage { events: page.events, cursor: page.cursor, more: page.more }))
 }
 
 /// Everything for a first screen, and the cursor to go on from.
-pub(crate) async fn bootstrap(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Bootstrap>> {
-    bootstrap::read(&api.db, caller.user_id).await.map(Json)
+pub(crate) async fn bootstrap(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<Bootstrap>> {
+    Ok(Json(bootstrap::load(&state.db, caller.user_id).await?))
 }

@@ -1,12 +1,12 @@
-//! Uploading files, and reading them back.
+//! Uploads and downloads of files.
 
 use crate::{
-    Api,
-    blobs::Stored,
-    extract::{Caller, Segment},
+    AppState,
+    blobs::StoredBlob,
+    extract::{Caller, Path},
+    images,
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD},
-    openapi::{FileBytes, New},
-    pictures,
+    openapi::{Created, FileBody},
 };
 use axum::{
     body::Body,
@@ -18,69 +18,75 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{
-    Error, FileId, Result,
+    Error, FileId,
     files::{self, FileInfo, NewFile, Rendition, StoredFile},
-    text::is_bidi_control,
+    values::is_bidi_control,
 };
+use chat_http::Result;
 use futures_util::TryStreamExt;
-use std::{ops::Range, sync::Arc};
+use headers::{ETag, HeaderMapExt, IfNoneMatch, IfRange};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::{
+    ops::{Bound, Range},
+    sync::Arc,
+};
 
-/// Stores one or more files, which stay private until a message shows them.
+/// Stores one or more files.
 pub(crate) async fn upload(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
     multipart: Result<Multipart, MultipartRejection>,
-) -> Result<New<Vec<FileInfo>>> {
+) -> Result<Created<Vec<FileInfo>>> {
     let multipart = multipart.map_err(|rejection| match rejection {
         MultipartRejection::InvalidBoundary(_) => {
-            Error::WrongMediaType("send files as a form: `Content-Type: multipart/form-data; boundary=…`")
+            Error::UnsupportedMediaType("send files as a form: `Content-Type: multipart/form-data; boundary=…`")
         }
         other => Error::Malformed(other.body_text()),
     })?;
     let mut stored = Vec::new();
-    let outcome = match receive(&api, multipart, &mut stored).await {
-        Ok(()) => files::create(&api.db, caller.user_id, &stored, api.keeping.quota_bytes).await,
+    let outcome = match receive(&state, multipart, &mut stored).await {
+        Ok(()) => files::create(&state.db, caller.user_id, &stored, state.retention.user_quota_bytes).await,
         Err(error) => Err(error),
     };
     if outcome.is_err() {
-        api.blobs.forget(stored.into_iter().flat_map(NewFile::blob_keys)).await;
+        state.blobs.delete_all(stored.into_iter().flat_map(NewFile::blob_keys)).await;
     }
-    Ok(New(outcome?))
+    Ok(Created(outcome?))
 }
 
-async fn receive(api: &Api, mut multipart: Multipart, stored: &mut Vec<NewFile>) -> Result<()> {
-    while let Some(field) = multipart.next_field().await.map_err(broken)? {
-        let Some(filename) = field.file_name().map(plain_filename) else { continue };
+async fn receive(state: &AppState, mut multipart: Multipart, stored: &mut Vec<NewFile>) -> Result<(), Error> {
+    while let Some(field) = multipart.next_field().await.map_err(multipart_error)? {
+        let Some(filename) = field.file_name().map(sanitize_filename) else { continue };
         if stored.len() == MAX_FILES_PER_UPLOAD {
             return Err(Error::invalid("file", format!("one upload has at most {MAX_FILES_PER_UPLOAD} files")));
         }
-        stored.push(keep(api, store(api, field).await?, filename).await?);
+        stored.push(build_new_file(state, store(state, field).await?, filename).await?);
     }
     if stored.is_empty() {
-        return Err(Error::invalid_as("file", "missing", "the form has no file in it"));
+        return Err(Error::invalid_with_code("file", "missing", "the form has no file in it"));
     }
     Ok(())
 }
 
-async fn store(api: &Api, field: Field<'_>) -> Result<Stored> {
-    api.blobs.store(field.map_err(broken), MAX_FILE_BYTES).await
+async fn store(state: &AppState, field: Field<'_>) -> Result<StoredBlob, Error> {
+    state.blobs.store(field.map_err(multipart_error), MAX_FILE_BYTES).await
 }
 
-async fn keep(api: &Api, mut stored: Stored, filename: String) -> Result<NewFile> {
-    match pictures::develop(&api.blobs, &mut stored).await {
-        Ok(picture) => {
-            let Stored { key, size, mime_type } = stored;
+async fn build_new_file(state: &AppState, mut stored: StoredBlob, filename: String) -> Result<NewFile, Error> {
+    match images::render(&state.blobs, &mut stored).await {
+        Ok(image) => {
+            let StoredBlob { key, size, mime_type } = stored;
             let size = i64::try_from(size).map_err(Error::internal)?;
-            Ok(NewFile { blob_key: key, filename, mime_type, size, picture })
+            Ok(NewFile { blob_key: key, filename, mime_type, size, image })
         }
         Err(error) => {
-            api.blobs.forget([stored.key]).await;
+            state.blobs.delete_all([stored.key]).await;
             Err(error)
         }
     }
 }
 
-fn broken(error: MultipartError) -> Error {
+fn multipart_error(error: MultipartError) -> Error {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64),
         StatusCode::INTERNAL_SERVER_ERROR => Error::Malformed("the form did not arrive whole".into()),
@@ -88,9 +94,9 @@ fn broken(error: MultipartError) -> Error {
     }
 }
 
-/// A name as its owner would know it: no folders, nothing invisible, at most 255
-/// characters with the ending kept.
-fn plain_filename(given: &str) -> String {
+/// A file name without folders and invisible characters, cut to 255 characters
+/// before its extension.
+fn sanitize_filename(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
     let visible = visible.trim().trim_start_matches('.');
@@ -101,79 +107,84 @@ fn plain_filename(given: &str) -> String {
     if length <= 255 {
         return visible.into();
     }
-    let ending = visible.rsplit_once('.').map(|(_, ending)| ending).filter(|ending| ending.len() <= 16);
-    let ending = ending.map(|ending| format!(".{ending}")).unwrap_or_default();
-    visible.chars().take(255 - ending.chars().count()).collect::<String>() + &ending
+    let extension = visible.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| extension.len() <= 16);
+    let extension = extension.map(|extension| format!(".{extension}")).unwrap_or_default();
+    visible.chars().take(255 - extension.chars().count()).collect::<String>() + &extension
 }
 
-/// A file's bytes, for its uploader and for members of a chat that shows it.
+/// Serves a file to its uploader and to the members of a chat that shows it.
 pub(crate) async fn download(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<FileId>,
+    Path(id): Path<FileId>,
     headers: HeaderMap,
-) -> Result<FileBytes> {
-    serve(&api, &caller, id, Rendition::Original, &headers).await
+) -> Result<FileBody> {
+    serve_file(&state, &caller, id, Rendition::Original, &headers).await
 }
 
-/// A small copy of a picture, for whoever may have the picture.
-pub(crate) async fn thumbnail(
-    State(api): State<Arc<Api>>,
+/// Serves a thumbnail to everyone who may download the image.
+pub(crate) async fn download_thumbnail(
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<FileId>,
+    Path(id): Path<FileId>,
     headers: HeaderMap,
-) -> Result<FileBytes> {
-    serve(&api, &caller, id, Rendition::Thumbnail, &headers).await
+) -> Result<FileBody> {
+    serve_file(&state, &caller, id, Rendition::Thumbnail, &headers).await
 }
 
-async fn serve(api: &Api, caller: &Caller, id: FileId, which: Rendition, headers: &HeaderMap) -> Result<FileBytes> {
-    let file = files::visible(&api.db, id, which, caller.user_id).await?.ok_or(Error::NotFound("file"))?;
-    let etag = format!("\"{}\"", file.blob_key);
+async fn serve_file(
+    state: &AppState,
+    caller: &Caller,
+    id: FileId,
+    rendition: Rendition,
+    headers: &HeaderMap,
+) -> Result<FileBody> {
+    let file = files::find_visible(&state.db, id, rendition, caller.user_id).await?.ok_or(Error::NotFound("file"))?;
+    let etag: ETag = format!("\"{}\"", file.blob_key).parse().map_err(Error::internal)?;
     let size = u64::try_from(file.size).map_err(Error::internal)?;
-    let text = |header| headers.get(header).and_then(|value| value.to_str().ok());
-    let mut response = if text(header::IF_NONE_MATCH).is_some_and(|tags| tags.contains(&etag)) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        // A part of another version is not wanted.
-        let is_current = text(header::IF_RANGE).is_none_or(|tag| tag == etag);
-        match text(header::RANGE).filter(|_| is_current).and_then(parse_range) {
-            None => whole(api, &file, size).await?,
-            Some(asked) => part(api, &file, asked, size).await?,
+    let is_current = headers.typed_get::<IfNoneMatch>().is_some_and(|tags| !tags.precondition_passes(&etag));
+    let mut response = match requested_range(headers, &etag, size) {
+        _ if is_current => StatusCode::NOT_MODIFIED.into_response(),
+        RequestedRange::Whole => respond_whole(state, &file, size).await?,
+        RequestedRange::Bytes(range) => respond_range(state, &file, range, size).await?,
+        RequestedRange::NotSatisfiable => {
+            let content_range = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
+            (StatusCode::RANGE_NOT_SATISFIABLE, content_range).into_response()
         }
     };
-    describe(response.headers_mut(), &file, &etag)?;
-    Ok(FileBytes(response))
+    write_headers(response.headers_mut(), &file, etag)?;
+    Ok(FileBody(response))
 }
 
-async fn whole(api: &Api, file: &StoredFile, size: u64) -> Result<Response> {
-    let body = Body::from_stream(api.blobs.read(&file.blob_key, None).await?);
+async fn respond_whole(state: &AppState, file: &StoredFile, size: u64) -> Result<Response> {
+    let body = Body::from_stream(state.blobs.read(&file.blob_key, None).await?);
     Ok(([(header::CONTENT_LENGTH, size)], body).into_response())
 }
 
-async fn part(api: &Api, file: &StoredFile, asked: Asked, size: u64) -> Result<Response> {
-    let Some(range) = asked.within(size) else {
-        let everything = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
-        return Ok((StatusCode::RANGE_NOT_SATISFIABLE, everything).into_response());
-    };
-    let what = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-    let body = Body::from_stream(api.blobs.read(&file.blob_key, Some(range.clone())).await?);
+async fn respond_range(state: &AppState, file: &StoredFile, range: Range<u64>, size: u64) -> Result<Response> {
+    let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+    let body = Body::from_stream(state.blobs.read(&file.blob_key, Some(range.clone())).await?);
     let length = [(header::CONTENT_LENGTH, range.end - range.start)];
-    Ok((StatusCode::PARTIAL_CONTENT, length, [(header::CONTENT_RANGE, what)], body).into_response())
+    Ok((StatusCode::PARTIAL_CONTENT, length, [(header::CONTENT_RANGE, content_range)], body).into_response())
 }
 
-/// The types that browsers may show in place; all others are saved.
-const SHOWN: [&str; 8] =
+/// Types that browsers may show inline; all others are downloaded.
+const INLINE_TYPES: [&str; 8] =
     ["image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "video/webm", "audio/mpeg", "audio/ogg"];
 
-/// Headers that keep what people upload from acting as a page of ours.
-fn describe(headers: &mut HeaderMap, file: &StoredFile, etag: &str) -> Result<()> {
-    let is_shown = SHOWN.contains(&file.mime_type.as_str());
-    let mime_type = if is_shown { file.mime_type.as_str() } else { "application/octet-stream" };
-    let how = if is_shown { "inline" } else { "attachment" };
-    let disposition = format!("{how}; filename*=UTF-8''{}", percent_encoded(&file.filename));
+/// The characters of a file name that RFC 8187 has encoded.
+const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Writes headers that keep an upload from acting as a page of this origin.
+fn write_headers(headers: &mut HeaderMap, file: &StoredFile, etag: ETag) -> Result<()> {
+    let is_inline = INLINE_TYPES.contains(&file.mime_type.as_str());
+    let mime_type = if is_inline { file.mime_type.as_str() } else { "application/octet-stream" };
+    let disposition_type = if is_inline { "inline" } else { "attachment" };
+    let disposition =
+        format!("{disposition_type}; filename*=UTF-8''{}", utf8_percent_encode(&file.filename, EXT_VALUE));
     headers.insert(header::CONTENT_TYPE, mime_type.parse().map_err(Error::internal)?);
     headers.insert(header::CONTENT_DISPOSITION, disposition.parse().map_err(Error::internal)?);
-    headers.insert(header::ETAG, etag.parse().map_err(Error::internal)?);
+    headers.typed_insert(etag);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
@@ -181,44 +192,41 @@ fn describe(headers: &mut HeaderMap, file: &StoredFile, etag: &str) -> Result<()
     Ok(())
 }
 
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-/// A range of bytes as a header asks for it.
+/// The part of a file that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    From(u64),
-    Between(u64, u64),
-    Last(u64),
+enum RequestedRange {
+    Whole,
+    Bytes(Range<u64>),
+    NotSatisfiable,
 }
 
-impl Asked {
-    /// The part of a file of this size that it means, if any.
-    fn within(self, size: u64) -> Option<Range<u64>> {
-        let range = match self {
-            Self::From(first) => first..size,
-            Self::Between(first, last) => first..last.saturating_add(1).min(size),
-            Self::Last(count) => size.saturating_sub(count)..size,
-        };
-        (range.start < range.end).then_some(range)
+/// Reads `Range` and `If-Range`. Another unit, several ranges, or a range of another
+/// version mean the whole file, as RFC 9110 allows.
+fn requested_range(headers: &HeaderMap, etag: &ETag, size: u64) -> RequestedRange {
+    let is_other_version = headers.typed_get::<IfRange>().is_some_and(|tag| tag.is_modified(Some(etag), None));
+    let Some(range) = headers.typed_get::<headers::Range>().filter(|_| !is_other_version) else {
+        return RequestedRange::Whole;
+    };
+    let mut ranges = range.satisfiable_ranges(size);
+    match (ranges.next(), ranges.next()) {
+        (None, _) => RequestedRange::NotSatisfiable,
+        (Some(bounds), None) => to_range(bounds, size).map_or(RequestedRange::NotSatisfiable, RequestedRange::Bytes),
+        (Some(_), Some(_)) => RequestedRange::Whole,
     }
 }
 
-/// One range; several at once are answered with the whole file, as the standard
-/// allows.
-fn parse_range(header: &str) -> Option<Asked> {
-    let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;
-    let (first, last) = (first.trim(), last.trim());
-    match (first.is_empty(), last.is_empty()) {
-        (true, _) => Some(Asked::Last(last.parse().ok()?)),
-        (false, true) => Some(Asked::From(first.parse().ok()?)),
-        (false, false) => {
-            let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-            (first <= last).then_some(Asked::Between(first, last))
-        }
-    }
+fn to_range(bounds: (Bound<u64>, Bound<u64>), size: u64) -> Option<Range<u64>> {
+    let start = match bounds.0 {
+        Bound::Included(first) => first,
+        Bound::Excluded(before) => before + 1,
+        Bound::Unbounded => 0,
+    };
+    let end = match bounds.1 {
+        Bound::Included(last) => last.saturating_add(1).min(size),
+        Bound::Excluded(end) => end.min(size),
+        Bound::Unbounded => size,
+    };
+    (start < end).then_some(start..end)
 }
 
 #[cfg(test)]
@@ -227,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_filename_has_no_folders() {
-        for (given, plain) in [
+        for (given, expected) in [
             ("../../etc/passwd", "passwd"),
             ("C:\\temp\\a.txt", "a.txt"),
             ("..", "file"),
@@ -235,22 +243,39 @@ mod tests {
             ("", "file"),
             ("a\0b\r\n.png", "ab.png"),
         ] {
-            assert_eq!(plain_filename(given), plain, "{given:?}");
+            assert_eq!(sanitize_filename(given), expected, "{given:?}");
         }
-        let long = plain_filename(&format!("{}.jpeg", "x".repeat(400)));
+        let long = sanitize_filename(&format!("{}.jpeg", "x".repeat(400)));
         assert!(long.chars().count() == 255 && long.ends_with(".jpeg"));
     }
 
     #[test]
-    fn ranges_are_read_as_the_standard_says() {
-        assert_eq!(parse_range("bytes=0-9").and_then(|asked| asked.within(100)), Some(0..10));
-        assert_eq!(parse_range("bytes=5-").and_then(|asked| asked.within(100)), Some(5..100));
-        assert_eq!(parse_range("bytes=-3").and_then(|asked| asked.within(100)), Some(97..100));
-        assert_eq!(parse_range("bytes=90-900").and_then(|asked| asked.within(100)), Some(90..100));
-        assert_eq!(parse_range("bytes=100-").and_then(|asked| asked.within(100)), None);
-        assert_eq!(parse_range("bytes=-0").and_then(|asked| asked.within(100)), None);
-        for other in ["bytes=9-0", "bytes=a-b", "lines=1-2", "bytes=", "bytes=0-1,3-4"] {
-            assert_eq!(parse_range(other), None, "{other}");
+    fn ranges_are_parsed_as_the_standard_says() {
+        let etag: ETag = "\"v2\"".parse().expect("a tag");
+        let requested = |range: &str, if_range: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, range.parse().expect("a value"));
+            if let Some(tag) = if_range {
+                headers.insert(header::IF_RANGE, tag.parse().expect("a value"));
+            }
+            requested_range(&headers, &etag, 100)
+        };
+        for (range, bytes) in [
+            ("bytes=0-9", 0..10),
+            ("bytes=5-", 5..100),
+            ("bytes=-3", 97..100),
+            ("bytes=90-900", 90..100),
+            ("bytes=0-0", 0..1),
+        ] {
+            assert_eq!(requested(range, None), RequestedRange::Bytes(bytes), "{range}");
         }
+        for bad in ["bytes=100-", "bytes=9-0", "bytes=a-b"] {
+            assert_eq!(requested(bad, None), RequestedRange::NotSatisfiable, "{bad}");
+        }
+        for other in ["lines=1-2", "bytes=0-1,3-4"] {
+            assert_eq!(requested(other, None), RequestedRange::Whole, "{other}");
+        }
+        assert_eq!(requested("bytes=0-9", Some("\"v2\"")), RequestedRange::Bytes(0..10));
+        assert_eq!(requested("bytes=0-9", Some("\"v1\"")), RequestedRange::Whole);
     }
 }

@@ -1,61 +1,61 @@
 //! Links that let people into a chat.
 
-use super::Items;
+use super::List;
 use crate::{
-    Api,
-    extract::{Caller, ChatMember, Input, Segment},
-    openapi::{Done, Made, New},
+    AppState,
+    extract::{Caller, ChatMember, Json, Path},
+    openapi::{Created, CreatedOrOk, NoContent},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    Result,
     chats::Chat,
     invites::{self, Invite, NewInvite, Preview},
-    text::InviteCode,
+    values::InviteCode,
 };
+use chat_http::Result;
 use std::sync::Arc;
 
 /// Makes a link.
 pub(crate) async fn create(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Input(new): Input<NewInvite>,
-) -> Result<New<Invite>> {
-    let invite = invites::create(&api.db, member.user_id, member.chat_id, &new).await?;
-    Ok(New(invite))
+    Json(new): Json<NewInvite>,
+) -> Result<Created<Invite>> {
+    let invite = invites::create(&state.db, member.user_id, member.chat_id, &new).await?;
+    Ok(Created(invite))
 }
 
 /// The links that still open, the newest first.
-pub(crate) async fn list(State(api): State<Arc<Api>>, member: ChatMember) -> Result<Json<Items<Invite>>> {
-    let mut db = api.db.acquire().await?;
-    Ok(Json(Items { items: invites::list(&mut db, member.user_id, member.chat_id).await? }))
+pub(crate) async fn list(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<List<Invite>>> {
+    let mut db = state.db.acquire().await?;
+    Ok(Json(List { items: invites::list(&mut db, member.user_id, member.chat_id).await? }))
 }
 
 /// Takes a link back.
 pub(crate) async fn revoke(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Segment(code): Segment<InviteCode>,
-) -> Result<Done> {
-    invites::revoke(&api.db, member.user_id, member.chat_id, &code).await?;
-    Ok(Done)
+    Path(code): Path<InviteCode>,
+) -> Result<NoContent> {
+    invites::revoke(&state.db, member.user_id, member.chat_id, &code).await?;
+    Ok(NoContent)
 }
 
 /// Where a link leads.
 pub(crate) async fn preview(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     _: Caller,
-    Segment(code): Segment<InviteCode>,
+    Path(code): Path<InviteCode>,
 ) -> Result<Json<Preview>> {
-    invites::preview(&api.db, &code).await.map(Json)
+    Ok(Json(invites::preview(&state.db, &code).await?))
 }
 
 /// Follows a link into its chat. Twice is once.
 pub(crate) async fn accept(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(code): Segment<InviteCode>,
-) -> Result<Made<Chat>> {
-    let accepted = invites::accept(&api.db, caller.user_id, &code).await?;
-    Ok(Made { is_new: accepted.is_new, body: accepted.chat })
+    Path(code): Path<InviteCode>,
+) -> Result<CreatedOrOk<Chat>> {
+    let outcome = invites::accept(&state.db, caller.user_id, &code).await?;
+    Ok(CreatedOrOk { is_new: outcome.is_new, body: outcome.chat })
 }

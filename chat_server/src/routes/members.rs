@@ -1,16 +1,18 @@
 //! The people in a chat.
 
-use super::{AfterPerson, Page};
+use super::{Page, UserPageParams};
 use crate::{
-    Api,
-    extract::{Asked, ChatMember, Input, Limit, Segment},
-    openapi::{Done, Made},
+    AppState,
+    extract::{ChatMember, Json, Limit, Path, Query},
+    openapi::{CreatedOrOk, NoContent},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    Result, UserId,
-    members::{self, Member, Role},
+    UserId,
+    chats::model::Role,
+    members::{self, Member},
 };
+use chat_http::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -18,11 +20,11 @@ use std::sync::Arc;
 
 /// The members, by id.
 pub(crate) async fn list(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Asked(AfterPerson { after, limit: Limit(limit) }): Asked<AfterPerson>,
+    Query(UserPageParams { after, limit: Limit(limit) }): Query<UserPageParams>,
 ) -> Result<Json<Page<Member>>> {
-    let rows = members::list(&api.db, member.chat_id, after, limit + 1).await?;
+    let rows = members::list(&state.db, member.chat_id, after, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |member| member.user.id.get())))
 }
 
@@ -30,48 +32,48 @@ pub(crate) async fn list(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewMember", example = json!({ "user_id": 3 }))]
-pub(crate) struct Add {
+pub(crate) struct NewMember {
     user_id: UserId,
     role: Option<Role>,
 }
 
 /// Brings a person in. Twice is once.
 pub(crate) async fn add(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Input(Add { user_id, role }): Input<Add>,
-) -> Result<Made<Member>> {
+    Json(NewMember { user_id, role }): Json<NewMember>,
+) -> Result<CreatedOrOk<Member>> {
     let role = role.unwrap_or(Role::Member);
-    let added = members::add(&api.db, member.user_id, member.chat_id, user_id, role).await?;
-    Ok(Made { is_new: added.is_new, body: added.member })
+    let outcome = members::add(&state.db, member.user_id, member.chat_id, user_id, role).await?;
+    Ok(CreatedOrOk { is_new: outcome.is_new, body: outcome.member })
 }
 
 /// Another role.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MemberPatch", example = json!({ "role": "admin" }))]
-pub(crate) struct Update {
+pub(crate) struct MemberPatch {
     role: Role,
 }
 
 /// Gives a member another role.
 pub(crate) async fn update(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Segment(user_id): Segment<UserId>,
-    Input(Update { role }): Input<Update>,
+    Path(user_id): Path<UserId>,
+    Json(MemberPatch { role }): Json<MemberPatch>,
 ) -> Result<Json<Member>> {
-    members::set_role(&api.db, member.user_id, member.chat_id, user_id, role).await.map(Json)
+    Ok(Json(members::set_role(&state.db, member.user_id, member.chat_id, user_id, role).await?))
 }
 
 /// Takes a person out.
 pub(crate) async fn remove(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Segment(user_id): Segment<UserId>,
-) -> Result<Done> {
-    members::remove(&api.db, member.user_id, member.chat_id, user_id).await?;
-    Ok(Done)
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    members::remove(&state.db, member.user_id, member.chat_id, user_id).await?;
+    Ok(NoContent)
 }
 
 /// Who is to own the chat.
@@ -83,9 +85,9 @@ pub(crate) struct Transfer {
 
 /// Hands the chat over: another becomes its owner, the caller an admin.
 pub(crate) async fn transfer(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Input(Transfer { user_id }): Input<Transfer>,
+    Json(Transfer { user_id }): Json<Transfer>,
 ) -> Result<Json<Member>> {
-    members::transfer(&api.db, member.user_id, member.chat_id, user_id).await.map(Json)
+    Ok(Json(members::transfer_ownership(&state.db, member.user_id, member.chat_id, user_id).await?))
 }

@@ -1,18 +1,19 @@
 //! Messages.
 
-use super::{AfterPerson, Items, Page};
+use super::{List, Page, UserPageParams};
 use crate::{
-    Api,
-    extract::{Asked, Caller, ChatMember, Input, Limit, Segment},
-    openapi::{Done, Made},
+    AppState,
+    extract::{Caller, ChatMember, Json, Limit, Path, Query},
+    openapi::{CreatedOrOk, NoContent},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    ChatId, Error, MessageId, Result,
-    messages::{self, Draft, Edit, Message, Position},
+    ChatId, Error, MessageId,
+    messages::{self, Message, MessageDraft, MessageRevision, Position},
     receipts::{self, Receipt},
-    text::{Content, Emoji},
+    values::{Content, Emoji},
 };
+use chat_http::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -21,17 +22,17 @@ use std::sync::Arc;
 /// Sends a message. The same nonce again answers with the first. That the caller
 /// is a member is proved by the statement that writes, at no further cost.
 pub(crate) async fn create(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     Caller { user_id: sender_id, .. }: Caller,
-    Segment(chat_id): Segment<ChatId>,
-    Input(draft): Input<Draft>,
-) -> Result<Made<Message>> {
-    let sent = api.writer.send(draft.by(sender_id, chat_id)?).await?;
-    Ok(Made { is_new: sent.is_new, body: sent.message })
+    Path(chat_id): Path<ChatId>,
+    Json(draft): Json<MessageDraft>,
+) -> Result<CreatedOrOk<Message>> {
+    let outcome = state.writer.send(draft.into_new_message(sender_id, chat_id)?).await?;
+    Ok(CreatedOrOk { is_new: outcome.is_new, body: outcome.message })
 }
 
 #[derive(Deserialize, JsonSchema)]
-pub(crate) struct Where {
+pub(crate) struct HistoryParams {
     before: Option<MessageId>,
     after: Option<MessageId>,
     around: Option<MessageId>,
@@ -41,31 +42,31 @@ pub(crate) struct Where {
 
 /// A page of history, newest first.
 pub(crate) async fn list(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Asked(Where { before, after, around, limit: Limit(limit) }): Asked<Where>,
+    Query(HistoryParams { before, after, around, limit: Limit(limit) }): Query<HistoryParams>,
 ) -> Result<Json<Page<Message>>> {
     let position = match (before, after, around) {
         (None, None, None) => Position::Newest,
         (Some(id), None, None) => Position::Before(id),
         (None, Some(id), None) => Position::After(id),
         (None, None, Some(id)) => Position::Around(id),
-        _ => return Err(Error::invalid("before", "give one of before, after and around")),
+        _ => return Err(Error::invalid("before", "give only one of before, after and around").into()),
     };
-    let mut db = api.db.acquire().await?;
-    let page = messages::page(&mut db, member.user_id, member.chat_id, position, limit).await?;
+    let mut db = state.db.acquire().await?;
+    let page = messages::load_page(&mut db, member.user_id, member.chat_id, position, limit).await?;
     drop(db);
     if let Some(newest) = page.messages.first() {
         // Reading does not fail because its mark could not be made; the next one is.
-        let marked = receipts::fetched(&api.db, member.chat_id, member.user_id, member.kind, newest.id).await;
-        if let Err(error) = marked {
+        let delivered = receipts::auto_deliver(&state.db, member.chat_id, member.user_id, member.kind, newest.id).await;
+        if let Err(error) = delivered {
             tracing::debug!(%error, "a fetched page was not marked as delivered");
         }
     }
-    Ok(Json(paged(page, limit)))
+    Ok(Json(into_page(page, limit)))
 }
 
-fn paged(page: messages::Page, limit: i64) -> Page<Message> {
+fn into_page(page: messages::Page, limit: i64) -> Page<Message> {
     let next = page.next.map(|next| match next {
         Position::After(id) => format!("after={id}&limit={limit}"),
         Position::Before(id) | Position::Around(id) => format!("before={id}&limit={limit}"),
@@ -75,124 +76,124 @@ fn paged(page: messages::Page, limit: i64) -> Page<Message> {
 }
 
 /// A message.
-pub(crate) async fn find(
-    State(api): State<Arc<Api>>,
+pub(crate) async fn get(
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
+    Path(id): Path<MessageId>,
 ) -> Result<Json<Message>> {
-    let mut db = api.db.acquire().await?;
-    messages::find(&mut db, id, caller.user_id).await.map(Json)
+    let mut db = state.db.acquire().await?;
+    Ok(Json(messages::get(&mut db, id, caller.user_id).await?))
 }
 
 /// What it is to say.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MessagePatch", example = json!({ "content": "Hello, Bob!" }))]
-pub(crate) struct Update {
+pub(crate) struct MessagePatch {
     content: Content,
 }
 
 /// Changes the text of one's own message.
 pub(crate) async fn update(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
-    Input(Update { content }): Input<Update>,
+    Path(id): Path<MessageId>,
+    Json(MessagePatch { content }): Json<MessagePatch>,
 ) -> Result<Json<Message>> {
-    messages::edit(&api.db, caller.user_id, id, &content).await.map(Json)
+    Ok(Json(messages::update(&state.db, caller.user_id, id, &content).await?))
 }
 
 /// Deletes a message: its place stays, what it said goes. Twice is once.
 pub(crate) async fn delete(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
-) -> Result<Done> {
-    messages::delete(&api.db, caller.user_id, id).await?;
-    Ok(Done)
+    Path(id): Path<MessageId>,
+) -> Result<NoContent> {
+    messages::delete(&state.db, caller.user_id, id).await?;
+    Ok(NoContent)
 }
 
 /// What a message said before it was edited, oldest first.
-pub(crate) async fn edits(
-    State(api): State<Arc<Api>>,
+pub(crate) async fn list_revisions(
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
-) -> Result<Json<Items<Edit>>> {
-    let mut db = api.db.acquire().await?;
-    Ok(Json(Items { items: messages::edits(&mut db, caller.user_id, id).await? }))
+    Path(id): Path<MessageId>,
+) -> Result<Json<List<MessageRevision>>> {
+    let mut db = state.db.acquire().await?;
+    Ok(Json(List { items: messages::list_revisions(&mut db, caller.user_id, id).await? }))
 }
 
 #[derive(Deserialize, JsonSchema)]
-pub(crate) struct Before {
+pub(crate) struct RepliesParams {
     before: Option<MessageId>,
     #[serde(default)]
     limit: Limit,
 }
 
 /// The answers to a message, newest first.
-pub(crate) async fn replies(
-    State(api): State<Arc<Api>>,
+pub(crate) async fn list_replies(
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
-    Asked(Before { before, limit: Limit(limit) }): Asked<Before>,
+    Path(id): Path<MessageId>,
+    Query(RepliesParams { before, limit: Limit(limit) }): Query<RepliesParams>,
 ) -> Result<Json<Page<Message>>> {
-    let mut db = api.db.acquire().await?;
-    let page = messages::replies(&mut db, caller.user_id, id, before, limit).await?;
-    Ok(Json(paged(page, limit)))
+    let mut db = state.db.acquire().await?;
+    let page = messages::load_replies(&mut db, caller.user_id, id, before, limit).await?;
+    Ok(Json(into_page(page, limit)))
 }
 
 /// Whom a message of one's own has reached, and who has read it.
-pub(crate) async fn receipts(
-    State(api): State<Arc<Api>>,
+pub(crate) async fn list_receipts(
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
-    Asked(AfterPerson { after, limit: Limit(limit) }): Asked<AfterPerson>,
+    Path(id): Path<MessageId>,
+    Query(UserPageParams { after, limit: Limit(limit) }): Query<UserPageParams>,
 ) -> Result<Json<Page<Receipt>>> {
-    let mut db = api.db.acquire().await?;
-    let rows = receipts::of_message(&mut db, caller.user_id, id, after, limit + 1).await?;
+    let mut db = state.db.acquire().await?;
+    let rows = receipts::list_for_message(&mut db, caller.user_id, id, after, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |receipt| receipt.user_id.get())))
 }
 
 /// Reacts with an emoji. Twice is once.
 pub(crate) async fn react(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
-    Segment(emoji): Segment<Emoji>,
+    Path(id): Path<MessageId>,
+    Path(emoji): Path<Emoji>,
 ) -> Result<Json<Message>> {
-    messages::react(&api.db, caller.user_id, id, &emoji).await.map(Json)
+    Ok(Json(messages::add_reaction(&state.db, caller.user_id, id, &emoji).await?))
 }
 
 /// Takes a reaction back. Twice is once.
 pub(crate) async fn unreact(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
-    Segment(emoji): Segment<Emoji>,
+    Path(id): Path<MessageId>,
+    Path(emoji): Path<Emoji>,
 ) -> Result<Json<Message>> {
-    messages::unreact(&api.db, caller.user_id, id, &emoji).await.map(Json)
+    Ok(Json(messages::remove_reaction(&state.db, caller.user_id, id, &emoji).await?))
 }
 
 /// Pins a message. Twice is once.
 pub(crate) async fn pin(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
+    Path(id): Path<MessageId>,
 ) -> Result<Json<Message>> {
-    messages::pin(&api.db, caller.user_id, id).await.map(Json)
+    Ok(Json(messages::pin(&state.db, caller.user_id, id).await?))
 }
 
 /// Takes a pin off. Twice is once.
 pub(crate) async fn unpin(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(id): Segment<MessageId>,
+    Path(id): Path<MessageId>,
 ) -> Result<Json<Message>> {
-    messages::unpin(&api.db, caller.user_id, id).await.map(Json)
+    Ok(Json(messages::unpin(&state.db, caller.user_id, id).await?))
 }
 
 /// The pinned messages of a chat, the last pinned first.
-pub(crate) async fn pins(State(api): State<Arc<Api>>, member: ChatMember) -> Result<Json<Items<Message>>> {
-    let mut db = api.db.acquire().await?;
-    Ok(Json(Items { items: messages::pins(&mut db, member.user_id, member.chat_id).await? }))
+pub(crate) async fn list_pins(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<List<Message>>> {
+    let mut db = state.db.acquire().await?;
+    Ok(Json(List { items: messages::list_pins(&mut db, member.user_id, member.chat_id).await? }))
 }

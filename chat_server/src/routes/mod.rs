@@ -10,10 +10,10 @@ pub(crate) mod config;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod invites;
-pub(crate) mod marks;
 pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod presence;
+pub(crate) mod receipts;
 pub(crate) mod search;
 pub(crate) mod users;
 
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 /// A list.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}List")]
-pub(crate) struct Items<T> {
+pub(crate) struct List<T> {
     items: Vec<T>,
 }
 
@@ -42,16 +42,16 @@ impl<T> Page<T> {
     /// Of one more row than fits, so that it is known whether there is a next.
     fn of(mut rows: Vec<T>, limit: i64, after: impl Fn(&T) -> i64) -> Self {
         let limit_rows = usize::try_from(limit).unwrap_or(0);
-        let more = rows.len() > limit_rows;
+        let has_more = rows.len() > limit_rows;
         rows.truncate(limit_rows);
-        let next = rows.last().filter(|_| more).map(|last| format!("after={}&limit={limit}", after(last)));
+        let next = rows.last().filter(|_| has_more).map(|last| format!("after={}&limit={limit}", after(last)));
         Self { items: rows, next }
     }
 }
 
 /// Where a page of a list by people starts.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) struct AfterPerson {
+pub(crate) struct UserPageParams {
     after: Option<UserId>,
     #[serde(default)]
     limit: Limit,

@@ -2,33 +2,34 @@
 
 use super::Page;
 use crate::{
-    Api,
-    extract::{Asked, Caller, Limit},
+    AppState,
+    extract::{Caller, Json, Limit, Query},
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    ChatId, Error, MessageId, Result, UserId,
+    ChatId, Error, MessageId, UserId,
     messages::Message,
-    search::{self, Has, Hits, Place, Query},
-    text::SearchText,
+    search::{self, AttachmentFilter, SearchCursor, SearchQuery, SearchResults},
+    values::SearchText,
 };
+use chat_http::Result;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 
 #[derive(Deserialize, JsonSchema)]
-pub(crate) struct Search {
+pub(crate) struct SearchParams {
     q: SearchText,
     chat_id: Option<ChatId>,
     from: Option<UserId>,
-    has: Option<Has>,
+    has: Option<AttachmentFilter>,
     /// A time, or a date.
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "deserialize_time")]
     #[schemars(with = "Option<String>")]
     before: Option<DateTime<Utc>>,
     /// A time, or a date.
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "deserialize_time")]
     #[schemars(with = "Option<String>")]
     after: Option<DateTime<Utc>>,
     /// Where the page starts, as the last one said.
@@ -38,46 +39,47 @@ pub(crate) struct Search {
 }
 
 /// A time, or a date, which stands for its first moment in UTC.
-fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+fn deserialize_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(from)?;
     let time = text.parse::<DateTime<Utc>>().ok();
     let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
-    let found = time.or_else(date).filter(|time| (1970..10_000).contains(&chrono::Datelike::year(time)));
-    found.map(Some).ok_or_else(|| serde::de::Error::custom("expected a time as in 2026-01-31T12:00:00Z, or a date"))
+    let parsed = time.or_else(date).filter(|time| (1970..10_000).contains(&chrono::Datelike::year(time)));
+    parsed.map(Some).ok_or_else(|| serde::de::Error::custom("expected a time as in 2026-01-31T12:00:00Z, or a date"))
 }
 
 /// As in `2.1234`: the rank and the message of the last hit.
-fn place(text: &str) -> Result<Place> {
-    let read = || {
+fn parse_cursor(text: &str) -> Result<SearchCursor> {
+    let parse = || {
         let (rank, id) = text.split_once('.')?;
-        Some(Place { rank: rank.parse().ok()?, id: id.parse::<MessageId>().ok()? })
+        Some(SearchCursor { rank: rank.parse().ok()?, id: id.parse::<MessageId>().ok()? })
     };
-    read().ok_or_else(|| Error::invalid("page", "give what `next` of the last page said"))
+    parse().ok_or_else(|| Error::invalid("page", "use `page` from `next` of the last page, unchanged").into())
 }
 
 /// Messages in the caller's chats that have these words, best first.
 pub(crate) async fn messages(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Asked(asked): Asked<Search>,
+    Query(params): Query<SearchParams>,
 ) -> Result<Json<Page<Message>>> {
-    let Search { q, chat_id, from, has, before, after, page, limit: Limit(limit) } = asked;
-    let page = page.as_deref().map(place).transpose()?;
-    let query = Query { text: q, chat_id, from, has, before, after };
-    let mut db = api.db.acquire().await?;
-    let Hits { messages, next } = search::messages(&mut db, caller.user_id, &query, page, limit).await?;
-    let next = next.map(|Place { rank, id }| next_query(&query, rank, id, limit));
+    let SearchParams { q, chat_id, from, has, before, after, page, limit: Limit(limit) } = params;
+    let page = page.as_deref().map(parse_cursor).transpose()?;
+    let query = SearchQuery { text: q, chat_id, from, attachment: has, before, after };
+    let mut db = state.db.acquire().await?;
+    let SearchResults { messages, next } =
+        search::search_messages(&mut db, caller.user_id, &query, page, limit).await?;
+    let next = next.map(|SearchCursor { rank, id }| next_query(&query, rank, id, limit));
     Ok(Json(Page { items: messages, next }))
 }
 
 /// The same question again, from further on.
-fn next_query(query: &Query, rank: i32, id: MessageId, limit: i64) -> String {
-    let Query { text, chat_id, from, has, before, after } = query;
+fn next_query(query: &SearchQuery, rank: i32, id: MessageId, limit: i64) -> String {
+    let SearchQuery { text, chat_id, from, attachment: has, before, after } = query;
     let mut next = form_urlencoded::Serializer::new(String::new());
     next.append_pair("q", text.as_str());
     let ids = [("chat_id", chat_id.map(|id| id.to_string())), ("from", from.map(|id| id.to_string()))];
     let times = [("before", before.map(|time| time.to_rfc3339())), ("after", after.map(|time| time.to_rfc3339()))];
-    let has = [("has", has.map(|Has::File| "file".to_owned()))];
+    let has = [("has", has.map(|AttachmentFilter::File| "file".to_owned()))];
     for (name, value) in ids.into_iter().chain(times).chain(has) {
         if let Some(value) = value {
             next.append_pair(name, &value);

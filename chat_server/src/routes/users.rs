@@ -1,60 +1,61 @@
 //! People.
 
-use super::Items;
+use super::List;
 use crate::{
-    Api,
-    extract::{Asked, Caller, Input, Limit, Segment, UserIds},
-    openapi::Done,
+    AppState,
+    extract::{Caller, Json, Limit, Path, Query, UserIds},
+    openapi::NoContent,
 };
-use axum::{Json, extract::State};
+use axum::extract::State;
 use chat_core::{
-    Result, UserId, blocks, events,
-    text::SearchText,
+    UserId, blocks, events,
     users::{self, Me, User, UserPatch},
+    values::SearchText,
 };
+use chat_http::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
 /// The caller.
-pub(crate) async fn me(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Me>> {
-    users::me(&api.db, caller.user_id).await.map(Json)
+pub(crate) async fn get_me(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<Me>> {
+    Ok(Json(users::get_me(&state.db, caller.user_id).await?))
 }
 
 /// Changes what others see of the caller.
 pub(crate) async fn update(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Input(patch): Input<UserPatch>,
+    Json(patch): Json<UserPatch>,
 ) -> Result<Json<Me>> {
-    let mut log = events::begin(&api.db, caller.user_id).await?;
+    let mut log = events::begin(&state.db, caller.user_id).await?;
     users::update(&mut log, caller.user_id, &patch).await?;
-    let me = users::me(&mut *log, caller.user_id).await?;
+    let me = users::get_me(&mut *log, caller.user_id).await?;
     log.commit().await?;
     Ok(Json(me))
 }
 
 /// A person.
-pub(crate) async fn find(State(api): State<Arc<Api>>, _: Caller, Segment(id): Segment<UserId>) -> Result<Json<User>> {
-    users::find(&api.db, id).await.map(Json)
+pub(crate) async fn get(State(state): State<Arc<AppState>>, _: Caller, Path(id): Path<UserId>) -> Result<Json<User>> {
+    Ok(Json(users::get(&state.db, id).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]
-pub(crate) struct ByIds {
+pub(crate) struct UserIdsParams {
     pub(super) ids: UserIds,
 }
 
 /// People, by their ids; of those there are none of, nothing.
 pub(crate) async fn list(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     _: Caller,
-    Asked(ByIds { ids }): Asked<ByIds>,
-) -> Result<Json<Items<User>>> {
-    Ok(Json(Items { items: users::among(&api.db, &ids.0).await? }))
+    Query(UserIdsParams { ids }): Query<UserIdsParams>,
+) -> Result<Json<List<User>>> {
+    Ok(Json(List { items: users::find_many(&state.db, &ids.0).await? }))
 }
 
 #[derive(Deserialize, JsonSchema)]
-pub(crate) struct Search {
+pub(crate) struct UserSearchParams {
     q: SearchText,
     #[serde(default)]
     limit: Limit,
@@ -62,34 +63,34 @@ pub(crate) struct Search {
 
 /// People whose name starts with a text.
 pub(crate) async fn search(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     _: Caller,
-    Asked(Search { q, limit }): Asked<Search>,
-) -> Result<Json<Items<User>>> {
-    Ok(Json(Items { items: users::search(&api.db, &q, limit.0).await? }))
+    Query(UserSearchParams { q, limit }): Query<UserSearchParams>,
+) -> Result<Json<List<User>>> {
+    Ok(Json(List { items: users::search(&state.db, &q, limit.0).await? }))
 }
 
 /// Whom the caller has blocked, the last first.
-pub(crate) async fn blocks(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Items<User>>> {
-    Ok(Json(Items { items: blocks::list(&api.db, caller.user_id).await? }))
+pub(crate) async fn list_blocked(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<User>>> {
+    Ok(Json(List { items: blocks::list(&state.db, caller.user_id).await? }))
 }
 
 /// Blocks a person. Twice is once.
 pub(crate) async fn block(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(user_id): Segment<UserId>,
-) -> Result<Done> {
-    blocks::block(&api.db, caller.user_id, user_id).await?;
-    Ok(Done)
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    blocks::block(&state.db, caller.user_id, user_id).await?;
+    Ok(NoContent)
 }
 
 /// Takes a block back. Twice is once.
 pub(crate) async fn unblock(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<AppState>>,
     caller: Caller,
-    Segment(user_id): Segment<UserId>,
-) -> Result<Done> {
-    blocks::unblock(&api.db, caller.user_id, user_id).await?;
-    Ok(Done)
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    blocks::unblock(&state.db, caller.user_id, user_id).await?;
+    Ok(NoContent)
 }

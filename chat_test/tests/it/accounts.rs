@@ -1,13 +1,13 @@
 //! Who one is to others, and leaving.
 
-use chat_test::{PNG, Reply, TestApp, TestUser};
+use chat_test::{ApiResponse, PNG, TestApp, TestUser};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
 async fn upload(user: &TestUser, bytes: &'static [u8]) -> Value {
     let form = Form::new().part("file", Part::bytes(bytes).file_name("me.png"));
     let request = user.request(http::Method::POST, "/api/upload").multipart(form);
-    Reply::read(request.send().await.expect("an answer")).await.expect(201).json()[0]["id"].clone()
+    ApiResponse::read(request.send().await.expect("an answer")).await.expect(201).json()[0]["id"].clone()
 }
 
 #[tokio::test]
@@ -17,7 +17,7 @@ async fn a_profile_is_seen_by_others_and_its_picture_by_everybody() {
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
     let (picture, text) = (upload(&alice, PNG).await, upload(&alice, b"only words").await);
-    erin.get(&format!("/api/files/{picture}")).await.refused(404);
+    erin.get(&format!("/api/files/{picture}")).await.expect_problem(404);
     let patch = json!({ "display_name": "Alice M.", "bio": "Keeps the lights on", "avatar_file_id": picture });
     let me = alice.patch("/api/me", patch).await.expect(200).json();
     let seen = erin.get(&format!("/api/users/{}", alice.id)).await.expect(200).json();
@@ -30,18 +30,18 @@ async fn a_profile_is_seen_by_others_and_its_picture_by_everybody() {
         json!({ "bio": "x".repeat(501) }),
         json!({ "email": "another@example.com" }),
     ] {
-        alice.patch("/api/me", bad).await.refused(422);
+        alice.patch("/api/me", bad).await.expect_problem(422);
     }
-    bob.patch("/api/me", json!({ "avatar_file_id": picture })).await.refused(422);
+    bob.patch("/api/me", json!({ "avatar_file_id": picture })).await.expect_problem(422);
     assert_eq!(
         alice.patch("/api/me", json!({ "avatar_file_id": null })).await.expect(200).json()["avatar_url"],
         Value::Null
     );
-    erin.get(&format!("/api/files/{picture}")).await.refused(404);
+    erin.get(&format!("/api/files/{picture}")).await.expect_problem(404);
 }
 
 #[tokio::test]
-async fn a_person_takes_along_everything_that_is_known_of_them() {
+async fn an_export_contains_everything_known_about_the_user() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     for n in 0..600 {
@@ -50,7 +50,7 @@ async fn a_person_takes_along_everything_that_is_known_of_them() {
         }
     }
     let sql = "insert into messages (chat_id, sender_id, content) select $1, $2, 'many' from generate_series(1, 600)";
-    sqlx::query(sql).bind(alice.chat("team").await).bind(alice.id).execute(&app.db).await.expect("said");
+    sqlx::query(sql).bind(alice.chat_id("team").await).bind(alice.id).execute(&app.db).await.expect("said");
     let secret = bob.say("team", "bob's own words").await;
     alice.put(&format!("/api/messages/{}/reactions/🎉", secret["id"]), json!({})).await.expect(200);
     let reply = alice.get("/api/me/export").await.expect(200);
@@ -70,35 +70,35 @@ async fn a_person_takes_along_everything_that_is_known_of_them() {
 }
 
 #[tokio::test]
-async fn a_closed_account_leaves_its_words_and_nothing_else() {
+async fn a_deleted_account_leaves_only_its_messages() {
     let app = TestApp::start().await;
     let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
-    let (team, direct) = (alice.chat("team").await, alice.chat("direct").await);
+    let (team, direct) = (alice.chat_id("team").await, alice.chat_id("direct").await);
     let alone = alice.post("/api/chats", json!({ "type": "group", "name": "alone" })).await.expect(201).json();
-    let said = alice.say("team", "I was here").await;
+    let message = alice.say("team", "I was here").await;
     let (mut alices, mut bobs) = (alice.listen().await, bob.listen().await);
-    alice.delete("/api/me").await.refused(415);
-    let close = |password: &str| {
+    alice.delete("/api/me").await.expect_problem(415);
+    let delete_account = |password: &str| {
         let request = alice.request(http::Method::DELETE, "/api/me").json(&json!({ "password": password }));
-        async move { Reply::read(request.send().await.expect("an answer")).await }
+        async move { ApiResponse::read(request.send().await.expect("an answer")).await }
     };
-    close("wrong words").await.refused(403);
-    close("confab-demo").await.expect(204);
+    delete_account("wrong words").await.expect_problem(403);
+    delete_account("confab-demo").await.expect(204);
 
-    assert_eq!(alice.get("/api/me").await.refused(401)["code"], "session_revoked");
+    assert_eq!(alice.get("/api/me").await.expect_problem(401)["code"], "session_revoked");
     while let Some(event) = alices.try_next().await {
         assert_ne!(event.kind, "message.new");
     }
     let body = json!({ "email": "alice@example.com", "password": "confab-demo" });
-    let request = reqwest::Client::new().post(format!("{}/api/signin", app.places.chat)).json(&body);
-    Reply::read(request.send().await.expect("an answer")).await.refused(401);
+    let request = reqwest::Client::new().post(format!("{}/api/signin", app.endpoints.chat)).json(&body);
+    ApiResponse::read(request.send().await.expect("an answer")).await.expect_problem(401);
 
     let updated = bobs.next_of("user.updated").await;
     assert_eq!(updated.data["user"]["display_name"], "Deleted account");
     assert_eq!(bobs.next_of("member.left").await.data["user_id"], alice.id);
     let seen = bob.get(&format!("/api/users/{}", alice.id)).await.expect(200).json();
     assert!(seen["deleted_at"].is_string() && !seen.to_string().to_lowercase().contains("alice"));
-    assert_eq!(bob.get(&format!("/api/messages/{}", said["id"])).await.expect(200).json()["content"], "I was here");
+    assert_eq!(bob.get(&format!("/api/messages/{}", message["id"])).await.expect(200).json()["content"], "I was here");
     assert_eq!(bob.get("/api/users/search?q=alice").await.json()["items"], json!([]));
     assert_eq!(bob.get("/api/users/search?q=deleted").await.json()["items"], json!([]));
 
@@ -107,8 +107,8 @@ async fn a_closed_account_leaves_its_words_and_nothing_else() {
         members["items"].as_array().expect("members").iter().map(|m| (&m["id"], &m["role"])).collect();
     assert_eq!(roles, [(&json!(bob.id), &json!("owner")), (&json!(carol.id), &json!("member"))]);
     bob.get(&format!("/api/chats/{direct}/messages")).await.expect(200);
-    bob.post(&format!("/api/chats/{direct}/messages"), json!({ "content": "?" })).await.refused(403);
-    bob.post("/api/chats", json!({ "type": "group", "members": [alice.id] })).await.refused(422);
+    bob.post(&format!("/api/chats/{direct}/messages"), json!({ "content": "?" })).await.expect_problem(403);
+    bob.post("/api/chats", json!({ "type": "group", "members": [alice.id] })).await.expect_problem(422);
     let left: i64 = sqlx::query_scalar("select count(*) from chats where id = $1")
         .bind(alone["id"].as_i64())
         .fetch_one(&app.db)
@@ -117,7 +117,7 @@ async fn a_closed_account_leaves_its_words_and_nothing_else() {
     assert_eq!(left, 0, "a chat that is empty goes");
     for taken in ["deleted-7", "Deleted-x", "everyone"] {
         let body = json!({ "username": taken, "email": "x@example.org", "password": "long unlikely words" });
-        let request = reqwest::Client::new().post(format!("{}/api/signup", app.places.chat)).json(&body);
-        Reply::read(request.send().await.expect("an answer")).await.refused(422);
+        let request = reqwest::Client::new().post(format!("{}/api/signup", app.endpoints.chat)).json(&body);
+        ApiResponse::read(request.send().await.expect("an answer")).await.expect_problem(422);
     }
 }

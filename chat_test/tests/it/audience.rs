@@ -1,11 +1,11 @@
 //! Each change is heard by those whom it concerns, and by nobody else.
 
-use chat_test::{Inbox, TestApp, TestUser};
+use chat_test::{EventStream, TestApp, TestUser};
 use serde_json::{Value, json};
 
 /// What somebody hears of one change: everything up to the marker that follows it.
-async fn heard(inbox: &mut Inbox, marker: &str) -> Vec<String> {
-    inbox.until(marker).await.into_iter().map(|event| event.kind).collect()
+async fn event_types_until(stream: &mut EventStream, marker: &str) -> Vec<String> {
+    stream.read_until(marker).await.into_iter().map(|event| event.kind).collect()
 }
 
 #[tokio::test]
@@ -14,12 +14,12 @@ async fn each_change_reaches_the_members_and_nobody_else() {
     let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     // Alice owns the room, Bob is in it, Carol comes and goes, Dave never knows.
     let body = json!({ "type": "private_channel", "name": "room", "members": [bob.id] });
-    let room = alice.post("/api/chats", body).await.expect(201).json()["id"].clone();
-    let chat = format!("/api/chats/{room}");
-    let said = alice.say_in(room.as_i64().expect("an id"), "first").await;
-    let message = format!("/api/messages/{}", said["id"]);
+    let chat_id = alice.post("/api/chats", body).await.expect(201).json()["id"].clone();
+    let chat = format!("/api/chats/{chat_id}");
+    let first = alice.say_in(chat_id.as_i64().expect("an id"), "first").await;
+    let message = format!("/api/messages/{}", first["id"]);
     let member = |user: &TestUser| format!("{chat}/members/{}", user.id);
-    let mut inboxes = [alice.listen().await, bob.listen().await, carol.listen().await, dave.listen().await];
+    let mut streams = [alice.listen().await, bob.listen().await, carol.listen().await, dave.listen().await];
 
     let nothing: &[&str] = &[];
     type Change<'a> = (&'a TestUser, &'a str, String, Value, [&'a [&'a str]; 4]);
@@ -32,7 +32,7 @@ async fn each_change_reaches_the_members_and_nobody_else() {
         (&bob,   "DELETE", format!("{message}/reactions/👍"), json!({}),            [&["reaction.removed"], &["reaction.removed"],            nothing,                                     nothing]),
         (&alice, "PUT",    format!("{message}/pin"), json!({}),                     [&["message.pinned"],  &["message.pinned"],               nothing,                                     nothing]),
         (&alice, "DELETE", format!("{message}/pin"), json!({}),                     [&["message.unpinned"], &["message.unpinned"],            nothing,                                     nothing]),
-        (&bob,   "PUT",    format!("{chat}/read"), json!({ "message_id": said["id"] }), [&["message.read"], &["message.read", "read_state"],  nothing,                                     nothing]),
+        (&bob,   "PUT",    format!("{chat}/read"), json!({ "message_id": first["id"] }), [&["message.read"], &["message.read", "read_state"],  nothing,                                     nothing]),
         (&alice, "PATCH",  chat.clone(), json!({ "topic": "news" }),                [&["chat.updated"],    &["chat.updated"],                 nothing,                                     nothing]),
         (&bob,   "PUT",    format!("{chat}/mute"), json!({}),                       [nothing,              &["chat.muted"],                   nothing,                                     nothing]),
         (&alice, "POST",   format!("{chat}/members"), json!({ "user_id": carol.id }), [&["member.joined"], &["member.joined"],                &["chat.added"],                             nothing]),
@@ -55,8 +55,8 @@ async fn each_change_reaches_the_members_and_nobody_else() {
         // Everybody is in general: a fence behind the change.
         let marker = format!("marker {nth}");
         alice.say("general", &marker).await;
-        for ((inbox, expected), name) in inboxes.iter_mut().zip(expected).zip(["alice", "bob", "carol", "dave"]) {
-            assert_eq!(heard(inbox, &marker).await, expected, "{name}, after {method} {path}");
+        for ((stream, expected), name) in streams.iter_mut().zip(expected).zip(["alice", "bob", "carol", "dave"]) {
+            assert_eq!(event_types_until(stream, &marker).await, expected, "{name}, after {method} {path}");
         }
     }
 }

@@ -66,8 +66,8 @@ impl State {
 
     fn apply_in(chat: &mut Value, me: i64, kind: &str, event: &Value) {
         let add = |value: &mut Value, by: i64| *value = value.as_i64().map_or(Value::Null, |n| json!(n + by));
-        let calls_me = |people: &Value, everyone: &Value| {
-            everyone == true || people.as_array().is_some_and(|people| people.contains(&json!(me)))
+        let mentions_me = |users: &Value, everyone: &Value| {
+            everyone == true || users.as_array().is_some_and(|users| users.contains(&json!(me)))
         };
         // What is past the mark and somebody else's counts.
         let counts = |chat: &Value, id: &Value, sender: &Value| {
@@ -90,14 +90,14 @@ impl State {
                 chat["last_message"] = message.clone();
                 if message["sender_id"] != me {
                     add(&mut chat["unread_count"], 1);
-                    let called = calls_me(&message["mentions"], &message["mentions_everyone"]);
-                    add(&mut chat["mention_count"], i64::from(called));
+                    let is_mention = mentions_me(&message["mentions"], &message["mentions_everyone"]);
+                    add(&mut chat["mention_count"], i64::from(is_mention));
                 }
             }
             "message.updated" => {
                 if counts(chat, &message["id"], &message["sender_id"]) {
-                    let before = calls_me(&event["mentions_before"], &event["mentions_everyone_before"]);
-                    let now = calls_me(&message["mentions"], &message["mentions_everyone"]);
+                    let before = mentions_me(&event["mentions_before"], &event["mentions_everyone_before"]);
+                    let now = mentions_me(&message["mentions"], &message["mentions_everyone"]);
                     add(&mut chat["mention_count"], i64::from(now) - i64::from(before));
                 }
                 if is_last {
@@ -109,8 +109,8 @@ impl State {
             "message.deleted" => {
                 if counts(chat, &event["message_id"], &event["sender_id"]) {
                     add(&mut chat["unread_count"], -1);
-                    let called = calls_me(&event["mentions_before"], &event["mentions_everyone_before"]);
-                    add(&mut chat["mention_count"], -i64::from(called));
+                    let was_mention = mentions_me(&event["mentions_before"], &event["mentions_everyone_before"]);
+                    add(&mut chat["mention_count"], -i64::from(was_mention));
                 }
                 if is_last {
                     let gone = json!({
@@ -160,7 +160,7 @@ impl State {
     }
 
     /// Compares with a fresh state, as far as events tell.
-    fn assert_is(&self, fresh: &Self, what: &str) {
+    fn assert_matches(&self, fresh: &Self, what: &str) {
         assert_eq!(self.user, fresh.user, "{what}");
         let ids = |state: &Self| state.chats.keys().cloned().collect::<std::collections::BTreeSet<_>>();
         assert_eq!(ids(self), ids(fresh), "{what}");
@@ -176,13 +176,13 @@ impl State {
 }
 
 /// Something that somebody may do, or be refused: both are fine here.
-async fn do_something(random: &mut StdRng, people: &[TestUser], chats: &mut Vec<i64>) {
-    let who = people.choose(random).expect("somebody");
-    let whom = people.choose(random).expect("somebody").id;
+async fn perform_random_action(random: &mut StdRng, users: &[TestUser], chats: &mut Vec<i64>) {
+    let who = users.choose(random).expect("somebody");
+    let whom = users.choose(random).expect("somebody").id;
     let chat = format!("/api/chats/{}", chats.choose(random).expect("a chat"));
     let n: u32 = random.random();
-    let called = ["", "@alice", "@bob and @carol", "@everyone", "@dave"].choose(random).expect("a name");
-    let text = json!({ "content": format!("{called} said {n}") });
+    let mention = ["", "@alice", "@bob and @carol", "@everyone", "@dave"].choose(random).expect("a name");
+    let text = json!({ "content": format!("{mention} said {n}") });
     let newest = who.get(&format!("{chat}/messages?limit=5")).await.json();
     let some = newest["items"].as_array().and_then(|items| items.choose(random)).map_or(json!(1), |m| m["id"].clone());
     let message = format!("/api/messages/{some}");
@@ -214,29 +214,29 @@ async fn do_something(random: &mut StdRng, people: &[TestUser], chats: &mut Vec<
 }
 
 #[tokio::test]
-async fn a_first_screen_brought_forward_by_events_equals_a_fresh_one() {
+async fn bootstrap_plus_events_equals_a_fresh_bootstrap() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let app = TestApp::start().await;
-    let people = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let users = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     let mut chats: Vec<i64> = (1..=4).collect();
     let mut states = Vec::new();
-    for person in &people {
-        let start = bootstrap(person).await;
+    for user in &users {
+        let start = bootstrap(user).await;
         states.push((State::of(&start), start["cursor"].as_str().expect("a cursor").to_owned()));
     }
     for round in 0..20 {
         for _ in 0..20 {
-            do_something(&mut random, &people, &mut chats).await;
+            perform_random_action(&mut random, &users, &mut chats).await;
         }
-        for (person, (state, cursor)) in people.iter().zip(&mut states) {
-            let (events, next) = events_after(person, cursor, random.random_range(1..20)).await;
+        for (user, (state, cursor)) in users.iter().zip(&mut states) {
+            let (events, next) = events_after(user, cursor, random.random_range(1..20)).await;
             events.iter().for_each(|event| state.apply(event));
             *cursor = next;
-            let fresh = bootstrap(person).await;
+            let fresh = bootstrap(user).await;
             assert_eq!(fresh["cursor"], cursor.as_str());
-            state.assert_is(&State::of(&fresh), &format!("seed {seed}, round {round}, {}", person.name));
+            state.assert_matches(&State::of(&fresh), &format!("seed {seed}, round {round}, {}", user.name));
         }
     }
 }
@@ -252,7 +252,7 @@ async fn the_log_read_as_pages_says_what_the_stream_says() {
     }
     alice.patch("/api/me", json!({ "display_name": "A" })).await.expect(200);
     alice.say("general", "marker").await;
-    let streamed: Vec<Value> = bobs.until("marker").await.into_iter().map(|event| event.data).collect();
+    let streamed: Vec<Value> = bobs.read_until("marker").await.into_iter().map(|event| event.data).collect();
     let (mut paged, cursor) = events_after(&bob, &start, 2).await;
     assert_eq!(cursor, bobs.cursor());
     assert_eq!(paged.pop().map(|event| event["message"]["content"].clone()), Some(json!("marker")));
@@ -266,17 +266,17 @@ async fn a_page_that_cannot_be_told_is_410_with_the_code_reset() {
     let cursor = bootstrap(&bob).await["cursor"].as_str().expect("a cursor").to_owned();
     let (epoch, _) = cursor.split_once('-').expect("a cursor");
     for (after, reason) in [("0123456789-1".to_owned(), "epoch"), (format!("{epoch}-9007199254740991"), "future")] {
-        let problem = bob.get(&format!("/api/events?after={after}")).await.refused(410);
+        let problem = bob.get(&format!("/api/events?after={after}")).await.expect_problem(410);
         assert_eq!(problem["code"], "reset");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(reason)));
     }
     sqlx::query("delete from events where id < 10").execute(&app.db).await.expect("retention");
-    bob.get(&format!("/api/events?after={epoch}-3")).await.refused(410);
+    bob.get(&format!("/api/events?after={epoch}-3")).await.expect_problem(410);
     bob.get(&format!("/api/events?after={epoch}-9")).await.expect(200);
     for garbage in ["", "x", "7", "0123456789-x"] {
-        bob.get(&format!("/api/events?after={garbage}")).await.refused(422);
+        bob.get(&format!("/api/events?after={garbage}")).await.expect_problem(422);
     }
-    bob.get("/api/events").await.refused(422);
+    bob.get("/api/events").await.expect_problem(422);
 }
 
 #[tokio::test]
@@ -292,6 +292,6 @@ async fn pages_that_are_all_for_others_do_not_end_the_log() {
     bob.post(&format!("/api/chats/{channel}/join"), json!({})).await.expect(201);
     alice.say_in(channel, "for bob").await;
     let (events, _) = events_after(&bob, &cursor, 2).await;
-    let said: Vec<_> = events.iter().filter_map(|event| event["message"]["content"].as_str()).collect();
-    assert_eq!(said, ["for bob"]);
+    let contents: Vec<_> = events.iter().filter_map(|event| event["message"]["content"].as_str()).collect();
+    assert_eq!(contents, ["for bob"]);
 }

@@ -32,16 +32,16 @@ async fn each_kind_of_chat_can_be_created() {
 async fn a_second_direct_chat_of_a_pair_is_the_first_whoever_asks() {
     let app = TestApp::start().await;
     let [carol, dave] = app.sign_in(["carol", "dave"]).await;
-    let asked = |by: &chat_test::TestUser, with: i64| {
+    let create_direct = |by: &chat_test::TestUser, with: i64| {
         let by = by.clone();
         async move { by.post("/api/chats", json!({ "type": "single", "user_id": with })).await }
     };
     // Both ask at once, again and again: one chat comes of it.
-    let (first, second) = tokio::join!(asked(&carol, dave.id), asked(&dave, carol.id));
+    let (first, second) = tokio::join!(create_direct(&carol, dave.id), create_direct(&dave, carol.id));
     let statuses = [first.status.as_u16(), second.status.as_u16()];
     assert!(statuses == [201, 200] || statuses == [200, 201], "{statuses:?}");
     assert_eq!(first.json()["id"], second.json()["id"]);
-    assert_eq!(asked(&dave, carol.id).await.expect(200).json()["id"], first.json()["id"]);
+    assert_eq!(create_direct(&dave, carol.id).await.expect(200).json()["id"], first.json()["id"]);
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_chat_that_makes_no_sense_is_refused() {
         json!({ "name": "x" }),
         json!({ "type": "group", "members": (1..=5_001).collect::<Vec<_>>() }),
     ] {
-        let problem = alice.post("/api/chats", body.clone()).await.refused(422);
+        let problem = alice.post("/api/chats", body.clone()).await.expect_problem(422);
         assert!(problem["errors"][0]["field"].is_string(), "{body} → {problem}");
     }
 }
@@ -71,22 +71,22 @@ async fn a_chat_that_makes_no_sense_is_refused() {
 async fn the_list_shows_what_is_new_and_reading_clears_it() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let said = bob.say("ops", "are you there?").await;
+    let message = bob.say("ops", "are you there?").await;
     let row = |chats: serde_json::Value| chats["items"][0].clone();
     let newest = row(alice.get("/api/chats").await.expect(200).json());
     assert_eq!(newest["name"], "ops", "the most recently active comes first");
-    assert_eq!(newest["last_message"], said);
+    assert_eq!(newest["last_message"], message);
     let history = alice.get(&format!("/api/chats/{}/messages", newest["id"])).await.expect(200).json();
     let own = &history["items"][1]["id"];
     assert_eq!((&newest["unread_count"], &newest["last_read_message_id"]), (&json!(1), own));
 
     let read = format!("/api/chats/{}/read", newest["id"]);
-    alice.put(&read, json!({ "message_id": said["id"] })).await.expect(200);
+    alice.put(&read, json!({ "message_id": message["id"] })).await.expect(200);
     let first = json!({ "message_id": history["items"][2]["id"] });
-    assert_eq!(alice.put(&read, first).await.json()["message_id"], said["id"], "a mark never moves back");
+    assert_eq!(alice.put(&read, first).await.json()["message_id"], message["id"], "a mark never moves back");
     let newest = row(alice.get("/api/chats").await.expect(200).json());
-    assert_eq!((&newest["unread_count"], &newest["last_read_message_id"]), (&json!(0), &said["id"]));
-    alice.put(&read, json!({ "message_id": 999_999 })).await.refused(422);
+    assert_eq!((&newest["unread_count"], &newest["last_read_message_id"]), (&json!(0), &message["id"]));
+    alice.put(&read, json!({ "message_id": 999_999 })).await.expect_problem(422);
 }
 
 #[tokio::test]
@@ -98,42 +98,42 @@ async fn roles_decide_who_may_change_what() {
     let member = |user: &chat_test::TestUser| format!("{chat}/members/{}", user.id);
     let rename = json!({ "name": "renamed" });
 
-    bob.patch(&chat, rename.clone()).await.refused(403);
-    bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id })).await.refused(403);
-    bob.delete(&member(&carol)).await.refused(403);
-    bob.patch(&member(&bob), json!({ "role": "owner" })).await.refused(403);
-    bob.delete(&chat).await.refused(403);
-    dave.patch(&chat, rename.clone()).await.refused(404);
-    dave.delete(&chat).await.refused(404);
+    bob.patch(&chat, rename.clone()).await.expect_problem(403);
+    bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id })).await.expect_problem(403);
+    bob.delete(&member(&carol)).await.expect_problem(403);
+    bob.patch(&member(&bob), json!({ "role": "owner" })).await.expect_problem(403);
+    bob.delete(&chat).await.expect_problem(403);
+    dave.patch(&chat, rename.clone()).await.expect_problem(404);
+    dave.delete(&chat).await.expect_problem(404);
 
     alice.patch(&member(&bob), json!({ "role": "admin" })).await.expect(200);
     assert_eq!(bob.patch(&chat, rename).await.expect(200).json()["name"], "renamed");
     bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id })).await.expect(201);
     bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id })).await.expect(200);
-    bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id, "role": "owner" })).await.refused(403);
-    bob.delete(&member(&alice)).await.refused(403);
+    bob.post(&format!("{chat}/members"), json!({ "user_id": dave.id, "role": "owner" })).await.expect_problem(403);
+    bob.delete(&member(&alice)).await.expect_problem(403);
     bob.delete(&member(&carol)).await.expect(204);
-    bob.delete(&member(&carol)).await.refused(404);
-    bob.delete(&chat).await.refused(403);
+    bob.delete(&member(&carol)).await.expect_problem(404);
+    bob.delete(&chat).await.expect_problem(403);
 
-    alice.post(&format!("{chat}/leave"), json!({})).await.refused(409);
-    alice.patch(&member(&alice), json!({ "role": "member" })).await.refused(409);
+    alice.post(&format!("{chat}/leave"), json!({})).await.expect_problem(409);
+    alice.patch(&member(&alice), json!({ "role": "member" })).await.expect_problem(409);
     alice.patch(&member(&bob), json!({ "role": "owner" })).await.expect(200);
     alice.post(&format!("{chat}/leave"), json!({})).await.expect(204);
-    alice.get(&chat).await.refused(404);
+    alice.get(&chat).await.expect_problem(404);
     bob.delete(&chat).await.expect(204);
-    bob.get(&chat).await.refused(404);
+    bob.get(&chat).await.expect_problem(404);
 }
 
 #[tokio::test]
-async fn a_direct_chat_keeps_its_two_people() {
+async fn a_direct_chat_keeps_its_two_members() {
     let app = TestApp::start().await;
     let [alice, carol] = app.sign_in(["alice", "carol"]).await;
-    let chat = format!("/api/chats/{}", alice.chat("direct").await);
-    alice.post(&format!("{chat}/members"), json!({ "user_id": carol.id })).await.refused(403);
-    alice.post(&format!("{chat}/leave"), json!({})).await.refused(403);
-    alice.patch(&chat, json!({ "name": "x" })).await.refused(403);
-    alice.delete(&chat).await.refused(403);
+    let chat = format!("/api/chats/{}", alice.chat_id("direct").await);
+    alice.post(&format!("{chat}/members"), json!({ "user_id": carol.id })).await.expect_problem(403);
+    alice.post(&format!("{chat}/leave"), json!({})).await.expect_problem(403);
+    alice.patch(&chat, json!({ "name": "x" })).await.expect_problem(403);
+    alice.delete(&chat).await.expect_problem(403);
 }
 
 #[tokio::test]
@@ -149,9 +149,9 @@ async fn anybody_finds_and_joins_a_public_channel_and_only_that() {
     let joined = erin.post(&join(&general["id"]), json!({})).await.expect(201).json();
     assert_eq!((&joined["role"], &joined["member_count"]), (&json!("member"), &json!(5)));
     erin.post(&join(&general["id"]), json!({})).await.expect(200);
-    let ops = json!(alice.chat("ops").await);
-    erin.post(&join(&ops), json!({})).await.refused(404);
-    erin.post(&join(&json!(999_999)), json!({})).await.refused(404);
+    let ops = json!(alice.chat_id("ops").await);
+    erin.post(&join(&ops), json!({})).await.expect_problem(404);
+    erin.post(&join(&json!(999_999)), json!({})).await.expect_problem(404);
     alice.post(&join(&ops), json!({})).await.expect(200);
 }
 
@@ -162,7 +162,7 @@ async fn lists_come_in_pages() {
     for n in 0..5 {
         alice.post("/api/chats", json!({ "type": "public_channel", "name": format!("room {n}") })).await.expect(201);
     }
-    let general = alice.chat("general").await;
+    let general = alice.chat_id("general").await;
     for (first, whole) in
         [("/api/channels?limit=2".to_owned(), 6), (format!("/api/chats/{general}/members?limit=3"), 4)]
     {
@@ -179,7 +179,7 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn the_last_one_out_takes_the_chat_with_them() {
+async fn the_last_member_to_leave_deletes_the_chat() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let chat = alice.post("/api/chats", json!({ "type": "group", "name": "alone" })).await.expect(201).json();
@@ -197,7 +197,7 @@ async fn the_last_one_out_takes_the_chat_with_them() {
 async fn the_channel_list_tells_nothing_of_private_chats() {
     let app = TestApp::start().await;
     let [alice, dave] = app.sign_in(["alice", "dave"]).await;
-    let ops = alice.chat("ops").await;
+    let ops = alice.chat_id("ops").await;
     for name in ["opr", "ops", "opt"] {
         dave.post("/api/chats", json!({ "type": "public_channel", "name": name })).await.expect(201);
     }

@@ -8,10 +8,10 @@ use tokio::time::timeout;
 const INSERT: &str = "insert into messages (chat_id, sender_id, content) values ($1, $2, $3)";
 
 #[tokio::test]
-async fn of_two_open_transactions_the_first_to_insert_is_not_lost_when_it_commits_last() {
+async fn an_earlier_insert_that_commits_last_is_not_lost() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
 
     let mut first = PgConnection::connect(&app.database.url).await.expect("a connection");
@@ -41,15 +41,15 @@ async fn of_two_open_transactions_the_first_to_insert_is_not_lost_when_it_commit
     slow.commit().await.expect("committed last");
     timeout(DEADLINE, second).await.expect("the second goes on").expect("inserted");
 
-    let heard = [bobs.next().await, bobs.next().await];
-    assert_eq!(heard.each_ref().map(|event| event.text()), ["inserted first", "inserted second"]);
+    let received = [bobs.next().await, bobs.next().await];
+    assert_eq!(received.each_ref().map(|event| event.text()), ["inserted first", "inserted second"]);
 }
 
 #[tokio::test]
 async fn many_writers_that_hold_their_transactions_open_lose_nothing() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     let mut writers = Vec::new();
     for writer in 0..8 {
@@ -74,9 +74,9 @@ async fn many_writers_that_hold_their_transactions_open_lose_nothing() {
         writer.await.expect("wrote");
     }
     alice.say_in(team, "marker").await;
-    let heard = bobs.until("marker").await;
-    assert_eq!(heard.len(), 8 * 16, "all that was committed and nothing that was rolled back");
-    let ids: Vec<i64> = heard.iter().filter_map(|event| event.data["message"]["id"].as_i64()).collect();
+    let received = bobs.read_until("marker").await;
+    assert_eq!(received.len(), 8 * 16, "all that was committed and nothing that was rolled back");
+    let ids: Vec<i64> = received.iter().filter_map(|event| event.data["message"]["id"].as_i64()).collect();
     let stored: Vec<i64> =
         sqlx::query_scalar("select id from messages where chat_id = $1 and content like '%/%' order by id")
             .bind(team)

@@ -1,6 +1,6 @@
 //! Who hears what: every member, and nobody else.
 
-use chat_test::{Inbox, TestApp};
+use chat_test::{EventStream, TestApp};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -11,15 +11,15 @@ async fn a_message_reaches_every_member_and_nobody_else() {
     let mut stranger = dave.listen().await;
 
     let sent = alice.say("team", "hello").await;
-    for inbox in &mut members {
-        assert_eq!(inbox.next().await.data["message"], sent);
+    for stream in &mut members {
+        assert_eq!(stream.next().await.data["message"], sent);
     }
     alice.say("general", "marker").await;
     assert_eq!(stranger.next().await.text(), "marker", "the first thing heard: nothing leaked");
 }
 
 #[tokio::test]
-async fn two_tabs_of_one_person_both_hear_and_closing_one_leaves_the_other() {
+async fn two_tabs_of_one_user_are_independent_streams() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let (mut one, mut other) = (bob.listen().await, bob.listen().await);
@@ -33,10 +33,10 @@ async fn two_tabs_of_one_person_both_hear_and_closing_one_leaves_the_other() {
 }
 
 #[tokio::test]
-async fn somebody_added_hears_from_then_on_and_somebody_removed_no_more() {
+async fn a_member_receives_only_what_is_sent_while_they_belong() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let (mut bobs, mut daves) = (bob.listen().await, dave.listen().await);
 
     alice.say_in(team, "before").await;
@@ -46,42 +46,42 @@ async fn somebody_added_hears_from_then_on_and_somebody_removed_no_more() {
     alice.say_in(team, "after").await;
     alice.say("general", "marker").await;
 
-    let heard = daves.until("marker").await;
-    let kinds: Vec<&str> = heard.iter().map(|event| event.kind.as_str()).collect();
+    let received = daves.read_until("marker").await;
+    let kinds: Vec<&str> = received.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["chat.added", "message.new", "chat.removed"]);
-    assert_eq!(heard[0].data["chat"]["role"], "member");
-    assert_eq!(heard[1].text(), "during");
-    assert_eq!(heard[2].data["reason"], "removed");
+    assert_eq!(received[0].data["chat"]["role"], "member");
+    assert_eq!(received[1].text(), "during");
+    assert_eq!(received[2].data["reason"], "removed");
 
-    let heard = bobs.until("marker").await;
-    let kinds: Vec<&str> = heard.iter().map(|event| event.kind.as_str()).collect();
+    let received = bobs.read_until("marker").await;
+    let kinds: Vec<&str> = received.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["message.new", "member.joined", "message.new", "member.left", "message.new"]);
-    assert_eq!(heard[1].data["user"]["username"], "dave");
+    assert_eq!(received[1].data["user"]["username"], "dave");
 }
 
 /// One of the ancestors told everybody in the update, the removed included, that
 /// they had been added.
 #[tokio::test]
-async fn changing_a_chat_does_not_tell_a_removed_member_that_they_were_added() {
+async fn updating_a_chat_sends_nothing_to_a_removed_member() {
     let app = TestApp::start().await;
     let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let (mut bobs, mut carols) = (bob.listen().await, carol.listen().await);
     alice.delete(&format!("/api/chats/{team}/members/{}", carol.id)).await.expect(204);
     alice.patch(&format!("/api/chats/{team}"), json!({ "name": "smaller team" })).await.expect(200);
     alice.say("general", "marker").await;
 
-    let kinds = |heard: Vec<chat_test::Event>| heard.into_iter().map(|event| event.kind).collect::<Vec<_>>();
-    assert_eq!(kinds(carols.until("marker").await), ["chat.removed"]);
-    assert_eq!(kinds(bobs.until("marker").await), ["member.left", "chat.updated"]);
+    let kinds = |received: Vec<chat_test::Event>| received.into_iter().map(|event| event.kind).collect::<Vec<_>>();
+    assert_eq!(kinds(carols.read_until("marker").await), ["chat.removed"]);
+    assert_eq!(kinds(bobs.read_until("marker").await), ["member.left", "chat.updated"]);
 }
 
 #[tokio::test]
-async fn leaving_joining_and_deleting_are_heard_by_those_concerned() {
+async fn leaving_joining_and_deleting_reach_those_concerned() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let (mut alices, mut daves) = (alice.listen().await, dave.listen().await);
-    let general = alice.chat("general").await;
+    let general = alice.chat_id("general").await;
     dave.post(&format!("/api/chats/{general}/leave"), json!({})).await.expect(204);
     let gone = daves.next().await;
     assert_eq!((gone.kind.as_str(), &gone.data["reason"]), ("chat.removed", &json!("left")));
@@ -96,21 +96,21 @@ async fn leaving_joining_and_deleting_are_heard_by_those_concerned() {
     assert_eq!(alices.next().await.data["chat"]["name"], "short-lived");
     assert_eq!(daves.next().await.kind, "chat.new");
     bob.delete(&format!("/api/chats/{}", chat["id"])).await.expect(204);
-    for inbox in [&mut alices, &mut daves] {
-        let deleted = inbox.next().await;
+    for stream in [&mut alices, &mut daves] {
+        let deleted = stream.next().await;
         assert_eq!((deleted.kind.as_str(), &deleted.data["chat"]["id"]), ("chat.deleted", &chat["id"]));
     }
 }
 
 #[tokio::test]
-async fn a_new_name_and_a_read_mark_are_heard_in_the_chat() {
+async fn a_new_name_and_a_read_marker_reach_the_chat() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
-    let said = bob.say("direct", "read this").await;
+    let message = bob.say("direct", "read this").await;
     bobs.next().await;
-    let direct = alice.chat("direct").await;
-    alice.put(&format!("/api/chats/{direct}/read"), json!({ "message_id": said["id"] })).await.expect(200);
+    let direct = alice.chat_id("direct").await;
+    alice.put(&format!("/api/chats/{direct}/read"), json!({ "message_id": message["id"] })).await.expect(200);
     let read = bobs.next().await;
     assert_eq!((read.kind.as_str(), &read.data["user_id"]), ("message.read", &json!(alice.id)));
     assert!(read.data["read_at"].is_string());
@@ -138,8 +138,8 @@ async fn no_text_breaks_the_frame() {
     let mut bobs = bob.listen().await;
     for text in ["a\nb", "a\r\nb\rc", "\n\ndata: {}\n\nid: 9\n\n", "x\u{2028}\u{2029}\u{85}", ": ping", "\u{feff}x"] {
         alice.say("team", text).await;
-        let heard = bobs.next().await;
-        assert_eq!((heard.kind.as_str(), heard.text()), ("message.new", text));
+        let received = bobs.next().await;
+        assert_eq!((received.kind.as_str(), received.text()), ("message.new", text));
     }
 }
 
@@ -166,48 +166,48 @@ async fn a_chat_of_a_thousand_members_reaches_them_all() {
     assert_eq!(bobs.next().await.kind, "chat.new");
 
     // Fifty of the thousand listen; each hears every message once, in order.
-    let mut inboxes = Vec::new();
+    let mut streams = Vec::new();
     for id in crowd.iter().step_by(20) {
-        inboxes.push(Inbox::open(app.stream_of(*id).await).await);
+        streams.push(EventStream::open(app.stream_request_for(*id).await).await);
     }
     let chat = chat["id"].as_i64().expect("an id");
     let sent: Vec<Value> = vec![alice.say_in(chat, "one").await, alice.say_in(chat, "two").await];
-    for inbox in inboxes.iter_mut().chain([&mut bobs]) {
+    for stream in streams.iter_mut().chain([&mut bobs]) {
         for message in &sent {
-            assert_eq!(&inbox.next().await.data["message"], message);
+            assert_eq!(&stream.next().await.data["message"], message);
         }
     }
 }
 
 #[tokio::test]
-async fn everybody_hears_the_same_order_and_ids_only_grow() {
+async fn all_users_receive_the_same_order_and_ids_only_grow() {
     let app = TestApp::start().await;
-    let people = app.sign_in(["alice", "bob", "carol", "dave"]).await;
-    let general = people[0].chat("general").await;
-    let mut inboxes = Vec::new();
-    for person in &people {
-        inboxes.push(person.listen().await);
+    let users = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let general = users[0].chat_id("general").await;
+    let mut streams = Vec::new();
+    for user in &users {
+        streams.push(user.listen().await);
     }
     let mut senders = Vec::new();
-    for person in people.clone() {
+    for user in users.clone() {
         senders.push(tokio::spawn(async move {
             for n in 0..25 {
-                person.say_in(general, &format!("{} {n}", person.name)).await;
+                user.say_in(general, &format!("{} {n}", user.name)).await;
             }
         }));
     }
     for sender in senders {
         sender.await.expect("sent");
     }
-    people[0].say_in(general, "marker").await;
+    users[0].say_in(general, "marker").await;
     let mut orders = Vec::new();
-    for inbox in &mut inboxes {
-        let heard = inbox.until("marker").await;
-        let ids: Vec<String> = heard.iter().filter_map(|event| event.id.clone()).collect();
+    for stream in &mut streams {
+        let received = stream.read_until("marker").await;
+        let ids: Vec<String> = received.iter().filter_map(|event| event.id.clone()).collect();
         let positions: Vec<i64> =
             ids.iter().map(|id| id.split_once('-').expect("a cursor").1.parse().expect("a number")).collect();
         assert!(positions.windows(2).all(|pair| pair[0] < pair[1]), "ids grow: {positions:?}");
-        let messages: Vec<i64> = heard.iter().filter_map(|event| event.data["message"]["id"].as_i64()).collect();
+        let messages: Vec<i64> = received.iter().filter_map(|event| event.data["message"]["id"].as_i64()).collect();
         assert!(messages.windows(2).all(|pair| pair[0] < pair[1]), "messages too: {messages:?}");
         orders.push(ids);
     }

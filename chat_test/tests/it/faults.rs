@@ -1,7 +1,10 @@
 //! Postgres goes away in every way it can, and nothing is lost.
 
-use chat_core::devdb::{Binaries, Cluster, Home};
-use chat_test::{DEADLINE, Link, Signal, TestApp, TestDatabase, TestUser, eventually, fill, shared_cluster, signal};
+use chat_test::{
+    DEADLINE, FaultyProxy, Signal, TestApp, TestDatabase, TestUser, create_demo_database, eventually, shared_cluster,
+    signal,
+};
+use embedded_postgres::{Binaries, Cluster, ClusterLocation};
 use serde_json::json;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::{path::Path, str::FromStr};
@@ -10,7 +13,7 @@ use std::{path::Path, str::FromStr};
 async fn the_listener_survives_a_killed_backend() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     for round in 0..5 {
         let killed: i64 = sqlx::query_scalar(
@@ -30,10 +33,10 @@ async fn the_listener_survives_a_killed_backend() {
 }
 
 /// Says something until the server has it: an unknown outcome is settled by the same nonce again.
-async fn insist(person: &TestUser, chat: i64, text: &str) {
+async fn send_until_acknowledged(user: &TestUser, chat: i64, text: &str) {
     let body = json!({ "content": text, "nonce": text });
     loop {
-        let reply = person.post(&format!("/api/chats/{chat}/messages"), body.clone()).await;
+        let reply = user.post(&format!("/api/chats/{chat}/messages"), body.clone()).await;
         match reply.status.as_u16() {
             200 | 201 => return,
             503 => assert_eq!(reply.header("retry-after"), "1"),
@@ -43,20 +46,20 @@ async fn insist(person: &TestUser, chat: i64, text: &str) {
 }
 
 #[tokio::test]
-async fn all_connections_killed_while_people_talk_lose_nothing() {
+async fn killing_all_connections_under_load_loses_nothing() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
-    let talking = {
+    let sending = {
         let alice = alice.clone();
         tokio::spawn(async move {
             for n in 0..60 {
-                insist(&alice, team, &n.to_string()).await;
+                send_until_acknowledged(&alice, team, &n.to_string()).await;
             }
         })
     };
-    while !talking.is_finished() {
+    while !sending.is_finished() {
         let _ = sqlx::query(
             "select pg_terminate_backend(pid) from pg_stat_activity
              where datname = current_database() and pid <> pg_backend_pid()",
@@ -65,17 +68,17 @@ async fn all_connections_killed_while_people_talk_lose_nothing() {
         .await;
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    talking.await.expect("all said");
-    insist(&alice, team, "marker").await; // the last killing may have come after the last answer
-    let heard: Vec<String> = bobs.until("marker").await.iter().map(|event| event.text().to_owned()).collect();
-    assert_eq!(heard, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
+    sending.await.expect("all said");
+    send_until_acknowledged(&alice, team, "marker").await; // the last killing may have come after the last answer
+    let received: Vec<String> = bobs.read_until("marker").await.iter().map(|event| event.text().to_owned()).collect();
+    assert_eq!(received, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_poison_row_silences_nobody() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     let cursor = bobs.cursor().to_owned();
     alice.say_in(team, "before").await;
@@ -95,13 +98,13 @@ async fn a_poison_row_silences_nobody() {
     alice.say_in(team, "after").await;
     assert_eq!(bobs.next().await.text(), "before");
     assert_eq!(bobs.next().await.text(), "after");
-    let second = TestApp::beside(&app).await;
-    let missed = bob.at(&second.places).resume(&cursor).await.missed().await;
+    let second = TestApp::replica_of(&app).await;
+    let missed = bob.at(&second.endpoints).resume(&cursor).await.read_replay().await;
     assert_eq!(missed.iter().map(|event| event.text()).collect::<Vec<_>>(), ["before", "after"]);
 }
 
 #[tokio::test]
-async fn garbage_on_the_doorbell_is_only_a_ring() {
+async fn a_garbage_notify_payload_only_triggers_a_poll() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
@@ -116,11 +119,11 @@ async fn garbage_on_the_doorbell_is_only_a_ring() {
 }
 
 #[tokio::test]
-async fn a_doorbell_that_never_rings_delays_and_does_not_lose() {
+async fn a_missing_notify_delays_events_but_loses_none() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
-    sqlx::query("create or replace function ring() returns void language sql as ''")
+    sqlx::query("create or replace function notify_log() returns void language sql as ''")
         .execute(&app.db)
         .await
         .expect("muted");
@@ -134,16 +137,16 @@ fn kill_postmaster(folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_killed_and_restarted_postgres_loses_nothing_that_was_acknowledged() {
+async fn a_killed_postgres_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open");
     let binaries = Binaries::find().expect("Postgres");
-    let home = Home::of(folder.path()).expect("a home");
-    let mut cluster = Cluster::durable(&binaries, &home).await.expect("started");
-    fill(&cluster, "confab").await;
-    let app = TestApp::over(TestDatabase { url: cluster.url("confab") }).await;
+    let home = ClusterLocation::for_data_dir(folder.path()).expect("a home");
+    let mut cluster = Cluster::start_durable(&binaries, &home).await.expect("started");
+    create_demo_database(&cluster, "confab").await;
+    let app = TestApp::with_database(TestDatabase { url: cluster.url("confab") }).await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     let mut acknowledged = Vec::new();
     for round in 0..3 {
@@ -158,23 +161,23 @@ async fn a_killed_and_restarted_postgres_loses_nothing_that_was_acknowledged() {
         let away = alice.post(&format!("/api/chats/{team}/messages"), body).await;
         match away.status.as_u16() {
             201 => acknowledged.push(format!("while away {round}")),
-            _ => drop(away.refused(503)),
+            _ => drop(away.expect_problem(503)),
         }
         drop(cluster);
-        cluster = Cluster::durable(&binaries, &home).await.expect("started again");
+        cluster = Cluster::start_durable(&binaries, &home).await.expect("started again");
         eventually("the API writes again", || async { alice.get("/api/me").await.status == 200 }).await;
     }
     alice.say_in(team, "marker").await;
-    let heard: Vec<String> = tokio::time::timeout(DEADLINE, bobs.until("marker"))
+    let received: Vec<String> = tokio::time::timeout(DEADLINE, bobs.read_until("marker"))
         .await
         .expect("within the deadline")
         .iter()
         .map(|event| event.text().to_owned())
         .collect();
     // What was refused with 503 may have been stored all the same.
-    let heard: Vec<String> =
-        heard.into_iter().filter(|text| !text.starts_with("while") || acknowledged.contains(text)).collect();
-    assert_eq!(heard, acknowledged, "over one stream that stayed open throughout");
+    let received: Vec<String> =
+        received.into_iter().filter(|text| !text.starts_with("while") || acknowledged.contains(text)).collect();
+    assert_eq!(received, acknowledged, "over one stream that stayed open throughout");
     app.stop().await;
     cluster.stop();
 }
@@ -182,17 +185,17 @@ async fn a_killed_and_restarted_postgres_loses_nothing_that_was_acknowledged() {
 /// A caller who hangs up while their transaction begins must not leave it open
 /// for the next one on that connection.
 #[tokio::test]
-async fn requests_that_are_given_up_leave_no_lock_and_lose_nobodys_work() {
+async fn abandoned_requests_leave_no_lock_and_no_open_transaction() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
-    let said = alice.say("team", "hello").await;
-    let team = format!("/api/chats/{}", said["chat_id"]);
+    let message = alice.say("team", "hello").await;
+    let team = format!("/api/chats/{}", message["chat_id"]);
     let mut holder = app.db.begin().await.expect("a transaction");
     sqlx::query("select append_lock()").execute(&mut *holder).await.expect("the lock");
     let impatient = std::time::Duration::from_millis(200);
     for _ in 0..4 {
         let request = alice.request(http::Method::PUT, &format!("{team}/read"));
-        let request = request.json(&json!({ "message_id": said["id"] })).timeout(impatient);
+        let request = request.json(&json!({ "message_id": message["id"] })).timeout(impatient);
         assert!(request.send().await.expect_err("given up").is_timeout());
     }
     holder.commit().await.expect("released");
@@ -213,28 +216,28 @@ async fn requests_that_are_given_up_leave_no_lock_and_lose_nobodys_work() {
 }
 
 #[tokio::test]
-async fn waiting_too_long_for_the_log_is_503_and_poisons_no_connection() {
+async fn an_append_lock_timeout_is_503_and_spares_the_connection() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
-    let said = alice.say("team", "hello").await;
+    let message = alice.say("team", "hello").await;
     let mut holder = sqlx::postgres::PgConnectOptions::from_str(&app.database.url)
         .expect("a URL")
         .connect()
         .await
         .expect("a connection");
     sqlx::raw_sql("begin; select append_lock()").execute(&mut holder).await.expect("the lock");
-    let path = format!("/api/chats/{}/read", said["chat_id"]);
-    alice.put(&path, json!({ "message_id": said["id"] })).await.refused(503);
+    let path = format!("/api/chats/{}/read", message["chat_id"]);
+    alice.put(&path, json!({ "message_id": message["id"] })).await.expect_problem(503);
     sqlx::raw_sql("commit").execute(&mut holder).await.expect("released");
     for _ in 0..12 {
         alice.get("/api/me").await.expect(200);
     }
-    alice.put(&path, json!({ "message_id": said["id"] })).await.expect(200);
+    alice.put(&path, json!({ "message_id": message["id"] })).await.expect(200);
 }
 
 /// As after a restore of an older state into the same database.
 #[tokio::test]
-async fn a_log_that_goes_backwards_ends_the_streams_and_resets_their_cursors() {
+async fn a_log_that_goes_backwards_ends_streams_and_resets_cursors() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
@@ -252,13 +255,13 @@ async fn a_log_that_goes_backwards_ends_the_streams_and_resets_their_cursors() {
 /// A listening connection that goes silent without closing: events come anyway,
 /// and another connection is made.
 #[tokio::test]
-async fn a_half_open_listening_connection_delays_nobody_for_long_and_is_replaced() {
-    let link = Link::to(&TestDatabase::create().await).await;
-    let app = TestApp::over(link.database.clone()).await;
+async fn a_half_open_listener_delays_events_briefly_and_is_replaced() {
+    let proxy = FaultyProxy::to(&TestDatabase::create().await).await;
+    let app = TestApp::with_database(proxy.database.clone()).await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
-    assert_eq!(link.listeners(), 1);
-    link.cut_listeners();
+    assert_eq!(proxy.listeners(), 1);
+    proxy.cut_listeners();
     let cut = std::time::Instant::now();
     alice.say("team", "into the silence").await;
     assert_eq!(bobs.next().await.text(), "into the silence");
@@ -267,7 +270,7 @@ async fn a_half_open_listening_connection_delays_nobody_for_long_and_is_replaced
         alice.say("team", &n.to_string()).await;
         assert_eq!(bobs.next().await.text(), n.to_string());
     }
-    eventually("somebody listens again", || async { link.listeners() > 1 }).await;
+    eventually("somebody listens again", || async { proxy.listeners() > 1 }).await;
     alice.say("team", "heard again").await;
     assert_eq!(bobs.next().await.text(), "heard again");
 }
@@ -275,7 +278,7 @@ async fn a_half_open_listening_connection_delays_nobody_for_long_and_is_replaced
 /// A browser's `EventSource` gives up for good on a 503; an open stream that
 /// ends makes it come back.
 #[tokio::test]
-async fn a_stream_asked_for_while_the_database_is_away_says_when_to_return() {
+async fn a_stream_opened_while_the_database_is_down_sends_retry() {
     let app = TestApp::start().await;
     let [bob] = app.sign_in(["bob"]).await;
     let name = app.database.url.rsplit('/').next().and_then(|name| name.split('?').next()).expect("a name").to_owned();
@@ -287,7 +290,7 @@ async fn a_stream_asked_for_while_the_database_is_away_says_when_to_return() {
         .execute(&mut server)
         .await
         .expect("all gone");
-    let answer = bob.stream(None).send().await.expect("an answer");
+    let answer = bob.stream_request(None).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
     let text = answer.text().await.expect("an orderly end");
     assert!(text.starts_with("retry: "), "{text}");

@@ -1,6 +1,6 @@
 //! Uploading and reading files: private, bounded, and never a page of ours.
 
-use chat_test::{PNG, Reply, TestApp, TestUser};
+use chat_test::{ApiResponse, PNG, TestApp, TestUser};
 use http::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -11,17 +11,17 @@ fn form(files: &[(&str, &[u8])]) -> Form {
     })
 }
 
-async fn upload(user: &TestUser, form: Form) -> Reply {
+async fn upload(user: &TestUser, form: Form) -> ApiResponse {
     let request = user.request(Method::POST, "/api/upload").multipart(form);
-    Reply::read(request.send().await.expect("an answer")).await
+    ApiResponse::read(request.send().await.expect("an answer")).await
 }
 
-async fn read(user: &TestUser, file: &Value, header: Option<(&str, &str)>) -> Reply {
+async fn read(user: &TestUser, file: &Value, header: Option<(&str, &str)>) -> ApiResponse {
     let mut request = user.request(Method::GET, file["url"].as_str().expect("a url"));
     if let Some((name, value)) = header {
         request = request.header(name, value);
     }
-    Reply::read(request.send().await.expect("an answer")).await
+    ApiResponse::read(request.send().await.expect("an answer")).await
 }
 
 #[tokio::test]
@@ -32,23 +32,23 @@ async fn a_file_is_its_uploaders_until_a_message_shows_it() {
     assert_eq!((&files[0]["filename"], &files[0]["mime_type"]), (&json!("fox.png"), &json!("image/png")));
     assert_eq!((&files[1]["size"], &files[1]["mime_type"]), (&json!(5), &json!("text/plain; charset=utf-8")));
     assert_eq!(read(&alice, &files[0], None).await.expect(200).bytes, PNG);
-    read(&bob, &files[0], None).await.refused(404);
+    read(&bob, &files[0], None).await.expect_problem(404);
 
     let mut bobs = bob.listen().await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let body = json!({ "content": "", "files": [files[1]["id"], files[0]["id"]] });
     let sent = alice.post(&format!("/api/chats/{team}/messages"), body).await.expect(201).json();
     assert_eq!(sent["files"], json!([files[1], files[0]]), "in the sender's order");
     assert_eq!(bobs.next().await.data["message"], sent);
     assert_eq!(bob.get(&format!("/api/chats/{team}/messages?limit=1")).await.json()["items"][0], sent);
     assert_eq!(read(&bob, &files[0], None).await.expect(200).bytes, PNG);
-    read(&dave, &files[0], None).await.refused(404);
+    read(&dave, &files[0], None).await.expect_problem(404);
 
     // Out of the chat, out of its files, whatever the browser has cached.
     let etag = read(&bob, &files[0], None).await.header("etag").to_owned();
     assert_eq!(read(&bob, &files[0], Some(("if-none-match", &etag))).await.status, 304);
     bob.post(&format!("/api/chats/{team}/leave"), json!({})).await.expect(204);
-    read(&bob, &files[0], Some(("if-none-match", &etag))).await.refused(404);
+    read(&bob, &files[0], Some(("if-none-match", &etag))).await.expect_problem(404);
 }
 
 #[tokio::test]
@@ -56,13 +56,13 @@ async fn nobody_sends_somebody_elses_file() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let files = upload(&alice, form(&[("a.txt", b"mine")])).await.expect(201).json();
-    let team = format!("/api/chats/{}/messages", bob.chat("team").await);
+    let team = format!("/api/chats/{}/messages", bob.chat_id("team").await);
     for id in [files[0]["id"].clone(), json!(999_999)] {
-        let problem = bob.post(&team, json!({ "content": "x", "files": [id] })).await.refused(422);
+        let problem = bob.post(&team, json!({ "content": "x", "files": [id] })).await.expect_problem(422);
         assert_eq!(problem["errors"][0]["field"], "files");
     }
     let eleven = vec![files[0]["id"].clone(); 11];
-    alice.post(&team, json!({ "content": "x", "files": eleven })).await.refused(422);
+    alice.post(&team, json!({ "content": "x", "files": eleven })).await.expect_problem(422);
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn parts_of_a_file_can_be_read() {
     }
     let reply = read(&alice, &file, Some(("range", "bytes=10-"))).await;
     assert_eq!(reply.header("content-range"), "bytes */10");
-    reply.refused(416);
+    reply.expect_problem(416);
     assert_eq!(read(&alice, &file, Some(("range", "lines=1"))).await.expect(200).bytes, b"abcdefghij");
 }
 
@@ -123,7 +123,7 @@ async fn a_file_over_the_cap_is_refused_and_leaves_nothing_behind() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let large = vec![0u8; 25 * 1024 * 1024 + 1];
-    upload(&alice, form(&[("ok.txt", b"kept?"), ("large.bin", &large)])).await.refused(413);
+    upload(&alice, form(&[("ok.txt", b"kept?"), ("large.bin", &large)])).await.expect_problem(413);
     let rows: i64 = sqlx::query_scalar("select count(*) from files").fetch_one(&app.db).await.expect("a count");
     assert_eq!(rows, 0);
     assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 0);
@@ -131,7 +131,7 @@ async fn a_file_over_the_cap_is_refused_and_leaves_nothing_behind() {
     // The same with no length given: it is counted as it comes.
     let chunks = futures_util::stream::iter((0..26).map(|_| Ok::<_, std::io::Error>(vec![0u8; 1024 * 1024])));
     let part = Part::stream(reqwest::Body::wrap_stream(chunks)).file_name("stream.bin");
-    upload(&alice, Form::new().part("file", part)).await.refused(413);
+    upload(&alice, Form::new().part("file", part)).await.expect_problem(413);
     assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 0);
 }
 
@@ -139,8 +139,8 @@ async fn a_file_over_the_cap_is_refused_and_leaves_nothing_behind() {
 async fn what_is_no_form_or_has_no_file_is_refused() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
-    upload(&alice, Form::new().text("file", "no filename, so no file")).await.refused(422);
-    upload(&alice, form(&[("x", b"1".as_slice()); 11])).await.refused(422);
+    upload(&alice, Form::new().text("file", "no filename, so no file")).await.expect_problem(422);
+    upload(&alice, form(&[("x", b"1".as_slice()); 11])).await.expect_problem(422);
     for (kind, body) in [
         ("multipart/form-data; boundary=b", "--b\r\nrubbish"),
         (
@@ -149,11 +149,11 @@ async fn what_is_no_form_or_has_no_file_is_refused() {
         ),
     ] {
         let request = alice.request(Method::POST, "/api/upload").header("content-type", kind).body(body);
-        Reply::read(request.send().await.expect("an answer")).await.refused(400);
+        ApiResponse::read(request.send().await.expect("an answer")).await.expect_problem(400);
     }
     for kind in ["application/json", "multipart/form-data"] {
         let request = alice.request(Method::POST, "/api/upload").header("content-type", kind).body("{}");
-        Reply::read(request.send().await.expect("an answer")).await.refused(415);
+        ApiResponse::read(request.send().await.expect("an answer")).await.expect_problem(415);
     }
     // An empty file is a file.
     let file = upload(&alice, form(&[("empty", b"")])).await.expect(201).json()[0].clone();
@@ -162,7 +162,7 @@ async fn what_is_no_form_or_has_no_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_picture_says_how_large_it_is_and_has_a_small_copy_for_those_who_may_see_it() {
+async fn an_image_has_dimensions_and_a_thumbnail_for_its_viewers() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let lying = b"\x89PNG\r\n\x1a\nand then words".as_slice();
@@ -171,7 +171,7 @@ async fn a_picture_says_how_large_it_is_and_has_a_small_copy_for_those_who_may_s
     assert_eq!((&fox["width"], &fox["height"]), (&json!(2), &json!(3)));
     assert_eq!(lying["mime_type"], "application/octet-stream");
     assert!(lying["width"].is_null() && lying["thumbnail_url"].is_null());
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let body = json!({ "content": "", "files": [fox["id"]] });
     let sent = alice.post(&format!("/api/chats/{team}/messages"), body).await.expect(201).json();
     assert_eq!(&sent["files"][0], fox);
@@ -185,12 +185,12 @@ async fn a_picture_says_how_large_it_is_and_has_a_small_copy_for_those_who_may_s
         bob.request(Method::GET, small).header("if-none-match", etag).send().await.expect("an answer").status(),
         304
     );
-    dave.get(small).await.refused(404);
+    dave.get(small).await.expect_problem(404);
     let words = upload(&alice, form(&[("note.txt", b"hello")])).await.expect(201).json();
-    alice.get(&format!("/api/files/{}/thumbnail", words[0]["id"])).await.refused(404);
+    alice.get(&format!("/api/files/{}/thumbnail", words[0]["id"])).await.expect_problem(404);
     // Once the message is gone, so are both for everybody but its uploader.
     alice.delete(&format!("/api/messages/{}", sent["id"])).await.expect(204);
-    bob.get(small).await.refused(404);
+    bob.get(small).await.expect_problem(404);
     alice.get(small).await.expect(200);
     assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 4, "two files, words, and a small copy");
 }

@@ -4,7 +4,7 @@ use chat_test::TestApp;
 use serde_json::json;
 
 #[tokio::test]
-async fn two_strangers_sign_up_meet_and_talk_and_a_dropped_line_loses_nothing() {
+async fn two_users_sign_up_chat_and_resume_without_loss() {
     let app = TestApp::start().await;
     let (erin, frank) = (app.sign_up("erin").await, app.sign_up("frank").await);
     let mut franks = frank.listen().await;
@@ -14,15 +14,15 @@ async fn two_strangers_sign_up_meet_and_talk_and_a_dropped_line_loses_nothing() 
     assert_eq!(found["items"][0]["email"], json!(null), "an address is nobody else's business");
 
     let chat = erin.post("/api/chats", json!({ "type": "single", "user_id": frank.id })).await.expect(201).json();
-    let heard = franks.next().await;
-    assert_eq!(heard.kind, "chat.new");
-    assert_eq!(heard.data["chat"]["id"], chat["id"]);
+    let received = franks.next().await;
+    assert_eq!(received.kind, "chat.new");
+    assert_eq!(received.data["chat"]["id"], chat["id"]);
 
     let id = chat["id"].as_i64().expect("an id");
     let sent = erin.say_in(id, "hello Frank").await;
-    let heard = franks.next().await;
-    assert_eq!(heard.kind, "message.new");
-    assert_eq!(heard.data["message"], sent, "the event carries what the sender was answered");
+    let received = franks.next().await;
+    assert_eq!(received.kind, "message.new");
+    assert_eq!(received.data["message"], sent, "the event carries what the sender was answered");
 
     let left_at = franks.cursor().to_owned();
     drop(franks);
@@ -31,7 +31,7 @@ async fn two_strangers_sign_up_meet_and_talk_and_a_dropped_line_loses_nothing() 
     }
     let mut franks = frank.resume(&left_at).await;
     assert_eq!(franks.ready.data["resumed"], true);
-    let missed = franks.missed().await;
+    let missed = franks.read_replay().await;
     assert_eq!(missed.iter().map(|event| event.text()).collect::<Vec<_>>(), ["one", "two", "three"]);
 
     erin.say_in(id, "live again").await;

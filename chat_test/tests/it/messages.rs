@@ -8,10 +8,10 @@ fn ids(page: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn the_same_nonce_finds_the_first_message_even_when_sent_at_once() {
+async fn concurrent_sends_with_one_nonce_store_one_message() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = format!("/api/chats/{}/messages", alice.chat("team").await);
+    let team = format!("/api/chats/{}/messages", alice.chat_id("team").await);
     let mut bobs = bob.listen().await;
     let send = |text: &str| alice.post(&team, json!({ "content": text, "nonce": "n-1" }));
     let (a, b, c) = tokio::join!(send("first"), send("second"), send("third"));
@@ -69,27 +69,27 @@ async fn a_reply_stays_in_its_chat() {
     let path = format!("/api/chats/{}/messages", team["chat_id"]);
     let send = |reply_to: &Value| alice.post(&path, json!({ "content": "re", "reply_to": reply_to }));
     assert_eq!(send(&team["id"]).await.expect(201).json()["reply_to"], team["id"]);
-    let problem = send(&ops["id"]).await.refused(422);
+    let problem = send(&ops["id"]).await.expect_problem(422);
     assert_eq!(problem["errors"][0]["field"], "reply_to");
-    send(&json!(999_999)).await.refused(422);
+    send(&json!(999_999)).await.expect_problem(422);
 }
 
 #[tokio::test]
 async fn a_stranger_neither_reads_nor_writes() {
     let app = TestApp::start().await;
     let [alice, dave] = app.sign_in(["alice", "dave"]).await;
-    let said = alice.say("ops", "not for dave").await;
-    let ops = format!("/api/chats/{}", said["chat_id"]);
+    let message = alice.say("ops", "not for dave").await;
+    let ops = format!("/api/chats/{}", message["chat_id"]);
     for reply in [
         dave.get(&ops).await,
         dave.get(&format!("{ops}/messages")).await,
         dave.get(&format!("{ops}/members")).await,
         dave.post(&format!("{ops}/messages"), json!({ "content": "hi" })).await,
-        dave.put(&format!("{ops}/read"), json!({ "message_id": said["id"] })).await,
+        dave.put(&format!("{ops}/read"), json!({ "message_id": message["id"] })).await,
         dave.post(&format!("{ops}/members"), json!({ "user_id": dave.id })).await,
         dave.get("/api/chats/999999").await,
     ] {
-        assert_eq!(reply.refused(404)["detail"], "there is no such chat, or you cannot see it");
+        assert_eq!(reply.expect_problem(404)["detail"], "there is no such chat, or you cannot see it");
     }
 }
 
@@ -98,7 +98,7 @@ async fn a_stranger_neither_reads_nor_writes() {
 async fn a_batch_of_good_and_bad_gives_each_its_own_answer() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
-    let (team, ops) = (alice.chat("team").await, alice.say("ops", "elsewhere").await);
+    let (team, ops) = (alice.chat_id("team").await, alice.say("ops", "elsewhere").await);
     alice
         .post(&format!("/api/chats/{team}/messages"), json!({ "content": "first", "nonce": "used" }))
         .await
@@ -138,17 +138,18 @@ async fn a_batch_of_good_and_bad_gives_each_its_own_answer() {
     assert!(twins == [200, 201] || twins == [201, 200], "{twins:?}");
     assert_eq!(replies[5].json(), replies[6].json());
     alice.say_in(team, "marker").await;
-    let mut heard: Vec<String> = bobs.until("marker").await.iter().map(|event| event.text().to_owned()).collect();
-    heard.sort();
-    assert_eq!(heard, ["good 1", "good 2", "twin"]);
+    let mut received: Vec<String> =
+        bobs.read_until("marker").await.iter().map(|event| event.text().to_owned()).collect();
+    received.sort();
+    assert_eq!(received, ["good 1", "good 2", "twin"]);
 }
 
 /// A row that trips a constraint fails alone.
 #[tokio::test]
-async fn a_row_that_the_database_refuses_does_not_take_its_neighbours_with_it() {
+async fn a_row_that_the_database_rejects_fails_alone() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     sqlx::query("alter table messages add constraint no_tantrums check (content <> 'tantrum')")
         .execute(&app.db)
         .await

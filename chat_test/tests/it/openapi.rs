@@ -1,6 +1,6 @@
 //! The published description is the one that the code gives.
 
-use chat_test::{Reply, TestApp};
+use chat_test::{ApiResponse, TestApp};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ const PUBLISHED: &str = include_str!("../../../docs/openapi.json");
 
 #[test]
 fn the_published_description_is_up_to_date() {
-    assert!(chat_server::openapi() == PUBLISHED, "run `make openapi` and commit docs/openapi.json");
+    assert!(chat_server::openapi_json() == PUBLISHED, "run `make openapi` and commit docs/openapi.json");
 }
 
 #[test]
@@ -52,10 +52,10 @@ fn every_route_and_every_reference_is_in_it() {
 async fn it_is_served_with_pages_that_load_nothing_from_elsewhere() {
     let app = TestApp::start().await;
     let get = |path: &str| {
-        let url = format!("{}{path}", app.places.chat);
-        async move { Reply::read(reqwest::get(url).await.expect("an answer")).await.expect(200) }
+        let url = format!("{}{path}", app.endpoints.chat);
+        async move { ApiResponse::read(reqwest::get(url).await.expect("an answer")).await.expect(200) }
     };
-    let json = get(chat_server::OPENAPI).await;
+    let json = get(chat_server::OPENAPI_PATH).await;
     assert_eq!(json.header("content-type"), "application/json");
     assert!(json.bytes == PUBLISHED.as_bytes(), "it is not the published one");
     let page = String::from_utf8(get("/api/docs/").await.bytes).expect("text");
@@ -63,6 +63,6 @@ async fn it_is_served_with_pages_that_load_nothing_from_elsewhere() {
     let mut foreign = page.split(['"', '\'']).filter(|text| text.starts_with("http") || text.starts_with("//"));
     assert_eq!(foreign.next(), None, "the page loads nothing from elsewhere");
     let start = String::from_utf8(get("/api/docs/swagger-initializer.js").await.bytes).expect("text");
-    assert!(start.contains(chat_server::OPENAPI));
+    assert!(start.contains(chat_server::OPENAPI_PATH));
     get("/api/docs/swagger-ui-bundle.js").await;
 }

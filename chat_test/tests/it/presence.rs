@@ -1,56 +1,56 @@
 //! Who is here and who types: told at once to those who share a chat, kept
 //! nowhere, and right again after everything that goes wrong.
 
-use chat_test::{Event, Inbox, Signal, TestApp, TestRedis, TestUser, eventually};
+use chat_test::{Event, EventStream, Signal, TestApp, TestRedis, TestUser, eventually};
 use serde_json::{Value, json};
 
-async fn seen(viewer: &TestUser, person: &TestUser) -> String {
-    let presence = viewer.get(&format!("/api/presence/{}", person.id)).await.expect(200).json();
+async fn presence_of(viewer: &TestUser, user: &TestUser) -> String {
+    let presence = viewer.get(&format!("/api/presence/{}", user.id)).await.expect(200).json();
     presence["status"].as_str().expect("a status").to_owned()
 }
 
 /// Who is told of at a path, and how they are seen.
-async fn shown(viewer: &TestUser, path: &str) -> Vec<(i64, String)> {
+async fn list_presences(viewer: &TestUser, path: &str) -> Vec<(i64, String)> {
     let list = viewer.get(path).await.expect(200).json();
     let row = |row: &Value| (row["user_id"].as_i64().expect("an id"), row["status"].as_str().unwrap_or("").to_owned());
     list["items"].as_array().expect("a list").iter().map(row).collect()
 }
 
 /// Reads on until somebody is told of with this status.
-async fn tells(inbox: &mut Inbox, person: &TestUser, status: &str) -> Event {
+async fn next_presence(stream: &mut EventStream, user: &TestUser, status: &str) -> Event {
     loop {
-        let event = inbox.next_whisper("presence").await;
-        if event.data["user_id"] == person.id && event.data["status"] == status {
+        let event = stream.next_ephemeral("presence").await;
+        if event.data["user_id"] == user.id && event.data["status"] == status {
             return event;
         }
     }
 }
 
 /// Everything about one pair of replicas, however they meet.
-async fn they_come_and_go(here: &TestApp, there: &TestApp) {
+async fn check_presence_across_replicas(here: &TestApp, there: &TestApp) {
     let [alice, bob] = here.sign_in(["alice", "bob"]).await;
     let stranger = here.sign_up("stranger").await;
-    assert_eq!(seen(&alice, &bob).await, "offline");
-    let (mut alices, mut strangers) = (alice.listen().await, stranger.at(&there.places).listen().await);
-    let bobs = bob.at(&there.places).listen().await;
-    let told = tells(&mut alices, &bob, "online").await;
-    assert_eq!(told.id, None, "nobody resumes from it");
-    assert_eq!(seen(&alice, &bob).await, "online");
+    assert_eq!(presence_of(&alice, &bob).await, "offline");
+    let (mut alices, mut strangers) = (alice.listen().await, stranger.at(&there.endpoints).listen().await);
+    let bobs = bob.at(&there.endpoints).listen().await;
+    let event = next_presence(&mut alices, &bob, "online").await;
+    assert_eq!(event.id, None, "nobody resumes from it");
+    assert_eq!(presence_of(&alice, &bob).await, "online");
 
     // A second device, at another replica: nothing changes when it goes.
-    drop(bob.at(&here.places).listen().await);
+    drop(bob.at(&here.endpoints).listen().await);
 
     bob.put("/api/presence", json!({ "status": "busy" })).await.expect(200);
-    tells(&mut alices, &bob, "busy").await;
+    next_presence(&mut alices, &bob, "busy").await;
     bob.put("/api/presence", json!({ "status": "offline" })).await.expect(200);
-    let hidden = tells(&mut alices, &bob, "offline").await.data["last_seen"].clone();
+    let hidden = next_presence(&mut alices, &bob, "offline").await.data["last_seen"].clone();
     assert!(hidden.is_string());
-    assert_eq!(seen(&alice, &bob).await, "offline", "who wishes to seem away does");
+    assert_eq!(presence_of(&alice, &bob).await, "offline", "who wishes to seem away does");
     bob.put("/api/presence", json!({ "status": "online" })).await.expect(200);
-    tells(&mut alices, &bob, "online").await;
+    next_presence(&mut alices, &bob, "online").await;
 
     drop(bobs);
-    tells(&mut alices, &bob, "offline").await;
+    next_presence(&mut alices, &bob, "offline").await;
     let presence = alice.get(&format!("/api/presence/{}", bob.id)).await.expect(200).json();
     assert_eq!(presence["status"], "offline");
     assert!(presence["last_seen"].as_str() >= hidden.as_str(), "{presence}");
@@ -58,39 +58,39 @@ async fn they_come_and_go(here: &TestApp, there: &TestApp) {
     // Nobody else has heard any of it.
     stranger.get(&format!("/api/presence/{}", bob.id)).await.expect(404);
     let all = format!("/api/presence?ids={},{},{}", alice.id, bob.id, stranger.id);
-    assert_eq!(shown(&stranger, &all).await, [(stranger.id, "online".into())]);
-    assert_eq!(shown(&alice, &all).await, [(alice.id, "online".into()), (bob.id, "offline".into())]);
-    let own = tells(&mut strangers, &stranger, "online").await;
+    assert_eq!(list_presences(&stranger, &all).await, [(stranger.id, "online".into())]);
+    assert_eq!(list_presences(&alice, &all).await, [(alice.id, "online".into()), (bob.id, "offline".into())]);
+    let own = next_presence(&mut strangers, &stranger, "online").await;
     assert_eq!(own.data["user_id"], stranger.id);
     stranger.put("/api/presence", json!({ "status": "away" })).await.expect(200);
-    tells(&mut strangers, &stranger, "away").await;
-    let others = strangers.whispered().into_iter().filter(|event| event.data["user_id"] != stranger.id).count();
+    next_presence(&mut strangers, &stranger, "away").await;
+    let others = strangers.drain_ephemeral().into_iter().filter(|event| event.data["user_id"] != stranger.id).count();
     assert_eq!(others, 0);
 }
 
 #[tokio::test]
-async fn people_come_and_go_through_the_database() {
+async fn presence_crosses_replicas_through_the_database() {
     let here = TestApp::start().await;
-    let there = TestApp::beside(&here).await;
-    they_come_and_go(&here, &there).await;
+    let there = TestApp::replica_of(&here).await;
+    check_presence_across_replicas(&here, &there).await;
 }
 
 #[tokio::test]
-async fn people_come_and_go_through_redis() {
+async fn presence_crosses_replicas_through_redis() {
     let redis = TestRedis::start().await;
-    let here = TestApp::meeting_at(&redis.link()).await;
-    let there = TestApp::beside(&here).await;
-    they_come_and_go(&here, &there).await;
+    let here = TestApp::with_redis(&redis.client()).await;
+    let there = TestApp::replica_of(&here).await;
+    check_presence_across_replicas(&here, &there).await;
 }
 
 #[tokio::test]
-async fn a_page_that_is_loaded_again_is_no_coming_and_going() {
+async fn a_page_reload_does_not_change_presence() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut alices = alice.listen().await;
     let mut bobs = bob.listen().await;
-    tells(&mut alices, &bob, "online").await;
-    alices.whispered();
+    next_presence(&mut alices, &bob, "online").await;
+    alices.drain_ephemeral();
     for seconds in [0, 0, 0, 3] {
         drop(bobs);
         // A slow page: long enough for those who look once a second.
@@ -100,7 +100,7 @@ async fn a_page_that_is_loaded_again_is_no_coming_and_going() {
     // The next thing told of bob is what he chooses.
     bob.put("/api/presence", json!({ "status": "away" })).await.expect(200);
     loop {
-        let event = alices.next_whisper("presence").await;
+        let event = alices.next_ephemeral("presence").await;
         if event.data["user_id"] == bob.id {
             assert_eq!(event.data["status"], "away");
             return;
@@ -109,31 +109,31 @@ async fn a_page_that_is_loaded_again_is_no_coming_and_going() {
 }
 
 #[tokio::test]
-async fn a_crash_of_the_database_forgets_nobody_who_is_still_here() {
+async fn a_database_crash_forgets_no_connected_user() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let _bobs = bob.listen().await;
-    eventually("bob is seen", async || seen(&alice, &bob).await == "online").await;
+    eventually("bob is seen", async || presence_of(&alice, &bob).await == "online").await;
     // As after a crash: what is not in the write-ahead log is gone.
     sqlx::query("truncate replicas, connections").execute(&app.db).await.expect("truncated");
-    assert_eq!(seen(&alice, &bob).await, "offline");
-    eventually("bob is seen again", async || seen(&alice, &bob).await == "online").await;
+    assert_eq!(presence_of(&alice, &bob).await, "offline");
+    eventually("bob is seen again", async || presence_of(&alice, &bob).await == "online").await;
 }
 
 #[tokio::test]
-async fn who_does_not_come_back_after_a_change_of_history_is_gone() {
+async fn a_user_who_stays_away_after_an_epoch_change_is_offline() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
-    eventually("bob is seen", async || seen(&alice, &bob).await == "online").await;
+    eventually("bob is seen", async || presence_of(&alice, &bob).await == "online").await;
     // As after a failover: another history, and nothing of what is not logged.
     sqlx::query("truncate events restart identity").execute(&app.db).await.expect("another history");
     sqlx::query("truncate replicas, connections").execute(&app.db).await.expect("truncated");
     assert_eq!(bobs.try_next().await, None, "the stream ends");
     let mut again = alice.listen().await;
     alice.say("team", "in this history").await;
-    again.until("in this history").await;
-    eventually("bob is gone", async || seen(&alice, &bob).await == "offline").await;
+    again.read_until("in this history").await;
+    eventually("bob is gone", async || presence_of(&alice, &bob).await == "offline").await;
     // And is not brought back by who looks after those who are here.
     let present = "select exists (select from connections where user_id = $1)";
     eventually("nobody says otherwise", async || {
@@ -143,14 +143,14 @@ async fn who_does_not_come_back_after_a_change_of_history_is_gone() {
 }
 
 #[tokio::test]
-async fn the_people_of_a_dead_replica_go_with_it() {
+async fn the_users_of_a_dead_replica_go_offline() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut alices = alice.listen().await;
     // One that has not been heard of for as long as it takes, and bob on it.
     sqlx::query(
         "with dead as (
-             insert into replicas (id, name, beat_at) values (gen_random_uuid(), 'dead', now() - interval '9 seconds') returning id
+             insert into replicas (id, name, heartbeat_at) values (gen_random_uuid(), 'dead', now() - interval '9 seconds') returning id
          )
          insert into connections (user_id, replica_id) select $1, id from dead",
     )
@@ -158,18 +158,18 @@ async fn the_people_of_a_dead_replica_go_with_it() {
     .execute(&app.db)
     .await
     .expect("inserted");
-    assert_eq!(seen(&alice, &bob).await, "online");
-    tells(&mut alices, &bob, "offline").await;
-    assert_eq!(seen(&alice, &bob).await, "offline");
+    assert_eq!(presence_of(&alice, &bob).await, "online");
+    next_presence(&mut alices, &bob, "offline").await;
+    assert_eq!(presence_of(&alice, &bob).await, "offline");
 }
 
 #[tokio::test]
-async fn in_a_large_chat_nobody_is_told_and_everybody_may_ask() {
+async fn presence_in_a_large_chat_is_not_pushed_but_can_be_read() {
     let app = TestApp::start().await;
     let [alice, dave] = app.sign_in(["alice", "dave"]).await;
     sqlx::query("delete from chat_members where user_id = $1 and chat_id <> $2")
         .bind(dave.id)
-        .bind(dave.chat("general").await)
+        .bind(dave.chat_id("general").await)
         .execute(&app.db)
         .await
         .expect("only in general");
@@ -181,25 +181,25 @@ async fn in_a_large_chat_nobody_is_told_and_everybody_may_ask() {
          )
          insert into chat_members (chat_id, user_id) select $1, id from many",
     )
-    .bind(dave.chat("general").await)
+    .bind(dave.chat_id("general").await)
     .execute(&app.db)
     .await
     .expect("many people");
     let mut alices = alice.listen().await;
     let _daves = dave.listen().await;
-    eventually("dave is seen", async || seen(&alice, &dave).await == "online").await;
+    eventually("dave is seen", async || presence_of(&alice, &dave).await == "online").await;
     alice.put("/api/presence", json!({ "status": "away" })).await.expect(200);
-    tells(&mut alices, &alice, "away").await;
-    let told = alices.whispered();
-    assert!(told.iter().all(|event| event.data["user_id"] != dave.id), "{told:?}");
+    next_presence(&mut alices, &alice, "away").await;
+    let events = alices.drain_ephemeral();
+    assert!(events.iter().all(|event| event.data["user_id"] != dave.id), "{events:?}");
 }
 
 #[tokio::test]
-async fn a_first_screen_says_who_is_here() {
+async fn bootstrap_includes_presence() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let _bobs = bob.listen().await;
-    eventually("bob is seen", async || seen(&alice, &bob).await == "online").await;
+    eventually("bob is seen", async || presence_of(&alice, &bob).await == "online").await;
     let screen = alice.get("/api/bootstrap").await.expect(200).json();
     let presences = screen["presences"].as_array().expect("presences");
     let status = |id: i64| presences.iter().find(|one| one["user_id"] == id).expect("one of them")["status"].clone();
@@ -207,19 +207,19 @@ async fn a_first_screen_says_who_is_here() {
 }
 
 #[tokio::test]
-async fn who_types_is_told_to_the_others_in_the_chat_and_to_nobody_else() {
+async fn typing_reaches_the_other_members_and_nobody_else() {
     let redis = TestRedis::start().await;
-    let app = TestApp::meeting_at(&redis.link()).await;
-    let there = TestApp::beside(&app).await;
+    let app = TestApp::with_redis(&redis.client()).await;
+    let there = TestApp::replica_of(&app).await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let (mut alices, mut daves) = (alice.listen().await, dave.listen().await);
-    let mut bobs = bob.at(&there.places).listen().await;
+    let mut bobs = bob.at(&there.endpoints).listen().await;
     // Whoever listens in Redis may take a moment to begin.
     let typing = loop {
         alice.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(204);
-        let heard = tokio::time::timeout(std::time::Duration::from_millis(500), bobs.next_whisper("typing")).await;
-        if let Ok(typing) = heard {
+        let received = tokio::time::timeout(std::time::Duration::from_millis(500), bobs.next_ephemeral("typing")).await;
+        if let Ok(typing) = received {
             break typing;
         }
     };
@@ -229,50 +229,50 @@ async fn who_types_is_told_to_the_others_in_the_chat_and_to_nobody_else() {
     assert_eq!(typing.data["username"], "alice");
     assert!(typing.data["expires_in_ms"].as_u64().expect("a number") > 1_000);
     alice.say("general", "everybody's marker").await;
-    for inbox in [&mut alices, &mut daves] {
-        inbox.until("everybody's marker").await;
-        assert!(inbox.whispered().iter().all(|event| event.kind != "typing"));
+    for stream in [&mut alices, &mut daves] {
+        stream.read_until("everybody's marker").await;
+        assert!(stream.drain_ephemeral().iter().all(|event| event.kind != "typing"));
     }
     dave.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(404);
 }
 
 #[tokio::test]
-async fn a_hammering_typist_is_passed_on_now_and_then() {
+async fn typing_events_are_throttled() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let (_alices, mut bobs) = (alice.listen().await, bob.listen().await);
-    tells(&mut bobs, &alice, "online").await;
+    next_presence(&mut bobs, &alice, "online").await;
     for _ in 0..100 {
         alice.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(204);
     }
     alice.say_in(team, "marker").await;
-    bobs.until("marker").await;
+    bobs.read_until("marker").await;
     // What was whispered before the marker may come after it.
     alice.put("/api/presence", json!({ "status": "busy" })).await.expect(200);
-    let mut heard = 0;
+    let mut received = 0;
     loop {
-        let whispered = bobs.whispered();
-        heard += whispered.iter().filter(|event| event.kind == "typing").count();
-        if whispered.iter().any(|event| event.data["status"] == "busy") {
+        let events = bobs.drain_ephemeral();
+        received += events.iter().filter(|event| event.kind == "typing").count();
+        if events.iter().any(|event| event.data["status"] == "busy") {
             break;
         }
         alice.say_in(team, "next").await;
-        bobs.until("next").await;
+        bobs.read_until("next").await;
     }
-    assert!((1..=8).contains(&heard), "{heard}");
+    assert!((1..=8).contains(&received), "{received}");
 }
 
 #[tokio::test]
-async fn a_redis_that_says_nothing_keeps_no_typist_waiting() {
+async fn an_unresponsive_redis_does_not_delay_typing() {
     let redis = TestRedis::start().await;
-    let app = TestApp::meeting_at(&redis.link()).await;
-    eventually("it leads", async || app.figure("confab_relay_leads").await == 1.0).await;
+    let app = TestApp::with_redis(&redis.client()).await;
+    eventually("it leads", async || app.metric("confab_relay_leading").await == 1.0).await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let made = json!({ "type": "group", "name": "many", "members": [bob.id] });
+    let body = json!({ "type": "group", "name": "many", "members": [bob.id] });
     let mut chats = Vec::new();
     for _ in 0..20 {
-        chats.push(alice.post("/api/chats", made.clone()).await.expect(201).json()["id"].as_i64().expect("an id"));
+        chats.push(alice.post("/api/chats", body.clone()).await.expect(201).json()["id"].as_i64().expect("an id"));
     }
     let mut bobs = bob.listen().await;
     redis.signal(Signal::STOP);
@@ -285,36 +285,36 @@ async fn a_redis_that_says_nothing_keeps_no_typist_waiting() {
     // One after the other they would wait half a second each.
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
     // The leader listens to the database too.
-    let mut heard = std::collections::HashSet::new();
-    while heard.len() < chats.len() {
-        heard.insert(bobs.next_whisper("typing").await.data["chat_id"].as_i64());
+    let mut received = std::collections::HashSet::new();
+    while received.len() < chats.len() {
+        received.insert(bobs.next_ephemeral("typing").await.data["chat_id"].as_i64());
     }
     redis.signal(Signal::CONT);
 }
 
 #[tokio::test]
-async fn what_somebody_else_whispers_is_not_passed_on() {
+async fn forged_ephemeral_events_are_not_dispatched() {
     let redis = TestRedis::start().await;
-    let app = TestApp::meeting_at(&redis.link()).await;
+    let app = TestApp::with_redis(&redis.client()).await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     let channels: Vec<String> = {
         eventually("somebody listens", async || {
-            !redis.ask::<Vec<String>>(redis::cmd("PUBSUB").arg("CHANNELS")).await.is_empty()
+            !redis.query::<Vec<String>>(redis::cmd("PUBSUB").arg("CHANNELS")).await.is_empty()
         })
         .await;
-        redis.ask(redis::cmd("PUBSUB").arg("CHANNELS")).await
+        redis.query(redis::cmd("PUBSUB").arg("CHANNELS")).await
     };
     let forged = json!([{
         "type": "typing", "chat_id": team, "user_id": alice.id, "username": "forged", "expires_in_ms": 6000,
     }]);
     for channel in channels {
-        let heard: i64 = redis.ask(redis::cmd("PUBLISH").arg(&channel).arg(forged.to_string())).await;
-        assert_eq!(heard, 1);
-        let sealed = [vec![0; 32], forged.to_string().into_bytes()].concat();
-        let _: i64 = redis.ask(redis::cmd("PUBLISH").arg(&channel).arg(sealed)).await;
+        let receivers: i64 = redis.query(redis::cmd("PUBLISH").arg(&channel).arg(forged.to_string())).await;
+        assert_eq!(receivers, 1);
+        let forged_batch = [vec![0; 32], forged.to_string().into_bytes()].concat();
+        let _: i64 = redis.query(redis::cmd("PUBLISH").arg(&channel).arg(forged_batch)).await;
     }
     alice.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(204);
-    assert_eq!(bobs.next_whisper("typing").await.data["username"], "alice");
+    assert_eq!(bobs.next_ephemeral("typing").await.data["username"], "alice");
 }

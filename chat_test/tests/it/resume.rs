@@ -1,7 +1,7 @@
 //! Coming back after a drop: exactly what was missed, in order, or a clear word
 //! that it cannot be told.
 
-use chat_test::{Event, Inbox, TestApp, TestUser};
+use chat_test::{Event, EventStream, TestApp, TestUser};
 use serde_json::json;
 
 fn texts(events: &[Event]) -> Vec<&str> {
@@ -12,19 +12,19 @@ fn texts(events: &[Event]) -> Vec<&str> {
 async fn a_drop_at_any_point_is_made_whole() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     let mut cursors = vec![bobs.cursor().to_owned()];
-    let said: Vec<String> = (0..8).map(|n| format!("message {n}")).collect();
-    for text in &said {
+    let contents: Vec<String> = (0..8).map(|n| format!("message {n}")).collect();
+    for text in &contents {
         alice.say_in(team, text).await;
         bobs.next().await;
         cursors.push(bobs.cursor().to_owned());
     }
-    for (heard, cursor) in cursors.iter().enumerate() {
+    for (received, cursor) in cursors.iter().enumerate() {
         let mut resumed = bob.resume(cursor).await;
-        let missed = resumed.missed().await;
-        assert_eq!(texts(&missed), said[heard..], "after {heard} messages");
+        let replay = resumed.read_replay().await;
+        assert_eq!(texts(&replay), contents[received..], "after {received} messages");
         assert_eq!(resumed.cursor(), cursors[8], "caught_up says where the stream is");
     }
 }
@@ -41,20 +41,20 @@ async fn the_header_the_query_and_the_ready_cursor_all_resume() {
     drop(fresh);
     alice.say("team", "missed").await;
 
-    let by_query = bob.stream(None).query(&[("last_event_id", &cursor)]);
-    let missed = Inbox::open(by_query).await.missed().await;
+    let by_query = bob.stream_request(None).query(&[("last_event_id", &cursor)]);
+    let missed = EventStream::open(by_query).await.read_replay().await;
     assert_eq!(texts(&missed), ["missed"]);
 
     // A browser that reconnects sends its own last id and the old query.
     let newest = bob.listen().await.cursor().to_owned();
-    let both = bob.stream(Some(&newest)).query(&[("last_event_id", &cursor)]);
-    assert!(Inbox::open(both).await.missed().await.is_empty(), "the header comes first");
+    let both = bob.stream_request(Some(&newest)).query(&[("last_event_id", &cursor)]);
+    assert!(EventStream::open(both).await.read_replay().await.is_empty(), "the header comes first");
 }
 
 /// Dave is let in and out of the team while things are said; answers what he is
 /// to hear of it.
-async fn comings_and_goings(alice: &TestUser, dave: &TestUser) -> Vec<(String, String)> {
-    let team = alice.chat("team").await;
+async fn join_and_leave_repeatedly(alice: &TestUser, dave: &TestUser) -> Vec<(String, String)> {
+    let team = alice.chat_id("team").await;
     let members = format!("/api/chats/{team}/members");
     alice.say_in(team, "before").await;
     alice.post(&members, json!({ "user_id": dave.id })).await.expect(201);
@@ -63,14 +63,14 @@ async fn comings_and_goings(alice: &TestUser, dave: &TestUser) -> Vec<(String, S
     alice.say_in(team, "outside").await;
     alice.post(&members, json!({ "user_id": dave.id })).await.expect(201);
     alice.say_in(team, "inside again").await;
-    let heard = [
+    let expected = [
         ("chat.added", ""),
         ("message.new", "inside"),
         ("chat.removed", ""),
         ("chat.added", ""),
         ("message.new", "inside again"),
     ];
-    heard.map(|(kind, text)| (kind.to_owned(), text.to_owned())).to_vec()
+    expected.map(|(kind, text)| (kind.to_owned(), text.to_owned())).to_vec()
 }
 
 fn kinds_and_texts(events: &[Event]) -> Vec<(String, String)> {
@@ -78,7 +78,7 @@ fn kinds_and_texts(events: &[Event]) -> Vec<(String, String)> {
 }
 
 /// More than a replica keeps in memory, said in one statement.
-async fn a_long_log(app: &TestApp, chat: i64, sender: i64) {
+async fn fill_log(app: &TestApp, chat: i64, sender: i64) {
     sqlx::query(
         "insert into messages (chat_id, sender_id, content) select $1, $2, 'n' || n from generate_series(1, 40000) n",
     )
@@ -90,23 +90,23 @@ async fn a_long_log(app: &TestApp, chat: i64, sender: i64) {
 }
 
 #[tokio::test]
-async fn what_was_said_in_a_chat_before_joining_or_after_leaving_is_not_replayed() {
+async fn messages_outside_a_membership_are_not_replayed() {
     let app = TestApp::start().await;
     let [alice, dave] = app.sign_in(["alice", "dave"]).await;
     let cursor = dave.listen().await.cursor().to_owned();
-    let expected = comings_and_goings(&alice, &dave).await;
-    assert_eq!(kinds_and_texts(&dave.resume(&cursor).await.missed().await), expected, "from memory");
+    let expected = join_and_leave_repeatedly(&alice, &dave).await;
+    assert_eq!(kinds_and_texts(&dave.resume(&cursor).await.read_replay().await), expected, "from memory");
 
-    let second = TestApp::beside(&app).await;
-    let missed = dave.at(&second.places).resume(&cursor).await.missed().await;
+    let second = TestApp::replica_of(&app).await;
+    let missed = dave.at(&second.endpoints).resume(&cursor).await.read_replay().await;
     assert_eq!(kinds_and_texts(&missed), expected, "from the memory of a replica that was not there");
 
-    a_long_log(&app, alice.chat("ops").await, alice.id).await;
+    fill_log(&app, alice.chat_id("ops").await, alice.id).await;
     alice.say("general", "marker").await;
     dave.listen().await;
     let mut expected = expected;
     expected.push(("message.new".into(), "marker".into()));
-    let missed = dave.resume(&cursor).await.missed().await;
+    let missed = dave.resume(&cursor).await.read_replay().await;
     assert_eq!(kinds_and_texts(&missed), expected, "from the log");
 }
 
@@ -114,13 +114,13 @@ async fn what_was_said_in_a_chat_before_joining_or_after_leaving_is_not_replayed
 async fn what_is_too_old_for_memory_comes_from_the_log() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let cursor = bob.listen().await.cursor().to_owned();
     alice.say_in(team, "old one").await;
     alice.say_in(team, "old two").await;
-    a_long_log(&app, alice.chat("ops").await, alice.id).await;
+    fill_log(&app, alice.chat_id("ops").await, alice.id).await;
     alice.say_in(team, "new").await;
-    let missed = bob.resume(&cursor).await.missed().await;
+    let missed = bob.resume(&cursor).await.read_replay().await;
     let expected = ["old one".to_owned(), "old two".to_owned()]
         .into_iter()
         .chain((1..=40_000).map(|n| format!("n{n}")))
@@ -130,21 +130,21 @@ async fn what_is_too_old_for_memory_comes_from_the_log() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_history_gets_a_reset_and_then_the_live_stream() {
+async fn a_cursor_of_another_epoch_gets_a_reset_then_live_events() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let cursor = bob.listen().await.cursor().to_owned();
     let (_, position) = cursor.split_once('-').expect("a cursor");
     let future = format!("{}{}", cursor.trim_end_matches(char::is_numeric), 9_007_199_254_740_991i64);
     for (from, reason) in [(format!("0123456789-{position}"), "epoch"), (future, "future")] {
-        let mut inbox = bob.resume(&from).await;
-        assert_eq!(inbox.ready.id, None, "nothing moves the client's cursor before it knows");
-        assert_eq!(inbox.ready.data["resumed"], false);
-        let reset = inbox.next().await;
+        let mut stream = bob.resume(&from).await;
+        assert_eq!(stream.ready.id, None, "nothing moves the client's cursor before it knows");
+        assert_eq!(stream.ready.data["resumed"], false);
+        let reset = stream.next().await;
         assert_eq!((reset.kind.as_str(), reset.data["reason"].as_str()), ("reset", Some(reason)));
         assert!(reset.id.is_some());
         alice.say("team", reason).await;
-        assert_eq!(inbox.next().await.text(), reason);
+        assert_eq!(stream.next().await.text(), reason);
     }
 }
 
@@ -160,22 +160,22 @@ async fn a_cursor_from_before_retention_gets_a_reset() {
         .await
         .expect("retention");
     // A replica that starts now has only what the log still holds.
-    let second = TestApp::beside(&app).await;
-    let mut inbox = bob.at(&second.places).resume(&cursor).await;
-    assert_eq!(inbox.next().await.data["reason"], "retention");
+    let second = TestApp::replica_of(&app).await;
+    let mut stream = bob.at(&second.endpoints).resume(&cursor).await;
+    assert_eq!(stream.next().await.data["reason"], "retention");
 }
 
 #[tokio::test]
 async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let team = alice.chat("team").await;
+    let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     // What has no place in the log does not change where the reader is.
     alice.say_in(team, "before").await;
     assert_eq!(bobs.next().await.text(), "before");
     alice.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(204);
-    bobs.next_whisper("typing").await;
+    bobs.next_ephemeral("typing").await;
     // More than the socket buffers and the outbox together hold, unread.
     const COUNT: i64 = 6_000;
     sqlx::query("insert into messages (chat_id, sender_id, content) select $1, $2, n || repeat('x', 4000) from generate_series(1, $3) n")
@@ -186,9 +186,9 @@ async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
         .await
         .expect("a burst");
     alice.say_in(team, "marker").await;
-    let heard = bobs.until("marker").await;
+    let received = bobs.read_until("marker").await;
     let numbers: Vec<i64> =
-        heard.iter().map(|event| event.text().trim_end_matches('x').parse().expect("a number")).collect();
+        received.iter().map(|event| event.text().trim_end_matches('x').parse().expect("a number")).collect();
     assert_eq!(numbers, (1..=COUNT).collect::<Vec<_>>());
-    assert!(app.figure("confab_demotions_total").await >= 1.0, "the reader was never behind: this proves nothing");
+    assert!(app.metric("confab_slow_consumers_total").await >= 1.0, "the reader was never behind: this proves nothing");
 }

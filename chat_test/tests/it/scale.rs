@@ -1,7 +1,8 @@
 //! In a large world no question reads a large table whole.
 
-use chat_core::{db, scale};
+use chat_core::db;
 use chat_test::{TestApp, TestDatabase, TestUser, eventually};
+use fixtures::scale;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ const LARGE: [&str; 7] = ["messages", "chat_members", "receipts", "reactions", "
 
 /// How often each large table has been read whole. Every connection tells what it
 /// did as it ends, so this is complete once no other is left.
-async fn whole_reads(database: &TestDatabase) -> BTreeMap<String, i64> {
+async fn sequential_scans(database: &TestDatabase) -> BTreeMap<String, i64> {
     let db = database.pool(1);
     eventually("the other connections have ended", || async {
         sqlx::query_scalar(
@@ -37,31 +38,31 @@ async fn whole_reads(database: &TestDatabase) -> BTreeMap<String, i64> {
 }
 
 #[tokio::test]
-async fn no_question_reads_a_large_table_whole() {
+async fn no_query_scans_a_large_table() {
     let database = TestDatabase::create().await;
-    let pool = db::pool(&database.url, 2).expect("a pool");
+    let pool = db::create_pool(&database.url, 2).expect("a pool");
     scale::seed(&pool, scale::LARGE).await.expect("a large world");
     pool.close().await;
 
     // Signing in and looking at one's chats, once, so that what is read as the
     // servers start is not counted.
-    let before = whole_reads(&database).await;
-    let app = TestApp::over(database.clone()).await;
+    let before = sequential_scans(&database).await;
+    let app = TestApp::with_database(database.clone()).await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    ask_everything(&alice, &bob).await;
+    call_every_endpoint(&alice, &bob).await;
     app.stop().await;
-    let after = whole_reads(&database).await;
+    let after = sequential_scans(&database).await;
     for (table, reads) in &after {
         assert_eq!(Some(reads), before.get(table), "{table} was read whole");
     }
     assert_eq!(after.len(), LARGE.len() + 1, "all of them are large, and so is the log: {after:?}");
 }
 
-async fn ask_everything(alice: &TestUser, bob: &TestUser) {
+async fn call_every_endpoint(alice: &TestUser, bob: &TestUser) {
     let mut stream = alice.listen().await;
-    let said =
+    let message =
         alice.post("/api/chats/1/messages", json!({ "content": "to @everyone and @bob" })).await.expect(201).json();
-    let said = &said["id"];
+    let message_id = &message["id"];
     let cursor = stream.next_of("message.new").await.id.expect("an id");
     for path in [
         "/api/me".to_owned(),
@@ -80,14 +81,14 @@ async fn ask_everything(alice: &TestUser, bob: &TestUser) {
         "/api/chats/1/messages".to_owned(),
         "/api/chats/1/messages?before=500000".to_owned(),
         "/api/chats/1/messages?after=500000".to_owned(),
-        format!("/api/chats/1/messages?around={said}"),
+        format!("/api/chats/1/messages?around={message_id}"),
         "/api/chats/1/pins".to_owned(),
         "/api/chats/1/bans".to_owned(),
         "/api/chats/1/invites".to_owned(),
-        format!("/api/messages/{said}"),
-        format!("/api/messages/{said}/replies"),
-        format!("/api/messages/{said}/edits"),
-        format!("/api/messages/{said}/receipts"),
+        format!("/api/messages/{message_id}"),
+        format!("/api/messages/{message_id}/replies"),
+        format!("/api/messages/{message_id}/edits"),
+        format!("/api/messages/{message_id}/receipts"),
         "/api/blocks".to_owned(),
         "/api/search?q=w100".to_owned(),
         "/api/search?q=w1%20w2%20w3".to_owned(),
@@ -98,12 +99,12 @@ async fn ask_everything(alice: &TestUser, bob: &TestUser) {
         alice.get(&path).await.expect(200);
     }
     for (who, method, path, body) in [
-        (bob, "PUT", "/api/chats/1/read".to_owned(), json!({ "message_id": said })),
-        (bob, "PUT", format!("/api/messages/{said}/reactions/🎉"), json!({})),
-        (bob, "DELETE", format!("/api/messages/{said}/reactions/🎉"), json!({})),
-        (alice, "PATCH", format!("/api/messages/{said}"), json!({ "content": "to @bob" })),
-        (alice, "PUT", format!("/api/messages/{said}/pin"), json!({})),
-        (alice, "DELETE", format!("/api/messages/{said}"), Value::Null),
+        (bob, "PUT", "/api/chats/1/read".to_owned(), json!({ "message_id": message_id })),
+        (bob, "PUT", format!("/api/messages/{message_id}/reactions/🎉"), json!({})),
+        (bob, "DELETE", format!("/api/messages/{message_id}/reactions/🎉"), json!({})),
+        (alice, "PATCH", format!("/api/messages/{message_id}"), json!({ "content": "to @bob" })),
+        (alice, "PUT", format!("/api/messages/{message_id}/pin"), json!({})),
+        (alice, "DELETE", format!("/api/messages/{message_id}"), Value::Null),
         (alice, "PATCH", "/api/me".to_owned(), json!({ "bio": "large" })),
         (alice, "PATCH", "/api/chats/1".to_owned(), json!({ "topic": "size" })),
         (alice, "POST", "/api/chats/1/invites".to_owned(), json!({})),

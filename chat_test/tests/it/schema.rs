@@ -3,7 +3,7 @@
 use chat_test::TestApp;
 use sqlx::PgPool;
 
-async fn refused(db: &PgPool, sql: &'static str) -> String {
+async fn expect_rejection(db: &PgPool, sql: &'static str) -> String {
     let error = sqlx::query(sql).execute(db).await.expect_err(sql);
     let error = error.as_database_error().expect("the database's own refusal");
     error.constraint().unwrap_or(error.message()).to_owned()
@@ -47,21 +47,21 @@ async fn constraints_hold_what_the_code_relies_on() {
         ),
         ("insert into events (type, data) values ('x', '{}')", "events_audience"),
     ] {
-        assert_eq!(refused(&app.db, sql).await, constraint, "{sql}");
+        assert_eq!(expect_rejection(&app.db, sql).await, constraint, "{sql}");
     }
 }
 
 /// D1: a doorbell is a number, however much was said.
 #[tokio::test]
-async fn the_doorbell_carries_a_position_and_nothing_else() {
+async fn notify_carries_a_position_and_nothing_else() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let mut listener = sqlx::postgres::PgListener::connect(&app.database.url).await.expect("listening");
     listener.listen(chat_core::events::CHANNEL).await.expect("listening");
     alice.say("team", &"long ".repeat(10_000)).await;
-    let rung = listener.recv().await.expect("rung");
+    let notification = listener.recv().await.expect("rung");
     let last: i64 = sqlx::query_scalar("select max(id) from events").fetch_one(&app.db).await.expect("the last");
-    assert_eq!(rung.payload(), last.to_string());
+    assert_eq!(notification.payload(), last.to_string());
 }
 
 #[tokio::test]
@@ -89,17 +89,17 @@ async fn an_update_that_changes_nothing_is_no_event() {
 async fn edits_and_tombstones_are_events_of_their_own() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let said = alice.say("team", "first words").await;
+    let message = alice.say("team", "first words").await;
     let mut bobs = bob.listen().await;
     let edit = "update messages set content = 'better words', edited_at = now() where id = $1";
-    sqlx::query(edit).bind(said["id"].as_i64()).execute(&app.db).await.expect("edited");
-    let heard = bobs.next().await;
-    assert_eq!((heard.kind.as_str(), heard.text()), ("message.updated", "better words"));
+    sqlx::query(edit).bind(message["id"].as_i64()).execute(&app.db).await.expect("edited");
+    let received = bobs.next().await;
+    assert_eq!((received.kind.as_str(), received.text()), ("message.updated", "better words"));
     let delete = "update messages set deleted_at = now() where id = $1";
-    sqlx::query(delete).bind(said["id"].as_i64()).execute(&app.db).await.expect("deleted");
-    let heard = bobs.next().await;
-    assert_eq!((heard.kind.as_str(), &heard.data["message_id"]), ("message.deleted", &said["id"]));
-    assert!(!heard.data.to_string().contains("words"));
-    let page = bob.get(&format!("/api/chats/{}/messages?limit=1", said["chat_id"])).await.json();
+    sqlx::query(delete).bind(message["id"].as_i64()).execute(&app.db).await.expect("deleted");
+    let received = bobs.next().await;
+    assert_eq!((received.kind.as_str(), &received.data["message_id"]), ("message.deleted", &message["id"]));
+    assert!(!received.data.to_string().contains("words"));
+    let page = bob.get(&format!("/api/chats/{}/messages?limit=1", message["chat_id"])).await.json();
     assert_eq!((page["items"][0]["content"].as_str(), page["items"][0]["deleted_at"].is_string()), (Some(""), true));
 }

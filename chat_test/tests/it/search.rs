@@ -3,10 +3,10 @@
 use chat_test::{TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
-async fn found(user: &TestUser, query: &str) -> Vec<String> {
-    let hits = user.get(&format!("/api/search?{query}")).await.expect(200).json();
-    let texts = hits["items"].as_array().expect("items").iter();
-    texts.map(|hit| hit["content"].as_str().expect("a text").to_owned()).collect()
+async fn search_contents(user: &TestUser, query: &str) -> Vec<String> {
+    let results = user.get(&format!("/api/search?{query}")).await.expect(200).json();
+    let texts = results["items"].as_array().expect("items").iter();
+    texts.map(|result| result["content"].as_str().expect("a text").to_owned()).collect()
 }
 
 #[tokio::test]
@@ -34,8 +34,8 @@ async fn words_phrases_and_parts_of_words_are_found_best_first() {
 /// Waits until every message has its entry.
 async fn index_all(app: &TestApp) {
     eventually("everything is indexed", || async {
-        chat_core::search::index(&app.db).await.expect("indexed");
-        sqlx::query_scalar("select upto >= (select max(id) from messages) from search_progress")
+        chat_core::search::index_batch(&app.db).await.expect("indexed");
+        sqlx::query_scalar("select indexed_up_to >= (select max(id) from messages) from search_progress")
             .fetch_one(&app.db)
             .await
             .expect("progress")
@@ -61,7 +61,7 @@ async fn find_all(bob: &TestUser) {
         ("q=axb", vec![]),
         ("q=nothing", vec![]),
     ] {
-        assert_eq!(found(bob, query).await, expected, "{query}");
+        assert_eq!(search_contents(bob, query).await, expected, "{query}");
     }
 }
 
@@ -69,25 +69,25 @@ async fn find_all(bob: &TestUser) {
 async fn only_what_one_may_see_now_is_found() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
-    let said = alice.say("team", "the zebra plan").await;
+    let message = alice.say("team", "the zebra plan").await;
     index_all(&app).await;
-    assert_eq!(found(&bob, "q=zebra").await.len(), 1);
-    assert!(found(&dave, "q=zebra").await.is_empty());
-    assert!(found(&dave, &format!("q=zebra&chat_id={}", said["chat_id"])).await.is_empty());
-    bob.post(&format!("/api/chats/{}/leave", said["chat_id"]), json!({})).await.expect(204);
-    assert!(found(&bob, "q=zebra").await.is_empty());
-    alice.patch(&format!("/api/messages/{}", said["id"]), json!({ "content": "the okapi plan" })).await.expect(200);
-    assert!(found(&alice, "q=zebra").await.is_empty());
-    assert_eq!(found(&alice, "q=okapi").await.len(), 1);
-    alice.delete(&format!("/api/messages/{}", said["id"])).await.expect(204);
-    assert!(found(&alice, "q=okapi").await.is_empty());
+    assert_eq!(search_contents(&bob, "q=zebra").await.len(), 1);
+    assert!(search_contents(&dave, "q=zebra").await.is_empty());
+    assert!(search_contents(&dave, &format!("q=zebra&chat_id={}", message["chat_id"])).await.is_empty());
+    bob.post(&format!("/api/chats/{}/leave", message["chat_id"]), json!({})).await.expect(204);
+    assert!(search_contents(&bob, "q=zebra").await.is_empty());
+    alice.patch(&format!("/api/messages/{}", message["id"]), json!({ "content": "the okapi plan" })).await.expect(200);
+    assert!(search_contents(&alice, "q=zebra").await.is_empty());
+    assert_eq!(search_contents(&alice, "q=okapi").await.len(), 1);
+    alice.delete(&format!("/api/messages/{}", message["id"])).await.expect(204);
+    assert!(search_contents(&alice, "q=okapi").await.is_empty());
 }
 
 #[tokio::test]
-async fn filters_narrow_and_every_hit_opens() {
+async fn filters_narrow_and_every_result_opens() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let (team, general) = (alice.chat("team").await, alice.chat("general").await);
+    let (team, general) = (alice.chat_id("team").await, alice.chat_id("general").await);
     alice.say_in(team, "okapi one").await;
     bob.say_in(team, "okapi two").await;
     let three = bob.say_in(general, "okapi three").await;
@@ -104,18 +104,18 @@ async fn filters_narrow_and_every_hit_opens() {
         ("before=2020-05-06&after=2020-05-05".to_owned(), vec!["okapi three"]),
         ("has=file".to_owned(), vec![]),
     ] {
-        assert_eq!(found(&alice, &format!("q=okapi&{filter}")).await, expected, "{filter}");
+        assert_eq!(search_contents(&alice, &format!("q=okapi&{filter}")).await, expected, "{filter}");
     }
-    let hits = alice.get("/api/search?q=okapi").await.json();
-    for hit in hits["items"].as_array().expect("hits") {
-        let around = format!("/api/chats/{}/messages?around={}", hit["chat_id"], hit["id"]);
+    let results = alice.get("/api/search?q=okapi").await.json();
+    for result in results["items"].as_array().expect("hits") {
+        let around = format!("/api/chats/{}/messages?around={}", result["chat_id"], result["id"]);
         let page = alice.get(&around).await.expect(200).json();
-        assert!(page["items"].as_array().expect("items").iter().any(|message| message["id"] == hit["id"]));
+        assert!(page["items"].as_array().expect("items").iter().any(|message| message["id"] == result["id"]));
     }
 }
 
 #[tokio::test]
-async fn hits_come_in_pages() {
+async fn search_results_come_in_pages() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     for n in 0..7 {
@@ -153,7 +153,7 @@ async fn a_search_that_makes_no_sense_is_refused() {
         "q=okapi&page=1.0",
         "q=okapi&limit=0",
     ] {
-        alice.get(&format!("/api/search?{query}")).await.refused(422);
+        alice.get(&format!("/api/search?{query}")).await.expect_problem(422);
     }
     // Operators beside words are only odd.
     for query in ["q=-okapi", "q=or", "q=okapi%20or", "q=%22okapi", "q='okapi':*", "q=%5Cokapi", "q=o"] {

@@ -1,6 +1,6 @@
 //! Signed-in devices, and how they end.
 
-use chat_test::{Reply, TestApp, TestUser, eventually};
+use chat_test::{ApiResponse, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
 async fn sessions(user: &TestUser) -> Vec<Value> {
@@ -8,17 +8,17 @@ async fn sessions(user: &TestUser) -> Vec<Value> {
 }
 
 /// Whether the API lets a token in.
-async fn is_in(user: &TestUser) -> bool {
+async fn is_signed_in(user: &TestUser) -> bool {
     let reply = user.get("/api/me").await;
     if reply.status == 200 {
         return true;
     }
-    assert_eq!(reply.refused(401)["code"], "session_revoked");
+    assert_eq!(reply.expect_problem(401)["code"], "session_revoked");
     false
 }
 
 #[tokio::test]
-async fn a_person_sees_their_devices_and_ends_one() {
+async fn a_user_lists_their_sessions_and_ends_one() {
     let app = TestApp::start().await;
     let [phone, laptop, bob] = app.sign_in(["alice", "alice", "bob"]).await;
     let mut streams = (phone.listen().await, laptop.listen().await);
@@ -26,25 +26,25 @@ async fn a_person_sees_their_devices_and_ends_one() {
     assert_eq!(listed.iter().filter(|session| session["current"] == true).count(), 1);
     let of_phone = listed.iter().find(|session| session["current"] == false).expect("the phone");
     let path = format!("/api/sessions/{}", of_phone["id"].as_str().expect("an id"));
-    bob.delete(&path).await.refused(404);
+    bob.delete(&path).await.expect_problem(404);
     laptop.delete(&path).await.expect(204);
-    assert!(!is_in(&phone).await, "at once, where it was ended");
+    assert!(!is_signed_in(&phone).await, "at once, where it was ended");
     assert_eq!(streams.0.next().await.kind, "session.revoked");
     assert!(streams.0.try_next().await.is_none());
     assert_eq!(streams.1.next().await.kind, "session.revoked");
-    assert!(is_in(&laptop).await);
+    assert!(is_signed_in(&laptop).await);
     assert_eq!(sessions(&laptop).await.len(), 1);
 }
 
 #[tokio::test]
 async fn an_ended_session_is_out_everywhere_within_seconds() {
     let app = TestApp::start().await;
-    let beside = TestApp::beside(&app).await;
+    let beside = TestApp::replica_of(&app).await;
     let [alice] = app.sign_in(["alice"]).await;
-    let elsewhere = alice.at(&beside.places);
-    assert!(is_in(&elsewhere).await);
+    let elsewhere = alice.at(&beside.endpoints);
+    assert!(is_signed_in(&elsewhere).await);
     alice.post("/api/signout", json!({})).await.expect(204);
-    eventually("the other server lets it in no more", || async { !is_in(&elsewhere).await }).await;
+    eventually("the other server lets it in no more", || async { !is_signed_in(&elsewhere).await }).await;
 }
 
 #[tokio::test]
@@ -54,16 +54,16 @@ async fn another_password_ends_the_other_sessions() {
     let body = |now: &str, new: &str| json!({ "current_password": now, "new_password": new });
     let sign_in = |password: &str| {
         let body = json!({ "email": "erin@example.org", "password": password });
-        let request = reqwest::Client::new().post(format!("{}/api/signin", app.places.chat)).json(&body);
-        async move { Reply::read(request.send().await.expect("an answer")).await }
+        let request = reqwest::Client::new().post(format!("{}/api/signin", app.endpoints.chat)).json(&body);
+        async move { ApiResponse::read(request.send().await.expect("an answer")).await }
     };
     sign_in("long unlikely words").await.expect(200);
     assert_eq!(sessions(&erin).await.len(), 2);
-    erin.put("/api/me/password", body("wrong old words", "even longer unlikely words")).await.refused(403);
-    erin.put("/api/me/password", body("long unlikely words", "password")).await.refused(422);
+    erin.put("/api/me/password", body("wrong old words", "even longer unlikely words")).await.expect_problem(403);
+    erin.put("/api/me/password", body("long unlikely words", "password")).await.expect_problem(422);
     erin.put("/api/me/password", body("long unlikely words", "even longer unlikely words")).await.expect(204);
-    assert!(is_in(&erin).await);
+    assert!(is_signed_in(&erin).await);
     assert_eq!(sessions(&erin).await.len(), 1);
-    sign_in("long unlikely words").await.refused(401);
+    sign_in("long unlikely words").await.expect_problem(401);
     sign_in("even longer unlikely words").await.expect(200);
 }

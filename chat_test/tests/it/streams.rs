@@ -1,6 +1,6 @@
 //! Streams as connections: both ways in, heartbeats, limits, the end.
 
-use chat_test::{DEADLINE, Inbox, Reply, TestApp, eventually};
+use chat_test::{ApiResponse, DEADLINE, EventStream, TestApp, eventually};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use reqwest::Client;
 use serde_json::json;
@@ -17,19 +17,19 @@ async fn a_stream_on_a_used_connection_is_the_same_stream() {
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     // A first request makes the connection hyper's; the stream then follows on it.
     let client = Client::builder().pool_max_idle_per_host(1).build().expect("a client");
-    client.get(format!("{}/livez", app.places.notify)).send().await.expect("an answer").bytes().await.expect("read");
+    client.get(format!("{}/livez", app.endpoints.notify)).send().await.expect("an answer").bytes().await.expect("read");
     let open = |cursor: Option<String>| {
-        let request = client.get(format!("{}/events", app.places.notify)).bearer_auth(&bob.token);
+        let request = client.get(format!("{}/events", app.endpoints.notify)).bearer_auth(&bob.token);
         cursor.map_or(request.try_clone().expect("a copy"), |cursor| request.header("last-event-id", cursor))
     };
-    let mut inbox = Inbox::open(open(None)).await;
+    let mut stream = EventStream::open(open(None)).await;
     alice.say("team", "through hyper").await;
-    assert_eq!(inbox.next().await.text(), "through hyper");
-    let cursor = inbox.cursor().to_owned();
-    drop(inbox);
+    assert_eq!(stream.next().await.text(), "through hyper");
+    let cursor = stream.cursor().to_owned();
+    drop(stream);
     alice.say("team", "missed").await;
-    client.get(format!("{}/livez", app.places.notify)).send().await.expect("an answer").bytes().await.expect("read");
-    let missed = Inbox::open(open(Some(cursor))).await.missed().await;
+    client.get(format!("{}/livez", app.endpoints.notify)).send().await.expect("an answer").bytes().await.expect("read");
+    let missed = EventStream::open(open(Some(cursor))).await.read_replay().await;
     assert_eq!(missed.iter().map(|event| event.text()).collect::<Vec<_>>(), ["missed"]);
 }
 
@@ -50,34 +50,35 @@ async fn garbage_for_a_cursor_is_refused_on_both_ways_in() {
     ] {
         for is_first in [true, false] {
             let request = if is_first {
-                bob.stream(None)
+                bob.stream_request(None)
             } else {
                 client
-                    .get(format!("{}/livez", app.places.notify))
+                    .get(format!("{}/livez", app.endpoints.notify))
                     .send()
                     .await
                     .expect("an answer")
                     .bytes()
                     .await
                     .expect("read");
-                client.get(format!("{}/events", app.places.notify)).bearer_auth(&bob.token)
+                client.get(format!("{}/events", app.endpoints.notify)).bearer_auth(&bob.token)
             };
-            let reply = Reply::read(request.header("last-event-id", garbage).send().await.expect("an answer")).await;
-            assert_eq!(reply.refused(422)["errors"][0]["field"], "last_event_id", "{garbage}");
+            let reply =
+                ApiResponse::read(request.header("last-event-id", garbage).send().await.expect("an answer")).await;
+            assert_eq!(reply.expect_problem(422)["errors"][0]["field"], "last_event_id", "{garbage}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_head_in_pieces_is_still_a_head() {
+async fn a_request_head_split_over_packets_is_accepted() {
     let app = TestApp::start().await;
     let [bob] = app.sign_in(["bob"]).await;
-    let address = app.places.notify.strip_prefix("http://").expect("an address");
+    let address = app.endpoints.notify.strip_prefix("http://").expect("an address");
     let head = format!("GET /events HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\r\n", bob.token);
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.set_nodelay(true).expect("a socket");
-    for piece in head.as_bytes().chunks(97) {
-        stream.write_all(piece).await.expect("written");
+    for chunk in head.as_bytes().chunks(97) {
+        stream.write_all(chunk).await.expect("written");
         tokio::task::yield_now().await;
     }
     let mut answer = Vec::new();
@@ -93,7 +94,7 @@ async fn a_head_in_pieces_is_still_a_head() {
 #[tokio::test]
 async fn a_client_that_never_finishes_its_head_is_let_go() {
     let app = TestApp::start().await;
-    for server in [&app.places.chat, &app.places.notify] {
+    for server in [&app.endpoints.chat, &app.endpoints.notify] {
         let address = server.strip_prefix("http://").expect("an address");
         let mut stream = TcpStream::connect(address).await.expect("connected");
         stream.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n").await.expect("written");
@@ -138,27 +139,29 @@ async fn readiness_is_about_the_pipeline() {
     let client = Client::new();
     let ready = |server: &str| {
         let request = client.get(format!("{server}/readyz"));
-        async move { Reply::read(request.send().await.expect("an answer")).await }
+        async move { ApiResponse::read(request.send().await.expect("an answer")).await }
     };
-    for server in [&app.places.chat, &app.places.notify] {
+    for server in [&app.endpoints.chat, &app.endpoints.notify] {
         eventually("the server is ready", || async { ready(server).await.status == 200 }).await;
         let live = client.get(format!("{server}/livez")).send().await.expect("an answer");
         assert_eq!(live.status(), 200);
     }
-    let reply = ready(&app.places.notify).await.expect(200).json();
+    let reply = ready(&app.endpoints.notify).await.expect(200).json();
     assert_eq!(reply["checks"], json!({ "listener": true, "not_draining": true }));
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_plain_id_and_gets_a_new_one_for_any_other() {
+async fn a_valid_request_id_is_kept_and_any_other_is_replaced() {
     let app = TestApp::start().await;
     let client = Client::new();
-    let url = format!("{}/api/me", app.places.chat);
-    let reply = Reply::read(client.get(&url).header("x-request-id", "abc-123").send().await.expect("an answer")).await;
-    assert_eq!(reply.refused(401)["request_id"], "abc-123");
+    let url = format!("{}/api/me", app.endpoints.chat);
+    let reply =
+        ApiResponse::read(client.get(&url).header("x-request-id", "abc-123").send().await.expect("an answer")).await;
+    assert_eq!(reply.expect_problem(401)["request_id"], "abc-123");
     for odd in ["with space", "\"quoted\"", &"x".repeat(65)] {
-        let reply = Reply::read(client.get(&url).header("x-request-id", odd).send().await.expect("an answer")).await;
-        assert_eq!(reply.refused(401)["request_id"].as_str().map(str::len), Some(36), "{odd}");
+        let reply =
+            ApiResponse::read(client.get(&url).header("x-request-id", odd).send().await.expect("an answer")).await;
+        assert_eq!(reply.expect_problem(401)["request_id"].as_str().map(str::len), Some(36), "{odd}");
     }
 }
 
@@ -166,13 +169,13 @@ async fn a_request_keeps_its_plain_id_and_gets_a_new_one_for_any_other() {
 async fn pages_of_listed_origins_may_call_and_others_may_not() {
     let app = TestApp::start().await;
     let client = Client::new();
-    for (origin, is_allowed) in [(chat_test::FRIENDLY_ORIGIN, true), ("https://evil.example", false)] {
+    for (origin, is_allowed) in [(chat_test::ALLOWED_ORIGIN, true), ("https://evil.example", false)] {
         let preflight = client
-            .request(http::Method::OPTIONS, format!("{}/api/chats", app.places.chat))
+            .request(http::Method::OPTIONS, format!("{}/api/chats", app.endpoints.chat))
             .header("origin", origin)
             .header("access-control-request-method", "POST")
             .header("access-control-request-headers", "authorization,content-type");
-        let reply = Reply::read(preflight.send().await.expect("an answer")).await.expect(200);
+        let reply = ApiResponse::read(preflight.send().await.expect("an answer")).await.expect(200);
         assert_eq!(reply.header("access-control-allow-origin") == origin, is_allowed, "{origin}");
     }
 }
@@ -192,7 +195,7 @@ async fn a_silent_stream_says_that_it_is_alive() {
 async fn mangled_requests_are_answered_or_hung_up_on_and_harm_nobody() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let address = app.places.notify.strip_prefix("http://").expect("a URL").to_owned();
+    let address = app.endpoints.notify.strip_prefix("http://").expect("a URL").to_owned();
     let seed = rand::random();
     println!("seed {seed}");
     let mut random = SmallRng::seed_from_u64(seed);

@@ -9,22 +9,22 @@ use tokio::time::timeout;
 const FILE: &str = include_str!("../../../test.rest");
 
 #[tokio::test]
-async fn every_request_of_test_rest_answers_as_it_says_and_shows_on_the_others_stream() {
+async fn every_request_of_test_rest_gets_its_expected_response() {
     let app = TestApp::start().await;
     let [bob] = app.sign_in(["bob"]).await;
     let mut bobs = bob.listen().await;
     let (mut scope, requests) = rest_file::parse(FILE);
-    scope.set("api", &app.places.chat);
-    scope.set("stream", &app.places.notify);
+    scope.set("api", &app.endpoints.chat);
+    scope.set("stream", &app.endpoints.notify);
     let client = reqwest::Client::new();
     for request in requests {
-        let mut sending = client.request(request.method.clone(), scope.fill(&request.target));
+        let mut sending = client.request(request.method.clone(), scope.substitute(&request.target));
         for (name, value) in &request.headers {
-            sending = sending.header(name, scope.fill(value));
+            sending = sending.header(name, scope.substitute(value));
         }
         if !request.body.is_empty() {
             let is_form = request.headers.iter().any(|(_, value)| value.starts_with("multipart/"));
-            let body = scope.fill(&request.body);
+            let body = scope.substitute(&request.body);
             sending = sending.body(if is_form { body.replace('\n', "\r\n") + "\r\n" } else { body });
         }
         let response = sending.send().await.expect("an answer");
@@ -43,8 +43,8 @@ async fn every_request_of_test_rest_answers_as_it_says_and_shows_on_the_others_s
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
         };
         assert_eq!(status, request.status, "{}: {body}", request.title);
-        for (path, expected) in &request.says {
-            assert_eq!(rest_file::at(&body, path), expected, "{}: {path} of {body}", request.title);
+        for (path, expected) in &request.expected_body {
+            assert_eq!(rest_file::value_at(&body, path), expected, "{}: {path} of {body}", request.title);
         }
         if let Some(name) = &request.name {
             scope.remember(name, body);
@@ -74,16 +74,16 @@ async fn every_request_of_test_rest_answers_as_it_says_and_shows_on_the_others_s
     ] {
         assert!(seen.contains(kind), "{kind} was not seen, but {seen:?}");
     }
-    assert!(bobs.whispered().iter().any(|event| event.kind == "typing"), "somebody typed");
+    assert!(bobs.drain_ephemeral().iter().any(|event| event.kind == "typing"), "somebody typed");
 }
 
 #[test]
 fn every_route_is_in_test_rest() {
     let (_, requests) = rest_file::parse(FILE);
     let routes = chat_server::routes();
-    let [live, ready] = chat_core::web::PROBES;
-    let metrics = chat_core::metrics::METRICS;
-    let others = [notify_server::EVENTS, live, ready, metrics].map(|path| ("GET".to_owned(), path.to_owned()));
+    let [live, ready] = chat_http::probes::PROBES;
+    let metrics = chat_http::metrics::METRICS_PATH;
+    let others = [notify_server::EVENTS_PATH, live, ready, metrics].map(|path| ("GET".to_owned(), path.to_owned()));
     let expected: BTreeSet<(String, String)> =
         routes.list().iter().map(|route| (route.method.to_string(), route.path.to_owned())).chain(others).collect();
     let asked: BTreeSet<(String, String)> = requests

@@ -5,7 +5,7 @@ use chat_core::{
     auth::{Audience, Claims, Signer, keys},
     time,
 };
-use chat_test::{Inbox, Reply, TestApp};
+use chat_test::{ApiResponse, EventStream, TestApp};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -74,14 +74,14 @@ fn bad_tokens(app: &TestApp) -> Vec<(&'static str, String, &'static str)> {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_ours_in_time_and_for_this_use_is_refused_everywhere() {
+async fn an_invalid_token_is_refused_everywhere() {
     let app = TestApp::start().await;
     let client = reqwest::Client::new();
     for (what, token, code) in bad_tokens(&app) {
-        for url in [format!("{}/api/me", app.places.chat), format!("{}/events", app.places.notify)] {
-            let reply = Reply::read(client.get(&url).bearer_auth(&token).send().await.expect("an answer")).await;
+        for url in [format!("{}/api/me", app.endpoints.chat), format!("{}/events", app.endpoints.notify)] {
+            let reply = ApiResponse::read(client.get(&url).bearer_auth(&token).send().await.expect("an answer")).await;
             assert_eq!(reply.header("www-authenticate"), "Bearer");
-            let problem = reply.refused(401);
+            let problem = reply.expect_problem(401);
             assert_eq!(problem["code"], code, "{what} at {url}");
             assert!(!problem.to_string().contains(&token), "a token is not repeated");
         }
@@ -95,12 +95,12 @@ async fn every_route_that_needs_a_token_says_so() {
     let open = ["/api/signup", "/api/signin", "/api/token/refresh", "/api/config"];
     for route in chat_server::routes().list() {
         let path = route.path.replace("{chat_id}", "1").replace("{user_id}", "1").replace("{file_id}", "1");
-        let request = client.request(route.method.clone(), format!("{}{path}", app.places.chat));
+        let request = client.request(route.method.clone(), format!("{}{path}", app.endpoints.chat));
         for request in [request.try_clone().expect("a copy"), request.header("authorization", "Basic eDp5")] {
-            let reply = Reply::read(request.send().await.expect("an answer")).await;
+            let reply = ApiResponse::read(request.send().await.expect("an answer")).await;
             match open.contains(&route.path) {
                 true => assert_ne!(reply.status, 401, "{path}"),
-                false => assert_eq!(reply.refused(401)["code"], "token_missing", "{} {path}", route.method),
+                false => assert_eq!(reply.expect_problem(401)["code"], "token_missing", "{} {path}", route.method),
             }
         }
     }
@@ -115,13 +115,13 @@ async fn a_ticket_opens_one_stream_once() {
     assert_eq!(ticket["expires_in"], 30);
     let open = || {
         client
-            .get(format!("{}/events", app.places.notify))
+            .get(format!("{}/events", app.endpoints.notify))
             .query(&[("ticket", ticket["ticket"].as_str().expect("text"))])
     };
 
     // A mistake elsewhere in the request does not use it up.
     let reply = open().header("last-event-id", "rubbish").send().await.expect("an answer");
-    Reply::read(reply).await.refused(422);
+    ApiResponse::read(reply).await.expect_problem(422);
     let (one, other) = tokio::join!(open().send(), open().send());
     let mut statuses = [one.expect("an answer").status().as_u16(), other.expect("an answer").status().as_u16()];
     statuses.sort_unstable();
@@ -132,37 +132,37 @@ async fn a_ticket_opens_one_stream_once() {
         .execute(&app.db)
         .await
         .expect("aged");
-    let url = format!("{}/events?ticket={}", app.places.notify, late["ticket"].as_str().expect("text"));
-    let reply = Reply::read(client.get(url).send().await.expect("an answer")).await;
-    assert_eq!(reply.refused(401)["code"], "token_expired");
+    let url = format!("{}/events?ticket={}", app.endpoints.notify, late["ticket"].as_str().expect("text"));
+    let reply = ApiResponse::read(client.get(url).send().await.expect("an answer")).await;
+    assert_eq!(reply.expect_problem(401)["code"], "token_expired");
 }
 
 #[tokio::test]
-async fn the_cookie_opens_streams_and_nothing_else_and_only_for_our_own_pages() {
+async fn the_cookie_opens_only_streams_and_only_for_our_own_pages() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let client = reqwest::Client::new();
     let events = || {
-        client.get(format!("{}/events", app.places.notify)).header("cookie", format!("theme=dark; {}", alice.cookie))
+        client.get(format!("{}/events", app.endpoints.notify)).header("cookie", format!("theme=dark; {}", alice.cookie))
     };
-    Inbox::open(events()).await;
-    let own = app.places.notify.clone();
-    Inbox::open(events().header("origin", own)).await;
-    let friendly = events().header("origin", chat_test::FRIENDLY_ORIGIN).send().await.expect("an answer");
+    EventStream::open(events()).await;
+    let own = app.endpoints.notify.clone();
+    EventStream::open(events().header("origin", own)).await;
+    let friendly = events().header("origin", chat_test::ALLOWED_ORIGIN).send().await.expect("an answer");
     assert_eq!(friendly.status(), 200);
-    assert_eq!(friendly.headers()["access-control-allow-origin"], chat_test::FRIENDLY_ORIGIN);
+    assert_eq!(friendly.headers()["access-control-allow-origin"], chat_test::ALLOWED_ORIGIN);
     for origin in ["https://evil.example", "null"] {
-        Reply::read(events().header("origin", origin).send().await.expect("an answer")).await.refused(403);
+        ApiResponse::read(events().header("origin", origin).send().await.expect("an answer")).await.expect_problem(403);
     }
-    let me = client.get(format!("{}/api/me", app.places.chat)).header("cookie", &alice.cookie);
-    Reply::read(me.send().await.expect("an answer")).await.refused(401);
+    let me = client.get(format!("{}/api/me", app.endpoints.chat)).header("cookie", &alice.cookie);
+    ApiResponse::read(me.send().await.expect("an answer")).await.expect_problem(401);
     let (_, stream_token) = alice.cookie.split_once('=').expect("a value");
-    let me = client.get(format!("{}/api/me", app.places.chat)).bearer_auth(stream_token);
-    Reply::read(me.send().await.expect("an answer")).await.refused(401);
+    let me = client.get(format!("{}/api/me", app.endpoints.chat)).bearer_auth(stream_token);
+    ApiResponse::read(me.send().await.expect("an answer")).await.expect_problem(401);
 
-    let signed_in = client.post(format!("{}/api/signin", app.places.chat));
+    let signed_in = client.post(format!("{}/api/signin", app.endpoints.chat));
     let body = json!({ "email": "alice@example.com", "password": "confab-demo" });
-    let reply = Reply::read(signed_in.json(&body).send().await.expect("an answer")).await;
+    let reply = ApiResponse::read(signed_in.json(&body).send().await.expect("an answer")).await;
     for attribute in ["HttpOnly", "SameSite=Strict", "Path=/events"] {
         assert!(reply.header("set-cookie").contains(attribute), "{attribute}");
     }

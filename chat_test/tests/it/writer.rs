@@ -3,11 +3,11 @@
 
 use chat_core::{
     Error, MessageId,
-    devdb::{Binaries, Cluster, Home},
-    messages::{NewMessage, Sent, Writer},
+    messages::{NewMessage, SendOutcome, Writer},
     metrics,
 };
-use chat_test::{Signal, TestApp, TestDatabase, family, fill, signal};
+use chat_test::{Signal, TestApp, TestDatabase, create_demo_database, process_tree, signal};
+use embedded_postgres::{Binaries, Cluster, ClusterLocation};
 use futures_util::{FutureExt, future::join_all};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use std::{
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 enum Outcome {
     Written,
     /// The same message as the send of this number.
-    First(usize),
+    DuplicateOf(usize),
     NotFound,
     Invalid(String),
 }
@@ -50,7 +50,7 @@ impl Model {
         }
         let Some(nonce) = &new.nonce else { return Outcome::Written };
         match self.nonces.entry((sender, chat, nonce.as_str().to_owned())) {
-            Entry::Occupied(first) => Outcome::First(*first.get()),
+            Entry::Occupied(first) => Outcome::DuplicateOf(*first.get()),
             Entry::Vacant(place) => {
                 place.insert(nth);
                 Outcome::Written
@@ -78,7 +78,7 @@ fn message(chat: i64, sender: i64, text: &str) -> NewMessage {
 #[tokio::test]
 async fn batches_of_any_mixture_end_as_the_model_says() {
     let app = TestApp::start().await;
-    let people = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let users = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     let mut model = Model::default();
     let members: Vec<(i64, i64)> =
         sqlx::query_as("select chat_id, user_id from chat_members").fetch_all(&app.db).await.expect("members");
@@ -96,7 +96,7 @@ async fn batches_of_any_mixture_end_as_the_model_says() {
          select u, 'key ' || u || n, 'a.txt', 'text/plain', 1
          from unnest($1::bigint[]) u, generate_series(1, 3) n returning uploader_id, id",
     )
-    .bind(people.iter().map(|person| person.id).collect::<Vec<_>>())
+    .bind(users.iter().map(|user| user.id).collect::<Vec<_>>())
     .fetch_all(&app.db)
     .await
     .expect("files");
@@ -115,7 +115,7 @@ async fn batches_of_any_mixture_end_as_the_model_says() {
         let batch: Vec<NewMessage> = (0..size)
             .map(|_| {
                 let pick = |random: &mut SmallRng, from: &[i64]| from[random.random_range(0..from.len())];
-                let sender = people[random.random_range(0..people.len())].id;
+                let sender = users[random.random_range(0..users.len())].id;
                 let mut new = message(pick(&mut random, &chats), sender, "a line");
                 if random.random_bool(0.3) {
                     let nonce = random.random_range(0..20u32).to_string();
@@ -139,14 +139,14 @@ async fn batches_of_any_mixture_end_as_the_model_says() {
         let results = join_all(sends).await;
         for ((new, expected), result) in batch.iter().zip(expected).zip(results) {
             let outcome = match result {
-                Ok(Sent { message, is_new: true }) => {
+                Ok(SendOutcome { message, is_new: true }) => {
                     assert_eq!(message.files.len(), new.files.len(), "seed {seed}");
                     ids.insert(nth, message.id);
                     Outcome::Written
                 }
-                Ok(Sent { message, is_new: false }) => {
+                Ok(SendOutcome { message, is_new: false }) => {
                     let first = ids.iter().find(|(_, id)| **id == message.id).expect("a message we sent");
-                    Outcome::First(*first.0)
+                    Outcome::DuplicateOf(*first.0)
                 }
                 Err(Error::NotFound(_)) => Outcome::NotFound,
                 Err(Error::Invalid(errors)) => Outcome::Invalid(errors[0].field.clone()),
@@ -177,25 +177,25 @@ fn read(registry: &prometheus_client::registry::Registry, name: &str) -> u64 {
 /// bounded number wait, the rest are told to come back, and none that was
 /// acknowledged is lost.
 #[tokio::test]
-async fn a_crowd_that_sends_while_postgres_stands_still_is_bounded_and_loses_nothing() {
+async fn sends_while_postgres_is_paused_are_bounded_and_not_lost() {
     const SENDS: usize = 100_000;
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open");
     let binaries = Binaries::find().expect("Postgres");
-    let home = Home::of(folder.path()).expect("a home");
-    let cluster = Cluster::durable(&binaries, &home).await.expect("started");
-    fill(&cluster, "confab").await;
+    let home = ClusterLocation::for_data_dir(folder.path()).expect("a home");
+    let cluster = Cluster::start_durable(&binaries, &home).await.expect("started");
+    create_demo_database(&cluster, "confab").await;
     let database = TestDatabase { url: cluster.url("confab") };
     let db = database.pool(2);
     let (chat, sender): (i64, i64) =
         sqlx::query_as("select chat_id, user_id from chat_members order by 1, 2").fetch_one(&db).await.expect("one");
     let writer = Writer::start(database.pool(2));
-    let mut registry = metrics::registry();
+    let mut registry = metrics::new_registry();
     writer.register(&mut registry);
     writer.send(message(chat, sender, "warm")).await.expect("sent");
 
     let pid = std::fs::read_to_string(folder.path().join("postgres/data/postmaster.pid")).expect("running");
-    let processes = family(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"));
+    let processes = process_tree(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"));
     processes.iter().for_each(|pid| signal(*pid, Signal::STOP));
     let mut sends = JoinSet::new();
     for n in 0..SENDS {
@@ -203,17 +203,17 @@ async fn a_crowd_that_sends_while_postgres_stands_still_is_bounded_and_loses_not
         new.nonce = Some(n.to_string().try_into().expect("a nonce"));
         sends.spawn(async move { (n, writer.send(new).await) });
     }
-    let (mut acknowledged, mut refused) = (Vec::new(), 0);
-    let mut sort = |(n, outcome): (usize, Result<Sent, Error>)| match outcome {
+    let (mut acknowledged, mut rejected) = (Vec::new(), 0);
+    let mut sort = |(n, outcome): (usize, Result<SendOutcome, Error>)| match outcome {
         Ok(sent) => acknowledged.push((n, sent.message.id.get())),
-        Err(Error::Unavailable(_)) => refused += 1,
+        Err(Error::Unavailable(_)) => rejected += 1,
         Err(other) => panic!("{other:?}"),
     };
-    let still = tokio::time::sleep(Duration::from_secs(5));
-    tokio::pin!(still);
+    let pause = tokio::time::sleep(Duration::from_secs(5));
+    tokio::pin!(pause);
     loop {
         tokio::select! {
-            () = &mut still => break,
+            () = &mut pause => break,
             Some(outcome) = sends.join_next() => sort(outcome.expect("a send")),
         }
     }
@@ -228,8 +228,8 @@ async fn a_crowd_that_sends_while_postgres_stands_still_is_bounded_and_loses_not
     while let Some(outcome) = sends.join_next().await {
         sort(outcome.expect("a send"));
     }
-    assert_eq!(acknowledged.len() + refused, SENDS);
-    assert_eq!(read(&registry, "confab_writer_refused_total"), refused as u64, "refused at the door, and only there");
+    assert_eq!(acknowledged.len() + rejected, SENDS);
+    assert_eq!(read(&registry, "confab_writer_rejected_total"), rejected as u64, "refused at the door, and only there");
     let stored: Vec<(String, i64)> =
         sqlx::query_as("select nonce, id from messages where content = 'in the crowd' order by id")
             .fetch_all(&db)

@@ -1,110 +1,110 @@
-//! `confab cluster`: Confab as it runs on many machines, on this one. Postgres,
-//! Redis, chat servers, notify servers and nginx before them, each a process that
-//! may be killed: it is started again, and the conversation goes on.
+//! `confab cluster`: the processes of a deployment on one machine. Postgres, Redis,
+//! chat servers, notify servers and nginx; each is restarted if it is killed.
 
 mod balancer;
 mod process;
 
-use crate::{data::DataFolder, database, dev, frontend::Frontend};
+use crate::{data_dir::DataDir, dev, frontend};
 use anyhow::Context;
-use chat_core::{
-    auth::Hasher,
-    db, demo,
-    devdb::{Binaries, Home},
-    net, replicas,
+use chat_core::{db, replicas};
+use chat_http::{
+    acceptor::{self, NoHook},
+    settings::{ChatBind, DataSettings, FrontendSettings},
+    shutdown,
 };
+use chat_server::DemoAccounts;
 use clap::Args;
+use embedded_postgres::{Binaries, ClusterLocation};
 use process::Process;
 use sqlx::PgPool;
-use std::{
-    ffi::OsString,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsString, net::SocketAddr, path::Path, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked who leads, and who has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// How often the processes and the leader are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// `confab cluster`.
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
-    /// Where to listen, for everybody; the servers take the ports after it.
-    #[arg(long, env = "CHAT_BIND", default_value = "127.0.0.1:6688")]
-    bind: SocketAddr,
-    /// Where keys, files and the embedded database are kept.
-    #[arg(long, env = "CHAT_DATA_DIR", default_value = "data")]
-    data: PathBuf,
-    /// How many chat servers.
+    /// The servers take the ports after this one.
+    #[command(flatten)]
+    bind: ChatBind,
+    #[command(flatten)]
+    data: DataSettings,
+    /// Number of chat servers.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
     chat: u16,
-    /// How many notify servers.
+    /// Number of notify servers.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=8))]
     notify: u16,
     #[command(flatten)]
-    frontend: Frontend,
+    frontend: FrontendSettings,
 }
 
 impl Cluster {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let shutdown = net::shutdown_on_signal();
-        let data = DataFolder::take(&self.data)?;
-        let (binaries, home) = (Binaries::find()?, Home::of(&data.path)?);
-        let postgres = dev::start_postgres(&data, &binaries, &home).await?;
-        let url = postgres.url(dev::DATABASE);
-        let pool = db::pool(&url, 4)?;
-        db::migrate(&pool).await.map_err(database::explain)?;
-        if demo::seed(&pool, &Hasher::new()?).await.map_err(database::explain)? {
-            println!("seeded the demo world");
-        }
-        data.signer()?;
+        let shutdown = shutdown::shutdown_on_signal();
+        let data_dir = DataDir::lock(&self.data.chat_data_dir)?;
+        let (binaries, location) = (Binaries::find()?, ClusterLocation::for_data_dir(&data_dir.path)?);
+        let postgres = dev::start_postgres(&data_dir, &binaries, &location).await?;
+        let url = postgres.url(dev::DATABASE_NAME);
+        let demo = dev::migrate_and_seed(&url).await?;
+        demo.write(&data_dir.path).context("writing the demo accounts")?;
+        let pool = db::create_pool(&url, 4)?;
+        data_dir.load_signer()?;
         let stop = CancellationToken::new();
-        let keeper = tokio::spawn(dev::keep(postgres, binaries, home, stop.clone()));
+        let postgres_supervisor = tokio::spawn(dev::supervise_postgres(postgres, binaries, location, stop.clone()));
 
-        let folder = data.path.join("cluster");
+        let folder = data_dir.path.join("cluster");
         std::fs::create_dir_all(&folder).context("making the folder of the cluster")?;
-        let pages = serve_pages(&self.frontend, &shutdown).await?;
-        let plan = Plan::new(&self, &data.path, &folder, &url, pages)?;
-        let outcome = plan.run(&pool, &shutdown).await;
+        let frontend_address = serve_frontend(&self.frontend, &shutdown).await?;
+        let supervisor = Supervisor::new(&self, &data_dir.path, &folder, &url, frontend_address)?;
+        let outcome = supervisor.run(&pool, &demo, &shutdown).await;
         stop.cancel();
-        keeper.await.context("stopping Postgres")?;
+        postgres_supervisor.await.context("stopping Postgres")?;
         outcome
     }
 }
 
-/// The web frontend, for nginx to fetch.
-async fn serve_pages(frontend: &Frontend, shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
+/// Serves the web frontend to nginx.
+async fn serve_frontend(frontend: &FrontendSettings, shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("listening for the pages")?;
     let address = listener.local_addr().context("reading the address")?;
-    tokio::spawn(net::serve(listener, 64, net::NoFront, frontend.router(), shutdown.clone()));
+    tokio::spawn(acceptor::serve(listener, 64, NoHook, frontend::router(frontend), shutdown.clone()));
     Ok(address)
 }
 
-/// Who runs, where, and how each is started.
-struct Plan {
-    front: SocketAddr,
+/// Starts the processes and restarts those that exit.
+struct Supervisor {
+    public_address: SocketAddr,
     processes: Vec<Process>,
 }
 
-impl Plan {
-    fn new(asked: &Cluster, data: &Path, folder: &Path, database: &str, pages: SocketAddr) -> anyhow::Result<Self> {
-        let at = |nth: u16| -> anyhow::Result<SocketAddr> {
-            let port = asked.bind.port().checked_add(nth).context("there are not enough ports after this one")?;
-            Ok(SocketAddr::new(asked.bind.ip(), port))
+impl Supervisor {
+    fn new(
+        args: &Cluster,
+        data_dir: &Path,
+        folder: &Path,
+        database_url: &str,
+        frontend_address: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        let address_of = |offset: u16| -> anyhow::Result<SocketAddr> {
+            let port =
+                args.bind.chat_bind.port().checked_add(offset).context("there are not enough ports after this one")?;
+            Ok(SocketAddr::new(args.bind.chat_bind.ip(), port))
         };
         let redis = folder.join("redis.sock");
         let mut shared: Vec<(&str, OsString)> = vec![
-            ("DATABASE_URL", database.into()),
+            ("DATABASE_URL", database_url.into()),
             ("REDIS_URL", format!("unix://{}", redis.display()).into()),
-            ("CHAT_DATA_DIR", data.into()),
-            ("JWT_PRIVATE_KEY_FILE", data.join("keys/jwt_private.pem").into()),
-            ("JWT_PUBLIC_KEY_FILE", data.join("keys/jwt_public.pem").into()),
-            ("PROXIES", "1".into()),
-            ("OFFER_DEMO", "true".into()),
+            ("CHAT_DATA_DIR", data_dir.into()),
+            ("JWT_PRIVATE_KEY_FILE", data_dir.join("keys/jwt_private.pem").into()),
+            ("JWT_PUBLIC_KEY_FILE", data_dir.join("keys/jwt_public.pem").into()),
+            ("TRUSTED_PROXIES", "127.0.0.0/8".into()),
+            ("DEMO_MODE", "true".into()),
         ];
-        // As in `confab dev`: nobody counts unless asked to.
+        // As in `confab dev`: no limits unless set.
         if std::env::var_os("RATE_LIMITS").is_none() {
             shared.push(("RATE_LIMITS", "off".into()));
         }
@@ -114,62 +114,61 @@ impl Plan {
             Process::server(kind, at, settings, folder)
         };
         let mut processes = vec![Process::redis(&redis, folder)?];
-        let (mut chats, mut notifies) = (Vec::new(), Vec::new());
-        for nth in 1..=asked.chat {
-            chats.push(at(nth)?);
-            processes.push(server("chat_server", "CHAT_BIND", at(nth)?)?);
+        let (mut chat_addresses, mut notify_addresses) = (Vec::new(), Vec::new());
+        for offset in 1..=args.chat {
+            chat_addresses.push(address_of(offset)?);
+            processes.push(server("chat_server", "CHAT_BIND", address_of(offset)?)?);
         }
-        for nth in asked.chat + 1..=asked.chat + asked.notify {
-            notifies.push(at(nth)?);
-            processes.push(server("notify_server", "NOTIFY_BIND", at(nth)?)?);
+        for offset in args.chat + 1..=args.chat + args.notify {
+            notify_addresses.push(address_of(offset)?);
+            processes.push(server("notify_server", "NOTIFY_BIND", address_of(offset)?)?);
         }
-        let settings = balancer::configure(folder, asked.bind, &chats, &notifies, pages)?;
-        processes.push(Process::nginx(asked.bind, &settings, folder)?);
-        Ok(Self { front: asked.bind, processes })
+        let config_path =
+            balancer::write_config(folder, args.bind.chat_bind, &chat_addresses, &notify_addresses, frontend_address)?;
+        processes.push(Process::nginx(args.bind.chat_bind, &config_path, folder)?);
+        Ok(Self { public_address: args.bind.chat_bind, processes })
     }
 
-    /// Keeps them all running until `shutdown`, and says what changes.
-    async fn run(mut self, pool: &PgPool, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let begun = self.begin(shutdown).await;
-        if begun.is_ok() {
-            self.keep(pool, shutdown).await;
+    /// Runs all processes until `shutdown`, and prints what changes.
+    async fn run(mut self, pool: &PgPool, demo: &DemoAccounts, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let started = self.start_all(shutdown).await;
+        if started.is_ok() {
+            self.supervise(pool, demo, shutdown).await;
         }
-        // Whoever sends work first, so that nobody is sent any who is gone.
+        // The senders of requests first, so that none is sent to a stopped server.
         for process in self.processes.iter_mut().rev() {
             process.stop().await;
         }
-        begun
+        started
     }
 
-    async fn begin(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    async fn start_all(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         for process in &mut self.processes {
             process.start()?;
         }
         for process in &mut self.processes {
-            process.ready(shutdown).await?;
+            process.wait_until_ready(shutdown).await?;
             println!("{process}");
         }
         Ok(())
     }
 
-    async fn keep(&mut self, pool: &PgPool, shutdown: &CancellationToken) {
-        println!("listening on http://{}", self.front);
-        if let Ok(world) = demo::world() {
-            dev::say_who_may_sign_in(&world);
-        }
-        println!("kill any of them; Ctrl-C stops them all");
+    async fn supervise(&mut self, pool: &PgPool, demo: &DemoAccounts, shutdown: &CancellationToken) {
+        println!("listening on http://{}", self.public_address);
+        dev::print_demo_accounts(demo);
+        println!("kill any process to see it restart; press Ctrl-C to stop all of them");
         let mut leader = None;
-        while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        while shutdown.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             for process in &mut self.processes {
-                match process.keep() {
+                match process.restart_if_exited() {
                     Ok(None) => {}
-                    Ok(Some(how)) => println!("{} has ended ({how}); started again: {process}", process.name()),
-                    Err(error) => println!("{} does not start: {error:#}; trying again", process.name()),
+                    Ok(Some(status)) => println!("{} exited ({status}); restarted: {process}", process.name()),
+                    Err(error) => println!("cannot start {}: {error:#}; trying again", process.name()),
                 }
             }
-            let now = replicas::leader(pool).await.ok().flatten();
+            let now = replicas::find_leader(pool).await.ok().flatten();
             if now.is_some() && now != leader {
-                println!("{} leads", now.as_deref().unwrap_or_default());
+                println!("leader: {}", now.as_deref().unwrap_or_default());
                 leader = now;
             }
         }

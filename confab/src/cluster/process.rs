@@ -1,7 +1,7 @@
 //! One process of a cluster: how it is started, and whether it runs.
 
 use anyhow::{Context, bail};
-use chat_core::net::DRAIN_TIMEOUT;
+use chat_http::acceptor::DRAIN_TIMEOUT;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env,
@@ -21,16 +21,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// How long a process may take to start.
-const START: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long it may take to stop.
-const STOP: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_secs(4));
+const STOP_TIMEOUT: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_secs(4));
 
 /// What runs for so long has started well.
-const SETTLED: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// How long one that does not start is left alone, at first.
-const PAUSE: Duration = Duration::from_millis(500);
+const RESTART_BACKOFF: Duration = Duration::from_millis(500);
 
 /// A process, running or not.
 pub(super) struct Process {
@@ -38,16 +38,16 @@ pub(super) struct Process {
     program: PathBuf,
     arguments: Vec<OsString>,
     settings: Vec<(&'static str, OsString)>,
-    place: Place,
+    endpoint: Endpoint,
     log: PathBuf,
     child: Option<Child>,
-    begun: Instant,
+    started_at: Instant,
     /// How often in a row it ended soon after it was started.
     failures: u32,
 }
 
 /// Where a process is reached.
-enum Place {
+enum Endpoint {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
@@ -65,23 +65,23 @@ impl Process {
             bail!("{} is not there; build it with `cargo build --package {kind}`", program.display());
         }
         let log = folder.join(format!("{kind}-{}.log", at.port()));
-        Ok(Self::new(format!("{kind} {at}"), program, Vec::new(), settings, Place::Tcp(at), log))
+        Ok(Self::new(format!("{kind} {at}"), program, Vec::new(), settings, Endpoint::Tcp(at), log))
     }
 
     /// Redis, for this cluster alone, keeping nothing.
     pub(super) fn redis(socket: &Path, folder: &Path) -> anyhow::Result<Self> {
         let mut arguments: Vec<OsString> = vec!["--unixsocket".into(), socket.into()];
         arguments.extend(["--port", "0", "--appendonly", "no", "--save", ""].map(Into::into));
-        let (program, log) = (find("redis-server")?, folder.join("redis.log"));
+        let (program, log) = (find_program("redis-server")?, folder.join("redis.log"));
         let name = format!("redis-server {}", socket.display());
-        Ok(Self::new(name, program, arguments, Vec::new(), Place::Unix(socket.into()), log))
+        Ok(Self::new(name, program, arguments, Vec::new(), Endpoint::Unix(socket.into()), log))
     }
 
     /// nginx, before them all.
     pub(super) fn nginx(at: SocketAddr, configuration: &Path, folder: &Path) -> anyhow::Result<Self> {
         let arguments = vec!["-p".into(), folder.into(), "-c".into(), configuration.into()];
-        let (program, log) = (find("nginx")?, folder.join("nginx.log"));
-        Ok(Self::new(format!("nginx {at}"), program, arguments, Vec::new(), Place::Tcp(at), log))
+        let (program, log) = (find_program("nginx")?, folder.join("nginx.log"));
+        Ok(Self::new(format!("nginx {at}"), program, arguments, Vec::new(), Endpoint::Tcp(at), log))
     }
 
     fn new(
@@ -89,10 +89,10 @@ impl Process {
         program: PathBuf,
         arguments: Vec<OsString>,
         settings: Vec<(&'static str, OsString)>,
-        place: Place,
+        endpoint: Endpoint,
         log: PathBuf,
     ) -> Self {
-        Self { name, program, arguments, settings, place, log, child: None, begun: Instant::now(), failures: 0 }
+        Self { name, program, arguments, settings, endpoint, log, child: None, started_at: Instant::now(), failures: 0 }
     }
 
     /// As in `notify_server 127.0.0.1:6691`.
@@ -102,13 +102,13 @@ impl Process {
 
     /// Starts it. Where that can be had, it ends when this process is killed.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
-        self.begun = Instant::now();
+        self.started_at = Instant::now();
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("writing {}", self.log.display()))?;
-        if let Place::Unix(socket) = &self.place {
+        if let Endpoint::Unix(socket) = &self.endpoint {
             let _ = std::fs::remove_file(socket);
         }
-        let mut command = match find("setpriv") {
+        let mut command = match find_program("setpriv") {
             Ok(setpriv) => {
                 let mut command = Command::new(setpriv);
                 command.args(["--pdeathsig", "TERM", "--"]).arg(&self.program);
@@ -131,43 +131,43 @@ impl Process {
     }
 
     /// Waits until it lets somebody in.
-    pub(super) async fn ready(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let there = timeout(START, async {
+    pub(super) async fn wait_until_ready(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let ready = timeout(START_TIMEOUT, async {
             loop {
-                if let Some(how) = self.ended()? {
-                    bail!("{} does not start ({how}); see {}", self.name, self.log.display());
+                if let Some(status) = self.exit_status()? {
+                    bail!("{} does not start ({status}); see {}", self.name, self.log.display());
                 }
-                if self.place.lets_in().await || shutdown.is_cancelled() {
+                if self.endpoint.is_accepting().await || shutdown.is_cancelled() {
                     return Ok(());
                 }
                 sleep(Duration::from_millis(20)).await;
             }
         });
-        there.await.with_context(|| format!("{} takes too long to start", self.name))?
+        ready.await.with_context(|| format!("{} takes too long to start", self.name))?
     }
 
     /// How it has ended, if it has.
-    pub(super) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+    pub(super) fn exit_status(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         let Some(child) = &mut self.child else { return Ok(None) };
         child.try_wait().with_context(|| format!("looking after {}", self.name))
     }
 
     /// Starts it again if it has ended, and says how it had. One that keeps ending is
     /// given a pause that grows.
-    pub(super) fn keep(&mut self) -> anyhow::Result<Option<String>> {
-        let how = match self.ended()? {
-            Some(how) => how.to_string(),
+    pub(super) fn restart_if_exited(&mut self) -> anyhow::Result<Option<String>> {
+        let status = match self.exit_status()? {
+            Some(status) => status.to_string(),
             None if self.child.is_some() => return Ok(None),
             None => "it was not there".into(),
         };
-        let lived = self.begun.elapsed();
-        if lived < PAUSE * 2_u32.pow(self.failures.min(4)) && self.failures > 0 {
+        let uptime = self.started_at.elapsed();
+        if uptime < RESTART_BACKOFF * 2_u32.pow(self.failures.min(4)) && self.failures > 0 {
             return Ok(None);
         }
-        self.failures = if lived > SETTLED { 0 } else { self.failures + 1 };
+        self.failures = if uptime > STABLE_AFTER { 0 } else { self.failures + 1 };
         self.child = None;
         self.start()?;
-        Ok(Some(how))
+        Ok(Some(status))
     }
 
     /// Asks it to end in order, and waits until it has.
@@ -177,7 +177,7 @@ impl Process {
         if let Some(pid) = pid {
             let _ = kill_process(pid, Signal::TERM);
         }
-        if timeout(STOP, child.wait()).await.is_err() {
+        if timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
             let _ = child.kill().await;
         }
     }
@@ -190,8 +190,8 @@ impl fmt::Display for Process {
     }
 }
 
-impl Place {
-    async fn lets_in(&self) -> bool {
+impl Endpoint {
+    async fn is_accepting(&self) -> bool {
         match self {
             Self::Tcp(address) => TcpStream::connect(address).await.is_ok(),
             Self::Unix(path) => UnixStream::connect(path).await.is_ok(),
@@ -200,7 +200,7 @@ impl Place {
 }
 
 /// A program of the system.
-fn find(name: &str) -> anyhow::Result<PathBuf> {
+fn find_program(name: &str) -> anyhow::Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))

@@ -1,7 +1,7 @@
 //! What the hub keeps, stretch by stretch.
 
 use super::*;
-use crate::outbox::Found;
+use crate::send_queue::Polled;
 use chat_core::{Time, time};
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u64) -> T {
 
 fn hub() -> Hub {
     let hub = Hub::default();
-    hub.begin(Epoch::of(1, "00000001", 1), EventId::START);
+    hub.start_history(Epoch::of(1, "00000001", 1), EventId::START);
     hub
 }
 
@@ -27,24 +27,24 @@ fn route(hub: &Hub, entries: &[LogEntry]) {
 }
 
 /// The positions of the events that wait, read from their frames.
-fn heard(outbox: &Outbox) -> Vec<i64> {
-    let mut pieces = Vec::new();
-    outbox.take(&mut pieces);
-    let text = String::from_utf8(pieces.concat()).expect("text");
+fn received(queue: &SendQueue) -> Vec<i64> {
+    let mut frames = Vec::new();
+    queue.take(&mut frames);
+    let text = String::from_utf8(frames.concat()).expect("text");
     let ids = text.lines().filter_map(|line| line.strip_prefix("id: ")?.split_once('-')?.1.parse().ok());
     ids.collect()
 }
 
-fn attach(hub: &Hub, user: u64, chats: &[u64]) -> Arc<Outbox> {
-    let outbox = Arc::new(Outbox::default());
+fn attach(hub: &Hub, user: u64, chats: &[u64]) -> Arc<SendQueue> {
+    let queue = Arc::new(SendQueue::default());
     let loaded = (EventId::START, chats.iter().map(|chat| id(*chat)).collect());
-    hub.attach(id(user), &outbox, Some(&loaded)).expect("attached");
+    hub.attach(id(user), &queue, Some(&loaded)).expect("attached");
     hub.check_invariants();
-    outbox
+    queue
 }
 
 #[test]
-fn a_member_hears_a_chat_from_entering_to_leaving() {
+fn a_member_receives_events_from_joining_to_leaving() {
     let hub = hub();
     let bob = attach(&hub, 2, &[]);
     route(&hub, &[entry(1, "message.new", 9, None)]);
@@ -52,26 +52,26 @@ fn a_member_hears_a_chat_from_entering_to_leaving() {
     route(&hub, &[entry(3, "message.new", 9, None)]);
     route(&hub, &[entry(4, "chat.removed", 9, Some(2))]);
     route(&hub, &[entry(5, "message.new", 9, None)]);
-    assert_eq!(heard(&bob), [2, 3, 4]);
+    assert_eq!(received(&bob), [2, 3, 4]);
 }
 
 #[test]
-fn a_whisper_moves_nobody_and_yields_to_what_is_in_the_log() {
+fn an_ephemeral_event_keeps_the_cursor_and_yields_to_the_log() {
     let hub = hub();
     let bob = attach(&hub, 2, &[9]);
     route(&hub, &[entry(3, "message.new", 9, None)]);
-    assert_eq!(heard(&bob), [3]);
-    let (everybody, mut pieces) = (hub.hearers(&HashSet::from([id(9)])), Vec::new());
-    hub.whisper(&everybody, &Bytes::from_static(b"event: typing\n\n"));
-    let found = bob.take(&mut pieces);
-    assert!(matches!(found, Some(Found::Pieces { upto, .. }) if upto == id(3)), "{found:?}");
+    assert_eq!(received(&bob), [3]);
+    let (everybody, mut frames) = (hub.online_members(&HashSet::from([id(9)])), Vec::new());
+    hub.dispatch_ephemeral(&everybody, &Bytes::from_static(b"event: typing\n\n"));
+    let polled = bob.take(&mut frames);
+    assert!(matches!(polled, Some(Polled::Frames { last_event, .. }) if last_event == id(3)), "{polled:?}");
     for _ in 0..10_000 {
-        hub.whisper(&everybody, &Bytes::from_static(b"event: typing\n\n"));
+        hub.dispatch_ephemeral(&everybody, &Bytes::from_static(b"event: typing\n\n"));
     }
-    assert!(!bob.has_lagged(), "a flood of whispers costs nobody their place");
+    assert!(!bob.has_lagged(), "a flood of ephemeral events lags nobody");
     route(&hub, &[entry(4, "message.new", 9, None)]);
-    assert_eq!(heard(&bob), [4]);
-    assert!(hub.hearers(&HashSet::from([id(8)])).is_empty());
+    assert_eq!(received(&bob), [4]);
+    assert!(hub.online_members(&HashSet::from([id(8)])).is_empty());
 }
 
 #[test]
@@ -81,10 +81,10 @@ fn closing_one_tab_leaves_the_other() {
     route(&hub, &[entry(1, "message.new", 9, None)]);
     hub.detach(id(2), &one);
     route(&hub, &[entry(2, "message.new", 9, None)]);
-    assert_eq!((heard(&one), heard(&other)), (vec![1], vec![1, 2]));
+    assert_eq!((received(&one), received(&other)), (vec![1], vec![1, 2]));
     hub.detach(id(2), &other);
     hub.check_invariants();
-    assert!(hub.people.is_empty() && hub.rooms.is_empty());
+    assert!(hub.users.is_empty() && hub.members_by_chat.is_empty());
 }
 
 #[test]
@@ -93,79 +93,89 @@ fn chats_loaded_in_the_past_are_brought_forward() {
     route(&hub, &[entry(1, "chat.added", 9, Some(2))]);
     let bob = attach(&hub, 2, &[]);
     route(&hub, &[entry(2, "message.new", 9, None)]);
-    assert_eq!(heard(&bob), [2]);
+    assert_eq!(received(&bob), [2]);
 }
 
 #[test]
 fn chats_loaded_in_the_future_wait_for_the_log() {
     let hub = hub();
-    let outbox = Arc::new(Outbox::default());
+    let queue = Arc::new(SendQueue::default());
     let loaded = (id(2), Chats::from([id(9)]));
-    let early = hub.attach(id(2), &outbox, Some(&loaded));
-    assert!(matches!(early, Err(NotYet::Ahead(position)) if position == id(2)));
+    let early = hub.attach(id(2), &queue, Some(&loaded));
+    assert!(matches!(early, Err(AttachError::LogBehind(position)) if position == id(2)));
     // The same answer still serves when the log has gone past it.
     for position in 1..=3 {
         route(&hub, &[entry(position, "chat.added", 8, Some(3))]);
     }
-    hub.attach(id(2), &outbox, Some(&loaded)).expect("attached");
+    hub.attach(id(2), &queue, Some(&loaded)).expect("attached");
     route(&hub, &[entry(4, "message.new", 9, None)]);
-    assert_eq!(heard(&outbox), [4]);
+    assert_eq!(received(&queue), [4]);
 }
 
 #[test]
-fn a_stream_does_not_slide_into_another_history() {
+fn a_history_change_closes_every_connection() {
     let hub = hub();
     let bob = attach(&hub, 2, &[9]);
-    hub.begin(Epoch::of(2, "00000001", 1), EventId::START);
+    hub.start_history(Epoch::of(2, "00000001", 1), EventId::START);
     hub.check_invariants();
-    assert_eq!(bob.take(&mut Vec::new()), Some(Found::Closed(Close::HistoryChanged)));
+    assert_eq!(bob.take(&mut Vec::new()), Some(Polled::Closed(CloseReason::HistoryChanged)));
     let again = hub.attach(id(2), &bob, Some(&(EventId::START, Chats::new())));
-    assert!(matches!(again, Err(NotYet::Closed(Close::HistoryChanged))));
+    assert!(matches!(again, Err(AttachError::Closed(CloseReason::HistoryChanged))));
 }
 
 #[test]
-fn a_revoked_session_hears_so_and_ends_and_the_others_go_on() {
+fn revoking_a_session_closes_only_its_own_connections() {
     let hub = hub();
     let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let open = |session| {
-        let outbox = Arc::new(Outbox::of(session));
-        hub.attach(id(2), &outbox, Some(&(EventId::START, Chats::from([id(9)])))).map(|_| outbox)
+        let queue = Arc::new(SendQueue::for_session(session));
+        hub.attach(id(2), &queue, Some(&(EventId::START, Chats::from([id(9)])))).map(|_| queue)
     };
     let (gone, stays) = (open(one).expect("attached"), open(other).expect("attached"));
     let data = format!(r#"{{"session_id":"{one}"}}"#);
     let revoked = LogEntry { data, ..entry(1, "session.revoked", 9, Some(2)) };
     route(&hub, &[revoked, entry(2, "message.new", 9, None)]);
-    assert_eq!(heard(&gone).first(), Some(&1));
-    assert_eq!(gone.take(&mut Vec::new()), Some(Found::Closed(Close::Revoked)));
-    assert_eq!(heard(&stays), [1, 2]);
-    assert!(matches!(open(one), Err(NotYet::Closed(Close::Revoked))), "looked up before, opened after");
+    assert_eq!(received(&gone).first(), Some(&1));
+    assert_eq!(gone.take(&mut Vec::new()), Some(Polled::Closed(CloseReason::SessionRevoked)));
+    assert_eq!(received(&stays), [1, 2]);
+    assert!(
+        matches!(open(one), Err(AttachError::Closed(CloseReason::SessionRevoked))),
+        "looked up before, opened after"
+    );
 }
 
 #[test]
-fn the_fifty_first_stream_closes_the_first() {
+fn one_connection_too_many_closes_the_oldest() {
     let hub = hub();
-    let streams: Vec<_> = (0..=MAX_STREAMS_PER_USER).map(|_| attach(&hub, 2, &[9])).collect();
+    let streams: Vec<_> = (0..=MAX_CONNECTIONS_PER_USER).map(|_| attach(&hub, 2, &[9])).collect();
     let first = streams.first().expect("a stream");
-    assert_eq!(first.take(&mut Vec::new()), Some(Found::Closed(Close::TooMany)));
+    assert_eq!(first.take(&mut Vec::new()), Some(Polled::Closed(CloseReason::TooManyConnections)));
 }
 
 #[test]
-fn a_stretch_is_cut_where_the_audience_changes() {
+fn a_batch_is_split_where_the_audience_changes() {
     let hub = hub();
     let (bob, carol) = (attach(&hub, 2, &[9]), attach(&hub, 3, &[9, 8]));
-    let said = |position, chat| entry(position, "message.new", chat, None);
-    let stretch =
-        [said(1, 9), said(2, 9), said(3, 8), said(4, 9), entry(5, "chat.removed", 9, Some(2)), said(6, 9), said(7, 9)];
-    route(&hub, &stretch);
-    assert_eq!((heard(&bob), heard(&carol)), (vec![1, 2, 4, 5], vec![1, 2, 3, 4, 6, 7]));
+    let message = |position, chat| entry(position, "message.new", chat, None);
+    let entries = [
+        message(1, 9),
+        message(2, 9),
+        message(3, 8),
+        message(4, 9),
+        entry(5, "chat.removed", 9, Some(2)),
+        message(6, 9),
+        message(7, 9),
+    ];
+    route(&hub, &entries);
+    assert_eq!((received(&bob), received(&carol)), (vec![1, 2, 4, 5], vec![1, 2, 3, 4, 6, 7]));
 }
 
 #[test]
-fn an_event_comes_once_even_if_it_is_offered_twice() {
+fn an_event_is_delivered_once_even_if_it_is_routed_twice() {
     let hub = hub();
     let bob = attach(&hub, 2, &[9]);
     for position in [1, 1, 2, 1, 2] {
         route(&hub, &[entry(position, "message.new", 9, None)]);
     }
-    assert_eq!(heard(&bob), [1, 2]);
+    assert_eq!(received(&bob), [1, 2]);
 }

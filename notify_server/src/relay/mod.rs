@@ -4,27 +4,27 @@
 //! what they have and bear the realm's seal; anything else, and silence while the
 //! log grows, is a doubt, and whoever doubts tails the log itself for a while.
 
-mod piece;
+mod log_batch;
 mod publisher;
-mod stream;
+mod stream_reader;
 
-pub(crate) use piece::Piece;
-pub(crate) use publisher::{Publisher, cause};
+pub(crate) use log_batch::LogBatch;
+pub(crate) use publisher::{Publisher, error_source};
 
-use chat_core::{Result, events::Epoch, realm::Realm, redis::Redis};
+use chat_core::{Result, cluster_key::ClusterKey, events::Epoch, redis::Redis};
 use sqlx::PgPool;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use stream::Stream;
+use stream_reader::StreamReader;
 use tokio::sync::{OnceCell, watch};
 
 /// How long a first doubt lasts; each that follows soon lasts twice as long, up
-/// to `LONGEST_DOUBT`.
-const FIRST_DOUBT: Duration = Duration::from_secs(2);
+/// to `MAX_PAUSE`.
+const INITIAL_PAUSE: Duration = Duration::from_secs(2);
 
-const LONGEST_DOUBT: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// The way from the log to the hub. Never a source of truth: what it carries is
 /// in the log, and what it does not carry is read from there.
@@ -33,98 +33,100 @@ pub(crate) enum Relay {
     /// Every replica tails the log.
     Local,
     /// The leader does, for all.
-    Redis(Box<Shared>),
+    Redis(Box<RedisRelay>),
 }
 
 /// A stream in Redis that the replicas of a realm share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct RedisRelay {
     redis: Redis,
     db: PgPool,
-    realm: OnceCell<Realm>,
+    cluster_key: OnceCell<ClusterKey>,
     /// Whether this replica leads.
-    leads: watch::Receiver<bool>,
-    doubt: Mutex<Doubt>,
+    is_leader: watch::Receiver<bool>,
+    breaker: Mutex<CircuitBreaker>,
     publisher: Publisher,
 }
 
 /// When Redis was last found wanting.
 #[derive(Debug)]
-struct Doubt {
-    until: Option<Instant>,
+struct CircuitBreaker {
+    open_until: Option<Instant>,
     pause: Duration,
 }
 
 /// What a replica does now to get its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Mode {
     /// Read the log, for itself.
-    Tail,
+    Standalone,
     /// Read the log, for all.
-    Lead,
+    Leader,
     /// Hear the leader.
-    Hear,
+    Follower,
 }
 
 impl Relay {
     /// What is to be done now.
-    pub(crate) fn way(&self) -> Way {
+    pub(crate) fn mode(&self) -> Mode {
         match self {
-            Self::Local => Way::Tail,
-            Self::Redis(shared) if *shared.leads.borrow() => Way::Lead,
-            Self::Redis(shared) if shared.lock().until.is_some_and(|until| Instant::now() < until) => Way::Tail,
-            Self::Redis(_) => Way::Hear,
+            Self::Local => Mode::Standalone,
+            Self::Redis(relay) if *relay.is_leader.borrow() => Mode::Leader,
+            Self::Redis(relay) if relay.lock().open_until.is_some_and(|until| Instant::now() < until) => {
+                Mode::Standalone
+            }
+            Self::Redis(_) => Mode::Follower,
         }
     }
 
     /// What was read, for the others.
-    pub(crate) fn publish(&self, piece: Arc<Piece>) {
-        if let Self::Redis(shared) = self {
-            shared.publisher.offer(piece);
+    pub(crate) fn publish(&self, batch: Arc<LogBatch>) {
+        if let Self::Redis(relay) = self {
+            relay.publisher.try_publish(batch);
         }
     }
 }
 
-impl Shared {
-    pub(crate) fn new(redis: Redis, db: PgPool, leads: watch::Receiver<bool>, publisher: Publisher) -> Self {
-        let doubt = Mutex::new(Doubt { until: None, pause: FIRST_DOUBT });
-        Self { redis, db, realm: OnceCell::new(), leads, doubt, publisher }
+impl RedisRelay {
+    pub(crate) fn new(redis: Redis, db: PgPool, is_leader: watch::Receiver<bool>, publisher: Publisher) -> Self {
+        let breaker = Mutex::new(CircuitBreaker { open_until: None, pause: INITIAL_PAUSE });
+        Self { redis, db, cluster_key: OnceCell::new(), is_leader, breaker, publisher }
     }
 
     /// Opens the stream of a history, to read on from a position.
-    pub(crate) async fn open(&self, epoch: &Epoch, after: chat_core::EventId) -> Result<Stream<'_>> {
-        let realm = self.realm.get_or_try_init(|| Realm::of(&self.db)).await?;
-        Stream::open(&self.redis, realm, epoch, after).await
+    pub(crate) async fn open_stream(&self, epoch: &Epoch, after: chat_core::EventId) -> Result<StreamReader<'_>> {
+        let cluster_key = self.cluster_key.get_or_try_init(|| ClusterKey::load(&self.db)).await?;
+        StreamReader::open(&self.redis, cluster_key, epoch, after).await
     }
 
     /// Returns once this replica leads.
-    pub(crate) async fn to_lead(&self) {
-        let mut leads = self.leads.clone();
-        if leads.wait_for(|leads| *leads).await.is_err() {
+    pub(crate) async fn wait_until_leader(&self) {
+        let mut is_leader = self.is_leader.clone();
+        if is_leader.wait_for(|is_leader| *is_leader).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Turns away from Redis for a while.
-    pub(crate) fn doubt(&self) -> Duration {
-        let mut doubt = self.lock();
+    pub(crate) fn trip_breaker(&self) -> Duration {
+        let mut breaker = self.lock();
         let now = Instant::now();
         // Long after the last one it is a first one again.
-        if doubt.until.is_none_or(|until| now > until + LONGEST_DOUBT) {
-            doubt.pause = FIRST_DOUBT;
+        if breaker.open_until.is_none_or(|until| now > until + MAX_PAUSE) {
+            breaker.pause = INITIAL_PAUSE;
         }
-        let pause = doubt.pause;
-        doubt.until = Some(now + pause);
-        doubt.pause = (pause * 2).min(LONGEST_DOUBT);
+        let pause = breaker.pause;
+        breaker.open_until = Some(now + pause);
+        breaker.pause = (pause * 2).min(MAX_PAUSE);
         pause
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Doubt> {
-        self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, CircuitBreaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Where the stream of a history is.
-fn stream_key(realm: &Realm, epoch: &Epoch) -> String {
-    realm.key(format_args!("events:{epoch}"))
+fn stream_key(cluster_key: &ClusterKey, epoch: &Epoch) -> String {
+    cluster_key.redis_key(format_args!("events:{epoch}"))
 }

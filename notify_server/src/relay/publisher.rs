@@ -1,12 +1,13 @@
 //! The leader's pen: appends what was read to the stream in Redis. It never holds
 //! the leader up; what it cannot append, the others read from the log.
 
-use super::{Piece, stream_key};
-use crate::figures::Figures;
+use super::{LogBatch, stream_key};
+use crate::metrics::Metrics;
 use chat_core::{
-    Error, EventId, Result, events,
-    realm::Realm,
-    redis::{Connection, Redis, away},
+    Error, EventId, Result,
+    cluster_key::ClusterKey,
+    events,
+    redis::{Connection, Redis, unavailable},
 };
 use redis::{
     AsyncCommands,
@@ -21,110 +22,112 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How many pieces may wait; more are dropped, and read from the log.
-const QUEUE: usize = 64;
+const MAX_QUEUED_BATCHES: usize = 64;
 
 /// How many pieces the stream holds. A replica that is further behind reads the
 /// log; a piece is at most about 1 MiB, and mostly far less.
-const MAX_PIECES: usize = 256;
+const MAX_STREAM_ENTRIES: usize = 256;
 
 /// How long Redis is left alone after it failed.
-const PAUSE: Duration = Duration::from_millis(250);
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// The one field of an entry.
-pub(super) const FIELD: &str = "piece";
+pub(super) const BATCH_FIELD: &str = "batch";
 
 /// A handle to the task that appends.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    queue: mpsc::Sender<Arc<Piece>>,
-    figures: Arc<Figures>,
+    queue: mpsc::Sender<Arc<LogBatch>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Publisher {
-    pub(crate) fn start(redis: Redis, db: PgPool, figures: Arc<Figures>, shutdown: CancellationToken) -> Self {
-        let (queue, mut pieces) = mpsc::channel::<Arc<Piece>>(QUEUE);
-        let mut pen = Pen { redis, db, realm: None, connection: None, failed_at: None };
-        let counted = Arc::clone(&figures);
+    pub(crate) fn start(redis: Redis, db: PgPool, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Self {
+        let (queue, mut batches) = mpsc::channel::<Arc<LogBatch>>(MAX_QUEUED_BATCHES);
+        let mut stream_writer = StreamWriter { redis, db, cluster_key: None, connection: None, failed_at: None };
+        let publisher = Self { queue, metrics: Arc::clone(&metrics) };
         tokio::spawn(async move {
-            while let Some(Some(piece)) = shutdown.run_until_cancelled(pieces.recv()).await {
-                match pen.append(&piece).await {
-                    Ok(true) => counted.relayed("appended"),
-                    Ok(false) => counted.relayed("dropped"),
+            while let Some(Some(batch)) = shutdown.run_until_cancelled(batches.recv()).await {
+                match stream_writer.append(&batch).await {
+                    Ok(true) => metrics.record_relay_batch("appended"),
+                    Ok(false) => metrics.record_relay_batch("dropped"),
                     Err(error) => {
-                        counted.relayed("failed");
-                        tracing::warn!(%error, cause = cause(&error), "cannot append to the stream in Redis");
-                        pen.failed_at = Some(Instant::now());
-                        pen.connection = None;
+                        metrics.record_relay_batch("failed");
+                        tracing::warn!(%error, cause = error_source(&error), "cannot append to the stream in Redis");
+                        stream_writer.failed_at = Some(Instant::now());
+                        stream_writer.connection = None;
                     }
                 }
             }
         });
-        Self { queue, figures }
+        publisher
     }
 
     /// Appends a piece, soon, if all goes well.
-    pub(crate) fn offer(&self, piece: Arc<Piece>) {
-        if self.queue.try_send(piece).is_err() {
-            self.figures.relayed("dropped");
+    pub(crate) fn try_publish(&self, batch: Arc<LogBatch>) {
+        if self.queue.try_send(batch).is_err() {
+            self.metrics.record_relay_batch("dropped");
         }
     }
 }
 
-pub(crate) fn cause(error: &Error) -> Option<String> {
+pub(crate) fn error_source(error: &Error) -> Option<String> {
     std::error::Error::source(error).map(ToString::to_string)
 }
 
-struct Pen {
+struct StreamWriter {
     redis: Redis,
     db: PgPool,
-    realm: Option<Realm>,
+    cluster_key: Option<ClusterKey>,
     connection: Option<Connection>,
     failed_at: Option<Instant>,
 }
 
-impl Pen {
+impl StreamWriter {
     /// Appends a piece; false if Redis is left alone for now.
-    async fn append(&mut self, piece: &Piece) -> Result<bool> {
-        if self.failed_at.is_some_and(|at| at.elapsed() < PAUSE) {
+    async fn append(&mut self, batch: &LogBatch) -> Result<bool> {
+        if self.failed_at.is_some_and(|at| at.elapsed() < RETRY_DELAY) {
             return Ok(false);
         }
-        if self.realm.is_none() {
-            self.realm = Some(Realm::of(&self.db).await?);
+        if self.cluster_key.is_none() {
+            self.cluster_key = Some(ClusterKey::load(&self.db).await?);
         }
         if self.connection.is_none() {
             self.connection = Some(self.redis.connect().await?);
         }
-        let (Some(realm), Some(connection)) = (&self.realm, &mut self.connection) else { return Ok(false) };
-        let key = stream_key(realm, &piece.epoch);
-        let sealed = realm.seal(&key, &piece.write()?);
-        let Err(refused) = add(connection, &key, piece.upto, &sealed).await else { return Ok(true) };
+        let (Some(cluster_key), Some(connection)) = (&self.cluster_key, &mut self.connection) else { return Ok(false) };
+        let key = stream_key(cluster_key, &batch.epoch);
+        let signed = cluster_key.sign(&key, &batch.encode()?);
+        let Err(rejection) = append_entry(connection, &key, batch.end, &signed).await else { return Ok(true) };
         // Mostly a piece that another leader has appended. But a stream that is
         // ahead of the log itself has nothing to do with it.
-        let top = top(connection, &key).await?;
-        if top.is_none_or(|top| top <= piece.upto.get()) {
-            return if top.is_some() { Ok(true) } else { Err(refused) };
+        let last_entry = last_entry_position(connection, &key).await?;
+        if last_entry.is_none_or(|last_entry| last_entry <= batch.end.get()) {
+            return if last_entry.is_some() { Ok(true) } else { Err(rejection) };
         }
         let last = events::head(&self.db).await?.last;
-        if top.is_some_and(|top| top > last.get()) {
-            tracing::warn!(stream = %key, ?top, %last, "the stream in Redis is ahead of the log; beginning a new one");
-            let () = connection.del(&key).await.map_err(away)?;
-            add(connection, &key, piece.upto, &sealed).await?;
+        if last_entry.is_some_and(|last_entry| last_entry > last.get()) {
+            tracing::warn!(stream = %key, ?last_entry, %last, "the stream in Redis is ahead of the log; beginning a new one");
+            let () = connection.del(&key).await.map_err(unavailable)?;
+            append_entry(connection, &key, batch.end, &signed).await?;
         }
         Ok(true)
     }
 }
 
 /// With the position as the entry's id: Redis refuses a leader that is behind.
-async fn add(connection: &mut Connection, key: &str, upto: EventId, sealed: &[u8]) -> Result<()> {
-    let id = format!("{upto}-0");
-    let _: Option<String> =
-        connection.xadd_maxlen(key, StreamMaxlen::Approx(MAX_PIECES), id, &[(FIELD, sealed)]).await.map_err(away)?;
+async fn append_entry(connection: &mut Connection, key: &str, end: EventId, signed: &[u8]) -> Result<()> {
+    let id = format!("{end}-0");
+    let _: Option<String> = connection
+        .xadd_maxlen(key, StreamMaxlen::Approx(MAX_STREAM_ENTRIES), id, &[(BATCH_FIELD, signed)])
+        .await
+        .map_err(unavailable)?;
     Ok(())
 }
 
 /// The position of the last entry.
-async fn top(connection: &mut Connection, key: &str) -> Result<Option<i64>> {
-    let found: StreamRangeReply = connection.xrevrange_count(key, "+", "-", 1).await.map_err(away)?;
-    let id = found.ids.first().and_then(|entry| entry.id.split('-').next()?.parse::<u64>().ok());
+async fn last_entry_position(connection: &mut Connection, key: &str) -> Result<Option<i64>> {
+    let reply: StreamRangeReply = connection.xrevrange_count(key, "+", "-", 1).await.map_err(unavailable)?;
+    let id = reply.ids.first().and_then(|entry| entry.id.split('-').next()?.parse::<u64>().ok());
     Ok(id.map(|id| i64::try_from(id).unwrap_or(i64::MAX)))
 }

@@ -1,45 +1,45 @@
 import { useEffect, useMemo, useState } from 'react';
-import { kept } from './kept';
-import { Rooms } from './Rooms';
-import { type Account, accounts, enter, here, leave } from './session/accounts';
-import { SignIn } from './session/SignIn';
-import { Fence } from './ui/Fence';
-import { forgetFiles } from './ui/files';
-import { useView } from './view';
-import { House } from './world/house';
-import { HouseContext } from './world/use';
+import { AppShell } from './AppShell';
+import { type Account, activate, currentAccount, listAccounts, signOut } from './auth/accounts';
+import { SignInPage } from './auth/SignInPage';
+import { deviceStorage } from './storage';
+import { ChatStore } from './store/chatStore';
+import { ChatStoreContext } from './store/hooks';
+import { ErrorBoundary } from './ui/ErrorBoundary';
+import { clearFileCache } from './ui/files';
+import { useUiStore } from './uiStore';
 
 /** Somebody's rooms, or the door. */
 export function App() {
-  const [account, setAccount] = useState(begin);
-  const house = useMemo(() => account && new House(account, enter(account)), [account]);
+  const [account, setAccount] = useState(restoreAccount);
+  const chatStore = useMemo(() => account && new ChatStore(account, activate(account)), [account]);
 
   useEffect(() => {
-    if (!house) return;
-    void house.open();
-    const goOut = () => {
-      leave();
+    if (!chatStore) return;
+    void chatStore.open();
+    const handleSignedOut = () => {
+      signOut();
       setAccount(null);
     };
-    const stopState = house.client.on('state', ({ to }) => to === 'unauthorized' && goOut());
-    const stopSession = house.session.on('changed', ({ isSignedIn }) => !isSignedIn && goOut());
+    const unsubscribeState = chatStore.client.on('state', ({ to }) => to === 'unauthorized' && handleSignedOut());
+    const unsubscribeSession = chatStore.session.on('changed', ({ isSignedIn }) => !isSignedIn && handleSignedOut());
     return () => {
-      stopState();
-      stopSession();
-      house.close();
-      house.session.close();
-      forgetFiles(house);
-      useView.getState().close();
+      unsubscribeState();
+      unsubscribeSession();
+      chatStore.close();
+      chatStore.session.close();
+      clearFileCache(chatStore);
+      useUiStore.getState().closeModal();
     };
-  }, [house]);
+  }, [chatStore]);
 
-  if (!house) return <SignIn onEntered={setAccount} />;
+  if (!chatStore) return <SignInPage onSignedIn={setAccount} />;
   return (
-    <Fence>
-      <HouseContext value={house} key={house.account.id}>
-        <Rooms />
-      </HouseContext>
-    </Fence>
+    <ErrorBoundary>
+      <ChatStoreContext value={chatStore} key={chatStore.account.id}>
+        <AppShell />
+      </ChatStoreContext>
+    </ErrorBoundary>
   );
 }
 
@@ -48,10 +48,10 @@ export function App() {
  * device. Where the server offers a demo world, a second window is there to be a
  * second person, so it asks; the page says so before the server is asked.
  */
-function begin(): Account | null {
-  const known = here();
-  if (known) return known;
-  const [only, ...others] = accounts();
-  const isDemo = kept.getItem('confab.demo') === 'true';
+function restoreAccount(): Account | null {
+  const current = currentAccount();
+  if (current) return current;
+  const [only, ...others] = listAccounts();
+  const isDemo = deviceStorage.getItem('confab.demo') === 'true';
   return only && others.length === 0 && !isDemo ? only : null;
 }

@@ -1,5 +1,5 @@
 import './ui/tokens.css';
-import './words';
+import './locales';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './App';
@@ -7,7 +7,7 @@ import { applyTheme } from './settings/theme';
 
 applyTheme();
 const root = document.getElementById('root');
-if (!root) throw new Error('the page has a root');
+if (!root) throw new Error('#root is missing');
 createRoot(root).render(
   <StrictMode>
     <App />

@@ -1,4 +1,4 @@
-import type { Http } from './http.js';
+import type { HttpClient } from './http.js';
 import type * as wire from './wire/types.gen.js';
 
 /** Which page of history. */
@@ -15,52 +15,52 @@ export interface SearchQuery {
   readonly q: string;
   readonly chat_id?: number;
   readonly from?: number;
-  readonly has?: wire.Has;
+  readonly has?: wire.AttachmentFilter;
   readonly before?: string;
   readonly after?: string;
   readonly limit?: number;
 }
 
 /** Every question and every change, by noun. */
-export function createApi({ request, fetch }: Http) {
-  const get = <Answer>(path: string, query?: object) =>
-    request<Answer>('GET', path, { query: query as Record<string, string | number | undefined> });
-  const post = <Answer = void>(path: string, body?: unknown) => request<Answer>('POST', path, { body });
-  const put = <Answer = void>(path: string, body?: unknown) => request<Answer>('PUT', path, { body });
-  const patch = <Answer>(path: string, body: unknown) => request<Answer>('PATCH', path, { body });
+export function createApi({ request, fetch }: HttpClient) {
+  const get = <ResponseBody>(path: string, query?: object) =>
+    request<ResponseBody>('GET', path, { query: query as Record<string, string | number | undefined> });
+  const post = <ResponseBody = void>(path: string, body?: unknown) => request<ResponseBody>('POST', path, { body });
+  const put = <ResponseBody = void>(path: string, body?: unknown) => request<ResponseBody>('PUT', path, { body });
+  const patch = <ResponseBody>(path: string, body: unknown) => request<ResponseBody>('PATCH', path, { body });
   const remove = (path: string) => request<void>('DELETE', path);
-  const bytes = (path: string, signal?: AbortSignal) =>
+  const getBlob = (path: string, signal?: AbortSignal) =>
     fetch('GET', path, signal ? { signal } : {}).then((response) => response.blob());
-  const emoji = (text: string) => encodeURIComponent(text);
+  const encodeEmoji = (text: string) => encodeURIComponent(text);
 
   return {
     /** Everything for a first screen, and where to go on from. */
     bootstrap: () => get<wire.Bootstrap>('/api/bootstrap'),
     /** What a frontend should know before anybody signs in. */
-    config: () => request<wire.Config>('GET', '/api/config', { anonymous: true }),
+    getConfig: () => request<wire.Config>('GET', '/api/config', { anonymous: true }),
     events: {
       /** The log after a cursor, as a page. */
-      after: (cursor: string, limit?: number) => get<wire.EventPage>('/api/events', { after: cursor, limit }),
+      listAfter: (cursor: string, limit?: number) => get<wire.EventPage>('/api/events', { after: cursor, limit }),
     },
     me: {
       get: () => get<wire.Me>('/api/me'),
       update: (body: wire.UserPatch) => patch<wire.Me>('/api/me', body),
       changePassword: (body: wire.ChangePassword) => put('/api/me/password', body),
       /** Everything that is known of the caller, and everything they said: JSON, an object a line. */
-      export: (signal?: AbortSignal) => bytes('/api/me/export', signal),
+      export: (signal?: AbortSignal) => getBlob('/api/me/export', signal),
       /** Closes the account for good. */
-      close: (password: string) => request<void>('DELETE', '/api/me', { body: { password } }),
-      sessions: () => get<wire.SessionList>('/api/sessions').then(({ items }) => items),
-      endSession: (id: string) => remove(`/api/sessions/${id}`),
+      delete: (password: string) => request<void>('DELETE', '/api/me', { body: { password } }),
+      listSessions: () => get<wire.SessionList>('/api/sessions').then(({ items }) => items),
+      revokeSession: (id: string) => remove(`/api/sessions/${id}`),
     },
-    people: {
+    users: {
       get: (id: number) => get<wire.User>(`/api/users/${id}`),
       /** At most 100 at once; who is not there is left out. */
       list: (ids: readonly number[]) =>
         get<wire.UserList>('/api/users', { ids: ids.join(',') }).then(({ items }) => items),
       search: (q: string, limit?: number) =>
         get<wire.UserList>('/api/users/search', { q, limit }).then(({ items }) => items),
-      blocked: () => get<wire.UserList>('/api/blocks').then(({ items }) => items),
+      listBlocked: () => get<wire.UserList>('/api/blocks').then(({ items }) => items),
       block: (id: number) => put(`/api/users/${id}/block`),
       unblock: (id: number) => remove(`/api/users/${id}/block`),
     },
@@ -72,22 +72,23 @@ export function createApi({ request, fetch }: Http) {
       set: (status: wire.Status) => put<wire.Presence>('/api/presence', { status }),
     },
     chats: {
-      list: () => get<wire.ChatRowList>('/api/chats').then(({ items }) => items),
+      list: () => get<wire.ChatSummaryList>('/api/chats').then(({ items }) => items),
       get: (id: number) => get<wire.Chat>(`/api/chats/${id}`),
       create: (body: wire.NewChat) => post<wire.Chat>('/api/chats', body),
       update: (id: number, body: wire.ChatPatch) => patch<wire.Chat>(`/api/chats/${id}`, body),
-      remove: (id: number) => remove(`/api/chats/${id}`),
-      channels: (query: { q?: string; after?: number; limit?: number } = {}) =>
+      delete: (id: number) => remove(`/api/chats/${id}`),
+      listChannels: (query: { q?: string; after?: number; limit?: number } = {}) =>
         get<wire.ChatPage>('/api/channels', query),
       join: (id: number) => post<wire.Chat>(`/api/chats/${id}/join`),
       leave: (id: number) => post(`/api/chats/${id}/leave`),
       mute: (id: number) => put(`/api/chats/${id}/mute`),
       unmute: (id: number) => remove(`/api/chats/${id}/mute`),
-      read: (id: number, messageId: number) => put<wire.Mark>(`/api/chats/${id}/read`, { message_id: messageId }),
-      delivered: (id: number, messageId: number) =>
-        put<wire.Mark>(`/api/chats/${id}/delivered`, { message_id: messageId }),
-      typing: (id: number) => post(`/api/chats/${id}/typing`),
-      pins: (id: number) => get<wire.MessageList>(`/api/chats/${id}/pins`).then(({ items }) => items),
+      markRead: (id: number, messageId: number) =>
+        put<wire.ReadMarker>(`/api/chats/${id}/read`, { message_id: messageId }),
+      markDelivered: (id: number, messageId: number) =>
+        put<wire.ReadMarker>(`/api/chats/${id}/delivered`, { message_id: messageId }),
+      sendTyping: (id: number) => post(`/api/chats/${id}/typing`),
+      listPins: (id: number) => get<wire.MessageList>(`/api/chats/${id}/pins`).then(({ items }) => items),
     },
     members: {
       list: (chatId: number, query: { after?: number; limit?: number } = {}) =>
@@ -96,8 +97,8 @@ export function createApi({ request, fetch }: Http) {
       setRole: (chatId: number, userId: number, role: wire.Role) =>
         patch<wire.Member>(`/api/chats/${chatId}/members/${userId}`, { role }),
       remove: (chatId: number, userId: number) => remove(`/api/chats/${chatId}/members/${userId}`),
-      transfer: (chatId: number, userId: number) => post(`/api/chats/${chatId}/transfer`, { user_id: userId }),
-      banned: (chatId: number, query: { after?: number; limit?: number } = {}) =>
+      transferOwnership: (chatId: number, userId: number) => post(`/api/chats/${chatId}/transfer`, { user_id: userId }),
+      listBans: (chatId: number, query: { after?: number; limit?: number } = {}) =>
         get<wire.BanPage>(`/api/chats/${chatId}/bans`, query),
       ban: (chatId: number, userId: number, reason?: string) =>
         put(`/api/chats/${chatId}/bans/${userId}`, reason === undefined ? {} : { reason }),
@@ -114,23 +115,24 @@ export function createApi({ request, fetch }: Http) {
       list: (chatId: number, query: HistoryQuery = {}) => get<wire.MessagePage>(`/api/chats/${chatId}/messages`, query),
       get: (id: number) => get<wire.Message>(`/api/messages/${id}`),
       edit: (id: number, content: string) => patch<wire.Message>(`/api/messages/${id}`, { content }),
-      remove: (id: number) => remove(`/api/messages/${id}`),
-      edits: (id: number) => get<wire.EditList>(`/api/messages/${id}/edits`).then(({ items }) => items),
-      replies: (id: number, query: { after?: number; limit?: number } = {}) =>
+      delete: (id: number) => remove(`/api/messages/${id}`),
+      listRevisions: (id: number) =>
+        get<wire.MessageRevisionList>(`/api/messages/${id}/edits`).then(({ items }) => items),
+      listReplies: (id: number, query: { after?: number; limit?: number } = {}) =>
         get<wire.MessagePage>(`/api/messages/${id}/replies`, query),
-      receipts: (id: number) => get<wire.ReceiptPage>(`/api/messages/${id}/receipts`),
-      react: (id: number, text: string) => put(`/api/messages/${id}/reactions/${emoji(text)}`),
-      unreact: (id: number, text: string) => remove(`/api/messages/${id}/reactions/${emoji(text)}`),
+      listReceipts: (id: number) => get<wire.ReceiptPage>(`/api/messages/${id}/receipts`),
+      react: (id: number, emoji: string) => put(`/api/messages/${id}/reactions/${encodeEmoji(emoji)}`),
+      unreact: (id: number, emoji: string) => remove(`/api/messages/${id}/reactions/${encodeEmoji(emoji)}`),
       pin: (id: number) => put(`/api/messages/${id}/pin`),
       unpin: (id: number) => remove(`/api/messages/${id}/pin`),
     },
     files: {
       /** The bytes at the `url`, or the `thumbnail_url`, of a file or a person. They are private: a page shows them as `blob:`. */
-      get: (url: string, signal?: AbortSignal) => bytes(url, signal),
+      get: (url: string, signal?: AbortSignal) => getBlob(url, signal),
     },
     search: (query: SearchQuery) => get<wire.MessagePage>('/api/search', query),
     /** The page after one, from its `next`. */
-    searchOn: (next: string) => get<wire.MessagePage>(`/api/search?${next}`),
+    searchNext: (next: string) => get<wire.MessagePage>(`/api/search?${next}`),
   };
 }
 

@@ -1,15 +1,15 @@
 /** The first pause is at most this, in milliseconds. */
-const FIRST_MS = 500;
+const INITIAL_DELAY_MS = 500;
 
 /** No pause is longer. */
-const LONGEST_MS = 30_000;
+const MAX_DELAY_MS = 30_000;
 
 /** A connection that lived for so long begins anew with short pauses. */
-export const SETTLED_MS = 10_000;
+export const STABLE_AFTER_MS = 10_000;
 
 /** How long to wait after so many failures: full jitter under a doubling ceiling, in milliseconds. */
-export function pauseAfter(failures: number, random: () => number = Math.random): number {
-  return random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** failures);
+export function computeBackoff(failures: number, random: () => number = Math.random): number {
+  return random() * Math.min(MAX_DELAY_MS, INITIAL_DELAY_MS * 2 ** failures);
 }
 
 /** Waits; sooner if `signal` is aborted. Never throws. */

@@ -1,29 +1,32 @@
 import { type Api, createApi } from './api.js';
 import { Connection, type ConnectionState, type StateChange } from './connection.js';
 import { Emitter } from './emitter.js';
-import { type EventSourceClass, eventSource } from './event-source.js';
-import { createHttp, type GetToken } from './http.js';
-import { Outbox, type OutboxEvents, type Pending } from './outbox.js';
-import { SharedConnection } from './shared.js';
-import { type SocketClass, webSocket } from './socket.js';
-import { sse } from './sse.js';
+import { createEventSourceTransport, type EventSourceConstructor } from './eventSourceTransport.js';
+import { createHttpClient, type GetToken } from './http.js';
+import type { Locks } from './leaderElection.js';
+import { Outbox, type OutboxEvents, type PendingMessage } from './outbox.js';
+import { SharedConnection } from './sharedConnection.js';
+import { createSseTransport } from './sseTransport.js';
 import { defaultStorage, type Storage } from './storage.js';
 import type { Transport } from './transport.js';
-import type { Locks } from './turn.js';
-import { type UploadOptions, upload } from './uploads.js';
+import { type UploadOptions, uploadFile } from './uploads.js';
+import { createWebSocketTransport, type WebSocketConstructor } from './webSocketTransport.js';
 import type { Event, FileInfo, Message, NewMessage } from './wire/types.gen.js';
 
 /** An event of one type. */
 export type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
 
-type ByType = { [Type in Event['type']]: EventOf<Type> };
+/** The connection handles these itself; they are not emitted under their types. */
+type ControlType = 'ready' | 'caught_up' | 'reset';
+
+type EventsByType = { [Type in Exclude<Event['type'], ControlType>]: EventOf<Type> };
 
 /** Everything that a client tells: each event under its type, and all of them under `*`. */
-export interface ClientEvents extends ByType {
+export interface ClientEvents extends EventsByType {
   '*': Event;
   state: StateChange;
   /** What was missed cannot be told: fetch the first screen again. */
-  resync: { readonly reason: string; readonly cursor: string };
+  reset: { readonly reason: string; readonly cursor: string };
   error: { readonly text: string; readonly error: unknown };
   pending: OutboxEvents['pending'];
   sent: OutboxEvents['sent'];
@@ -47,14 +50,14 @@ export interface ChatClientOptions {
    */
   readonly shareConnection?: 'auto' | false | Locks;
   /** Where there is none in the platform. */
-  readonly WebSocket?: SocketClass;
+  readonly WebSocket?: WebSocketConstructor;
   /** Where there is none in the platform. */
-  readonly EventSource?: EventSourceClass;
+  readonly EventSource?: EventSourceConstructor;
   readonly fetch?: typeof fetch;
   /** Where messages on their way outlive the page. */
   readonly storage?: Storage;
   /** Tells one person from another where several are signed in to one origin. */
-  readonly person?: string;
+  readonly userId?: string;
 }
 
 /** Talks to Confab, listens, and misses nothing. */
@@ -65,7 +68,7 @@ export class ChatClient extends Emitter<ClientEvents> {
     /** Sends, and goes on trying until the server has it, once. */
     send(chatId: number, draft: NewMessage): Promise<Message>;
     /** What is on its way. */
-    pending(chatId?: number): Pending[];
+    listPending(chatId?: number): PendingMessage[];
     retry(nonce: string): void;
     drop(nonce: string): void;
   };
@@ -79,27 +82,27 @@ export class ChatClient extends Emitter<ClientEvents> {
   constructor(options: ChatClientOptions) {
     super();
     const { getToken, storage = defaultStorage() } = options;
-    const person = options.person === undefined ? '' : `.${options.person}`;
+    const keySuffix = options.userId === undefined ? '' : `.${options.userId}`;
     const baseUrl = (options.baseUrl ?? globalThis.location?.origin ?? '').replace(/\/$/, '');
-    const fetcher = options.fetch ?? ((...asked) => fetch(...asked));
-    const http = createHttp(baseUrl, getToken, fetcher);
+    const fetcher = options.fetch ?? ((...args) => fetch(...args));
+    const http = createHttpClient(baseUrl, getToken, fetcher);
     this.api = createApi(http);
-    const outbox = new Outbox(http, storage, `confab.outbox${person}`);
+    const outbox = new Outbox(http, storage, `confab.outbox${keySuffix}`);
     this.#outbox = outbox;
     this.messages = {
       ...this.api.messages,
       send: (chatId, draft) => outbox.send(chatId, draft),
-      pending: (chatId) => outbox.list(chatId),
+      listPending: (chatId) => outbox.list(chatId),
       retry: (nonce) => outbox.retry(nonce),
       drop: (nonce) => outbox.drop(nonce),
     };
-    this.uploads = { start: (file, asked) => upload(baseUrl, getToken, file, asked) };
-    const locks = locksOf(options);
-    const line = { baseUrl, getToken, transport: transportOf(options, fetcher, locks !== null) };
-    const eventsAfter = (cursor: string) => this.api.events.after(cursor, 100);
+    this.uploads = { start: (file, uploadOptions) => uploadFile(baseUrl, getToken, file, uploadOptions) };
+    const locks = resolveLocks(options);
+    const connectionOptions = { baseUrl, getToken, transport: resolveTransport(options, fetcher, locks !== null) };
+    const fetchEventsAfter = (cursor: string) => this.api.events.listAfter(cursor, 100);
     this.#connection = locks
-      ? new SharedConnection({ ...line, name: `confab.stream${person}`, locks, eventsAfter })
-      : new Connection(line);
+      ? new SharedConnection({ ...connectionOptions, name: `confab.stream${keySuffix}`, locks, fetchEventsAfter })
+      : new Connection(connectionOptions);
     this.#connection.on('event', (event) => {
       (this.emit as (name: string, event: Event) => void).call(this, event.type, event);
       this.emit('*', event);
@@ -108,7 +111,7 @@ export class ChatClient extends Emitter<ClientEvents> {
       if (change.to === 'live') outbox.flush();
       this.emit('state', change);
     });
-    this.#connection.on('resync', (asked) => this.emit('resync', asked));
+    this.#connection.on('reset', (event) => this.emit('reset', event));
     this.#connection.on('error', (error) => this.emit('error', error));
     for (const name of ['pending', 'sent', 'dropped'] as const) {
       outbox.on(name, (event) => (this.emit as (name: string, event: unknown) => void).call(this, name, event));
@@ -120,8 +123,8 @@ export class ChatClient extends Emitter<ClientEvents> {
   }
 
   /** Whether this is the one of several tabs that has the stream. */
-  get leads(): boolean {
-    return !(this.#connection instanceof SharedConnection) || this.#connection.leads;
+  get isLeader(): boolean {
+    return !(this.#connection instanceof SharedConnection) || this.#connection.isLeader;
   }
 
   /** The position after the last event. */
@@ -131,22 +134,22 @@ export class ChatClient extends Emitter<ClientEvents> {
 
   /** Opens the stream, from the cursor of a first screen if there is one; resolves once it is live. */
   connect(cursor?: string | null): Promise<void> {
-    const live = new Promise<void>((resolve, reject) => {
-      const stop = this.on('state', ({ to }) => {
+    const connected = new Promise<void>((resolve, reject) => {
+      const unsubscribe = this.on('state', ({ to }) => {
         if (to === 'live') resolve();
         else if (to === 'unauthorized') reject(new Error('nobody is signed in'));
         else if (to === 'closed') reject(new Error('the client was closed'));
         else return;
-        stop();
+        unsubscribe();
       });
       if (this.state === 'live') {
         resolve();
-        stop();
+        unsubscribe();
       }
     });
     this.#connection.open(cursor ?? this.#connection.cursor);
     this.#outbox.flush();
-    return live;
+    return connected;
   }
 
   /** Drops the connection, which comes back at once. */
@@ -166,24 +169,24 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
   return new ChatClient(options);
 }
 
-function locksOf({ shareConnection = 'auto' }: ChatClientOptions): Locks | null {
+function resolveLocks({ shareConnection = 'auto' }: ChatClientOptions): Locks | null {
   if (shareConnection === false) return null;
   if (shareConnection !== 'auto') return shareConnection;
   const isPage = typeof document !== 'undefined' && typeof BroadcastChannel !== 'undefined';
   return isPage ? (globalThis.navigator?.locks ?? null) : null;
 }
 
-function transportOf(options: ChatClientOptions, fetcher: typeof fetch, isShared: boolean): Transport {
+function resolveTransport(options: ChatClientOptions, fetcher: typeof fetch, isShared: boolean): Transport {
   const { transport = 'auto' } = options;
   if (typeof transport === 'function') return transport;
-  const isLonePage = typeof document !== 'undefined' && !isShared && globalThis.WebSocket !== undefined;
-  if (transport === 'sse' || (transport === 'auto' && !isLonePage)) return sse(fetcher);
+  const isUnsharedPage = typeof document !== 'undefined' && !isShared && globalThis.WebSocket !== undefined;
+  if (transport === 'sse' || (transport === 'auto' && !isUnsharedPage)) return createSseTransport(fetcher);
   if (transport === 'eventsource') {
     const Source = options.EventSource ?? globalThis.EventSource;
     if (!Source) throw new TypeError('this platform has no EventSource: give one');
-    return eventSource(Source, fetcher);
+    return createEventSourceTransport(Source, fetcher);
   }
   const Socket = options.WebSocket ?? globalThis.WebSocket;
   if (!Socket) throw new TypeError('this platform has no WebSocket: give one');
-  return webSocket(Socket);
+  return createWebSocketTransport(Socket);
 }

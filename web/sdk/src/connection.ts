@@ -1,8 +1,8 @@
-import { pauseAfter, SETTLED_MS, sleep } from './backoff.js';
-import { isPast } from './cursor.js';
+import { computeBackoff, STABLE_AFTER_MS, sleep } from './backoff.js';
+import { isAtOrBefore } from './cursor.js';
 import { Emitter } from './emitter.js';
 import type { GetToken } from './http.js';
-import { StreamRefused, type Transport } from './transport.js';
+import { StreamError, type Transport } from './transport.js';
 import type { Event } from './wire/types.gen.js';
 
 /** Where a connection stands. */
@@ -38,7 +38,7 @@ export interface ConnectionEvents {
   event: Event;
   state: StateChange;
   /** What was missed cannot be told: fetch the first screen again. */
-  resync: { readonly reason: string; readonly cursor: string };
+  reset: { readonly reason: string; readonly cursor: string };
   /** Something that could not be read; the stream goes on. */
   error: { readonly text: string; readonly error: unknown };
 }
@@ -53,10 +53,10 @@ export interface ConnectionOptions {
 }
 
 /** Nothing at all for so long means that the line is dead; the server speaks every 15 seconds. */
-const SILENCE_MS = 40_000;
+const SILENCE_TIMEOUT_MS = 40_000;
 
 /** A page that was hidden and comes back tries again if nothing came for so long. */
-const STALE_MS = 20_000;
+const STALE_AFTER_MS = 20_000;
 
 /** A stream that comes back by itself and misses nothing. */
 export class Connection extends Emitter<ConnectionEvents> {
@@ -64,12 +64,12 @@ export class Connection extends Emitter<ConnectionEvents> {
   #state: ConnectionState = 'idle';
   #cursor: string | null = null;
   /** Aborted to end everything. */
-  #end: AbortController | null = null;
+  #closeController: AbortController | null = null;
   /** Aborted to end a pause. */
-  #wake = new AbortController();
+  #pauseController = new AbortController();
   /** Aborted to end the stream that is open. */
-  #line = new AbortController();
-  #heardAt = 0;
+  #streamController = new AbortController();
+  #lastActivityAt = 0;
 
   constructor(options: ConnectionOptions) {
     super();
@@ -87,87 +87,87 @@ export class Connection extends Emitter<ConnectionEvents> {
 
   /** Begins, from a cursor if there is one. Once more is nothing. */
   open(cursor: string | null = this.#cursor): void {
-    if (this.#end && !this.#end.signal.aborted) return;
+    if (this.#closeController && !this.#closeController.signal.aborted) return;
     this.#cursor = cursor;
-    this.#end = new AbortController();
-    this.#watchTheBrowser(this.#end.signal);
-    void this.#run(this.#end.signal);
+    this.#closeController = new AbortController();
+    this.#watchBrowser(this.#closeController.signal);
+    void this.#run(this.#closeController.signal);
   }
 
   /** Ends for good, until it is opened again. */
   close(): void {
-    this.#end?.abort();
-    this.#wake.abort();
-    this.#line.abort();
-    this.#become('closed');
+    this.#closeController?.abort();
+    this.#pauseController.abort();
+    this.#streamController.abort();
+    this.#setState('closed');
   }
 
   /** Hangs up and tries again at once, as after a long sleep. */
   reconnect(): void {
-    this.#wake.abort();
-    this.#line.abort();
+    this.#pauseController.abort();
+    this.#streamController.abort();
   }
 
-  async #run(end: AbortSignal): Promise<void> {
+  async #run(closeSignal: AbortSignal): Promise<void> {
     let failures = 0;
     let reason: 'first' | 'expired' = 'first';
-    while (!end.aborted) {
-      const begun = Date.now();
-      this.#line = new AbortController();
+    while (!closeSignal.aborted) {
+      const startedAt = Date.now();
+      this.#streamController = new AbortController();
       let retryMs: number | null = null;
       let isCleanEnd = false;
       try {
-        this.#become('connecting');
+        this.#setState('connecting');
         const token = await this.#options.getToken({ reason });
-        if (end.aborted) return;
-        if (token === null) return this.#become('unauthorized');
-        await this.#listen(token, end, (ms) => {
+        if (closeSignal.aborted) return;
+        if (token === null) return this.#setState('unauthorized');
+        await this.#listen(token, closeSignal, (ms) => {
           retryMs = ms;
         });
         isCleanEnd = true;
         reason = 'first';
       } catch (error) {
-        if (error instanceof StreamRefused && error.reason === 'unauthorized') {
+        if (error instanceof StreamError && error.reason === 'unauthorized') {
           // A fresh token that is refused too: nobody is signed in.
-          if (reason === 'expired') return this.#become('unauthorized');
+          if (reason === 'expired') return this.#setState('unauthorized');
           reason = 'expired';
           continue;
         }
         reason = 'first';
       }
-      if (end.aborted) return;
-      failures = Date.now() - begun > SETTLED_MS ? 0 : failures + 1;
-      const pause =
-        isCleanEnd && retryMs !== null ? retryMs : pauseAfter(failures - 1, this.#options.random ?? Math.random);
-      await this.#pause(this.#line.signal.aborted ? 0 : pause);
+      if (closeSignal.aborted) return;
+      failures = Date.now() - startedAt > STABLE_AFTER_MS ? 0 : failures + 1;
+      const delay =
+        isCleanEnd && retryMs !== null ? retryMs : computeBackoff(failures - 1, this.#options.random ?? Math.random);
+      await this.#pause(this.#streamController.signal.aborted ? 0 : delay);
     }
   }
 
   async #pause(ms: number): Promise<void> {
-    this.#wake = new AbortController();
+    this.#pauseController = new AbortController();
     const isOffline = globalThis.navigator?.onLine === false;
-    this.#become(isOffline ? 'offline' : 'waiting', Date.now() + ms);
-    await sleep(ms, this.#wake.signal);
+    this.#setState(isOffline ? 'offline' : 'waiting', Date.now() + ms);
+    await sleep(ms, this.#pauseController.signal);
   }
 
-  async #listen(token: string, end: AbortSignal, onRetry: (ms: number) => void): Promise<void> {
-    const line = this.#line;
-    if (end.aborted) line.abort();
-    this.#heardAt = Date.now();
+  async #listen(token: string, closeSignal: AbortSignal, onRetry: (ms: number) => void): Promise<void> {
+    const controller = this.#streamController;
+    if (closeSignal.aborted) controller.abort();
+    this.#lastActivityAt = Date.now();
     const watchdog = setInterval(() => {
-      if (Date.now() - this.#heardAt > SILENCE_MS) line.abort();
+      if (Date.now() - this.#lastActivityAt > SILENCE_TIMEOUT_MS) controller.abort();
     }, 1_000);
     try {
       await this.#options.transport({
         baseUrl: this.#options.baseUrl,
         token,
         cursor: this.#cursor,
-        signal: line.signal,
+        signal: controller.signal,
         onActivity: () => {
-          this.#heardAt = Date.now();
+          this.#lastActivityAt = Date.now();
         },
         onEvent: (event) => {
-          if (!line.signal.aborted) this.#hear(event);
+          if (!controller.signal.aborted) this.#handleEvent(event);
         },
         onUnreadable: (text, error) => this.emit('error', { text, error }),
         onRetry,
@@ -177,35 +177,35 @@ export class Connection extends Emitter<ConnectionEvents> {
     }
   }
 
-  #hear(event: Event): void {
+  #handleEvent(event: Event): void {
     switch (event.type) {
       case 'ready':
         // With nothing missed the stream is live; otherwise what was missed, or a reset, follows.
         if (this.#cursor === null) {
           this.#cursor = event.cursor;
-          this.#become('live');
+          this.#setState('live');
         } else {
-          this.#become('catching_up');
+          this.#setState('catching_up');
         }
         return;
       case 'caught_up':
         this.#cursor = event.cursor;
-        this.#become('live');
+        this.#setState('live');
         return;
       case 'reset':
         this.#cursor = event.cursor;
-        this.#become('live');
-        this.emit('resync', { reason: event.reason, cursor: event.cursor });
+        this.#setState('live');
+        this.emit('reset', { reason: event.reason, cursor: event.cursor });
         return;
     }
     if ('id' in event) {
-      if (isPast(event.id, this.#cursor)) return;
+      if (isAtOrBefore(event.id, this.#cursor)) return;
       this.#cursor = event.id;
     }
     this.emit('event', event);
   }
 
-  #become(to: ConnectionState, retryAt: number | null = null): void {
+  #setState(to: ConnectionState, retryAt: number | null = null): void {
     const from = this.#state;
     if (from === to && retryAt === null) return;
     this.#state = to;
@@ -213,17 +213,17 @@ export class Connection extends Emitter<ConnectionEvents> {
   }
 
   /** A browser knows of the network, and of pages that wake up. */
-  #watchTheBrowser(signal: AbortSignal): void {
+  #watchBrowser(signal: AbortSignal): void {
     if (typeof globalThis.addEventListener !== 'function' || typeof document === 'undefined') return;
-    const again = () => this.#wake.abort();
-    const ifStale = () => {
+    const retryNow = () => this.#pauseController.abort();
+    const onVisible = () => {
       if (document.visibilityState !== 'visible') return;
-      if (this.#state === 'waiting' || this.#state === 'offline') again();
-      else if (Date.now() - this.#heardAt > STALE_MS) this.reconnect();
+      if (this.#state === 'waiting' || this.#state === 'offline') retryNow();
+      else if (Date.now() - this.#lastActivityAt > STALE_AFTER_MS) this.reconnect();
     };
-    globalThis.addEventListener('online', again, { signal });
-    globalThis.addEventListener('offline', () => this.#line.abort(), { signal });
-    globalThis.addEventListener('pageshow', ifStale, { signal });
-    document.addEventListener('visibilitychange', ifStale, { signal });
+    globalThis.addEventListener('online', retryNow, { signal });
+    globalThis.addEventListener('offline', () => this.#streamController.abort(), { signal });
+    globalThis.addEventListener('pageshow', onVisible, { signal });
+    document.addEventListener('visibilitychange', onVisible, { signal });
   }
 }

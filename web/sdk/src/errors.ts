@@ -20,14 +20,14 @@ export class ApiError extends Error {
   }
 
   /** Whether the same request may succeed in a moment. */
-  get isPassing(): boolean {
+  get isRetryable(): boolean {
     return this.status === 429 || this.status >= 500;
   }
 
   /** Reads a refusal, whoever sent it: a proxy on the way may not speak our JSON. */
   static async from(response: Response): Promise<ApiError> {
-    const after = Number(response.headers.get('retry-after') ?? Number.NaN);
-    const retryAfterMs = Number.isFinite(after) ? after * 1000 : null;
+    const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
+    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : null;
     const problem = (await response.json().catch(() => null)) as Partial<Problem> | null;
     const detail = problem?.detail ?? `the server answered ${response.status}`;
     return new ApiError(response.status, problem?.code ?? 'unknown', detail, problem?.errors, retryAfterMs);
@@ -40,6 +40,6 @@ export class NetworkError extends Error {
 }
 
 /** Whether trying again is right: nobody was reached, or it passes. */
-export function isPassing(error: unknown): boolean {
-  return error instanceof NetworkError || (error instanceof ApiError && error.isPassing);
+export function isRetryable(error: unknown): boolean {
+  return error instanceof NetworkError || (error instanceof ApiError && error.isRetryable);
 }

@@ -1,34 +1,34 @@
-import { pauseAfter, sleep } from './backoff.js';
+import { computeBackoff, sleep } from './backoff.js';
 import type { ConnectionState } from './connection.js';
-import { isPast } from './cursor.js';
+import { isAtOrBefore } from './cursor.js';
 import { ApiError } from './errors.js';
-import type { Report, Whereabouts } from './tabs.js';
+import type { LeaderMessage, LeaderState } from './tabProtocol.js';
 import type { Event, EventPage } from './wire/types.gen.js';
 
 /** What a follower works on: what its tab has heard so far, and who hears of it. */
 export interface FollowerOptions {
   /** After the last event that was told. */
-  cursor(): string | null;
+  getCursor(): string | null;
   /** Moves on without an event. */
-  move(cursor: string): void;
+  setCursor(cursor: string): void;
   /** Tells an event, unless it was told, and moves on. */
-  tell(event: Event): void;
+  emitEvent(event: Event): void;
   /** What was missed cannot be told. */
-  startOver(reason: string, cursor: string): void;
-  fail(text: string): void;
-  become(state: ConnectionState, retryAt?: number | null): void;
+  reset(reason: string, cursor: string): void;
+  emitError(text: string): void;
+  setState(state: ConnectionState, retryAt?: number | null): void;
   /** Asks the leader where it is. */
-  greet(): void;
+  requestLeaderState(): void;
   /** A page of the log after a cursor. */
-  eventsAfter(cursor: string): Promise<EventPage>;
+  fetchEventsAfter(cursor: string): Promise<EventPage>;
   readonly random?: (() => number) | undefined;
 }
 
 /** How long at least to wait before the log is read again that could not be, in milliseconds. */
-const AGAIN_MS = 1_000;
+const MIN_RETRY_DELAY_MS = 1_000;
 
 /** So many events are held at most; more are read again from the log. */
-const MOST_HELD = 1_000;
+const MAX_BUFFERED_EVENTS = 1_000;
 
 /**
  * Hears from the tab that has the stream, from when it begins to follow until it
@@ -37,149 +37,149 @@ const MOST_HELD = 1_000;
  */
 export class Follower {
   readonly #options: FollowerOptions;
-  readonly #end = new AbortController();
+  readonly #closeController = new AbortController();
   /** What the leader said last of where it is. */
-  #leader: Whereabouts | null = null;
+  #leaderState: LeaderState | null = null;
   /** What is told before this tab knows that it has missed nothing. */
-  #held: Event[] | null;
+  #buffer: Event[] | null;
   #isReading = false;
   /** Whether there is more to read than when the reading began. */
   #isBehind = false;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
-    this.#held = options.cursor() === null ? null : [];
-    options.become('connecting');
-    options.greet();
+    this.#buffer = options.getCursor() === null ? null : [];
+    options.setState('connecting');
+    options.requestLeaderState();
   }
 
   /** Hears and tells no more. */
-  end(): void {
-    this.#end.abort();
+  close(): void {
+    this.#closeController.abort();
   }
 
   /** Hears the leader. */
-  hear(report: Report): void {
-    const { cursor, startOver, fail } = this.#options;
-    switch (report.kind) {
+  handleMessage(message: LeaderMessage): void {
+    const { getCursor, reset, emitError } = this.#options;
+    switch (message.kind) {
       case 'event':
-        this.#take(report.event, report.by);
+        this.#handleEvent(message.event, message.termId);
         return;
-      case 'resync':
+      case 'reset':
         // Unless it has started over already. A log that has gone back names the same history.
-        if (report.reason !== 'future' && isPast(report.cursor, cursor())) return;
+        if (message.reason !== 'future' && isAtOrBefore(message.cursor, getCursor())) return;
         // What is held belongs to what was before.
-        if (this.#held) this.#held = [];
-        startOver(report.reason, report.cursor);
+        if (this.#buffer) this.#buffer = [];
+        reset(message.reason, message.cursor);
         return;
       case 'error':
-        fail(report.text);
+        emitError(message.text);
         return;
       case 'state':
-        this.#leader = report;
-        this.#weigh(report);
+        this.#leaderState = message;
+        this.#compareWithLeader(message);
         return;
     }
   }
 
   /** Reads what was missed, if anything was. */
   catchUp(): void {
-    if (this.#end.signal.aborted || this.#options.cursor() === null) return;
-    this.#held ??= [];
+    if (this.#closeController.signal.aborted || this.#options.getCursor() === null) return;
+    this.#buffer ??= [];
     this.#isBehind = true;
-    if (!this.#isReading) void this.#read();
+    if (!this.#isReading) void this.#readLog();
   }
 
-  #take(event: Event, by: string): void {
-    const { cursor, tell, greet } = this.#options;
-    if (cursor() !== null && this.#leader?.by !== by) {
+  #handleEvent(event: Event, termId: string): void {
+    const { getCursor, emitEvent, requestLeaderState } = this.#options;
+    if (getCursor() !== null && this.#leaderState?.termId !== termId) {
       // Somebody else leads than before, and has not said where it is.
-      if (!this.#held) greet();
-      this.#held ??= [];
+      if (!this.#buffer) requestLeaderState();
+      this.#buffer ??= [];
     }
-    if (!this.#held) {
-      tell(event);
+    if (!this.#buffer) {
+      emitEvent(event);
       return;
     }
-    if (this.#held.length >= MOST_HELD) {
-      this.#held.length = 0;
+    if (this.#buffer.length >= MAX_BUFFERED_EVENTS) {
+      this.#buffer.length = 0;
       this.#isBehind = true;
     }
-    this.#held.push(event);
+    this.#buffer.push(event);
   }
 
   /** Whether what the leader tells from here on follows what this tab has heard. */
-  #weigh({ state, cursor }: Whereabouts): void {
-    const here = this.#options.cursor();
-    if (here === null) {
+  #compareWithLeader({ state, cursor }: LeaderState): void {
+    const ownCursor = this.#options.getCursor();
+    if (ownCursor === null) {
       // From the present, wherever that is.
-      if (state === 'live' && cursor !== null) this.#options.move(cursor);
+      if (state === 'live' && cursor !== null) this.#options.setCursor(cursor);
     } else if (cursor === null) {
       // It does not know itself.
-      this.#held ??= [];
-    } else if (isPast(cursor, here)) {
-      this.#release();
+      this.#buffer ??= [];
+    } else if (isAtOrBefore(cursor, ownCursor)) {
+      this.#flushBuffer();
     } else {
       this.catchUp();
     }
-    this.#keepUp();
+    this.#mirrorLeaderState();
   }
 
   /** Is where the leader is, unless something is missing still. */
-  #keepUp(): void {
-    if (!this.#leader || this.#end.signal.aborted) return;
-    const { state, retryAt } = this.#leader;
+  #mirrorLeaderState(): void {
+    if (!this.#leaderState || this.#closeController.signal.aborted) return;
+    const { state, retryAt } = this.#leaderState;
     // Live is who has heard everything.
-    this.#options.become(this.#held && state === 'live' ? 'catching_up' : state, retryAt);
+    this.#options.setState(this.#buffer && state === 'live' ? 'catching_up' : state, retryAt);
   }
 
   /** Reads what was missed from the log, and then tells what was told meanwhile. */
-  async #read(): Promise<void> {
-    const { signal } = this.#end;
-    const { cursor, move, tell, startOver, become, eventsAfter, random } = this.#options;
+  async #readLog(): Promise<void> {
+    const { signal } = this.#closeController;
+    const { getCursor, setCursor, emitEvent, reset, setState, fetchEventsAfter, random } = this.#options;
     this.#isReading = true;
-    become('catching_up');
+    setState('catching_up');
     let failures = 0;
     while (this.#isBehind && !signal.aborted) {
       this.#isBehind = false;
-      const asked = cursor() ?? '';
+      const requestedCursor = getCursor() ?? '';
       try {
-        const page = await eventsAfter(asked);
+        const page = await fetchEventsAfter(requestedCursor);
         if (signal.aborted) return;
         // If not, it has started over meanwhile.
-        const isDue = cursor() === asked;
-        this.#isBehind ||= page.more || !isDue;
-        if (!isDue) continue;
-        if (page.more && page.cursor === asked) throw new TypeError('a page that is not the last leads on');
-        for (const event of page.events) if (!signal.aborted) tell(event);
+        const isCurrent = getCursor() === requestedCursor;
+        this.#isBehind ||= page.more || !isCurrent;
+        if (!isCurrent) continue;
+        if (page.more && page.cursor === requestedCursor) throw new TypeError('a page that is not the last leads on');
+        for (const event of page.events) if (!signal.aborted) emitEvent(event);
         if (signal.aborted) return;
-        move(page.cursor);
+        setCursor(page.cursor);
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof ApiError && error.code === 'reset') {
-          if (cursor() === asked) startOver('retention', this.#leader?.cursor ?? asked);
+          if (getCursor() === requestedCursor) reset('retention', this.#leaderState?.cursor ?? requestedCursor);
           break;
         }
         // Nothing is told out of order: it is held until the gap is closed.
         this.#isBehind = true;
-        const isAsked = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
-        const pause = Math.max(AGAIN_MS, isAsked, pauseAfter(failures, random));
+        const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
+        const delay = Math.max(MIN_RETRY_DELAY_MS, retryAfterMs, computeBackoff(failures, random));
         failures += 1;
-        become('waiting', Date.now() + pause);
-        await sleep(pause, signal);
+        setState('waiting', Date.now() + delay);
+        await sleep(delay, signal);
       }
     }
     this.#isReading = false;
-    this.#release();
-    this.#keepUp();
+    this.#flushBuffer();
+    this.#mirrorLeaderState();
   }
 
   /** Tells what was held, once nothing is missing before it. */
-  #release(): void {
-    if (this.#isReading || !this.#leader) return;
-    const held = this.#held ?? [];
-    this.#held = null;
-    for (const event of held) if (!this.#end.signal.aborted) this.#options.tell(event);
+  #flushBuffer(): void {
+    if (this.#isReading || !this.#leaderState) return;
+    const events = this.#buffer ?? [];
+    this.#buffer = null;
+    for (const event of events) if (!this.#closeController.signal.aborted) this.#options.emitEvent(event);
   }
 }

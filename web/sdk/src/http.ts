@@ -4,12 +4,12 @@ import { ApiError, NetworkError } from './errors.js';
 export type TokenReason = 'first' | 'expired';
 
 /** Answers with an access token, or `null` when there is none to be had. */
-export type GetToken = (asked: { reason: TokenReason }) => Promise<string | null>;
+export type GetToken = (request: { reason: TokenReason }) => Promise<string | null>;
 
 /** How requests are made. */
-export interface Http {
+export interface HttpClient {
   /** Asks; answers the body. Throws `ApiError` or `NetworkError`. */
-  request<Answer>(method: string, path: string, options?: RequestOptions): Promise<Answer>;
+  request<ResponseBody>(method: string, path: string, options?: RequestOptions): Promise<ResponseBody>;
   /** Asks; answers the response, for what is not JSON. Throws the same. */
   fetch(method: string, path: string, options?: RequestOptions): Promise<Response>;
 }
@@ -26,10 +26,10 @@ export interface RequestOptions {
 }
 
 /** A question that has no answer for so long has none, in milliseconds. */
-const DEADLINE_MS = 30_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 
 /** Requests with a token, which is renewed once if the server takes it no longer. */
-export function createHttp(baseUrl: string, getToken: GetToken, fetcher: typeof fetch = fetch): Http {
+export function createHttpClient(baseUrl: string, getToken: GetToken, fetcher: typeof fetch = fetch): HttpClient {
   async function send(method: string, path: string, options: RequestOptions, token: string | null) {
     const headers: Record<string, string> = {};
     if (token) headers.authorization = `Bearer ${token}`;
@@ -49,19 +49,19 @@ export function createHttp(baseUrl: string, getToken: GetToken, fetcher: typeof 
     }
   }
 
-  const http: Http = {
+  const http: HttpClient = {
     async fetch(method, path, options = {}) {
       const token = options.anonymous ? null : await getToken({ reason: 'first' });
       let response = await send(method, path, options, token);
       if (response.status === 401 && !options.anonymous) {
-        const renewed = await getToken({ reason: 'expired' });
-        if (renewed && renewed !== token) response = await send(method, path, options, renewed);
+        const refreshedToken = await getToken({ reason: 'expired' });
+        if (refreshedToken && refreshedToken !== token) response = await send(method, path, options, refreshedToken);
       }
       if (!response.ok) throw await ApiError.from(response);
       return response;
     },
-    async request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
-      const { signal, stop } = within(DEADLINE_MS, options.signal);
+    async request<ResponseBody>(method: string, path: string, options: RequestOptions = {}): Promise<ResponseBody> {
+      const { signal, stop } = withTimeout(REQUEST_TIMEOUT_MS, options.signal);
       const text = await http
         .fetch(method, path, { ...options, signal })
         .then((response) => response.text())
@@ -72,14 +72,14 @@ export function createHttp(baseUrl: string, getToken: GetToken, fetcher: typeof 
           throw cause;
         })
         .finally(stop);
-      return (text === '' ? undefined : JSON.parse(text)) as Answer;
+      return (text === '' ? undefined : JSON.parse(text)) as ResponseBody;
     },
   };
   return http;
 }
 
 /** Aborted after so long, or with another signal. */
-function within(ms: number, outer?: AbortSignal): { readonly signal: AbortSignal; readonly stop: () => void } {
+function withTimeout(ms: number, outer?: AbortSignal): { readonly signal: AbortSignal; readonly stop: () => void } {
   const controller = new AbortController();
   const abort = () => controller.abort(outer?.reason);
   const timer = setTimeout(abort, ms);
@@ -95,7 +95,7 @@ function within(ms: number, outer?: AbortSignal): { readonly signal: AbortSignal
 }
 
 function withQuery(url: string, query: RequestOptions['query']): string {
-  const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
-  if (given.length === 0) return url;
-  return `${url}?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
+  const entries = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
+  if (entries.length === 0) return url;
+  return `${url}?${new URLSearchParams(entries.map(([name, value]) => [name, String(value)]))}`;
 }

@@ -1,18 +1,18 @@
 import { Emitter } from './emitter.js';
 import { ApiError } from './errors.js';
-import { createHttp, type GetToken, type Http } from './http.js';
+import { createHttpClient, type GetToken, type HttpClient } from './http.js';
 import { uniqueId } from './ids.js';
 import { defaultStorage, type Storage } from './storage.js';
-import type { Me, Signin, Signup, Welcome } from './wire/types.gen.js';
+import type { AuthResponse, Me, Signin, Signup } from './wire/types.gen.js';
 
 /** What is kept of a session. */
-interface Kept {
+interface StoredTokens {
   readonly token: string;
   readonly refreshToken: string;
   /** Names the use of the refresh token, so that it can be tried until the answer is heard, by any tab. */
   readonly nonce: string;
   /** When the token is to be renewed, in milliseconds since 1970. */
-  readonly renewAt: number;
+  readonly refreshAt: number;
 }
 
 /** What a session tells. */
@@ -22,7 +22,7 @@ export interface SessionEvents {
 }
 
 /** A token is renewed so long before it ends, in milliseconds. */
-const MARGIN_MS = 60_000;
+const REFRESH_MARGIN_MS = 60_000;
 
 /** What a session may be given. */
 export interface SessionOptions {
@@ -38,51 +38,51 @@ export interface SessionOptions {
 
 /** Somebody signed in: keeps their tokens and renews them, once for all tabs. */
 export class Session extends Emitter<SessionEvents> {
-  readonly #http: Http;
+  readonly #http: HttpClient;
   readonly #storage: Storage;
   readonly #name: ((me: Me) => string) | null;
-  readonly #end = new AbortController();
+  readonly #closeController = new AbortController();
   #key: string | null;
-  #renewing: Promise<string | null> | null = null;
+  #pendingRefresh: Promise<string | null> | null = null;
 
   constructor(baseUrl: string, options: SessionOptions = {}) {
     super();
     const { storage = defaultStorage(), name, fetch: fetcher } = options;
     this.#storage = storage;
     this.#name = typeof name === 'function' ? name : null;
-    this.#key = typeof name === 'function' ? null : keyOf(name);
-    this.#http = createHttp(baseUrl, (asked) => this.getToken(asked), fetcher);
+    this.#key = typeof name === 'function' ? null : storageKey(name);
+    this.#http = createHttpClient(baseUrl, (request) => this.getToken(request), fetcher);
     // Another tab has signed out, or in.
-    const listening = { signal: this.#end.signal };
+    const listenerOptions = { signal: this.#closeController.signal };
     globalThis.addEventListener?.(
       'storage',
       (event) => {
         if ((event as StorageEvent).key === this.#key) this.emit('changed', { isSignedIn: this.isSignedIn });
       },
-      listening,
+      listenerOptions,
     );
   }
 
   /** Whether somebody is signed in under a name, without beginning anything. */
-  static isKept(name?: string, storage: Storage = defaultStorage()): boolean {
-    return storage.getItem(keyOf(name)) !== null;
+  static isStored(name?: string, storage: Storage = defaultStorage()): boolean {
+    return storage.getItem(storageKey(name)) !== null;
   }
 
   /** Looks no longer at what other tabs do. The session goes on. */
   close(): void {
-    this.#end.abort();
+    this.#closeController.abort();
   }
 
   get isSignedIn(): boolean {
-    return this.#kept() !== null;
+    return this.#load() !== null;
   }
 
   async signUp(body: Signup): Promise<Me> {
-    return this.#enter(await this.#http.request<Welcome>('POST', '/api/signup', { body, anonymous: true }));
+    return this.#startSession(await this.#http.request<AuthResponse>('POST', '/api/signup', { body, anonymous: true }));
   }
 
   async signIn(body: Signin): Promise<Me> {
-    return this.#enter(await this.#http.request<Welcome>('POST', '/api/signin', { body, anonymous: true }));
+    return this.#startSession(await this.#http.request<AuthResponse>('POST', '/api/signin', { body, anonymous: true }));
   }
 
   /** Ends the session here and at the server, which ends its streams. */
@@ -92,73 +92,75 @@ export class Session extends Emitter<SessionEvents> {
     } catch {
       // It has ended already, or nobody is there to be told: the tokens go all the same.
     } finally {
-      this.#forget();
+      this.#clear();
     }
   }
 
   /** For `createChatClient`. */
   readonly getToken: GetToken = async ({ reason }) => {
-    const kept = this.#kept();
-    if (!kept) return null;
-    if (reason === 'first' && Date.now() < kept.renewAt) return kept.token;
-    this.#renewing ??= this.#renew(kept.token).finally(() => {
-      this.#renewing = null;
+    const stored = this.#load();
+    if (!stored) return null;
+    if (reason === 'first' && Date.now() < stored.refreshAt) return stored.token;
+    this.#pendingRefresh ??= this.#refresh(stored.token).finally(() => {
+      this.#pendingRefresh = null;
     });
-    return this.#renewing;
+    return this.#pendingRefresh;
   };
 
-  async #renew(used: string): Promise<string | null> {
-    const renew = async () => {
-      const kept = this.#kept();
+  async #refresh(usedToken: string): Promise<string | null> {
+    const refresh = async () => {
+      const stored = this.#load();
       // Another tab was first: a refresh token is good once.
-      if (!kept || kept.token !== used) return kept?.token ?? null;
+      if (!stored || stored.token !== usedToken) return stored?.token ?? null;
       try {
-        const body = { refresh_token: kept.refreshToken, nonce: kept.nonce };
-        return this.#keep(await this.#http.request<Welcome>('POST', '/api/token/refresh', { body, anonymous: true }));
+        const body = { refresh_token: stored.refreshToken, nonce: stored.nonce };
+        return this.#store(
+          await this.#http.request<AuthResponse>('POST', '/api/token/refresh', { body, anonymous: true }),
+        );
       } catch (error) {
-        if (!(error instanceof ApiError) || error.isPassing) throw error;
+        if (!(error instanceof ApiError) || error.isRetryable) throw error;
         // Another tab was first after all, where there are no locks.
-        const now = this.#kept();
-        if (now && now.token !== used) return now.token;
-        this.#forget();
+        const latest = this.#load();
+        if (latest && latest.token !== usedToken) return latest.token;
+        this.#clear();
         return null;
       }
     };
     const locks = globalThis.navigator?.locks;
-    return locks ? locks.request(`${this.#key ?? ''}.renew`, renew) : renew();
+    return locks ? locks.request(`${this.#key ?? ''}.refresh`, refresh) : refresh();
   }
 
-  #enter(welcome: Welcome): Me {
-    if (this.#name) this.#key = keyOf(this.#name(welcome.user));
-    this.#keep(welcome);
+  #startSession(response: AuthResponse): Me {
+    if (this.#name) this.#key = storageKey(this.#name(response.user));
+    this.#store(response);
     this.emit('changed', { isSignedIn: true });
-    return welcome.user;
+    return response.user;
   }
 
-  #keep(welcome: Pick<Welcome, 'token' | 'refresh_token' | 'expires_in'>): string {
-    const renewAt = Date.now() + welcome.expires_in * 1000 - MARGIN_MS;
-    const { token, refresh_token: refreshToken } = welcome;
-    const kept: Kept = { token, refreshToken, nonce: uniqueId(), renewAt };
-    this.#storage.setItem(this.#key ?? keyOf(), JSON.stringify(kept));
-    return welcome.token;
+  #store(response: Pick<AuthResponse, 'token' | 'refresh_token' | 'expires_in'>): string {
+    const refreshAt = Date.now() + response.expires_in * 1000 - REFRESH_MARGIN_MS;
+    const { token, refresh_token: refreshToken } = response;
+    const stored: StoredTokens = { token, refreshToken, nonce: uniqueId(), refreshAt };
+    this.#storage.setItem(this.#key ?? storageKey(), JSON.stringify(stored));
+    return response.token;
   }
 
-  #forget(): void {
+  #clear(): void {
     if (this.#key === null || !this.isSignedIn) return;
     this.#storage.removeItem(this.#key);
     this.emit('changed', { isSignedIn: false });
   }
 
-  #kept(): Kept | null {
+  #load(): StoredTokens | null {
     if (this.#key === null) return null;
     try {
-      return JSON.parse(this.#storage.getItem(this.#key) ?? 'null') as Kept | null;
+      return JSON.parse(this.#storage.getItem(this.#key) ?? 'null') as StoredTokens | null;
     } catch {
       return null;
     }
   }
 }
 
-function keyOf(name?: string): string {
+function storageKey(name?: string): string {
   return name === undefined ? 'confab.session' : `confab.session.${name}`;
 }

@@ -16,38 +16,38 @@ export function memoryStorage(): Storage {
 }
 
 /** One that is full keeps what it has, and what is new for as long as the page lives. */
-export function keeping(storage: Storage): Storage {
-  const beside = memoryStorage();
+export function withMemoryFallback(storage: Storage): Storage {
+  const fallback = memoryStorage();
   return {
-    getItem: (key) => beside.getItem(key) ?? storage.getItem(key),
+    getItem: (key) => fallback.getItem(key) ?? storage.getItem(key),
     setItem: (key, value) => {
       try {
         storage.setItem(key, value);
-        beside.removeItem(key);
+        fallback.removeItem(key);
       } catch {
-        beside.setItem(key, value);
+        fallback.setItem(key, value);
       }
     },
     removeItem: (key) => {
-      beside.removeItem(key);
+      fallback.removeItem(key);
       storage.removeItem(key);
     },
   };
 }
 
-let theDefault: Storage | null = null;
+let cachedStorage: Storage | null = null;
 
 /** The browser's, where there is one and it may be used; the same for all who ask. */
 export function defaultStorage(): Storage {
-  theDefault ??= find();
-  return theDefault;
+  cachedStorage ??= detectStorage();
+  return cachedStorage;
 }
 
-function find(): Storage {
+function detectStorage(): Storage {
   try {
     const storage = globalThis.localStorage;
     storage.getItem('confab');
-    return keeping(storage);
+    return withMemoryFallback(storage);
   } catch {
     return memoryStorage();
   }

@@ -19,8 +19,8 @@ export interface StreamRequest {
 }
 
 /** Why a stream did not open, or ended. */
-export class StreamRefused extends Error {
-  override readonly name = 'StreamRefused';
+export class StreamError extends Error {
+  override readonly name = 'StreamError';
 
   constructor(
     readonly reason: 'unauthorized' | 'unavailable',
@@ -34,10 +34,10 @@ export class StreamRefused extends Error {
 export type Transport = (request: StreamRequest) => Promise<void>;
 
 /** Answers to what a client says on a WebSocket; they are no events. */
-const ANSWERS = new Set(['ack', 'error', 'pong']);
+const REPLY_TYPES = new Set(['ack', 'error', 'pong']);
 
 /** Reads one JSON object as an event. */
-export function deliver(request: StreamRequest, text: string): void {
+export function deliverEvent(request: StreamRequest, text: string): void {
   let event: Event;
   try {
     event = JSON.parse(text) as Event;
@@ -46,5 +46,5 @@ export function deliver(request: StreamRequest, text: string): void {
     request.onUnreadable(text, error);
     return;
   }
-  if (!ANSWERS.has(event.type)) request.onEvent(event);
+  if (!REPLY_TYPES.has(event.type)) request.onEvent(event);
 }

@@ -17,7 +17,7 @@ export interface UploadOptions {
 }
 
 /** Uploads one file; answers how a message shows it. */
-export async function upload(
+export async function uploadFile(
   baseUrl: string,
   getToken: GetToken,
   file: Blob & { readonly name?: string },
@@ -25,23 +25,23 @@ export async function upload(
 ): Promise<FileInfo> {
   const form = new FormData();
   form.append('file', file, file.name ?? 'file');
-  const send = typeof XMLHttpRequest === 'undefined' ? byFetch : byXhr;
+  const send = typeof XMLHttpRequest === 'undefined' ? sendWithFetch : sendWithXhr;
   let token = await getToken({ reason: 'first' });
-  let answer = await send(`${baseUrl}/api/upload`, token, form, options);
-  if (answer.status === 401) {
+  let response = await send(`${baseUrl}/api/upload`, token, form, options);
+  if (response.status === 401) {
     token = await getToken({ reason: 'expired' });
-    answer = await send(`${baseUrl}/api/upload`, token, form, options);
+    response = await send(`${baseUrl}/api/upload`, token, form, options);
   }
-  if (!answer.ok) throw await ApiError.from(answer);
-  const [info] = (await answer.json()) as FileInfo[];
-  if (!info) throw new ApiError(answer.status, 'unknown', 'the server kept no file');
+  if (!response.ok) throw await ApiError.from(response);
+  const [info] = (await response.json()) as FileInfo[];
+  if (!info) throw new ApiError(response.status, 'unknown', 'the server kept no file');
   options.onProgress?.({ sent: file.size, total: file.size });
   return info;
 }
 
-type Send = (url: string, token: string | null, form: FormData, options: UploadOptions) => Promise<Response>;
+type UploadSender = (url: string, token: string | null, form: FormData, options: UploadOptions) => Promise<Response>;
 
-const byFetch: Send = async (url, token, body, { signal }) => {
+const sendWithFetch: UploadSender = async (url, token, body, { signal }) => {
   try {
     const headers = { authorization: `Bearer ${token}` };
     return await fetch(url, { method: 'POST', headers, body, signal: signal ?? null });
@@ -52,7 +52,7 @@ const byFetch: Send = async (url, token, body, { signal }) => {
 };
 
 /** The one way in which a browser says how far it is. */
-const byXhr: Send = (url, token, form, { onProgress, signal }) =>
+const sendWithXhr: UploadSender = (url, token, form, { onProgress, signal }) =>
   new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open('POST', url);

@@ -1,6 +1,6 @@
 import type { LockOptions, Locks } from '../src/index.js';
 
-interface Request {
+interface LockRequest {
   readonly hold: () => Promise<void>;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
@@ -8,47 +8,47 @@ interface Request {
 
 /** As a browser's, for tabs that are all in this process. */
 export class TestLocks implements Locks {
-  #holder: Request | null = null;
-  readonly #waiting: Request[] = [];
+  #holder: LockRequest | null = null;
+  readonly #pending: LockRequest[] = [];
   /** What is done before a stolen lock is given. */
-  beforeTheft: () => void = () => {};
+  beforeSteal: () => void = () => {};
 
-  get waiting(): number {
-    return this.#waiting.length;
+  get pendingCount(): number {
+    return this.#pending.length;
   }
 
   request(_: string, { signal, steal }: LockOptions, hold: () => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       const request = { hold, resolve, reject };
       if (steal) {
-        this.beforeTheft();
+        this.beforeSteal();
         this.#holder?.reject(new DOMException('stolen', 'AbortError'));
-        this.#give(request);
+        this.#grant(request);
         return;
       }
-      this.#waiting.push(request);
+      this.#pending.push(request);
       signal?.addEventListener('abort', () => {
-        const nth = this.#waiting.indexOf(request);
-        if (nth < 0) return;
-        this.#waiting.splice(nth, 1);
+        const index = this.#pending.indexOf(request);
+        if (index < 0) return;
+        this.#pending.splice(index, 1);
         reject(signal.reason);
       });
-      queueMicrotask(() => this.#next());
+      queueMicrotask(() => this.#grantNext());
     });
   }
 
-  #next(): void {
-    const request = this.#holder === null ? this.#waiting.shift() : undefined;
-    if (request) this.#give(request);
+  #grantNext(): void {
+    const request = this.#holder === null ? this.#pending.shift() : undefined;
+    if (request) this.#grant(request);
   }
 
-  #give(request: Request): void {
+  #grant(request: LockRequest): void {
     this.#holder = request;
     void request.hold().then(() => {
       request.resolve();
       if (this.#holder !== request) return;
       this.#holder = null;
-      this.#next();
+      this.#grantNext();
     });
   }
 }

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /** The program that the tests talk to: the real one. */
-const PROGRAM = join(
+const BINARY_PATH = join(
   process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL('../../../target', import.meta.url)),
   'debug/confab',
 );
@@ -27,14 +27,14 @@ export class TestServer {
     // Postgres runs as somebody else where this runs as root.
     await chmod(folder, 0o755);
     const server = new TestServer(folder, 0);
-    await server.begin();
+    await server.launch();
     return server;
   }
 
   /** Starts it, or starts it again at the same address. */
-  async begin(): Promise<void> {
+  async launch(): Promise<void> {
     const bind = this.url ? new URL(this.url).host : '127.0.0.1:0';
-    const child = spawn(PROGRAM, ['dev', '--bind', bind, '--data', join(this.folder, 'data')], {
+    const child = spawn(BINARY_PATH, ['dev', '--bind', bind, '--data', join(this.folder, 'data')], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     this.#process = child;
@@ -46,7 +46,7 @@ export class TestServer {
         return;
       }
     }
-    throw new Error(`${PROGRAM} does not start`);
+    throw new Error(`${BINARY_PATH} does not start`);
   }
 
   /** Ends it without a word. */
@@ -70,10 +70,10 @@ export class TestServer {
 }
 
 /** Waits until something is so. */
-export async function until(what: string, holds: () => boolean, ms = 20_000): Promise<void> {
+export async function waitUntil(description: string, condition: () => boolean, ms = 20_000): Promise<void> {
   const deadline = Date.now() + ms;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`never came true: ${what}`);
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`never came true: ${description}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -3,9 +3,9 @@
 //! before take.
 
 use crate::{
+    environment::Environment,
     report::Report,
-    streams::{Lines, Streams, Timed},
-    world::World,
+    streams::{LatencyProbe, LinesPerEvent, Streams},
 };
 use hdrhistogram::Histogram;
 use std::time::Duration;
@@ -20,15 +20,15 @@ const WINDOW: Duration = Duration::from_secs(4);
 const TICK: Duration = Duration::from_millis(1);
 
 pub(crate) async fn run(report: &mut Report) {
-    let world = World::create(i32::try_from(STREAMS).unwrap_or(i32::MAX)).await;
-    let server = world.notify_server();
-    let others = world.people.iter().skip(TIMED).map(|user| world.head(*user, None));
-    let others = Streams::open(&server.address, others, Lines(4)).await;
+    let env = Environment::create(i32::try_from(STREAMS).unwrap_or(i32::MAX)).await;
+    let server = env.notify_server();
+    let others = env.users.iter().skip(TIMED).map(|user| env.stream_request(*user, None));
+    let others = Streams::open(&server.address, others, LinesPerEvent(4)).await;
     for rate in [1, 200, 1_000] {
-        let latencies = at_rate(&world, &server.address, rate).await;
+        let latencies = measure_at_rate(&env, &server.address, rate).await;
         for (name, quantile) in QUANTILES {
             let ms = latencies.value_at_quantile(quantile) as f64 / 1000.0;
-            report.row("latency", &format!("commit → device, {rate} messages/s, {name}"), ms, "ms");
+            report.add_row("latency", &format!("commit → device, {rate} messages/s, {name}"), ms, "ms");
         }
     }
     drop(others);
@@ -38,21 +38,22 @@ pub(crate) const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p95", 0.95), ("
 
 /// How late messages are, in microseconds, that come at this rate to the first few
 /// people at a server.
-pub(crate) async fn at_rate(world: &World, address: &str, rate: u32) -> Histogram<u64> {
-    let timed = Timed::open(address, world.people.iter().take(TIMED).map(|user| world.head(*user, None))).await;
+pub(crate) async fn measure_at_rate(env: &Environment, address: &str, rate: u32) -> Histogram<u64> {
+    let timed =
+        LatencyProbe::open(address, env.users.iter().take(TIMED).map(|user| env.stream_request(*user, None))).await;
     let window = if rate == 1 { WINDOW * 2 } else { WINDOW };
-    let (from, mut ticks, mut said) = (Instant::now(), interval(TICK), 0);
+    let (from, mut ticks, mut sent) = (Instant::now(), interval(TICK), 0);
     while from.elapsed() < window {
         ticks.tick().await;
         // What is due at the same time shares a statement, as the writer does.
         let due = (from.elapsed().as_secs_f64() * f64::from(rate)) as i32;
-        if due > said {
-            world.say(due - said).await;
-            said = due;
+        if due > sent {
+            env.insert_messages(due - sent).await;
+            sent = due;
         }
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     let latencies = timed.finish().await;
-    assert_eq!(latencies.len(), said as u64 * TIMED as u64, "all of them arrive");
+    assert_eq!(latencies.len(), sent as u64 * TIMED as u64, "all of them arrive");
     latencies
 }

@@ -5,6 +5,7 @@
 
 mod controls;
 mod crowd;
+mod environment;
 mod fanout;
 mod latency;
 mod memory;
@@ -15,7 +16,6 @@ mod report;
 mod scale;
 mod sends;
 mod streams;
-mod world;
 
 use report::Report;
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -30,41 +30,41 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let part = arguments.next();
     if part.as_deref() == Some("control-axum") {
-        return on(None, controls::axum_sse::serve());
+        return run_on_core(None, controls::axum_sse::serve());
     }
-    chat_core::net::raise_file_limit();
-    let mut report = Report::begin();
-    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
-    if wanted("sends") {
-        on(None, sends::run(&mut report));
+    chat_http::acceptor::raise_file_limit();
+    let mut report = Report::start();
+    let is_selected = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    if is_selected("sends") {
+        run_on_core(None, sends::run(&mut report));
     }
-    if wanted("fanout") {
-        on(Some(LOAD_CORE), fanout::run(&mut report));
+    if is_selected("fanout") {
+        run_on_core(Some(LOAD_CORE), fanout::run(&mut report));
     }
-    if wanted("latency") {
-        on(Some(LOAD_CORE), latency::run(&mut report));
+    if is_selected("latency") {
+        run_on_core(Some(LOAD_CORE), latency::run(&mut report));
     }
-    if wanted("relay") {
-        on(Some(LOAD_CORE), relay::run(&mut report));
+    if is_selected("relay") {
+        run_on_core(Some(LOAD_CORE), relay::run(&mut report));
     }
-    if wanted("presence") {
-        on(Some(LOAD_CORE), presence::run(&mut report));
+    if is_selected("presence") {
+        run_on_core(Some(LOAD_CORE), presence::run(&mut report));
     }
-    if wanted("crowd") {
-        on(Some(LOAD_CORE), crowd::run(&mut report));
+    if is_selected("crowd") {
+        run_on_core(Some(LOAD_CORE), crowd::run(&mut report));
     }
-    if wanted("memory") {
-        on(Some(LOAD_CORE), memory::run(&mut report));
+    if is_selected("memory") {
+        run_on_core(Some(LOAD_CORE), memory::run(&mut report));
     }
-    if wanted("scale") {
-        on(None, scale::run(&mut report));
+    if is_selected("scale") {
+        run_on_core(None, scale::run(&mut report));
     }
     report.finish();
 }
 
 /// Runs a part to its end, with every process that it starts on this core if one
 /// is given. A part that is not pinned comes before those that are.
-fn on(core: Option<usize>, part: impl Future<Output = ()>) {
+fn run_on_core(core: Option<usize>, part: impl Future<Output = ()>) {
     if let Some(core) = core {
         let mut set = CpuSet::new();
         set.set(core);

@@ -1,24 +1,24 @@
 //! What an idle stream holds, up to as many as one replica is made for.
 
 use crate::{
+    environment::Environment,
     report::Report,
-    streams::{Lines, Streams},
-    world::World,
+    streams::{LinesPerEvent, Streams},
 };
 
 /// As many as the limit of 20,000 open files leaves room for.
-const MOST: i32 = 18_000;
+const MAX_STREAMS: i32 = 18_000;
 
 pub(crate) async fn run(report: &mut Report) {
-    let world = World::create(MOST).await;
-    let server = world.notify_server();
+    let env = Environment::create(MAX_STREAMS).await;
+    let server = env.notify_server();
     let empty = server.resident_bytes();
     // All are kept open while more come.
-    let (mut open, mut people) = (Vec::new(), world.people.iter());
+    let (mut open, mut users) = (Vec::new(), env.users.iter());
     for (count, more) in [(1_000, 1_000), (10_000, 9_000), (18_000, 8_000)] {
-        let heads = people.by_ref().take(more).map(|user| world.head(*user, None));
-        open.push(Streams::open(&server.address, heads, Lines(4)).await);
+        let requests = users.by_ref().take(more).map(|user| env.stream_request(*user, None));
+        open.push(Streams::open(&server.address, requests, LinesPerEvent(4)).await);
         let each = (server.resident_bytes() - empty) / f64::from(count) / 1024.0;
-        report.row("memory", &format!("per idle stream at {count}"), each, "KiB");
+        report.add_row("memory", &format!("per idle stream at {count}"), each, "KiB");
     }
 }

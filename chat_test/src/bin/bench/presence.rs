@@ -2,23 +2,23 @@
 //! tell those who share a small chat with them.
 
 use crate::{
+    environment::Environment,
     process::Server,
     report::Report,
-    streams::{Lines, Streams},
-    world::World,
+    streams::{LinesPerEvent, Streams},
 };
-use chat_test::figure;
+use chat_test::metric;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-const PEOPLE: i32 = 10_000;
+const USERS: i32 = 10_000;
 
 /// How many share a group, in the second run.
 const GROUP: i32 = 50;
 
 pub(crate) async fn run(report: &mut Report) {
-    let world = World::create(PEOPLE).await;
-    come_and_go(report, &world, "in one channel of 10,000").await;
+    let env = Environment::create(USERS).await;
+    measure_connect_and_disconnect(report, &env, "in one channel of 10,000").await;
     // Everybody in a group of fifty: each who comes is told to all who are there.
     sqlx::query(
         "with numbered as (select id, (row_number() over (order by id) - 1) / $2 as nth from unnest($1::bigint[]) id),
@@ -29,46 +29,56 @@ pub(crate) async fn run(report: &mut Report) {
          insert into chat_members (chat_id, user_id)
          select chat.id, numbered.id from numbered join chat using (nth)",
     )
-    .bind(&world.people)
+    .bind(&env.users)
     .bind(GROUP)
-    .execute(&world.db)
+    .execute(&env.db)
     .await
     .expect("groups");
-    come_and_go(report, &world, "each in a group of 50 too").await;
+    measure_connect_and_disconnect(report, &env, "each in a group of 50 too").await;
 }
 
-async fn come_and_go(report: &mut Report, world: &World, how: &str) {
-    let server = world.notify_server();
+async fn measure_connect_and_disconnect(report: &mut Report, env: &Environment, how: &str) {
+    let server = env.notify_server();
     let (begun, cpu) = (Instant::now(), server.cpu_seconds());
-    let heads = world.people.iter().map(|user| world.head(*user, None));
-    let streams = Streams::open(&server.address, heads, Lines(3)).await;
-    until(world, i64::from(PEOPLE)).await;
-    let came = Spent { seconds: begun.elapsed().as_secs_f64(), cpu: server.cpu_seconds() - cpu };
-    let rounds = rounds(&server).await;
-    report.row("presence", &format!("10,000 come, {how}: until all are seen"), came.seconds, "s");
-    report.row("presence", &format!("10,000 come, {how}: CPU of the server, streams and all"), came.cpu, "s");
-    report.row("presence", &format!("10,000 come, {how}: told to devices"), streams.deliveries(), "");
-    report.row("presence", &format!("10,000 come, {how}: time in the database, per person"), rounds / 1e4 * 1e6, "µs");
+    let requests = env.users.iter().map(|user| env.stream_request(*user, None));
+    let streams = Streams::open(&server.address, requests, LinesPerEvent(3)).await;
+    wait_for_connected(env, i64::from(USERS)).await;
+    let cost = Cost { seconds: begun.elapsed().as_secs_f64(), cpu: server.cpu_seconds() - cpu };
+    let round_seconds = read_round_seconds(&server).await;
+    report.add_row("presence", &format!("10,000 come, {how}: until all are seen"), cost.seconds, "s");
+    report.add_row("presence", &format!("10,000 come, {how}: CPU of the server, streams and all"), cost.cpu, "s");
+    report.add_row("presence", &format!("10,000 come, {how}: told to devices"), streams.deliveries(), "");
+    report.add_row(
+        "presence",
+        &format!("10,000 come, {how}: time in the database, per person"),
+        round_seconds / 1e4 * 1e6,
+        "µs",
+    );
     let cpu = server.cpu_seconds();
     drop(streams);
-    until(world, 0).await;
+    wait_for_connected(env, 0).await;
     let spent = server.cpu_seconds() - cpu;
-    let rounds = self::rounds(&server).await - rounds;
-    report.row("presence", &format!("10,000 go, {how}: CPU of the server"), spent, "s");
-    report.row("presence", &format!("10,000 go, {how}: time in the database, per person"), rounds / 1e4 * 1e6, "µs");
+    let round_seconds = self::read_round_seconds(&server).await - round_seconds;
+    report.add_row("presence", &format!("10,000 go, {how}: CPU of the server"), spent, "s");
+    report.add_row(
+        "presence",
+        &format!("10,000 go, {how}: time in the database, per person"),
+        round_seconds / 1e4 * 1e6,
+        "µs",
+    );
 }
 
-struct Spent {
+struct Cost {
     seconds: f64,
     cpu: f64,
 }
 
 /// Waits until so many are connected, as the database knows it.
-async fn until(world: &World, people: i64) {
+async fn wait_for_connected(env: &Environment, count: i64) {
     loop {
         let connected: i64 =
-            sqlx::query_scalar("select count(*) from connections").fetch_one(&world.db).await.expect("counted");
-        if connected == people {
+            sqlx::query_scalar("select count(*) from connections").fetch_one(&env.db).await.expect("counted");
+        if connected == count {
             return;
         }
         sleep(Duration::from_millis(50)).await;
@@ -76,6 +86,6 @@ async fn until(world: &World, people: i64) {
 }
 
 /// How long the server has told and asked the database, in seconds.
-async fn rounds(server: &Server) -> f64 {
-    figure(&format!("http://{}", server.address), "confab_presence_round_seconds_sum").await
+async fn read_round_seconds(server: &Server) -> f64 {
+    metric(&format!("http://{}", server.address), "confab_presence_update_seconds_sum").await
 }

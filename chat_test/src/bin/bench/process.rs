@@ -41,7 +41,7 @@ impl Server {
     }
 
     /// A program that is known to listen somewhere.
-    pub(crate) fn adopt(mut command: Command, address: String) -> Self {
+    pub(crate) fn start_at(mut command: Command, address: String) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the control starts");
         for _ in 0..500 {
             if std::net::TcpStream::connect(&address).is_ok() {
@@ -54,18 +54,18 @@ impl Server {
 
     /// Processor time so far, user and system, in seconds, of it and its children.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        family(self.child.id()).into_iter().map(cpu_seconds).sum()
+        process_tree(self.child.id()).into_iter().map(cpu_seconds).sum()
     }
 
     /// Resident memory now, in bytes, of it and its children.
     pub(crate) fn resident_bytes(&self) -> f64 {
-        family(self.child.id()).into_iter().map(resident_bytes).sum()
+        process_tree(self.child.id()).into_iter().map(resident_bytes).sum()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for process in family(self.child.id()) {
+        for process in process_tree(self.child.id()) {
             if let Some(pid) = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
@@ -75,20 +75,20 @@ impl Drop for Server {
 }
 
 /// A program that runs alone on the server's core.
-pub(crate) fn pinned(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn pinned_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", &SERVER_CORE.to_string()]).arg(program);
     command
 }
 
 /// A program that was built beside this one.
-pub(crate) fn sibling(program: &str) -> PathBuf {
+pub(crate) fn sibling_binary(program: &str) -> PathBuf {
     std::env::current_exe().expect("our own path").with_file_name(program)
 }
 
-fn family(pid: u32) -> Vec<u32> {
+fn process_tree(pid: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(family);
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(process_tree);
     std::iter::once(pid).chain(children).collect()
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn start() -> Self {
         println!("| part | what | figure |\n|---|---|---|");
         // Before anything is pinned.
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -20,9 +20,9 @@ impl Report {
     }
 
     /// One figure, printed at once.
-    pub(crate) fn row(&mut self, part: &str, what: &str, figure: f64, unit: &str) {
-        println!("| {part} | {what} | {} {unit} |", shown(figure));
-        self.rows.push((part.into(), what.into(), figure, unit.into()));
+    pub(crate) fn add_row(&mut self, part: &str, what: &str, value: f64, unit: &str) {
+        println!("| {part} | {what} | {} {unit} |", format_value(value));
+        self.rows.push((part.into(), what.into(), value, unit.into()));
     }
 
     /// Writes the figures beside the table, with the commit and the machine.
@@ -33,7 +33,7 @@ impl Report {
         let rows: Vec<Value> = self
             .rows
             .iter()
-            .map(|(part, what, figure, unit)| json!({ "part": part, "what": what, "figure": figure, "unit": unit }))
+            .map(|(part, what, value, unit)| json!({ "part": part, "what": what, "figure": value, "unit": unit }))
             .collect();
         let text = json!({ "commit": commit, "cores": cores, "rows": rows }).to_string();
         match fs::write(FILE, text) {
@@ -43,10 +43,10 @@ impl Report {
     }
 }
 
-fn shown(figure: f64) -> String {
-    match figure.abs() {
+fn format_value(value: f64) -> String {
+    match value.abs() {
         large if large >= 1000.0 => {
-            let digits = format!("{figure:.0}");
+            let digits = format!("{value:.0}");
             let groups: Vec<&str> = digits
                 .as_bytes()
                 .rchunks(3)
@@ -55,7 +55,7 @@ fn shown(figure: f64) -> String {
                 .collect();
             groups.join(",")
         }
-        large if large >= 100.0 => format!("{figure:.0}"),
-        _ => format!("{figure:.2}"),
+        large if large >= 100.0 => format!("{value:.0}"),
+        _ => format!("{value:.2}"),
     }
 }

@@ -1,13 +1,13 @@
 //! What a first look costs in a small world and in a large one: a page of
 //! history, the list of chats with its counts, a search.
 
-use crate::{report::Report, world::World};
+use crate::{environment::Environment, report::Report};
 use chat_core::{
     UserId, chats,
     messages::{self, Position},
-    scale::{self, LARGE, Scale},
     search,
 };
+use fixtures::scale::{self, LARGE, Scale};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -21,13 +21,13 @@ pub(crate) async fn run(report: &mut Report) {
     let small = measure(report, "10,000 messages", SMALL).await;
     let large = measure(report, "1,000,000 messages", LARGE).await;
     for ((what, small), (_, large)) in small.into_iter().zip(large) {
-        report.row("scale", &format!("{what}: 1,000,000 / 10,000 messages"), large / small, "×");
+        report.add_row("scale", &format!("{what}: 1,000,000 / 10,000 messages"), large / small, "×");
     }
 }
 
 /// The middle of the times of each question, in milliseconds.
-async fn measure(report: &mut Report, world: &str, scale: Scale) -> Vec<(&'static str, f64)> {
-    let World { db, .. } = &World::create(1).await;
+async fn measure(report: &mut Report, label: &str, scale: Scale) -> Vec<(&'static str, f64)> {
+    let Environment { db, .. } = &Environment::create(1).await;
     scale::seed(db, scale).await.expect("a world");
     let alice: UserId = 1.try_into().expect("an id");
     let general = 1.try_into().expect("an id");
@@ -41,7 +41,8 @@ async fn measure(report: &mut Report, world: &str, scale: Scale) -> Vec<(&'stati
             let begun = Instant::now();
             match what {
                 "a page of history" => {
-                    let page = messages::page(&mut db, alice, general, Position::Newest, 50).await.expect("a page");
+                    let page =
+                        messages::load_page(&mut db, alice, general, Position::Newest, 50).await.expect("a page");
                     assert_eq!(page.messages.len(), 50);
                 }
                 "the list of 250 chats with its counts" => {
@@ -53,16 +54,23 @@ async fn measure(report: &mut Report, world: &str, scale: Scale) -> Vec<(&'stati
                 }
                 _ => {
                     let text = "nowhere to be found".to_owned().try_into().expect("a text");
-                    let query = search::Query { text, chat_id: None, from: None, has: None, before: None, after: None };
-                    search::messages(&mut db, alice, &query, None, 50).await.expect("hits");
+                    let query = search::SearchQuery {
+                        text,
+                        chat_id: None,
+                        from: None,
+                        attachment: None,
+                        before: None,
+                        after: None,
+                    };
+                    search::search_messages(&mut db, alice, &query, None, 50).await.expect("hits");
                 }
             }
             times.push(begun.elapsed());
         }
         times.sort_unstable();
-        let middle = times.get(TIMES / 2).map_or(f64::NAN, Duration::as_secs_f64) * 1e3;
-        report.row("scale", &format!("{world}: {what}"), middle, "ms");
-        rows.push((what, middle));
+        let median = times.get(TIMES / 2).map_or(f64::NAN, Duration::as_secs_f64) * 1e3;
+        report.add_row("scale", &format!("{label}: {what}"), median, "ms");
+        rows.push((what, median));
     }
     rows
 }

@@ -1,7 +1,7 @@
 //! Durable sends: concurrent REST senders, beside pgbench with a plain insert and
 //! with the textbook row trigger against the very same Postgres.
 
-use crate::{process::Server, report::Report, world::World};
+use crate::{environment::Environment, process::Server, report::Report};
 use hdrhistogram::Histogram;
 use std::{fs, process::Command, time::Duration};
 use tokio::{
@@ -23,36 +23,36 @@ const TEXTBOOK: &str = "
     create trigger textbook after insert on textbook_messages for each row execute function textbook_notify();";
 
 pub(crate) async fn run(report: &mut Report) {
-    let world = World::create(64).await;
-    sqlx::raw_sql(TEXTBOOK).execute(&world.db).await.expect("the textbook");
-    let server = world.chat_server();
+    let env = Environment::create(64).await;
+    sqlx::raw_sql(TEXTBOOK).execute(&env.db).await.expect("the textbook");
+    let server = env.chat_server();
     let (mut ours, mut textbook) = (0.0, f64::NAN);
     for senders in [1, 8, 64] {
-        let (rate, latencies) = rest(&world, &server, senders).await;
-        report.row("sends", &format!("Confab, {senders} REST senders"), rate, "/s");
+        let (rate, latencies) = measure_rest(&env, &server, senders).await;
+        report.add_row("sends", &format!("Confab, {senders} REST senders"), rate, "/s");
         for (name, quantile) in [("p50", 0.50), ("p99", 0.99)] {
             let ms = latencies.value_at_quantile(quantile) as f64 / 1000.0;
-            report.row("sends", &format!("Confab, {senders} REST senders, {name}"), ms, "ms");
+            report.add_row("sends", &format!("Confab, {senders} REST senders, {name}"), ms, "ms");
         }
-        let plain = pgbench(&world, "plain_messages", senders);
-        report.row("sends", &format!("pgbench, plain insert, {senders} clients"), plain, "/s");
-        let theirs = pgbench(&world, "textbook_messages", senders);
-        report.row("sends", &format!("pgbench, textbook row trigger, {senders} clients"), theirs, "/s");
+        let plain = pgbench(&env, "plain_messages", senders);
+        report.add_row("sends", &format!("pgbench, plain insert, {senders} clients"), plain, "/s");
+        let theirs = pgbench(&env, "textbook_messages", senders);
+        report.add_row("sends", &format!("pgbench, textbook row trigger, {senders} clients"), theirs, "/s");
         (ours, textbook) = (rate, theirs);
     }
-    report.row("sends", "Confab / textbook at 64", ours / textbook, "×");
+    report.add_row("sends", "Confab / textbook at 64", ours / textbook, "×");
 }
 
-async fn rest(world: &World, server: &Server, senders: usize) -> (f64, Histogram<u64>) {
+async fn measure_rest(env: &Environment, server: &Server, senders: usize) -> (f64, Histogram<u64>) {
     let mut tasks = JoinSet::new();
     let begun = Instant::now();
-    for user in world.people.iter().take(senders) {
+    for user in env.users.iter().take(senders) {
         let body = r#"{"content":"a message of a usual length, as people write it"}"#;
         let request = format!(
             "POST /api/chats/{}/messages HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            world.chat,
-            world.token(*user),
+            env.chat,
+            env.token(*user),
             body.len()
         );
         tasks.spawn(send(server.address.clone(), request));
@@ -83,13 +83,13 @@ async fn send(address: String, request: String) -> Histogram<u64> {
 }
 
 /// Transactions per second of one insert each.
-fn pgbench(world: &World, table: &str, clients: usize) -> f64 {
-    let script = world.file("insert.sql");
+fn pgbench(env: &Environment, table: &str, clients: usize) -> f64 {
+    let script = env.file("insert.sql");
     let sql = format!(
         "insert into {table} (chat_id, sender_id, content) values (1, 1, 'a message of a usual length, as people write it');"
     );
     fs::write(&script, sql).expect("a script");
-    let output = Command::new(world.binaries.folder.join("pgbench"))
+    let output = Command::new(env.binaries.folder.join("pgbench"))
         .args([
             "-n",
             "-M",
@@ -103,7 +103,7 @@ fn pgbench(world: &World, table: &str, clients: usize) -> f64 {
             "-f",
         ])
         .arg(&script)
-        .arg(&world.url)
+        .arg(&env.url)
         .output()
         .expect("pgbench");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

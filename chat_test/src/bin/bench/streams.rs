@@ -19,25 +19,29 @@ use tokio_util::sync::CancellationToken;
 
 /// How many lines an event has, its blank one included.
 #[derive(Clone, Copy)]
-pub(crate) struct Lines(pub(crate) u64);
+pub(crate) struct LinesPerEvent(pub(crate) u64);
 
 /// Open streams; dropping them hangs up.
 pub(crate) struct Streams {
     lines: Arc<AtomicU64>,
-    per_event: Lines,
+    per_event: LinesPerEvent,
     _readers: JoinSet<()>,
 }
 
 impl Streams {
     /// Opens a stream for each request head, and returns once all are open.
-    pub(crate) async fn open(address: &str, heads: impl IntoIterator<Item = String>, per_event: Lines) -> Self {
+    pub(crate) async fn open(
+        address: &str,
+        requests: impl IntoIterator<Item = String>,
+        per_event: LinesPerEvent,
+    ) -> Self {
         let lines = Arc::new(AtomicU64::new(0));
         let mut readers = JoinSet::new();
         let mut opening = JoinSet::new();
-        for head in heads {
+        for request in requests {
             let address = address.to_owned();
             opening.spawn(async move {
-                let mut stream = asked(&address, &head).await;
+                let mut stream = send_request(&address, &request).await;
                 let mut answer = vec![0u8; 1024];
                 let n = stream.read(&mut answer).await.expect("answered");
                 let answer = String::from_utf8_lossy(answer.get(..n).unwrap_or_default()).into_owned();
@@ -47,11 +51,11 @@ impl Streams {
             // A listen queue holds some hundreds.
             if opening.len() >= 100 {
                 let stream = opening.join_next().await.expect("one").expect("opened");
-                readers.spawn(read(stream, Arc::clone(&lines)));
+                readers.spawn(count_lines(stream, Arc::clone(&lines)));
             }
         }
         while let Some(stream) = opening.join_next().await {
-            readers.spawn(read(stream.expect("opened"), Arc::clone(&lines)));
+            readers.spawn(count_lines(stream.expect("opened"), Arc::clone(&lines)));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         Self { lines, per_event, _readers: readers }
@@ -64,23 +68,23 @@ impl Streams {
 }
 
 /// Streams that compare the clock with each message's own time.
-pub(crate) struct Timed {
+pub(crate) struct LatencyProbe {
     readers: JoinSet<Histogram<u64>>,
     stop: CancellationToken,
 }
 
-impl Timed {
+impl LatencyProbe {
     /// Opens them.
-    pub(crate) async fn open(address: &str, heads: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) async fn open(address: &str, requests: impl IntoIterator<Item = String>) -> Self {
         let (mut readers, stop) = (JoinSet::new(), CancellationToken::new());
-        for head in heads {
-            let mut stream = BufReader::new(asked(address, &head).await);
+        for request in requests {
+            let mut stream = BufReader::new(send_request(address, &request).await);
             let mut line = String::new();
             while !line.starts_with("event: ready") {
                 line.clear();
                 stream.read_line(&mut line).await.expect("answered");
             }
-            readers.spawn(compare(stream, stop.clone()));
+            readers.spawn(record_latencies(stream, stop.clone()));
         }
         sleep(Duration::from_millis(500)).await;
         Self { readers, stop }
@@ -97,7 +101,7 @@ impl Timed {
     }
 }
 
-async fn compare(mut stream: BufReader<TcpStream>, stop: CancellationToken) -> Histogram<u64> {
+async fn record_latencies(mut stream: BufReader<TcpStream>, stop: CancellationToken) -> Histogram<u64> {
     let mut latencies = Histogram::new(3).expect("a histogram");
     let mut line = String::new();
     loop {
@@ -118,12 +122,12 @@ async fn compare(mut stream: BufReader<TcpStream>, stop: CancellationToken) -> H
 
 /// Opens a stream for each request head, all at once, reads each until a line is
 /// in it, and answers how many had one.
-pub(crate) async fn answers(address: &str, heads: impl IntoIterator<Item = String>, line: &'static str) -> usize {
+pub(crate) async fn open_until(address: &str, requests: impl IntoIterator<Item = String>, line: &'static str) -> usize {
     let mut opening = JoinSet::new();
-    for head in heads {
+    for request in requests {
         let address = address.to_owned();
         opening.spawn(async move {
-            let mut stream = asked(&address, &head).await;
+            let mut stream = send_request(&address, &request).await;
             let mut text = Vec::new();
             while !text.windows(line.len()).any(|window| window == line.as_bytes()) {
                 if stream.read_buf(&mut text).await.expect("answered") == 0 {
@@ -138,13 +142,13 @@ pub(crate) async fn answers(address: &str, heads: impl IntoIterator<Item = Strin
 }
 
 /// A connection on which a request has been sent.
-async fn asked(address: &str, head: &str) -> TcpStream {
+async fn send_request(address: &str, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("connected");
-    stream.write_all(head.as_bytes()).await.expect("asked");
+    stream.write_all(request.as_bytes()).await.expect("asked");
     stream
 }
 
-async fn read(stream: TcpStream, lines: Arc<AtomicU64>) {
+async fn count_lines(stream: TcpStream, lines: Arc<AtomicU64>) {
     // One buffer for all would need unsafe sharing; a small one each, made only
     // when there is something to read, keeps idle streams cheap.
     loop {

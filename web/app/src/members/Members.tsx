@@ -2,57 +2,61 @@ import type { Member, Role } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
+import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
 import { Avatar } from '../ui/Avatar';
 import { Button } from '../ui/Button';
-import { Menu, MenuItem, MenuLine } from '../ui/Menu';
-import { Side } from '../ui/Side';
-import { attempt, useView } from '../view';
-import { nameOf, useHouse, useWorld } from '../world/use';
+import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
+import { SidePanel } from '../ui/SidePanel';
+import { useUiStore, withToast } from '../uiStore';
 import styles from './Members.module.css';
 
 /** How long is waited before who is here is asked again, in milliseconds. */
-const AGAIN_MS = 3_000;
+const RETRY_DELAY_MS = 3_000;
 
-const NOBODY: readonly Member[] = [];
+const NO_MEMBERS: readonly Member[] = [];
 
 /** Who is in a chat, and who of them is here. */
 export function Members({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
-  const house = useHouse();
-  const open = useView((view) => view.open);
-  const row = useWorld(({ chats }) => chats.get(chatId));
-  const members = useWorld(({ members }) => members.get(chatId)) ?? null;
-  const here = useWorld(({ presences }) =>
-    (members ?? NOBODY).filter(({ id }) => (presences.get(id)?.status ?? 'offline') !== 'offline').map(({ id }) => id),
+  const chatStore = useChatStore();
+  const openModal = useUiStore((ui) => ui.openModal);
+  const chat = useChatState(({ chats }) => chats.get(chatId));
+  const members = useChatState(({ members }) => members.get(chatId)) ?? null;
+  const onlineIds = useChatState(({ presences }) =>
+    (members ?? NO_MEMBERS)
+      .filter(({ id }) => (presences.get(id)?.status ?? 'offline') !== 'offline')
+      .map(({ id }) => id),
   );
-  const isKnown = members !== null;
-  const isLive = useWorld(({ connection }) => connection.to === 'live');
+  const isLoaded = members !== null;
+  const isLive = useChatState(({ connection }) => connection.to === 'live');
   const [failures, setFailures] = useState(0);
   useEffect(() => {
-    if (isKnown) return;
+    if (isLoaded) return;
     let timer: ReturnType<typeof setTimeout>;
-    house.readMembers(chatId).catch(() => {
-      timer = setTimeout(() => setFailures((now) => now + 1), AGAIN_MS);
+    chatStore.loadMembers(chatId).catch(() => {
+      timer = setTimeout(() => setFailures((now) => now + 1), RETRY_DELAY_MS);
     });
     return () => clearTimeout(timer);
-  }, [house, chatId, isKnown, isLive, failures]);
+  }, [chatStore, chatId, isLoaded, isLive, failures]);
 
-  const byName = [...(members ?? NOBODY)].sort((one, other) => nameOf(one).localeCompare(nameOf(other)));
+  const byName = [...(members ?? NO_MEMBERS)].sort((one, other) =>
+    getDisplayName(one).localeCompare(getDisplayName(other)),
+  );
   const groups = [
-    { key: 'here', title: t('people.here'), list: byName.filter(({ id }) => here.includes(id)) },
-    { key: 'away', title: t('people.away'), list: byName.filter(({ id }) => !here.includes(id)) },
+    { key: 'online', title: t('members.online'), list: byName.filter(({ id }) => onlineIds.includes(id)) },
+    { key: 'offline', title: t('members.offline'), list: byName.filter(({ id }) => !onlineIds.includes(id)) },
   ];
-  const mayAdd =
-    row !== undefined && row.type !== 'single' && (row.type !== 'private_channel' || row.role !== 'member');
-  const left = (row?.member_count ?? 0) - byName.length;
+  const canAdd =
+    chat !== undefined && chat.type !== 'single' && (chat.type !== 'private_channel' || chat.role !== 'member');
+  const remaining = (chat?.member_count ?? 0) - byName.length;
   return (
-    <Side title={t('people.title')} label={t('people.title')}>
-      {mayAdd && (
-        <Button className={styles.add ?? ''} onClick={() => open({ kind: 'people', chatId })}>
-          {t('people.add')}
+    <SidePanel title={t('members.title')} label={t('members.title')}>
+      {canAdd && (
+        <Button className={styles.add ?? ''} onClick={() => openModal({ kind: 'addMembers', chatId })}>
+          {t('members.add')}
         </Button>
       )}
-      {!isKnown && (
+      {!isLoaded && (
         <p className={styles.more} aria-busy="true">
           {t('loading')}
         </p>
@@ -69,45 +73,45 @@ export function Members({ chatId }: { readonly chatId: number }) {
                   </h3>
                 </li>,
                 ...list.map((member) => (
-                  <MemberItem key={member.id} member={member} chatId={chatId} myRole={row?.role ?? 'member'} />
+                  <MemberItem key={member.id} member={member} chatId={chatId} myRole={chat?.role ?? 'member'} />
                 )),
               ],
         )}
       </ul>
-      {isKnown && left > 0 && <p className={styles.more}>{t('people.more', { count: left })}</p>}
-    </Side>
+      {isLoaded && remaining > 0 && <p className={styles.more}>{t('members.more', { count: remaining })}</p>}
+    </SidePanel>
   );
 }
 
 function MemberItem(props: { readonly member: Member; readonly chatId: number; readonly myRole: Role }) {
   const { member, chatId, myRole } = props;
   const { t } = useTranslation();
-  const house = useHouse();
-  const { api } = house.client;
-  const [, go] = useLocation();
-  const open = useView((view) => view.open);
-  const me = useWorld((world) => world.me.id);
-  const user = useWorld(({ people }) => people.get(member.id)) ?? member;
-  const status = useWorld(({ presences }) => presences.get(member.id)?.status ?? 'offline');
+  const chatStore = useChatStore();
+  const { api } = chatStore.client;
+  const [, navigate] = useLocation();
+  const openModal = useUiStore((ui) => ui.openModal);
+  const me = useChatState((state) => state.me.id);
+  const user = useChatState(({ users }) => users.get(member.id)) ?? member;
+  const status = useChatState(({ presences }) => presences.get(member.id)?.status ?? 'offline');
   const isMe = member.id === me;
   const rank = { member: 0, admin: 1, owner: 2 };
-  const mayRule = !isMe && rank[myRole] > rank[member.role];
+  const canModerate = !isMe && rank[myRole] > rank[member.role];
 
-  const message = () =>
-    attempt(async () => {
+  const openDirectChat = () =>
+    withToast(async () => {
       const chat = await api.chats.create({ type: 'single', user_id: member.id });
-      await house.admit(chat.id);
-      go(`/chats/${chat.id}`);
+      await chatStore.ensureChat(chat.id);
+      navigate(`/chats/${chat.id}`);
     });
 
-  const sure = (what: 'transfer' | 'remove' | 'ban', work: () => Promise<unknown>) =>
-    open({
-      kind: 'sure',
+  const confirmAction = (actionName: 'transfer' | 'remove' | 'ban', action: () => Promise<unknown>) =>
+    openModal({
+      kind: 'confirm',
       chatId,
-      title: t(`people.${what}`),
-      text: t(`people.${what}Sure`, { name: nameOf(user) }),
-      verb: t(`people.${what}`),
-      work,
+      title: t(`members.${actionName}`),
+      text: t(`members.${actionName}Confirm`, { name: getDisplayName(user) }),
+      confirmLabel: t(`members.${actionName}`),
+      action,
     });
 
   return (
@@ -115,51 +119,58 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
       <Menu
         align="end"
         trigger={
-          <button type="button" className={styles.member} data-away={status === 'offline'}>
+          <button type="button" className={styles.member} data-offline={status === 'offline'}>
             <Avatar user={user} size={32} status={status} />
-            <span>{nameOf(user)}</span>
+            <span>{getDisplayName(user)}</span>
             {member.role !== 'member' && <em>{t(`role.${member.role}`)}</em>}
           </button>
         }
       >
         <p className={styles.card}>
-          <strong>{nameOf(user)}</strong>
+          <strong>{getDisplayName(user)}</strong>
           <small>@{user.username}</small>
           {user.bio && <span>{user.bio}</span>}
         </p>
         {!isMe && (
-          <MenuItem icon="person" onClick={message}>
-            {t('people.message')}
+          <MenuItem icon="person" onClick={openDirectChat}>
+            {t('members.message')}
           </MenuItem>
         )}
-        {mayRule && myRole === 'owner' && (
+        {canModerate && myRole === 'owner' && (
           <MenuItem
             icon="check"
             onClick={() =>
-              attempt(() => api.members.setRole(chatId, member.id, member.role === 'admin' ? 'member' : 'admin'))
+              withToast(() => api.members.setRole(chatId, member.id, member.role === 'admin' ? 'member' : 'admin'))
             }
           >
             {member.role === 'admin' ? t('role.demote') : t('role.promote')}
           </MenuItem>
         )}
-        {mayRule && myRole === 'owner' && (
-          <MenuItem icon="people" onClick={() => sure('transfer', () => api.members.transfer(chatId, member.id))}>
-            {t('people.transfer')}
+        {canModerate && myRole === 'owner' && (
+          <MenuItem
+            icon="people"
+            onClick={() => confirmAction('transfer', () => api.members.transferOwnership(chatId, member.id))}
+          >
+            {t('members.transfer')}
           </MenuItem>
         )}
-        {mayRule && <MenuLine />}
-        {mayRule && (
+        {canModerate && <MenuSeparator />}
+        {canModerate && (
           <MenuItem
             icon="leave"
             isDangerous
-            onClick={() => sure('remove', () => api.members.remove(chatId, member.id))}
+            onClick={() => confirmAction('remove', () => api.members.remove(chatId, member.id))}
           >
-            {t('people.remove')}
+            {t('members.remove')}
           </MenuItem>
         )}
-        {mayRule && (
-          <MenuItem icon="warn" isDangerous onClick={() => sure('ban', () => api.members.ban(chatId, member.id))}>
-            {t('people.ban')}
+        {canModerate && (
+          <MenuItem
+            icon="warn"
+            isDangerous
+            onClick={() => confirmAction('ban', () => api.members.ban(chatId, member.id))}
+          >
+            {t('members.ban')}
           </MenuItem>
         )}
         {!isMe && (
@@ -167,13 +178,13 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
             icon="mute"
             isDangerous
             onClick={() =>
-              attempt(async () => {
-                await api.people.block(member.id);
-                useView.getState().say(t('people.blocked', { name: nameOf(user) }));
+              withToast(async () => {
+                await api.users.block(member.id);
+                useUiStore.getState().showToast(t('members.blocked', { name: getDisplayName(user) }));
               })
             }
           >
-            {t('people.block')}
+            {t('members.block')}
           </MenuItem>
         )}
       </Menu>

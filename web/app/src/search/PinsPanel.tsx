@@ -1,36 +1,42 @@
 import type { Message } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Side } from '../ui/Side';
-import { attempt } from '../view';
-import { useHouse } from '../world/use';
-import { Hits } from './Hits';
-import styles from './Hits.module.css';
+import { useChatStore } from '../store/hooks';
+import { SidePanel } from '../ui/SidePanel';
+import { withToast } from '../uiStore';
+import { SearchResults } from './SearchResults';
+import styles from './SearchResults.module.css';
 
 /** What was pinned in a chat. */
 export default function PinsPanel({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
-  const house = useHouse();
+  const chatStore = useChatStore();
   const [pins, setPins] = useState<readonly Message[] | null>(null);
   useEffect(() => {
-    const read = () =>
-      attempt(async () => {
-        const messages = await house.client.api.chats.pins(chatId);
-        house.people.know(messages.flatMap(({ sender_id }) => sender_id ?? []));
+    const loadPins = () =>
+      withToast(async () => {
+        const messages = await chatStore.client.api.chats.listPins(chatId);
+        chatStore.users.ensure(messages.flatMap(({ sender_id }) => sender_id ?? []));
         setPins(messages);
       });
-    void read();
-    const names = ['message.pinned', 'message.unpinned', 'message.updated', 'message.deleted'] as const;
-    const stops = names.map((name) => house.client.on(name, (event) => event.chat_id === chatId && void read()));
+    void loadPins();
+    const eventTypes = ['message.pinned', 'message.unpinned', 'message.updated', 'message.deleted'] as const;
+    const unsubscribers = eventTypes.map((name) =>
+      chatStore.client.on(name, (event) => event.chat_id === chatId && void loadPins()),
+    );
     return () => {
-      for (const stop of stops) stop();
+      for (const unsubscribe of unsubscribers) unsubscribe();
     };
-  }, [house, chatId]);
+  }, [chatStore, chatId]);
   return (
-    <Side title={t('pins.title')} label={t('pins.title')}>
+    <SidePanel title={t('pins.title')} label={t('pins.title')}>
       {pins === null && <p aria-busy="true">{t('loading')}</p>}
       {pins &&
-        (pins.length > 0 ? <Hits messages={pins} withChat={false} /> : <p className={styles.none}>{t('pins.none')}</p>)}
-    </Side>
+        (pins.length > 0 ? (
+          <SearchResults messages={pins} showsChat={false} />
+        ) : (
+          <p className={styles.empty}>{t('pins.empty')}</p>
+        ))}
+    </SidePanel>
   );
 }

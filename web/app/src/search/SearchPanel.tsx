@@ -1,22 +1,22 @@
 import type { Message, SearchQuery } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { getErrorMessage } from '../locales/errorMessage';
+import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
-import { Field, Refusal } from '../ui/Field';
-import { Side } from '../ui/Side';
-import { attempt } from '../view';
-import { wordsOf } from '../words/failure';
-import { useHouse } from '../world/use';
-import { Hits } from './Hits';
-import styles from './Hits.module.css';
+import { Field, FormError } from '../ui/Field';
+import { SidePanel } from '../ui/SidePanel';
+import { withToast } from '../uiStore';
+import { SearchResults } from './SearchResults';
+import styles from './SearchResults.module.css';
 
 /** A pause in typing after which is asked, in milliseconds. */
-const PAUSE_MS = 250;
+const DEBOUNCE_MS = 250;
 
 /** What is asked for, apart from the words. */
-type Narrowed = Pick<SearchQuery, 'chat_id' | 'has'>;
+type SearchFilters = Pick<SearchQuery, 'chat_id' | 'has'>;
 
-interface Found {
+interface LoadedResults {
   readonly messages: readonly Message[];
   readonly next: string | null;
 }
@@ -24,78 +24,84 @@ interface Found {
 /** Searches what was said, here or everywhere. */
 export default function SearchPanel({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
-  const house = useHouse();
-  const [words, setWords] = useState('');
-  const [isHere, setIsHere] = useState(false);
+  const chatStore = useChatStore();
+  const [query, setQuery] = useState('');
+  const [isThisChatOnly, setIsThisChatOnly] = useState(false);
   const [hasFile, setHasFile] = useState(false);
-  const [found, setFound] = useState<Found | null>(null);
-  const [refusal, setRefusal] = useState<string | null>(null);
+  const [results, setResults] = useState<LoadedResults | null>(null);
+  const [error, setError] = useState<string | null>(null);
 
-  const narrowed: Narrowed = { ...(isHere && { chat_id: chatId }), ...(hasFile && { has: 'file' }) };
-  const narrowedKey = JSON.stringify(narrowed);
+  const filters: SearchFilters = { ...(isThisChatOnly && { chat_id: chatId }), ...(hasFile && { has: 'file' }) };
+  const filtersKey = JSON.stringify(filters);
   useEffect(() => {
-    const q = words.trim();
-    setRefusal(null);
+    const q = query.trim();
+    setError(null);
     if (!q) {
-      setFound(null);
+      setResults(null);
       return;
     }
-    let isOver = false;
+    let isCancelled = false;
     const timer = setTimeout(async () => {
       try {
-        const page = await house.client.api.search({ q, ...(JSON.parse(narrowedKey) as Narrowed), limit: 25 });
-        if (isOver) return;
-        house.people.know(page.items.flatMap(({ sender_id }) => sender_id ?? []));
-        setFound({ messages: page.items, next: page.next });
+        const page = await chatStore.client.api.search({ q, ...(JSON.parse(filtersKey) as SearchFilters), limit: 25 });
+        if (isCancelled) return;
+        chatStore.users.ensure(page.items.flatMap(({ sender_id }) => sender_id ?? []));
+        setResults({ messages: page.items, next: page.next });
       } catch (error) {
-        if (!isOver) setRefusal(wordsOf(error));
+        if (!isCancelled) setError(getErrorMessage(error));
       }
-    }, PAUSE_MS);
+    }, DEBOUNCE_MS);
     return () => {
-      isOver = true;
+      isCancelled = true;
       clearTimeout(timer);
     };
-  }, [words, narrowedKey, house]);
+  }, [query, filtersKey, chatStore]);
 
-  const more = () =>
-    attempt(async () => {
-      if (!found?.next) return;
-      const page = await house.client.api.searchOn(found.next);
-      house.people.know(page.items.flatMap(({ sender_id }) => sender_id ?? []));
+  const loadMore = () =>
+    withToast(async () => {
+      if (!results?.next) return;
+      const page = await chatStore.client.api.searchNext(results.next);
+      chatStore.users.ensure(page.items.flatMap(({ sender_id }) => sender_id ?? []));
       // Something else may have been asked meanwhile.
-      setFound((now) => (now === found ? { messages: [...found.messages, ...page.items], next: page.next } : now));
+      setResults((now) =>
+        now === results ? { messages: [...results.messages, ...page.items], next: page.next } : now,
+      );
     });
 
   return (
-    <Side title={t('search.title')} label={t('search.title')}>
+    <SidePanel title={t('search.title')} label={t('search.title')}>
       <search className={styles.form}>
         <Field
-          label={t('search.words')}
+          label={t('search.query')}
           type="search"
-          value={words}
-          onChange={(event) => setWords(event.target.value)}
+          value={query}
+          onChange={(event) => setQuery(event.target.value)}
           autoFocus
         />
         <label>
-          <input type="checkbox" checked={isHere} onChange={(event) => setIsHere(event.target.checked)} />
-          {t('search.here')}
+          <input
+            type="checkbox"
+            checked={isThisChatOnly}
+            onChange={(event) => setIsThisChatOnly(event.target.checked)}
+          />
+          {t('search.thisChatOnly')}
         </label>
         <label>
           <input type="checkbox" checked={hasFile} onChange={(event) => setHasFile(event.target.checked)} />
-          {t('search.hasFile')}
+          {t('search.withFilesOnly')}
         </label>
       </search>
-      <Refusal>{refusal}</Refusal>
+      <FormError>{error}</FormError>
       <div aria-live="polite">
-        {found &&
-          (found.messages.length > 0 ? (
-            <Hits messages={found.messages} withChat={!isHere} />
+        {results &&
+          (results.messages.length > 0 ? (
+            <SearchResults messages={results.messages} showsChat={!isThisChatOnly} />
           ) : (
-            <p className={styles.none}>{t('search.none')}</p>
+            <p className={styles.empty}>{t('search.noResults')}</p>
           ))}
-        {!found && <p className={styles.none}>{t('search.hint')}</p>}
+        {!results && <p className={styles.empty}>{t('search.hint')}</p>}
       </div>
-      {found?.next && <Button onClick={more}>{t('search.more')}</Button>}
-    </Side>
+      {results?.next && <Button onClick={loadMore}>{t('search.loadMore')}</Button>}
+    </SidePanel>
   );
 }

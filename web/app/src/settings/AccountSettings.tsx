@@ -1,18 +1,18 @@
 import type { FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
-import styles from '../chats/lists.module.css';
+import styles from '../sidebar/lists.module.css';
+import { useChatState, useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
-import { Field, Refusal } from '../ui/Field';
-import { save } from '../ui/files';
-import { useRefusal } from '../ui/useRefusal';
-import { attempt, useView } from '../view';
-import { useHouse, useWorld } from '../world/use';
+import { Field, FormError } from '../ui/Field';
+import { saveBlob } from '../ui/files';
+import { useAction } from '../ui/useAction';
+import { useUiStore, withToast } from '../uiStore';
 
 /** The password, all that is known of one, and the way out for good. */
 export function AccountSettings() {
   const { t } = useTranslation();
-  const { api } = useHouse().client;
-  const username = useWorld(({ me }) => me.username);
+  const { api } = useChatStore().client;
+  const username = useChatState(({ me }) => me.username);
   return (
     <div className={styles.form}>
       <ChangePassword />
@@ -21,33 +21,33 @@ export function AccountSettings() {
           <strong>{t('settings.export')}</strong>
           <p>{t('settings.exportHint')}</p>
         </div>
-        <Button onClick={() => attempt(async () => save(await api.me.export(), `${username}.ndjson`))}>
-          {t('settings.exportDo')}
+        <Button onClick={() => withToast(async () => saveBlob(await api.me.export(), `${username}.ndjson`))}>
+          {t('settings.exportDownload')}
         </Button>
       </div>
-      <CloseAccount />
+      <DeleteAccount />
     </div>
   );
 }
 
 function ChangePassword() {
   const { t } = useTranslation();
-  const house = useHouse();
-  const say = useView((view) => view.say);
-  const { refusal, trying } = useRefusal();
+  const chatStore = useChatStore();
+  const showToast = useUiStore((ui) => ui.showToast);
+  const { error, run } = useAction();
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const target = event.currentTarget;
     const form = new FormData(target);
-    const isChanged = await trying(() =>
-      house.client.api.me.changePassword({
+    const isChanged = await run(() =>
+      chatStore.client.api.me.changePassword({
         current_password: String(form.get('current')),
         new_password: String(form.get('new')),
       }),
     );
     if (!isChanged) return;
     target.reset();
-    say(t('settings.saved'));
+    showToast(t('settings.saved'));
   };
   return (
     <form className={styles.form} onSubmit={submit}>
@@ -66,47 +66,47 @@ function ChangePassword() {
         required
         hint={t('settings.passwordHint')}
       />
-      <Refusal>{refusal}</Refusal>
+      <FormError>{error}</FormError>
       <div className={styles.actions}>
-        <Button type="submit" look="main">
-          {t('settings.change')}
+        <Button type="submit" variant="primary">
+          {t('settings.changePassword')}
         </Button>
       </div>
     </form>
   );
 }
 
-function CloseAccount() {
+function DeleteAccount() {
   const { t } = useTranslation();
-  const house = useHouse();
-  const { refusal, trying } = useRefusal();
+  const chatStore = useChatStore();
+  const { error, run } = useAction();
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const password = String(new FormData(event.currentTarget).get('password'));
-    void trying(async () => {
-      await house.client.api.me.close(password);
-      await house.session.signOut();
+    void run(async () => {
+      await chatStore.client.api.me.delete(password);
+      await chatStore.session.signOut();
     });
   };
   return (
     <form className={styles.form} onSubmit={submit}>
       <div className={styles.row}>
         <div>
-          <strong>{t('settings.close')}</strong>
-          <p>{t('settings.closeHint')}</p>
+          <strong>{t('settings.deleteAccount')}</strong>
+          <p>{t('settings.deleteAccountHint')}</p>
         </div>
       </div>
       <Field
-        label={t('settings.closePassword')}
+        label={t('settings.deleteAccountPassword')}
         name="password"
         type="password"
         autoComplete="current-password"
         required
       />
-      <Refusal>{refusal}</Refusal>
+      <FormError>{error}</FormError>
       <div className={styles.actions}>
-        <Button type="submit" look="danger">
-          {t('settings.close')}
+        <Button type="submit" variant="danger">
+          {t('settings.deleteAccount')}
         </Button>
       </div>
     </form>

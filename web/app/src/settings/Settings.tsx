@@ -1,27 +1,27 @@
 import { useTranslation } from 'react-i18next';
 import { Dialog } from '../ui/Dialog';
 import { Tabs } from '../ui/Tabs';
-import { useView } from '../view';
+import { useUiStore } from '../uiStore';
 import { AccountSettings } from './AccountSettings';
-import { Blocked } from './Blocked';
-import { Device } from './Device';
+import { BlockedUsers } from './BlockedUsers';
+import { DeviceSettings } from './DeviceSettings';
 import { Profile } from './Profile';
 import { Sessions } from './Sessions';
 
 /** All that one may set. */
 export function Settings() {
   const { t } = useTranslation();
-  const close = useView((view) => view.close);
-  const parts = [
+  const closeModal = useUiStore((ui) => ui.closeModal);
+  const tabs = [
     { name: t('settings.profile'), body: <Profile /> },
-    { name: t('settings.device'), body: <Device /> },
+    { name: t('settings.device'), body: <DeviceSettings /> },
     { name: t('settings.sessions'), body: <Sessions /> },
-    { name: t('settings.blocked'), body: <Blocked /> },
+    { name: t('settings.blocked'), body: <BlockedUsers /> },
     { name: t('settings.account'), body: <AccountSettings /> },
   ];
   return (
-    <Dialog title={t('settings.title')} onClose={close} isWide>
-      <Tabs label={t('settings.title')} parts={parts} />
+    <Dialog title={t('settings.title')} onClose={closeModal} isWide>
+      <Tabs label={t('settings.title')} tabs={tabs} />
     </Dialog>
   );
 }

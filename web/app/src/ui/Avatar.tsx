@@ -1,43 +1,43 @@
 import type { Presence, User } from '@confab/sdk';
 import type { CSSProperties } from 'react';
 import { useTranslation } from 'react-i18next';
-import { nameOf } from '../world/use';
+import { getDisplayName } from '../store/hooks';
 import styles from './Avatar.module.css';
-import { usePrivateFile } from './files';
+import { useFileUrl } from './files';
 import { StatusDot } from './StatusDot';
 
 /** A colour that stays with a name, as a hue in degrees. */
-function hueOf(name: string): number {
+function getHue(name: string): number {
   let hash = 7;
   for (const char of name) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) % 360;
   return hash;
 }
 
 /** The first letters of the first and the last word. */
-function initialsOf(name: string): string {
+function getInitials(name: string): string {
   const words = name.trim().split(/\s+/);
   const letters = [words[0], words.length > 1 ? words.at(-1) : undefined];
   return letters.map((word) => [...(word ?? '')][0]?.toUpperCase() ?? '').join('');
 }
 
 /** A picture, or the initials of a name. The name stands beside it, so it is silent. */
-export function Face(props: {
+export function AvatarImage(props: {
   readonly name: string;
   /** What the colour comes from. */
   readonly seed: string;
-  readonly picture?: string | null;
+  readonly imageUrl?: string | null;
   readonly size?: number;
   readonly status?: Presence['status'] | undefined;
 }) {
-  const { name, seed, picture, size = 36, status } = props;
+  const { name, seed, imageUrl, size = 36, status } = props;
   const { t } = useTranslation();
   return (
     <span className={styles.avatar} style={{ width: size, height: size, fontSize: size * 0.38 }}>
-      {picture ? (
-        <img src={picture} alt="" className={styles.face} />
+      {imageUrl ? (
+        <img src={imageUrl} alt="" className={styles.image} />
       ) : (
-        <span className={styles.face} style={{ '--hue': hueOf(seed) } as CSSProperties} aria-hidden="true">
-          {initialsOf(name)}
+        <span className={styles.image} style={{ '--hue': getHue(seed) } as CSSProperties} aria-hidden="true">
+          {getInitials(name)}
         </span>
       )}
       {status && (
@@ -56,6 +56,6 @@ export function Avatar(props: {
   readonly status?: Presence['status'] | undefined;
 }) {
   const { user, ...rest } = props;
-  const picture = usePrivateFile(user?.avatar_url ?? null);
-  return <Face name={nameOf(user)} seed={user?.username ?? ''} picture={picture} {...rest} />;
+  const imageUrl = useFileUrl(user?.avatar_url ?? null);
+  return <AvatarImage name={getDisplayName(user)} seed={user?.username ?? ''} imageUrl={imageUrl} {...rest} />;
 }

@@ -4,11 +4,11 @@ import { Icon, type IconName } from './Icon';
 
 /** A button with words. */
 export function Button({
-  look = 'plain',
+  variant = 'secondary',
   className,
   ...rest
-}: ComponentProps<'button'> & { readonly look?: 'plain' | 'main' | 'grave' | 'danger' | 'quiet' }) {
-  return <button type="button" className={`${styles.button} ${styles[look]} ${className ?? ''}`} {...rest} />;
+}: ComponentProps<'button'> & { readonly variant?: 'secondary' | 'primary' | 'dangerText' | 'danger' | 'ghost' }) {
+  return <button type="button" className={`${styles.button} ${styles[variant]} ${className ?? ''}`} {...rest} />;
 }
 
 /** A button with a drawing, and a name for those who do not see it. */

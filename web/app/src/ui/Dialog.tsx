@@ -11,9 +11,9 @@ export function Dialog(props: {
   readonly children: ReactNode;
   readonly isWide?: boolean;
   /** For a question that must be answered: what it is about. */
-  readonly about?: string;
+  readonly description?: string;
   /** Where the keys begin. */
-  readonly first?: RefObject<HTMLElement | null>;
+  readonly initialFocus?: RefObject<HTMLElement | null>;
 }) {
   const { t } = useTranslation();
   return (
@@ -22,15 +22,17 @@ export function Dialog(props: {
         <Base.Backdrop className={styles.backdrop} />
         <Base.Popup
           className={`${styles.popup} ${props.isWide ? styles.wide : ''}`}
-          {...(props.about !== undefined && { role: 'alertdialog' })}
-          {...(props.first && { initialFocus: props.first })}
+          {...(props.description !== undefined && { role: 'alertdialog' })}
+          {...(props.initialFocus && { initialFocus: props.initialFocus })}
         >
           <header className={styles.header}>
             <Base.Title className={styles.title}>{props.title}</Base.Title>
             <Base.Close render={<IconButton icon="close" label={t('close')} />} />
           </header>
           <div className={styles.body}>
-            {props.about !== undefined && <Base.Description className={styles.about}>{props.about}</Base.Description>}
+            {props.description !== undefined && (
+              <Base.Description className={styles.about}>{props.description}</Base.Description>
+            )}
             {props.children}
           </div>
         </Base.Popup>

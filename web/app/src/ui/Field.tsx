@@ -6,12 +6,12 @@ import styles from './Field.module.css';
 export function Field({
   label,
   hint,
-  wrong,
+  error,
   ...rest
 }: ComponentProps<'input'> & {
   readonly label: string;
   readonly hint?: ReactNode;
-  readonly wrong?: string | undefined;
+  readonly error?: string | undefined;
 }) {
   const id = useId();
   return (
@@ -20,13 +20,13 @@ export function Field({
       <input
         id={id}
         className={styles.input}
-        aria-invalid={wrong !== undefined}
-        aria-describedby={wrong || hint ? `${id}-more` : undefined}
+        aria-invalid={error !== undefined}
+        aria-describedby={error || hint ? `${id}-more` : undefined}
         {...rest}
       />
-      {(wrong || hint) && (
-        <p id={`${id}-more`} className={wrong ? styles.wrong : styles.hint}>
-          {wrong ?? hint}
+      {(error || hint) && (
+        <p id={`${id}-more`} className={error ? styles.error : styles.hint}>
+          {error ?? hint}
         </p>
       )}
     </div>
@@ -34,9 +34,9 @@ export function Field({
 }
 
 /** What went wrong with a form as a whole. */
-export function Refusal({ children }: { readonly children: ReactNode }) {
+export function FormError({ children }: { readonly children: ReactNode }) {
   return (
-    <p role="alert" className={styles.refusal}>
+    <p role="alert" className={styles.formError}>
       {children}
     </p>
   );

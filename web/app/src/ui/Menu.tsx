@@ -1,16 +1,16 @@
 import type { ReactElement, ReactNode } from 'react';
-import { Part } from './lazily';
-import { OnDemand } from './OnDemand';
+import { LazyPopup } from './LazyPopup';
+import { LazyModule } from './lazyWithRetry';
 
 /** What an open menu is made of. */
-export const menu = new Part(() => import('./OpenMenu'));
-const OpenMenu = menu.component((part) => part.default);
+export const menuModule = new LazyModule(() => import('./OpenMenu'));
+const OpenMenu = menuModule.component((part) => part.default);
 
 /** One thing to do. */
-export const MenuItem = menu.component((part) => part.MenuItem);
+export const MenuItem = menuModule.component((part) => part.MenuItem);
 
 /** A line between groups of things. */
-export const MenuLine = menu.component((part) => part.MenuLine);
+export const MenuSeparator = menuModule.component((part) => part.MenuSeparator);
 
 /** A list of things to do, opened by a button. */
 export function Menu(props: {
@@ -20,8 +20,8 @@ export function Menu(props: {
   readonly onOpenChange?: (isOpen: boolean) => void;
 }) {
   return (
-    <OnDemand trigger={props.trigger} popup="menu" onOpenChange={props.onOpenChange}>
+    <LazyPopup trigger={props.trigger} popup="menu" onOpenChange={props.onOpenChange}>
       <OpenMenu {...props} />
-    </OnDemand>
+    </LazyPopup>
   );
 }

@@ -14,7 +14,12 @@ export default function OpenMenu(props: {
     <Base.Root modal={false} defaultOpen onOpenChange={(isOpen) => props.onOpenChange?.(isOpen)}>
       <Base.Trigger render={props.trigger} />
       <Base.Portal>
-        <Base.Positioner className={styles.place} sideOffset={6} align={props.align ?? 'start'} collisionPadding={8}>
+        <Base.Positioner
+          className={styles.positioner}
+          sideOffset={6}
+          align={props.align ?? 'start'}
+          collisionPadding={8}
+        >
           <Base.Popup className={styles.popup}>{props.children}</Base.Popup>
         </Base.Positioner>
       </Base.Portal>
@@ -38,6 +43,6 @@ export function MenuItem(props: {
 }
 
 /** A line between groups of things. */
-export function MenuLine() {
-  return <Base.Separator className={styles.line} />;
+export function MenuSeparator() {
+  return <Base.Separator className={styles.separator} />;
 }

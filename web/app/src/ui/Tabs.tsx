@@ -5,19 +5,19 @@ import styles from './Tabs.module.css';
 /** Parts of a layer, one of them shown. */
 export function Tabs(props: {
   readonly label: string;
-  readonly parts: readonly { readonly name: string; readonly body: ReactNode }[];
+  readonly tabs: readonly { readonly name: string; readonly body: ReactNode }[];
 }) {
-  const { label, parts } = props;
+  const { label, tabs } = props;
   return (
-    <Base.Root defaultValue={parts[0]?.name} className={styles.tabs} orientation="vertical">
+    <Base.Root defaultValue={tabs[0]?.name} className={styles.tabs} orientation="vertical">
       <Base.List className={styles.list} aria-label={label} activateOnFocus>
-        {parts.map(({ name }) => (
+        {tabs.map(({ name }) => (
           <Base.Tab key={name} value={name} className={styles.tab}>
             {name}
           </Base.Tab>
         ))}
       </Base.List>
-      {parts.map(({ name, body }) => (
+      {tabs.map(({ name, body }) => (
         <Base.Panel key={name} value={name}>
           {body}
         </Base.Panel>

@@ -1,81 +1,81 @@
 import { useEffect, useState } from 'react';
-import type { House } from '../world/house';
-import { useHouse } from '../world/use';
+import type { ChatStore } from '../store/chatStore';
+import { useChatStore } from '../store/hooks';
 
 /** So many pictures are held at once. */
-const MOST = 150;
+const MAX_CACHED_FILES = 150;
 
 /** What was fetched with a token, by address, the latest used last: a page can only show it as `blob:`. */
-const held = new WeakMap<House, Map<string, Promise<string>>>();
+const fileUrlCache = new WeakMap<ChatStore, Map<string, Promise<string>>>();
 
 /** The `blob:` address of a private file. */
-function privateFile(house: House, url: string): Promise<string> {
-  const files = held.get(house) ?? new Map<string, Promise<string>>();
-  held.set(house, files);
+function getFileUrl(chatStore: ChatStore, url: string): Promise<string> {
+  const files = fileUrlCache.get(chatStore) ?? new Map<string, Promise<string>>();
+  fileUrlCache.set(chatStore, files);
   const known = files.get(url);
-  const file = known ?? house.client.api.files.get(url).then((blob) => URL.createObjectURL(blob));
+  const file = known ?? chatStore.client.api.files.get(url).then((blob) => URL.createObjectURL(blob));
   files.delete(url);
   files.set(url, file);
   if (!known) file.catch(() => files.delete(url));
   const [oldest] = files;
-  if (files.size > MOST && oldest) {
+  if (files.size > MAX_CACHED_FILES && oldest) {
     files.delete(oldest[0]);
-    oldest[1].then((address) => URL.revokeObjectURL(address)).catch(() => {});
+    oldest[1].then((objectUrl) => URL.revokeObjectURL(objectUrl)).catch(() => {});
   }
   return file;
 }
 
 /** The `blob:` address of a private file, once it is there. */
-export function usePrivateFile(url: string | null): string | null {
-  const house = useHouse();
-  const [shown, setShown] = useState<{ readonly url: string; readonly address: string } | null>(null);
+export function useFileUrl(url: string | null): string | null {
+  const chatStore = useChatStore();
+  const [loaded, setLoaded] = useState<{ readonly url: string; readonly objectUrl: string } | null>(null);
   useEffect(() => {
     if (url === null) return;
-    let isOver = false;
-    privateFile(house, url).then(
-      (address) => !isOver && setShown({ url, address }),
+    let isCancelled = false;
+    getFileUrl(chatStore, url).then(
+      (objectUrl) => !isCancelled && setLoaded({ url, objectUrl }),
       () => {},
     );
     return () => {
-      isOver = true;
+      isCancelled = true;
     };
-  }, [house, url]);
-  return shown?.url === url ? shown.address : null;
+  }, [chatStore, url]);
+  return loaded?.url === url ? loaded.objectUrl : null;
 }
 
 /** Lets go of all that somebody looked at. */
-export function forgetFiles(house: House): void {
-  for (const file of held.get(house)?.values() ?? [])
-    file.then((address) => URL.revokeObjectURL(address)).catch(() => {});
-  held.delete(house);
+export function clearFileCache(chatStore: ChatStore): void {
+  for (const file of fileUrlCache.get(chatStore)?.values() ?? [])
+    file.then((objectUrl) => URL.revokeObjectURL(objectUrl)).catch(() => {});
+  fileUrlCache.delete(chatStore);
 }
 
 /** How long a saved file is held for the browser to take it, in milliseconds. */
-const TAKEN_MS = 60_000;
+const REVOKE_DELAY_MS = 60_000;
 
 /** Saves a private file under its name. */
-export async function download(house: House, url: string, filename: string): Promise<void> {
-  save(await house.client.api.files.get(url), filename);
+export async function downloadFile(chatStore: ChatStore, url: string, filename: string): Promise<void> {
+  saveBlob(await chatStore.client.api.files.get(url), filename);
 }
 
 /** Gives bytes away as a file. */
-export function save(bytes: Blob, filename: string): void {
+export function saveBlob(bytes: Blob, filename: string): void {
   const anchor = document.createElement('a');
   anchor.href = URL.createObjectURL(bytes);
   anchor.download = filename;
   anchor.click();
-  setTimeout(() => URL.revokeObjectURL(anchor.href), TAKEN_MS);
+  setTimeout(() => URL.revokeObjectURL(anchor.href), REVOKE_DELAY_MS);
 }
 
 /** A size for people, as in `1.4 MB`. */
-export function sizeText(bytes: number): string {
+export function formatFileSize(bytes: number): string {
   const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'] as const;
-  const nth = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
-  const value = bytes / 1000 ** nth;
+  const unitIndex = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
+  const value = bytes / 1000 ** unitIndex;
   return new Intl.NumberFormat(undefined, {
     style: 'unit',
-    unit: units[nth] ?? 'byte',
-    unitDisplay: nth === 0 ? 'long' : 'short',
-    maximumFractionDigits: value < 10 && nth > 0 ? 1 : 0,
+    unit: units[unitIndex] ?? 'byte',
+    unitDisplay: unitIndex === 0 ? 'long' : 'short',
+    maximumFractionDigits: value < 10 && unitIndex > 0 ? 1 : 0,
   }).format(value);
 }

@@ -4,10 +4,46 @@ export type ClientOptions = {
     baseUrl: `${string}://${string}` | (string & {});
 };
 
+/**
+ * One account of the demo data.
+ */
 export type Account = {
+    /**
+     * The display name.
+     */
     display_name: DisplayName;
+    /**
+     * The email address, for signing in.
+     */
     email: Email;
+    /**
+     * The username.
+     */
     username: Username;
+};
+
+/**
+ * A file.
+ */
+export type AttachmentFilter = 'file';
+
+/**
+ * Tokens, and the user that they belong to.
+ */
+export type AuthResponse = {
+    /**
+     * How long the access token is good for, in seconds.
+     */
+    expires_in: number;
+    /**
+     * Gets the next pair, once.
+     */
+    refresh_token: string;
+    /**
+     * The access token, for `Authorization: Bearer`.
+     */
+    token: string;
+    user: Me;
 };
 
 /**
@@ -55,7 +91,7 @@ export type Bootstrap = {
     /**
      * The caller's chats, the most recently active first.
      */
-    chats: Array<ChatRow>;
+    chats: Array<ChatSummary>;
     /**
      * Where the events after this begin.
      */
@@ -76,7 +112,7 @@ export type Bootstrap = {
 };
 
 /**
- * The password as it is, and as it is to be.
+ * The current and the new password.
  */
 export type ChangePassword = {
     current_password: Password;
@@ -189,7 +225,7 @@ export type ChatPatch = {
 /**
  * A chat in its member's list.
  */
-export type ChatRow = {
+export type ChatSummary = {
     /**
      * When it was created.
      */
@@ -270,32 +306,25 @@ export type ChatRow = {
 /**
  * A list.
  */
-export type ChatRowList = {
-    items: Array<ChatRow>;
+export type ChatSummaryList = {
+    items: Array<ChatSummary>;
 };
 
 /**
- * What kind of chat it is.
+ * The type of a chat.
  */
 export type ChatType = 'single' | 'group' | 'private_channel' | 'public_channel';
 
 /**
- * The proof that it is its owner who closes an account.
- */
-export type Close = {
-    password: Password;
-};
-
-/**
- * What a frontend should know.
+ * The configuration that frontends need.
  */
 export type Config = {
     /**
-     * The demo world's sign-ins, where they are offered.
+     * The demo accounts, if the server offers them.
      */
     demo: Demo | null;
     /**
-     * What there is to use.
+     * Optional features of this server.
      */
     features: Array<string>;
     limits: Limits;
@@ -313,8 +342,24 @@ export type Content = string;
  */
 export type Cursor = string;
 
+/**
+ * The proof that it is its owner who closes an account.
+ */
+export type DeleteAccount = {
+    password: Password;
+};
+
+/**
+ * The accounts of the demo data and their password.
+ */
 export type Demo = {
+    /**
+     * The accounts.
+     */
     accounts: Array<Account>;
+    /**
+     * The password of all of them.
+     */
     password: Password;
 };
 
@@ -329,27 +374,6 @@ export type Description = string;
 export type DisplayName = string;
 
 /**
- * What a message said before.
- */
-export type Edit = {
-    /**
-     * The text that was replaced.
-     */
-    content: string;
-    /**
-     * When it was.
-     */
-    edited_at: Time;
-};
-
-/**
- * A list.
- */
-export type EditList = {
-    items: Array<Edit>;
-};
-
-/**
  * Something before and after one `@`, at most 254 characters.
  */
 export type Email = string;
@@ -360,8 +384,8 @@ export type Email = string;
 export type Emoji = string;
 
 /**
- * An event. `id` is the position after it, to resume from; `at` is when it
- * happened. Clients ignore types and fields that they do not know.
+ * An event. `id` is the cursor after it, from which a stream resumes; `at` is when
+ * it happened. Clients ignore types and fields that they do not know.
  */
 export type Event = {
     at: Time;
@@ -520,35 +544,35 @@ export type Event = {
     type: 'session.revoked';
 } | {
     /**
-     * Where.
+     * The chat.
      */
     chat_id: ChatId;
     /**
-     * How long that holds unless it is said again, in milliseconds; 0 when they
-     * stopped.
+     * How long this holds unless it is repeated, in milliseconds; 0 when the user
+     * has stopped.
      */
     expires_in_ms: number;
     type: 'typing';
     /**
-     * Who.
+     * The user.
      */
     user_id: UserId;
     /**
-     * Their name, to be shown.
+     * The user's name, to be shown.
      */
     username: string;
 } | {
     /**
-     * When they were last here, if ever.
+     * When the user was last connected, if ever.
      */
     last_seen: Time | null;
     /**
-     * What is seen.
+     * The status that others see.
      */
     status: Status;
     type: 'presence';
     /**
-     * Whose.
+     * The user.
      */
     user_id: UserId;
 } | {
@@ -567,19 +591,20 @@ export type Event = {
 };
 
 /**
- * Events of one person, in order, and where to read on.
+ * A page of the events of one user, in order.
  */
 export type EventPage = {
     /**
-     * Where to read on.
+     * The cursor after this page.
      */
     cursor: Cursor;
     /**
-     * As the stream carries them. There may be none on a page that is not the last.
+     * The events as the stream carries them. A page that is not the last can be
+     * empty.
      */
     events: Array<Event>;
     /**
-     * Whether there is more to read at once.
+     * Whether there are more events to read now.
      */
     more: boolean;
 };
@@ -646,11 +671,6 @@ export type FileInfo = {
 };
 
 /**
- * A file.
- */
-export type Has = 'file';
-
-/**
  * A link into a chat.
  */
 export type Invite = {
@@ -715,7 +735,7 @@ export type InvitePreview = {
 };
 
 /**
- * The limits that requests meet.
+ * The limits of requests.
  */
 export type Limits = {
     content_bytes: number;
@@ -730,20 +750,9 @@ export type Limits = {
 };
 
 /**
- * Where a mark stands: everything up to and including this message.
+ * Everything up to and including this message.
  */
-export type Mark = {
-    /**
-     * When it moved there.
-     */
-    at: Time;
-    /**
-     * In which chat.
-     */
-    chat_id: ChatId;
-    /**
-     * The last message it covers.
-     */
+export type MarkerPosition = {
     message_id: MessageId;
 };
 
@@ -938,6 +947,27 @@ export type MessagePatch = {
 };
 
 /**
+ * What a message said before.
+ */
+export type MessageRevision = {
+    /**
+     * The text that was replaced.
+     */
+    content: string;
+    /**
+     * When it was.
+     */
+    edited_at: Time;
+};
+
+/**
+ * A list.
+ */
+export type MessageRevisionList = {
+    items: Array<MessageRevision>;
+};
+
+/**
  * Why somebody is kept out.
  */
 export type NewBan = {
@@ -1006,19 +1036,19 @@ export type Nonce = string;
 export type Password = string;
 
 /**
- * How a person is seen.
+ * The presence of a user, as others see it.
  */
 export type Presence = {
     /**
-     * When they were last here, if ever.
+     * When the user was last connected, if ever.
      */
     last_seen: Time | null;
     /**
-     * What is seen.
+     * The status that others see.
      */
     status: Status;
     /**
-     * Whose.
+     * The user.
      */
     user_id: UserId;
 };
@@ -1035,7 +1065,7 @@ export type PresenceList = {
  */
 export type Problem = {
     /**
-     * A word for programs.
+     * A stable word for programs.
      */
     code: string;
     /**
@@ -1065,6 +1095,24 @@ export type Reaction = {
      * Whether the viewer is one of them; null in an event that goes to many.
      */
     me: boolean | null;
+};
+
+/**
+ * Where a mark stands: everything up to and including this message.
+ */
+export type ReadMarker = {
+    /**
+     * When it moved there.
+     */
+    at: Time;
+    /**
+     * In which chat.
+     */
+    chat_id: ChatId;
+    /**
+     * The last message it covers.
+     */
+    message_id: MessageId;
 };
 
 /**
@@ -1102,11 +1150,12 @@ export type ReceiptPage = {
 };
 
 /**
- * What the last answer with tokens gave.
+ * The refresh token of the last response with tokens.
  */
 export type Refresh = {
     /**
-     * Lets this be asked for again, with the same, until the answer is heard.
+     * Makes the request repeatable: the same token with the same nonce gets the same
+     * answer, until the new tokens are used.
      */
     nonce?: RefreshNonce | null;
     refresh_token: string;
@@ -1118,12 +1167,12 @@ export type Refresh = {
 export type RefreshNonce = string;
 
 /**
- * Why somebody is out of a chat.
+ * Why a user is no longer a member.
  */
 export type RemovalReason = 'left' | 'removed' | 'banned';
 
 /**
- * What a member may do, least first.
+ * The role of a member, lowest first.
  */
 export type Role = 'member' | 'admin' | 'owner';
 
@@ -1170,7 +1219,7 @@ export type SessionList = {
 };
 
 /**
- * Who signs in.
+ * The credentials of an account.
  */
 export type Signin = {
     email: Email;
@@ -1178,7 +1227,7 @@ export type Signin = {
 };
 
 /**
- * Somebody new.
+ * A new account.
  */
 export type Signup = {
     email: Email;
@@ -1187,7 +1236,7 @@ export type Signup = {
 };
 
 /**
- * How somebody is seen.
+ * The status of a user.
  */
 export type Status = 'online' | 'away' | 'busy' | 'offline';
 
@@ -1220,13 +1269,6 @@ export type Topic = string;
  */
 export type Transfer = {
     user_id: UserId;
-};
-
-/**
- * Everything up to and including this message.
- */
-export type Upto = {
-    message_id: MessageId;
 };
 
 /**
@@ -1298,53 +1340,34 @@ export type UserPatch = {
  */
 export type Username = string;
 
-/**
- * Tokens, and who they are for.
- */
-export type Welcome = {
-    /**
-     * How long the access token is good for, in seconds.
-     */
-    expires_in: number;
-    /**
-     * Gets the next pair, once.
-     */
-    refresh_token: string;
-    /**
-     * The access token, for `Authorization: Bearer`.
-     */
-    token: string;
-    user: Me;
-};
-
-export type UsersBlocksData = {
+export type UsersListBlockedData = {
     body?: never;
     path?: never;
     query?: never;
     url: '/api/blocks';
 };
 
-export type UsersBlocksErrors = {
+export type UsersListBlockedErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type UsersBlocksError = UsersBlocksErrors[keyof UsersBlocksErrors];
+export type UsersListBlockedError = UsersListBlockedErrors[keyof UsersListBlockedErrors];
 
-export type UsersBlocksResponses = {
+export type UsersListBlockedResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: UserList;
 };
 
-export type UsersBlocksResponse = UsersBlocksResponses[keyof UsersBlocksResponses];
+export type UsersListBlockedResponse = UsersListBlockedResponses[keyof UsersListBlockedResponses];
 
 export type EventsBootstrapData = {
     body?: never;
@@ -1355,11 +1378,11 @@ export type EventsBootstrapData = {
 
 export type EventsBootstrapErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1368,7 +1391,7 @@ export type EventsBootstrapError = EventsBootstrapErrors[keyof EventsBootstrapEr
 
 export type EventsBootstrapResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Bootstrap;
 };
@@ -1381,7 +1404,7 @@ export type ChannelsListData = {
     query?: {
         after?: ChatId;
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
         q?: SearchText;
@@ -1391,15 +1414,15 @@ export type ChannelsListData = {
 
 export type ChannelsListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1408,7 +1431,7 @@ export type ChannelsListError = ChannelsListErrors[keyof ChannelsListErrors];
 
 export type ChannelsListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: ChatPage;
 };
@@ -1424,11 +1447,11 @@ export type ChatsListData = {
 
 export type ChatsListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1437,9 +1460,9 @@ export type ChatsListError = ChatsListErrors[keyof ChatsListErrors];
 
 export type ChatsListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
-    200: ChatRowList;
+    200: ChatSummaryList;
 };
 
 export type ChatsListResponse = ChatsListResponses[keyof ChatsListResponses];
@@ -1453,27 +1476,27 @@ export type ChatsCreateData = {
 
 export type ChatsCreateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1482,11 +1505,11 @@ export type ChatsCreateError = ChatsCreateErrors[keyof ChatsCreateErrors];
 
 export type ChatsCreateResponses = {
     /**
-     * It was there already.
+     * It existed already.
      */
     200: Chat;
     /**
-     * This request made it.
+     * Created.
      */
     201: Chat;
 };
@@ -1504,19 +1527,19 @@ export type ChatsDeleteData = {
 
 export type ChatsDeleteErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1525,14 +1548,14 @@ export type ChatsDeleteError = ChatsDeleteErrors[keyof ChatsDeleteErrors];
 
 export type ChatsDeleteResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
 
 export type ChatsDeleteResponse = ChatsDeleteResponses[keyof ChatsDeleteResponses];
 
-export type ChatsFindData = {
+export type ChatsGetData = {
     body?: never;
     path: {
         chat_id: ChatId;
@@ -1541,35 +1564,35 @@ export type ChatsFindData = {
     url: '/api/chats/{chat_id}';
 };
 
-export type ChatsFindErrors = {
+export type ChatsGetErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type ChatsFindError = ChatsFindErrors[keyof ChatsFindErrors];
+export type ChatsGetError = ChatsGetErrors[keyof ChatsGetErrors];
 
-export type ChatsFindResponses = {
+export type ChatsGetResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Chat;
 };
 
-export type ChatsFindResponse = ChatsFindResponses[keyof ChatsFindResponses];
+export type ChatsGetResponse = ChatsGetResponses[keyof ChatsGetResponses];
 
 export type ChatsUpdateData = {
     body: ChatPatch;
@@ -1582,31 +1605,31 @@ export type ChatsUpdateData = {
 
 export type ChatsUpdateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1615,7 +1638,7 @@ export type ChatsUpdateError = ChatsUpdateErrors[keyof ChatsUpdateErrors];
 
 export type ChatsUpdateResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Chat;
 };
@@ -1630,7 +1653,7 @@ export type BansListData = {
     query?: {
         after?: UserId;
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
     };
@@ -1639,19 +1662,19 @@ export type BansListData = {
 
 export type BansListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1660,14 +1683,14 @@ export type BansListError = BansListErrors[keyof BansListErrors];
 
 export type BansListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: BanPage;
 };
 
 export type BansListResponse = BansListResponses[keyof BansListResponses];
 
-export type BansLiftData = {
+export type BansDeleteData = {
     body?: never;
     path: {
         chat_id: ChatId;
@@ -1677,35 +1700,35 @@ export type BansLiftData = {
     url: '/api/chats/{chat_id}/bans/{user_id}';
 };
 
-export type BansLiftErrors = {
+export type BansDeleteErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type BansLiftError = BansLiftErrors[keyof BansLiftErrors];
+export type BansDeleteError = BansDeleteErrors[keyof BansDeleteErrors];
 
-export type BansLiftResponses = {
+export type BansDeleteResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
 
-export type BansLiftResponse = BansLiftResponses[keyof BansLiftResponses];
+export type BansDeleteResponse = BansDeleteResponses[keyof BansDeleteResponses];
 
 export type BansCreateData = {
     body: NewBan;
@@ -1719,31 +1742,31 @@ export type BansCreateData = {
 
 export type BansCreateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1752,15 +1775,15 @@ export type BansCreateError = BansCreateErrors[keyof BansCreateErrors];
 
 export type BansCreateResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
 
 export type BansCreateResponse = BansCreateResponses[keyof BansCreateResponses];
 
-export type MarksDeliveredData = {
-    body: Upto;
+export type ReceiptsMarkDeliveredData = {
+    body: MarkerPosition;
     path: {
         chat_id: ChatId;
     };
@@ -1768,47 +1791,47 @@ export type MarksDeliveredData = {
     url: '/api/chats/{chat_id}/delivered';
 };
 
-export type MarksDeliveredErrors = {
+export type ReceiptsMarkDeliveredErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type MarksDeliveredError = MarksDeliveredErrors[keyof MarksDeliveredErrors];
+export type ReceiptsMarkDeliveredError = ReceiptsMarkDeliveredErrors[keyof ReceiptsMarkDeliveredErrors];
 
-export type MarksDeliveredResponses = {
+export type ReceiptsMarkDeliveredResponses = {
     /**
-     * Here it is.
+     * OK.
      */
-    200: Mark;
+    200: ReadMarker;
 };
 
-export type MarksDeliveredResponse = MarksDeliveredResponses[keyof MarksDeliveredResponses];
+export type ReceiptsMarkDeliveredResponse = ReceiptsMarkDeliveredResponses[keyof ReceiptsMarkDeliveredResponses];
 
 export type InvitesListData = {
     body?: never;
@@ -1821,19 +1844,19 @@ export type InvitesListData = {
 
 export type InvitesListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1842,7 +1865,7 @@ export type InvitesListError = InvitesListErrors[keyof InvitesListErrors];
 
 export type InvitesListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: InviteList;
 };
@@ -1860,31 +1883,31 @@ export type InvitesCreateData = {
 
 export type InvitesCreateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1893,7 +1916,7 @@ export type InvitesCreateError = InvitesCreateErrors[keyof InvitesCreateErrors];
 
 export type InvitesCreateResponses = {
     /**
-     * This request made it.
+     * Created.
      */
     201: Invite;
 };
@@ -1912,19 +1935,19 @@ export type InvitesRevokeData = {
 
 export type InvitesRevokeErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1933,7 +1956,7 @@ export type InvitesRevokeError = InvitesRevokeErrors[keyof InvitesRevokeErrors];
 
 export type InvitesRevokeResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
@@ -1951,19 +1974,19 @@ export type ChannelsJoinData = {
 
 export type ChannelsJoinErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -1972,11 +1995,11 @@ export type ChannelsJoinError = ChannelsJoinErrors[keyof ChannelsJoinErrors];
 
 export type ChannelsJoinResponses = {
     /**
-     * It was there already.
+     * It existed already.
      */
     200: Chat;
     /**
-     * This request made it.
+     * Created.
      */
     201: Chat;
 };
@@ -1994,19 +2017,19 @@ export type ChannelsLeaveData = {
 
 export type ChannelsLeaveErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2015,7 +2038,7 @@ export type ChannelsLeaveError = ChannelsLeaveErrors[keyof ChannelsLeaveErrors];
 
 export type ChannelsLeaveResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
@@ -2030,7 +2053,7 @@ export type MembersListData = {
     query?: {
         after?: UserId;
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
     };
@@ -2039,19 +2062,19 @@ export type MembersListData = {
 
 export type MembersListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2060,7 +2083,7 @@ export type MembersListError = MembersListErrors[keyof MembersListErrors];
 
 export type MembersListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: MemberPage;
 };
@@ -2078,31 +2101,31 @@ export type MembersAddData = {
 
 export type MembersAddErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2111,11 +2134,11 @@ export type MembersAddError = MembersAddErrors[keyof MembersAddErrors];
 
 export type MembersAddResponses = {
     /**
-     * It was there already.
+     * It existed already.
      */
     200: Member;
     /**
-     * This request made it.
+     * Created.
      */
     201: Member;
 };
@@ -2134,19 +2157,19 @@ export type MembersRemoveData = {
 
 export type MembersRemoveErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2155,7 +2178,7 @@ export type MembersRemoveError = MembersRemoveErrors[keyof MembersRemoveErrors];
 
 export type MembersRemoveResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
@@ -2174,31 +2197,31 @@ export type MembersUpdateData = {
 
 export type MembersUpdateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2207,7 +2230,7 @@ export type MembersUpdateError = MembersUpdateErrors[keyof MembersUpdateErrors];
 
 export type MembersUpdateResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Member;
 };
@@ -2224,7 +2247,7 @@ export type MessagesListData = {
         around?: MessageId;
         before?: MessageId;
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
     };
@@ -2233,19 +2256,19 @@ export type MessagesListData = {
 
 export type MessagesListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2254,7 +2277,7 @@ export type MessagesListError = MessagesListErrors[keyof MessagesListErrors];
 
 export type MessagesListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: MessagePage;
 };
@@ -2272,31 +2295,31 @@ export type MessagesCreateData = {
 
 export type MessagesCreateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2305,11 +2328,11 @@ export type MessagesCreateError = MessagesCreateErrors[keyof MessagesCreateError
 
 export type MessagesCreateResponses = {
     /**
-     * It was there already.
+     * It existed already.
      */
     200: Message;
     /**
-     * This request made it.
+     * Created.
      */
     201: Message;
 };
@@ -2327,19 +2350,19 @@ export type ChatsUnmuteData = {
 
 export type ChatsUnmuteErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2348,7 +2371,7 @@ export type ChatsUnmuteError = ChatsUnmuteErrors[keyof ChatsUnmuteErrors];
 
 export type ChatsUnmuteResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
@@ -2366,19 +2389,19 @@ export type ChatsMuteData = {
 
 export type ChatsMuteErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2387,14 +2410,14 @@ export type ChatsMuteError = ChatsMuteErrors[keyof ChatsMuteErrors];
 
 export type ChatsMuteResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
 
 export type ChatsMuteResponse = ChatsMuteResponses[keyof ChatsMuteResponses];
 
-export type MessagesPinsData = {
+export type MessagesListPinsData = {
     body?: never;
     path: {
         chat_id: ChatId;
@@ -2403,38 +2426,38 @@ export type MessagesPinsData = {
     url: '/api/chats/{chat_id}/pins';
 };
 
-export type MessagesPinsErrors = {
+export type MessagesListPinsErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type MessagesPinsError = MessagesPinsErrors[keyof MessagesPinsErrors];
+export type MessagesListPinsError = MessagesListPinsErrors[keyof MessagesListPinsErrors];
 
-export type MessagesPinsResponses = {
+export type MessagesListPinsResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: MessageList;
 };
 
-export type MessagesPinsResponse = MessagesPinsResponses[keyof MessagesPinsResponses];
+export type MessagesListPinsResponse = MessagesListPinsResponses[keyof MessagesListPinsResponses];
 
-export type MarksReadData = {
-    body: Upto;
+export type ReceiptsMarkReadData = {
+    body: MarkerPosition;
     path: {
         chat_id: ChatId;
     };
@@ -2442,47 +2465,47 @@ export type MarksReadData = {
     url: '/api/chats/{chat_id}/read';
 };
 
-export type MarksReadErrors = {
+export type ReceiptsMarkReadErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type MarksReadError = MarksReadErrors[keyof MarksReadErrors];
+export type ReceiptsMarkReadError = ReceiptsMarkReadErrors[keyof ReceiptsMarkReadErrors];
 
-export type MarksReadResponses = {
+export type ReceiptsMarkReadResponses = {
     /**
-     * Here it is.
+     * OK.
      */
-    200: Mark;
+    200: ReadMarker;
 };
 
-export type MarksReadResponse = MarksReadResponses[keyof MarksReadResponses];
+export type ReceiptsMarkReadResponse = ReceiptsMarkReadResponses[keyof ReceiptsMarkReadResponses];
 
 export type MembersTransferData = {
     body: Transfer;
@@ -2495,31 +2518,31 @@ export type MembersTransferData = {
 
 export type MembersTransferErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2528,14 +2551,14 @@ export type MembersTransferError = MembersTransferErrors[keyof MembersTransferEr
 
 export type MembersTransferResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Member;
 };
 
 export type MembersTransferResponse = MembersTransferResponses[keyof MembersTransferResponses];
 
-export type PresenceTypesData = {
+export type PresenceNotifyTypingData = {
     body?: never;
     path: {
         chat_id: ChatId;
@@ -2544,60 +2567,60 @@ export type PresenceTypesData = {
     url: '/api/chats/{chat_id}/typing';
 };
 
-export type PresenceTypesErrors = {
+export type PresenceNotifyTypingErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type PresenceTypesError = PresenceTypesErrors[keyof PresenceTypesErrors];
+export type PresenceNotifyTypingError = PresenceNotifyTypingErrors[keyof PresenceNotifyTypingErrors];
 
-export type PresenceTypesResponses = {
+export type PresenceNotifyTypingResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
 
-export type PresenceTypesResponse = PresenceTypesResponses[keyof PresenceTypesResponses];
+export type PresenceNotifyTypingResponse = PresenceNotifyTypingResponses[keyof PresenceNotifyTypingResponses];
 
-export type ConfigShowData = {
+export type ConfigGetData = {
     body?: never;
     path?: never;
     query?: never;
     url: '/api/config';
 };
 
-export type ConfigShowErrors = {
+export type ConfigGetErrors = {
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type ConfigShowError = ConfigShowErrors[keyof ConfigShowErrors];
+export type ConfigGetError = ConfigGetErrors[keyof ConfigGetErrors];
 
-export type ConfigShowResponses = {
+export type ConfigGetResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Config;
 };
 
-export type ConfigShowResponse = ConfigShowResponses[keyof ConfigShowResponses];
+export type ConfigGetResponse = ConfigGetResponses[keyof ConfigGetResponses];
 
 export type EventsListData = {
     body?: never;
@@ -2605,7 +2628,7 @@ export type EventsListData = {
     query: {
         after: Cursor;
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
     };
@@ -2614,15 +2637,15 @@ export type EventsListData = {
 
 export type EventsListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2631,41 +2654,41 @@ export type EventsListError = EventsListErrors[keyof EventsListErrors];
 
 export type EventsListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: EventPage;
 };
 
 export type EventsListResponse = EventsListResponses[keyof EventsListResponses];
 
-export type EventsTicketData = {
+export type EventsCreateTicketData = {
     body?: never;
     path?: never;
     query?: never;
     url: '/api/events/ticket';
 };
 
-export type EventsTicketErrors = {
+export type EventsCreateTicketErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type EventsTicketError = EventsTicketErrors[keyof EventsTicketErrors];
+export type EventsCreateTicketError = EventsCreateTicketErrors[keyof EventsCreateTicketErrors];
 
-export type EventsTicketResponses = {
+export type EventsCreateTicketResponses = {
     /**
-     * This request made it.
+     * Created.
      */
     201: Ticket;
 };
 
-export type EventsTicketResponse = EventsTicketResponses[keyof EventsTicketResponses];
+export type EventsCreateTicketResponse = EventsCreateTicketResponses[keyof EventsCreateTicketResponses];
 
 export type FilesDownloadData = {
     body?: never;
@@ -2678,19 +2701,19 @@ export type FilesDownloadData = {
 
 export type FilesDownloadErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2703,14 +2726,14 @@ export type FilesDownloadResponses = {
      */
     200: Blob | File;
     /**
-     * The range that was asked for.
+     * The requested range.
      */
     206: Blob | File;
 };
 
 export type FilesDownloadResponse = FilesDownloadResponses[keyof FilesDownloadResponses];
 
-export type FilesThumbnailData = {
+export type FilesDownloadThumbnailData = {
     body?: never;
     path: {
         file_id: FileId;
@@ -2719,39 +2742,39 @@ export type FilesThumbnailData = {
     url: '/api/files/{file_id}/thumbnail';
 };
 
-export type FilesThumbnailErrors = {
+export type FilesDownloadThumbnailErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type FilesThumbnailError = FilesThumbnailErrors[keyof FilesThumbnailErrors];
+export type FilesDownloadThumbnailError = FilesDownloadThumbnailErrors[keyof FilesDownloadThumbnailErrors];
 
-export type FilesThumbnailResponses = {
+export type FilesDownloadThumbnailResponses = {
     /**
      * The whole file.
      */
     200: Blob | File;
     /**
-     * The range that was asked for.
+     * The requested range.
      */
     206: Blob | File;
 };
 
-export type FilesThumbnailResponse = FilesThumbnailResponses[keyof FilesThumbnailResponses];
+export type FilesDownloadThumbnailResponse = FilesDownloadThumbnailResponses[keyof FilesDownloadThumbnailResponses];
 
 export type InvitesPreviewData = {
     body?: never;
@@ -2764,19 +2787,19 @@ export type InvitesPreviewData = {
 
 export type InvitesPreviewErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2785,7 +2808,7 @@ export type InvitesPreviewError = InvitesPreviewErrors[keyof InvitesPreviewError
 
 export type InvitesPreviewResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: InvitePreview;
 };
@@ -2803,19 +2826,19 @@ export type InvitesAcceptData = {
 
 export type InvitesAcceptErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2824,90 +2847,90 @@ export type InvitesAcceptError = InvitesAcceptErrors[keyof InvitesAcceptErrors];
 
 export type InvitesAcceptResponses = {
     /**
-     * It was there already.
+     * It existed already.
      */
     200: Chat;
     /**
-     * This request made it.
+     * Created.
      */
     201: Chat;
 };
 
 export type InvitesAcceptResponse = InvitesAcceptResponses[keyof InvitesAcceptResponses];
 
-export type AccountsCloseData = {
-    body: Close;
+export type AccountsDeleteData = {
+    body: DeleteAccount;
     path?: never;
     query?: never;
     url: '/api/me';
 };
 
-export type AccountsCloseErrors = {
+export type AccountsDeleteErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type AccountsCloseError = AccountsCloseErrors[keyof AccountsCloseErrors];
+export type AccountsDeleteError = AccountsDeleteErrors[keyof AccountsDeleteErrors];
 
-export type AccountsCloseResponses = {
+export type AccountsDeleteResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
 
-export type AccountsCloseResponse = AccountsCloseResponses[keyof AccountsCloseResponses];
+export type AccountsDeleteResponse = AccountsDeleteResponses[keyof AccountsDeleteResponses];
 
-export type UsersMeData = {
+export type UsersGetMeData = {
     body?: never;
     path?: never;
     query?: never;
     url: '/api/me';
 };
 
-export type UsersMeErrors = {
+export type UsersGetMeErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type UsersMeError = UsersMeErrors[keyof UsersMeErrors];
+export type UsersGetMeError = UsersGetMeErrors[keyof UsersGetMeErrors];
 
-export type UsersMeResponses = {
+export type UsersGetMeResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Me;
 };
 
-export type UsersMeResponse = UsersMeResponses[keyof UsersMeResponses];
+export type UsersGetMeResponse = UsersGetMeResponses[keyof UsersGetMeResponses];
 
 export type UsersUpdateData = {
     body: UserPatch;
@@ -2918,27 +2941,27 @@ export type UsersUpdateData = {
 
 export type UsersUpdateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2947,7 +2970,7 @@ export type UsersUpdateError = UsersUpdateErrors[keyof UsersUpdateErrors];
 
 export type UsersUpdateResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Me;
 };
@@ -2963,11 +2986,11 @@ export type AccountsExportData = {
 
 export type AccountsExportErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -2976,7 +2999,7 @@ export type AccountsExportError = AccountsExportErrors[keyof AccountsExportError
 
 export type AccountsExportResponses = {
     /**
-     * One JSON object a line, with its `type`.
+     * One JSON object per line, with a `type`.
      */
     200: string;
 };
@@ -2992,27 +3015,27 @@ export type AuthChangePasswordData = {
 
 export type AuthChangePasswordErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3021,7 +3044,7 @@ export type AuthChangePasswordError = AuthChangePasswordErrors[keyof AuthChangeP
 
 export type AuthChangePasswordResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
@@ -3039,19 +3062,19 @@ export type MessagesDeleteData = {
 
 export type MessagesDeleteErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3060,14 +3083,14 @@ export type MessagesDeleteError = MessagesDeleteErrors[keyof MessagesDeleteError
 
 export type MessagesDeleteResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
 
 export type MessagesDeleteResponse = MessagesDeleteResponses[keyof MessagesDeleteResponses];
 
-export type MessagesFindData = {
+export type MessagesGetData = {
     body?: never;
     path: {
         message_id: MessageId;
@@ -3076,35 +3099,35 @@ export type MessagesFindData = {
     url: '/api/messages/{message_id}';
 };
 
-export type MessagesFindErrors = {
+export type MessagesGetErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type MessagesFindError = MessagesFindErrors[keyof MessagesFindErrors];
+export type MessagesGetError = MessagesGetErrors[keyof MessagesGetErrors];
 
-export type MessagesFindResponses = {
+export type MessagesGetResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Message;
 };
 
-export type MessagesFindResponse = MessagesFindResponses[keyof MessagesFindResponses];
+export type MessagesGetResponse = MessagesGetResponses[keyof MessagesGetResponses];
 
 export type MessagesUpdateData = {
     body: MessagePatch;
@@ -3117,31 +3140,31 @@ export type MessagesUpdateData = {
 
 export type MessagesUpdateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3150,14 +3173,14 @@ export type MessagesUpdateError = MessagesUpdateErrors[keyof MessagesUpdateError
 
 export type MessagesUpdateResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Message;
 };
 
 export type MessagesUpdateResponse = MessagesUpdateResponses[keyof MessagesUpdateResponses];
 
-export type MessagesEditsData = {
+export type MessagesListRevisionsData = {
     body?: never;
     path: {
         message_id: MessageId;
@@ -3166,35 +3189,35 @@ export type MessagesEditsData = {
     url: '/api/messages/{message_id}/edits';
 };
 
-export type MessagesEditsErrors = {
+export type MessagesListRevisionsErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type MessagesEditsError = MessagesEditsErrors[keyof MessagesEditsErrors];
+export type MessagesListRevisionsError = MessagesListRevisionsErrors[keyof MessagesListRevisionsErrors];
 
-export type MessagesEditsResponses = {
+export type MessagesListRevisionsResponses = {
     /**
-     * Here it is.
+     * OK.
      */
-    200: EditList;
+    200: MessageRevisionList;
 };
 
-export type MessagesEditsResponse = MessagesEditsResponses[keyof MessagesEditsResponses];
+export type MessagesListRevisionsResponse = MessagesListRevisionsResponses[keyof MessagesListRevisionsResponses];
 
 export type MessagesUnpinData = {
     body?: never;
@@ -3207,19 +3230,19 @@ export type MessagesUnpinData = {
 
 export type MessagesUnpinErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3228,7 +3251,7 @@ export type MessagesUnpinError = MessagesUnpinErrors[keyof MessagesUnpinErrors];
 
 export type MessagesUnpinResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Message;
 };
@@ -3246,19 +3269,19 @@ export type MessagesPinData = {
 
 export type MessagesPinErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3267,7 +3290,7 @@ export type MessagesPinError = MessagesPinErrors[keyof MessagesPinErrors];
 
 export type MessagesPinResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Message;
 };
@@ -3286,19 +3309,19 @@ export type MessagesUnreactData = {
 
 export type MessagesUnreactErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3307,7 +3330,7 @@ export type MessagesUnreactError = MessagesUnreactErrors[keyof MessagesUnreactEr
 
 export type MessagesUnreactResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Message;
 };
@@ -3326,19 +3349,19 @@ export type MessagesReactData = {
 
 export type MessagesReactErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3347,14 +3370,14 @@ export type MessagesReactError = MessagesReactErrors[keyof MessagesReactErrors];
 
 export type MessagesReactResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Message;
 };
 
 export type MessagesReactResponse = MessagesReactResponses[keyof MessagesReactResponses];
 
-export type MessagesReceiptsData = {
+export type MessagesListReceiptsData = {
     body?: never;
     path: {
         message_id: MessageId;
@@ -3362,44 +3385,44 @@ export type MessagesReceiptsData = {
     query?: {
         after?: UserId;
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
     };
     url: '/api/messages/{message_id}/receipts';
 };
 
-export type MessagesReceiptsErrors = {
+export type MessagesListReceiptsErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type MessagesReceiptsError = MessagesReceiptsErrors[keyof MessagesReceiptsErrors];
+export type MessagesListReceiptsError = MessagesListReceiptsErrors[keyof MessagesListReceiptsErrors];
 
-export type MessagesReceiptsResponses = {
+export type MessagesListReceiptsResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: ReceiptPage;
 };
 
-export type MessagesReceiptsResponse = MessagesReceiptsResponses[keyof MessagesReceiptsResponses];
+export type MessagesListReceiptsResponse = MessagesListReceiptsResponses[keyof MessagesListReceiptsResponses];
 
-export type MessagesRepliesData = {
+export type MessagesListRepliesData = {
     body?: never;
     path: {
         message_id: MessageId;
@@ -3407,49 +3430,49 @@ export type MessagesRepliesData = {
     query?: {
         before?: MessageId;
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
     };
     url: '/api/messages/{message_id}/replies';
 };
 
-export type MessagesRepliesErrors = {
+export type MessagesListRepliesErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type MessagesRepliesError = MessagesRepliesErrors[keyof MessagesRepliesErrors];
+export type MessagesListRepliesError = MessagesListRepliesErrors[keyof MessagesListRepliesErrors];
 
-export type MessagesRepliesResponses = {
+export type MessagesListRepliesResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: MessagePage;
 };
 
-export type MessagesRepliesResponse = MessagesRepliesResponses[keyof MessagesRepliesResponses];
+export type MessagesListRepliesResponse = MessagesListRepliesResponses[keyof MessagesListRepliesResponses];
 
 export type PresenceListData = {
     body?: never;
     path?: never;
     query: {
         /**
-         * The ids of at most 100 people, with commas between them.
+         * At most 100 user ids with commas between them.
          */
         ids: string;
     };
@@ -3458,15 +3481,15 @@ export type PresenceListData = {
 
 export type PresenceListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3475,7 +3498,7 @@ export type PresenceListError = PresenceListErrors[keyof PresenceListErrors];
 
 export type PresenceListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: PresenceList;
 };
@@ -3491,27 +3514,27 @@ export type PresenceUpdateData = {
 
 export type PresenceUpdateErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3520,14 +3543,14 @@ export type PresenceUpdateError = PresenceUpdateErrors[keyof PresenceUpdateError
 
 export type PresenceUpdateResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Presence;
 };
 
 export type PresenceUpdateResponse = PresenceUpdateResponses[keyof PresenceUpdateResponses];
 
-export type PresenceFindData = {
+export type PresenceGetData = {
     body?: never;
     path: {
         user_id: UserId;
@@ -3536,35 +3559,35 @@ export type PresenceFindData = {
     url: '/api/presence/{user_id}';
 };
 
-export type PresenceFindErrors = {
+export type PresenceGetErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type PresenceFindError = PresenceFindErrors[keyof PresenceFindErrors];
+export type PresenceGetError = PresenceGetErrors[keyof PresenceGetErrors];
 
-export type PresenceFindResponses = {
+export type PresenceGetResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: Presence;
 };
 
-export type PresenceFindResponse = PresenceFindResponses[keyof PresenceFindResponses];
+export type PresenceGetResponse = PresenceGetResponses[keyof PresenceGetResponses];
 
 export type SearchMessagesData = {
     body?: never;
@@ -3580,9 +3603,9 @@ export type SearchMessagesData = {
         before?: string;
         chat_id?: ChatId;
         from?: UserId;
-        has?: Has;
+        has?: AttachmentFilter;
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
         /**
@@ -3596,15 +3619,15 @@ export type SearchMessagesData = {
 
 export type SearchMessagesErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3613,43 +3636,43 @@ export type SearchMessagesError = SearchMessagesErrors[keyof SearchMessagesError
 
 export type SearchMessagesResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: MessagePage;
 };
 
 export type SearchMessagesResponse = SearchMessagesResponses[keyof SearchMessagesResponses];
 
-export type AuthSessionsData = {
+export type AuthListSessionsData = {
     body?: never;
     path?: never;
     query?: never;
     url: '/api/sessions';
 };
 
-export type AuthSessionsErrors = {
+export type AuthListSessionsErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type AuthSessionsError = AuthSessionsErrors[keyof AuthSessionsErrors];
+export type AuthListSessionsError = AuthListSessionsErrors[keyof AuthListSessionsErrors];
 
-export type AuthSessionsResponses = {
+export type AuthListSessionsResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: SessionList;
 };
 
-export type AuthSessionsResponse = AuthSessionsResponses[keyof AuthSessionsResponses];
+export type AuthListSessionsResponse = AuthListSessionsResponses[keyof AuthListSessionsResponses];
 
-export type AuthEndSessionData = {
+export type AuthRevokeSessionData = {
     body?: never;
     path: {
         session_id: string;
@@ -3658,35 +3681,35 @@ export type AuthEndSessionData = {
     url: '/api/sessions/{session_id}';
 };
 
-export type AuthEndSessionErrors = {
+export type AuthRevokeSessionErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type AuthEndSessionError = AuthEndSessionErrors[keyof AuthEndSessionErrors];
+export type AuthRevokeSessionError = AuthRevokeSessionErrors[keyof AuthRevokeSessionErrors];
 
-export type AuthEndSessionResponses = {
+export type AuthRevokeSessionResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
 
-export type AuthEndSessionResponse = AuthEndSessionResponses[keyof AuthEndSessionResponses];
+export type AuthRevokeSessionResponse = AuthRevokeSessionResponses[keyof AuthRevokeSessionResponses];
 
 export type AuthSigninData = {
     body: Signin;
@@ -3697,23 +3720,23 @@ export type AuthSigninData = {
 
 export type AuthSigninErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3722,9 +3745,9 @@ export type AuthSigninError = AuthSigninErrors[keyof AuthSigninErrors];
 
 export type AuthSigninResponses = {
     /**
-     * Here it is.
+     * OK.
      */
-    200: Welcome;
+    200: AuthResponse;
 };
 
 export type AuthSigninResponse = AuthSigninResponses[keyof AuthSigninResponses];
@@ -3738,11 +3761,11 @@ export type AuthSignoutData = {
 
 export type AuthSignoutErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3751,7 +3774,7 @@ export type AuthSignoutError = AuthSignoutErrors[keyof AuthSignoutErrors];
 
 export type AuthSignoutResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
@@ -3767,23 +3790,23 @@ export type AuthSignupData = {
 
 export type AuthSignupErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3792,9 +3815,9 @@ export type AuthSignupError = AuthSignupErrors[keyof AuthSignupErrors];
 
 export type AuthSignupResponses = {
     /**
-     * This request made it.
+     * Created.
      */
-    201: Welcome;
+    201: AuthResponse;
 };
 
 export type AuthSignupResponse = AuthSignupResponses[keyof AuthSignupResponses];
@@ -3808,23 +3831,23 @@ export type AuthRefreshData = {
 
 export type AuthRefreshErrors = {
     /**
-     * Not JSON.
+     * The body is not JSON.
      */
     400: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be JSON.
+     * The media type is not JSON.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3833,9 +3856,9 @@ export type AuthRefreshError = AuthRefreshErrors[keyof AuthRefreshErrors];
 
 export type AuthRefreshResponses = {
     /**
-     * Here it is.
+     * OK.
      */
-    200: Welcome;
+    200: AuthResponse;
 };
 
 export type AuthRefreshResponse = AuthRefreshResponses[keyof AuthRefreshResponses];
@@ -3851,27 +3874,27 @@ export type FilesUploadData = {
 
 export type FilesUploadErrors = {
     /**
-     * Not a form, or not whole.
+     * The form is malformed or incomplete.
      */
     400: Problem;
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Larger than the server takes.
+     * The body is too large.
      */
     413: Problem;
     /**
-     * Not said to be a form.
+     * The media type is not multipart/form-data.
      */
     415: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3880,7 +3903,7 @@ export type FilesUploadError = FilesUploadErrors[keyof FilesUploadErrors];
 
 export type FilesUploadResponses = {
     /**
-     * This request made it.
+     * Created.
      */
     201: Array<FileInfo>;
 };
@@ -3892,7 +3915,7 @@ export type UsersListData = {
     path?: never;
     query: {
         /**
-         * The ids of at most 100 people, with commas between them.
+         * At most 100 user ids with commas between them.
          */
         ids: string;
     };
@@ -3901,15 +3924,15 @@ export type UsersListData = {
 
 export type UsersListErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3918,7 +3941,7 @@ export type UsersListError = UsersListErrors[keyof UsersListErrors];
 
 export type UsersListResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: UserList;
 };
@@ -3930,7 +3953,7 @@ export type UsersSearchData = {
     path?: never;
     query: {
         /**
-         * How many items a page has.
+         * The number of items on a page.
          */
         limit?: number;
         q: SearchText;
@@ -3940,15 +3963,15 @@ export type UsersSearchData = {
 
 export type UsersSearchErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -3957,14 +3980,14 @@ export type UsersSearchError = UsersSearchErrors[keyof UsersSearchErrors];
 
 export type UsersSearchResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: UserList;
 };
 
 export type UsersSearchResponse = UsersSearchResponses[keyof UsersSearchResponses];
 
-export type UsersFindData = {
+export type UsersGetData = {
     body?: never;
     path: {
         user_id: UserId;
@@ -3973,35 +3996,35 @@ export type UsersFindData = {
     url: '/api/users/{user_id}';
 };
 
-export type UsersFindErrors = {
+export type UsersGetErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
 
-export type UsersFindError = UsersFindErrors[keyof UsersFindErrors];
+export type UsersGetError = UsersGetErrors[keyof UsersGetErrors];
 
-export type UsersFindResponses = {
+export type UsersGetResponses = {
     /**
-     * Here it is.
+     * OK.
      */
     200: User;
 };
 
-export type UsersFindResponse = UsersFindResponses[keyof UsersFindResponses];
+export type UsersGetResponse = UsersGetResponses[keyof UsersGetResponses];
 
 export type UsersUnblockData = {
     body?: never;
@@ -4014,19 +4037,19 @@ export type UsersUnblockData = {
 
 export type UsersUnblockErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -4035,7 +4058,7 @@ export type UsersUnblockError = UsersUnblockErrors[keyof UsersUnblockErrors];
 
 export type UsersUnblockResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
@@ -4053,19 +4076,19 @@ export type UsersBlockData = {
 
 export type UsersBlockErrors = {
     /**
-     * Not signed in, or not any more.
+     * Not signed in, or the session has ended.
      */
     401: Problem;
     /**
-     * There is no such thing, or the caller may not know of it.
+     * Not found, or not visible to the caller.
      */
     404: Problem;
     /**
-     * Readable and wrong: `errors` says what.
+     * Validation failed; see `errors`.
      */
     422: Problem;
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };
@@ -4074,7 +4097,7 @@ export type UsersBlockError = UsersBlockErrors[keyof UsersBlockErrors];
 
 export type UsersBlockResponses = {
     /**
-     * It is so.
+     * No content.
      */
     204: void;
 };
@@ -4101,7 +4124,7 @@ export type EventsStreamData = {
 
 export type EventsStreamErrors = {
     /**
-     * Refused, with the reason.
+     * Error; see `code` and `detail`.
      */
     default: Problem;
 };

@@ -1,6 +1,6 @@
 //! nchan, the fan-out module of nginx, with one worker.
 
-use crate::process::{Server, pinned};
+use crate::process::{Server, pinned_command};
 use std::{fs, net::TcpListener, path::Path};
 
 /// Where Debian's package puts the module.
@@ -31,7 +31,7 @@ pub(crate) fn start(folder: &Path) -> Option<Server> {
     );
     let file = folder.join("nginx.conf");
     fs::write(&file, configuration).ok()?;
-    let mut command = pinned("nginx");
+    let mut command = pinned_command("nginx");
     command.arg("-c").arg(&file).arg("-p").arg(folder);
-    Some(Server::adopt(command, format!("127.0.0.1:{port}")))
+    Some(Server::start_at(command, format!("127.0.0.1:{port}")))
 }

@@ -1,0 +1,143 @@
+//! The catalogue of events: every type that a stream carries, with its fields. The
+//! database writes the events. These types are for the published schema and for the
+//! tests, which parse every event that they receive as one of them.
+
+use crate::{
+    ChatId, MessageId, Time, UserId,
+    chats::{Chat, model::Role},
+    ephemeral::{Presence, Typing},
+    events::Cursor,
+    messages::Message,
+    users::User,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An event. `id` is the cursor after it, from which a stream resumes; `at` is when
+/// it happened. Clients ignore types and fields that they do not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", deny_unknown_fields)]
+#[expect(missing_docs, reason = "each variant documents its fields")]
+pub enum Event {
+    /// A message was sent.
+    #[serde(rename = "message.new")]
+    NewMessage { id: Cursor, chat_id: ChatId, at: Time, message: Message },
+    /// A message was edited. `mentions_before` and `mentions_everyone_before` let
+    /// clients that count mentions adjust their counts.
+    #[serde(rename = "message.updated")]
+    MessageUpdated {
+        id: Cursor,
+        chat_id: ChatId,
+        at: Time,
+        message: Message,
+        mentions_before: Vec<UserId>,
+        mentions_everyone_before: bool,
+    },
+    /// A message was deleted. It stays in the history without its content.
+    #[serde(rename = "message.deleted")]
+    MessageDeleted {
+        id: Cursor,
+        chat_id: ChatId,
+        at: Time,
+        message_id: MessageId,
+        sender_id: Option<UserId>,
+        deleted_at: Time,
+        mentions_before: Vec<UserId>,
+        mentions_everyone_before: bool,
+    },
+    /// All messages up to and including this one reached a device of the user.
+    #[serde(rename = "message.delivered")]
+    Delivered { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, message_id: MessageId, delivered_at: Time },
+    /// The user read all messages up to and including this one.
+    #[serde(rename = "message.read")]
+    Read { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, message_id: MessageId, read_at: Time },
+    /// A user reacted to a message.
+    #[serde(rename = "reaction.added")]
+    ReactionAdded { id: Cursor, chat_id: ChatId, at: Time, message_id: MessageId, user_id: UserId, emoji: String },
+    /// A user removed a reaction.
+    #[serde(rename = "reaction.removed")]
+    ReactionRemoved { id: Cursor, chat_id: ChatId, at: Time, message_id: MessageId, user_id: UserId, emoji: String },
+    /// A message was pinned.
+    #[serde(rename = "message.pinned")]
+    MessagePinned { id: Cursor, chat_id: ChatId, at: Time, message_id: MessageId, user_id: Option<UserId> },
+    /// A message was unpinned.
+    #[serde(rename = "message.unpinned")]
+    MessageUnpinned { id: Cursor, chat_id: ChatId, at: Time, message_id: MessageId, user_id: Option<UserId> },
+    /// A chat was created; sent to each of its first members. Messages after
+    /// `last_read_message_id` are unread.
+    #[serde(rename = "chat.new")]
+    NewChat { id: Cursor, chat_id: ChatId, at: Time, chat: Chat, last_read_message_id: Option<MessageId> },
+    /// The name, description, topic or retention of a chat changed.
+    #[serde(rename = "chat.updated")]
+    ChatUpdated { id: Cursor, chat_id: ChatId, at: Time, chat: Chat },
+    /// Retention deleted all messages up to and including this one.
+    #[serde(rename = "chat.trimmed")]
+    ChatTrimmed { id: Cursor, chat_id: ChatId, at: Time, message_id: MessageId },
+    /// A chat was deleted; sent to each of its members.
+    #[serde(rename = "chat.deleted")]
+    ChatDeleted { id: Cursor, chat_id: ChatId, at: Time, chat: Chat },
+    /// The receiver became a member of a chat. Messages after
+    /// `last_read_message_id` are unread.
+    #[serde(rename = "chat.added")]
+    AddToChat { id: Cursor, chat_id: ChatId, at: Time, chat: Chat, last_read_message_id: Option<MessageId> },
+    /// The receiver is no longer a member of a chat.
+    #[serde(rename = "chat.removed")]
+    RemoveFromChat { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, reason: RemovalReason },
+    /// The receiver muted or unmuted a chat.
+    #[serde(rename = "chat.muted")]
+    ChatMuted { id: Cursor, chat_id: ChatId, at: Time, is_muted: bool },
+    /// A user became a member; sent to the other members.
+    #[serde(rename = "member.joined")]
+    MemberJoined { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, role: Role, user: User },
+    /// A user is no longer a member; sent to the other members.
+    #[serde(rename = "member.left")]
+    MemberLeft { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, reason: RemovalReason },
+    /// The role of a member changed.
+    #[serde(rename = "member.updated")]
+    MemberUpdated { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, role: Role },
+    /// The receiver's read state of a chat changed; sent to the receiver's own
+    /// devices.
+    #[serde(rename = "read_state")]
+    ReadState {
+        id: Cursor,
+        chat_id: ChatId,
+        at: Time,
+        last_read_message_id: MessageId,
+        unread_count: i64,
+        mention_count: i64,
+    },
+    /// The username, display name, bio or avatar of a user changed.
+    #[serde(rename = "user.updated")]
+    UserUpdated { id: Cursor, at: Time, user: User },
+    /// A session of the receiver was revoked; its streams end.
+    #[serde(rename = "session.revoked")]
+    SessionRevoked { id: Cursor, at: Time, session_id: Uuid },
+    /// A user types or has stopped. Delivered at most once and not replayed.
+    #[serde(rename = "typing")]
+    Typing(Typing),
+    /// The presence of a user changed. Delivered at most once and not replayed.
+    #[serde(rename = "presence")]
+    Presence(Presence),
+    /// The first event of a stream. If the stream resumes, the missed events follow.
+    #[serde(rename = "ready")]
+    Ready { cursor: Cursor, resumed: bool, heartbeat_ms: u64, user_id: UserId },
+    /// All missed events have been sent; the stream is live.
+    #[serde(rename = "caught_up")]
+    CaughtUp { cursor: Cursor },
+    /// The missed events are not available. Fetch `/api/bootstrap` again.
+    #[serde(rename = "reset")]
+    Reset { cursor: Cursor, reason: String },
+}
+
+/// Why a user is no longer a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// The user left.
+    Left,
+    /// A member with the permission removed the user.
+    Removed,
+    /// The user was banned.
+    Banned,
+}

@@ -1,0 +1,230 @@
+//! Text that people type, parsed at the door into types that cannot be wrong.
+//! Nothing here holds a NUL, which Postgres cannot store.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::{borrow::Cow, fmt};
+
+macro_rules! text_types {
+    ($($(#[doc = $doc:literal])* $name:ident $schema:tt = $check:expr;)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut schema = json_schema!($schema);
+                schema.insert("type".into(), "string".into());
+                schema.insert("description".into(), concat!($($doc),*).trim().into());
+                schema
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let check: fn(String) -> Result<String, String> = $check;
+                check(text).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> String {
+                text.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            /// Only the type: what people write never reaches a log.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+
+text_types! {
+    /// 2 to 32 of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
+    Username { "minLength": 2, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{1,31}$" } = |text| {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        let has_valid_start = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if text.eq_ignore_ascii_case(EVERYONE) || text.to_ascii_lowercase().starts_with(DELETED_PREFIX) {
+            return Err("this name is reserved".into());
+        }
+        if (2..=32).contains(&text.len()) && has_valid_start && text.chars().all(is_allowed) {
+            Ok(text)
+        } else {
+            Err("a username has 2 to 32 letters, digits, dots, dashes or underscores, and starts with a letter or digit".into())
+        }
+    };
+    /// 1 to 64 characters.
+    DisplayName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "a display name", 1, 64);
+    /// Something before and after one `@`, at most 254 characters.
+    Email { "format": "email", "minLength": 3, "maxLength": 254 } = |text| {
+        let text = text.trim().to_owned();
+        let is_well_formed = text.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && local.len() <= 64 && !domain.is_empty() && !domain.contains('@')
+                && !domain.starts_with('.') && !domain.ends_with('.')
+        });
+        let is_plain = text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !is_bidi_control(c));
+        if is_well_formed && is_plain && text.chars().count() <= 254 {
+            Ok(text)
+        } else {
+            Err("this is not an e-mail address".into())
+        }
+    };
+    /// 8 to 128 characters.
+    Password { "format": "password", "minLength": 8, "maxLength": 128 } = |text| match text.chars().count() {
+        8..=128 if !text.contains('\0') => Ok(text),
+        _ => Err("a password has 8 to 128 characters".into()),
+    };
+    /// 1 to 100 characters.
+    ChatName { "minLength": 1, "maxLength": 100 } = |text| single_line(text, "a chat's name", 1, 100);
+    /// What a chat is about at the moment: at most 250 characters.
+    Topic { "maxLength": 250 } = |text| single_line(text, "a topic", 0, 250);
+    /// What a person says of themselves: at most 500 characters.
+    Bio { "maxLength": 500 } = |text| check_length(text, "a bio", 0, 500);
+    /// Why somebody is kept out: at most 250 characters.
+    Reason { "maxLength": 250 } = |text| single_line(text, "a reason", 0, 250);
+    /// An emoji, in the one spelling that Unicode recommends for it.
+    Emoji { "minLength": 1, "maxLength": 32, "examples": ["🎉"] } = |text| match emojis::get(&text) {
+        Some(emoji) => Ok(emoji.as_str().to_owned()),
+        None => Err("a reaction is one emoji".into()),
+    };
+    /// The secret part of an invite link: letters and digits.
+    InviteCode { "pattern": "^[A-Za-z0-9_-]{8,64}$" } = |text| match (8..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+        true => Ok(text),
+        false => Err("this is not an invite code".into()),
+    };
+    /// At most 1,000 characters.
+    Description { "maxLength": 1000 } = |text| check_length(text, "a description", 0, 1000);
+    /// A message's text, at most 64 KiB of UTF-8.
+    Content { "maxLength": 65536 } = |text| {
+        if text.len() > MAX_CONTENT_BYTES {
+            Err(format!("a message has at most {MAX_CONTENT_BYTES} bytes"))
+        } else {
+            reject_nul(text, "a message")
+        }
+    };
+    /// The sender's own name for one send: 1 to 64 characters.
+    Nonce { "minLength": 1, "maxLength": 64 } = |text| check_length(text, "a nonce", 1, 64);
+    /// What a device calls one refresh of its tokens: 16 to 64 characters that nobody can guess.
+    RefreshNonce { "minLength": 16, "maxLength": 64 } = |text| check_length(text, "a nonce", 16, 64);
+    /// What someone is looking for: 1 to 100 characters.
+    SearchText { "minLength": 1, "maxLength": 100 } = |text| check_length(text.trim().to_owned(), "a search", 1, 100);
+}
+
+/// Reads an enum from its word and from nothing else: serde's own reading would
+/// also take `{"word": null}`.
+pub(crate) fn deserialize_variant<'de, T, D>(from: D, variants: &'static [(&'static str, T)]) -> Result<T, D::Error>
+where
+    T: Copy,
+    D: serde::Deserializer<'de>,
+{
+    let word = String::deserialize(from)?;
+    variants.iter().find(|(name, _)| *name == word).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = variants.iter().map(|(name, _)| *name).collect();
+        serde::de::Error::custom(format!("expected one of {}", names.join(", ")))
+    })
+}
+
+/// Reads a field of a patch, where a null is not the same as nothing.
+pub(crate) fn deserialize_nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// The largest message text, in bytes of UTF-8.
+pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
+
+/// What the names of closed accounts start with.
+const DELETED_PREFIX: &str = "deleted-";
+
+/// What calls all members of a chat.
+const EVERYONE: &str = "everyone";
+
+impl Content {
+    /// Whether there is nothing to read in it.
+    pub fn is_blank(&self) -> bool {
+        self.0.trim().is_empty()
+    }
+}
+
+fn reject_nul(text: String, what: &str) -> Result<String, String> {
+    if text.contains('\0') { Err(format!("{what} cannot contain a NUL character")) } else { Ok(text) }
+}
+
+fn check_length(text: String, what: &str, min: usize, max: usize) -> Result<String, String> {
+    match text.chars().count() {
+        n if n < min => Err(format!("{what} needs at least {min} character{}", if min == 1 { "" } else { "s" })),
+        n if n > max => Err(format!("{what} has at most {max} characters")),
+        _ => reject_nul(text, what),
+    }
+}
+
+/// One line that others read: trimmed, without control characters or the
+/// invisible ones that turn the direction of text around it.
+fn single_line(text: String, what: &str, min: usize, max: usize) -> Result<String, String> {
+    if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
+        return Err(format!("{what} cannot contain control characters"));
+    }
+    check_length(text.trim().to_owned(), what, min, max)
+}
+
+/// Whether a character is invisible and turns the direction of text around it.
+pub fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_visible_line() {
+        assert_eq!(DisplayName::try_from("  Zoë 🦊 ".to_owned()).expect("a name").as_str(), "Zoë 🦊");
+        for bad in ["", "   ", "a\nb", "a\0b", "\u{202E}evil", &"x".repeat(65)] {
+            assert!(DisplayName::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_something_on_both_sides_of_one_at_sign() {
+        assert!(Email::try_from("a@b".to_owned()).is_ok());
+        for bad in ["", "@", "a@", "@b", "a b@c.d", "a@b@c", "a@.b", "a\0@b.c"] {
+            assert!(Email::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_reaction_is_one_emoji_in_one_spelling() {
+        let emoji = |text: &str| Emoji::try_from(text.to_owned()).map(String::from);
+        assert_eq!(emoji("👍").as_deref(), Ok("👍"));
+        assert_eq!(emoji("👍🏽").as_deref(), Ok("👍🏽"));
+        assert_eq!(emoji("👨‍👩‍👧‍👦").as_deref(), Ok("👨‍👩‍👧‍👦"));
+        assert_eq!(emoji("\u{2764}"), emoji("\u{2764}\u{fe0f}"), "a heart is a heart");
+        for bad in ["", "a", "👍👍", "👍 ", ":+1:", "\u{fe0f}", &"👍".repeat(100)] {
+            assert!(emoji(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn content_is_measured_in_bytes() {
+        assert!(Content::try_from("é".repeat(MAX_CONTENT_BYTES / 2)).is_ok());
+        assert!(Content::try_from("é".repeat(MAX_CONTENT_BYTES / 2 + 1)).is_err());
+    }
+}

@@ -1,0 +1,275 @@
+//! The accept loop of every server: limits on connections and on the time that a
+//! first request head may take, then hyper, and a graceful shutdown.
+
+use crate::{rewind::Rewind, shutdown::ShutdownPhase};
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    http::{HeaderValue, StatusCode, header::CONNECTION},
+};
+use bytes::BytesMut;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// How long a client has to send the head of its first request.
+pub const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long open requests and streams have to end once no new connection is
+/// accepted.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// How long a kept-alive connection may wait between requests.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The largest head of a request, in bytes.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// The most header fields of a request.
+const MAX_HEADERS: usize = 64;
+
+/// After a shutdown request the server goes on accepting until no connection has
+/// come for this long: a load balancer takes a moment to notice.
+const ACCEPT_QUIET_PERIOD: Duration = Duration::from_millis(250);
+
+/// The longest that it goes on accepting.
+const MAX_ACCEPT_AFTER_SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// The pause after a failed `accept`, which mostly means no free file descriptor.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// A connection whose first request head has arrived whole.
+#[derive(Debug)]
+pub struct PeekedRequest {
+    /// The connection.
+    pub stream: TcpStream,
+    /// All bytes read so far: the head and whatever came with it.
+    pub buffer: BytesMut,
+    /// The address of the client.
+    pub peer: SocketAddr,
+}
+
+/// Sees each new connection before hyper does. It may serve the connection itself,
+/// to the end; any other it returns untouched.
+pub trait ConnectionHook: Clone + Send + Sync + 'static {
+    /// Returns the connection, or serves it and returns nothing.
+    fn try_take(&self, request: PeekedRequest) -> impl Future<Output = Option<PeekedRequest>> + Send;
+}
+
+/// Takes no connection.
+#[derive(Debug, Clone, Copy)]
+pub struct NoHook;
+
+impl ConnectionHook for NoHook {
+    async fn try_take(&self, request: PeekedRequest) -> Option<PeekedRequest> {
+        Some(request)
+    }
+}
+
+/// One of the connections that are allowed at once. Each request carries it in its
+/// extensions, for a handler that keeps the connection after the response.
+#[derive(Debug, Clone)]
+pub struct ConnectionPermit(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+
+/// Raises the limit on open files as far as it goes and returns it; each open
+/// connection needs one.
+pub fn raise_file_limit() -> Option<u64> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "cannot raise the limit on open files");
+    }
+    getrlimit(Resource::Nofile).current
+}
+
+/// Serves connections until `shutdown`. Late connections are then served until
+/// none comes, and open ones have `DRAIN_TIMEOUT` to finish.
+pub async fn serve(
+    listener: TcpListener,
+    max_connections: usize,
+    hook: impl ConnectionHook,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let permits = Arc::new(Semaphore::new(max_connections));
+    let acceptor = Acceptor { listener, permits: Arc::clone(&permits) };
+    let mut connections = JoinSet::new();
+    let draining = CancellationToken::new();
+    let phase = ShutdownPhase { requested: shutdown.clone(), draining: draining.clone() };
+    let mut accept_deadline = pin!(sleep_after(&shutdown, MAX_ACCEPT_AFTER_SHUTDOWN));
+    loop {
+        let (stream, peer, permit) = tokio::select! {
+            biased;
+            () = accept_deadline.as_mut() => break,
+            accepted = acceptor.accept(&shutdown) => match accepted {
+                Some(accepted) => accepted,
+                None => break,
+            },
+            Some(_) = connections.join_next() => continue,
+        };
+        connections.spawn(handle_connection(stream, peer, permit, hook.clone(), router.clone(), phase.clone()));
+    }
+    for (stream, peer, permit) in acceptor.drain_backlog() {
+        connections.spawn(handle_connection(stream, peer, permit, hook.clone(), router.clone(), phase.clone()));
+    }
+    draining.cancel();
+    // Upgraded connections hold permits too.
+    let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
+    if timeout(DRAIN_TIMEOUT, permits.acquire_many(all)).await.is_err() {
+        let remaining = max_connections - permits.available_permits();
+        tracing::warn!(connections = remaining, "closing connections that did not end in time");
+    }
+    connections.shutdown().await;
+}
+
+/// Sleeps for a time after an event.
+async fn sleep_after(event: &CancellationToken, time: Duration) {
+    event.cancelled().await;
+    tokio::time::sleep(time).await;
+}
+
+/// Accepts connections within the limit.
+struct Acceptor {
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+}
+
+impl Acceptor {
+    /// The next connection; `None` after `shutdown`, once none comes. At the limit
+    /// it leaves clients in the listen queue until a connection ends.
+    async fn accept(&self, shutdown: &CancellationToken) -> Option<(TcpStream, SocketAddr, ConnectionPermit)> {
+        let quiet_period = sleep_after(shutdown, ACCEPT_QUIET_PERIOD);
+        let next = async {
+            let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+            loop {
+                match self.listener.accept().await {
+                    Ok((stream, peer)) => return Some((stream, peer, ConnectionPermit(Arc::new(permit)))),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            accepted = next => accepted,
+            () = quiet_period => None,
+        }
+    }
+
+    /// Closes the listener and returns the connections that the kernel has
+    /// accepted already. It asks the kernel directly: the runtime may not have
+    /// seen the last of them.
+    fn drain_backlog(self) -> Vec<(TcpStream, SocketAddr, ConnectionPermit)> {
+        let Ok(listener) = self.listener.into_std() else { return Vec::new() };
+        let mut backlog = Vec::new();
+        while let Ok((stream, peer)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let permit = Arc::clone(&self.permits).try_acquire_owned();
+            if let (Ok(stream), Ok(permit)) = (stream, permit) {
+                backlog.push((stream, peer, ConnectionPermit(Arc::new(permit))));
+            }
+        }
+        backlog
+    }
+}
+
+async fn handle_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: ConnectionPermit,
+    hook: impl ConnectionHook,
+    router: Router,
+    phase: ShutdownPhase,
+) {
+    let mut request = PeekedRequest { stream, buffer: BytesMut::new(), peer };
+    // Frames are written whole; waiting for more to send only adds latency.
+    let _ = request.stream.set_nodelay(true);
+    let head = tokio::select! {
+        // A request that was sent before the drain began may still be on its way.
+        () = sleep_after(&phase.draining, ACCEPT_QUIET_PERIOD) => return,
+        head = timeout(FIRST_HEAD_TIMEOUT, read_head(&mut request)) => head,
+    };
+    match head {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => {
+            let _ = request.stream.write_all(HEAD_TOO_LARGE).await;
+            return;
+        }
+        // The client closed the connection or is too slow: there is nobody to answer.
+        Ok(Err(_)) | Err(_) => return,
+    }
+    if let Some(request) = hook.try_take(request).await {
+        serve_http(request, permit, router, phase).await;
+    }
+}
+
+const HEAD_TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Reads until the blank line; false if it does not come within the limit.
+async fn read_head(request: &mut PeekedRequest) -> io::Result<bool> {
+    loop {
+        let old_len = request.buffer.len();
+        if request.stream.read_buf(&mut request.buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let unscanned = request.buffer.get(old_len.saturating_sub(3)..).unwrap_or_default();
+        if unscanned.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            return Ok(true);
+        }
+        if request.buffer.len() > MAX_HEAD_BYTES {
+            return Ok(false);
+        }
+    }
+}
+
+async fn serve_http(peeked: PeekedRequest, permit: ConnectionPermit, router: Router, phase: ShutdownPhase) {
+    let ShutdownPhase { requested, draining } = phase;
+    let peer = peeked.peer;
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(permit.clone());
+        let (router, requested) = (router.clone(), requested.clone());
+        async move {
+            let mut response = router.oneshot(request).await?;
+            if requested.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let io = TokioIo::new(Rewind { buffer: peeked.buffer, stream: peeked.stream });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_TIMEOUT)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .serve_connection(io, service)
+            .with_upgrades()
+    );
+    let result = tokio::select! {
+        // Polled first, so that a request that was read is started: hyper would
+        // drop an unstarted one without a response.
+        biased;
+        result = connection.as_mut() => result,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended early");
+    }
+}

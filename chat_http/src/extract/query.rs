@@ -1,0 +1,26 @@
+//! Query strings.
+
+use super::field_error::field_error;
+use crate::{ApiError, Result};
+use axum::{extract::FromRequestParts, http::request::Parts};
+use chat_core::Error;
+use serde::de::DeserializeOwned;
+
+/// The query string. Its types refuse unknown keys, as bodies do.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let axum::extract::Query(query) = axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
+            // As in "Failed to deserialize query string: limit: a page has 1 to 100 items".
+            let text = rejection.body_text();
+            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            let (field, detail) = text.split_once(": ").unwrap_or(("query", text));
+            Error::Invalid(vec![field_error(field.into(), detail)])
+        })?;
+        Ok(Self(query))
+    }
+}

@@ -1,0 +1,25 @@
+//! What Confab's HTTP servers share: errors as problem+json, the layers around
+//! every route, extractors, rate limits, the acceptor with graceful shutdown,
+//! settings and logs. It knows the domain's errors and ids, and holds no rule of
+//! the domain.
+#![warn(missing_docs)]
+
+pub mod acceptor;
+pub mod config;
+pub mod cors;
+pub mod extract;
+pub mod layers;
+pub mod metrics;
+pub mod probes;
+pub mod problem;
+pub mod rate_limit;
+pub mod request_id;
+mod rewind;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+pub mod trusted_proxies;
+
+pub use cors::AllowedOrigins;
+pub use probes::ReadinessCheck;
+pub use problem::{ApiError, Problem, Result};

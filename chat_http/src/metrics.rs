@@ -1,0 +1,65 @@
+//! Where `/metrics` is served: beside the other routes, or on an address of its
+//! own that the outside does not reach.
+
+use crate::{
+    AllowedOrigins,
+    acceptor::{self, NoHook},
+    layers,
+};
+use axum::{Router, http::header, routing::get};
+use prometheus_client::{encoding::text, registry::Registry};
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The path of the metrics.
+pub const METRICS_PATH: &str = "/metrics";
+
+/// The media type of OpenMetrics 1.0.
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The most connections to a dedicated address.
+const MAX_SCRAPERS: usize = 16;
+
+/// Where metrics are served.
+#[derive(Debug)]
+pub enum MetricsEndpoint {
+    /// Beside the other routes.
+    Shared,
+    /// On an address of its own.
+    Dedicated(TcpListener),
+}
+
+impl MetricsEndpoint {
+    /// Dedicated if there is an address, shared if not.
+    pub async fn bind(address: Option<SocketAddr>) -> io::Result<Self> {
+        Ok(match address {
+            Some(address) => Self::Dedicated(TcpListener::bind(address).await?),
+            None => Self::Shared,
+        })
+    }
+
+    /// The route to add to a server. A dedicated endpoint serves the metrics
+    /// itself until `shutdown` and adds no route.
+    pub fn into_router(self, registry: Registry, shutdown: &CancellationToken) -> Router {
+        let router = router(registry);
+        match self {
+            Self::Shared => router,
+            Self::Dedicated(listener) => {
+                let router = layers::with_layers(router, &AllowedOrigins::default());
+                tokio::spawn(acceptor::serve(listener, MAX_SCRAPERS, NoHook, router, shutdown.clone()));
+                Router::new()
+            }
+        }
+    }
+}
+
+fn router(registry: Registry) -> Router {
+    let registry = Arc::new(registry);
+    let handler = move || {
+        let mut body = String::new();
+        text::encode(&mut body, &registry).expect("writing to a string cannot fail");
+        async move { ([(header::CONTENT_TYPE, MEDIA_TYPE)], body) }
+    };
+    Router::new().route(METRICS_PATH, get(handler))
+}

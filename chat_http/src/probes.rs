@@ -1,0 +1,65 @@
+//! `/livez` and `/readyz`, for load balancers and orchestrators.
+
+use crate::problem::KeepBody;
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// The paths of the probes: liveness and readiness.
+pub const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
+/// A check that takes longer counts as failed.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One condition of readiness.
+pub struct ReadinessCheck {
+    name: &'static str,
+    check: Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
+}
+
+impl ReadinessCheck {
+    /// A named condition.
+    pub fn new<F: Future<Output = bool> + Send + 'static>(
+        name: &'static str,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, check: Box::new(move || Box::pin(check())) }
+    }
+}
+
+/// `/livez` answers while the process runs. `/readyz` answers 200 if every check
+/// passes and the server is not stopping, and 503 otherwise; the body names each
+/// check and its result.
+pub fn router(checks: Vec<ReadinessCheck>, shutdown: CancellationToken) -> Router {
+    let checks = Arc::new(checks);
+    let ready = move || {
+        let (checks, shutdown) = (Arc::clone(&checks), shutdown.clone());
+        async move { readiness(&checks, &shutdown).await }
+    };
+    let [live_path, ready_path] = PROBES;
+    Router::new().route(live_path, get(|| async { Json(json!({ "live": true })) })).route(ready_path, get(ready))
+}
+
+async fn readiness(checks: &[ReadinessCheck], shutdown: &CancellationToken) -> Response {
+    let mut results = serde_json::Map::new();
+    for ReadinessCheck { name, check } in checks {
+        let passes = timeout(CHECK_TIMEOUT, check()).await.unwrap_or(false);
+        results.insert((*name).into(), passes.into());
+    }
+    results.insert("not_draining".into(), (!shutdown.is_cancelled()).into());
+    let is_ready = results.values().all(|result| result == true);
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = (status, Json(json!({ "ready": is_ready, "checks": results }))).into_response();
+    if !is_ready {
+        response.extensions_mut().insert(KeepBody);
+    }
+    response
+}

@@ -1,0 +1,193 @@
+//! Errors as `application/problem+json`: which status and code each outcome has,
+//! and the one layer that writes the body of every error response.
+
+use crate::request_id::request_id;
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use chat_core::{Error, error::FieldError};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The media type of errors, RFC 9457.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// The `Retry-After` of a 503, in seconds.
+pub const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// The result of a handler or an extractor.
+pub type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+/// An error of the domain on its way to a client.
+#[derive(Debug)]
+pub struct ApiError(pub Error);
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+/// An error as it goes over the wire.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    /// A sentence for people.
+    pub detail: String,
+    /// A stable word for programs.
+    pub code: &'static str,
+    request_id: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// The error as a client sees it.
+    pub fn new(error: &Error, request_id: &str) -> Self {
+        let errors = match error {
+            Error::Invalid(errors) => errors.clone(),
+            _ => Vec::new(),
+        };
+        Self { errors, ..Self::plain(status(error), code(error), error.to_string(), request_id) }
+    }
+
+    fn plain(status: StatusCode, code: &'static str, detail: String, request_id: &str) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail,
+            code,
+            request_id: request_id.into(),
+            errors: Vec::new(),
+        }
+    }
+}
+
+/// The status of an outcome.
+pub fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+        Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        Error::NotFound(_) => StatusCode::NOT_FOUND,
+        Error::Malformed(_) => StatusCode::BAD_REQUEST,
+        Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Conflict { .. } => StatusCode::CONFLICT,
+        Error::Reset(_) => StatusCode::GONE,
+        Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn code(error: &Error) -> &'static str {
+    match error {
+        Error::Unauthorized { code, .. } | Error::Conflict { code, .. } => code,
+        Error::Reset(_) => "reset",
+        other => code_of_status(status(other)),
+    }
+}
+
+fn code_of_status(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "malformed",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::REQUEST_TIMEOUT => "timeout",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+        StatusCode::RANGE_NOT_SATISFIABLE => "range_not_satisfiable",
+        StatusCode::UNPROCESSABLE_ENTITY => "invalid",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        _ if status.is_server_error() => "internal",
+        _ => "refused",
+    }
+}
+
+/// Carries the error itself in the extensions; `render` writes the body, because
+/// only it knows the request id.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = status(&self.0).into_response();
+        response.extensions_mut().insert(Arc::new(self.0));
+        response
+    }
+}
+
+/// Marks an error response whose own body says more than a problem would.
+#[derive(Clone)]
+pub(crate) struct KeepBody;
+
+/// Writes the body of every error response, whoever made it, and logs each server
+/// error once.
+pub(crate) async fn render(request: Request, next: Next) -> Response {
+    let request_id = request_id(request.headers()).to_owned();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let status = response.status();
+    let keeps_body = response.extensions().get::<KeepBody>().is_some();
+    if keeps_body || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let problem = match response.extensions().get::<Arc<Error>>() {
+        Some(error) => {
+            log_server_error(error, &method, &path, &request_id);
+            Problem::new(error, &request_id)
+        }
+        None => Problem::plain(status, code_of_status(status), fallback_detail(status, &method, &path), &request_id),
+    };
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        parts.headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    let body = serde_json::to_vec(&problem).expect("a problem is strings and numbers");
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// Logs a server error with its chain of causes. A client error is not logged.
+pub fn log_server_error(error: &Error, method: &Method, path: &str, request_id: &str) {
+    let cause = || {
+        std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ")
+    };
+    match error {
+        Error::Internal(_) => tracing::error!(%method, path, request_id, cause = cause(), "request failed"),
+        Error::Unavailable(_) => tracing::warn!(%method, path, request_id, cause = cause(), "request unavailable"),
+        _ => {}
+    }
+}
+
+fn fallback_detail(status: StatusCode, method: &Method, path: &str) -> String {
+    match status {
+        StatusCode::NOT_FOUND => format!("there is nothing at {path}"),
+        StatusCode::METHOD_NOT_ALLOWED => format!("{path} does not support {method}"),
+        StatusCode::REQUEST_TIMEOUT => "the request took too long to arrive".into(),
+        StatusCode::INTERNAL_SERVER_ERROR => "something went wrong on the server".into(),
+        _ => status.canonical_reason().unwrap_or("refused").to_lowercase(),
+    }
+}

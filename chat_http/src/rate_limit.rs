@@ -1,0 +1,326 @@
+//! Rate limits by user, by address and by class of route. Limits are kept per
+//! server process: they keep one runaway client from crowding out the others.
+
+use crate::{ApiError, trusted_proxies::TrustedProxies};
+use axum::{
+    extract::{ConnectInfo, MatchedPath, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use chat_core::{
+    Error, UserId,
+    auth::{self, Audience, Verifier},
+};
+use governor::{
+    NotUntil, Quota,
+    clock::{Clock, QuantaClock, QuantaInstant},
+    middleware::StateInformationMiddleware,
+    state::keyed::DashMapStateStore,
+};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    str::FromStr,
+    time::Duration,
+};
+
+/// What a route costs; each class has a limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteClass {
+    /// Tries a password or a token; limited by address.
+    Auth,
+    /// Stores files; limited by user.
+    Upload,
+    /// Changes something; limited by user.
+    Write,
+    /// Only reads; limited by user.
+    Read,
+}
+
+/// The class of each route, by method and path pattern.
+#[derive(Debug, Clone, Default)]
+pub struct RouteClasses(HashMap<(Method, String), RouteClass>);
+
+impl RouteClasses {
+    /// Adds a route.
+    pub fn insert(&mut self, method: Method, path: &str, class: RouteClass) {
+        self.0.insert((method, path.to_owned()), class);
+    }
+
+    /// The class of a request. One that matches no route counts as a read or a
+    /// write by its method.
+    fn get(&self, request: &Request) -> RouteClass {
+        let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+        let class = route.and_then(|path| self.0.get(&(request.method().clone(), path)).copied());
+        class.unwrap_or(match *request.method() {
+            Method::GET | Method::HEAD => RouteClass::Read,
+            _ => RouteClass::Write,
+        })
+    }
+}
+
+/// A number of requests in a period; all of them may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rate {
+    count: NonZeroU32,
+    period: Duration,
+}
+
+impl Rate {
+    const fn per_second(count: u32) -> Self {
+        Self { count: NonZeroU32::new(count).expect("more than none"), period: Duration::from_secs(1) }
+    }
+
+    const fn per_minute(count: u32) -> Self {
+        Self { period: Duration::from_secs(60), ..Self::per_second(count) }
+    }
+
+    fn quota(self) -> Quota {
+        let interval = self.period / self.count.get();
+        Quota::with_period(interval).map_or(Quota::per_second(self.count), |quota| quota.allow_burst(self.count))
+    }
+}
+
+impl FromStr for Rate {
+    type Err = ();
+
+    /// Parses `20/s`, `600/m` or `1000/h`.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (count, period) = text.split_once('/').ok_or(())?;
+        let seconds = match period {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return Err(()),
+        };
+        Ok(Self { count: count.parse().map_err(|_| ())?, period: Duration::from_secs(seconds) })
+    }
+}
+
+/// The setting: `off`, `on`, or `on` with other numbers for some classes, as in
+/// `auth=10/m,write=20/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits(Option<Rates>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rates {
+    auth: Rate,
+    upload: Rate,
+    write: Rate,
+    read: Rate,
+    /// All requests of one address.
+    address: Rate,
+}
+
+/// Generous: a person who types, and their devices, never reach these.
+const DEFAULT: Rates = Rates {
+    auth: Rate::per_minute(60),
+    upload: Rate::per_minute(120),
+    write: Rate::per_second(50),
+    read: Rate::per_second(100),
+    address: Rate::per_second(1_000),
+};
+
+/// Text that is not a setting of rate limits.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not a rate limit; give off, on, or some of auth=60/m,upload=120/m,write=50/s,read=100/s,address=1000/s"
+)]
+pub struct InvalidRateLimits(String);
+
+impl RateLimits {
+    /// No limits.
+    pub const OFF: Self = Self(None);
+    /// The default limits.
+    pub const ON: Self = Self(Some(DEFAULT));
+}
+
+impl FromStr for RateLimits {
+    type Err = InvalidRateLimits;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRateLimits> {
+        match text {
+            "off" => return Ok(Self::OFF),
+            "on" => return Ok(Self::ON),
+            _ => {}
+        }
+        let mut rates = DEFAULT;
+        for part in text.split(',') {
+            let invalid = || InvalidRateLimits(part.to_owned());
+            let (class, rate) = part.trim().split_once('=').ok_or_else(invalid)?;
+            let rate = rate.parse().map_err(|()| invalid())?;
+            match class {
+                "auth" => rates.auth = rate,
+                "upload" => rates.upload = rate,
+                "write" => rates.write = rate,
+                "read" => rates.read = rate,
+                "address" => rates.address = rate,
+                _ => return Err(invalid()),
+            }
+        }
+        Ok(Self(Some(rates)))
+    }
+}
+
+type KeyedLimiter<K> = governor::RateLimiter<K, DashMapStateStore<K>, QuantaClock, StateInformationMiddleware>;
+
+/// Counts the requests of each user and address.
+#[derive(Debug)]
+pub struct RateLimiter {
+    limiters: Option<Limiters>,
+    trusted_proxies: TrustedProxies,
+    clock: QuantaClock,
+}
+
+#[derive(Debug)]
+struct Limiters {
+    auth: KeyedLimiter<IpAddr>,
+    upload: KeyedLimiter<UserId>,
+    write: KeyedLimiter<UserId>,
+    read: KeyedLimiter<UserId>,
+    address: KeyedLimiter<IpAddr>,
+}
+
+fn keyed_limiter<K: Hash + Eq + Clone>(rate: Rate) -> KeyedLimiter<K> {
+    governor::RateLimiter::dashmap(rate.quota()).with_middleware()
+}
+
+impl RateLimiter {
+    /// Starts with no requests counted.
+    pub fn new(limits: RateLimits, trusted_proxies: TrustedProxies) -> Self {
+        let limiters = limits.0.map(|rates| Limiters {
+            auth: keyed_limiter(rates.auth),
+            upload: keyed_limiter(rates.upload),
+            write: keyed_limiter(rates.write),
+            read: keyed_limiter(rates.read),
+            address: keyed_limiter(rates.address),
+        });
+        Self { limiters, trusted_proxies, clock: QuantaClock::default() }
+    }
+
+    /// Forgets users and addresses that have their whole limit again.
+    pub fn remove_stale(&self) {
+        let Some(Limiters { auth, upload, write, read, address }) = &self.limiters else { return };
+        [auth, address].into_iter().for_each(governor::RateLimiter::retain_recent);
+        [upload, write, read].into_iter().for_each(governor::RateLimiter::retain_recent);
+    }
+
+    /// Counts a request; what is left is `None` without limits.
+    fn check(
+        &self,
+        request: &Request,
+        class: RouteClass,
+        verifier: &Verifier,
+    ) -> Result<Option<RateLimitStatus>, RateLimitStatus> {
+        let Some(limiters) = &self.limiters else { return Ok(None) };
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        let address = self.trusted_proxies.client_address(peer, request.headers());
+        let by_address = self.count(&limiters.address, &address)?;
+        if class == RouteClass::Auth {
+            return self.count(&limiters.auth, &address).map(Some);
+        }
+        let Some(user) = claimed_user(verifier, request.headers()) else { return Ok(Some(by_address)) };
+        let limiter = match class {
+            RouteClass::Upload => &limiters.upload,
+            RouteClass::Read => &limiters.read,
+            RouteClass::Write | RouteClass::Auth => &limiters.write,
+        };
+        self.count(limiter, &user).map(Some)
+    }
+
+    fn count<K: Hash + Eq + Clone>(
+        &self,
+        limiter: &KeyedLimiter<K>,
+        key: &K,
+    ) -> Result<RateLimitStatus, RateLimitStatus> {
+        match limiter.check_key(key) {
+            Ok(snapshot) => {
+                let (limit, remaining) = (snapshot.quota().burst_size().get(), snapshot.remaining_burst_capacity());
+                let reset = snapshot.quota().replenish_interval() * (limit - remaining.min(limit));
+                Ok(RateLimitStatus { limit, remaining, reset })
+            }
+            Err(not_until) => Err(self.exceeded(&not_until)),
+        }
+    }
+
+    fn exceeded(&self, not_until: &NotUntil<QuantaInstant>) -> RateLimitStatus {
+        let reset = not_until.wait_time_from(self.clock.now());
+        RateLimitStatus { limit: not_until.quota().burst_size().get(), remaining: 0, reset }
+    }
+}
+
+/// The user that a token claims. Whether the session still lives is checked later.
+fn claimed_user(verifier: &Verifier, headers: &HeaderMap) -> Option<UserId> {
+    let bearer = auth::parse_bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)?;
+    verifier.verify(bearer, Audience::Api).ok().map(|claims| claims.user_id)
+}
+
+/// What is left of a limit.
+#[derive(Debug)]
+struct RateLimitStatus {
+    limit: u32,
+    remaining: u32,
+    /// Until the whole limit is back, or one request if none is left.
+    reset: Duration,
+}
+
+impl RateLimitStatus {
+    fn write_headers(&self, headers: &mut HeaderMap) {
+        let mut insert = |name: &'static str, number: u64| {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from(number));
+        };
+        insert("ratelimit-limit", self.limit.into());
+        insert("ratelimit-remaining", self.remaining.into());
+        insert("ratelimit-reset", whole_seconds(self.reset));
+    }
+}
+
+/// Rounded up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// The middleware: refuses a request over its limit with 429, and writes what is
+/// left into the headers of every response.
+pub async fn enforce(
+    limiter: &RateLimiter,
+    classes: &RouteClasses,
+    verifier: &Verifier,
+    request: Request,
+    next: Next,
+) -> Response {
+    match limiter.check(&request, classes.get(&request), verifier) {
+        Ok(status) => {
+            let mut response = next.run(request).await;
+            if let Some(status) = status {
+                status.write_headers(response.headers_mut());
+            }
+            response
+        }
+        Err(status) => {
+            let mut response = ApiError(Error::TooManyRequests).into_response();
+            status.write_headers(response.headers_mut());
+            response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(status.reset).max(1).into());
+            response
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_from_one_setting() {
+        assert_eq!("off".parse::<RateLimits>().expect("limits"), RateLimits::OFF);
+        assert_eq!("on".parse::<RateLimits>().expect("limits"), RateLimits::ON);
+        let RateLimits(Some(rates)) = "write=5/m, read=7/s".parse().expect("limits") else { panic!("on") };
+        assert_eq!(rates, Rates { write: Rate::per_minute(5), read: Rate::per_second(7), ..DEFAULT });
+        for bad in ["", "yes", "write", "write=5", "write=0/s", "write=5/d", "write=-1/s", "swim=5/s", "write=5/s,,"] {
+            assert!(bad.parse::<RateLimits>().is_err(), "{bad}");
+        }
+    }
+}

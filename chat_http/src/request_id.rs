@@ -1,0 +1,38 @@
+//! Request ids: every request and its response carry one, and so does every log
+//! line about them.
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is accepted from a client, in bytes.
+const MAX_LENGTH: usize = 64;
+
+/// Creates a request id, a UUID of version 7.
+pub fn new_request_id() -> HeaderValue {
+    HeaderValue::from_str(&uuid::Uuid::now_v7().to_string()).expect("a UUID is hexadecimal digits and dashes")
+}
+
+/// Reads the request id; empty outside of `assign`.
+pub fn request_id(headers: &HeaderMap) -> &str {
+    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Gives every request an id and its response the same one. A client's own id is
+/// kept if it is short and plain; tower-http's layer would keep any.
+pub(crate) async fn assign(mut request: Request, next: Next) -> Response {
+    let is_plain = |id: &str| {
+        (1..=MAX_LENGTH).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let own = request.headers().get(REQUEST_ID).filter(|id| id.to_str().is_ok_and(is_plain)).cloned();
+    let id = own.unwrap_or_else(new_request_id);
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}

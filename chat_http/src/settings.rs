@@ -1,0 +1,337 @@
+//! Every setting, declared once. A program flattens the groups that it reads; the
+//! union of all groups says which keys `config.toml` may hold.
+
+use crate::{rate_limit::RateLimits, telemetry::LogFormat, trusted_proxies::TrustedProxies};
+use chat_core::{
+    auth::{Signer, Verifier},
+    housekeeping::RetentionConfig,
+};
+use clap::{Args, Parser};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// All settings of all programs.
+#[derive(Debug, Clone, Parser)]
+pub struct AllSettings {
+    #[command(flatten)]
+    chat_bind: ChatBind,
+    #[command(flatten)]
+    notify_bind: NotifyBind,
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    redis: RedisSettings,
+    #[command(flatten)]
+    data: DataSettings,
+    #[command(flatten)]
+    keys: SigningKeySettings,
+    #[command(flatten)]
+    web: WebSettings,
+    #[command(flatten)]
+    limits: LimitSettings,
+    #[command(flatten)]
+    retention: RetentionSettings,
+    #[command(flatten)]
+    demo: DemoSettings,
+    #[command(flatten)]
+    frontend: FrontendSettings,
+    #[command(flatten)]
+    metrics: MetricsSettings,
+    #[command(flatten)]
+    chat_metrics: ChatMetricsSettings,
+    #[command(flatten)]
+    notify_metrics: NotifyMetricsSettings,
+    #[command(flatten)]
+    connections: ConnectionSettings,
+    #[command(flatten)]
+    chat_connections: ChatConnectionSettings,
+    #[command(flatten)]
+    notify_connections: NotifyConnectionSettings,
+    #[command(flatten)]
+    log: LogSettings,
+}
+
+/// Where the API listens.
+#[derive(Debug, Clone, Args)]
+pub struct ChatBind {
+    /// Address of the API, and of everything else in `confab dev` and `confab serve`.
+    #[arg(
+        long = "bind",
+        alias = "chat-bind",
+        value_name = "ADDRESS",
+        env = "CHAT_BIND",
+        default_value = "127.0.0.1:6688"
+    )]
+    pub chat_bind: SocketAddr,
+}
+
+/// Where the streams listen.
+#[derive(Debug, Clone, Args)]
+pub struct NotifyBind {
+    /// Address of the event streams.
+    #[arg(long, value_name = "ADDRESS", env = "NOTIFY_BIND", default_value = "127.0.0.1:6687")]
+    pub notify_bind: SocketAddr,
+}
+
+/// The database.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseSettings {
+    /// Postgres 15 or newer, as in postgres://user:password@host/name.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+}
+
+/// The database of a program that can start one itself.
+#[derive(Debug, Clone, Args)]
+pub struct OptionalDatabaseSettings {
+    /// Use this database instead of an embedded one.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+/// Redis.
+#[derive(Debug, Clone, Args)]
+pub struct RedisSettings {
+    /// Redis, through which replicas share one reading of the event log; without it
+    /// each reads the log itself. `redis://user:password@host:6379`, `rediss://` or
+    /// `unix://`; several nodes of a Redis Cluster with commas between them.
+    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+}
+
+/// The data directory.
+#[derive(Debug, Clone, Args)]
+pub struct DataSettings {
+    /// Directory of the keys, the uploaded files and the embedded database.
+    #[arg(long = "data", alias = "chat-data-dir", value_name = "DIR", env = "CHAT_DATA_DIR", default_value = "data")]
+    pub chat_data_dir: PathBuf,
+}
+
+/// The keys of a server that signs tokens.
+#[derive(Debug, Clone, Args)]
+pub struct SigningKeySettings {
+    /// The Ed25519 private key that signs tokens, PKCS#8 PEM.
+    #[arg(long, value_name = "FILE", env = "JWT_PRIVATE_KEY_FILE")]
+    pub jwt_private_key_file: PathBuf,
+    /// Public keys whose tokens are accepted, the newest first.
+    #[arg(long, value_name = "FILE", env = "JWT_PUBLIC_KEY_FILE")]
+    pub jwt_public_key_file: Option<PathBuf>,
+}
+
+impl SigningKeySettings {
+    /// Reads the keys.
+    pub fn signer(&self) -> io::Result<Signer> {
+        let private = &self.jwt_private_key_file;
+        let signer = Signer::read(private).map_err(naming(private))?;
+        match &self.jwt_public_key_file {
+            Some(public) => signer.with_public_keys(public).map_err(naming(public)),
+            None => Ok(signer),
+        }
+    }
+}
+
+/// Adds the path of a key file to an error.
+fn naming(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("reading the key file {}: {error}", path.display()))
+}
+
+/// The keys of a server that only verifies tokens.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyingKeySettings {
+    /// Public keys whose tokens are accepted, the newest first.
+    #[arg(long, value_name = "FILE", env = "JWT_PUBLIC_KEY_FILE")]
+    pub jwt_public_key_file: PathBuf,
+}
+
+impl VerifyingKeySettings {
+    /// Reads the keys.
+    pub fn verifier(&self) -> io::Result<Verifier> {
+        Verifier::read(&self.jwt_public_key_file).map_err(naming(&self.jwt_public_key_file))
+    }
+}
+
+/// Browsers and the public address.
+#[derive(Debug, Clone, Args)]
+pub struct WebSettings {
+    /// Web origins, separated by commas, whose pages may call besides the server's
+    /// own.
+    #[arg(long, value_name = "ORIGINS", env = "CORS_ORIGINS", default_value = "")]
+    pub cors_origins: String,
+    /// The address that users type, as in https://chat.example. With https, cookies
+    /// are marked `Secure`.
+    #[arg(long, value_name = "URL", env = "PUBLIC_URL")]
+    pub public_url: Option<PublicUrl>,
+}
+
+impl WebSettings {
+    /// Whether browsers reach the server over TLS.
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_ref().is_some_and(PublicUrl::is_https)
+    }
+}
+
+/// Rate limits.
+#[derive(Debug, Clone, Args)]
+pub struct LimitSettings {
+    /// Rate limits: on, off, or some of
+    /// auth=60/m,upload=120/m,write=50/s,read=100/s,address=1000/s. Off in
+    /// `confab dev` unless set.
+    #[arg(long, value_name = "LIMITS", env = "RATE_LIMITS")]
+    pub rate_limits: Option<RateLimits>,
+    /// Networks of your own reverse proxies, as in 10.0.0.0/8,::1. Their
+    /// `X-Forwarded-For` is believed.
+    #[arg(long, value_name = "NETWORKS", env = "TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// How long data is kept, and how much of it.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct RetentionSettings {
+    /// Days that a client can be away and still resume its stream.
+    #[arg(long, value_name = "DAYS", env = "EVENT_RETENTION_DAYS", default_value_t = RetentionConfig::DEFAULT.event_days)]
+    pub event_retention_days: u16,
+    /// Days that messages are kept where their chat does not say; 0 keeps them for
+    /// ever.
+    #[arg(long, value_name = "DAYS", env = "MESSAGE_RETENTION_DAYS", default_value_t = RetentionConfig::DEFAULT.message_days)]
+    pub message_retention_days: u16,
+    /// Bytes of files that one user may have.
+    #[arg(long, value_name = "BYTES", env = "USER_QUOTA_BYTES", default_value_t = RetentionConfig::DEFAULT.user_quota_bytes)]
+    pub user_quota_bytes: i64,
+}
+
+impl From<RetentionSettings> for RetentionConfig {
+    fn from(settings: RetentionSettings) -> Self {
+        Self {
+            event_days: settings.event_retention_days,
+            message_days: settings.message_retention_days,
+            user_quota_bytes: settings.user_quota_bytes,
+        }
+    }
+}
+
+/// The demo accounts.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DemoSettings {
+    /// Offer the demo accounts on the sign-in page.
+    #[arg(long, env = "DEMO_MODE")]
+    pub demo_mode: bool,
+}
+
+/// The web frontend.
+#[derive(Debug, Clone, Args)]
+pub struct FrontendSettings {
+    /// Directory of a web frontend to serve instead of the one inside the program.
+    #[arg(long = "web-dir", alias = "chat-web-dir", value_name = "DIR", env = "CHAT_WEB_DIR")]
+    pub chat_web_dir: Option<PathBuf>,
+}
+
+macro_rules! metrics_settings {
+    ($name:ident, $field:ident, $env:literal, $of:literal) => {
+        #[doc = concat!("Where the metrics of ", $of, " are.")]
+        #[derive(Debug, Clone, Copy, Args)]
+        pub struct $name {
+            /// The address; `None` means beside the other routes.
+            #[arg(long, value_name = "ADDRESS", env = $env, help = concat!(
+                        "Address of `/metrics` of ", $of, "; without it they are beside the other routes"
+                    ))]
+            pub $field: Option<SocketAddr>,
+        }
+    };
+}
+
+metrics_settings!(MetricsSettings, metrics_bind, "METRICS_BIND", "`confab serve`");
+metrics_settings!(ChatMetricsSettings, chat_metrics_bind, "CHAT_METRICS_BIND", "`chat_server`");
+metrics_settings!(NotifyMetricsSettings, notify_metrics_bind, "NOTIFY_METRICS_BIND", "`notify_server`");
+
+macro_rules! connection_settings {
+    ($name:ident, $field:ident, $env:literal, $of:literal, $default:literal) => {
+        #[doc = concat!("The connections of ", $of, ".")]
+        #[derive(Debug, Clone, Copy, Args)]
+        pub struct $name {
+            /// The most open connections.
+            #[arg(long, value_name = "COUNT", env = $env, default_value_t = $default, help = concat!(
+                        "The most open connections of ", $of
+                    ))]
+            pub $field: usize,
+        }
+    };
+}
+
+connection_settings!(ConnectionSettings, max_connections, "MAX_CONNECTIONS", "`confab serve`", 18_000);
+connection_settings!(ChatConnectionSettings, chat_max_connections, "CHAT_MAX_CONNECTIONS", "`chat_server`", 10_000);
+connection_settings!(
+    NotifyConnectionSettings,
+    notify_max_connections,
+    "NOTIFY_MAX_CONNECTIONS",
+    "`notify_server`",
+    18_000
+);
+
+/// Logs.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LogSettings {
+    /// Format of log lines. `RUST_LOG` filters them.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// The address that users type: a scheme and a host, without a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    is_https: bool,
+    text: String,
+}
+
+/// Text that is not such an address.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a public address; it looks like https://chat.example, without a path")]
+pub struct InvalidPublicUrl(String);
+
+impl std::str::FromStr for PublicUrl {
+    type Err = InvalidPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPublicUrl> {
+        let invalid = || InvalidPublicUrl(text.to_owned());
+        let url: hyper::Uri = text.parse().map_err(|_| invalid())?;
+        let is_https = match url.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(invalid()),
+        };
+        let is_bare = url.host().is_some_and(|host| !host.is_empty()) && matches!(url.path(), "" | "/");
+        if !is_bare || url.query().is_some() {
+            return Err(invalid());
+        }
+        Ok(Self { is_https, text: text.trim_end_matches('/').to_owned() })
+    }
+}
+
+impl PublicUrl {
+    /// Whether browsers reach the server over TLS.
+    pub fn is_https(&self) -> bool {
+        self.is_https
+    }
+
+    /// The address without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_a_scheme_and_a_host() {
+        let https: PublicUrl = "https://chat.example/".parse().expect("a URL");
+        assert!(https.is_https() && https.as_str() == "https://chat.example");
+        assert!(!"http://127.0.0.1:6688".parse::<PublicUrl>().expect("a URL").is_https());
+        for bad in ["", "chat.example", "ftp://chat.example", "https://", "https://chat.example/path", "https://a/?q"] {
+            assert!(bad.parse::<PublicUrl>().is_err(), "{bad}");
+        }
+    }
+}

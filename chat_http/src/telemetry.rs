@@ -1,0 +1,31 @@
+//! Logs: text for people, JSON for machines. Never the text of a message, an email
+//! address, a password or a token.
+
+use std::io::IsTerminal;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// The filter unless `RUST_LOG` is set. sqlx's own lines about broken connections
+/// are off: the caller logs them once and in context.
+const DEFAULT_FILTER: &str = "info,sqlx=off";
+
+/// The format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One readable line each.
+    Text,
+    /// One JSON object each.
+    Json,
+}
+
+/// Starts logging to standard error, filtered by `RUST_LOG`.
+pub fn init(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let has_colors = std::io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(has_colors);
+    let registry = tracing_subscriber::registry().with(filter);
+    // A second call, as from several tests in one process, keeps the first.
+    let _ = match format {
+        LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    };
+}

@@ -1,0 +1,247 @@
+//! Pictures that people upload: how large they are, what else they tell of whoever
+//! took them, and a small copy.
+
+use crate::blobs::{BlobStore, StoredBlob};
+use chat_core::{Error, Result, files::NewImage};
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder, imageops::FilterType,
+    metadata::Orientation,
+};
+use img_parts::{Bytes as ImgBytes, DynImage, ImageEXIF, jpeg::Jpeg, jpeg::markers, png::Png, webp::WebP};
+use std::io::Cursor;
+use tokio::sync::Semaphore;
+
+/// The most pixels a picture may have: more would take hundreds of megabytes to
+/// look at.
+const MAX_PIXELS: u64 = 40_000_000;
+
+/// The most memory that looking at one may take, in bytes.
+const MAX_DECODER_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Neither side of a small copy is longer, in pixels.
+const THUMBNAIL_SIDE: u32 = 480;
+
+/// How good a JPEG a small copy is, in percent.
+const THUMBNAIL_QUALITY: u8 = 80;
+
+/// A picture as it may be kept.
+#[derive(Debug)]
+struct DecodedImage {
+    /// As it is shown, turned upright, in pixels.
+    width: u32,
+    height: u32,
+    /// The same picture without what a camera wrote into it; `None` if there was
+    /// nothing.
+    stripped: Option<Vec<u8>>,
+    thumbnail: Vec<u8>,
+    thumbnail_type: &'static str,
+}
+
+/// How many are looked at at once; the others wait.
+static DECODE_PERMITS: Semaphore = Semaphore::const_new(2);
+
+/// Looks at a file that has been stored. A picture is kept without what a camera
+/// wrote into it, with a small copy beside; what only begins like one is no longer
+/// called one.
+pub(crate) async fn render(blobs: &BlobStore, stored: &mut StoredBlob) -> Result<Option<NewImage>> {
+    if !is_image(&stored.mime_type) {
+        return Ok(None);
+    }
+    let place = DECODE_PERMITS.acquire().await.map_err(Error::internal)?;
+    let (bytes, mime_type) = (blobs.read_all(&stored.key).await?, stored.mime_type.clone());
+    let task = tokio::task::spawn_blocking(move || {
+        // It is taken for as long as this lasts, even if nobody waits any longer.
+        let _permit = place;
+        decode(&bytes, &mime_type)
+    });
+    let decoded = task.await.map_err(Error::internal)??;
+    let Some(DecodedImage { width, height, stripped, thumbnail, thumbnail_type }) = decoded else {
+        stored.mime_type = "application/octet-stream".into();
+        return Ok(None);
+    };
+    if let Some(stripped) = stripped {
+        stored.size = stripped.len() as u64;
+        let photo = std::mem::replace(&mut stored.key, blobs.put(stripped).await?);
+        blobs.delete_all([photo]).await;
+    }
+    let side = |pixels: u32| i32::try_from(pixels).map_err(Error::internal);
+    let thumbnail_size = i64::try_from(thumbnail.len()).map_err(Error::internal)?;
+    let thumbnail_key = blobs.put(thumbnail).await?;
+    Ok(Some(NewImage { width: side(width)?, height: side(height)?, thumbnail_key, thumbnail_type, thumbnail_size }))
+}
+
+/// Whether a type is one of those that are looked at.
+fn is_image(mime_type: &str) -> bool {
+    image_format(mime_type).is_some()
+}
+
+fn image_format(mime_type: &str) -> Option<ImageFormat> {
+    match mime_type {
+        "image/png" => Some(ImageFormat::Png),
+        "image/jpeg" => Some(ImageFormat::Jpeg),
+        "image/gif" => Some(ImageFormat::Gif),
+        "image/webp" => Some(ImageFormat::WebP),
+        _ => None,
+    }
+}
+
+/// Looks at a picture; `None` if it is none, whatever its first bytes say. Takes
+/// long, and much memory.
+fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
+    let Some(format) = image_format(mime_type) else { return Ok(None) };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    reader.limits(limits);
+    let Ok(mut decoder) = reader.into_decoder() else { return Ok(None) };
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(Error::invalid("file", format!("a picture has at most {} million pixels", MAX_PIXELS / 1_000_000)));
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let Ok(mut image) = DynamicImage::from_decoder(decoder) else { return Ok(None) };
+    let stripped = strip_metadata(bytes, orientation);
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width(), image.height());
+    if width.max(height) > THUMBNAIL_SIDE {
+        image = image.resize(THUMBNAIL_SIDE, THUMBNAIL_SIDE, FilterType::Triangle);
+    }
+    let (thumbnail, thumbnail_type) = encode(&image)?;
+    Ok(Some(DecodedImage { width, height, stripped, thumbnail, thumbnail_type }))
+}
+
+/// As PNG if something shines through, and as JPEG otherwise.
+fn encode(image: &DynamicImage) -> Result<(Vec<u8>, &'static str)> {
+    let mut bytes = Vec::new();
+    if image.color().has_alpha() {
+        image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).map_err(Error::internal)?;
+        return Ok((bytes, "image/png"));
+    }
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, THUMBNAIL_QUALITY);
+    image.to_rgb8().write_with_encoder(encoder).map_err(Error::internal)?;
+    Ok((bytes, "image/jpeg"))
+}
+
+/// The same picture without where, when and with what it was taken; the pixels are
+/// not touched. Which side is up is kept.
+fn strip_metadata(bytes: &[u8], orientation: Orientation) -> Option<Vec<u8>> {
+    let image = DynImage::from_bytes(ImgBytes::copy_from_slice(bytes)).ok().flatten()?;
+    let exif = upright_exif(orientation);
+    let (image, has_metadata) = match image {
+        DynImage::Jpeg(mut jpeg) => {
+            let has_metadata = strip_jpeg(&mut jpeg);
+            jpeg.set_exif(exif.clone());
+            (DynImage::Jpeg(jpeg), has_metadata)
+        }
+        DynImage::Png(mut png) => {
+            let has_metadata = strip_png(&mut png);
+            png.set_exif(exif.clone());
+            (DynImage::Png(png), has_metadata)
+        }
+        DynImage::WebP(mut webp) => {
+            let has_metadata = strip_webp(&mut webp);
+            webp.set_exif(exif.clone());
+            (DynImage::WebP(webp), has_metadata)
+        }
+    };
+    if !has_metadata {
+        return None;
+    }
+    let mut stripped = Vec::with_capacity(bytes.len());
+    image.encoder().write_to(&mut stripped).ok()?;
+    Some(stripped)
+}
+
+/// EXIF and XMP, the words of photo editors, and comments.
+fn strip_jpeg(jpeg: &mut Jpeg) -> bool {
+    let before = jpeg.segments().len();
+    jpeg.segments_mut().retain(|segment| !matches!(segment.marker(), markers::APP1 | markers::APP13 | markers::COM));
+    jpeg.segments().len() < before
+}
+
+fn strip_png(png: &mut Png) -> bool {
+    const METADATA_CHUNKS: [[u8; 4]; 5] = [*b"eXIf", *b"tEXt", *b"zTXt", *b"iTXt", *b"tIME"];
+    let before = png.chunks().len();
+    png.chunks_mut().retain(|chunk| !METADATA_CHUNKS.contains(&chunk.kind()));
+    png.chunks().len() < before
+}
+
+fn strip_webp(webp: &mut WebP) -> bool {
+    let before = webp.chunks().len();
+    webp.remove_chunks_by_id(*b"EXIF");
+    webp.remove_chunks_by_id(*b"XMP ");
+    webp.chunks().len() < before
+}
+
+/// An EXIF block that says which side is up, and nothing else.
+fn upright_exif(orientation: Orientation) -> Option<ImgBytes> {
+    if orientation == Orientation::NoTransforms {
+        return None;
+    }
+    let mut exif = Vec::with_capacity(26);
+    // Little-endian TIFF with one entry: tag 0x0112, a SHORT, once.
+    exif.extend_from_slice(b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0");
+    exif.extend_from_slice(&[orientation.to_exif(), 0, 0, 0]);
+    exif.extend_from_slice(&[0, 0, 0, 0]);
+    Some(exif.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jpeg(width: u32, height: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let image = DynamicImage::new_rgb8(width, height);
+        image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).expect("encoded");
+        bytes
+    }
+
+    #[test]
+    fn an_image_keeps_its_orientation_and_loses_other_metadata() {
+        let mut photo = Jpeg::from_bytes(jpeg(800, 600).into()).expect("a JPEG");
+        let mut exif = upright_exif(Orientation::Rotate90).expect("turned").to_vec();
+        exif.extend_from_slice(b"GPS: at home");
+        photo.set_exif(Some(exif.into()));
+        let mut bytes = Vec::new();
+        photo.encoder().write_to(&mut bytes).expect("encoded");
+        let decoded = decode(&bytes, "image/jpeg").expect("looked at").expect("a picture");
+        assert_eq!((decoded.width, decoded.height), (600, 800));
+        let stripped = decoded.stripped.expect("something was there");
+        assert!(!stripped.windows(4).any(|four| four == b"GPS:"));
+        let again = decode(&stripped, "image/jpeg").expect("looked at").expect("a picture");
+        assert_eq!((again.width, again.height), (600, 800), "it is still turned");
+        let thumbnail = image::load_from_memory(&decoded.thumbnail).expect("a picture");
+        assert_eq!((thumbnail.width(), thumbnail.height()), (360, 480));
+    }
+
+    #[test]
+    fn an_image_without_metadata_is_left_unchanged() {
+        let decoded = decode(&jpeg(10, 10), "image/jpeg").expect("looked at").expect("a picture");
+        assert!(decoded.stripped.is_none());
+        assert_eq!(decoded.thumbnail_type, "image/jpeg");
+    }
+
+    #[test]
+    fn a_file_that_only_starts_like_an_image_is_not_one() {
+        assert!(decode(b"\x89PNG\r\n\x1a\nand then something else", "image/png").expect("looked at").is_none());
+        assert!(decode(&jpeg(100, 100)[..200], "image/jpeg").expect("looked at").is_none());
+    }
+
+    #[test]
+    fn a_decompression_bomb_is_rejected_before_decoding() {
+        let mut bomb = Vec::new();
+        DynamicImage::new_luma8(1, 1).write_to(&mut Cursor::new(&mut bomb), ImageFormat::Png).expect("encoded");
+        // The size in the header, and its checksum.
+        bomb[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+        let checksum = crc32(&bomb[12..29]).to_be_bytes();
+        bomb[29..33].copy_from_slice(&checksum);
+        assert!(matches!(decode(&bomb, "image/png"), Err(Error::Invalid(_))));
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+        })
+    }
+}

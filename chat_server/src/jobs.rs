@@ -1,0 +1,86 @@
+//! The background jobs of a chat server.
+
+use crate::{AppState, BlobStore};
+use chat_core::{
+    Error, Result,
+    housekeeping::{self, Report, RetentionConfig},
+    search, time,
+};
+use chrono::TimeDelta;
+use futures_util::TryStreamExt;
+use sqlx::PgPool;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// How often partitions of the log are created and stale rate limits removed.
+const MINUTE_JOB_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often housekeeping runs.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The most blob keys in one query.
+const KEYS_PER_QUERY: usize = 1_000;
+
+/// The age at which blobs without a file count as left over, in hours.
+const MIN_UNREFERENCED_HOURS: i64 = 24;
+
+/// Runs housekeeping once, including the bytes of deleted files. Returns `None` if
+/// another process is running it.
+pub async fn run_housekeeping(db: &PgPool, blobs: &BlobStore, retention: RetentionConfig) -> Result<Option<Report>> {
+    let report = housekeeping::run(db, retention).await?;
+    if let Some(report) = &report {
+        blobs.delete_all(report.blob_keys.iter().cloned()).await;
+        delete_unreferenced_blobs(db, blobs).await?;
+    }
+    Ok(report)
+}
+
+/// Deletes blobs that belong to no file, because a crash came between storing the
+/// bytes and writing the row.
+async fn delete_unreferenced_blobs(db: &PgPool, blobs: &BlobStore) -> Result<()> {
+    let old_keys = blobs.list_stored_before(time::now() - TimeDelta::hours(MIN_UNREFERENCED_HOURS));
+    old_keys
+        .try_chunks(KEYS_PER_QUERY)
+        .map_err(|error| error.1)
+        .try_for_each(|keys| async move {
+            let unreferenced = housekeeping::unreferenced_keys(db, &keys).await?;
+            blobs.delete_all(unreferenced).await;
+            Ok::<(), Error>(())
+        })
+        .await
+}
+
+/// Starts the jobs, which end with `shutdown`.
+pub(crate) fn spawn(state: &Arc<AppState>, shutdown: &CancellationToken) {
+    tokio::spawn(search::run_indexer(state.db.clone(), shutdown.clone()));
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_minute_job(Arc::clone(state))));
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_housekeeping_job(Arc::clone(state))));
+}
+
+async fn run_minute_job(state: Arc<AppState>) {
+    let mut ticks = interval(MINUTE_JOB_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        state.rate_limiter.remove_stale();
+        match housekeeping::create_partitions(&state.db).await {
+            Ok(0) => {}
+            Ok(created) => tracing::debug!(created, "created partitions of the event log"),
+            Err(error) => tracing::warn!(%error, "cannot create partitions of the event log"),
+        }
+    }
+}
+
+async fn run_housekeeping_job(state: Arc<AppState>) {
+    let mut ticks = interval(HOUSEKEEPING_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match run_housekeeping(&state.db, &state.blobs, state.retention).await {
+            Ok(Some(report)) => tracing::debug!(?report, "housekeeping done"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "housekeeping failed"),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Responses whose type says their status.
+
+use super::{Operation, describe::OperationOutput};
+use axum::{
+    body::Body,
+    http::{StatusCode, header},
+    response::{AppendHeaders, IntoResponse, Response},
+};
+use chat_http::extract::Json;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+/// 201: this request created it.
+#[derive(Debug)]
+pub(crate) struct Created<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, Json(self.0)).into_response()
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Created<T> {
+    fn describe_output(operation: &mut Operation<'_>) {
+        operation.add_json_response::<T>(201, "Created.");
+    }
+}
+
+/// 201 if this request created it, 200 if it existed.
+#[derive(Debug)]
+pub(crate) struct CreatedOrOk<T> {
+    pub(crate) is_new: bool,
+    pub(crate) body: T,
+}
+
+impl<T: Serialize> IntoResponse for CreatedOrOk<T> {
+    fn into_response(self) -> Response {
+        let status = if self.is_new { StatusCode::CREATED } else { StatusCode::OK };
+        (status, Json(self.body)).into_response()
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for CreatedOrOk<T> {
+    fn describe_output(operation: &mut Operation<'_>) {
+        operation.add_json_response::<T>(201, "Created.");
+        operation.add_json_response::<T>(200, "It existed already.");
+    }
+}
+
+/// 204: done, without a body.
+#[derive(Debug)]
+pub(crate) struct NoContent;
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+impl OperationOutput for NoContent {
+    fn describe_output(operation: &mut Operation<'_>) {
+        operation.add_response(204, "No content.", None);
+    }
+}
+
+/// A response that also sets a cookie.
+#[derive(Debug)]
+pub(crate) struct WithCookie<T> {
+    pub(crate) cookie: String,
+    pub(crate) response: T,
+}
+
+impl<T: IntoResponse> IntoResponse for WithCookie<T> {
+    fn into_response(self) -> Response {
+        (AppendHeaders([(header::SET_COOKIE, self.cookie)]), self.response).into_response()
+    }
+}
+
+impl<T: OperationOutput> OperationOutput for WithCookie<T> {
+    fn describe_output(operation: &mut Operation<'_>) {
+        T::describe_output(operation);
+    }
+}
+
+/// The bytes of a file, or of a range of it.
+#[derive(Debug)]
+pub(crate) struct FileBody(pub(crate) Response);
+
+impl IntoResponse for FileBody {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl OperationOutput for FileBody {
+    fn describe_output(operation: &mut Operation<'_>) {
+        let bytes = || Some(("*/*", json!({ "type": "string", "format": "binary" })));
+        operation.add_response(200, "The whole file.", bytes());
+        operation.add_response(206, "The requested range.", bytes());
+        operation.add_response(304, "Not modified.", None);
+    }
+}
+
+/// Lines of JSON, sent as they are read from the database.
+#[derive(Debug)]
+pub(crate) struct NdJson(pub(crate) Body);
+
+const NDJSON: &str = "application/x-ndjson";
+
+impl IntoResponse for NdJson {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, NDJSON)], self.0).into_response()
+    }
+}
+
+impl OperationOutput for NdJson {
+    fn describe_output(operation: &mut Operation<'_>) {
+        let lines = json!({ "type": "string", "description": "One JSON object per line, with a `type`." });
+        operation.add_response(200, "OK, line by line.", Some((NDJSON, lines)));
+    }
+}

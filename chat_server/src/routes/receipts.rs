@@ -1,0 +1,42 @@
+//! How far the caller has received and read a chat.
+
+use crate::{
+    AppState,
+    extract::{ChatMember, Json},
+};
+use axum::extract::State;
+use chat_core::{
+    MessageId,
+    receipts::{self, ReadMarker, ReceiptKind},
+};
+use chat_http::Result;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Everything up to and including this message.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = json!({ "message_id": 17 }))]
+pub(crate) struct MarkerPosition {
+    message_id: MessageId,
+}
+
+/// Everything up to this message was read. Never moves back.
+pub(crate) async fn mark_read(
+    State(state): State<Arc<AppState>>,
+    member: ChatMember,
+    Json(MarkerPosition { message_id }): Json<MarkerPosition>,
+) -> Result<Json<ReadMarker>> {
+    Ok(Json(receipts::advance(&state.db, member.chat_id, member.user_id, ReceiptKind::Read, message_id).await?))
+}
+
+/// Everything up to this message reached a device. Never moves back.
+pub(crate) async fn mark_delivered(
+    State(state): State<Arc<AppState>>,
+    member: ChatMember,
+    Json(MarkerPosition { message_id }): Json<MarkerPosition>,
+) -> Result<Json<ReadMarker>> {
+    Ok(Json(receipts::advance(&state.db, member.chat_id, member.user_id, ReceiptKind::Delivered, message_id).await?))
+}

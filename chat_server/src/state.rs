@@ -1,0 +1,168 @@
+//! The state that handlers share, and how it is built.
+
+use crate::{BlobStore, jobs, openapi, router};
+use axum::{Router, middleware};
+use chat_core::{
+    Result,
+    auth::{Hasher, SessionCache, Signer},
+    db,
+    ephemeral::EphemeralBus,
+    housekeeping::RetentionConfig,
+    messages::Writer,
+    redis::Redis,
+    typing::TypingNotifier,
+    values::{DisplayName, Email, Password, Username},
+};
+use chat_http::{
+    ReadinessCheck,
+    rate_limit::{self, RateLimiter, RateLimits},
+    trusted_proxies::TrustedProxies,
+};
+use prometheus_client::registry::Registry;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use std::{fs, io, path::Path, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// What a chat server is built from. Neither the database nor Redis need be up yet.
+#[derive(Debug)]
+pub struct AppConfig {
+    /// For requests.
+    pub db: PgPool,
+    /// Writes messages, on connections of its own.
+    pub writer: Writer,
+    /// Reaches other servers over the same database, if there are any.
+    pub redis: Option<Redis>,
+    /// Signs and verifies tokens.
+    pub signer: Signer,
+    /// Holds the bytes of files.
+    pub blobs: BlobStore,
+    /// How often a user or an address may call.
+    pub rate_limits: RateLimits,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How long data is kept, and how much of it.
+    pub retention: RetentionConfig,
+    /// Whether browsers reach the server over TLS, so that cookies are `Secure`.
+    pub is_https: bool,
+    /// The accounts that the sign-in page offers, if any.
+    pub demo: Option<DemoAccounts>,
+}
+
+/// The accounts of the demo data and their password.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Demo")]
+pub struct DemoAccounts {
+    /// The password of all of them.
+    pub password: Password,
+    /// The accounts.
+    pub accounts: Vec<DemoAccount>,
+}
+
+/// The file that `confab` writes into the data directory when it seeds the demo
+/// data, for chat servers that share the directory.
+const DEMO_ACCOUNTS_FILE: &str = "demo_accounts.json";
+
+impl DemoAccounts {
+    /// Reads the accounts from a data directory.
+    pub fn read(data_dir: &Path) -> io::Result<Self> {
+        let path = data_dir.join(DEMO_ACCOUNTS_FILE);
+        let with_path = |error: io::Error| {
+            let text = format!("DEMO_MODE offers the accounts in {}, which cannot be read: {error}", path.display());
+            io::Error::new(error.kind(), text)
+        };
+        let text = fs::read(&path).map_err(with_path)?;
+        serde_json::from_slice(&text).map_err(|error| with_path(error.into()))
+    }
+
+    /// Writes the accounts into a data directory.
+    pub fn write(&self, data_dir: &Path) -> io::Result<()> {
+        fs::write(data_dir.join(DEMO_ACCOUNTS_FILE), serde_json::to_vec_pretty(self)?)
+    }
+}
+
+/// One account of the demo data.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Account")]
+pub struct DemoAccount {
+    /// The username.
+    pub username: Username,
+    /// The display name.
+    pub display_name: DisplayName,
+    /// The email address, for signing in.
+    pub email: Email,
+}
+
+/// The state that handlers share.
+#[derive(Debug)]
+pub struct AppState {
+    pub(crate) db: PgPool,
+    pub(crate) signer: Signer,
+    pub(crate) session_cache: SessionCache,
+    pub(crate) hasher: Hasher,
+    pub(crate) writer: Writer,
+    pub(crate) ephemeral: EphemeralBus,
+    pub(crate) typing: TypingNotifier,
+    pub(crate) blobs: BlobStore,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) retention: RetentionConfig,
+    pub(crate) is_https: bool,
+    pub(crate) demo: Option<DemoAccounts>,
+}
+
+impl AppState {
+    /// Builds the state, the one way for all programs and tests.
+    pub fn build(config: AppConfig) -> Result<Arc<Self>> {
+        let ephemeral = EphemeralBus::new(config.db.clone(), config.redis);
+        Ok(Arc::new(Self {
+            session_cache: SessionCache::new(config.db.clone()),
+            typing: TypingNotifier::new(config.db.clone(), ephemeral.clone()),
+            ephemeral,
+            hasher: Hasher::new()?,
+            db: config.db,
+            writer: config.writer,
+            signer: config.signer,
+            blobs: config.blobs,
+            rate_limiter: RateLimiter::new(config.rate_limits, config.trusted_proxies),
+            retention: config.retention,
+            is_https: config.is_https,
+            demo: config.demo,
+        }))
+    }
+
+    /// The routes, behind the rate limits.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let routes = router::routes();
+        let (state, classes) = (Arc::clone(self), Arc::new(routes.classes().clone()));
+        let limits = middleware::from_fn(move |request, next| {
+            let (state, classes) = (Arc::clone(&state), Arc::clone(&classes));
+            async move { rate_limit::enforce(&state.rate_limiter, &classes, state.signer.verifier(), request, next).await }
+        });
+        routes.into_router().layer(limits).with_state(Arc::clone(self)).merge(openapi::router())
+    }
+
+    /// Starts the background jobs, until `shutdown`.
+    pub fn spawn_background_jobs(self: &Arc<Self>, shutdown: &CancellationToken) {
+        jobs::spawn(self, shutdown);
+    }
+
+    /// Adds the metrics of this server to those of its process.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.writer.register(registry);
+    }
+
+    /// The writer of messages, for a notify server in the same process.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// What readiness depends on.
+    pub fn readiness_checks(&self) -> Vec<ReadinessCheck> {
+        let pool = self.db.clone();
+        vec![ReadinessCheck::new("database_and_migrations", move || {
+            let pool = pool.clone();
+            async move { db::is_ready(&pool).await.unwrap_or(false) }
+        })]
+    }
+}

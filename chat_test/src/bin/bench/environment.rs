@@ -1,0 +1,171 @@
+//! The world that is measured: a durable Postgres of its own, people, one chat
+//! with all of them, and tokens for each.
+
+use crate::process::{Server, pinned_command, sibling_binary};
+use chat_core::{
+    auth::{Audience, Claims, Hasher, Signer, keys},
+    db,
+    events::{self, Cursor, Head},
+    time,
+};
+use chat_test::TestRedis;
+use embedded_postgres::{Binaries, Cluster, ClusterLocation};
+use fixtures::demo;
+use sqlx::PgPool;
+use std::{collections::HashMap, path::PathBuf, process::Command};
+use tempfile::TempDir;
+
+pub(crate) struct Environment {
+    pub(crate) db: PgPool,
+    pub(crate) url: String,
+    pub(crate) binaries: Binaries,
+    /// Everybody, by id.
+    pub(crate) users: Vec<i64>,
+    /// Everybody is in it.
+    pub(crate) chat: i64,
+    sessions: HashMap<i64, uuid::Uuid>,
+    signer: Signer,
+    folder: TempDir,
+    _cluster: Cluster,
+}
+
+impl Environment {
+    /// With so many people.
+    pub(crate) async fn create(count: i32) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open");
+        let binaries = Binaries::find().expect("Postgres");
+        let home = ClusterLocation::for_data_dir(folder.path()).expect("a home");
+        let cluster = Cluster::start_durable(&binaries, &home).await.expect("started");
+        cluster.create_database("bench", "template1").await.expect("a database");
+        let url = cluster.url("bench");
+        let db = db::create_pool(&url, 8).expect("a URL");
+        db::migrate(&db).await.expect("migrated");
+        demo::seed(&db, &Hasher::new().expect("a hasher")).await.expect("seeded");
+        keys::generate(&folder.path().join("private.pem"), &folder.path().join("public.pem")).expect("a key");
+        let signer = Signer::read(&folder.path().join("private.pem")).expect("the key");
+        let users: Vec<i64> = sqlx::query_scalar(
+            "insert into users (username, display_name, email, password_hash)
+             select 'p' || n, 'P ' || n, 'p' || n || '@example.com', '' from generate_series(1, $1) n returning id",
+        )
+        .bind(count)
+        .fetch_all(&db)
+        .await
+        .expect("people");
+        let chat: i64 =
+            sqlx::query_scalar("insert into chats (type, name) values ('public_channel', 'bench') returning id")
+                .fetch_one(&db)
+                .await
+                .expect("a chat");
+        sqlx::query("insert into chat_members (chat_id, user_id) select $1, unnest($2::bigint[])")
+            .bind(chat)
+            .bind(&users)
+            .execute(&db)
+            .await
+            .expect("members");
+        let sessions: Vec<(i64, uuid::Uuid)> = sqlx::query_as(
+            "insert into sessions (id, user_id, expires_at)
+             select gen_random_uuid(), u, now() + interval '1 day' from unnest($1::bigint[]) u returning user_id, id",
+        )
+        .bind(&users)
+        .fetch_all(&db)
+        .await
+        .expect("sessions");
+        let sessions = sessions.into_iter().collect();
+        Self { db, url, binaries, users, chat, sessions, signer, folder, _cluster: cluster }
+    }
+
+    /// A notify server of its own, alone on its core.
+    pub(crate) fn notify_server(&self) -> Server {
+        let mut command = pinned_command(sibling_binary("notify_server"));
+        command
+            .env("DATABASE_URL", &self.url)
+            .env("NOTIFY_BIND", "127.0.0.1:0")
+            .env("JWT_PUBLIC_KEY_FILE", self.file("public.pem"));
+        Server::start(command)
+    }
+
+    /// Likewise, one of several that meet in this Redis.
+    pub(crate) fn replica(&self, redis: &TestRedis) -> Server {
+        let mut command = pinned_command(sibling_binary("notify_server"));
+        command
+            .env("DATABASE_URL", &self.url)
+            .env("REDIS_URL", redis.direct_url())
+            .env("NOTIFY_BIND", "127.0.0.1:0")
+            .env("JWT_PUBLIC_KEY_FILE", self.file("public.pem"));
+        Server::start(command)
+    }
+
+    /// A chat server of its own, on any core.
+    pub(crate) fn chat_server(&self) -> Server {
+        let mut command = Command::new(sibling_binary("chat_server"));
+        command
+            .env("DATABASE_URL", &self.url)
+            .env("CHAT_BIND", "127.0.0.1:0")
+            .env("RATE_LIMITS", "off")
+            .env("CHAT_DATA_DIR", self.file("data"))
+            .env("JWT_PRIVATE_KEY_FILE", self.file("private.pem"));
+        Server::start(command)
+    }
+
+    /// An access token that lasts the whole run.
+    pub(crate) fn token(&self, user: i64) -> String {
+        let session_id = *self.sessions.get(&user).expect("everybody has signed in");
+        let claims = Claims { user_id: user.try_into().expect("an id"), session_id };
+        self.signer.sign(claims, Audience::Api, time::now(), 3600).expect("a token")
+    }
+
+    /// A file of the run.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The request for a stream of somebody's, from a cursor if they come back.
+    pub(crate) fn stream_request(&self, user: i64, cursor: Option<&str>) -> String {
+        let resume = cursor.map(|cursor| format!("Last-Event-ID: {cursor}\r\n")).unwrap_or_default();
+        let token = self.token(user);
+        format!("GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{resume}\r\n")
+    }
+
+    /// Another chat, with the first so many people.
+    pub(crate) async fn create_chat_with_first(&self, count: usize) -> i64 {
+        sqlx::query_scalar(
+            "with chat as (insert into chats (type, name) values ('group', 'busy') returning id),
+             members as (insert into chat_members (chat_id, user_id) select id, unnest($1::bigint[]) from chat)
+             select id from chat",
+        )
+        .bind(self.users.iter().take(count).collect::<Vec<_>>())
+        .fetch_one(&self.db)
+        .await
+        .expect("a chat")
+    }
+
+    /// Where the log ends.
+    pub(crate) async fn cursor(&self) -> String {
+        let Head { epoch, last, .. } = events::head(&self.db).await.expect("the log");
+        Cursor { epoch, position: last }.to_string()
+    }
+
+    /// How many transactions the database has seen, reads included.
+    pub(crate) async fn transactions(&self) -> i64 {
+        sqlx::query_scalar(
+            "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()",
+        )
+        .fetch_one(&self.db)
+        .await
+        .expect("a count")
+    }
+
+    /// Says so many things in the chat in one statement: the work of the log
+    /// without the work of the API.
+    pub(crate) async fn insert_messages(&self, count: i32) {
+        self.insert_messages_in(self.chat, "a message of a usual length, as people write it", count).await;
+    }
+
+    /// Says the same thing in a chat so many times.
+    pub(crate) async fn insert_messages_in(&self, chat: i64, text: &str, count: i32) {
+        let sql = "insert into messages (chat_id, sender_id, content) select $1, $2, $4 from generate_series(1, $3)";
+        let query = sqlx::query(sql).bind(chat).bind(self.users.first()).bind(count).bind(text);
+        query.execute(&self.db).await.expect("said");
+    }
+}

@@ -1,0 +1,87 @@
+//! How often one may ask.
+
+use chat_test::{ApiResponse, TestApp, TestUser, eventually};
+use http::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_rate_limited_user_gets_a_retry_after() {
+    let app = TestApp::with_rate_limits("write=3/m,read=2/s").await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let send = |user: &TestUser| {
+        let user = user.clone();
+        async move { user.post(&format!("/api/chats/{team}/messages"), json!({ "content": "again" })).await }
+    };
+    for left in ["2", "1", "0"] {
+        let sent = send(&alice).await.expect(201);
+        assert_eq!((sent.header("ratelimit-limit"), sent.header("ratelimit-remaining")), ("3", left));
+    }
+    let refused = send(&alice).await;
+    assert_eq!(refused.expect_problem(429)["code"], "too_many_requests");
+    let wait: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((1..=20).contains(&wait), "{wait}");
+    assert_eq!(
+        (refused.header("ratelimit-remaining"), refused.header("ratelimit-reset")),
+        ("0", refused.header("retry-after"))
+    );
+    send(&bob).await.expect(201);
+    let messages = format!("/api/chats/{team}/messages");
+    eventually("reading is counted apart, and comes back", || async { alice.get(&messages).await.status == 200 }).await;
+    eventually("and has an end too", || async { alice.get(&messages).await.status == 429 }).await;
+    let stored: i64 = sqlx::query_scalar("select count(*) from messages where content = 'again'")
+        .fetch_one(&app.db)
+        .await
+        .expect("a count");
+    assert_eq!(stored, 4, "what was refused is not there");
+}
+
+#[tokio::test]
+async fn password_attempts_are_limited_per_address() {
+    let app = TestApp::with_rate_limits("auth=3/m").await;
+    let try_from = |address: &'static str| {
+        let body = json!({ "email": "alice@example.com", "password": "wrong words" });
+        let request = reqwest::Client::new().post(format!("{}/api/signin", app.endpoints.chat));
+        let request = request.header("x-forwarded-for", address).json(&body);
+        async move { ApiResponse::read(request.send().await.expect("an answer")).await }
+    };
+    for _ in 0..3 {
+        try_from("203.0.113.7").await.expect_problem(401);
+    }
+    try_from("203.0.113.7").await.expect_problem(429);
+    try_from("1.2.3.4, 203.0.113.7").await.expect_problem(429);
+    try_from("203.0.113.8").await.expect_problem(401);
+}
+
+#[tokio::test]
+async fn deleting_an_account_cannot_be_used_to_try_passwords() {
+    let app = TestApp::with_rate_limits("auth=5/m").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let mut last = 0;
+    for _ in 0..6 {
+        let request = alice.request(Method::DELETE, "/api/me").json(&json!({ "password": "wrong words" }));
+        last = ApiResponse::read(request.send().await.expect("an answer")).await.status.as_u16();
+    }
+    assert_eq!(last, 429);
+}
+
+#[tokio::test]
+async fn one_address_is_limited_whoever_is_behind_it() {
+    let app = TestApp::with_rate_limits("address=5/m").await;
+    let ask = || async {
+        ApiResponse::read(reqwest::get(format!("{}/api/config", app.endpoints.chat)).await.expect("an answer")).await
+    };
+    for _ in 0..5 {
+        ask().await.expect(200);
+    }
+    ask().await.expect_problem(429);
+}
+
+#[tokio::test]
+async fn without_limits_no_rate_limit_headers_are_sent() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let reply =
+        ApiResponse::read(alice.request(Method::GET, "/api/me").send().await.expect("an answer")).await.expect(200);
+    assert_eq!(reply.header("ratelimit-limit"), "");
+}

@@ -1,0 +1,58 @@
+//! The data folder of `confab dev`: keys, files, the database. One process at a
+//! time.
+
+use anyhow::{Context, bail};
+use chat_core::auth::{Signer, keys};
+use rustix::fs::{FlockOperation, flock};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read, Seek, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+/// A data folder that is ours until this is dropped.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    pub(crate) path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes the folder, which is made if it is not there.
+    pub(crate) fn lock(path: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("making the data folder {}", path.display()))?;
+        let path = fs::canonicalize(path).with_context(|| format!("finding {}", path.display()))?;
+        let file = path.join("confab.lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&file)
+            .with_context(|| format!("opening {}", file.display()))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            let _ = lock.read_to_string(&mut holder);
+            bail!(
+                "the data folder {} is in use by another confab, process {}; stop that one, or choose another folder with --data",
+                path.display(),
+                holder.trim()
+            );
+        }
+        lock.set_len(0).and_then(|()| lock.rewind()).context("writing the lock")?;
+        write!(lock, "{}", std::process::id()).context("writing the lock")?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// The key that signs tokens, made on the first call.
+    pub(crate) fn load_signer(&self) -> anyhow::Result<Signer> {
+        let folder = self.path.join("keys");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("making the key folder")?;
+        let private = folder.join("jwt_private.pem");
+        let public = folder.join("jwt_public.pem");
+        keys::generate(&private, &public).map_err(crate::database::source_error).context("making the keys")?;
+        let signer = Signer::read(&private).and_then(|signer| signer.with_public_keys(&public));
+        signer.with_context(|| format!("reading the keys in {}", folder.display()))
+    }
+}

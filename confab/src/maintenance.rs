@@ -1,0 +1,82 @@
+//! `confab housekeeping`, `export-account` and `delete-account`: what an operator
+//! does by hand, with the functions that the server uses.
+
+use crate::{database, node::files_dir};
+use anyhow::Context;
+use chat_core::{accounts, users, values::Email};
+use chat_http::settings::{DataSettings, DatabaseSettings, RetentionSettings};
+use chat_server::BlobStore;
+use clap::Args;
+use futures_util::{StreamExt, pin_mut};
+use std::io::Write;
+
+/// `confab housekeeping`.
+#[derive(Debug, Args)]
+pub(crate) struct Housekeeping {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    data: DataSettings,
+    #[command(flatten)]
+    retention: RetentionSettings,
+}
+
+impl Housekeeping {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let blobs = BlobStore::on_disk(&files_dir(&self.data.chat_data_dir)).context("opening the file store")?;
+        let db = database::create_pool(&self.database.database_url)?;
+        let report = chat_server::run_housekeeping(&db, &blobs, self.retention.into()).await;
+        match report.map_err(database::database_error)? {
+            Some(report) => println!(
+                "log partitions created: {}, dropped: {}; messages expired: {}; ended sessions, tokens and invites \
+                 deleted: {}; unused files deleted: {}",
+                report.partitions_created,
+                report.partitions_dropped,
+                report.messages_expired,
+                report.records_expired,
+                report.blob_keys.len()
+            ),
+            None => println!("another process is running housekeeping; nothing was done"),
+        }
+        Ok(())
+    }
+}
+
+/// The account that a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct AccountArgs {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    /// The email address of the account.
+    email: String,
+}
+
+impl AccountArgs {
+    /// Writes the data of the account to standard output, as lines of JSON.
+    pub(crate) async fn export(self) -> anyhow::Result<()> {
+        let (db, user) = self.find_user().await?;
+        let pages = accounts::export(db, user);
+        pin_mut!(pages);
+        let mut out = std::io::stdout().lock();
+        while let Some(page) = pages.next().await {
+            out.write_all(page.map_err(database::database_error)?.as_bytes()).context("writing")?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the account.
+    pub(crate) async fn delete(self) -> anyhow::Result<()> {
+        let (db, user) = self.find_user().await?;
+        accounts::delete(&db, user).await.map_err(database::database_error)?;
+        println!("deleted the account of {}", self.email);
+        Ok(())
+    }
+
+    async fn find_user(&self) -> anyhow::Result<(sqlx::PgPool, chat_core::UserId)> {
+        let email = Email::try_from(self.email.clone()).map_err(anyhow::Error::msg)?;
+        let db = database::create_pool(&self.database.database_url)?;
+        let found = users::find_credentials(&db, &email).await.map_err(database::database_error)?;
+        let user = found.with_context(|| format!("there is no account with the address {}", self.email))?.id;
+        Ok((db, user))
+    }
+}

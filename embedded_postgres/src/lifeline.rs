@@ -1,0 +1,83 @@
+//! A server process that cannot outlive this one: a shell starts it, and stops it
+//! when the pipe from this process to the shell closes. The kernel closes the pipe
+//! even if this process is killed.
+
+use crate::{Error, OsUser, io_error};
+use std::{
+    fs::File,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// Waits for the pipe to close, then asks the server for a fast shutdown. The first
+/// argument, if not empty, is a folder to remove at the end.
+const SCRIPT: &str = r#"
+scratch=$1; shift
+"$@" </dev/null & server=$!
+trap 'kill -INT $server 2>/dev/null' INT TERM
+read -r _
+kill -INT $server 2>/dev/null
+wait $server
+if [ -n "$scratch" ]; then rm -rf "$scratch"; fi
+"#;
+
+/// How long `stop` waits for the shutdown.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct Lifeline {
+    shell: Child,
+}
+
+impl Lifeline {
+    /// Runs `server` in its own process group, so that the terminal's Ctrl-C does not
+    /// reach it, and logs to `log`.
+    pub(super) fn start(
+        server: &Path,
+        arguments: &[String],
+        log: &Path,
+        scratch: Option<&Path>,
+        os_user: Option<&OsUser>,
+    ) -> Result<Self, Error> {
+        let log_file = File::create(log).map_err(io_error(format!("writing {}", log.display())))?;
+        let errors = log_file.try_clone().map_err(io_error("opening the log twice"))?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", SCRIPT, "confab-postgres"])
+            .arg(scratch.unwrap_or(Path::new("")))
+            .arg(server)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(log_file)
+            .stderr(errors)
+            .process_group(0)
+            .current_dir("/");
+        if let Some(os_user) = os_user {
+            os_user.apply_to(&mut command);
+        }
+        let shell = command.spawn().map_err(io_error(format!("starting {}", server.display())))?;
+        Ok(Self { shell })
+    }
+
+    /// Whether the shell, and with it the server, still runs.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.shell.try_wait(), Ok(None))
+    }
+
+    /// Requests a fast shutdown and waits for it.
+    pub(super) fn stop(&mut self) {
+        drop(self.shell.stdin.take());
+        let deadline = std::time::Instant::now() + STOP_TIMEOUT;
+        while self.is_alive() && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,72 @@
+//! The user that Postgres runs as. Postgres refuses to run as root, so root runs
+//! it as an unprivileged user.
+
+use crate::{Error, io_error};
+use std::{
+    env, fs,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::Path,
+    process::Command,
+};
+
+/// An unprivileged user of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OsUser {
+    /// As in `/etc/passwd`; without an entry there Postgres does not start.
+    pub name: String,
+    uid: u32,
+    gid: u32,
+}
+
+impl OsUser {
+    /// For root the first that exists of `$CONFAB_PG_USER`, `postgres` and `nobody`;
+    /// any other user runs Postgres itself.
+    pub fn find_unprivileged() -> Result<Option<Self>, Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let users = fs::read_to_string("/etc/passwd").map_err(io_error("reading /etc/passwd"))?;
+        let wanted = env::var("CONFAB_PG_USER");
+        let names: Vec<&str> = match &wanted {
+            Ok(name) => vec![name],
+            Err(_) => vec!["postgres", "nobody"],
+        };
+        names.into_iter().find_map(|name| find_user(&users, name)).map(Some).ok_or(Error::NoOsUser)
+    }
+
+    /// Runs the command as this user, without the groups of this process.
+    pub fn apply_to(&self, command: &mut Command) {
+        command.uid(self.uid).gid(self.gid);
+    }
+
+    /// Makes this user the owner of a folder.
+    pub fn chown(&self, folder: &Path) -> Result<(), Error> {
+        std::os::unix::fs::chown(folder, Some(self.uid), Some(self.gid)).map_err(io_error(format!(
+            "giving {} to the user {}",
+            folder.display(),
+            self.name
+        )))
+    }
+
+    /// Whether this user can reach a folder: every parent must let it through. The
+    /// home folder of root does not.
+    pub fn can_reach(&self, folder: &Path) -> bool {
+        folder.ancestors().filter_map(|part| fs::metadata(part).ok()).all(|part| {
+            let bit = match part {
+                ref own if own.uid() == self.uid => 0o100,
+                ref group if group.gid() == self.gid => 0o010,
+                _ => 0o001,
+            };
+            part.mode() & bit != 0
+        })
+    }
+}
+
+fn find_user(users: &str, name: &str) -> Option<OsUser> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (user, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let (uid, gid): (u32, u32) = (uid.parse().ok()?, gid.parse().ok()?);
+        (user == name && uid != 0).then(|| OsUser { name: name.into(), uid, gid })
+    })
+}

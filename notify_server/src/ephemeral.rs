@@ -1,0 +1,107 @@
+//! Passes on what is whispered: looks up for whom it is, and offers it to those of
+//! them who are here. It never holds up what is in the log.
+
+use crate::{frame, hub::Hub, relay::error_source};
+use chat_core::{
+    ChatId, UserId,
+    ephemeral::Presence,
+    ephemeral::{EphemeralBus, EphemeralEvent},
+    presence,
+};
+use sqlx::PgPool;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+/// How many parcels may wait; more are forgotten.
+const MAX_QUEUED_BATCHES: usize = 256;
+
+/// A larger crowd is not told who types: there is always somebody.
+const MAX_TYPING_AUDIENCE: usize = 1_000;
+
+/// How long Redis is left alone after it hung up.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// A handle to the task that passes on.
+#[derive(Debug, Clone)]
+pub(crate) struct EphemeralDispatcher(mpsc::Sender<Vec<EphemeralEvent>>);
+
+impl EphemeralDispatcher {
+    /// Listens in Redis, if there is one, and to whatever `enqueue` is given.
+    pub(crate) fn start(bus: EphemeralBus, db: PgPool, hub: Arc<Hub>, shutdown: CancellationToken) -> Self {
+        let (sender, mut batches) = mpsc::channel(MAX_QUEUED_BATCHES);
+        let dispatcher = Self(sender);
+        tokio::spawn({
+            let (dispatcher, shutdown) = (dispatcher.clone(), shutdown.clone());
+            async move {
+                let subscription = async {
+                    loop {
+                        if let Err(error) = bus.subscribe(|events| dispatcher.enqueue(events)).await {
+                            tracing::debug!(%error, cause = error_source(&error), "cannot subscribe to ephemeral events in Redis");
+                            sleep(RETRY_DELAY).await;
+                        }
+                    }
+                };
+                shutdown.run_until_cancelled(subscription).await
+            }
+        });
+        tokio::spawn(async move {
+            let mut batch = Vec::new();
+            while let Some(1..) = shutdown.run_until_cancelled(batches.recv_many(&mut batch, MAX_QUEUED_BATCHES)).await
+            {
+                dispatch(&db, &hub, batch.drain(..).flatten()).await;
+            }
+        });
+        dispatcher
+    }
+
+    /// Passes on what was whispered.
+    pub(crate) fn enqueue(&self, events: Vec<EphemeralEvent>) {
+        if self.0.try_send(events).is_err() {
+            tracing::debug!("too many ephemeral events; dropped some");
+        }
+    }
+}
+
+async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = EphemeralEvent>) {
+    // The last word on each person is enough.
+    let mut presences: HashMap<UserId, Presence> = HashMap::new();
+    for event in events {
+        match event {
+            EphemeralEvent::Presence(presence) => drop(presences.insert(presence.user_id, presence)),
+            EphemeralEvent::Typing(typing) => {
+                if hub.has_more_online_members_than(typing.chat_id, MAX_TYPING_AUDIENCE) {
+                    continue;
+                }
+                let mut recipients = hub.online_members(&HashSet::from([typing.chat_id]));
+                recipients.remove(&typing.user_id);
+                hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Typing(typing)));
+            }
+        }
+    }
+    if presences.is_empty() {
+        return;
+    }
+    let user_ids: Vec<UserId> = presences.keys().copied().collect();
+    let memberships = match presence::memberships(db, &user_ids).await {
+        Ok(memberships) => memberships,
+        Err(error) => {
+            tracing::debug!(%error, cause = error_source(&error), "cannot load the audience of presence events");
+            return;
+        }
+    };
+    let mut chats_by_user: HashMap<UserId, HashSet<ChatId>> = HashMap::new();
+    for (user_id, chat) in memberships {
+        chats_by_user.entry(user_id).or_default().insert(chat);
+    }
+    for (user_id, presence) in presences {
+        let mut recipients = hub.online_members(&chats_by_user.remove(&user_id).unwrap_or_default());
+        // Their own other devices too.
+        recipients.insert(user_id);
+        hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Presence(presence)));
+    }
+}

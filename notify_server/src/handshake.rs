@@ -1,0 +1,88 @@
+//! Who asks for a stream, and from where they resume: the same for every transport.
+
+use crate::{NotifyServer, membership_loader::LoadedMembership};
+use axum::{
+    extract::Query,
+    http::{HeaderMap, Uri, header},
+};
+use chat_core::{
+    Error, Result,
+    auth::{self, Audience, Claims, sessions, token},
+    events::{Cursor, InvalidCursor},
+};
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+struct ConnectQuery {
+    ticket: Option<String>,
+    last_event_id: Option<String>,
+}
+
+/// What a request for a stream says.
+#[derive(Debug)]
+pub(crate) struct ConnectRequest {
+    /// After which event to resume.
+    pub(crate) resume: Option<Cursor>,
+    ticket: Option<String>,
+}
+
+/// A request for a stream that may have one.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    pub(crate) claims: Claims,
+    pub(crate) resume: Option<Cursor>,
+    /// An error here is not one of the request: a browser's `EventSource` would
+    /// give up for good on a 503, so the stream opens and says when to return.
+    pub(crate) membership: Result<LoadedMembership>,
+}
+
+impl ConnectRequest {
+    /// Reads it, before anything is looked up: a ticket is used up by that.
+    pub(crate) fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self> {
+        let Query(query) = Query::<ConnectQuery>::try_from_uri(uri)
+            .map_err(|_| Error::Malformed("the query string cannot be read".into()))?;
+        // The header comes first: a browser that reconnects keeps the query it
+        // started with.
+        let resume = match headers.get("last-event-id") {
+            Some(id) if !id.is_empty() => Some(id.to_str().unwrap_or_default()),
+            _ => query.last_event_id.as_deref().filter(|id| !id.is_empty()),
+        };
+        Ok(Self { resume: resume.map(parse_cursor).transpose()?, ticket: query.ticket })
+    }
+
+    /// Who asks, by a token or a ticket, if they show either.
+    pub(crate) async fn authenticate(&self, notify: &NotifyServer, headers: &HeaderMap) -> Result<Option<Claims>> {
+        if let Some(value) = headers.get(header::AUTHORIZATION) {
+            let bearer = value.to_str().ok().and_then(auth::parse_bearer_token).ok_or(token::MISSING)?;
+            return notify.verifier.verify(bearer, Audience::Api).map(Some);
+        }
+        match &self.ticket {
+            Some(ticket) => auth::tickets::redeem(&notify.db, ticket).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A cursor as a client sends it.
+pub(crate) fn parse_cursor(text: &str) -> Result<Cursor> {
+    text.parse().map_err(|error: InvalidCursor| Error::invalid("last_event_id", error.to_string()))
+}
+
+impl Handshake {
+    /// Looks up what there is to know of who asks.
+    pub(crate) async fn load(notify: &NotifyServer, claims: Claims, resume: Option<Cursor>) -> Result<Self> {
+        let membership = notify.membership_loader.load(claims).await;
+        if membership.as_ref().is_ok_and(|membership| !membership.is_session_active) {
+            return Err(sessions::REVOKED);
+        }
+        Ok(Self { claims, resume, membership })
+    }
+}
+
+/// Whether the page that asks, if it is a page, is one of ours.
+pub(crate) fn is_allowed_origin(notify: &NotifyServer, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin_host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    notify.origins.is_allowed(origin) || (host.is_some() && origin_host == host)
+}

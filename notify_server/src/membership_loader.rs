@@ -1,0 +1,114 @@
+//! Answers "which chats is this person in, as of which position, and is their
+//! session still good". Questions that arrive while one is being answered share
+//! the next one, so that a storm of reconnects costs a few reads and not one each.
+
+use crate::{hub::LoadedChats, metrics::Metrics};
+use chat_core::{
+    Error, EventId, Result, UserId,
+    auth::{Claims, sessions},
+    events::{self, Chats},
+};
+use sqlx::PgPool;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How many questions may wait; more are told to come back.
+const MAX_QUEUED: usize = 16_384;
+
+/// How many people one read asks about.
+const BATCH: usize = 4_096;
+
+/// The time from one read to the next: somebody who comes alone is answered at
+/// once, and a crowd that comes in one by one gathers.
+const LOAD_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What is known of somebody who opens a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadedMembership {
+    /// Their chats, and as of which position.
+    pub(crate) chats: LoadedChats,
+    /// Whether the session that asks is still good, as of that position or later.
+    pub(crate) is_session_active: bool,
+}
+
+type Request = (Claims, oneshot::Sender<Result<LoadedMembership, ()>>);
+
+/// A handle to the task that asks.
+#[derive(Debug)]
+pub(crate) struct MembershipLoader(mpsc::Sender<Request>);
+
+impl MembershipLoader {
+    pub(crate) fn start(db: PgPool, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Self {
+        let (sender, mut requests) = mpsc::channel::<Request>(MAX_QUEUED);
+        tokio::spawn(async move {
+            let mut batch = Vec::new();
+            let mut ticks = interval(LOAD_INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    n = requests.recv_many(&mut batch, BATCH) => if n == 0 { return },
+                }
+                metrics.membership_loads.inc();
+                answer_batch(&db, std::mem::take(&mut batch)).await;
+            }
+        });
+        Self(sender)
+    }
+
+    /// What there is to know, as of some position now or later.
+    pub(crate) async fn load(&self, claims: Claims) -> Result<LoadedMembership> {
+        let (reply, loaded) = oneshot::channel();
+        self.0.try_send((claims, reply)).map_err(|_| unavailable())?;
+        loaded.await.ok().and_then(Result::ok).ok_or_else(unavailable)
+    }
+}
+
+fn unavailable() -> Error {
+    Error::Unavailable("the chats of a user could not be loaded".into())
+}
+
+async fn answer_batch(db: &PgPool, batch: Vec<Request>) {
+    let loaded = query(db, batch.iter().map(|(claims, _)| *claims)).await;
+    if let Err(error) = &loaded {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(%error, cause, "cannot load chats");
+    }
+    for (claims, reply) in batch {
+        let loaded = match &loaded {
+            // Two devices of one person may have asked: both get a copy.
+            Ok((position, chats, active_sessions)) => Ok(LoadedMembership {
+                chats: (*position, chats.get(&claims.user_id).cloned().unwrap_or_default()),
+                is_session_active: active_sessions.contains(&claims.session_id),
+            }),
+            Err(_) => Err(()),
+        };
+        let _ = reply.send(loaded);
+    }
+}
+
+type Loaded = (EventId, HashMap<UserId, Chats>, HashSet<Uuid>);
+
+async fn query(db: &PgPool, batch: impl Iterator<Item = Claims>) -> Result<Loaded> {
+    let (users, session_ids): (HashSet<UserId>, Vec<Uuid>) =
+        batch.map(|claims| (claims.user_id, claims.session_id)).unzip();
+    let users: Vec<UserId> = users.into_iter().collect();
+    let memberships = events::load_memberships(db, &users).await?;
+    let mut chats: HashMap<UserId, Chats> = HashMap::new();
+    for (user, chat) in memberships.chats {
+        chats.entry(user).or_default().insert(chat);
+    }
+    // After the memberships: one that ends in between is ended by its event.
+    let active_sessions = sessions::find_active(db, &session_ids).await?;
+    Ok((memberships.position, chats, active_sessions))
+}

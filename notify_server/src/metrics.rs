@@ -1,0 +1,133 @@
+//! What the path of an event counts: from commit to the hub, from the hub to the
+//! sockets, and everything that is not the plain case.
+
+use crate::hub::{Hub, HubStats};
+use chat_core::metrics;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use std::sync::Arc;
+
+/// One of this many writes of a session is timed: the clock and the histogram
+/// would be a noticeable part of a delivery.
+pub(crate) const WRITE_SAMPLE_INTERVAL: u32 = 16;
+
+/// The figures of one notify server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) events: Counter,
+    pub(crate) unreadable_events: Counter,
+    pub(crate) log_batch_events: Histogram,
+    pub(crate) commit_to_hub: Histogram,
+    pub(crate) hub_to_socket: Histogram,
+    pub(crate) log_lag: Gauge,
+    pub(crate) relay_leading: Gauge,
+    pub(crate) relay_following: Gauge,
+    pub(crate) relay_failovers: Counter,
+    pub(crate) presence_update: Histogram,
+    pub(crate) relay_batches: Family<Outcome, Counter>,
+    pub(crate) slow_consumers: Counter,
+    pub(crate) membership_loads: Counter,
+    pub(crate) connections_opened: Family<Outcome, Counter>,
+    pub(crate) catch_ups: Family<Source, Counter>,
+    pub(crate) connections_closed: Family<Reason, Counter>,
+}
+
+/// How a stream began, or what became of a piece of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Outcome {
+    pub(crate) outcome: &'static str,
+}
+
+/// Where missed events were read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Source {
+    pub(crate) source: &'static str,
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reason {
+    pub(crate) reason: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            events: Counter::default(),
+            unreadable_events: Counter::default(),
+            log_batch_events: metrics::size_histogram(),
+            commit_to_hub: metrics::duration_histogram(),
+            hub_to_socket: metrics::duration_histogram(),
+            log_lag: Gauge::default(),
+            relay_leading: Gauge::default(),
+            relay_following: Gauge::default(),
+            relay_failovers: Counter::default(),
+            presence_update: metrics::duration_histogram(),
+            relay_batches: Family::default(),
+            slow_consumers: Counter::default(),
+            membership_loads: Counter::default(),
+            connections_opened: Family::default(),
+            catch_ups: Family::default(),
+            connections_closed: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn record_opened(&self, outcome: &'static str) {
+        self.connections_opened.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn record_relay_batch(&self, outcome: &'static str) {
+        self.relay_batches.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn record_catch_up(&self, source: &'static str) {
+        self.catch_ups.get_or_create(&Source { source }).inc();
+    }
+
+    pub(crate) fn record_closed(&self, reason: &'static str) {
+        self.connections_closed.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Adds these metrics to those of the process.
+    pub(crate) fn register(&self, registry: &mut Registry, hub: &Arc<Hub>) {
+        let Self { events, unreadable_events, log_batch_events, commit_to_hub, hub_to_socket, log_lag, .. } = self;
+        registry.register("events", "Events of the log that were routed", events.clone());
+        let help = "Events that were skipped because they cannot be read";
+        registry.register("events_unreadable", help, unreadable_events.clone());
+        registry.register("log_batch_events", "Events in one batch read from the log", log_batch_events.clone());
+        registry.register("commit_to_hub_seconds", "From an event's own time to its routing", commit_to_hub.clone());
+        registry.register("hub_to_socket_seconds", "From routing to the socket, sampled", hub_to_socket.clone());
+        registry.register("log_lag_events", "Events between the log's end and the hub", log_lag.clone());
+        let Self { relay_leading, relay_following, relay_failovers, relay_batches, presence_update, .. } = self;
+        registry.register("relay_leading", "1 if this replica leads and reads the log for all", relay_leading.clone());
+        registry.register("relay_following", "1 if this replica follows another that leads", relay_following.clone());
+        let help = "Times that the relay fell back from Redis to the log";
+        registry.register("relay_failovers", help, relay_failovers.clone());
+        registry.register("relay_batches", "Batches of the log for Redis, by outcome", relay_batches.clone());
+        registry.register("presence_update_seconds", "Duration of a presence update", presence_update.clone());
+        let Self { slow_consumers, membership_loads, connections_opened, catch_ups, connections_closed, .. } = self;
+        registry.register("slow_consumers", "Send queues that overflowed", slow_consumers.clone());
+        registry.register("membership_loads", "Batched loads of memberships and sessions", membership_loads.clone());
+        registry.register("connections_opened", "Connections opened, by outcome", connections_opened.clone());
+        registry.register("catch_ups", "Reads of missed events, by source", catch_ups.clone());
+        registry.register("connections_closed", "Connections closed, by reason", connections_closed.clone());
+        let gauges = [
+            ("connections", "Live connections"),
+            ("connected_users", "Users with a live connection"),
+            ("send_queue_frames", "Frames that wait in send queues"),
+            ("send_queue_bytes", "Bytes that wait in send queues"),
+        ];
+        let hub = Arc::clone(hub);
+        // One walk over the hub for all four.
+        metrics::register_gauges(registry, gauges, move || {
+            let HubStats { connections, connected_users, queued_frames, queued_bytes } = hub.stats();
+            [connections, connected_users, queued_frames, queued_bytes]
+                .map(|count| i64::try_from(count).unwrap_or(i64::MAX))
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! A stretch of the log on its way between replicas: a line that says which, then
+//! two lines for each event, of which the second is its data as it lies in the log.
+
+use chat_core::{
+    ChatId, Error, EventId, Result, Time, UserId,
+    events::{Cursor, Epoch, LogEntry},
+};
+use serde::{Deserialize, Serialize};
+
+/// All events after one position up to another.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LogBatch {
+    pub(crate) epoch: Epoch,
+    pub(crate) after: EventId,
+    pub(crate) end: EventId,
+    pub(crate) entries: Vec<LogEntry>,
+}
+
+/// What routing needs of an event; the names are short because there are many.
+#[derive(Serialize, Deserialize)]
+struct EntryHeader<'a>(EventId, #[serde(borrow)] std::borrow::Cow<'a, str>, Option<ChatId>, Option<UserId>, Time);
+
+impl LogBatch {
+    /// As bytes.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        let at = |position| Cursor { epoch: self.epoch.clone(), position };
+        let size: usize = self.entries.iter().map(|entry| entry.data.len() + 96).sum();
+        let mut bytes = Vec::with_capacity(size + 64);
+        bytes.extend_from_slice(format!("{} {}\n", at(self.after), at(self.end)).as_bytes());
+        for entry in &self.entries {
+            let header = EntryHeader(entry.id, entry.kind.as_str().into(), entry.chat_id, entry.user_id, entry.at);
+            serde_json::to_writer(&mut bytes, &header).map_err(Error::internal)?;
+            bytes.push(b'\n');
+            bytes.extend_from_slice(entry.data.as_bytes());
+            bytes.push(b'\n');
+        }
+        Ok(bytes)
+    }
+
+    /// Decodes what `encode` returned.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut lines = std::str::from_utf8(bytes).map_err(Error::internal)?.lines();
+        let mut line = || lines.next().ok_or_else(|| Error::internal("the batch is truncated"));
+        let (after, end) = line()?.split_once(' ').ok_or_else(|| Error::internal("the batch header is malformed"))?;
+        let after: Cursor = after.parse().map_err(Error::internal)?;
+        let end: Cursor = end.parse().map_err(Error::internal)?;
+        let mut entries = Vec::new();
+        while let Ok(header) = line() {
+            let EntryHeader(id, kind, chat_id, user_id, at) = serde_json::from_str(header).map_err(Error::internal)?;
+            entries.push(LogEntry { id, kind: kind.into_owned(), chat_id, user_id, at, data: line()?.to_owned() });
+        }
+        Ok(Self { epoch: end.epoch, after: after.position, end: end.position, entries })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry() -> impl Strategy<Value = LogEntry> {
+        let id = 1..1_000_000i64;
+        let word = "[^\\r\\n]{0,40}";
+        (id, "[a-z.]{1,20}", proptest::option::of(1..99i64), proptest::option::of(1..99i64), word).prop_map(
+            |(id, kind, chat, user, word)| LogEntry {
+                id: id.try_into().expect("an id"),
+                kind,
+                chat_id: chat.map(|id| id.try_into().expect("an id")),
+                user_id: user.map(|id| id.try_into().expect("an id")),
+                at: Time(chrono::DateTime::UNIX_EPOCH + chrono::Duration::microseconds(id * 7)),
+                data: serde_json::json!({ "word": word }).to_string(),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_decodes_as_it_was_encoded(entries in proptest::collection::vec(entry(), 0..8), to in 1..99i64) {
+            let batch = LogBatch {
+                epoch: Epoch::of(1, "00000001", 1),
+                after: EventId::START,
+                end: to.try_into().expect("an id"),
+                entries,
+            };
+            prop_assert_eq!(LogBatch::decode(&batch.encode().expect("written")).expect("read"), batch);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = LogBatch::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A follower's ear: reads the stream in Redis, on a connection of its own, and
+//! believes nothing that does not bear the realm's seal.
+
+use super::{LogBatch, publisher::BATCH_FIELD, stream_key};
+use chat_core::{
+    Error, EventId, Result,
+    cluster_key::ClusterKey,
+    events::Epoch,
+    redis::{Connection, Redis, unavailable},
+};
+use redis::{
+    AsyncCommands, FromRedisValue,
+    streams::{StreamReadOptions, StreamReadReply},
+};
+
+/// How long one question waits for an answer, in milliseconds.
+const BLOCK_MS: usize = 5_000;
+
+/// How many entries are read at once.
+const MAX_ENTRIES_PER_READ: usize = 64;
+
+/// The stream of one history, read from some position on.
+pub(crate) struct StreamReader<'a> {
+    connection: Connection,
+    cluster_key: &'a ClusterKey,
+    key: String,
+    after: String,
+}
+
+impl<'a> StreamReader<'a> {
+    pub(super) async fn open(
+        redis: &Redis,
+        cluster_key: &'a ClusterKey,
+        epoch: &Epoch,
+        after: EventId,
+    ) -> Result<Self> {
+        let key = stream_key(cluster_key, epoch);
+        Ok(Self { connection: redis.connect_blocking().await?, cluster_key, key, after: format!("{after}-0") })
+    }
+
+    /// Waits for the next pieces, and answers none when nothing came for a while.
+    /// An entry that no server of this realm wrote is an error.
+    pub(crate) async fn next(&mut self) -> Result<Vec<LogBatch>> {
+        let options = StreamReadOptions::default().block(BLOCK_MS).count(MAX_ENTRIES_PER_READ);
+        let keys = [self.key.as_str()];
+        let reply: Option<StreamReadReply> =
+            self.connection.xread_options(&keys, &[self.after.as_str()], &options).await.map_err(unavailable)?;
+        let mut batches = Vec::new();
+        for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
+            let signed = entry.map.get(BATCH_FIELD).ok_or_else(|| Error::internal("a stream entry without a batch"))?;
+            let signed = Vec::<u8>::from_redis_value_ref(signed).map_err(Error::internal)?;
+            batches.push(LogBatch::decode(self.cluster_key.verify(&self.key, &signed)?)?);
+            self.after = entry.id;
+        }
+        Ok(batches)
+    }
+}

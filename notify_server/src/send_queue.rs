@@ -1,0 +1,235 @@
+//! What waits to be sent to one device: bounded in number and in bytes. One that
+//! overflows is emptied and marked, and its session reads the log instead.
+
+use bytes::Bytes;
+use chat_core::EventId;
+use std::{
+    future::poll_fn,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+    time::Instant,
+};
+use uuid::Uuid;
+
+/// The most pieces that wait for one device.
+const MAX_FRAMES: usize = 1024;
+
+/// The most bytes that wait for one device.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// How many emptied places are kept for the next pieces.
+const KEPT_CAPACITY: usize = 16;
+
+/// Why the hub ends a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    /// The log's history changed under it.
+    HistoryChanged,
+    /// The user has opened too many others since.
+    TooManyConnections,
+    /// The session that opened it has ended.
+    SessionRevoked,
+    /// The server is stopping.
+    ShuttingDown,
+}
+
+/// What a session finds when it looks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Polled {
+    /// Pieces to send, in order.
+    Frames {
+        /// The last of them ends with this event.
+        last_event: EventId,
+        /// When the first of them was routed.
+        routed_at: Instant,
+    },
+    /// Events were dropped here: catch up from the log.
+    Lagged,
+    /// End the stream.
+    Closed(CloseReason),
+}
+
+/// The queue between the hub and one session. The hub offers, the session takes;
+/// both hold the lock for a few instructions and never across an await, so it is
+/// a std one.
+#[derive(Debug, Default)]
+pub(crate) struct SendQueue {
+    /// The session that opened the stream.
+    pub(crate) session: Uuid,
+    state: Mutex<QueueState>,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    frames: Vec<Bytes>,
+    bytes: usize,
+    last_event: EventId,
+    routed_at: Option<Instant>,
+    has_lagged: bool,
+    close_reason: Option<CloseReason>,
+    /// Of the session, while it waits.
+    waker: Option<Waker>,
+}
+
+impl QueueState {
+    /// What the session finds; nothing yet if `None`.
+    fn take(&mut self, frames: &mut Vec<Bytes>) -> Option<Polled> {
+        // What came before the end is still sent: it may say why.
+        if let Some(routed_at) = self.routed_at.take() {
+            self.bytes = 0;
+            mem::swap(&mut self.frames, frames);
+            return Some(Polled::Frames { last_event: self.last_event, routed_at });
+        }
+        match self.close_reason {
+            Some(reason) => Some(Polled::Closed(reason)),
+            None => self.has_lagged.then_some(Polled::Lagged),
+        }
+    }
+
+    /// Empties the queue; the session stays as it is.
+    fn clear(&mut self) {
+        self.frames = Vec::new();
+        self.bytes = 0;
+        self.routed_at = None;
+    }
+}
+
+impl SendQueue {
+    /// For a stream of this session.
+    pub(crate) fn for_session(session: Uuid) -> Self {
+        Self { session, ..Self::default() }
+    }
+
+    /// Adds a piece that is routed now: whole frames, the last of which is the
+    /// event `last_event`. Never waits, never fails, never drops silently.
+    pub(crate) fn try_push(&self, frame: &Bytes, last_event: EventId, now: Instant) {
+        let mut state = self.lock();
+        if state.has_lagged || state.close_reason.is_some() {
+            return;
+        }
+        if state.frames.len() == MAX_FRAMES || (state.bytes + frame.len() > MAX_BYTES && state.bytes > 0) {
+            state.clear();
+            state.has_lagged = true;
+        } else {
+            state.bytes += frame.len();
+            state.last_event = last_event;
+            state.routed_at.get_or_insert(now);
+            state.frames.push(frame.clone());
+        }
+        wake(state);
+    }
+
+    /// Adds a piece that is worth less than its room: dropped where others wait
+    /// already. It is routed after the event `last_event`.
+    pub(crate) fn try_push_ephemeral(&self, frame: &Bytes, last_event: EventId, now: Instant) {
+        let (frames, bytes) = self.depth();
+        if frames < MAX_FRAMES / 2 && bytes < MAX_BYTES / 2 {
+            self.try_push(frame, last_event, now);
+        }
+    }
+
+    /// Ends the session.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        let mut state = self.lock();
+        state.close_reason = Some(reason);
+        wake(state);
+    }
+
+    /// Empties the queue for a session that starts over from a known position.
+    pub(crate) fn restart(&self) {
+        let mut state = self.lock();
+        state.clear();
+        state.has_lagged = false;
+    }
+
+    /// Waits until there is something, and moves all of it into `frames`, in
+    /// place of what is there. One session asks, so one waker is kept.
+    pub(crate) async fn next(&self, frames: &mut Vec<Bytes>) -> Polled {
+        frames.clear();
+        frames.shrink_to(KEPT_CAPACITY);
+        poll_fn(|context| {
+            let mut state = self.lock();
+            match state.take(frames) {
+                Some(polled) => Poll::Ready(polled),
+                None => {
+                    state.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// What `next` would find, if anything.
+    #[cfg(test)]
+    pub(crate) fn take(&self, frames: &mut Vec<Bytes>) -> Option<Polled> {
+        frames.clear();
+        self.lock().take(frames)
+    }
+
+    /// Why the session is to end, if it is.
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.lock().close_reason
+    }
+
+    /// How many pieces wait, and how many bytes.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.frames.len(), state.bytes)
+    }
+
+    /// Whether events were dropped since the last restart.
+    pub(crate) fn has_lagged(&self) -> bool {
+        self.lock().has_lagged
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        // Nothing in here can panic halfway through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the session if it waits, without the lock that it will want.
+fn wake(mut state: MutexGuard<'_, QueueState>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(bytes: usize) -> Bytes {
+        vec![b'x'; bytes].into()
+    }
+
+    #[test]
+    fn too_many_frames_cause_a_lag_and_a_restart_clears_it() {
+        let (queue, mut polled_frames) = (SendQueue::default(), Vec::new());
+        for _ in 0..MAX_FRAMES {
+            queue.try_push(&frame(1), EventId::START, Instant::now());
+        }
+        assert!(matches!(queue.take(&mut polled_frames), Some(Polled::Frames { .. })));
+        assert_eq!(polled_frames.len(), MAX_FRAMES);
+        for _ in 0..=MAX_FRAMES {
+            queue.try_push(&frame(1), EventId::START, Instant::now());
+        }
+        assert_eq!(queue.take(&mut polled_frames), Some(Polled::Lagged));
+        queue.restart();
+        assert_eq!(queue.take(&mut polled_frames), None);
+    }
+
+    #[test]
+    fn too_many_bytes_cause_a_lag_but_one_large_frame_does_not() {
+        let queue = SendQueue::default();
+        queue.try_push(&frame(MAX_BYTES + 1), EventId::START, Instant::now());
+        assert!(matches!(queue.take(&mut Vec::new()), Some(Polled::Frames { .. })));
+        queue.try_push(&frame(MAX_BYTES / 2), EventId::START, Instant::now());
+        queue.try_push(&frame(MAX_BYTES / 2 + 1), EventId::START, Instant::now());
+        assert_eq!(queue.take(&mut Vec::new()), Some(Polled::Lagged));
+    }
+}

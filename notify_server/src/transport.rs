@@ -1,0 +1,187 @@
+//! How bytes of a stream reach a device: over our own socket, in a body that axum
+//! is sending, or as a WebSocket's messages.
+
+use crate::frame;
+use bytes::{Bytes, BytesMut};
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    time::Duration,
+};
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+
+/// How long a device may take nothing before it is given up.
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much is handed to axum at once, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The most buffers that one write hands to the kernel.
+const MAX_SLICES: usize = 64;
+
+/// A device's end of a stream.
+pub(crate) trait Transport: Send + Sync {
+    /// Sends these bytes in order, in as few writes as possible. An error is the
+    /// end: the device is gone, or took nothing for `STALL_TIMEOUT`.
+    fn send(&self, frames: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Returns when the device hangs up.
+    fn client_closed(&self) -> impl Future<Output = ()> + Send;
+
+    /// Says a last word.
+    fn close(&self, disconnect: Disconnect) -> impl Future<Output = ()> + Send;
+}
+
+/// How a stream ends, as far as its device should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disconnect {
+    /// The device went first.
+    ClientGone,
+    /// The device took nothing for too long.
+    SlowConsumer,
+    /// Nobody knows whose it is.
+    Unauthorized,
+    /// What it said first makes no sense.
+    InvalidMessage,
+    /// Its session has ended: it need not come back.
+    SessionRevoked,
+    /// It was one of too many.
+    TooManyConnections,
+    /// It should come back soon.
+    Reconnect,
+}
+
+/// The last word of an event stream: when to come back.
+async fn send_retry(transport: &impl Transport, disconnect: Disconnect) {
+    let retry = match disconnect {
+        Disconnect::ClientGone
+        | Disconnect::SlowConsumer
+        | Disconnect::Unauthorized
+        | Disconnect::InvalidMessage
+        | Disconnect::SessionRevoked => return,
+        // One tab too many would only push out the next: let it wait.
+        Disconnect::TooManyConnections => 60_000..120_000,
+        Disconnect::Reconnect => 250..2_500,
+    };
+    let _ = transport.send(&[frame::retry(retry)]).await;
+}
+
+/// A connection that is ours.
+#[derive(Debug)]
+pub(crate) struct SocketTransport(pub(crate) TcpStream);
+
+impl Transport for SocketTransport {
+    async fn send(&self, frames: &[Bytes]) -> io::Result<()> {
+        let mut pending = PendingWrite { frames, offset: 0 };
+        while !pending.frames.is_empty() {
+            match pending.write_to(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+                Ok(()) => continue,
+            }
+            timeout(STALL_TIMEOUT, self.0.writable()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        }
+        Ok(())
+    }
+
+    async fn client_closed(&self) {
+        let mut discarded = [0u8; 64];
+        loop {
+            if self.0.readable().await.is_err() {
+                return;
+            }
+            match self.0.try_read(&mut discarded) {
+                Ok(0) => return,
+                Ok(_) => {} // Nothing a client says on a stream means anything.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn close(&self, disconnect: Disconnect) {
+        send_retry(self, disconnect).await;
+    }
+}
+
+/// What is still to be written: all of these frames but the first bytes of the
+/// first.
+struct PendingWrite<'a> {
+    frames: &'a [Bytes],
+    offset: usize,
+}
+
+impl PendingWrite<'_> {
+    /// Writes as much as the socket takes at once.
+    fn write_to(&mut self, socket: &TcpStream) -> io::Result<()> {
+        match self.write_some(socket)? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                self.skip(written);
+                Ok(())
+            }
+        }
+    }
+
+    fn write_some(&self, socket: &TcpStream) -> io::Result<usize> {
+        // `send` costs the kernel less than `writev`.
+        if let [frame] = self.frames {
+            return socket.try_write(frame.get(self.offset..).unwrap_or_default());
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(self.frames) {
+            let from = if count == 0 { self.offset } else { 0 };
+            *slice = IoSlice::new(frame.get(from..).unwrap_or_default());
+            count += 1;
+        }
+        socket.try_write_vectored(slices.get(..count).unwrap_or_default())
+    }
+
+    /// Leaves out what was taken: whole frames, then a part of one.
+    fn skip(&mut self, mut written: usize) {
+        while let Some((frame, rest)) = self.frames.split_first() {
+            let pending = frame.len() - self.offset;
+            if written < pending {
+                self.offset += written;
+                return;
+            }
+            written -= pending;
+            (self.frames, self.offset) = (rest, 0);
+        }
+    }
+}
+
+/// The body of an answer that axum sends.
+#[derive(Debug)]
+pub(crate) struct BodyTransport(pub(crate) mpsc::Sender<io::Result<Bytes>>);
+
+impl Transport for BodyTransport {
+    async fn send(&self, frames: &[Bytes]) -> io::Result<()> {
+        let mut chunk = BytesMut::new();
+        for (index, frame) in frames.iter().enumerate() {
+            chunk.extend_from_slice(frame);
+            if chunk.len() < CHUNK_BYTES && index + 1 < frames.len() {
+                continue;
+            }
+            // A large frame goes in pieces, so that progress can be seen.
+            while !chunk.is_empty() {
+                let part = chunk.split_to(chunk.len().min(CHUNK_BYTES)).freeze();
+                match timeout(STALL_TIMEOUT, self.0.send(Ok(part))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+                    Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn client_closed(&self) {
+        self.0.closed().await;
+    }
+
+    async fn close(&self, disconnect: Disconnect) {
+        send_retry(self, disconnect).await;
+    }
+}

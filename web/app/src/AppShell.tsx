@@ -1,0 +1,199 @@
+import { useEffect, useRef } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Route, Switch, useLocation } from 'wouter';
+import { useStore } from 'zustand';
+import styles from './AppShell.module.css';
+import { ConnectionBanner } from './ConnectionBanner';
+import { ChatPane } from './conversation/ChatPane';
+import { getErrorMessage } from './locales/errorMessage';
+import { useNotifications } from './settings/notifications';
+import { useShortcuts } from './shortcuts/useShortcuts';
+import { InvitePage } from './sidebar/InvitePage';
+import { Sidebar } from './sidebar/Sidebar';
+import { getChatTitle, parseChatId, useChatState, useChatStore } from './store/hooks';
+import { Button } from './ui/Button';
+import { ErrorBoundary } from './ui/ErrorBoundary';
+import { Icon } from './ui/Icon';
+import { LazyModule, lazyWithRetry, retryFailedLoads } from './ui/lazyWithRetry';
+import { menuModule } from './ui/Menu';
+import { useUiStore } from './uiStore';
+
+const modalModule = new LazyModule(() => import('./ModalRoot'));
+const ModalRoot = modalModule.component((part) => part.default);
+const DebugPanel = lazyWithRetry(() => import('./debug/DebugPanel'));
+
+/** The whole screen of somebody who is signed in. */
+export function AppShell() {
+  const chatStore = useChatStore();
+  const isLoaded = useStore(chatStore.store, ({ state }) => state !== null);
+  const failure = useStore(chatStore.store, (state) => state.failure);
+  return isLoaded ? <Panes /> : <LoadingScreen failure={failure} />;
+}
+
+function Panes() {
+  // What the next click will want is fetched while nobody waits for it.
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      // If not now, then when it is wanted.
+      Promise.all([modalModule.preload(), menuModule.preload()]).catch(retryFailedLoads);
+    }, 500);
+    return () => clearTimeout(timer);
+  }, []);
+  const [path] = useLocation();
+  const modal = useUiStore((ui) => ui.modal);
+  const closeModal = useUiStore((ui) => ui.closeModal);
+  // Another address is another screen: what lay above the last goes with it.
+  useEffect(() => closeModal, [path, closeModal]);
+  useRestoreFocus(modal !== null);
+  useDocumentTitle();
+  useNotifications();
+  useShortcuts();
+  return (
+    <div className={styles.panes} data-pane={path === '/' ? 'chats' : 'chat'}>
+      <ConnectionBanner />
+      <Sidebar />
+      <Switch>
+        <Route path="/chats/:id/:message?">
+          {({ id, message }) => (
+            <ChatPane key={id} chatId={Number(id)} messageId={message === undefined ? null : Number(message)} />
+          )}
+        </Route>
+        <Route path="/invite/:code">{({ code }) => <InvitePage code={code} />}</Route>
+        <Route path="/debug">
+          <main className={styles.page}>
+            <ErrorBoundary>
+              <DebugPanel />
+            </ErrorBoundary>
+          </main>
+        </Route>
+        <Route>
+          <EmptyState />
+        </Route>
+      </Switch>
+      {modal && (
+        <ErrorBoundary key={modal.kind}>
+          <ModalRoot modal={modal} />
+        </ErrorBoundary>
+      )}
+      <Toast />
+    </div>
+  );
+}
+
+/** What closes a layer may take away what had the keys before: then they are where one writes. */
+function useRestoreFocus(isModalOpen: boolean) {
+  const wasModalOpen = useRef(false);
+  useEffect(() => {
+    const hasJustClosed = wasModalOpen.current && !isModalOpen;
+    wasModalOpen.current = isModalOpen;
+    if (!hasJustClosed) return;
+    // The layer gives them back first.
+    const timer = setTimeout(() => {
+      // On a phone it would open the keyboard.
+      const hasPhysicalKeyboard = matchMedia('(hover: hover)').matches;
+      if (hasPhysicalKeyboard && document.activeElement === document.body)
+        document.querySelector<HTMLElement>('[data-composer]')?.focus();
+    }, 50);
+    return () => clearTimeout(timer);
+  }, [isModalOpen]);
+}
+
+/** No chat is open. */
+function EmptyState() {
+  const { t } = useTranslation();
+  const openModal = useUiStore((ui) => ui.openModal);
+  const hasChats = useChatState(({ chats }) => chats.size > 0);
+  return (
+    <main className={styles.emptyState}>
+      <img src="/icon.svg" alt="" width={56} height={56} />
+      <h1>{hasChats ? t('emptyState.chooseChat') : t('emptyState.noChats')}</h1>
+      <p>{t('emptyState.hint')}</p>
+      <div>
+        <Button variant="primary" onClick={() => openModal({ kind: 'newChat' })}>
+          {t('chats.new')}
+        </Button>
+        <Button onClick={() => openModal({ kind: 'browseChannels' })}>{t('chats.browse')}</Button>
+      </div>
+    </main>
+  );
+}
+
+function LoadingScreen({ failure }: { readonly failure: unknown }) {
+  const { t } = useTranslation();
+  return (
+    <main className={styles.loading} aria-busy={failure === null}>
+      {failure === null ? (
+        <Skeleton />
+      ) : (
+        <div className={styles.emptyState} role="alert">
+          <Icon name="plug" size={40} />
+          <h1>{t('unreachable.title')}</h1>
+          <p>{getErrorMessage(failure)}</p>
+          <p>{t('unreachable.retrying')}</p>
+        </div>
+      )}
+    </main>
+  );
+}
+
+/** The shape of what is coming. */
+function Skeleton() {
+  const { t } = useTranslation();
+  return (
+    <>
+      <p className="visually-hidden">{t('loading')}</p>
+      <div className={styles.skeleton} aria-hidden="true">
+        <div>
+          {Array.from({ length: 8 }, (_, nth) => (
+            <i key={nth} style={{ width: `${60 + ((nth * 37) % 40)}%` }} />
+          ))}
+        </div>
+        <div>
+          {Array.from({ length: 9 }, (_, nth) => (
+            <i key={nth} style={{ width: `${35 + ((nth * 53) % 50)}%` }} />
+          ))}
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Toast() {
+  const toast = useUiStore((ui) => ui.toast);
+  const dismissToast = useUiStore((ui) => ui.dismissToast);
+  useEffect(() => {
+    if (!toast) return;
+    const timer = setTimeout(() => dismissToast(toast.id), 5_000);
+    return () => clearTimeout(timer);
+  }, [toast, dismissToast]);
+  return (
+    <div role="alert" className={styles.toasts}>
+      {toast && (
+        <p key={toast.id} className={styles.toast}>
+          {toast.text}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The tab says what waits, and where one is. */
+function useDocumentTitle() {
+  const [path] = useLocation();
+  const chatId = parseChatId(path) ?? 0;
+  const title = useChatState((state) => {
+    const chat = state.chats.get(chatId);
+    return chat ? getChatTitle(state, chat) : null;
+  });
+  const badgeCount = useChatState(({ chats }) => {
+    const unmuted = [...chats.values()].filter((chat) => !chat.is_muted);
+    return unmuted.reduce((sum, chat) => sum + (chat.type === 'single' ? chat.unread_count : chat.mention_count), 0);
+  });
+  const hasUnread = useChatState(({ chats }) =>
+    [...chats.values()].some((chat) => !chat.is_muted && chat.unread_count > 0),
+  );
+  useEffect(() => {
+    const prefix = badgeCount > 0 ? `(${badgeCount}) ` : hasUnread ? '• ' : '';
+    document.title = `${prefix}${title ? `${title} · ` : ''}Confab`;
+  }, [title, badgeCount, hasUnread]);
+}

@@ -1,0 +1,36 @@
+import { useEffect, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import styles from './ConnectionBanner.module.css';
+import { useChatState, useChatStore } from './store/hooks';
+
+/** A break that heals by itself sooner than this is nobody's business, in milliseconds. */
+const SHOW_DELAY_MS = 3_000;
+
+/** One slim line while nothing new can be heard. */
+export function ConnectionBanner() {
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const state = useChatState(({ connection }) => connection.to);
+  const isConnected = state === 'live' || state === 'catching_up';
+  const [isDelayOver, setIsDelayOver] = useState(false);
+  useEffect(() => {
+    if (isConnected) {
+      setIsDelayOver(false);
+      return;
+    }
+    const timer = setTimeout(() => setIsDelayOver(true), SHOW_DELAY_MS);
+    return () => clearTimeout(timer);
+  }, [isConnected]);
+  return (
+    <div role="status" className={styles.container}>
+      {isDelayOver && !isConnected && (
+        <p className={styles.banner}>
+          {state === 'offline' ? t('connection.offline') : t('connection.reconnecting')}
+          <button type="button" onClick={() => chatStore.retryNow()}>
+            {t('connection.retryNow')}
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,34 @@
+import { EditHistory } from './conversation/EditHistory';
+import { AddMembers } from './members/AddMembers';
+import { Settings } from './settings/Settings';
+import { ShortcutsDialog } from './shortcuts/ShortcutsDialog';
+import { BrowseChannels } from './sidebar/BrowseChannels';
+import { ChatSettings } from './sidebar/ChatSettings';
+import { NewChat } from './sidebar/NewChat';
+import { QuickSwitcher } from './sidebar/QuickSwitcher';
+import { ConfirmDialog } from './ui/ConfirmDialog';
+import type { Modal } from './uiStore';
+
+/** The one layer that is open. They are fetched when the first one is. */
+export default function ModalRoot({ modal }: { readonly modal: Modal }) {
+  switch (modal.kind) {
+    case 'newChat':
+      return <NewChat />;
+    case 'browseChannels':
+      return <BrowseChannels />;
+    case 'switcher':
+      return <QuickSwitcher />;
+    case 'settings':
+      return <Settings />;
+    case 'shortcuts':
+      return <ShortcutsDialog />;
+    case 'chatSettings':
+      return <ChatSettings chatId={modal.chatId} />;
+    case 'addMembers':
+      return <AddMembers chatId={modal.chatId} />;
+    case 'editHistory':
+      return <EditHistory messageId={modal.messageId} />;
+    case 'confirm':
+      return <ConfirmDialog {...modal} />;
+  }
+}

@@ -1,0 +1,167 @@
+import { type Config, createChatClient } from '@confab/sdk';
+import { type FormEvent, useEffect, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { getErrorMessage, getFieldError } from '../locales/errorMessage';
+import { deviceStorage } from '../storage';
+import { AvatarImage } from '../ui/Avatar';
+import { Button } from '../ui/Button';
+import { Field, FormError } from '../ui/Field';
+import { type Account, listAccounts, signIn, signUp } from './accounts';
+import styles from './SignInPage.module.css';
+
+const { api } = createChatClient({ getToken: async () => null, shareConnection: false });
+
+/** How long a server that could not be asked is waited for, in milliseconds. */
+const RETRY_DELAY_MS = 2_000;
+
+/** The door: people of the demo world, people who were here before, or a form. */
+export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Account) => void }) {
+  const { t } = useTranslation();
+  const [config, setConfig] = useState<Config | null>(null);
+  const [isSignUp, setIsSignUp] = useState(false);
+  const [isBusy, setIsBusy] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const savedAccounts = listAccounts();
+
+  const [connectionError, setConnectionError] = useState<unknown>(null);
+  const [attempt, setAttempt] = useState(0);
+  useEffect(() => {
+    document.title = 'Confab';
+    const retry = () => setAttempt(attempt + 1);
+    let timer: ReturnType<typeof setTimeout>;
+    let isCancelled = false;
+    api.getConfig().then(
+      (response) => {
+        if (isCancelled) return;
+        setConfig(response);
+        setConnectionError(null);
+        deviceStorage.setItem('confab.demo', String(response.demo !== null));
+      },
+      (error) => {
+        if (isCancelled) return;
+        setConnectionError(error);
+        timer = setTimeout(retry, RETRY_DELAY_MS);
+      },
+    );
+    return () => {
+      isCancelled = true;
+      clearTimeout(timer);
+    };
+  }, [attempt]);
+
+  const authenticate = async (request: () => Promise<Account>) => {
+    setIsBusy(true);
+    setError(null);
+    try {
+      onSignedIn(await request());
+    } catch (error) {
+      setError(error);
+      setIsBusy(false);
+    }
+  };
+
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const readField = (name: string) => String(form.get(name) ?? '');
+    const [email, password] = [readField('email'), readField('password')];
+    void authenticate(() =>
+      isSignUp ? signUp({ username: readField('username'), email, password }) : signIn({ email, password }),
+    );
+  };
+
+  const fieldError = (field: string) => getFieldError(error, field);
+  const isShownByField = ['username', 'email', 'password'].some((field) => fieldError(field));
+  const demo = config?.demo;
+  const formError = error ?? connectionError;
+
+  return (
+    <main className={styles.page}>
+      <div className={styles.card}>
+        <header className={styles.header}>
+          <img src="/icon.svg" alt="" width={44} height={44} />
+          <div>
+            <h1>{config?.name ?? 'Confab'}</h1>
+            <p>{t('auth.tagline')}</p>
+          </div>
+        </header>
+
+        {savedAccounts.length > 0 && (
+          <section className={styles.accounts} aria-label={t('auth.savedAccounts')}>
+            <h2>{t('auth.savedAccounts')}</h2>
+            {savedAccounts.map((account) => (
+              <button key={account.id} type="button" className={styles.account} onClick={() => onSignedIn(account)}>
+                <AvatarImage name={account.displayName || account.username} seed={account.username} />
+                <span>
+                  <strong>{account.displayName || account.username}</strong>
+                  <small>{t('auth.continue')}</small>
+                </span>
+              </button>
+            ))}
+          </section>
+        )}
+
+        {demo && (
+          <section className={styles.accounts} aria-label={t('auth.tryDemoAs')}>
+            <h2>{t('auth.tryDemoAs')}</h2>
+            <p className={styles.hint}>{t('auth.demoHint')}</p>
+            {demo.accounts
+              .filter(({ username }) => !savedAccounts.some((account) => account.username === username))
+              .map((demoAccount) => (
+                <button
+                  key={demoAccount.username}
+                  type="button"
+                  className={styles.account}
+                  disabled={isBusy}
+                  onClick={() => authenticate(() => signIn({ email: demoAccount.email, password: demo.password }))}
+                >
+                  <AvatarImage name={demoAccount.display_name} seed={demoAccount.username} />
+                  <span>
+                    <strong>{demoAccount.display_name}</strong>
+                    <small>@{demoAccount.username}</small>
+                  </span>
+                </button>
+              ))}
+          </section>
+        )}
+
+        <form className={styles.form} onSubmit={submit}>
+          <h2>{isSignUp ? t('auth.signUp') : t('auth.signIn')}</h2>
+          {isSignUp && (
+            <Field
+              label={t('auth.username')}
+              name="username"
+              autoComplete="username"
+              required
+              error={fieldError('username')}
+              hint={t('auth.usernameHint')}
+            />
+          )}
+          <Field
+            label={t('auth.email')}
+            name="email"
+            type="email"
+            autoComplete="email"
+            required
+            error={fieldError('email')}
+          />
+          <Field
+            label={t('auth.password')}
+            name="password"
+            type="password"
+            autoComplete={isSignUp ? 'new-password' : 'current-password'}
+            required
+            error={fieldError('password')}
+          />
+          <FormError>{formError !== null && !isShownByField ? getErrorMessage(formError) : null}</FormError>
+          <Button type="submit" variant="primary" disabled={isBusy}>
+            {isSignUp ? t('auth.signUp') : t('auth.signIn')}
+          </Button>
+          <Button variant="ghost" onClick={() => setIsSignUp(!isSignUp)}>
+            {isSignUp ? t('auth.haveAccount') : t('auth.noAccount')}
+          </Button>
+        </form>
+      </div>
+    </main>
+  );
+}

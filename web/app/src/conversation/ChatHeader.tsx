@@ -1,0 +1,64 @@
+import type { ChatSummary } from '@confab/sdk';
+import { useTranslation } from 'react-i18next';
+import { useLocation } from 'wouter';
+import { formatRelativeTime } from '../locales/time';
+import { getChatTitle, getPeerId, useChatState } from '../store/hooks';
+import { Avatar } from '../ui/Avatar';
+import { IconButton } from '../ui/Button';
+import { Icon } from '../ui/Icon';
+import { type Panel, useUiStore } from '../uiStore';
+import styles from './ChatHeader.module.css';
+
+/** Where one is, and what else can be seen of it. */
+export function ChatHeader({ chat }: { readonly chat: ChatSummary }) {
+  const { t } = useTranslation();
+  const [, navigate] = useLocation();
+  const title = useChatState((state) => getChatTitle(state, chat));
+  const peer = useChatState((state) => state.users.get(getPeerId(state, chat) ?? 0));
+  const presence = useChatState(({ presences }) => presences.get(peer?.id ?? 0));
+  const { panel, togglePanel, openModal } = useUiStore();
+  const isDirect = chat.type === 'single';
+  const lastSeen =
+    presence?.status === 'offline' && presence.last_seen
+      ? t('presence.lastSeen', { ago: formatRelativeTime(presence.last_seen) })
+      : null;
+  const subtitle = isDirect
+    ? (lastSeen ?? t(`presence.${presence?.status ?? 'offline'}`))
+    : chat.topic || chat.description;
+  const renderPanelButton = (targetPanel: Panel, icon: Parameters<typeof IconButton>[0]['icon'], label: string) => (
+    <IconButton
+      icon={icon}
+      label={label}
+      aria-pressed={panel === targetPanel}
+      onClick={() => togglePanel(targetPanel)}
+    />
+  );
+  return (
+    <header className={styles.header}>
+      <IconButton icon="back" label={t('backToChats')} className={styles.back ?? ''} onClick={() => navigate('/')} />
+      {isDirect ? (
+        <Avatar user={peer} size={30} status={presence?.status ?? 'offline'} />
+      ) : (
+        <Icon name={chat.type === 'group' ? 'people' : chat.type === 'private_channel' ? 'lock' : 'hash'} />
+      )}
+      <h2 className={styles.title}>
+        <button
+          type="button"
+          onClick={() => openModal({ kind: 'chatSettings', chatId: chat.id })}
+          title={t('chats.settings')}
+        >
+          {title}
+        </button>
+      </h2>
+      <p className={styles.about}>{subtitle}</p>
+      {renderPanelButton('search', 'search', t('search.title'))}
+      {renderPanelButton('pins', 'pin', t('pins.title'))}
+      {!isDirect && renderPanelButton('members', 'people', t('members.title'))}
+      <IconButton
+        icon="gear"
+        label={t('chats.settings')}
+        onClick={() => openModal({ kind: 'chatSettings', chatId: chat.id })}
+      />
+    </header>
+  );
+}

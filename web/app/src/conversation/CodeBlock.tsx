@@ -1,0 +1,39 @@
+import { type ReactNode, useEffect, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { IconButton } from '../ui/Button';
+import { copyToClipboard } from '../ui/clipboard';
+import { withToast } from '../uiStore';
+import styles from './Markdown.module.css';
+
+/** Code, coloured once the colours are fetched. */
+export function CodeBlock({ code, language }: { readonly code: string; readonly language: string }) {
+  const { t } = useTranslation();
+  const [highlighted, setHighlighted] = useState<ReactNode>(null);
+  const name = language.trim().split(/\s/)[0]?.toLowerCase() ?? '';
+  useEffect(() => {
+    if (!name) return;
+    let isCancelled = false;
+    import('./highlight').then(
+      ({ highlight }) => !isCancelled && setHighlighted(highlight(code, name)),
+      () => {},
+    );
+    return () => {
+      isCancelled = true;
+    };
+  }, [code, name]);
+  return (
+    <div className={styles.codeBlock}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys */}
+      <pre tabIndex={0}>
+        <code>{highlighted ?? code}</code>
+      </pre>
+      <IconButton
+        icon="copy"
+        label={t('copy')}
+        size={16}
+        className={styles.copy ?? ''}
+        onClick={() => withToast(() => copyToClipboard(code))}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,203 @@
+import type { User } from '@confab/sdk';
+import { lexer, type Token, type Tokens } from 'marked';
+import { Fragment, memo, type ReactNode, useMemo } from 'react';
+import { useChatState } from '../store/hooks';
+import { CodeBlock } from './CodeBlock';
+import styles from './Markdown.module.css';
+
+/** A longer text is shown as it was written. */
+const MAX_LENGTH = 20_000;
+
+/** Outside of code; the lexer takes seconds for thousands. */
+const MAX_MARKERS = 400;
+
+/** What nests deeper is shown as it was written. */
+const MAX_DEPTH = 12;
+
+/** Where a link may lead. */
+const PROTOCOLS = new Set(['http:', 'https:', 'mailto:']);
+
+const MENTION = /(?<![\w.@/])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)/gi;
+
+/** What people wrote, as elements; never as HTML. */
+export const Markdown = memo(function Markdown({ text }: { readonly text: string }) {
+  const tokens = useMemo(() => parse(text), [text]);
+  if (tokens === null) return <p className={styles.plain}>{text}</p>;
+  const isEmojiOnly = text.length <= 24 && /^(?:\p{RGI_Emoji}\s*){1,3}$/v.test(text);
+  return (
+    <div className={`${styles.text} ${isEmojiOnly ? styles.emojiOnly : ''}`}>
+      {tokens.map((token, nth) => renderBlock(token, nth, 0))}
+    </div>
+  );
+});
+
+function parse(text: string): Token[] | null {
+  const markerCount = text.replace(/^```[\s\S]*?^```/gm, '').match(/[*_~`[\]<]/g)?.length ?? 0;
+  if (text.length > MAX_LENGTH || markerCount > MAX_MARKERS) return null;
+  try {
+    return lexer(text, { gfm: true, breaks: true });
+  } catch {
+    return null;
+  }
+}
+
+function renderBlocks(tokens: readonly Token[] | undefined, depth: number): ReactNode {
+  return tokens?.map((token, nth) => renderBlock(token, nth, depth));
+}
+
+function renderBlock(token: Token, key: number, depth: number): ReactNode {
+  if (depth > MAX_DEPTH) return <p key={key}>{token.raw}</p>;
+  switch (token.type) {
+    case 'space':
+    case 'def':
+      return null;
+    case 'code':
+      return <CodeBlock key={key} code={(token as Tokens.Code).text} language={(token as Tokens.Code).lang ?? ''} />;
+    case 'heading':
+      return (
+        <p key={key} className={styles.heading} data-depth={(token as Tokens.Heading).depth}>
+          {renderInlines((token as Tokens.Heading).tokens, depth + 1)}
+        </p>
+      );
+    case 'checkbox':
+      return <Fragment key={key}>{(token as Tokens.Checkbox).checked ? '☑ ' : '☐ '}</Fragment>;
+    case 'hr':
+      return <hr key={key} />;
+    case 'blockquote':
+      return <blockquote key={key}>{renderBlocks((token as Tokens.Blockquote).tokens, depth + 1)}</blockquote>;
+    case 'list':
+      return renderList(token as Tokens.List, key, depth);
+    case 'table':
+      return renderTable(token as Tokens.Table, key, depth);
+    case 'paragraph':
+      return <p key={key}>{renderInlines((token as Tokens.Paragraph).tokens, depth + 1)}</p>;
+    case 'text': {
+      const { tokens, text } = token as Tokens.Text;
+      return (
+        <Fragment key={key}>{tokens ? renderInlines(tokens, depth + 1) : <TextWithMentions text={text} />}</Fragment>
+      );
+    }
+    default:
+      return <p key={key}>{token.raw}</p>;
+  }
+}
+
+function renderList(token: Tokens.List, key: number, depth: number): ReactNode {
+  const items = token.items.map((item, nth) => <li key={nth}>{renderBlocks(item.tokens, depth + 1)}</li>);
+  if (!token.ordered) return <ul key={key}>{items}</ul>;
+  return (
+    <ol key={key} start={Number(token.start) || 1}>
+      {items}
+    </ol>
+  );
+}
+
+function renderTable(token: Tokens.Table, key: number, depth: number): ReactNode {
+  const renderCells = (row: readonly Tokens.TableCell[], Cell: 'th' | 'td') =>
+    row.map((cell, nth) => (
+      <Cell key={nth} style={{ textAlign: cell.align ?? undefined }}>
+        {renderInlines(cell.tokens, depth + 1)}
+      </Cell>
+    ));
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
+    <div key={key} className={styles.scroll} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>{renderCells(token.header, 'th')}</tr>
+        </thead>
+        <tbody>
+          {token.rows.map((row, nth) => (
+            <tr key={nth}>{renderCells(row, 'td')}</tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function renderInlines(tokens: readonly Token[] | undefined, depth: number): ReactNode {
+  return tokens?.map((token, nth) => renderInline(token, nth, depth));
+}
+
+function renderInline(token: Token, key: number, depth: number): ReactNode {
+  if (depth > MAX_DEPTH) return token.raw;
+  if (token.type === 'checkbox') return renderBlock(token, key, depth);
+  const renderChildren = () => renderInlines((token as { tokens?: Token[] }).tokens, depth + 1);
+  switch (token.type) {
+    case 'strong':
+      return <strong key={key}>{renderChildren()}</strong>;
+    case 'em':
+      return <em key={key}>{renderChildren()}</em>;
+    case 'del':
+      return <del key={key}>{renderChildren()}</del>;
+    case 'codespan':
+      return <code key={key}>{(token as Tokens.Codespan).text}</code>;
+    case 'br':
+      return <br key={key} />;
+    case 'link':
+      return <SafeLink key={key} href={(token as Tokens.Link).href} raw={token.raw} label={renderChildren()} />;
+    case 'image':
+      // Nothing is fetched from elsewhere: who reads would be seen reading.
+      return (
+        <SafeLink key={key} href={(token as Tokens.Image).href} raw={token.raw} label={(token as Tokens.Image).text} />
+      );
+    case 'escape':
+    case 'text':
+      return (token as { tokens?: Token[] }).tokens ? (
+        <Fragment key={key}>{renderChildren()}</Fragment>
+      ) : (
+        <TextWithMentions key={key} text={unescapeEntities((token as Tokens.Text).text)} />
+      );
+    default:
+      return <Fragment key={key}>{token.raw}</Fragment>;
+  }
+}
+
+function SafeLink({ href, raw, label }: { readonly href: string; readonly raw: string; readonly label: ReactNode }) {
+  const protocol = URL.canParse(href) ? new URL(href).protocol : null;
+  if (protocol === null || !PROTOCOLS.has(protocol)) return raw;
+  return (
+    <a href={href} target="_blank" rel="noopener noreferrer nofollow">
+      {label || href}
+    </a>
+  );
+}
+
+/** The lexer leaves entities that Markdown knows; five of them are ever meant. */
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&amp;': '&',
+  '&lt;': '<',
+  '&gt;': '>',
+  '&quot;': '"',
+  '&#39;': "'",
+};
+
+const unescapeEntities = (text: string) =>
+  text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity] ?? entity);
+
+/** Plain words, with the people that they call. */
+function TextWithMentions({ text }: { readonly text: string }) {
+  const parts = text.split(MENTION);
+  if (parts.length === 1) return text;
+  return parts.map((part, nth) =>
+    nth % 2 === 1 ? <Mention key={nth} username={part} /> : <Fragment key={nth}>{part}</Fragment>,
+  );
+}
+
+/** Made once for each that is known. */
+const usernameCache = new WeakMap<object, ReadonlySet<string>>();
+
+function getUsernames(users: ReadonlyMap<number, User>): ReadonlySet<string> {
+  const known = usernameCache.get(users) ?? new Set([...users.values()].map((user) => user.username.toLowerCase()));
+  usernameCache.set(users, known);
+  return known;
+}
+
+function Mention({ username }: { readonly username: string }) {
+  const isMe = useChatState(({ me }) => me.username.toLowerCase() === username.toLowerCase());
+  const isKnown = useChatState(({ users }) => getUsernames(users).has(username.toLowerCase()));
+  const isEveryone = username === 'everyone' || username === 'here';
+  if (!isKnown && !isEveryone) return `@${username}`;
+  return <span className={`${styles.mention} ${isMe || isEveryone ? styles.mentionMe : ''}`}>@{username}</span>;
+}

@@ -1,0 +1,65 @@
+import type { Message } from '@confab/sdk';
+import { type KeyboardEvent, useRef } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useChatStore } from '../store/hooks';
+import { Button } from '../ui/Button';
+import { withToast } from '../uiStore';
+import styles from './Message.module.css';
+
+/** Writes a message anew, in its place. */
+export function MessageEditor(props: {
+  readonly message: Message;
+  readonly text: string;
+  readonly onTextChange: (text: string) => void;
+  readonly onDone: () => void;
+  /** Saved without anything in it. */
+  readonly onEmpty: () => void;
+}) {
+  const { message, text, onTextChange, onDone, onEmpty } = props;
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const isSaving = useRef(false);
+  const save = async () => {
+    const content = text.trim();
+    if (isSaving.current) return;
+    // Nothing left of it: that is to delete it.
+    if (!content && message.files.length === 0) return onEmpty();
+    if (content === message.content) return onDone();
+    isSaving.current = true;
+    await withToast(async () => {
+      await chatStore.editMessage(message, content);
+      onDone();
+    });
+    isSaving.current = false;
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === 'Escape') {
+      event.stopPropagation();
+      onDone();
+    } else if (event.key === 'Enter' && !event.shiftKey) {
+      event.preventDefault();
+      void save();
+    }
+  };
+  return (
+    <div className={styles.editor}>
+      <textarea
+        aria-label={t('message.edit')}
+        value={text}
+        // biome-ignore lint/a11y/noAutofocus: whoever asked to edit wants to write here
+        autoFocus
+        onFocus={({ currentTarget }) => currentTarget.setSelectionRange(text.length, text.length)}
+        onChange={(event) => onTextChange(event.target.value)}
+        onKeyDown={onKeyDown}
+      />
+      <p>
+        <Button variant="primary" onClick={save}>
+          {t('save')}
+        </Button>
+        <Button onClick={onDone}>{t('cancel')}</Button>
+        <small>{t('message.editHint')}</small>
+      </p>
+    </div>
+  );
+}

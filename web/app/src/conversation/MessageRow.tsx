@@ -1,0 +1,271 @@
+import type { Message } from '@confab/sdk';
+import { memo, useEffect, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { formatCompactTime, formatDay, formatFullTime, formatTime } from '../locales/time';
+import { getDisplayName, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
+import { Avatar } from '../ui/Avatar';
+import { IconButton } from '../ui/Button';
+import { copyToClipboard } from '../ui/clipboard';
+import { Icon } from '../ui/Icon';
+import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
+import { useUiStore, withToast } from '../uiStore';
+import { Attachments } from './Attachments';
+import { EmojiButton } from './EmojiButton';
+import { Markdown } from './Markdown';
+import styles from './Message.module.css';
+import { MessageEditor } from './MessageEditor';
+import { Reactions } from './Reactions';
+import { Receipts } from './Receipts';
+
+const QUICK_REACTIONS = ['👍', '❤️', '😂'] as const;
+
+/** So much is shown of what is to be deleted, in characters. */
+const QUOTE_LENGTH = 120;
+
+interface MessageRowProps {
+  readonly message: Message;
+  readonly rowKey: string;
+  readonly isGroupStart: boolean;
+  readonly isNewDay: boolean;
+  readonly isFirstUnread: boolean;
+  readonly isActive: boolean;
+  readonly isHighlighted: boolean;
+  /** What it is to say, while it is written anew. */
+  readonly editText: string | null;
+  readonly onEditChange: (text: string) => void;
+  readonly onActivate: (key: string) => void;
+  readonly onLock: (key: string | null) => void;
+  readonly onReply: (message: Message) => void;
+  readonly onEdit: (message: Message | null) => void;
+  readonly onJump: (messageId: number) => void;
+}
+
+/** One message, with what belongs above and below it. */
+export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
+  const { message, rowKey, isGroupStart, isNewDay, isFirstUnread, isActive, isHighlighted, editText } = props;
+  const { t } = useTranslation();
+  const author = useChatState(({ users }) => users.get(message.sender_id ?? 0));
+  const isMine = useChatState(({ me }) => me.id === message.sender_id);
+  const mentionsMe = useChatState(
+    ({ me }) => !isMine && (message.mentions_everyone || message.mentions.includes(me.id)),
+  );
+  const name = message.sender_id === null ? t('members.deletedUser') : getDisplayName(author);
+  const isDeleted = message.deleted_at !== null;
+  const confirmDelete = useConfirmDelete(message);
+  const summary = isDeleted ? t('message.deleted') : getMessagePreview(message);
+  return (
+    <>
+      {isNewDay && (
+        <p className={styles.dateSeparator}>
+          <span>{formatDay(message.created_at)}</span>
+        </p>
+      )}
+      {isFirstUnread && (
+        <p className={styles.unreadMarker}>
+          <span>{t('timeline.unreadMarker')}</span>
+        </p>
+      )}
+      <article
+        tabIndex={-1}
+        className={styles.message}
+        data-group-start={isGroupStart}
+        data-mentions-me={mentionsMe}
+        data-highlighted={isHighlighted}
+        data-active={isActive}
+        data-message={message.id}
+        aria-label={`${name}, ${summary}, ${formatFullTime(message.created_at)}`}
+        onPointerEnter={() => props.onActivate(rowKey)}
+        onFocus={() => props.onActivate(rowKey)}
+      >
+        {message.reply_to !== null && <QuotedMessage message={message} onJump={props.onJump} />}
+        <div className={styles.gutter}>
+          {isGroupStart ? (
+            <Avatar user={author} size={38} />
+          ) : (
+            <time dateTime={message.created_at}>{formatCompactTime(message.created_at)}</time>
+          )}
+        </div>
+        <div className={styles.body}>
+          {isGroupStart && (
+            <p className={styles.header}>
+              <strong>{name}</strong>
+              <time dateTime={message.created_at} title={formatFullTime(message.created_at)}>
+                {formatTime(message.created_at)}
+              </time>
+              {message.pinned && <Icon name="pin" size={13} />}
+            </p>
+          )}
+          {isDeleted ? (
+            <p className={styles.deleted}>{t('message.deleted')}</p>
+          ) : editText !== null ? (
+            <MessageEditor
+              message={message}
+              text={editText}
+              onTextChange={props.onEditChange}
+              onDone={() => props.onEdit(null)}
+              onEmpty={confirmDelete}
+            />
+          ) : (
+            <>
+              {message.content && <Markdown text={message.content} />}
+              {message.edited_at && <EditedLabel message={message} />}
+              <Attachments files={message.files} />
+              <Reactions message={message} />
+            </>
+          )}
+          {isMine && <Receipts message={message} />}
+        </div>
+        {isActive && !isDeleted && editText === null && <MessageActions {...props} isMine={isMine} />}
+      </article>
+    </>
+  );
+});
+
+/** That a message said something else before; who may see what, can. */
+function EditedLabel({ message }: { readonly message: Message }) {
+  const { t } = useTranslation();
+  const openModal = useUiStore((ui) => ui.openModal);
+  const canModerate = useCanModerate(message);
+  const labelProps = { className: styles.edited, title: formatFullTime(message.edited_at ?? '') };
+  if (!canModerate) return <small {...labelProps}>{t('message.edited')}</small>;
+  return (
+    <button type="button" {...labelProps} onClick={() => openModal({ kind: 'editHistory', messageId: message.id })}>
+      {t('message.edited')}
+    </button>
+  );
+}
+
+/** Asks, and then deletes a message. */
+function useConfirmDelete(message: Message): () => void {
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const openModal = useUiStore((ui) => ui.openModal);
+  return () =>
+    openModal({
+      kind: 'confirm',
+      chatId: message.chat_id,
+      title: t('message.delete'),
+      text: t('message.deleteConfirm', { text: getMessagePreview(message).slice(0, QUOTE_LENGTH) }),
+      confirmLabel: t('message.delete'),
+      action: () => chatStore.client.api.messages.delete(message.id),
+      getFocusTarget: () => document.querySelector<HTMLElement>(`[data-message="${message.id}"]`),
+    });
+}
+
+/** Whether a message is one's own, or one rules where it was said. */
+function useCanModerate({ sender_id, chat_id }: Message): boolean {
+  return useChatState(({ me, chats }) => me.id === sender_id || (chats.get(chat_id)?.role ?? 'member') !== 'member');
+}
+
+/** What can be done with a message; there while it is pointed at. */
+function MessageActions(props: MessageRowProps & { readonly isMine: boolean }) {
+  const { message, rowKey, isMine, onLock } = props;
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const showToast = useUiStore((ui) => ui.showToast);
+  const canDelete = useCanModerate(message);
+  const confirmDelete = useConfirmDelete(message);
+  const lock = (isOpen: boolean) => onLock(isOpen ? rowKey : null);
+  // A menu that goes with its row must not hold the others.
+  useEffect(() => () => onLock(null), [onLock]);
+  const { api } = chatStore.client;
+  return (
+    <div className={styles.actions} role="toolbar" aria-label={t('message.actions')}>
+      {QUICK_REACTIONS.map((emoji) => (
+        <button
+          key={emoji}
+          type="button"
+          className={styles.quickReaction}
+          aria-label={t('reaction.add', { emoji })}
+          onClick={() => withToast(() => chatStore.toggleReaction(message, emoji))}
+        >
+          {emoji}
+        </button>
+      ))}
+      <EmojiButton
+        trigger={<IconButton icon="emoji" label={t('reaction.pick')} size={18} />}
+        onOpenChange={lock}
+        onPick={(emoji) => withToast(() => chatStore.toggleReaction(message, emoji))}
+      />
+      <IconButton icon="reply" label={t('message.reply')} size={18} onClick={() => props.onReply(message)} />
+      {isMine && <IconButton icon="edit" label={t('message.edit')} size={18} onClick={() => props.onEdit(message)} />}
+      <Menu align="end" onOpenChange={lock} trigger={<IconButton icon="more" label={t('message.more')} size={18} />}>
+        <MenuItem
+          icon="pin"
+          onClick={() =>
+            withToast(() => (message.pinned ? api.messages.unpin(message.id) : api.messages.pin(message.id)))
+          }
+        >
+          {message.pinned ? t('message.unpin') : t('message.pin')}
+        </MenuItem>
+        {message.content && (
+          <MenuItem icon="copy" onClick={() => withToast(() => copyToClipboard(message.content))}>
+            {t('message.copyText')}
+          </MenuItem>
+        )}
+        <MenuItem
+          icon="link"
+          onClick={() =>
+            withToast(async () => {
+              await copyToClipboard(`${location.origin}/chats/${message.chat_id}/${message.id}`);
+              showToast(t('message.linkCopied'));
+            })
+          }
+        >
+          {t('message.copyLink')}
+        </MenuItem>
+        {canDelete && (
+          <>
+            <MenuSeparator />
+            <MenuItem icon="trash" isDangerous onClick={confirmDelete}>
+              {t('message.delete')}
+            </MenuItem>
+          </>
+        )}
+      </Menu>
+    </div>
+  );
+}
+
+/** What a message answers. */
+function QuotedMessage({
+  message,
+  onJump,
+}: {
+  readonly message: Message;
+  readonly onJump: (messageId: number) => void;
+}) {
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const id = message.reply_to ?? 0;
+  const loaded = useChatState(
+    ({ timelines }) => timelines.get(message.chat_id)?.messages.find((one) => one.id === id) ?? null,
+  );
+  const [fetched, setFetched] = useState<Message | null>(null);
+  const quoted = loaded ?? fetched;
+  const author = useChatState(({ users }) => users.get(quoted?.sender_id ?? 0));
+  const isLoaded = loaded !== null;
+  useEffect(() => {
+    if (isLoaded) return;
+    let isCancelled = false;
+    chatStore.loadQuotedMessage(id).then(
+      (result) => !isCancelled && setFetched(result),
+      () => {},
+    );
+    return () => {
+      isCancelled = true;
+    };
+  }, [isLoaded, id, chatStore]);
+  return (
+    <button type="button" className={styles.quote} onClick={() => onJump(id)} aria-label={t('message.jumpToOriginal')}>
+      <Icon name="quote" size={14} />
+      {quoted && (
+        <>
+          <Avatar user={author} size={16} />
+          <strong>{getDisplayName(author)}</strong>
+          <span>{quoted.deleted_at ? t('message.deleted') : getMessagePreview(quoted)}</span>
+        </>
+      )}
+    </button>
+  );
+}

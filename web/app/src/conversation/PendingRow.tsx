@@ -1,0 +1,66 @@
+import type { PendingMessage } from '@confab/sdk';
+import { memo } from 'react';
+import { useTranslation } from 'react-i18next';
+import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
+import { Avatar } from '../ui/Avatar';
+import { Icon } from '../ui/Icon';
+import { DraftHandle } from './drafts';
+import { Markdown } from './Markdown';
+import styles from './Message.module.css';
+
+/** A message on its way. */
+export const PendingRow = memo(function PendingRow({
+  pending,
+  isGroupStart,
+}: {
+  readonly pending: PendingMessage;
+  readonly isGroupStart: boolean;
+}) {
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const me = useChatState((state) => state.me);
+  const isFailed = pending.status === 'failed';
+  const { messages } = chatStore.client;
+  const moveToComposer = () => {
+    const draft = new DraftHandle(chatStore, pending.chatId);
+    draft.update({ text: [draft.current.text, pending.draft.content].filter(Boolean).join('\n') });
+    messages.drop(pending.nonce);
+  };
+  return (
+    <article
+      className={styles.message}
+      data-group-start={isGroupStart}
+      data-pending={pending.status}
+      aria-label={`${getDisplayName(me)}, ${pending.draft.content}, ${isFailed ? t('pending.failed') : t('pending.sending')}`}
+    >
+      <div className={styles.gutter}>{isGroupStart && <Avatar user={me} size={38} />}</div>
+      <div className={styles.body}>
+        {isGroupStart && (
+          <p className={styles.header}>
+            <strong>{getDisplayName(me)}</strong>
+            {!isFailed && <span>{t('pending.sending')}</span>}
+          </p>
+        )}
+        <Markdown text={pending.draft.content} />
+        {(pending.draft.files?.length ?? 0) > 0 && (
+          <p className={styles.deleted}>{t('pending.files', { count: pending.draft.files?.length ?? 0 })}</p>
+        )}
+        {isFailed && (
+          <p className={styles.failed} role="alert">
+            <Icon name="warn" size={15} />
+            {pending.error ?? t('pending.failed')}
+            <button type="button" onClick={() => messages.retry(pending.nonce)}>
+              {t('retry')}
+            </button>
+            <button type="button" onClick={moveToComposer}>
+              {t('pending.moveToComposer')}
+            </button>
+            <button type="button" onClick={() => messages.drop(pending.nonce)}>
+              {t('pending.discard')}
+            </button>
+          </p>
+        )}
+      </div>
+    </article>
+  );
+});

@@ -1,0 +1,30 @@
+import type { Message } from '@confab/sdk';
+import { useTranslation } from 'react-i18next';
+import { useChatStore } from '../store/hooks';
+import { withToast } from '../uiStore';
+import styles from './Reactions.module.css';
+
+/** What others, and one oneself, think of a message. */
+export function Reactions({ message }: { readonly message: Message }) {
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  if (message.reactions.length === 0) return null;
+  return (
+    <ul className={styles.reactions} aria-label={t('reaction.all')}>
+      {message.reactions.map(({ emoji, count, me }) => (
+        <li key={emoji}>
+          <button
+            type="button"
+            className={styles.reaction}
+            aria-pressed={me ?? false}
+            aria-label={t('reaction.one', { emoji, count })}
+            onClick={() => withToast(() => chatStore.toggleReaction(message, emoji))}
+          >
+            <span>{emoji}</span>
+            {count}
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,41 @@
+import type { Message } from '@confab/sdk';
+import { useTranslation } from 'react-i18next';
+import { getDisplayName, useChatState } from '../store/hooks';
+import { MAX_RECEIPT_MEMBERS } from '../store/receipts';
+import { Icon } from '../ui/Icon';
+import styles from './Message.module.css';
+
+/** How far the others are with my latest message. */
+export function Receipts({ message }: { readonly message: Message }) {
+  const { t } = useTranslation();
+  const isLatest = useChatState(({ timelines, me }) => {
+    const timeline = timelines.get(message.chat_id);
+    return (
+      !timeline?.hasNewer && timeline?.messages.findLast(({ sender_id }) => sender_id === me.id)?.id === message.id
+    );
+  });
+  const others = useChatState(({ chats }) => (chats.get(message.chat_id)?.member_count ?? 1) - 1);
+  const isDirect = useChatState(({ chats }) => chats.get(message.chat_id)?.type === 'single');
+  const readers = useChatState(({ receipts, users, me }) =>
+    [...(receipts.get(message.chat_id) ?? [])]
+      .filter(([id, receipt]) => id !== me.id && receipt.read >= message.id)
+      .map(([id]) => getDisplayName(users.get(id))),
+  );
+  const isDelivered = useChatState(({ receipts, me }) =>
+    [...(receipts.get(message.chat_id) ?? [])].some(([id, receipt]) => id !== me.id && receipt.delivered >= message.id),
+  );
+  if (!isLatest || message.deleted_at !== null || others < 1 || others >= MAX_RECEIPT_MEMBERS) return null;
+  const isRead = readers.length > 0;
+  return (
+    <p className={styles.receipt} data-read={isRead} title={readers.join(', ')}>
+      <Icon name={isRead || isDelivered ? 'checks' : 'check'} size={14} />
+      {isRead
+        ? isDirect
+          ? t('receipt.read')
+          : t('receipt.readBy', { names: readers.slice(0, 3).join(', '), count: readers.length })
+        : isDelivered
+          ? t('receipt.delivered')
+          : t('receipt.sent')}
+    </p>
+  );
+}

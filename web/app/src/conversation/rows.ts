@@ -1,0 +1,128 @@
+import type { FileInfo, Message, PendingMessage } from '@confab/sdk';
+import { getDayKey } from '../locales/time';
+import type { Timeline } from '../store/chatState';
+
+/** One row of a timeline. */
+export type TimelineRow =
+  | { readonly kind: 'start'; readonly key: string }
+  | {
+      readonly kind: 'message';
+      readonly key: string;
+      readonly message: Message;
+      /** Whether it begins what one person says at one time. */
+      readonly isGroupStart: boolean;
+      /** Whether it is the first of its day. */
+      readonly isNewDay: boolean;
+    }
+  | {
+      readonly kind: 'pending';
+      readonly key: string;
+      readonly pending: PendingMessage;
+      readonly isGroupStart: boolean;
+    };
+
+/** Guessed once for each. */
+const heightEstimates = new WeakMap<Message, number>();
+
+/** What one person says within this is shown together, in milliseconds. */
+const GROUP_WINDOW_MS = 5 * 60_000;
+
+/**
+ * The rows of a timeline, made as they are asked for. While there is older history
+ * the oldest message is not shown, but tells the shape of the next: so reading more
+ * never changes a row that is there.
+ */
+export class TimelineRows {
+  readonly #timeline: Timeline;
+  readonly #pending: readonly PendingMessage[];
+  readonly #myId: number;
+  /** How many rows stand before the message at 0. */
+  readonly #offset: number;
+
+  constructor(timeline: Timeline, pending: readonly PendingMessage[], myId: number) {
+    this.#myId = myId;
+    this.#timeline = timeline;
+    this.#pending = timeline.hasNewer ? [] : pending;
+    this.#offset = !timeline.hasOlder ? 1 : timeline.messages.length > 0 ? -1 : 0;
+  }
+
+  get count(): number {
+    return Math.max(this.#timeline.messages.length + this.#offset, 0) + this.#pending.length;
+  }
+
+  /** The row of a message, or -1. */
+  indexOf(messageId: number): number {
+    const { messages } = this.#timeline;
+    let [from, to] = [0, messages.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if ((messages[middle]?.id ?? 0) < messageId) from = middle + 1;
+      else to = middle;
+    }
+    return messages[from]?.id === messageId ? from + this.#offset : -1;
+  }
+
+  getKey(index: number): string {
+    const messageIndex = index - this.#offset;
+    if (messageIndex < 0) return 'start';
+    const message = this.#timeline.messages[messageIndex];
+    // A nonce is its sender's own: of others it says nothing.
+    if (message)
+      return message.nonce && message.sender_id === this.#myId ? `mine ${message.nonce}` : String(message.id);
+    return `mine ${this.#pending[messageIndex - this.#timeline.messages.length]?.nonce}`;
+  }
+
+  at(index: number): TimelineRow {
+    const messageIndex = index - this.#offset;
+    const { messages } = this.#timeline;
+    if (messageIndex < 0) return { kind: 'start', key: 'start' };
+    const [message, previous] = [messages[messageIndex], messages[messageIndex - 1]];
+    if (message) {
+      const isNewDay = !previous || getDayKey(previous.created_at) !== getDayKey(message.created_at);
+      const isGroupStart = isNewDay || message.reply_to !== null || !isSameGroup(previous, message);
+      return { kind: 'message', key: this.getKey(index), message, isGroupStart, isNewDay };
+    }
+    const pending = this.#pending[messageIndex - messages.length];
+    if (!pending) throw new RangeError(`there is no row ${index}`);
+    return { kind: 'pending', key: this.getKey(index), pending, isGroupStart: messageIndex === messages.length };
+  }
+
+  /** How tall a row may be, in pixels, before it is seen. */
+  estimateHeight(index: number): number {
+    const messageIndex = index - this.#offset;
+    const message = this.#timeline.messages[messageIndex];
+    if (!message) return messageIndex < 0 ? 140 : 52;
+    const known = heightEstimates.get(message);
+    if (known !== undefined) return known;
+    const lines = Math.ceil(message.content.length / 85) + (message.content.match(/\n/g)?.length ?? 0);
+    const imagesHeight = message.files.reduce(
+      (sum, file) => sum + (isImage(file) ? getImageSize(file).height + 8 : 64),
+      0,
+    );
+    const height = 34 + Math.max(lines, 1) * 22 + imagesHeight + (message.reactions.length > 0 ? 34 : 0);
+    heightEstimates.set(message, height);
+    return height;
+  }
+}
+
+function isSameGroup(previous: Message, message: Message): boolean {
+  return (
+    previous.sender_id === message.sender_id &&
+    previous.deleted_at === null &&
+    Date.parse(message.created_at) - Date.parse(previous.created_at) < GROUP_WINDOW_MS
+  );
+}
+
+/** Which files a message may show as pictures. */
+export function isImage(file: FileInfo): boolean {
+  return file.width !== null && file.height !== null && file.mime_type.startsWith('image/');
+}
+
+/** The room that a picture takes, in pixels: known before it is fetched, so that nothing moves when it comes. */
+export function getImageSize({ width, height }: Pick<FileInfo, 'width' | 'height'>): { width: number; height: number } {
+  const scale = Math.min(1, 400 / (width || 1), 300 / (height || 1));
+  return {
+    width: Math.max(Math.round((width || 1) * scale), 48),
+    height: Math.max(Math.round((height || 1) * scale), 48),
+  };
+}

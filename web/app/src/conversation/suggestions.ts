@@ -1,0 +1,66 @@
+import type { ChatState } from '../store/chatState';
+import { getDisplayName } from '../store/hooks';
+import { loadEmoji, searchEmoji } from './emoji';
+
+/** Something that a few letters stand for. */
+export interface Suggestion {
+  readonly key: string;
+  /** What is put into the text. */
+  readonly insert: string;
+  readonly label: string;
+  readonly hint: string;
+  readonly userId: number | null;
+}
+
+/** The word that is being written, and where it begins. */
+interface SuggestionQuery {
+  readonly kind: 'user' | 'emoji';
+  readonly word: string;
+  readonly start: number;
+}
+
+/** So many are offered. */
+const MAX_SUGGESTIONS = 8;
+
+/** What is being asked for at the caret, if anything. */
+export function parseSuggestionQuery(text: string, caret: number): SuggestionQuery | null {
+  const before = text.slice(0, caret);
+  const match = /(?:^|\s)([@:])([\p{L}\p{N}_.+-]*)$/u.exec(before);
+  if (!match) return null;
+  const [, trigger, word = ''] = match;
+  if (trigger === ':' && word.length < 2) return null;
+  return { kind: trigger === '@' ? 'user' : 'emoji', word: word.toLowerCase(), start: caret - word.length - 1 };
+}
+
+/** People of a chat whose name begins with a word, those who are in it first. */
+export function suggestUsers(state: ChatState, chatId: number, word: string): Suggestion[] {
+  const members = new Set(state.members.get(chatId)?.map(({ id }) => id));
+  const matchesWord = (name: string) => name.toLowerCase().startsWith(word);
+  const everyone = { id: 0, username: 'everyone', display_name: '', deleted_at: null };
+  return [...state.users.values(), everyone]
+    .filter((user) => user.id !== state.me.id && user.deleted_at === null)
+    .filter((user) => matchesWord(user.username) || user.display_name.split(' ').some(matchesWord))
+    .sort(
+      (one, other) =>
+        Number(members.has(other.id)) - Number(members.has(one.id)) || one.username.localeCompare(other.username),
+    )
+    .slice(0, MAX_SUGGESTIONS)
+    .map((user) => ({
+      key: user.username,
+      insert: `@${user.username} `,
+      label: getDisplayName(user),
+      hint: `@${user.username}`,
+      userId: user.id || null,
+    }));
+}
+
+/** Emoji whose name begins with a word. */
+export async function suggestEmoji(word: string): Promise<Suggestion[]> {
+  const all = await loadEmoji().catch(() => []);
+  return searchEmoji(all, word)
+    .slice(0, MAX_SUGGESTIONS)
+    .map(({ emoji, shortcodes, annotation }) => {
+      const code = shortcodes?.find((one) => one.startsWith(word)) ?? shortcodes?.[0] ?? annotation;
+      return { key: code, insert: `${emoji} `, label: emoji, hint: `:${code}:`, userId: null };
+    });
+}

@@ -1,0 +1,36 @@
+import { useEffect, useRef, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { getDisplayName, getMessagePreview, useChatStore } from '../store/hooks';
+
+/** New messages are read out at most so often, in milliseconds. */
+const ANNOUNCE_INTERVAL_MS = 3_000;
+
+/** What is read out to those who do not see: each message, or how many. */
+export function useAnnouncements(chatId: number): string {
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const [announcement, setAnnouncement] = useState('');
+  const queue = useRef<string[]>([]);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const announce = () => {
+      timer = null;
+      const [first, ...others] = queue.current;
+      if (first === undefined) return;
+      setAnnouncement(others.length === 0 ? first : t('timeline.announcement', { count: others.length + 1 }));
+      queue.current = [];
+      timer = setTimeout(announce, ANNOUNCE_INTERVAL_MS);
+    };
+    const unsubscribe = chatStore.client.on('message.new', ({ chat_id, message }) => {
+      if (chat_id !== chatId || message.sender_id === chatStore.account.id) return;
+      const name = getDisplayName(chatStore.state?.users.get(message.sender_id ?? 0));
+      queue.current.push(`${name}: ${getMessagePreview(message)}`);
+      timer ??= setTimeout(announce, 200);
+    });
+    return () => {
+      unsubscribe();
+      if (timer !== null) clearTimeout(timer);
+    };
+  }, [chatStore, chatId, t]);
+  return announcement;
+}

@@ -1,0 +1,62 @@
+/** Times for people, in their own language. */
+
+const timeFormat = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
+const weekdayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'short' });
+const dateFormat = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const longDateFormat = new Intl.DateTimeFormat(undefined, {
+  weekday: 'long',
+  day: 'numeric',
+  month: 'long',
+  year: 'numeric',
+});
+const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
+
+const DAY_MS = 86_400_000;
+
+/** As in `14:05`. */
+export const formatTime = (at: string) => timeFormat.format(new Date(at));
+
+/** As in `14:05`, or `2:05` where a clock has twelve hours. */
+export const formatCompactTime = (at: string) =>
+  timeFormat
+    .formatToParts(new Date(at))
+    .filter(({ type }) => type !== 'dayPeriod')
+    .map(({ value }) => value)
+    .join('')
+    .trim();
+
+/** As in `Friday, 20 November 2026 at 14:05:11`. */
+export const formatFullTime = (at: string) => fullFormat.format(new Date(at));
+
+/** Two moments with the same are on one day. */
+export const getDayKey = (at: string) => new Date(at).toDateString();
+
+/** As in `Today`, `Yesterday` or `Monday, 2 November 2026`. */
+export function formatDay(at: string): string {
+  const days = Math.round((Date.parse(getDayKey(at)) - Date.parse(new Date().toDateString())) / DAY_MS);
+  if (days !== 0 && days !== -1) return longDateFormat.format(new Date(at));
+  const name = relativeFormat.format(days, 'day');
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+/** As short as it is clear: the time today, the day this week, else the date. */
+export function formatShortTime(at: string): string {
+  const date = new Date(at);
+  if (getDayKey(at) === new Date().toDateString()) return timeFormat.format(date);
+  return (Date.now() - date.getTime() < 6 * DAY_MS ? weekdayFormat : dateFormat).format(date);
+}
+
+/** As in `5 minutes ago`. */
+export function formatRelativeTime(at: string): string {
+  const seconds = (Date.parse(at) - Date.now()) / 1000;
+  const steps = [
+    ['day', 86_400],
+    ['hour', 3_600],
+    ['minute', 60],
+  ] as const;
+  for (const [unit, length] of steps) {
+    if (Math.abs(seconds) >= length) return relativeFormat.format(Math.round(seconds / length), unit);
+  }
+  return relativeFormat.format(0, 'second');
+}

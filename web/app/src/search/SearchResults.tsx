@@ -1,0 +1,58 @@
+import type { Message } from '@confab/sdk';
+import { useTranslation } from 'react-i18next';
+import { useLocation } from 'wouter';
+import { formatShortTime } from '../locales/time';
+import { getChatTitle, getDisplayName, getMessagePreview, useChatState } from '../store/hooks';
+import { Avatar } from '../ui/Avatar';
+import { isWide, useUiStore } from '../uiStore';
+import styles from './SearchResults.module.css';
+
+/** Messages out of their place, each a way to it. */
+export function SearchResults({
+  messages,
+  showsChat,
+}: {
+  readonly messages: readonly Message[];
+  readonly showsChat: boolean;
+}) {
+  return (
+    <ul className={styles.results}>
+      {messages.map((message) => (
+        <SearchResult key={message.id} message={message} showsChat={showsChat} />
+      ))}
+    </ul>
+  );
+}
+
+function SearchResult({ message, showsChat }: { readonly message: Message; readonly showsChat: boolean }) {
+  const { t } = useTranslation();
+  const [, navigate] = useLocation();
+  const { requestScroll, panel, togglePanel } = useUiStore();
+  const author = useChatState(({ users }) => users.get(message.sender_id ?? 0));
+  const chatTitle = useChatState((state) => {
+    const chat = state.chats.get(message.chat_id);
+    return chat ? getChatTitle(state, chat) : '';
+  });
+  return (
+    <li>
+      <button
+        type="button"
+        className={styles.result}
+        onClick={() => {
+          requestScroll();
+          // It would cover what was found.
+          if (panel && !isWide()) togglePanel(panel);
+          navigate(`/chats/${message.chat_id}/${message.id}`);
+        }}
+      >
+        <Avatar user={author} size={28} />
+        <span>
+          <strong>{message.sender_id === null ? t('members.deletedUser') : getDisplayName(author)}</strong>
+          <time dateTime={message.created_at}>{formatShortTime(message.created_at)}</time>
+          {showsChat && <small>{chatTitle}</small>}
+          <span className={styles.preview}>{getMessagePreview(message)}</span>
+        </span>
+      </button>
+    </li>
+  );
+}

@@ -1,0 +1,108 @@
+import type { ChatSummary } from '@confab/sdk';
+import type { FormEvent } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useLocation } from 'wouter';
+import { getChatTitle, useChatState, useChatStore } from '../store/hooks';
+import { Button } from '../ui/Button';
+import { Dialog } from '../ui/Dialog';
+import { Field, FormError } from '../ui/Field';
+import { Tabs } from '../ui/Tabs';
+import { useAction } from '../ui/useAction';
+import { useUiStore } from '../uiStore';
+import { Bans } from './Bans';
+import { Invites } from './Invites';
+import styles from './lists.module.css';
+
+/** What a chat is called and about, who may come in, and the ways out of it. */
+export function ChatSettings({ chatId }: { readonly chatId: number }) {
+  const { t } = useTranslation();
+  const closeModal = useUiStore((ui) => ui.closeModal);
+  const chat = useChatState(({ chats }) => chats.get(chatId));
+  const title = useChatState((state) => (chat ? getChatTitle(state, chat) : ''));
+  if (!chat) return null;
+  const canManage = chat.type !== 'single' && chat.role !== 'member';
+  const aboutTab = <ChatDetails chat={chat} title={title} canManage={canManage} />;
+  const tabs = [
+    { name: t('chats.about'), body: aboutTab },
+    { name: t('chats.invites'), body: <Invites chatId={chatId} /> },
+    { name: t('chats.bans'), body: <Bans chatId={chatId} /> },
+  ];
+  return (
+    <Dialog title={title} onClose={closeModal} isWide={canManage}>
+      {canManage ? <Tabs label={title} tabs={tabs} /> : aboutTab}
+    </Dialog>
+  );
+}
+
+function ChatDetails(props: { readonly chat: ChatSummary; readonly title: string; readonly canManage: boolean }) {
+  const { chat, title, canManage } = props;
+  const { t } = useTranslation();
+  const { chats } = useChatStore().client.api;
+  const { openModal, closeModal } = useUiStore();
+  const [, navigate] = useLocation();
+  const { error, run } = useAction();
+  const save = async (action: () => Promise<unknown>) => {
+    if (await run(action)) closeModal();
+  };
+  const mustTransferOwnership = chat.role === 'owner' && chat.member_count > 1;
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const readField = (name: string) => String(form.get(name) ?? '').trim();
+    const patch = { name: readField('name'), topic: readField('topic'), description: readField('description') };
+    void save(() => chats.update(chat.id, patch));
+  };
+  const confirmExit = (exit: 'leave' | 'delete', action: () => Promise<unknown>) =>
+    openModal({
+      kind: 'confirm',
+      chatId: chat.id,
+      title: t(`chats.${exit}`),
+      text: t(`chats.${exit}Confirm`, { name: title }),
+      confirmLabel: t(`chats.${exit}`),
+      action: async () => {
+        await action();
+        navigate('/');
+      },
+    });
+  return (
+    <form className={styles.form} onSubmit={submit}>
+      {canManage && (
+        <>
+          <Field label={t('chats.name')} name="name" defaultValue={chat.name} />
+          <Field label={t('chats.topic')} name="topic" defaultValue={chat.topic} />
+          <Field label={t('chats.description')} name="description" defaultValue={chat.description} />
+        </>
+      )}
+      {!canManage && chat.description && <p>{chat.description}</p>}
+      <div className={styles.row}>
+        <div>
+          <strong>{t('chats.mute')}</strong>
+          <p>{t('chats.muteHint')}</p>
+        </div>
+        <Button
+          aria-pressed={chat.is_muted}
+          onClick={() => save(() => (chat.is_muted ? chats.unmute(chat.id) : chats.mute(chat.id)))}
+        >
+          {chat.is_muted ? t('chats.unmute') : t('chats.mute')}
+        </Button>
+      </div>
+      {mustTransferOwnership && <p className={styles.hint}>{t('chats.transferOwnershipFirst')}</p>}
+      <FormError>{error}</FormError>
+      <div className={styles.actions}>
+        {chat.type !== 'single' && !mustTransferOwnership && (
+          <Button onClick={() => confirmExit('leave', () => chats.leave(chat.id))}>{t('chats.leave')}</Button>
+        )}
+        {chat.role === 'owner' && (
+          <Button variant="dangerText" onClick={() => confirmExit('delete', () => chats.delete(chat.id))}>
+            {t('chats.delete')}
+          </Button>
+        )}
+        {canManage && (
+          <Button type="submit" variant="primary">
+            {t('save')}
+          </Button>
+        )}
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,340 @@
+import {
+  type Bootstrap,
+  type Chat,
+  type ChatClient,
+  createChatClient,
+  type Event,
+  type Member,
+  type Message,
+  type NewMessage,
+  type Session,
+} from '@confab/sdk';
+import { createStore, type StoreApi } from 'zustand/vanilla';
+import type { Account } from '../auth/accounts';
+import { type ChatState, mergeMessages, withEntry, withoutEntry } from './chatState';
+import { FrameLog } from './frameLog';
+import { MessageHistory } from './messageHistory';
+import { ReceiptTracker } from './receipts';
+import { applyPending, applySent, reduce } from './reducer';
+import { getTransport } from './transport';
+import { UserCache } from './users';
+
+/** How long a first screen that could not be had is waited for, in milliseconds. */
+const RETRY_DELAY_MS = 2_000;
+
+/** What the screen stands on. */
+interface ChatStoreState {
+  /** Null until the first screen is there. */
+  readonly state: ChatState | null;
+  /** Why it is not. */
+  readonly failure: unknown;
+}
+
+/** One person's Confab in one tab: the client, the world it knows of, and what can be done in it. */
+export class ChatStore {
+  readonly client: ChatClient;
+  readonly frames = new FrameLog();
+  readonly #store: StoreApi<ChatStoreState> = createStore(() => ({ state: null, failure: null }));
+  readonly #queuedEvents: Event[] = [];
+  #isFlushScheduled = false;
+  /** Counts openings, so that only the latest counts. */
+  #generation = 0;
+  #wasLive = false;
+  readonly #quotedMessages = new Map<number, Promise<Message>>();
+  readonly #staleChats = new Set<number>();
+  #pendingRefresh: Promise<void> | null = null;
+  /** Chats of which something was read while what had happened was not known yet. */
+  readonly #loadedWhileOffline = new Set<number>();
+  readonly users: UserCache;
+  readonly receipts: ReceiptTracker;
+  readonly history: MessageHistory;
+
+  constructor(
+    readonly account: Account,
+    readonly session: Session,
+  ) {
+    const client = createChatClient({
+      getToken: session.getToken,
+      userId: String(account.id),
+      transport: getTransport(),
+    });
+    this.client = client;
+    const context = {
+      api: client.api,
+      getState: () => this.state,
+      getGeneration: () => this.#generation,
+      update: (change: (state: ChatState) => ChatState) => this.#updateState(change),
+      flushEvents: () => this.flushEvents(),
+    };
+    this.users = new UserCache(context);
+    this.receipts = new ReceiptTracker(context);
+    this.history = new MessageHistory(context, this.users);
+    client.on('*', (event) => {
+      this.frames.add(event);
+      this.#queueEvent(event);
+    });
+    client.on('state', (change) => {
+      this.frames.addNote(`${change.from} → ${change.to}`);
+      const isReconnected = change.to === 'live' && this.state?.connection.to !== 'live';
+      this.#updateState((state) => ({ ...state, connection: change }));
+      if (isReconnected) this.#handleReconnect();
+    });
+    client.on('reset', ({ reason }) => {
+      this.frames.addNote(`resync: ${reason}`);
+      this.close();
+      void this.open();
+    });
+    client.on('error', ({ text }) => this.frames.addNote(`unreadable: ${text}`));
+    client.on('pending', (pending) => this.#updateState((state) => applyPending(state, pending)));
+    client.on('sent', ({ nonce, message }) => this.#updateState((state) => applySent(state, nonce, message)));
+    client.on('dropped', ({ nonce }) =>
+      this.#updateState((state) => ({ ...state, pending: withoutEntry(state.pending, nonce) })),
+    );
+  }
+
+  get store(): StoreApi<ChatStoreState> {
+    return this.#store;
+  }
+
+  get state(): ChatState | null {
+    return this.#store.getState().state;
+  }
+
+  /** Fetches the first screen and listens from there. */
+  async open(): Promise<void> {
+    this.#generation += 1;
+    const generation = this.#generation;
+    try {
+      const bootstrap = await this.client.api.bootstrap();
+      if (generation !== this.#generation) return;
+      this.#queuedEvents.length = 0;
+      this.#store.setState({ state: this.#createInitialState(bootstrap), failure: null });
+      this.client.connect(bootstrap.cursor).catch(() => {
+        // The state says so.
+      });
+      // A group without a name is called after its people.
+      for (const chat of bootstrap.chats.filter(isUnnamedGroup)) void this.loadMembers(chat.id).catch(() => {});
+    } catch (failure) {
+      if (generation !== this.#generation) return;
+      this.#store.setState({ failure });
+      setTimeout(() => generation === this.#generation && void this.open(), RETRY_DELAY_MS);
+    }
+  }
+
+  close(): void {
+    this.#generation += 1;
+    this.#wasLive = false;
+    this.client.close();
+  }
+
+  /** Tries at once what is tried again anyway. */
+  retryNow(): void {
+    if (this.#store.getState().failure === null) this.client.reconnect();
+    else void this.open();
+  }
+
+  /** The line is whole: what could not be read is read, what is not in the log is asked for, what is not known is told. */
+  #handleReconnect(): void {
+    void this.receipts.flush();
+    // What was read meanwhile has what the stream has just told again.
+    this.#updateState((state) => ({
+      ...state,
+      timelines: new Map(
+        [...state.timelines].filter(
+          ([chatId, { messages, failure }]) =>
+            !this.#loadedWhileOffline.has(chatId) && (failure === null || messages.length > 0),
+        ),
+      ),
+    }));
+    this.#loadedWhileOffline.clear();
+    this.users.catchUp();
+    this.#wasLive = true;
+  }
+
+  #createInitialState(bootstrap: Bootstrap): ChatState {
+    this.#quotedMessages.clear();
+    return {
+      me: bootstrap.user,
+      chats: new Map(bootstrap.chats.map((chat) => [chat.id, chat])),
+      users: new Map([bootstrap.user, ...bootstrap.users].map((user) => [user.id, user])),
+      presences: new Map(bootstrap.presences.map((presence) => [presence.user_id, presence])),
+      typing: new Map(),
+      members: new Map(),
+      timelines: new Map(),
+      receipts: new Map(),
+      pending: new Map(this.client.messages.listPending().map((pending) => [pending.nonce, pending])),
+      connection: this.state?.connection ?? { to: 'connecting', retryAt: null },
+    };
+  }
+
+  /** Events that come together are folded, and shown, together. */
+  #queueEvent(event: Event): void {
+    this.#queuedEvents.push(event);
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    let isDone = false;
+    const flushOnce = () => {
+      if (isDone) return;
+      isDone = true;
+      this.#isFlushScheduled = false;
+      this.flushEvents();
+    };
+    requestAnimationFrame(flushOnce);
+    // A hidden page has no frames.
+    setTimeout(flushOnce, 100);
+  }
+
+  /** Folds what was heard. */
+  flushEvents(): void {
+    const events = this.#queuedEvents.splice(0);
+    this.#updateState((state) => events.reduce(reduce, state));
+    for (const event of events) this.#runSideEffects(event);
+  }
+
+  /** What an event asks of this device. */
+  #runSideEffects(event: Event): void {
+    const { state } = this;
+    if (!state) return;
+    if (event.type === 'message.new') {
+      if (event.message.sender_id !== null) this.users.ensure([event.message.sender_id]);
+      const type = state.chats.get(event.chat_id)?.type;
+      const isTracked = type === 'single' || type === 'group';
+      if (isTracked && event.message.sender_id !== state.me.id)
+        this.receipts.advance('delivered', event.chat_id, event.message.id);
+    }
+    if (event.type === 'member.joined') this.users.refreshPresence([event.user_id]);
+    if (event.type === 'chat.added' || event.type === 'chat.new') {
+      this.users.ensure(event.chat.pair ?? []);
+      this.users.refreshPresence(event.chat.pair ?? []);
+      if (isUnnamedGroup(event.chat)) void this.loadMembers(event.chat_id).catch(() => {});
+      void this.refreshChat(event.chat_id);
+    }
+    if (event.type === 'chat.trimmed') void this.refreshChat(event.chat_id);
+    if (event.type === 'message.updated') this.#quotedMessages.delete(event.message.id);
+    if (event.type === 'message.deleted') this.#quotedMessages.delete(event.message_id);
+  }
+
+  #updateState(change: (state: ChatState) => ChatState): void {
+    const { state } = this;
+    if (!state) return;
+    const next = change(state);
+    if (next !== state) this.#store.setState({ state: next });
+  }
+
+  /** Shows a chat: what it was last, a message of it, or its present. */
+  async openChat(chatId: number, messageId: number | null): Promise<void> {
+    if (this.#wasLive && this.state?.connection.to !== 'live') this.#loadedWhileOffline.add(chatId);
+    if (messageId === null) await this.history.loadInitial(chatId);
+    else await this.history.loadAround(chatId, messageId);
+    await this.receipts.load(chatId);
+  }
+
+  /** Fetches a chat's row: its counts, or all of it if it is new. Those that wait are fetched together. */
+  refreshChat(chatId: number): Promise<void> {
+    this.#staleChats.add(chatId);
+    this.#pendingRefresh ??= this.#refreshStaleChats().finally(() => {
+      this.#pendingRefresh = null;
+    });
+    return this.#pendingRefresh;
+  }
+
+  async #refreshStaleChats(): Promise<void> {
+    while (this.#staleChats.size > 0) {
+      const wanted = [...this.#staleChats];
+      this.#staleChats.clear();
+      const chats = await this.client.api.chats.list().catch(() => []);
+      this.flushEvents();
+      const fresh = chats.filter(({ id }) => wanted.includes(id));
+      for (const chat of fresh) {
+        const known = this.state?.chats.get(chat.id)?.last_message?.id ?? 0;
+        // Something was said while it was on its way.
+        if ((chat.last_message?.id ?? 0) < known) this.#staleChats.add(chat.id);
+        else this.#updateState((state) => ({ ...state, chats: withEntry(state.chats, chat.id, chat) }));
+        this.users.ensure(chat.last_message?.sender_id ? [chat.last_message.sender_id] : []);
+      }
+    }
+  }
+
+  /** Puts a chat that was just made or joined on the screen before its event comes. */
+  async ensureChat(chatId: number): Promise<void> {
+    if (!this.state?.chats.has(chatId)) await this.refreshChat(chatId);
+  }
+
+  /** A message that another one answers, fetched once. */
+  loadQuotedMessage(messageId: number): Promise<Message> {
+    const known = this.#quotedMessages.get(messageId);
+    if (known) return known;
+    const request = this.client.api.messages.get(messageId).then((message) => {
+      this.users.ensure(message.sender_id === null ? [] : [message.sender_id]);
+      return message;
+    });
+    this.#quotedMessages.set(messageId, request);
+    request.catch(() => this.#quotedMessages.delete(messageId));
+    return request;
+  }
+
+  /** Reads who is in a chat, as far as a panel shows them. */
+  async loadMembers(chatId: number): Promise<void> {
+    const members: Member[] = [];
+    let after: number | undefined;
+    do {
+      const page = await this.client.api.members.list(
+        chatId,
+        after === undefined ? { limit: 100 } : { after, limit: 100 },
+      );
+      members.push(...page.items);
+      after = page.next ? page.items.at(-1)?.id : undefined;
+    } while (after !== undefined && members.length < 500);
+    this.users.add(members);
+    this.#updateState((state) => ({ ...state, members: withEntry(state.members, chatId, members) }));
+  }
+
+  /** Sends; what becomes of it is in the world's `pending`. */
+  sendMessage(chatId: number, draft: Omit<NewMessage, 'nonce'>): void {
+    void this.client.messages.send(chatId, draft);
+  }
+
+  /** Does what was asked, and shows its answer without waiting for the event. */
+  async editMessage(message: Message, content: string): Promise<void> {
+    const edited = await this.client.api.messages.edit(message.id, content);
+    const editedMessage = { ...edited, nonce: message.nonce };
+    this.#updateState((state) => {
+      const timeline = state.timelines.get(message.chat_id);
+      if (!timeline?.messages.some(({ id }) => id === edited.id)) return state;
+      const now = { ...timeline, messages: mergeMessages(timeline.messages, [editedMessage]) };
+      return { ...state, timelines: withEntry(state.timelines, message.chat_id, now) };
+    });
+  }
+
+  /** Adds a reaction, or takes it away. Shown at once; put back if the server refuses. */
+  async toggleReaction(message: Message, emoji: string): Promise<void> {
+    const { state } = this;
+    if (!state) return;
+    const isAdding = !message.reactions.some((one) => one.emoji === emoji && one.me);
+    const applyReaction = (isAdded: boolean) =>
+      this.#updateState((now) =>
+        reduce(now, {
+          type: isAdded ? 'reaction.added' : 'reaction.removed',
+          id: '',
+          at: '',
+          chat_id: message.chat_id,
+          message_id: message.id,
+          user_id: now.me.id,
+          emoji,
+        }),
+      );
+    applyReaction(isAdding);
+    try {
+      await (isAdding
+        ? this.client.api.messages.react(message.id, emoji)
+        : this.client.api.messages.unreact(message.id, emoji));
+    } catch (error) {
+      applyReaction(!isAdding);
+      throw error;
+    }
+  }
+}
+
+function isUnnamedGroup({ type, name }: Pick<Chat, 'type' | 'name'>): boolean {
+  return type === 'group' && name === '';
+}

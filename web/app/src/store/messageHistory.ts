@@ -1,0 +1,164 @@
+import type { Message } from '@confab/sdk';
+import { getErrorMessage } from '../locales/errorMessage';
+import { EMPTY_TIMELINE, mergeMessages, type Timeline, withEntry } from './chatState';
+import type { StoreContext } from './storeContext';
+import type { UserCache } from './users';
+
+/** Messages read at once. */
+const PAGE_SIZE = 50;
+
+/** A run longer than this is cut to its newest part when nobody looks at the rest. */
+const TRIMMED_LENGTH = 300;
+
+/** Where a run may grow while it is looked at. */
+const MAX_LENGTH = 1_000;
+
+/** Reads what was said, page by page, into runs without gaps. */
+export class MessageHistory {
+  readonly #context: StoreContext;
+  readonly #users: UserCache;
+  readonly #loads = new Map<number, Promise<void>>();
+
+  constructor(context: StoreContext, users: UserCache) {
+    this.#context = context;
+    this.#users = users;
+  }
+
+  /** Reads a chat for the first time. */
+  async loadInitial(chatId: number): Promise<void> {
+    await this.#loads.get(chatId);
+    const { messages, hasOlder, failure } = this.#getTimeline(chatId);
+    if (messages.length === 0 && hasOlder && failure === null) await this.loadLatest(chatId);
+  }
+
+  /** Goes to the newest page. */
+  loadLatest(chatId: number): Promise<void> {
+    return this.#reload(chatId, {}, (page, isLast) => {
+      // What came while the page was on its way is newer than it.
+      const newest = page.at(-1)?.id ?? 0;
+      const timeline = this.#getTimeline(chatId);
+      const since = timeline.hasNewer ? [] : timeline.messages.filter(({ id }) => id > newest);
+      const messages = mergeMessages(page, since);
+      return { messages, hasOlder: !isLast, hasNewer: this.#hasNewerMessages(chatId, messages) };
+    });
+  }
+
+  /** Makes sure that a message is in its chat's run; answers whether it is. */
+  async loadAround(chatId: number, messageId: number): Promise<boolean> {
+    const isLoaded = () => this.#getTimeline(chatId).messages.some(({ id }) => id === messageId);
+    if (isLoaded()) return true;
+    await this.#reload(chatId, { around: messageId }, (page) => ({
+      messages: page,
+      hasOlder: true,
+      hasNewer: this.#hasNewerMessages(chatId, page),
+    }));
+    return isLoaded();
+  }
+
+  /** The first message after one; null if there is none. */
+  async findFirstAfter(chatId: number, messageId: number): Promise<number | null> {
+    // Ids begin at 1, and the server takes none below it.
+    const page = await this.#context.api.messages.list(chatId, { after: Math.max(messageId, 1), limit: 1 });
+    return page.items[0]?.id ?? null;
+  }
+
+  async loadOlder(chatId: number): Promise<void> {
+    const { messages, hasOlder } = this.#getTimeline(chatId);
+    const first = messages[0];
+    if (!hasOlder || !first || this.#loads.has(chatId)) return;
+    await this.#startLoad(chatId, 'older', { before: first.id }, (page, isLast) => {
+      const now = this.#getTimeline(chatId).messages;
+      // Begun anew meanwhile: this belongs to what was there before.
+      if (now[0]?.id !== first.id) return {};
+      return { messages: [...page, ...now], hasOlder: !isLast };
+    });
+  }
+
+  async loadNewer(chatId: number): Promise<void> {
+    const { messages, hasNewer } = this.#getTimeline(chatId);
+    const last = messages.at(-1);
+    if (!hasNewer || !last || this.#loads.has(chatId)) return;
+    await this.#startLoad(chatId, 'newer', { after: last.id }, (page) => {
+      if (this.#getTimeline(chatId).messages.at(-1)?.id !== last.id) return {};
+      const now = mergeMessages(this.#getTimeline(chatId).messages, page);
+      return { messages: now, hasNewer: this.#hasNewerMessages(chatId, now) };
+    });
+  }
+
+  /** Nobody looks at the older part of a run. */
+  trim(chatId: number, isClosed: boolean): void {
+    const timeline = this.#getTimeline(chatId);
+    if (
+      this.#loads.has(chatId) ||
+      timeline.hasNewer ||
+      timeline.messages.length <= (isClosed ? TRIMMED_LENGTH : MAX_LENGTH)
+    )
+      return;
+    this.#updateTimeline(chatId, { messages: timeline.messages.slice(-TRIMMED_LENGTH), hasOlder: true });
+  }
+
+  /** Whether something was said after a run's end: then it must not be joined to the present. */
+  #hasNewerMessages(chatId: number, messages: readonly Message[]): boolean {
+    const newest = this.#context.getState()?.chats.get(chatId)?.last_message?.id ?? 0;
+    return (messages.at(-1)?.id ?? 0) < newest;
+  }
+
+  #getTimeline(chatId: number): Timeline {
+    return this.#context.getState()?.timelines.get(chatId) ?? EMPTY_TIMELINE;
+  }
+
+  #updateTimeline(chatId: number, change: Partial<Timeline>): void {
+    this.#context.update((state) => ({
+      ...state,
+      timelines: withEntry(state.timelines, chatId, { ...(state.timelines.get(chatId) ?? EMPTY_TIMELINE), ...change }),
+    }));
+  }
+
+  /** Goes elsewhere, once what is being read has come. */
+  async #reload(chatId: number, query: { around?: number }, mergePage: MergePage): Promise<void> {
+    while (this.#loads.has(chatId)) await this.#loads.get(chatId);
+    await this.#startLoad(chatId, 'initial', query, mergePage);
+  }
+
+  #startLoad(
+    chatId: number,
+    loading: Exclude<Timeline['loading'], 'idle'>,
+    query: object,
+    mergePage: MergePage,
+  ): Promise<void> {
+    const load = this.#fetchPage(chatId, loading, query, mergePage);
+    this.#loads.set(chatId, load);
+    return load;
+  }
+
+  async #fetchPage(chatId: number, loading: Timeline['loading'], query: object, mergePage: MergePage): Promise<void> {
+    const { api, flushEvents, getGeneration } = this.#context;
+    const generation = getGeneration();
+    const isEmpty = this.#getTimeline(chatId).messages.length === 0;
+    this.#updateTimeline(chatId, { loading, failure: null });
+    try {
+      const page = await api.messages.list(chatId, { ...query, limit: PAGE_SIZE });
+      const messages = page.items.toSorted((one, other) => one.id - other.id);
+      this.#users.ensure(messages.flatMap(({ sender_id }) => sender_id ?? []));
+      flushEvents();
+      // Over before it is seen to be: the next may begin as this one is shown.
+      this.#loads.delete(chatId);
+      // Of the world before this one: what was changed between them, it does not know.
+      if (getGeneration() !== generation) return;
+      this.#updateTimeline(chatId, { ...mergePage(messages, page.items.length < PAGE_SIZE), loading: 'idle' });
+    } catch (error) {
+      this.#loads.delete(chatId);
+      if (getGeneration() !== generation) return;
+      // What came meanwhile hangs in the air without what was before it.
+      const cleared = isEmpty ? { messages: [] } : {};
+      this.#updateTimeline(chatId, {
+        ...cleared,
+        loading: 'idle',
+        failure: getErrorMessage(error),
+      });
+    }
+  }
+}
+
+/** How a page is put into a run; `isLast` if it ends where history does. */
+type MergePage = (page: readonly Message[], isLast: boolean) => Partial<Timeline>;

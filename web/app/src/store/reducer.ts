@@ -1,0 +1,287 @@
+import type { ChatSummary, Event, EventOf, Message, PendingMessage } from '@confab/sdk';
+import {
+  type ChatState,
+  mergeMessages,
+  type ReceiptPosition,
+  type Timeline,
+  withEntry,
+  withoutEntry,
+} from './chatState';
+
+/** A count that says "so many or more". */
+const MAX_COUNT = 1_000;
+
+const increment = (count: number) => Math.min(count + 1, MAX_COUNT);
+const decrement = (count: number) => (count >= MAX_COUNT ? count : Math.max(count - 1, 0));
+
+/** The world after an event. Pure; an event that changes nothing answers the same world. */
+export function reduce(state: ChatState, event: Event): ChatState {
+  switch (event.type) {
+    case 'message.new':
+      return applyMessage(state, event.message);
+    case 'message.updated':
+      return applyMessageUpdated(state, event);
+    case 'message.deleted':
+      return applyMessageDeleted(state, event);
+    case 'message.delivered':
+      return applyReceipt(state, event.chat_id, event.user_id, { delivered: event.message_id });
+    case 'message.read':
+      return applyReceipt(state, event.chat_id, event.user_id, { delivered: event.message_id, read: event.message_id });
+    case 'reaction.added':
+      return updateMessage(state, event.chat_id, event.message_id, (message) =>
+        applyReaction(state, message, event, 1),
+      );
+    case 'reaction.removed':
+      return updateMessage(state, event.chat_id, event.message_id, (message) =>
+        applyReaction(state, message, event, -1),
+      );
+    case 'message.pinned':
+      return updateMessage(state, event.chat_id, event.message_id, (message) => ({ ...message, pinned: true }));
+    case 'message.unpinned':
+      return updateMessage(state, event.chat_id, event.message_id, (message) => ({ ...message, pinned: false }));
+    case 'chat.new':
+    case 'chat.added':
+      return { ...state, chats: withEntry(state.chats, event.chat_id, toChatSummary(event)) };
+    case 'chat.updated':
+      return updateChat(state, event.chat_id, (chat) => ({
+        ...chat,
+        ...event.chat,
+        role: event.chat.role ?? chat.role,
+      }));
+    case 'chat.muted':
+      return updateChat(state, event.chat_id, (chat) => ({ ...chat, is_muted: event.is_muted }));
+    case 'chat.removed':
+    case 'chat.deleted':
+      return removeChat(state, event.chat_id);
+    case 'chat.trimmed':
+      return updateTimeline(state, event.chat_id, (timeline) => ({
+        ...timeline,
+        messages: timeline.messages.filter((message) => message.id > event.message_id),
+        hasOlder: false,
+      }));
+    case 'member.joined':
+      return applyMemberJoined(state, event);
+    case 'member.left':
+      return applyMemberLeft(state, event);
+    case 'member.updated':
+      return applyRoleChange(state, event);
+    case 'read_state':
+      return updateChat(state, event.chat_id, (chat) => ({
+        ...chat,
+        last_read_message_id: event.last_read_message_id,
+        unread_count: event.unread_count,
+        mention_count: event.mention_count,
+      }));
+    case 'user.updated':
+      return {
+        ...state,
+        users: withEntry(state.users, event.user.id, event.user),
+        me: event.user.id === state.me.id ? { ...state.me, ...event.user } : state.me,
+      };
+    case 'presence':
+      return { ...state, presences: withEntry(state.presences, event.user_id, event) };
+    case 'typing':
+      return applyTyping(state, event.chat_id, event.user_id, event.expires_in_ms);
+    default:
+      return state;
+  }
+}
+
+/** The world once the server has a message of ours, which its event may tell later, or has told. */
+export function applySent(state: ChatState, nonce: string, message: Message): ChatState {
+  return applyMessage({ ...state, pending: withoutEntry(state.pending, nonce) }, message);
+}
+
+/** The world with a message on its way. */
+export function applyPending(state: ChatState, pending: PendingMessage): ChatState {
+  return { ...state, pending: withEntry(state.pending, pending.nonce, pending) };
+}
+
+function applyMessage(state: ChatState, message: Message): ChatState {
+  const chat = state.chats.get(message.chat_id);
+  const isNew = chat !== undefined && message.id > (chat.last_message?.id ?? 0);
+  const isMine = message.sender_id === state.me.id;
+  let next = state;
+  if (chat && isNew) {
+    const chats = withEntry(state.chats, chat.id, {
+      ...chat,
+      last_message: message,
+      unread_count: isMine ? chat.unread_count : increment(chat.unread_count),
+      mention_count: !isMine && mentionsMe(state, message) ? increment(chat.mention_count) : chat.mention_count,
+    });
+    next = { ...next, chats };
+  }
+  next = updateTimeline(next, message.chat_id, (timeline) => {
+    // A run that ends before the present must not be joined to it.
+    const isKnown =
+      message.id <= (timeline.messages.at(-1)?.id ?? 0) && timeline.messages.some(({ id }) => id === message.id);
+    if (timeline.hasNewer && !isKnown) return timeline;
+    // Nothing was read of it yet: what is said is in what will be.
+    if (timeline.messages.length === 0 && timeline.hasOlder && timeline.loading === 'idle') return timeline;
+    return { ...timeline, messages: mergeMessages(timeline.messages, [message]) };
+  });
+  if (message.sender_id !== null) next = applyTyping(next, message.chat_id, message.sender_id, 0);
+  return message.nonce && isMine ? { ...next, pending: withoutEntry(next.pending, message.nonce) } : next;
+}
+
+function applyMessageUpdated(state: ChatState, event: EventOf<'message.updated'>): ChatState {
+  const { message } = event;
+  const next = updateChat(state, event.chat_id, (chat) => {
+    const isUnread = message.id > (chat.last_read_message_id ?? 0) && message.sender_id !== state.me.id;
+    const before = event.mentions_everyone_before || event.mentions_before.includes(state.me.id);
+    const after = mentionsMe(state, message);
+    const mentions =
+      before === after ? chat.mention_count : after ? increment(chat.mention_count) : decrement(chat.mention_count);
+    return { ...chat, mention_count: isUnread ? mentions : chat.mention_count };
+  });
+  return updateMessage(next, event.chat_id, message.id, (known) => {
+    const reactions = message.reactions.map((one) => ({
+      ...one,
+      me: known.reactions.find(({ emoji }) => emoji === one.emoji)?.me ?? one.me,
+    }));
+    return { ...message, nonce: known.nonce, reactions };
+  });
+}
+
+function applyMessageDeleted(state: ChatState, event: EventOf<'message.deleted'>): ChatState {
+  const next = updateChat(state, event.chat_id, (chat) => {
+    const isUnread = event.message_id > (chat.last_read_message_id ?? 0) && event.sender_id !== state.me.id;
+    if (!isUnread) return chat;
+    const wasMentioned = event.mentions_everyone_before || event.mentions_before.includes(state.me.id);
+    const mention_count = wasMentioned ? decrement(chat.mention_count) : chat.mention_count;
+    return { ...chat, unread_count: decrement(chat.unread_count), mention_count };
+  });
+  return updateMessage(next, event.chat_id, event.message_id, (message) => ({
+    ...message,
+    content: '',
+    files: [],
+    reactions: [],
+    pinned: false,
+    deleted_at: event.deleted_at,
+  }));
+}
+
+function applyReaction(
+  state: ChatState,
+  message: Message,
+  { emoji, user_id }: { readonly emoji: string; readonly user_id: number },
+  delta: 1 | -1,
+): Message {
+  const isMine = user_id === state.me.id;
+  const known = message.reactions.find((one) => one.emoji === emoji);
+  // Told already: the answer to our own request was first.
+  if (isMine && (known?.me ?? false) === delta > 0) return message;
+  if (!known && delta < 0) return message;
+  const reactions = known
+    ? message.reactions.map((one) =>
+        one === known ? { ...one, count: one.count + delta, me: isMine ? delta > 0 : one.me } : one,
+      )
+    : [...message.reactions, { emoji, count: 1, me: isMine }];
+  return { ...message, reactions: reactions.filter(({ count }) => count > 0) };
+}
+
+function applyMemberJoined(state: ChatState, event: EventOf<'member.joined'>): ChatState {
+  const users = withEntry(state.users, event.user_id, event.user);
+  const known = state.members.get(event.chat_id);
+  const member = { ...event.user, role: event.role, joined_at: event.at };
+  const members = known
+    ? withEntry(state.members, event.chat_id, [...known.filter(({ id }) => id !== event.user_id), member])
+    : state.members;
+  return updateChat({ ...state, users, members }, event.chat_id, (chat) => ({
+    ...chat,
+    member_count: chat.member_count + 1,
+  }));
+}
+
+function applyMemberLeft(state: ChatState, event: EventOf<'member.left'>): ChatState {
+  const known = state.members.get(event.chat_id);
+  const members = known
+    ? withEntry(
+        state.members,
+        event.chat_id,
+        known.filter(({ id }) => id !== event.user_id),
+      )
+    : state.members;
+  return updateChat({ ...applyTyping(state, event.chat_id, event.user_id, 0), members }, event.chat_id, (chat) => ({
+    ...chat,
+    member_count: Math.max(chat.member_count - 1, 0),
+  }));
+}
+
+function applyRoleChange(state: ChatState, event: EventOf<'member.updated'>): ChatState {
+  const known = state.members.get(event.chat_id);
+  const members = known
+    ? withEntry(
+        state.members,
+        event.chat_id,
+        known.map((one) => (one.id === event.user_id ? { ...one, role: event.role } : one)),
+      )
+    : state.members;
+  const next = { ...state, members };
+  return event.user_id === state.me.id
+    ? updateChat(next, event.chat_id, (chat) => ({ ...chat, role: event.role }))
+    : next;
+}
+
+function applyTyping(state: ChatState, chatId: number, userId: number, durationMs: number): ChatState {
+  const typingUsers = state.typing.get(chatId) ?? new Map<number, number>();
+  if (durationMs === 0 && !typingUsers.has(userId)) return state;
+  const nextTyping =
+    durationMs === 0 ? withoutEntry(typingUsers, userId) : withEntry(typingUsers, userId, Date.now() + durationMs);
+  return { ...state, typing: withEntry(state.typing, chatId, nextTyping) };
+}
+
+function applyReceipt(state: ChatState, chatId: number, userId: number, position: Partial<ReceiptPosition>): ChatState {
+  const chatReceipts = state.receipts.get(chatId) ?? new Map<number, ReceiptPosition>();
+  const known = chatReceipts.get(userId) ?? { delivered: 0, read: 0 };
+  const receipt = {
+    delivered: Math.max(known.delivered, position.delivered ?? 0),
+    read: Math.max(known.read, position.read ?? 0),
+  };
+  return { ...state, receipts: withEntry(state.receipts, chatId, withEntry(chatReceipts, userId, receipt)) };
+}
+
+/** Whether a message calls me. */
+function mentionsMe(state: ChatState, message: Message): boolean {
+  return message.mentions_everyone || message.mentions.includes(state.me.id);
+}
+
+/** A chat that has just come. */
+function toChatSummary({ chat, last_read_message_id }: EventOf<'chat.new'> | EventOf<'chat.added'>): ChatSummary {
+  return { ...chat, is_muted: false, last_message: null, last_read_message_id, mention_count: 0, unread_count: 0 };
+}
+
+function removeChat(state: ChatState, chatId: number): ChatState {
+  return {
+    ...state,
+    chats: withoutEntry(state.chats, chatId),
+    timelines: withoutEntry(state.timelines, chatId),
+    members: withoutEntry(state.members, chatId),
+    receipts: withoutEntry(state.receipts, chatId),
+    typing: withoutEntry(state.typing, chatId),
+  };
+}
+
+function updateChat(state: ChatState, chatId: number, change: (chat: ChatSummary) => ChatSummary): ChatState {
+  const chat = state.chats.get(chatId);
+  return chat ? { ...state, chats: withEntry(state.chats, chatId, change(chat)) } : state;
+}
+
+function updateTimeline(state: ChatState, chatId: number, change: (timeline: Timeline) => Timeline): ChatState {
+  const timeline = state.timelines.get(chatId);
+  if (!timeline) return state;
+  const next = change(timeline);
+  return next === timeline ? state : { ...state, timelines: withEntry(state.timelines, chatId, next) };
+}
+
+/** Changes a message wherever it is shown. */
+function updateMessage(state: ChatState, chatId: number, id: number, change: (message: Message) => Message): ChatState {
+  const next = updateTimeline(state, chatId, (timeline) => {
+    const index = timeline.messages.findIndex((message) => message.id === id);
+    const known = timeline.messages[index];
+    return known ? { ...timeline, messages: timeline.messages.with(index, change(known)) } : timeline;
+  });
+  return updateChat(next, chatId, (chat) =>
+    chat.last_message?.id === id ? { ...chat, last_message: change(chat.last_message) } : chat,
+  );
+}

@@ -1,0 +1,47 @@
+import { cloneElement, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useUiStore } from '../uiStore';
+import { ErrorBoundary } from './ErrorBoundary';
+import { retryFailedLoads } from './lazyWithRetry';
+
+/** A button whose layer is fetched when it is first clicked; until then it is only a button. */
+export function LazyPopup(props: {
+  readonly trigger: ReactElement<Record<string, unknown>>;
+  readonly popup: 'menu' | 'dialog';
+  readonly onOpenChange?: ((isOpen: boolean) => void) | undefined;
+  /** The button again, with its layer open. */
+  readonly children: ReactNode;
+}) {
+  const { trigger, popup, onOpenChange, children } = props;
+  const [isRequested, setIsRequested] = useState(false);
+  const button = cloneElement(trigger, {
+    'aria-haspopup': popup,
+    'aria-expanded': false,
+    onClick: () => {
+      setIsRequested(true);
+      onOpenChange?.(true);
+    },
+  });
+  if (!isRequested) return button;
+  const cancel = () => {
+    setIsRequested(false);
+    onOpenChange?.(false);
+  };
+  return (
+    <ErrorBoundary fallback={button} renderError={() => <Unavailable button={button} onHandled={cancel} />}>
+      {children}
+    </ErrorBoundary>
+  );
+}
+
+/** Its layer could not be fetched: it is a button again. */
+function Unavailable({ button, onHandled }: { readonly button: ReactElement; readonly onHandled: () => void }) {
+  const { t } = useTranslation();
+  const onHandledRef = useRef(onHandled);
+  useEffect(() => {
+    useUiStore.getState().showToast(t('errorBoundary.loadFailed'));
+    retryFailedLoads();
+    onHandledRef.current();
+  }, [t]);
+  return button;
+}

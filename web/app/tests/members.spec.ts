@@ -1,0 +1,193 @@
+import { readFile } from 'node:fs/promises';
+import { expect, type TestUser, test } from './fixtures';
+
+/** A file as the browser hands it over when something is dropped or pasted. */
+const createDataTransfer = (person: TestUser, name: string) =>
+  person.page.evaluateHandle((file) => {
+    const data = new DataTransfer();
+    data.items.add(new File(['some words'], file, { type: 'text/plain' }));
+    return data;
+  }, name);
+
+test('files can be dropped on a chat or pasted in the composer', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  await alice.open(chat);
+  await bob.open(chat);
+  const dropped = await createDataTransfer(alice, 'dropped.txt');
+  await alice.log.dispatchEvent('dragover', { dataTransfer: dropped });
+  await expect(alice.page.getByText('Drop the files')).toBeVisible();
+  await alice.log.dispatchEvent('drop', { dataTransfer: dropped });
+  await expect(alice.page.getByText('Drop the files')).toBeHidden();
+  const pasted = await createDataTransfer(alice, 'pasted.txt');
+  await alice.composer.evaluate((area, clipboardData) => {
+    area.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+  }, pasted);
+  const tray = alice.page.getByRole('list', { name: 'Files to send' });
+  await expect(tray.getByRole('listitem')).toHaveCount(2);
+  await alice.composer.press('Enter');
+  await expect(bob.message('dropped.txt')).toContainText('pasted.txt');
+});
+
+test('owners promote admins and remove members in real time', async ({ createUser, createGroup }) => {
+  const [alice, bob, carol] = [await createUser('Alice'), await createUser('Bob'), await createUser('Carol')];
+  const chat = await createGroup(alice, bob, carol);
+  for (const someone of [alice, bob, carol]) await someone.open(chat);
+  const membersPanel = (user: TestUser) => user.page.getByRole('complementary', { name: 'People' });
+  await membersPanel(alice).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Make admin' }).click();
+  await expect(membersPanel(carol).getByRole('button', { name: 'Bob' })).toContainText('admin');
+  // An admin may take out a member, and not the owner.
+  await membersPanel(bob).getByRole('button', { name: 'Alice' }).click();
+  await expect(bob.page.getByRole('menuitem', { name: 'Message' })).toBeVisible();
+  await expect(bob.page.getByRole('menuitem', { name: 'Remove' })).toHaveCount(0);
+  await bob.page.keyboard.press('Escape');
+  await membersPanel(bob).getByRole('button', { name: 'Carol' }).click();
+  await bob.page.getByRole('menuitem', { name: 'Remove from the chat' }).click();
+  await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Remove from the chat' }).click();
+  await expect(carol.page.getByText('This chat is not here')).toBeVisible();
+  await carol.page.getByRole('button', { name: 'Back to the chats' }).click();
+  await expect(carol.page.getByText('Nothing here yet')).toBeVisible();
+  await expect(membersPanel(alice)).not.toContainText('Carol');
+});
+
+test('a ban holds until lifted and an invite can be revoked', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  const invite = await alice.api.invites.create(chat, { expires_in: 3_600 });
+  await alice.open(chat);
+  await alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Ban from the chat' }).click();
+  // Escape does nothing to anybody.
+  await alice.page.keyboard.press('Escape');
+  await expect(alice.page.getByRole('alertdialog')).toBeHidden();
+  expect((await alice.api.members.list(chat)).items).toHaveLength(2);
+  await alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Ban from the chat' }).click();
+  await alice.page.getByRole('alertdialog').getByRole('button', { name: 'Ban from the chat' }).click();
+  await expect(alice.page.getByRole('alertdialog')).toBeHidden();
+  await expect(bob.api.invites.accept(invite.code)).rejects.toThrow();
+
+  await alice.page.getByRole('button', { name: 'About this chat' }).click();
+  await alice.page.getByRole('tab', { name: 'Banned' }).click();
+  await expect(alice.page.getByRole('listitem').filter({ hasText: 'Bob' })).toBeVisible();
+  await alice.page.getByRole('button', { name: 'Lift the ban' }).click();
+  await expect(alice.page.getByText('Nobody is banned.')).toBeVisible();
+  await bob.api.invites.accept(invite.code);
+
+  await alice.page.getByRole('tab', { name: 'Invitations' }).click();
+  await expect(alice.page.getByRole('tabpanel')).toContainText('1 came in');
+  await alice.page.getByRole('button', { name: 'Take back' }).click();
+  await expect(alice.page.getByText('No invitation is open.')).toBeVisible();
+  await expect(bob.api.invites.preview(invite.code)).rejects.toThrow();
+});
+
+test('an account can be exported and then deleted', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  await bob.client.messages.send(chat, { content: 'I was here' });
+  await alice.open(chat);
+  await bob.open(chat);
+  await bob.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await bob.page.getByRole('tab', { name: 'Account' }).click();
+  const [file] = await Promise.all([
+    bob.page.waitForEvent('download'),
+    bob.page.getByRole('button', { name: 'Save it' }).click(),
+  ]);
+  expect(file.suggestedFilename()).toBe(`${bob.me.username}.ndjson`);
+  expect(await readFile(await file.path(), 'utf8')).toContain('I was here');
+
+  await bob.page.getByLabel('Password, to be sure').fill('not the password');
+  await bob.page.getByRole('button', { name: 'Close the account' }).click();
+  await expect(bob.page.getByRole('alert').filter({ hasText: /password/ })).toBeVisible();
+  await bob.page.getByLabel('Password, to be sure').fill(bob.password);
+  await bob.page.getByRole('button', { name: 'Close the account' }).click();
+  await expect(bob.page.getByRole('button', { name: 'Sign in' })).toBeVisible();
+  await expect(bob.page.getByText('Signed in on this device')).toBeHidden();
+  await expect(alice.message('I was here')).toBeVisible();
+  await expect(alice.page.getByRole('complementary', { name: 'People' })).not.toContainText('Bob');
+});
+
+test('presence changes are shown to other members', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  await alice.open(chat);
+  const bobItem = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' });
+  await expect(bobItem.getByRole('img', { name: 'Offline' })).toBeVisible();
+  await bob.page.goto(bob.url);
+  await expect(bobItem.getByRole('img', { name: 'Online' })).toBeVisible();
+  await bob.page.getByRole('navigation').getByRole('button', { name: /Bob/ }).click();
+  await bob.page.getByRole('menuitem', { name: 'Busy' }).click();
+  await expect(bobItem.getByRole('img', { name: 'Busy' })).toBeVisible();
+  await bob.page.goto('about:blank');
+  await expect(bobItem.getByRole('img', { name: 'Offline' })).toBeVisible({ timeout: 30_000 });
+});
+
+test('the presence of a newly added member is fetched', async ({ createUser, createGroup }) => {
+  const [alice, bob, carol] = [await createUser('Alice'), await createUser('Bob'), await createUser('Carol')];
+  const chat = await createGroup(alice, bob);
+  const carolItem = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Carol' });
+  await carol.page.goto(carol.url);
+  await expect(carol.page.getByRole('navigation').getByRole('img', { name: 'Online' })).toBeVisible();
+  await alice.open(chat);
+  await expect(alice.page.getByRole('navigation').getByRole('img', { name: 'Online' })).toBeVisible();
+  await alice.api.members.add(chat, { user_id: carol.me.id });
+  await expect(carolItem.getByRole('img', { name: 'Online' })).toBeVisible();
+});
+
+test('presence changes while the stream is opening are shown', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await alice.page.route(/\/events/, async (route) => {
+    await released;
+    await route.continue();
+  });
+  await alice.open(chat);
+  const bobItem = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' });
+  await expect(bobItem.getByRole('img', { name: 'Offline' })).toBeVisible();
+  await bob.page.goto(bob.url);
+  await expect.poll(async () => (await alice.api.presence.get(bob.me.id)).status).toBe('online');
+  release();
+  await expect(bobItem.getByRole('img', { name: 'Online' })).toBeVisible();
+});
+
+test('a mention notifies once across all unfocused tabs', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  await alice.context.grantPermissions(['notifications'], { origin: alice.url });
+  await alice.context.addInitScript(() => {
+    localStorage.setItem('confab.notify', 'true');
+    // Nobody looks.
+    Object.defineProperty(document, 'hasFocus', { value: () => false });
+    const Real = Notification;
+    const shownNotifications: string[] = [];
+    Object.assign(globalThis, { shownNotifications });
+    globalThis.Notification = class extends Real {
+      constructor(title: string, options?: NotificationOptions) {
+        super(title, options);
+        shownNotifications.push(`${title}: ${options?.body}`);
+      }
+    };
+  });
+  const other = await alice.context.newPage();
+  await alice.page.goto(alice.url);
+  await expect(alice.page.locator(`a[href="/chats/${chat}"]`)).toBeVisible();
+  await other.goto(alice.url);
+  await expect(other.locator(`a[href="/chats/${chat}"]`)).toBeVisible();
+  await bob.client.messages.send(chat, { content: 'nothing to do with you' });
+  await bob.client.messages.send(chat, { content: `@${alice.me.username} look` });
+  const shownNotifications = async () =>
+    (
+      await Promise.all(
+        [alice.page, other].map((page) => page.evaluate(() => (globalThis as unknown as { told: string[] }).told)),
+      )
+    ).flat();
+  await expect.poll(shownNotifications).toHaveLength(1);
+  expect((await shownNotifications())[0]).toContain('look');
+  await expect(other.locator(`a[href="/chats/${chat}"]`)).toContainText('1');
+  expect(await shownNotifications()).toHaveLength(1);
+});

@@ -1,0 +1,171 @@
+import { readFileSync } from 'node:fs';
+import { expect, findOverflow, type TestUser, test } from './fixtures';
+
+/** What somebody may write who means harm. */
+const PAYLOADS = [
+  '<script>window.pwned = 1</script>',
+  '<img src=x onerror="window.pwned = 1">',
+  '<svg onload="window.pwned = 1"></svg>',
+  '<iframe srcdoc="<script>parent.pwned = 1</script>"></iframe>',
+  '[click](javascript:window.pwned=1)',
+  '[click](JaVaScRiPt:window.pwned=1)',
+  '[click](java\nscript:window.pwned=1)',
+  '[click](data:text/html,<script>window.opener.pwned=1</script>)',
+  '[click](vbscript:window.pwned=1)',
+  '![x](javascript:window.pwned=1)',
+  '![x](https://elsewhere.example/track.png)',
+  '<a href="javascript:window.pwned=1">click</a>',
+  '<javascript:window.pwned=1>',
+  '[a]: javascript:window.pwned=1\n\n[a]',
+  '```html\n<script>window.pwned = 1</script>\n```',
+  '`<img src=x onerror=window.pwned=1>`',
+  '&lt;script&gt;window.pwned=1&lt;/script&gt;',
+  '<math><mtext></mtext><mglyph><style><img src=x onerror=window.pwned=1></style></mglyph></math>',
+  `${'>'.repeat(4_000)} deep`,
+  `${'*'.repeat(5_000)}a`,
+  `${'['.repeat(3_000)}`,
+  `${'- '.repeat(800)}x`,
+  '\u202Eevil\u202C \u0000 \uFEFF \u200B zero width',
+  'Z̵͎͊a̷l̸g̶o̵',
+];
+
+async function assertSafe(alice: TestUser): Promise<void> {
+  await expect(alice.composer).toBeVisible();
+  expect(await alice.page.evaluate(() => 'pwned' in globalThis)).toBe(false);
+  const log = alice.log;
+  expect(
+    await log.locator('script, iframe, object, embed, form, style, link, [onerror], [onload], [onclick]').count(),
+  ).toBe(0);
+  const hrefs = await log
+    .locator('a')
+    .evaluateAll((links) => links.map((link) => new URL((link as HTMLAnchorElement).href).protocol));
+  expect(hrefs.filter((protocol) => !['http:', 'https:', 'mailto:'].includes(protocol))).toEqual([]);
+  const images = await log
+    .locator('img')
+    .evaluateAll((all) => all.map((image) => new URL((image as HTMLImageElement).src).protocol));
+  expect(images.filter((protocol) => protocol !== 'blob:')).toEqual([]);
+}
+
+test('message content never runs scripts or loads remote files', async ({ createUser, createGroup }) => {
+  const [alice, mallory] = [await createUser('Alice'), await createUser('Mallory')];
+  const chat = await createGroup(alice, mallory);
+  const externalRequests: string[] = [];
+  alice.page.on('request', (request) => {
+    if (!request.url().startsWith(alice.url) && !request.url().startsWith('blob:'))
+      externalRequests.push(request.url());
+  });
+  await alice.open(chat);
+  for (const content of PAYLOADS) await mallory.client.messages.send(chat, { content }).catch(() => {});
+  await mallory.client.messages.send(chat, { content: 'that is all' });
+  await expect(alice.message('that is all')).toBeVisible();
+  await assertSafe(alice);
+  for (let n = 0; n < 30; n += 1) {
+    await alice.log.evaluate((scroller) => scroller.scrollBy(0, -500));
+    await assertSafe(alice);
+  }
+  expect(externalRequests).toEqual([]);
+});
+
+test('links open in a new window without an opener', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  await alice.open(chat);
+  await bob.client.messages.send(chat, {
+    content: 'see https://example.com/a?b=1&c=2 and [this](https://example.org)',
+  });
+  const link = alice.log.getByRole('link', { name: 'this' });
+  await expect(link).toHaveAttribute('rel', /noopener/);
+  await expect(link).toHaveAttribute('target', '_blank');
+  await expect(alice.log.getByRole('link', { name: 'https://example.com/a?b=1&c=2' })).toHaveAttribute(
+    'href',
+    'https://example.com/a?b=1&c=2',
+  );
+});
+
+test('an injected inline script is blocked by the CSP', async ({ createUser }) => {
+  const alice = await createUser('Alice');
+  await alice.page.goto(alice.url);
+  await alice.page.evaluate(() => {
+    const script = document.createElement('script');
+    script.textContent = 'globalThis.pwned = 1';
+    document.body.append(script);
+  });
+  expect(await alice.page.evaluate(() => 'pwned' in globalThis)).toBe(false);
+});
+
+test('empty, oversized and mislabelled files are handled safely', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  await alice.open(chat);
+  const tray = alice.page.getByRole('list', { name: 'Files to send' });
+  const add = (name: string, mimeType: string, buffer: Buffer) =>
+    alice.page.locator('input[type=file]').setInputFiles({ name, mimeType, buffer });
+
+  await add('large.bin', 'application/octet-stream', Buffer.alloc(26_300_000));
+  await expect(tray.getByRole('alert')).toBeVisible();
+  await alice.page.getByRole('button', { name: 'Take large.bin out' }).click();
+
+  await add('empty.txt', 'text/plain', Buffer.alloc(0));
+  await expect(tray).toContainText('empty.txt');
+  await expect(tray.getByRole('progressbar')).toBeHidden();
+  await alice.page.getByRole('button', { name: 'Take empty.txt out' }).click();
+
+  await add('photo.png', 'image/png', Buffer.from('<html><script>globalThis.pwned = 1</script></html>'));
+  await expect(tray.getByRole('progressbar')).toBeHidden();
+  await alice.send('a photo');
+  // No picture: a file to save.
+  await expect(alice.message('a photo').getByRole('button', { name: /photo\.png/ })).toBeVisible();
+  await expect(alice.message('a photo').locator('img')).toHaveCount(0);
+  expect(await alice.page.evaluate(() => 'pwned' in globalThis)).toBe(false);
+});
+
+test('emoji names and long or RTL text do not overflow', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  await bob.api.me
+    .update({ display_name: '👨‍👩‍👧‍👦'.repeat(8) })
+    .catch(() => bob.api.me.update({ display_name: '🦊'.repeat(32) }));
+  const chat = await createGroup(alice, bob);
+  await alice.open(chat);
+  const texts = [
+    'a'.repeat(2_000),
+    '字'.repeat(500),
+    'مرحبا بالعالم',
+    '🦊'.repeat(200),
+    'https://example.com/'.padEnd(900, 'x'),
+  ];
+  for (const content of texts) await bob.client.messages.send(chat, { content });
+  await expect(alice.log.getByRole('article')).toHaveCount(texts.length);
+  const isOverflowing = await alice.page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  expect(isOverflowing).toBe(false);
+  expect(await alice.log.evaluate((scroller) => scroller.scrollWidth > scroller.clientWidth)).toBe(false);
+});
+
+test('a long name without spaces overflows no dialog', async ({ createUser }) => {
+  const alice = await createUser('Alice', { viewport: { width: 390, height: 844 } });
+  const chat = await alice.api.chats.create({ type: 'public_channel', name: 'W'.repeat(90) });
+  await alice.client.messages.send(chat.id, { content: 'Q'.repeat(300) });
+  await alice.open(chat.id);
+  await expect(alice.page.getByRole('heading', { name: 'WWW', level: 3 })).toBeVisible();
+  expect(await findOverflow(alice.page)).toEqual([]);
+  await alice.page.getByRole('button', { name: 'About this chat' }).click();
+  await alice.page.getByRole('button', { name: 'Delete the chat' }).waitFor();
+  expect(await findOverflow(alice.page)).toEqual([]);
+  await alice.page.getByRole('button', { name: 'Delete the chat' }).click();
+  await expect(alice.page.getByRole('alertdialog')).toBeVisible();
+  expect(await findOverflow(alice.page)).toEqual([]);
+  await alice.page.getByRole('button', { name: 'Cancel' }).click();
+  await alice.message(/QQQ/).hover();
+  await alice.page.getByRole('button', { name: 'More' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Delete' }).click();
+  await expect(alice.page.getByRole('alertdialog')).toBeVisible();
+  expect(await findOverflow(alice.page)).toEqual([]);
+});
+
+test('the initial load stays under 180 kB compressed', async () => {
+  const dist = new URL('../dist/', import.meta.url);
+  const html = readFileSync(new URL('index.html', dist), 'utf8');
+  const files = [...html.matchAll(/(?:src|href)="\/(assets\/[^"]+)"/g)].map(([, name]) => name);
+  const bytes = files.reduce((sum, name) => sum + readFileSync(new URL(`${name}.gz`, dist)).length, 0);
+  console.log(`${files.length} files, ${(bytes / 1_000).toFixed(1)} kB compressed`);
+  expect(bytes).toBeLessThanOrEqual(180_000);
+});
