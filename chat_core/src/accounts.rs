@@ -1,77 +1,63 @@
-//! Leaving: taking along what one has said, and closing the account.
+//! Accounts: the export of a user's data, and deletion.
 
-use crate::{Error, MessageId, Result, UserId, chats::model::Role, events, members};
+use crate::{Error, Result, UserId, chats::model::Role, events, members};
 use futures_util::{Stream, stream};
 use sqlx::{PgConnection, PgPool};
 
-/// How many messages are read at once.
-const PAGE_MESSAGES: i64 = 500;
+/// The most rows of one page of an export.
+const PAGE_ROWS: i64 = 500;
 
-/// The parts of an export that come before the messages, each as JSON objects
-/// that say what they are.
-const EXPORT_SECTIONS: [&str; 5] = [
-    "select json_build_object('type', 'user', 'user', user_json(u), 'email', u.email)::text
-     from users u where u.id = $1",
-    "select json_build_object('type', 'session', 'id', s.id, 'user_agent', s.user_agent,
-                              'created_at', to_rfc3339(s.created_at), 'used_at', to_rfc3339(s.used_at))::text
-     from sessions s where s.user_id = $1 order by s.created_at",
-    "select json_build_object('type', 'chat', 'chat', chat_json(c, member_count(c.id), m.role),
-                              'joined_at', to_rfc3339(m.joined_at))::text
-     from chat_members m join chats c on c.id = m.chat_id where m.user_id = $1 order by c.id",
-    "select json_build_object('type', 'file', 'file', file_json(f), 'created_at', to_rfc3339(f.created_at))::text
-     from files f where f.uploader_id = $1 order by f.id",
-    "select json_build_object('type', 'reaction', 'message_id', r.message_id, 'emoji', r.emoji,
-                              'created_at', to_rfc3339(r.created_at))::text
-     from reactions r where r.user_id = $1 order by r.created_at",
+/// The sections of an export. Each query returns keys and lines of JSON for a user
+/// ($1), after a key ($2), up to a number of rows ($3). Sessions are few and come on
+/// one page, the newest first.
+const EXPORT_SECTIONS: [&str; 6] = [
+    "select 0::bigint, json_build_object('type', 'user', 'user', user_json(u), 'email', u.email)::text
+     from users u where u.id = $1 and $2 < 0 and $3 > 0",
+    "select 0::bigint, json_build_object('type', 'session', 'id', s.id, 'user_agent', s.user_agent,
+                                        'created_at', to_rfc3339(s.created_at), 'used_at', to_rfc3339(s.used_at))::text
+     from sessions s where s.user_id = $1 and $2 < 0 order by s.created_at desc limit $3",
+    "select c.id, json_build_object('type', 'chat', 'chat', chat_json(c, member_count(c.id), m.role),
+                                    'joined_at', to_rfc3339(m.joined_at))::text
+     from chat_members m join chats c on c.id = m.chat_id
+     where m.user_id = $1 and m.chat_id > $2 order by m.chat_id limit $3",
+    "select f.id, json_build_object('type', 'file', 'file', file_json(f), 'created_at', to_rfc3339(f.created_at))::text
+     from files f where f.uploader_id = $1 and f.id > $2 order by f.id limit $3",
+    // Whole messages, so that a page does not end between the reactions to one.
+    "select r.message_id, json_build_object('type', 'reaction', 'message_id', r.message_id, 'emoji', r.emoji,
+                                            'created_at', to_rfc3339(r.created_at))::text
+     from reactions r
+     where r.user_id = $1 and r.message_id in (
+         select distinct x.message_id from reactions x
+         where x.user_id = $1 and x.message_id > $2 order by x.message_id limit $3
+     )
+     order by r.message_id, r.emoji",
+    "select v.id, json_build_object('type', 'message', 'message', v.json)::text
+     from message_view v where v.sender_id = $1 and v.id > $2 order by v.id limit $3",
 ];
 
-/// Everything that is known of a person and everything they said, as lines of
-/// JSON, page by page: `user`, then `session`, `chat`, `file`, `reaction` and
-/// `message`.
+/// Exports the data of a user as lines of JSON, page by page: `user`, then `session`,
+/// `chat`, `file`, `reaction` and `message`.
 pub fn export(db: PgPool, user: UserId) -> impl Stream<Item = Result<String>> {
-    stream::try_unfold(Some(ExportPosition::Section(0)), move |cursor| {
+    stream::try_unfold(ExportPosition { section: 0, after: -1 }, move |position| {
         let db = db.clone();
         async move {
-            let Some(cursor) = cursor else { return Ok(None) };
-            let (lines, next) = export_page(&db, user, cursor).await?;
-            Ok(Some((lines.into_iter().fold(String::new(), |text, line| text + &line + "\n"), next)))
+            let Some(sql) = EXPORT_SECTIONS.get(position.section) else { return Ok(None) };
+            let rows: Vec<(i64, String)> =
+                sqlx::query_as(*sql).bind(user).bind(position.after).bind(PAGE_ROWS).fetch_all(&db).await?;
+            let next = match rows.last() {
+                Some((last, _)) => ExportPosition { after: *last, ..position },
+                None => ExportPosition { section: position.section + 1, after: -1 },
+            };
+            Ok::<_, Error>(Some((rows.into_iter().fold(String::new(), |text, (_, line)| text + &line + "\n"), next)))
         }
     })
 }
 
-/// Where an export goes on.
-enum ExportPosition {
-    Section(usize),
-    MessagesAfter(i64),
-}
-
-async fn export_page(
-    db: &PgPool,
-    user: UserId,
-    cursor: ExportPosition,
-) -> Result<(Vec<String>, Option<ExportPosition>)> {
-    match cursor {
-        ExportPosition::Section(nth) => {
-            let Some(sql) = EXPORT_SECTIONS.get(nth) else {
-                return Ok((Vec::new(), Some(ExportPosition::MessagesAfter(0))));
-            };
-            let lines = sqlx::query_scalar(*sql).bind(user).fetch_all(db).await?;
-            Ok((lines, Some(ExportPosition::Section(nth + 1))))
-        }
-        ExportPosition::MessagesAfter(id) => {
-            let rows: Vec<(MessageId, String)> = sqlx::query_as(
-                "select v.id, json_build_object('type', 'message', 'message', v.json)::text
-                 from message_view v where v.sender_id = $1 and v.id > $2 order by v.id limit $3",
-            )
-            .bind(user)
-            .bind(id)
-            .bind(PAGE_MESSAGES)
-            .fetch_all(db)
-            .await?;
-            let next = rows.last().map(|(id, _)| ExportPosition::MessagesAfter(id.get()));
-            Ok((rows.into_iter().map(|(_, line)| line).collect(), next))
-        }
-    }
+/// Where an export continues.
+#[derive(Debug, Clone, Copy)]
+struct ExportPosition {
+    section: usize,
+    after: i64,
 }
 
 /// Closes an account: nobody can sign in to it, it is in no chat but its direct

@@ -5,6 +5,9 @@
 use crate::{Error, Result, UserId, events, users::User};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
+/// The most users that one user blocks.
+const MAX_BLOCKS: i64 = 1_000;
+
 /// Blocks a person. Twice is once.
 pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> {
     if blocker == blocked {
@@ -13,6 +16,14 @@ pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> 
     // With the log held: a direct chat that is being opened, or a message on its
     // way, comes before the block or after it.
     let mut log = events::begin(db, blocker).await?;
+    let others: i64 = sqlx::query_scalar("select count(*) from blocks where blocker_id = $1 and blocked_id <> $2")
+        .bind(blocker)
+        .bind(blocked)
+        .fetch_one(&mut *log)
+        .await?;
+    if others >= MAX_BLOCKS {
+        return Err(Error::Conflict { code: "too_many_blocks", detail: "you block too many users; unblock one first" });
+    }
     let inserted = sqlx::query(
         "insert into blocks (blocker_id, blocked_id) select $1, id from users where id = $2
          on conflict (blocker_id, blocked_id) do update set created_at = blocks.created_at",

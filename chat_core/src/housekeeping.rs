@@ -1,7 +1,7 @@
 //! Housekeeping, by one process at a time: creates partitions of the log, drops old
 //! ones, expires messages, and deletes sessions and files that nothing uses.
 
-use crate::{FileId, Result};
+use crate::{FileId, MessageId, Result};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use std::time::{Duration, Instant};
 
@@ -131,9 +131,18 @@ async fn expire_messages(db: &mut PgConnection, server_days: u16) -> Result<i32>
     let server_days = (server_days > 0).then_some(i32::from(server_days));
     let (started_at, mut total) = (Instant::now(), 0);
     while started_at.elapsed() < EXPIRE_TIME_BUDGET {
-        let expired: i32 = sqlx::query_scalar("select expire_messages($1, $2)")
+        // Found without the append lock, and checked again under it.
+        let candidates: Vec<MessageId> = sqlx::query_scalar("select find_expired_messages($1, $2)")
             .bind(server_days)
             .bind(EXPIRE_BATCH)
+            .fetch_all(&mut *db)
+            .await?;
+        if candidates.is_empty() {
+            break;
+        }
+        let expired: i32 = sqlx::query_scalar("select delete_expired_messages($1, $2)")
+            .bind(server_days)
+            .bind(candidates)
             .fetch_one(&mut *db)
             .await?;
         total += expired;

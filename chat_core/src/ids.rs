@@ -23,6 +23,9 @@ macro_rules! ids {
         pub struct $name(i64);
 
         impl $name {
+            /// The smallest id.
+            pub const MIN: Self = Self(1);
+
             /// The number itself.
             pub const fn get(self) -> i64 {
                 self.0

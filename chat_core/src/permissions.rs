@@ -1,83 +1,110 @@
-//! Who may do what in a chat: one table, without a database.
+//! Who may do what in a chat: one pure table.
 
 use crate::{
     Error, Result,
     chats::model::{ChatType, Membership, Role},
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// What not every member may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a role may allow a member to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Permission {
-    /// Bring people in, by name or by an invite link.
+    /// Add members, and create invites.
     Invite,
     /// Change the name, the description or the topic.
     EditChat,
-    /// Pin a message, or take a pin off.
+    /// Pin and unpin messages.
     Pin,
-    /// Delete a message of somebody else.
+    /// Delete the messages of others.
     DeleteOthersMessages,
-    /// See what a message said before it was edited.
+    /// List the earlier texts of edited messages.
     ViewRevisions,
-    /// Take out, or keep out, somebody of a lower role.
+    /// Remove and ban members of a lower role.
     RemoveMembers,
-    /// Give roles, and hand the chat over.
+    /// Change roles, and transfer ownership.
     SetRoles,
-    /// Say how long messages are kept.
+    /// Set how long messages are kept.
     SetRetention,
     /// Delete the chat.
     DeleteChat,
-    /// Go away.
+    /// Leave the chat.
     Leave,
 }
 
-/// The least role that has a right in a kind of chat; nobody, if `None`. A direct
-/// chat has two equals, who stay.
+impl Permission {
+    /// All permissions.
+    pub const ALL: [Self; 10] = [
+        Self::Invite,
+        Self::EditChat,
+        Self::Pin,
+        Self::DeleteOthersMessages,
+        Self::ViewRevisions,
+        Self::RemoveMembers,
+        Self::SetRoles,
+        Self::SetRetention,
+        Self::DeleteChat,
+        Self::Leave,
+    ];
+}
+
+/// The lowest role with a permission in a type of chat; `None` if no role has it. The
+/// two members of a direct chat are equals, and stay. The table `role_permissions`
+/// (`migrations/0007_chat_members.sql`) says the same, for chats in events.
 #[rustfmt::skip]
 pub fn minimum_role(permission: Permission, kind: ChatType) -> Option<Role> {
     use ChatType::{Group, PrivateChannel, PublicChannel, Single};
+    use Permission::{
+        DeleteChat, DeleteOthersMessages, EditChat, Invite, Leave, Pin, RemoveMembers, SetRetention, SetRoles,
+        ViewRevisions,
+    };
     use Role::{Admin, Member, Owner};
     match (permission, kind) {
-        (Permission::Pin,          Single)                         => Some(Member),
-        (_,                   Single)                         => None,
-        (Permission::Leave,        _)                              => Some(Member),
-        (Permission::Invite,       Group)                          => Some(Member),
-        (Permission::Invite,       PrivateChannel | PublicChannel) => Some(Admin),
-        (Permission::Pin,          Group)                          => Some(Member),
-        (Permission::Pin,          PrivateChannel | PublicChannel) => Some(Admin),
-        (Permission::EditChat,     _)                              => Some(Admin),
-        (Permission::DeleteOthersMessages, _)                              => Some(Admin),
-        (Permission::ViewRevisions,     _)                              => Some(Admin),
-        (Permission::RemoveMembers,       _)                              => Some(Admin),
-        (Permission::SetRoles,     _)                              => Some(Owner),
-        (Permission::SetRetention, _)                              => Some(Owner),
-        (Permission::DeleteChat,   _)                              => Some(Owner),
+        (Pin,                  Single)                         => Some(Member),
+        (_,                    Single)                         => None,
+        (Leave,                _)                              => Some(Member),
+        (Invite | Pin,         Group)                          => Some(Member),
+        (Invite | Pin,         PrivateChannel | PublicChannel) => Some(Admin),
+        (EditChat,             _)                              => Some(Admin),
+        (DeleteOthersMessages, _)                              => Some(Admin),
+        (ViewRevisions,        _)                              => Some(Admin),
+        (RemoveMembers,        _)                              => Some(Admin),
+        (SetRoles,             _)                              => Some(Owner),
+        (SetRetention,         _)                              => Some(Owner),
+        (DeleteChat,           _)                              => Some(Owner),
     }
 }
 
+/// All permissions of a role in a type of chat.
+pub fn permissions_of(role: Role, kind: ChatType) -> impl Iterator<Item = Permission> {
+    Permission::ALL.into_iter().filter(move |permission| minimum_role(*permission, kind).is_some_and(|minimum| role >= minimum))
+}
+
 impl Membership {
-    /// Refuses who has not this right.
+    /// Requires a permission.
     pub fn require(self, permission: Permission) -> Result<()> {
         match minimum_role(permission, self.kind) {
-            None => Err(Error::Forbidden("in a direct chat there is no such thing")),
+            None => Err(Error::Forbidden("this action is not available in direct chats")),
             Some(minimum) if self.role < minimum => Err(Error::Forbidden("your role in this chat does not allow this")),
             Some(_) => Ok(()),
         }
     }
 
-    /// Refuses who may not take away, or keep out, somebody of this role.
+    /// Requires the permission to remove or ban a member of this role.
     pub fn require_can_remove(self, other: Role) -> Result<()> {
         self.require(Permission::RemoveMembers)?;
-        if self.role > other { Ok(()) } else { Err(Error::Forbidden("you cannot remove somebody of this role")) }
+        if self.role > other { Ok(()) } else { Err(Error::Forbidden("you cannot remove a member of this role")) }
     }
 
-    /// Refuses who may not bring somebody in with this role: members bring
-    /// members, and who gives a role has a higher one.
+    /// Requires the permission to add a member with this role: members add members,
+    /// and a higher role is given only by a role above it.
     pub fn require_can_add(self, role: Role) -> Result<()> {
         self.require(Permission::Invite)?;
         if role == Role::Member || self.role > role {
             Ok(())
         } else {
-            Err(Error::Forbidden("you cannot add somebody with this role"))
+            Err(Error::Forbidden("you cannot add a member with this role"))
         }
     }
 }

@@ -1,8 +1,9 @@
 //! How far a person has received and read a chat.
 
 use crate::{
-    ChatId, Error, MessageId, Result, Time, UserId, chats::model::ChatType, events, members, messages, time::now,
+    ChatId, Error, MessageId, Result, Time, UserId, chats::model::ChatType, messages,
 };
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
@@ -45,8 +46,9 @@ fn tracks_delivery(kind: ChatType) -> bool {
     matches!(kind, ChatType::Single | ChatType::Group)
 }
 
-/// Moves a mark forward and answers where it stands; it never moves back.
-/// Channels do not keep what was delivered: there the answer is all of it.
+/// Moves a marker forward, up to and including a message, and returns where it
+/// stands; it never moves back. Channels do not track delivery: there the requested
+/// marker is returned.
 pub async fn advance(
     db: &PgPool,
     chat: ChatId,
@@ -54,39 +56,20 @@ pub async fn advance(
     kind: ReceiptKind,
     message: MessageId,
 ) -> Result<ReadMarker> {
-    let mut log = events::begin(db, user).await?;
-    let membership = members::require_membership(&mut log, chat, user).await?;
-    if !messages::exists(&mut *log, chat, message).await? {
-        return Err(Error::invalid("message_id", "there is no such message in this chat"));
+    let (outcome, message_id, at): (String, Option<MessageId>, Option<DateTime<Utc>>) =
+        sqlx::query_as("select outcome, message_id, at from advance_marker($1, $2, $3, $4)")
+            .bind(chat)
+            .bind(user)
+            .bind(kind)
+            .bind(message)
+            .fetch_one(db)
+            .await?;
+    match (outcome.as_str(), message_id, at) {
+        ("done", Some(message_id), Some(at)) => Ok(ReadMarker { chat_id: chat, message_id, at: Time(at) }),
+        ("not_a_member", ..) => Err(Error::NotFound("chat")),
+        ("message_not_found", ..) => Err(Error::invalid("message_id", "there is no such message in this chat")),
+        (other, ..) => Err(Error::internal(format!("moving a marker ended as `{other}`"))),
     }
-    if kind == ReceiptKind::Delivered && !tracks_delivery(membership.kind) {
-        return Ok(ReadMarker { chat_id: chat, message_id: message, at: Time(now()) });
-    }
-    sqlx::query(
-        "insert into receipts (chat_id, user_id, kind, message_id)
-         select $1, $2, $3, $4
-         where not exists (
-             select from receipts where chat_id = $1 and user_id = $2 and kind = $3 and message_id >= $4
-         )",
-    )
-    .bind(chat)
-    .bind(user)
-    .bind(kind)
-    .bind(message)
-    .execute(&mut *log)
-    .await?;
-    let marker = sqlx::query_as(
-        "select chat_id, message_id, at from receipts
-         where chat_id = $1 and user_id = $2 and kind = $3
-         order by message_id desc limit 1",
-    )
-    .bind(chat)
-    .bind(user)
-    .bind(kind)
-    .fetch_one(&mut *log)
-    .await?;
-    log.commit().await?;
-    Ok(marker)
 }
 
 /// Somebody has fetched a chat's history up to a message: it was delivered to

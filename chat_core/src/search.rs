@@ -78,7 +78,7 @@ pub async fn search_messages(
     let wanted = limit + 1;
     let mut hits = Vec::new();
     for (rank, sql) in [
-        (WORD_MATCH_RANK, hits_sql!("search_words(x.content) @@ search_query($2)")),
+        (WORD_MATCH_RANK, hits_sql!("search_vector(x.content) @@ search_query($2)")),
         (SUBSTRING_MATCH_RANK, SUBSTRING_MATCH_SQL),
     ] {
         let remaining = wanted - i64::try_from(hits.len()).unwrap_or(wanted);
@@ -146,7 +146,7 @@ macro_rules! hits_sql {
 }
 use hits_sql;
 
-const SUBSTRING_MATCH_SQL: &str = hits_sql!("x.content ilike $3 and not search_words(x.content) @@ search_query($2)");
+const SUBSTRING_MATCH_SQL: &str = hits_sql!("x.content ilike $3 and not search_vector(x.content) @@ search_query($2)");
 
 async fn search_by_rank(
     db: &mut PgConnection,

@@ -144,6 +144,7 @@ mod tests {
             kind: "message.new".into(),
             chat_id: None,
             user_id,
+            message_id: None,
             at: Time(time::now()),
             data: data.into(),
         }

@@ -1,18 +1,18 @@
-//! The recent end of the log in memory, shared by every session that resumes.
+//! The newest events of the log in memory, shared by every connection that resumes.
 
 use crate::frame::Event;
 use bytes::Bytes;
 use chat_core::{
-    EventId, UserId,
+    ChatId, EventId, MessageId, UserId,
     events::{Chats, redaction::Redaction},
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use uuid::Uuid;
 
-/// The most events it holds.
+/// The most events in the buffer.
 pub(crate) const MAX_EVENTS: usize = 32_768;
 
-/// The most bytes of frames it holds.
+/// The most bytes of frames in the buffer.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Every event after `floor`, up to the newest.
@@ -21,30 +21,49 @@ pub(crate) struct ReplayBuffer {
     events: VecDeque<Event>,
     bytes: usize,
     floor: EventId,
+    /// The events that carry the content of a message, so that a deletion finds them
+    /// without a scan.
+    by_message: BTreeMap<(ChatId, MessageId), Vec<EventId>>,
 }
 
 impl ReplayBuffer {
-    /// An empty ring that begins after a position.
+    /// An empty buffer that begins after a position.
     pub(crate) fn starting_after(floor: EventId) -> Self {
         Self { floor, ..Self::default() }
     }
 
-    /// Adds the newest events; the oldest make room.
+    /// Adds the newest events and drops the oldest past the limits.
     pub(crate) fn extend(&mut self, events: Vec<Event>) {
-        self.bytes += events.iter().map(|event| event.sse.len()).sum::<usize>();
+        for event in &events {
+            self.bytes += event.sse.len();
+            if let Some(key) = content_key(event) {
+                self.by_message.entry(key).or_default().push(event.id);
+            }
+        }
         self.events.extend(events);
         while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
             let Some(oldest) = self.events.pop_front() else { break };
             self.bytes -= oldest.sse.len();
             self.floor = oldest.id;
+            if let Some(key) = content_key(&oldest)
+                && let Some(ids) = self.by_message.get_mut(&key)
+            {
+                ids.retain(|id| *id != oldest.id);
+                if ids.is_empty() {
+                    self.by_message.remove(&key);
+                }
+            }
         }
     }
 
-    /// What is taken back is not recalled: what told it stays, without the words.
+    /// Removes deleted content: the events stay, without it.
     pub(crate) fn redact(&mut self, redaction: Redaction) {
-        for event in &mut self.events {
-            let is_same_chat = event.audience.chat_id == Some(redaction.chat_id);
-            if is_same_chat && event.message_id.is_some_and(|message| redaction.covers(message)) {
+        let Redaction { chat_id, first, last } = redaction;
+        let first = first.unwrap_or(MessageId::MIN);
+        let keys: Vec<_> = self.by_message.range((chat_id, first)..=(chat_id, last)).map(|(key, _)| *key).collect();
+        for id in keys.iter().filter_map(|key| self.by_message.remove(key)).flatten() {
+            let index = self.events.partition_point(|event| event.id < id);
+            if let Some(event) = self.events.get_mut(index).filter(|event| event.id == id) {
                 self.bytes -= event.sse.len();
                 event.redact();
                 self.bytes += event.sse.len();
@@ -88,6 +107,11 @@ impl ReplayBuffer {
     }
 }
 
+/// The message whose content an event carries, with its chat.
+fn content_key(event: &Event) -> Option<(ChatId, MessageId)> {
+    Some((event.audience.chat_id?, event.message_id?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +151,26 @@ mod tests {
         let buffer = ReplayBuffer::starting_after(id(10));
         assert!(buffer.replay(id(1), &Chats::new(), id(9), id(10)).is_none());
         assert!(buffer.replay(id(1), &Chats::new(), id(10), id(10)).is_some());
+    }
+
+    #[test]
+    fn a_deletion_redacts_every_event_of_the_message_and_no_other() {
+        let mut buffer = ReplayBuffer::default();
+        let event = |position: u64, chat: u64, message: u64| Event {
+            message_id: Some(id(message)),
+            sse: format!("id: e-{position}\nevent: message.new\ndata: {{\"message\":{{\"content\":\"secret\"}}}}\n\n").into(),
+            ..super::tests::event(position, chat, None, None)
+        };
+        buffer.extend(vec![event(1, 9, 1), event(2, 9, 2), event(3, 8, 1), event(4, 9, 1)]);
+        let has_content = |buffer: &ReplayBuffer| {
+            let texts = buffer.events.iter().map(|event| String::from_utf8_lossy(&event.sse).contains("secret"));
+            texts.collect::<Vec<_>>()
+        };
+        buffer.redact(Redaction { chat_id: id(9), first: Some(id(1)), last: id(1) });
+        assert_eq!(has_content(&buffer), [false, true, true, false]);
+        buffer.redact(Redaction { chat_id: id(9), first: None, last: id(5) });
+        assert_eq!(has_content(&buffer), [false, false, true, false]);
+        assert_eq!(buffer.bytes, buffer.events.iter().map(|event| event.sse.len()).sum::<usize>());
+        assert_eq!(buffer.by_message.len(), 1, "only the other chat's message is still indexed");
     }
 }

@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 use std::collections::HashMap;
 
+/// The most chats in a list and in the bootstrap: the most recently active ones.
+pub const MAX_LISTED_CHATS: i64 = 1_000;
+
 /// The most people a chat can be created with; more can join later.
 pub const MAX_INITIAL_MEMBERS: usize = 5_000;
 
@@ -49,10 +52,12 @@ pub struct Chat {
     /// The two people of a direct chat, which has no name but theirs; null of any
     /// other.
     pub pair: Option<[UserId; 2]>,
-    /// How many people are in it.
+    /// The number of members, counted up to 10,000.
     pub member_count: i64,
-    /// The viewer's own role; null in an event that goes to many.
+    /// The viewer's role; null in an event for many users.
     pub role: Option<Role>,
+    /// What the viewer may do; null in an event for many users.
+    pub permissions: Option<Vec<Permission>>,
 }
 
 /// A chat in its member's list.
@@ -240,8 +245,18 @@ struct ListRow {
     is_muted: bool,
 }
 
-/// The viewer's chats, the one with the newest message first.
+/// Lists the viewer's chats, the one with the newest message first.
 pub async fn list(db: &mut PgConnection, viewer: UserId) -> Result<Vec<ChatSummary>> {
+    load_summaries(db, viewer, None).await
+}
+
+/// A chat as it is in its member's list; strangers get `NotFound`.
+pub async fn get_summary(db: &mut PgConnection, id: ChatId, viewer: UserId) -> Result<ChatSummary> {
+    load_summaries(db, viewer, Some(id)).await?.pop().ok_or(Error::NotFound("chat"))
+}
+
+/// The viewer's chats, or only one of them.
+async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<ChatId>) -> Result<Vec<ChatSummary>> {
     let rows: Vec<ListRow> = sqlx::query_as(
         "select chat_json(c, member_count(c.id), m.role) as chat,
                 newest.json as last_message,
@@ -258,10 +273,13 @@ pub async fn list(db: &mut PgConnection, viewer: UserId) -> Result<Vec<ChatSumma
              select max(r.message_id) as message_id from receipts r
              where r.chat_id = c.id and r.user_id = $1 and r.kind = 'read'
          ) mark on true
-         where m.user_id = $1
-         order by newest.id desc nulls last, c.id desc",
+         where m.user_id = $1 and ($2::bigint is null or m.chat_id = $2)
+         order by newest.id desc nulls last, c.id desc
+         limit $3",
     )
     .bind(viewer)
+    .bind(only)
+    .bind(MAX_LISTED_CHATS)
     .fetch_all(&mut *db)
     .await?;
     let mut chats: Vec<ChatSummary> = rows.into_iter().map(ChatSummary::from).collect();

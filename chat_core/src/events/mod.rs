@@ -9,7 +9,7 @@ pub use cursor::{Cursor, Epoch, InvalidCursor};
 pub use page::{Page, begin_snapshot, load_page};
 pub use replay::{Audience, Chats, Replay};
 
-use crate::{ChatId, EventId, Result, Time, UserId};
+use crate::{ChatId, EventId, MessageId, Result, Time, UserId};
 use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
 use std::fmt;
 
@@ -36,6 +36,8 @@ pub struct LogEntry {
     pub chat_id: Option<ChatId>,
     /// The one person who hears it.
     pub user_id: Option<UserId>,
+    /// The message that it concerns, if it concerns one.
+    pub message_id: Option<MessageId>,
     /// When it was appended, just before its commit.
     pub at: Time,
     /// The event as a JSON object, without its `type` and `id`.
@@ -94,11 +96,11 @@ const MAX_PAGE_BYTES: i64 = 1024 * 1024;
 macro_rules! log_page_sql {
     ($more:literal) => {
         concat!(
-            "select id, type, chat_id, user_id, at, data, found from (
+            "select id, type, chat_id, user_id, message_id, at, data, found from (
                  select e.*, count(*) over () as found,
                         sum(octet_length(data)) over (order by id) - octet_length(data) as bytes_before
                  from (
-                     select id, type, chat_id, user_id, at, data::text as data from events where id > $1 ",
+                     select id, type, chat_id, user_id, message_id, at, data::text as data from events where id > $1 ",
             $more,
             " order by id limit $2
                  ) e
@@ -139,6 +141,7 @@ fn parse_entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
             kind: row.try_get("type")?,
             chat_id: row.try_get("chat_id")?,
             user_id: row.try_get("user_id")?,
+            message_id: row.try_get("message_id")?,
             at: Time(row.try_get("at")?),
             data: row.try_get("data")?,
         })

@@ -1,64 +1,43 @@
-//! What was taken back is not told again: the log keeps the event that told it,
-//! without the words.
+//! Redaction: content that was deleted is not replayed. The log keeps the event that
+//! carried it, without the content.
 
 use super::LogEntry;
 use crate::{ChatId, MessageId, Result};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgExecutor;
 use std::collections::HashSet;
 
-/// The message whose words an event tells.
+/// The message whose content an event carries.
 pub fn message_of(entry: &LogEntry) -> Option<MessageId> {
-    #[derive(Deserialize)]
-    struct Payload {
-        message: MessageRef,
-    }
-    #[derive(Deserialize)]
-    struct MessageRef {
-        id: MessageId,
-    }
-    if !matches!(entry.kind.as_str(), "message.new" | "message.updated") {
-        return None;
-    }
-    serde_json::from_str::<Payload>(&entry.data).ok().map(|payload| payload.message.id)
+    entry.message_id.filter(|_| matches!(entry.kind.as_str(), "message.new" | "message.updated"))
 }
 
-/// Messages of a chat that an event takes back.
+/// The messages of a chat that an event deletes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Redaction {
-    /// Of this chat.
+    /// The chat.
     pub chat_id: ChatId,
-    /// None from the first.
-    first: Option<MessageId>,
-    last: MessageId,
+    /// The first of them; `None` means from the beginning of the chat.
+    pub first: Option<MessageId>,
+    /// The last of them.
+    pub last: MessageId,
 }
 
 impl Redaction {
-    /// By deletion one, by retention all up to one.
+    /// A deletion concerns one message, retention all up to one.
     pub fn from_entry(entry: &LogEntry) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Payload {
-            message_id: MessageId,
-        }
-        let is_one = match entry.kind.as_str() {
-            "message.deleted" => true,
-            "chat.trimmed" => false,
+        let last = entry.message_id?;
+        let first = match entry.kind.as_str() {
+            "message.deleted" => Some(last),
+            "chat.trimmed" => None,
             _ => return None,
         };
-        let last = serde_json::from_str::<Payload>(&entry.data).ok()?.message_id;
-        let first = is_one.then_some(last);
         Some(Self { chat_id: entry.chat_id?, first, last })
-    }
-
-    /// Whether it takes this one back.
-    pub fn covers(&self, message: MessageId) -> bool {
-        message <= self.last && self.first.is_none_or(|first| message >= first)
     }
 }
 
-/// The JSON of an event that told a message, without what it said and showed. Whom
-/// it called stays: counts are made from it.
+/// The JSON of an event without the content, files and reactions of its message.
+/// Mentions stay, because clients count from them.
 pub fn redact(data: &str) -> Option<String> {
     let mut event: Value = serde_json::from_str(data).ok()?;
     let message = event.get_mut("message")?.as_object_mut()?;
@@ -68,7 +47,7 @@ pub fn redact(data: &str) -> Option<String> {
     Some(event.to_string())
 }
 
-/// Takes the words out of what was taken back since.
+/// Redacts the entries whose messages have been deleted since.
 pub(super) async fn redact_deleted(db: impl PgExecutor<'_>, entries: &mut [LogEntry]) -> Result<()> {
     let messages: Vec<(usize, MessageId)> =
         entries.iter().enumerate().filter_map(|(index, entry)| Some((index, message_of(entry)?))).collect();

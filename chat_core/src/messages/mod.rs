@@ -1,19 +1,17 @@
 //! Messages: what they are, how they are sent and changed, and how history is
 //! read.
 
+mod change;
 mod draft;
-mod edit;
 mod history;
 mod pins;
-mod reactions;
 mod send;
 mod writer;
 
 pub use draft::MessageDraft;
-pub use edit::{MessageRevision, delete, list_revisions, update};
+pub use change::{MAX_EMOJI, MAX_PINS, add_reaction, delete, list_revisions, pin, remove_reaction, unpin, update};
 pub use history::{Page, Position, load_page, load_replies};
-pub use pins::{MAX_PINS, list_pins, pin, unpin};
-pub use reactions::{MAX_EMOJI, add_reaction, remove_reaction};
+pub use pins::list_pins;
 pub use send::send;
 pub use writer::Writer;
 
@@ -64,6 +62,15 @@ pub struct Message {
     pub pinned: bool,
 }
 
+/// An earlier text of an edited message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
+pub struct MessageRevision {
+    /// The text that was replaced.
+    pub content: String,
+    /// When it was replaced.
+    pub edited_at: Time,
+}
+
 /// How many people reacted with one emoji.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reaction {
@@ -110,13 +117,11 @@ pub(crate) async fn exists(db: impl PgExecutor<'_>, chat: ChatId, id: MessageId)
         .await?)
 }
 
-/// A message and what one member of its chat is to it.
+/// A message and the membership of one user in its chat.
 #[derive(Debug, sqlx::FromRow)]
 struct MessageAccess {
     chat_id: ChatId,
     sender_id: Option<UserId>,
-    is_deleted: bool,
-    can_send: bool,
     role: Role,
     #[sqlx(rename = "type")]
     kind: ChatType,
@@ -126,33 +131,24 @@ impl MessageAccess {
     fn membership(&self) -> Membership {
         Membership { role: self.role, kind: self.kind }
     }
-
-    /// Refuses to touch what is deleted, and those who may say nothing here.
-    fn ensure_writable(&self) -> Result<()> {
-        if self.is_deleted {
-            return Err(Error::Conflict { code: "message_deleted", detail: "this message has been deleted" });
-        }
-        if !self.can_send {
-            return Err(Error::Forbidden("you cannot send messages here"));
-        }
-        Ok(())
-    }
 }
 
-/// For anybody but the members of its chat there is no such message.
+/// Loads the access of a member; for anybody else the message does not exist.
 async fn load_access(db: impl PgExecutor<'_>, id: MessageId, actor: UserId) -> Result<MessageAccess> {
-    sqlx::query_as(
-        "select m.chat_id, m.sender_id, m.deleted_at is not null as is_deleted, own.can_send, own.role, c.type
-         from messages m
-         join chat_members own on own.chat_id = m.chat_id and own.user_id = $2
-         join chats c on c.id = m.chat_id
-         where m.id = $1",
-    )
-    .bind(id)
-    .bind(actor)
-    .fetch_optional(db)
-    .await?
-    .ok_or(Error::NotFound("message"))
+    sqlx::query_as("select chat_id, sender_id, role, type from access_of($1, $2) where chat_id is not null")
+        .bind(id)
+        .bind(actor)
+        .fetch_optional(db)
+        .await?
+        .ok_or(Error::NotFound("message"))
+}
+
+/// The type of the chat of a message.
+async fn find_chat_type(db: impl PgExecutor<'_>, id: MessageId) -> Result<Option<ChatType>> {
+    Ok(sqlx::query_scalar("select c.type from messages m join chats c on c.id = m.chat_id where m.id = $1")
+        .bind(id)
+        .fetch_optional(db)
+        .await?)
 }
 
 /// Where a message was said, and by whom.
@@ -185,23 +181,43 @@ async fn load_by_ids(db: impl PgExecutor<'_>, ids: &[MessageId]) -> Result<Vec<M
     Ok(rows.into_iter().map(|Json(message)| message).collect())
 }
 
-/// Says of each reaction whether the viewer is among those who reacted.
+/// Fills in whether the viewer is among those who reacted.
 pub(crate) async fn fill_own_reactions(
     db: impl PgExecutor<'_>,
     viewer: UserId,
     messages: &mut [Message],
 ) -> Result<()> {
-    let ids: Vec<MessageId> =
-        messages.iter().filter(|message| !message.reactions.is_empty()).map(|message| message.id).collect();
+    fill_reactions_of(db, messages, |_| Some(viewer)).await
+}
+
+/// Fills in, for each message, whether its own sender is among those who reacted.
+async fn fill_senders_reactions(db: impl PgExecutor<'_>, messages: &mut [Message]) -> Result<()> {
+    fill_reactions_of(db, messages, |message| message.sender_id).await
+}
+
+/// One query for all messages that have reactions, whoever views them.
+async fn fill_reactions_of(
+    db: impl PgExecutor<'_>,
+    messages: &mut [Message],
+    viewer_of: impl Fn(&Message) -> Option<UserId>,
+) -> Result<()> {
+    let (ids, viewers): (Vec<MessageId>, Vec<UserId>) = messages
+        .iter()
+        .filter(|message| !message.reactions.is_empty())
+        .filter_map(|message| Some((message.id, viewer_of(message)?)))
+        .unzip();
     if ids.is_empty() {
         return Ok(());
     }
-    let own: Vec<(MessageId, String)> =
-        sqlx::query_as("select message_id, emoji from reactions where message_id = any($1) and user_id = $2")
-            .bind(ids)
-            .bind(viewer)
-            .fetch_all(db)
-            .await?;
+    let own: Vec<(MessageId, String)> = sqlx::query_as(
+        "select r.message_id, r.emoji
+         from unnest($1::bigint[], $2::bigint[]) as viewed (message_id, user_id)
+         join reactions r on r.message_id = viewed.message_id and r.user_id = viewed.user_id",
+    )
+    .bind(ids)
+    .bind(viewers)
+    .fetch_all(db)
+    .await?;
     let own: HashSet<(MessageId, &str)> = own.iter().map(|(id, emoji)| (*id, emoji.as_str())).collect();
     for message in messages {
         for reaction in &mut message.reactions {

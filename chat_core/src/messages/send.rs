@@ -1,6 +1,6 @@
 //! Sending: one transaction for a batch, one outcome for each message in it.
 
-use super::{Message, NewMessage, SendOutcome, fill_own_reactions, load_by_ids};
+use super::{Message, NewMessage, SendOutcome, fill_senders_reactions, load_by_ids};
 use crate::{Error, FileId, MessageId, Result, Time, files::FileInfo, values::Nonce};
 use sqlx::{PgConnection, types::Json};
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Res
         .collect();
     let rows = call_send_messages(db, batch, &mentions).await?;
     let files = load_files(db, batch).await?;
-    let stored = load_stored(db, batch, &mentions, &rows).await?;
+    let stored = load_stored(db, &mentions, &rows).await?;
     let mut outcomes: Vec<Option<Result<SendOutcome>>> = batch.iter().map(|_| None).collect();
     for row in rows {
         let nth = usize::try_from(row.message).map_err(Error::internal)?;
@@ -38,7 +38,7 @@ struct OutcomeRow {
 }
 
 const WRITTEN: &str = "written";
-const REPEATED: &str = "repeated";
+const DUPLICATE: &str = "duplicate";
 
 impl OutcomeRow {
     fn to_outcome(
@@ -53,14 +53,14 @@ impl OutcomeRow {
                 Ok(SendOutcome { message, is_new: true })
             }
             // Gone again since: its chat was deleted.
-            (REPEATED, Some(id), _) => match stored.get(&id) {
+            (DUPLICATE, Some(id), _) => match stored.get(&id) {
                 Some(first) => Ok(SendOutcome { message: first.clone(), is_new: false }),
                 None => Err(Error::NotFound("chat")),
             },
             ("not_a_member", ..) => Err(Error::NotFound("chat")),
-            ("may_not_send", ..) => Err(Error::Forbidden("you cannot send messages here")),
-            ("no_such_reply", ..) => Err(Error::invalid("reply_to", "there is no such message in this chat")),
-            ("no_such_file", ..) => Err(Error::invalid("files", "only files that you uploaded yourself can be sent")),
+            ("cannot_send", ..) => Err(Error::Forbidden("you cannot send messages here")),
+            ("reply_not_found", ..) => Err(Error::invalid("reply_to", "there is no such message in this chat")),
+            ("file_not_found", ..) => Err(Error::invalid("files", "only files that you uploaded yourself can be sent")),
             (other, ..) => Err(Error::internal(format!("a send ended as `{other}`"))),
         }
     }
@@ -104,11 +104,10 @@ async fn load_files(db: &mut PgConnection, batch: &[NewMessage]) -> Result<HashM
     Ok(rows.into_iter().map(|Json(file)| (file.id, file)).collect())
 }
 
-/// The messages that the batch does not tell by itself: those that were sent
-/// before, under the same nonces, and those that call somebody by name.
+/// Loads the messages that the batch alone does not describe: those that were sent
+/// before under the same nonces, and those with mentions.
 async fn load_stored(
     db: &mut PgConnection,
-    batch: &[NewMessage],
     mentions: &[(i32, String)],
     rows: &[OutcomeRow],
 ) -> Result<HashMap<MessageId, Message>> {
@@ -119,12 +118,7 @@ async fn load_stored(
         return Ok(HashMap::new());
     }
     let mut stored = load_by_ids(&mut *db, &ids).await?;
-    for message in &mut stored {
-        // Those of a batch are by its senders, each of whom sees their own.
-        if let Some(sender) = message.sender_id.filter(|sender| batch.iter().any(|new| new.sender_id == *sender)) {
-            fill_own_reactions(&mut *db, sender, std::slice::from_mut(message)).await?;
-        }
-    }
+    fill_senders_reactions(db, &mut stored).await?;
     Ok(stored.into_iter().map(|message| (message.id, message)).collect())
 }
 

@@ -32,8 +32,9 @@ pub(crate) async fn list(State(state): State<Arc<AppState>>, caller: Caller) -> 
 }
 
 /// A chat.
-pub(crate) async fn get(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<Chat>> {
-    Ok(Json(chats::get(&state.db, member.chat_id, member.user_id).await?))
+pub(crate) async fn get(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<ChatSummary>> {
+    let mut db = state.db.acquire().await?;
+    Ok(Json(chats::get_summary(&mut db, member.chat_id, member.user_id).await?))
 }
 
 /// Changes a chat's name, description or topic.

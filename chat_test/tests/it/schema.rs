@@ -1,6 +1,6 @@
 //! The schema holds the invariants, whoever writes.
 
-use chat_test::TestApp;
+use chat_test::{TestApp, TestDatabase};
 use sqlx::PgPool;
 
 async fn expect_rejection(db: &PgPool, sql: &'static str) -> String {
@@ -23,12 +23,12 @@ async fn constraints_hold_what_the_code_relies_on() {
         ),
         (
             "insert into users (username, display_name, email, password_hash) values ('-x', 'x', 'x@y', '')",
-            "users_username_form",
+            "users_username_format",
         ),
         ("insert into chats (type, name) values ('single', '')", "chats_pair"),
         ("insert into chats (type, name, pair_low, pair_high) values ('single', '', 2, 1)", "chats_pair"),
         ("insert into chats (type, name, pair_low, pair_high) values ('single', '', 1, 2)", "chats_pair_key"),
-        ("insert into chats (type, name) values ('public_channel', '')", "chats_named"),
+        ("insert into chats (type, name) values ('public_channel', '')", "chats_name_required"),
         (
             "insert into chat_members (chat_id, user_id) select chat_id, user_id from chat_members limit 1",
             "chat_members_pkey",
@@ -102,4 +102,23 @@ async fn edits_and_tombstones_are_events_of_their_own() {
     assert!(!received.data.to_string().contains("words"));
     let page = bob.get(&format!("/api/chats/{}/messages?limit=1", message["chat_id"])).await.json();
     assert_eq!((page["items"][0]["content"].as_str(), page["items"][0]["deleted_at"].is_string()), (Some(""), true));
+}
+
+#[tokio::test]
+async fn the_database_has_the_same_permissions_as_the_code() {
+    use chat_core::{
+        chats::{ChatType, model::Role},
+        permissions::{Permission, permissions_of},
+    };
+    let db = TestDatabase::create().await.pool(1);
+    let rows: Vec<(ChatType, Role, Vec<String>)> =
+        sqlx::query_as("select chat_type, role, permissions from role_permissions").fetch_all(&db).await.expect("rows");
+    assert_eq!(rows.len(), 12, "four types of chat, three roles");
+    for (kind, role, names) in rows {
+        let stored: Vec<Permission> = names
+            .iter()
+            .map(|name| serde_json::from_value(name.as_str().into()).expect("a permission"))
+            .collect();
+        assert_eq!(stored, permissions_of(role, kind).collect::<Vec<_>>(), "{role:?} in {kind:?}");
+    }
 }

@@ -2,7 +2,7 @@
 //! two lines for each event, of which the second is its data as it lies in the log.
 
 use chat_core::{
-    ChatId, Error, EventId, Result, Time, UserId,
+    ChatId, Error, EventId, MessageId, Result, Time, UserId,
     events::{Cursor, Epoch, LogEntry},
 };
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub(crate) struct LogBatch {
 
 /// What routing needs of an event; the names are short because there are many.
 #[derive(Serialize, Deserialize)]
-struct EntryHeader<'a>(EventId, #[serde(borrow)] std::borrow::Cow<'a, str>, Option<ChatId>, Option<UserId>, Time);
+struct EntryHeader<'a>(EventId, #[serde(borrow)] std::borrow::Cow<'a, str>, Option<ChatId>, Option<UserId>, Option<MessageId>, Time);
 
 impl LogBatch {
     /// As bytes.
@@ -28,7 +28,7 @@ impl LogBatch {
         let mut bytes = Vec::with_capacity(size + 64);
         bytes.extend_from_slice(format!("{} {}\n", at(self.after), at(self.end)).as_bytes());
         for entry in &self.entries {
-            let header = EntryHeader(entry.id, entry.kind.as_str().into(), entry.chat_id, entry.user_id, entry.at);
+            let header = EntryHeader(entry.id, entry.kind.as_str().into(), entry.chat_id, entry.user_id, entry.message_id, entry.at);
             serde_json::to_writer(&mut bytes, &header).map_err(Error::internal)?;
             bytes.push(b'\n');
             bytes.extend_from_slice(entry.data.as_bytes());
@@ -46,8 +46,8 @@ impl LogBatch {
         let end: Cursor = end.parse().map_err(Error::internal)?;
         let mut entries = Vec::new();
         while let Ok(header) = line() {
-            let EntryHeader(id, kind, chat_id, user_id, at) = serde_json::from_str(header).map_err(Error::internal)?;
-            entries.push(LogEntry { id, kind: kind.into_owned(), chat_id, user_id, at, data: line()?.to_owned() });
+            let EntryHeader(id, kind, chat_id, user_id, message_id, at) = serde_json::from_str(header).map_err(Error::internal)?;
+            entries.push(LogEntry { id, kind: kind.into_owned(), chat_id, user_id, message_id, at, data: line()?.to_owned() });
         }
         Ok(Self { epoch: end.epoch, after: after.position, end: end.position, entries })
     }
@@ -67,6 +67,7 @@ mod tests {
                 kind,
                 chat_id: chat.map(|id| id.try_into().expect("an id")),
                 user_id: user.map(|id| id.try_into().expect("an id")),
+                message_id: user.map(|id| id.try_into().expect("an id")),
                 at: Time(chrono::DateTime::UNIX_EPOCH + chrono::Duration::microseconds(id * 7)),
                 data: serde_json::json!({ "word": word }).to_string(),
             },

@@ -183,7 +183,9 @@ test('a mention notifies once across all unfocused tabs', async ({ createUser, c
   const shownNotifications = async () =>
     (
       await Promise.all(
-        [alice.page, other].map((page) => page.evaluate(() => (globalThis as unknown as { told: string[] }).told)),
+        [alice.page, other].map((page) =>
+          page.evaluate(() => (globalThis as unknown as { shownNotifications: string[] }).shownNotifications),
+        ),
       )
     ).flat();
   await expect.poll(shownNotifications).toHaveLength(1);

@@ -11,7 +11,7 @@ import { ConversationStart } from './ConversationStart';
 import { MessageRow } from './MessageRow';
 import { PendingRow } from './PendingRow';
 import { TimelineRows } from './rows';
-import { scrollPositions } from './scrollPositions';
+import { type ScrollPosition, scrollPositions } from './scrollPositions';
 import styles from './Timeline.module.css';
 import { useAnnouncements } from './useAnnouncements';
 import { useScrollToMessage } from './useScrollToMessage';
@@ -106,15 +106,15 @@ export function Timeline(props: {
     () => () => {
       const first = virtualizer.getVirtualItems().find((item) => item.end > (virtualizer.scrollOffset ?? 0));
       const row = first && pinnedRef.current === false ? getRowAt(latestRows.current, first) : null;
-      const positions = scrollPositions.get(chatStore) ?? new Map();
+      const positions = scrollPositions.get(chatStore) ?? new Map<number, ScrollPosition>();
       scrollPositions.set(chatStore, positions);
       if (first && row?.kind === 'message') {
         const scrollOffset = virtualizer.scrollOffset ?? 0;
         positions.set(chatId, {
           messageId: row.message.id,
-          into: scrollOffset - first.start,
+          offsetInMessage: scrollOffset - first.start,
           scrollOffset,
-          sizes: virtualizer.measurementsCache,
+          measurements: virtualizer.measurementsCache,
         });
       } else {
         positions.delete(chatId);

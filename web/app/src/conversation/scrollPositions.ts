@@ -2,7 +2,7 @@ import type { VirtualItem } from '@tanstack/react-virtual';
 import type { ChatStore } from '../store/chatStore';
 
 /** Where somebody was in a chat when they left it. */
-interface ScrollPosition {
+export interface ScrollPosition {
   /** The first message that was seen. */
   readonly messageId: number;
   /** How far into it, in pixels. */

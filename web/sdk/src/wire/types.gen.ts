@@ -140,7 +140,7 @@ export type Chat = {
      */
     id: ChatId;
     /**
-     * How many people are in it.
+     * The number of members, counted up to 10,000.
      */
     member_count: number;
     /**
@@ -156,12 +156,16 @@ export type Chat = {
         UserId
     ] | null;
     /**
+     * What the viewer may do; null in an event for many users.
+     */
+    permissions: Array<Permission> | null;
+    /**
      * Messages older than this many days go; null keeps them, or as the server is
      * set.
      */
     retention_days: number | null;
     /**
-     * The viewer's own role; null in an event that goes to many.
+     * The viewer's role; null in an event for many users.
      */
     role: Role | null;
     /**
@@ -256,7 +260,7 @@ export type ChatSummary = {
      */
     last_read_message_id: MessageId | null;
     /**
-     * How many people are in it.
+     * The number of members, counted up to 10,000.
      */
     member_count: number;
     /**
@@ -276,12 +280,16 @@ export type ChatSummary = {
         UserId
     ] | null;
     /**
+     * What the viewer may do; null in an event for many users.
+     */
+    permissions: Array<Permission> | null;
+    /**
      * Messages older than this many days go; null keeps them, or as the server is
      * set.
      */
     retention_days: number | null;
     /**
-     * The viewer's own role; null in an event that goes to many.
+     * The viewer's role; null in an event for many users.
      */
     role: Role | null;
     /**
@@ -521,6 +529,7 @@ export type Event = {
     at: Time;
     chat_id: ChatId;
     id: Cursor;
+    permissions: Array<Permission>;
     role: Role;
     type: 'member.updated';
     user_id: UserId;
@@ -947,7 +956,7 @@ export type MessagePatch = {
 };
 
 /**
- * What a message said before.
+ * An earlier text of an edited message.
  */
 export type MessageRevision = {
     /**
@@ -955,7 +964,7 @@ export type MessageRevision = {
      */
     content: string;
     /**
-     * When it was.
+     * When it was replaced.
      */
     edited_at: Time;
 };
@@ -1034,6 +1043,11 @@ export type Nonce = string;
  * 8 to 128 characters.
  */
 export type Password = string;
+
+/**
+ * What a role may allow a member to do.
+ */
+export type Permission = 'invite' | 'edit_chat' | 'pin' | 'delete_others_messages' | 'view_revisions' | 'remove_members' | 'set_roles' | 'set_retention' | 'delete_chat' | 'leave';
 
 /**
  * The presence of a user, as others see it.
@@ -1589,7 +1603,7 @@ export type ChatsGetResponses = {
     /**
      * OK.
      */
-    200: Chat;
+    200: ChatSummary;
 };
 
 export type ChatsGetResponse = ChatsGetResponses[keyof ChatsGetResponses];

@@ -1,36 +1,35 @@
--- Sending, for a whole batch of messages by any number of people: one call, one
--- transaction, one round trip, and an outcome for each message. A message is
--- left out when its sender is no member or may not send, its nonce is used, or it
--- points at a message or a file that it may not; its neighbours are written all
--- the same.
+-- Sends a batch of messages by any number of users: one call, one transaction, one
+-- round trip, and an outcome for each message. A message is left out if its sender is
+-- not a member or cannot send, if its nonce is used, or if its reply or file is not
+-- allowed; the rest of the batch is written all the same.
 --
--- The messages come as arrays of one length. The files come beside them, one
--- entry for each attachment, with the place of its message in the batch
--- (counted from 0) and its place in the message; the names that are called
--- likewise.
+-- The messages come as arrays of one length. The files come beside them, one entry per
+-- attachment, with the index of its message in the batch (from 0) and its position in
+-- the message; the mentioned names likewise.
 --
--- A function is planned once for each connection. Every row is reached by key,
--- so one plan fits all batches, the first after a start as well as any later.
+-- A function is planned once per connection. Every row is reached by key, so one plan
+-- fits all batches.
+
 create function send_messages(
-    chat_ids bigint[], sender_ids bigint[], contents text[], replies bigint[], nonces text[],
+    chat_ids bigint[], sender_ids bigint[], contents text[], reply_to_ids bigint[], nonces text[],
     file_messages int[], file_positions smallint[], file_ids bigint[],
     mention_messages int[], mention_names text[]
 ) returns table (message int, outcome text, id bigint, created_at timestamptz)
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
-    written int;
+    written_count int;
 begin
-    -- Each statement below sees everything that was committed before this.
+    -- Each later statement sees everything that was committed before this.
     perform append_lock();
 
     return query
     with input as materialized (
-        select * from unnest(chat_ids, sender_ids, contents, replies, nonces)
+        select * from unnest(chat_ids, sender_ids, contents, reply_to_ids, nonces)
             with ordinality as i (chat_id, sender_id, content, reply_to, nonce, nth)
-    ), attached as materialized (
+    ), attachments as materialized (
         select * from unnest(file_messages, file_positions, file_ids) as a (message, position, file_id)
-    ), called as materialized (
+    ), mention_lists as materialized (
         select message, array_agg(name) as names
         from unnest(mention_messages, mention_names) as a (message, name)
         group by message
@@ -40,12 +39,12 @@ begin
         from input i
         join chat_members m on m.chat_id = i.chat_id and m.user_id = i.sender_id and m.can_send
         left join lateral (
-            select x.* from called a cross join resolve_mentions(i.chat_id, i.sender_id, a.names) x where a.message = i.nth - 1
+            select x.* from mention_lists a cross join resolve_mentions(i.chat_id, i.sender_id, a.names) x where a.message = i.nth - 1
         ) c on true
         where (i.reply_to is null or exists (
                   select from messages r where r.chat_id = i.chat_id and r.id = i.reply_to))
           and not exists (
-                  select from attached a where a.message = i.nth - 1 and not exists (
+                  select from attachments a where a.message = i.nth - 1 and not exists (
                       select from files f where f.id = a.file_id and f.uploader_id = i.sender_id))
         order by i.nth
     ), inserted as (
@@ -54,36 +53,38 @@ begin
         select id, chat_id, sender_id, content, reply_to, nonce, created_at, mentions, mentions_everyone from eligible order by id
         on conflict (sender_id, chat_id, nonce) where nonce is not null do nothing
         returning id
-    ), shown as (
+    ), linked_files as (
         insert into message_files (message_id, position, file_id)
         select e.id, a.position, a.file_id
-        from attached a join eligible e on e.message = a.message join inserted n on n.id = e.id
+        from attachments a join eligible e on e.message = a.message join inserted n on n.id = e.id
     )
     select e.message, 'written', e.id, e.created_at from eligible e
-    -- "is true" keeps it a hashed lookup: a join would be a nested loop, as the
-    -- planner expects one row.
+    -- "is true" makes it a hashed lookup: the planner expects one row, so a join would
+    -- be a nested loop.
     where (e.id in (select n.id from inserted n)) is true;
 
-    get diagnostics written = row_count;
-    if written = cardinality(chat_ids) then return; end if;
+    get diagnostics written_count = row_count;
+    if written_count = cardinality(chat_ids) then return; end if;
 
-    -- Why the others were not. For those that were this says nothing new. A used
-    -- nonce comes last: one that is wrong in itself is so whatever its neighbours
-    -- are.
+    -- The reason for each message that was left out; written messages get no second
+    -- outcome that counts. A used nonce comes last: a message that is wrong in itself
+    -- is so whatever else the batch holds.
     return query
     select i.nth::int - 1,
            case when m.user_id is null then 'not_a_member'
-                when not m.can_send then 'may_not_send'
-                when i.reply_to is not null and replied.id is null then 'no_such_reply'
+                when not m.can_send then 'cannot_send'
+                when i.reply_to is not null and reply_target.id is null then 'reply_not_found'
                 when exists (
                     select from unnest(file_messages, file_ids) as a (message, file_id)
                     where a.message = i.nth - 1 and not exists (
                         select from files f where f.id = a.file_id and f.uploader_id = i.sender_id)
-                ) then 'no_such_file'
-                else 'repeated'
-           end, first.id, first.created_at
-    from unnest(chat_ids, sender_ids, replies, nonces) with ordinality as i (chat_id, sender_id, reply_to, nonce, nth)
+                ) then 'file_not_found'
+                when original.id is not null then 'duplicate'
+                -- It replies to a message of this batch, which nobody could know.
+                else 'reply_not_found'
+           end, original.id, original.created_at
+    from unnest(chat_ids, sender_ids, reply_to_ids, nonces) with ordinality as i (chat_id, sender_id, reply_to, nonce, nth)
     left join chat_members m on m.chat_id = i.chat_id and m.user_id = i.sender_id
-    left join messages first on first.sender_id = i.sender_id and first.chat_id = i.chat_id and first.nonce = i.nonce
-    left join messages replied on replied.chat_id = i.chat_id and replied.id = i.reply_to;
+    left join messages original on original.sender_id = i.sender_id and original.chat_id = i.chat_id and original.nonce = i.nonce
+    left join messages reply_target on reply_target.chat_id = i.chat_id and reply_target.id = i.reply_to;
 end $$;

@@ -1,7 +1,6 @@
--- Uploaded files. The bytes live in the blob store under a random key; the row
--- says what they are. A file is private to its uploader until a message shows
--- it, and then to the members of that message's chat; one that somebody has made
--- their avatar is everybody's.
+-- Uploaded files. The bytes are in the blob store under a random key. A file is
+-- private to its uploader until a message shows it, and then to the members of that
+-- message's chat. A user's avatar is visible to everyone.
 
 create table files (
     id          bigint generated always as identity primary key,
@@ -22,10 +21,23 @@ alter table users add constraint users_avatar_file_id_fkey
 
 create index users_avatar_file_id on users (avatar_file_id) where avatar_file_id is not null;
 
+alter table files
+    add column width          int,
+    add column height         int,
+    -- The thumbnail, in the blob store too.
+    add column thumbnail_key  text unique,
+    add column thumbnail_type text,
+    add column thumbnail_size bigint,
+    add constraint files_image_metadata check (
+        num_nonnulls(width, height, thumbnail_key, thumbnail_type, thumbnail_size) in (0, 5)
+        and width > 0 and height > 0
+    );
+
 create function file_json(f files) returns json
 language sql stable parallel safe
 return (
     select row_to_json(j) from (
-        select f.id, '/api/files/' || f.id as url, f.filename, f.size, f.mime_type
+        select f.id, '/api/files/' || f.id as url, f.filename, f.size, f.mime_type, f.width, f.height,
+               case when f.thumbnail_key is not null then '/api/files/' || f.id || '/thumbnail' end as thumbnail_url
     ) j
 );

@@ -1,7 +1,6 @@
--- A session is one signed-in device. Its refresh tokens form a family: each is
--- used once and replaced, and the second use of one ends the whole session,
--- because either the owner or a thief is holding a stolen copy. Only hashes are
--- stored. A stream ticket opens one event stream once, within half a minute.
+-- A session is one signed-in device. Its refresh tokens form a family: each is used
+-- once and replaced, and the reuse of one ends the session, because either the owner
+-- or a thief holds a stolen copy. Only hashes are stored.
 
 create table sessions (
     id         uuid        primary key,
@@ -22,12 +21,3 @@ create table refresh_tokens (
 );
 
 create index refresh_tokens_session_id on refresh_tokens (session_id);
-
-create table stream_tickets (
-    hash       bytea       primary key,
-    user_id    bigint      not null references users on delete cascade,
-    session_id uuid        not null references sessions on delete cascade,
-    expires_at timestamptz not null
-);
-
-create index stream_tickets_expires_at on stream_tickets (expires_at);

@@ -1,0 +1,11 @@
+-- Blocks between users.
+
+create table blocks (
+    blocker_id bigint      not null references users on delete cascade,
+    blocked_id bigint      not null references users on delete cascade,
+    created_at timestamptz not null default now(),
+    primary key (blocker_id, blocked_id),
+    constraint blocks_not_self check (blocker_id <> blocked_id)
+);
+
+create index blocks_blocked_id on blocks (blocked_id);

@@ -1,0 +1,40 @@
+-- Unread counts are never stored, always counted from an index, up to a limit.
+
+-- The position up to which a member has read: the read marker, or the last message
+-- before the member joined.
+create function read_position(m chat_members) returns bigint
+language sql stable parallel safe
+return greatest(m.joined_after_message_id, (
+    select max(r.message_id) from receipts r
+    where r.chat_id = m.chat_id and r.user_id = m.user_id and r.kind = 'read'
+));
+
+-- Counts the messages of others after a position, up to 1,000, which stands for
+-- "1,000 or more": so the cost of a chat that nobody reads is bounded.
+create function unread_count(m chat_members, after bigint) returns bigint
+language sql stable parallel safe
+return (
+    select count(*) from (
+        select from messages x
+        where x.chat_id = m.chat_id and x.id > after
+          and x.sender_id is distinct from m.user_id and x.deleted_at is null
+        limit 1000
+    ) unread
+);
+
+-- Counts those of them that mention the member or everyone.
+create function mention_count(m chat_members, after bigint) returns bigint
+language sql stable parallel safe
+return (
+    select count(*) from (
+        (select x.message_id from mentions x
+         where x.chat_id = m.chat_id and x.user_id = m.user_id and x.message_id > after
+         order by x.message_id limit 1000)
+        union
+        (select x.message_id from mentions x
+         where x.chat_id = m.chat_id and x.user_id is null and x.message_id > after
+           and x.sender_id is distinct from m.user_id
+         order by x.message_id limit 1000)
+        limit 1000
+    ) mentions
+);

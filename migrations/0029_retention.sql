@@ -1,0 +1,40 @@
+-- Deletes messages that have outlived the retention of their chat, or of the server if
+-- the chat has none.
+
+-- Finds up to `batch_size` of them, without the append lock. The oldest message of each
+-- chat says whether the rest of the chat is read at all.
+create function find_expired_messages(server_days int, batch_size int) returns setof bigint
+language sql stable rows 500
+begin atomic
+    with cutoffs as (
+        select c.id as chat_id, now() - make_interval(days => coalesce(c.retention_days, server_days)) as older_than
+        from chats c
+        where coalesce(c.retention_days, server_days) is not null
+    ), affected as (
+        select o.chat_id, o.older_than from cutoffs o
+        cross join lateral (
+            select m.created_at from messages m where m.chat_id = o.chat_id order by m.id limit 1
+        ) oldest
+        where oldest.created_at < o.older_than
+    )
+    select m.id from affected a
+    cross join lateral (
+        select m.id, m.created_at from messages m where m.chat_id = a.chat_id order by m.id limit batch_size
+    ) m
+    where m.created_at < a.older_than
+    order by m.id limit batch_size;
+end;
+
+-- Deletes those that have still outlived their retention under the append lock, and
+-- returns how many.
+create function delete_expired_messages(server_days int, message_ids bigint[]) returns int language plpgsql as $$
+declare
+    deleted_count int;
+begin
+    perform append_lock();
+    delete from messages m using chats c
+    where m.id = any (message_ids) and c.id = m.chat_id
+      and m.created_at < now() - make_interval(days => coalesce(c.retention_days, server_days));
+    get diagnostics deleted_count = row_count;
+    return deleted_count;
+end $$;
