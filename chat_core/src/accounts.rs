@@ -60,10 +60,10 @@ struct ExportPosition {
     after: i64,
 }
 
-/// Closes an account: nobody can sign in to it, it is in no chat but its direct
-/// ones, and nothing personal is left of it. What was said stays, under a name
-/// that says nothing; whoever wants that gone deletes it first. A chat of which
-/// it was the only owner passes to the longest-serving admin, or member.
+/// Deletes an account: removes its personal data, revokes its sessions and removes
+/// it from all chats except direct ones. Its messages stay under an anonymous name;
+/// users who do not want that delete them first. A chat that it owned alone passes
+/// to the longest-serving admin, or else member. Idempotent.
 pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
     let mut log = events::begin(db, user).await?;
     let is_active: Option<bool> = sqlx::query_scalar("select deleted_at is null from users where id = $1")
@@ -77,8 +77,8 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
     }
     transfer_ownership(&mut log, user).await?;
     for sql in [
-        // First, while the others in their chats still hear of it. An address has an
-        // @ in it, so this one is nobody's.
+        // First, while the members of the user's chats still receive the event. A real
+        // email address contains an @, so this one cannot belong to anybody.
         "update users
          set username = 'deleted-' || id, display_name = 'Deleted account', email = 'deleted-' || id,
              password_hash = '', bio = '', avatar_file_id = null, deleted_at = now()
@@ -101,7 +101,7 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Gives each chat that has no other owner one, if anybody else is in it.
+/// Appoints a new owner in each chat that the user owns alone, if it has other members.
 async fn transfer_ownership(log: &mut PgConnection, user: UserId) -> Result<()> {
     let new_owners: Vec<(crate::ChatId, UserId)> = sqlx::query_as(
         "select distinct on (m.chat_id) m.chat_id, m.user_id

@@ -1,4 +1,4 @@
-//! Keeping people out of a chat.
+//! Bans from a chat.
 
 use crate::{
     ChatId, Error, Result, Time, UserId, chats::model::Role, events, members, permissions::Permission, users::User,
@@ -8,16 +8,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
 
-/// Somebody who may not come in.
+/// A ban of a user from a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ban {
-    /// Who.
+    /// The banned user.
     pub user: User,
-    /// Null once that person is gone.
+    /// The user who set the ban; null if that user was deleted.
     pub banned_by: Option<UserId>,
-    /// May be empty.
+    /// The reason; may be empty.
     pub reason: String,
-    /// Since when.
+    /// When the ban was set.
     pub banned_at: Time,
 }
 
@@ -29,13 +29,13 @@ struct BanRow {
     banned_at: Time,
 }
 
-/// Takes a person out, if they are in, and keeps them out. Twice is once.
+/// Bans a user, and removes them from the chat if they are a member. Idempotent.
 pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason: Option<&Reason>) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
     let membership = members::require_membership(&mut log, chat, actor).await?;
     membership.require(Permission::RemoveMembers)?;
     if user == actor {
-        return Err(Error::invalid("user_id", "nobody bans themselves; leave instead"));
+        return Err(Error::invalid("user_id", "you cannot ban yourself; leave the chat instead"));
     }
     let current = members::find_membership(&mut *log, chat, user).await?;
     membership.require_can_remove(current.map_or(Role::Member, |current| current.role))?;
@@ -57,7 +57,7 @@ pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason:
     Ok(())
 }
 
-/// Lets a person come in again. Twice is once.
+/// Removes a ban. Idempotent.
 pub async fn unban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
     members::require_membership(&mut log, chat, actor).await?.require(Permission::RemoveMembers)?;
@@ -70,7 +70,7 @@ pub async fn unban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Re
     Ok(())
 }
 
-/// A page of who is kept out, by id, after the given one.
+/// Lists a page of bans, ordered by user id, after the given user.
 pub async fn list(
     db: &mut PgConnection,
     actor: UserId,

@@ -1,6 +1,6 @@
-//! Who does not want to hear of whom. A block stands between two people in both
-//! directions: no direct chat can be opened, and in the one they may have the
-//! blocked person can no longer send.
+//! Blocks between users. While either of two users blocks the other, neither can
+//! open a direct chat with the other. In an existing direct chat the blocked user
+//! can no longer send.
 
 use crate::{Error, Result, UserId, events, users::User};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
@@ -8,13 +8,13 @@ use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 /// The most users that one user blocks.
 const MAX_BLOCKS: i64 = 1_000;
 
-/// Blocks a person. Twice is once.
+/// Blocks a user. Idempotent.
 pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> {
     if blocker == blocked {
-        return Err(Error::invalid("user_id", "nobody blocks themselves"));
+        return Err(Error::invalid("user_id", "you cannot block yourself"));
     }
-    // With the log held: a direct chat that is being opened, or a message on its
-    // way, comes before the block or after it.
+    // Under the append lock: a direct chat that is being created, or a message that
+    // is being sent, is ordered before the block or after it.
     let mut log = events::begin(db, blocker).await?;
     let others: i64 = sqlx::query_scalar("select count(*) from blocks where blocker_id = $1 and blocked_id <> $2")
         .bind(blocker)
@@ -40,7 +40,7 @@ pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> 
     Ok(())
 }
 
-/// Takes a block back. Twice is once.
+/// Unblocks a user. Idempotent.
 pub async fn unblock(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> {
     let mut log = events::begin(db, blocker).await?;
     sqlx::query("delete from blocks where blocker_id = $1 and blocked_id = $2")
@@ -53,7 +53,7 @@ pub async fn unblock(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()
     Ok(())
 }
 
-/// Whether the blocked person can send in the direct chat of the two.
+/// Sets whether the blocked user can send in the direct chat of the two.
 async fn set_can_send(db: &mut PgConnection, blocker: UserId, blocked: UserId, can_send: bool) -> Result<()> {
     sqlx::query(
         "update chat_members m set can_send = $3
@@ -68,7 +68,7 @@ async fn set_can_send(db: &mut PgConnection, blocker: UserId, blocked: UserId, c
     Ok(())
 }
 
-/// Whom a person has blocked, the last first.
+/// Lists the users that a user has blocked, the most recent block first.
 pub async fn list(db: impl PgExecutor<'_>, blocker: UserId) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> = sqlx::query_scalar(
         "select user_json(u) from blocks b join users u on u.id = b.blocked_id

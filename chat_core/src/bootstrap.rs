@@ -1,5 +1,5 @@
-//! Everything that a client needs to draw its first screen, and the cursor from
-//! which events bring it forward: one snapshot of the database.
+//! Everything that a client needs to render its first screen, and the cursor from
+//! which events update it: one snapshot of the database.
 
 use crate::{
     Result, UserId,
@@ -13,26 +13,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
 
-/// The most people it describes; clients ask for others when they meet them.
+/// Maximum number of users in a bootstrap; clients fetch others when they need them.
 const MAX_USERS: i64 = 500;
 
-/// A first screen.
+/// The initial state of a client.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Bootstrap {
     /// The caller.
     pub user: Me,
     /// The caller's chats, the most recently active first.
     pub chats: Vec<ChatSummary>,
-    /// The people that these chats show first: the others in direct chats and
-    /// groups, and those who spoke last.
+    /// The users that these chats show first: the senders of the last messages, and
+    /// the other members of direct chats and groups. At most 500.
     pub users: Vec<User>,
-    /// How those people are seen now. Unlike all else it is not as of the cursor.
+    /// The current presence of those users. Unlike the rest, it is not as of the cursor.
     pub presences: Vec<Presence>,
-    /// Where the events after this begin.
+    /// The cursor after which the events that follow this state begin.
     pub cursor: Cursor,
 }
 
-/// Reads a first screen.
+/// Loads the initial state from one snapshot.
 pub async fn load(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
     let mut snapshot = events::begin_snapshot(db).await?;
     let Head { epoch, last, .. } = events::head(&mut *snapshot).await?;

@@ -96,14 +96,7 @@ pub enum Event {
     MemberLeft { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, reason: RemovalReason },
     /// The role of a member changed.
     #[serde(rename = "member.updated")]
-    MemberUpdated {
-        id: Cursor,
-        chat_id: ChatId,
-        at: Time,
-        user_id: UserId,
-        role: Role,
-        permissions: Vec<Permission>,
-    },
+    MemberUpdated { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, role: Role, permissions: Vec<Permission> },
     /// The receiver's read state of a chat changed; sent to the receiver's own
     /// devices.
     #[serde(rename = "read_state")]

@@ -1,5 +1,5 @@
-//! The servers of one database: how they find each other in a Redis that others
-//! use too, and how they know each other's words from anybody's.
+//! The key that the servers of one database share. It namespaces their keys in a
+//! Redis that others may use too, and signs what they write there.
 
 use crate::{Error, Result};
 use aws_lc_rs::hmac;
@@ -7,17 +7,17 @@ use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::fmt;
 
-/// The length of a seal, in bytes.
+/// Length of a signature (HMAC-SHA256), in bytes.
 const SIGNATURE_BYTES: usize = 32;
 
-/// What the servers of one database have in common.
+/// The id and the secret that the servers of one database share.
 pub struct ClusterKey {
     id: String,
     secret: hmac::Key,
 }
 
 impl ClusterKey {
-    /// Asks the database.
+    /// Loads the key from the database.
     pub async fn load(db: &PgPool) -> Result<Self> {
         let (system, database, secret): (i64, i64, Vec<u8>) = sqlx::query_as(
             "select (select system_identifier from pg_control_system()),
@@ -35,13 +35,13 @@ impl ClusterKey {
         Self { id, secret: hmac::Key::new(hmac::HMAC_SHA256, secret) }
     }
 
-    /// The name of something in Redis: `confab:<realm>:<what>`. No other realm
-    /// has it, though it be a copy of the same database.
+    /// The name of a Redis key: `confab:<cluster id>:<name>`. Another cluster has other
+    /// names, even one on a copy of the same database.
     pub fn redis_key(&self, name: impl fmt::Display) -> String {
         format!("confab:{}:{name}", self.id)
     }
 
-    /// Puts a seal in front of some bytes, good for the one place where they go.
+    /// Prefixes bytes with a signature that is valid only for `context`.
     pub fn sign(&self, context: &str, bytes: &[u8]) -> Vec<u8> {
         let mut signed = Vec::with_capacity(SIGNATURE_BYTES + bytes.len());
         signed.extend_from_slice(self.compute_tag(context, bytes).as_ref());
@@ -49,7 +49,7 @@ impl ClusterKey {
         signed
     }
 
-    /// The bytes, if a server of this realm sealed them for this place.
+    /// Returns the bytes if a server of this cluster signed them for `context`.
     pub fn verify<'a>(&self, context: &str, signed: &'a [u8]) -> Result<&'a [u8]> {
         let (tag, bytes) = signed.split_at_checked(SIGNATURE_BYTES).ok_or_else(invalid_signature)?;
         let mut message = Vec::with_capacity(context.len() + 1 + bytes.len());
@@ -70,7 +70,7 @@ impl ClusterKey {
 }
 
 fn invalid_signature() -> Error {
-    Error::internal("no server of this cluster signed this")
+    Error::internal("the signature is not from this cluster")
 }
 
 impl fmt::Debug for ClusterKey {
@@ -87,7 +87,7 @@ mod tests {
     fn only_what_this_cluster_signed_for_this_context_verifies() {
         let (key, other) = (ClusterKey::new(1, 2, b"secret"), ClusterKey::new(1, 2, b"another"));
         let signed = key.sign("here", b"words");
-        assert_eq!(key.verify("here", &signed).expect("ours"), b"words");
+        assert_eq!(key.verify("here", &signed).expect("a valid signature"), b"words");
         assert!(key.verify("there", &signed).is_err());
         assert!(other.verify("here", &signed).is_err());
         for index in 0..signed.len() {

@@ -1,76 +1,76 @@
-//! What can come of a request that does not succeed. A variant is an outcome
-//! for the caller, not an origin in the code; the origin of a fault is kept as
-//! its source, logged once by `web`, and never shown.
+//! The errors of a request. A variant is an outcome for the caller, not an origin in
+//! the code. The cause of a fault is kept as its source, logged once by `chat_http`
+//! and never sent to the client.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::error::Error as StdError;
 
-/// The result of anything in this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// One thing wrong with one field of the input.
+/// A validation error in one field of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// The path of the field, as in `files[2]`; a query or path parameter's name.
     pub field: String,
-    /// `missing`, `unknown`, `invalid`, or a finer word where clients act on it.
+    /// `missing`, `unknown`, `invalid`, or a more specific code that clients act on.
     pub code: &'static str,
-    /// A sentence for people.
+    /// A human-readable explanation.
     pub detail: String,
 }
 
-/// Every way a request can end other than well.
+/// The outcome of a failed request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// 401, with the code `token_missing`, `token_invalid`, `token_expired`,
     /// `session_revoked` or `credentials_invalid`.
     #[error("{detail}")]
     Unauthorized {
-        /// What a client acts on.
+        /// The code that clients act on.
         code: &'static str,
-        /// A sentence for people.
+        /// A human-readable explanation.
         detail: &'static str,
     },
-    /// 403. A member without the right.
+    /// 403. The caller does not have the permission.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// 404. No such thing, or the caller may not know of it.
+    /// 404. The resource does not exist, or the caller may not see it.
     #[error("there is no such {0}, or you cannot see it")]
     NotFound(&'static str),
-    /// 400. Not even readable.
+    /// 400. The request cannot be parsed.
     #[error("{0}")]
     Malformed(String),
-    /// 415. A body of a kind that is not read here.
+    /// 415. The content type of the body is not supported.
     #[error("{0}")]
     UnsupportedMediaType(&'static str),
-    /// 422. Readable and wrong.
+    /// 422. Validation failed.
     #[error("{}", .0.first().map_or("the input is invalid", |first| first.detail.as_str()))]
     Invalid(Vec<FieldError>),
-    /// 409. Right in itself, at odds with what is there.
+    /// 409. The request is valid but conflicts with the current state.
     #[error("{detail}")]
     Conflict {
-        /// What a client acts on.
+        /// The code that clients act on.
         code: &'static str,
-        /// A sentence for people.
+        /// A human-readable explanation.
         detail: &'static str,
     },
-    /// 410, with the code `reset`: the events after a cursor cannot be told, for
+    /// 410, with the code `reset`: the events after a cursor are not available, for
     /// this reason, and the client starts over from a fresh state.
-    #[error("the events after this cursor cannot be told ({0}); start over from /api/bootstrap")]
+    #[error("the events after this cursor are not available ({0}); start over from /api/bootstrap")]
     Reset(&'static str),
-    /// 413. More than the server takes; the number is the limit in bytes.
-    #[error("this is larger than the {0} bytes the server takes")]
+    /// 413. The request is too large; the number is the limit in bytes.
+    #[error("too large; the limit is {0} bytes")]
     TooLarge(u64),
-    /// 429. Too often; the answer says when to come back.
+    /// 429. The rate limit is exceeded; the response says when to retry.
     #[error("too many requests; slow down")]
     TooManyRequests,
-    /// 503. The server cannot do it now; retrying is right.
-    #[error("the server cannot do this right now, try again in a moment")]
+    /// 503. The server cannot handle the request now; the client should retry.
+    #[error("the server is temporarily unavailable; try again in a moment")]
     Unavailable(#[source] Source),
-    /// 500. A fault of ours.
+    /// 500. A fault of the server.
     #[error("something went wrong on the server")]
     Internal(#[source] Source),
 }
@@ -86,14 +86,14 @@ impl Error {
         Self::Invalid(vec![FieldError { field: field.into(), code, detail: detail.into() }])
     }
 
-    /// 500 for a cause that is nobody's input.
+    /// 500 for a cause that is not the client's input.
     pub fn internal(source: impl Into<Source>) -> Self {
         Self::Internal(source.into())
     }
 }
 
-/// Connection trouble is worth a retry; anything else that reaches here is a
-/// fault of ours, because input was checked before it became SQL.
+/// Connection errors are retryable. Any other error is a fault of the server, because
+/// input is validated before it reaches SQL.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
@@ -102,26 +102,25 @@ impl From<sqlx::Error> for Error {
             E::Database(e) => e.code().is_some_and(|code| is_transient(&code)),
             _ => false,
         };
-        // Input was checked; what it refers to went away in the meantime.
+        // The input was validated; what it refers to was deleted in the meantime.
         if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()) {
-            return Self::Conflict { code: "gone", detail: "something this refers to is no longer there" };
+            return Self::Conflict { code: "gone", detail: "something this request refers to was deleted" };
         }
         if is_retryable { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
     }
 }
 
-/// SQLSTATEs that go away by themselves: connection failures (08), resources
-/// (53: disk, memory, connections), operator intervention (57: shutdown, crash,
-/// timeouts), lock timeout, deadlock, and what is left of a transaction that
-/// failed, timed out or was for reading only.
+/// Whether an SQLSTATE is transient: connection failures (08), resources (53: disk,
+/// memory, connections), operator intervention (57: shutdown, crash, timeouts), lock
+/// timeout, deadlock, and use of a transaction that failed, timed out or is read-only.
 fn is_transient(sqlstate: &str) -> bool {
     ["08", "53", "57"].iter().any(|class| sqlstate.starts_with(class))
         || ["55P03", "40P01", "25P02", "25P03", "25006"].contains(&sqlstate)
 }
 
-/// Turns the violation of a named constraint into the outcome it stands for.
+/// Maps the violation of a named constraint to an error.
 pub trait OnConstraint<T> {
-    /// If the database refused because of `constraint`, the result of `then`.
+    /// Replaces a violation of `constraint` with the result of `then`.
     fn on_constraint(self, constraint: &str, then: impl FnOnce() -> Error) -> Result<T>;
 }
 

@@ -1,103 +1,103 @@
-//! Uploaded files: what is known of them and who may read them. The bytes are
-//! the blob store's.
+//! Uploaded files: their metadata and who may read them. The blob store holds the
+//! bytes.
 
 use crate::{Error, FileId, Result, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, PgPool, types::Json};
 
-/// What people see of a file.
+/// The metadata of an uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileInfo {
     /// The id.
     pub id: FileId,
-    /// Where its bytes are, for those who may read them.
+    /// The URL of its content, for users who may read it.
     pub url: String,
-    /// As the uploader named it, without folders.
+    /// The uploader's name for the file, without directories.
     pub filename: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: i64,
-    /// Found in the bytes, not believed from the uploader.
+    /// The media type, detected from the content rather than taken from the uploader.
     pub mime_type: String,
-    /// Of a picture, upright, in pixels.
+    /// The width of an image, upright, in pixels.
     pub width: Option<i32>,
-    /// Of a picture, upright, in pixels.
+    /// The height of an image, upright, in pixels.
     pub height: Option<i32>,
-    /// Where a small copy of a picture is.
+    /// The URL of the thumbnail of an image.
     pub thumbnail_url: Option<String>,
 }
 
 /// A file whose bytes are stored.
 #[derive(Debug)]
 pub struct NewFile {
-    /// Under which random key the bytes lie.
+    /// The random key of the blob.
     pub blob_key: String,
     /// 1 to 255 characters.
     pub filename: String,
-    /// Found in the bytes.
+    /// The media type, detected from the content.
     pub mime_type: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: i64,
-    /// Of a picture.
+    /// Set for an image.
     pub image: Option<NewImage>,
 }
 
-/// What is known of a picture.
+/// The metadata of an image.
 #[derive(Debug)]
 pub struct NewImage {
-    /// Upright, in pixels.
+    /// The width, upright, in pixels.
     pub width: i32,
-    /// Upright, in pixels.
+    /// The height, upright, in pixels.
     pub height: i32,
-    /// Under which random key a small copy lies.
+    /// The random key of the thumbnail's blob.
     pub thumbnail_key: String,
-    /// The small copy's type.
+    /// The media type of the thumbnail.
     pub thumbnail_type: &'static str,
-    /// The small copy's size, in bytes.
+    /// The size of the thumbnail, in bytes.
     pub thumbnail_size: i64,
 }
 
 impl NewFile {
-    /// The keys of everything that was stored for it.
+    /// The keys of all blobs that were stored for the file.
     pub fn blob_keys(self) -> impl Iterator<Item = String> {
         std::iter::once(self.blob_key).chain(self.image.map(|image| image.thumbnail_key))
     }
 }
 
-/// Which bytes of a file.
+/// A version of a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rendition {
-    /// Its own.
+    /// The uploaded file.
     Original,
-    /// The small copy's.
+    /// The thumbnail.
     Thumbnail,
 }
 
 /// What is needed to serve a file.
 #[derive(Debug, sqlx::FromRow)]
 pub struct StoredFile {
-    /// Where the bytes are.
+    /// The key of the blob.
     pub blob_key: String,
-    /// As the uploader named it.
+    /// The uploader's name for the file.
     pub filename: String,
-    /// Found in the bytes.
+    /// The media type, detected from the content.
     pub mime_type: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: i64,
 }
 
-/// Registers uploaded files, in order, if all that a person has uploaded then
-/// stays within `quota` bytes.
+/// Registers uploaded files, in order, if the uploader's total then stays within `quota`
+/// bytes.
 pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64) -> Result<Vec<FileInfo>> {
     let mut tx = db.begin().await?;
-    // One upload of a person at a time is counted.
+    // Lock the user row, so that concurrent uploads of a user cannot exceed the quota.
     sqlx::query("select from users where id = $1 for no key update").bind(uploader).execute(&mut *tx).await?;
     let used: i64 = sqlx::query_scalar("select coalesce(sum(size), 0)::bigint from files where uploader_id = $1")
         .bind(uploader)
         .fetch_one(&mut *tx)
         .await?;
     if used + files.iter().map(|file| file.size).sum::<i64>() > quota {
-        return Err(Error::Conflict { code: "quota_exceeded", detail: "you have no room left for this upload" });
+        return Err(Error::Conflict { code: "quota_exceeded", detail: "this upload would exceed your storage quota" });
     }
     let images = || files.iter().map(|file| file.image.as_ref());
     let rows: Vec<Json<FileInfo>> = sqlx::query_scalar(
@@ -126,8 +126,8 @@ pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64
     Ok(rows.into_iter().map(|Json(file)| file).collect())
 }
 
-/// A file, or its small copy, if the viewer uploaded it, is in a chat where a
-/// message shows it, or it is somebody's picture.
+/// Returns a file or its thumbnail if the viewer uploaded it, is a member of a chat
+/// with a message that attaches it, or it is a user's avatar.
 pub async fn find_visible(
     db: impl PgExecutor<'_>,
     id: FileId,

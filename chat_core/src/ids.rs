@@ -1,15 +1,15 @@
-//! Identifiers. Each table has its own type, so that a chat's id cannot be used
-//! as a person's; each is a whole number that JavaScript holds exactly.
+//! Identifiers. Each table has its own type, so that a chat id cannot be used as a
+//! user id. Each id is a whole number that JavaScript represents exactly.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// The largest id: 2^53 − 1, the last integer a JSON number carries safely to
-/// every client.
+/// The largest id: 2^53 − 1, the largest integer that is exact in a JSON number
+/// for every client.
 pub const MAX_ID: i64 = (1 << 53) - 1;
 
-/// Text or a number that is not an id.
+/// The error for text or a number that is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an id is a whole number from 1 to 9007199254740991")]
 pub struct InvalidId;
@@ -26,7 +26,7 @@ macro_rules! ids {
             /// The smallest id.
             pub const MIN: Self = Self(1);
 
-            /// The number itself.
+            /// Returns the number.
             pub const fn get(self) -> i64 {
                 self.0
             }
@@ -44,7 +44,7 @@ macro_rules! ids {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                // One spelling for each: no plus sign, no leading zeros.
+                // Each id has one spelling: no plus sign, no leading zeros.
                 if text.starts_with('0') || !text.bytes().all(|byte| byte.is_ascii_digit()) {
                     return Err(InvalidId);
                 }
@@ -86,15 +86,15 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A person.
+    /// A user.
     UserId
     /// A direct chat, a group or a channel.
     ChatId
-    /// A message. Ids of messages grow in commit order.
+    /// A message. Message ids grow in commit order.
     MessageId
     /// An uploaded file.
     FileId
-    /// A position in the event log. Ids of events grow in commit order.
+    /// A position in the event log. Event ids grow in commit order.
     EventId
 }
 
@@ -102,7 +102,7 @@ impl EventId {
     /// The position before the first event.
     pub const START: Self = Self(0);
 
-    /// The position so many events back, or the start.
+    /// Returns the position that many events earlier, or the start.
     pub fn saturating_sub(self, events: i64) -> Self {
         Self((self.0 - events).max(0))
     }

@@ -1,4 +1,4 @@
-//! Links that let people into a chat.
+//! Invites: links through which users join a chat.
 
 use crate::{
     ChatId, Error, Result, Time, UserId, auth,
@@ -11,60 +11,60 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
-/// The longest an invite can last, in seconds: a year.
+/// The longest lifetime of an invite, in seconds: one year.
 pub const MAX_LIFETIME_SECONDS: i64 = 365 * 24 * 3600;
 
-/// The most invites of one chat that can be open.
+/// The most active invites of one chat.
 pub const MAX_ACTIVE: i64 = 100;
 
-/// A link into a chat.
+/// An invite to a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Invite {
-    /// What the link ends with.
+    /// The code at the end of the invite link.
     pub code: String,
-    /// Where it leads.
+    /// The chat that the invite is for.
     pub chat_id: ChatId,
-    /// Who made it.
+    /// The user who created the invite.
     pub created_by: UserId,
-    /// When.
+    /// When the invite was created.
     pub created_at: Time,
-    /// Until when it opens; null for ever.
+    /// When the invite expires; null if it never does.
     pub expires_at: Option<Time>,
-    /// For how many people it opens; null for any number.
+    /// How many users can join with the invite; null for no limit.
     pub max_uses: Option<i32>,
-    /// How many have come in by it.
+    /// How many users have joined with the invite.
     pub uses: i32,
 }
 
-/// What somebody who holds a link may know before they follow it.
+/// What the holder of an invite may see before joining.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "InvitePreview")]
 pub struct Preview {
-    /// What the link ends with.
+    /// The code at the end of the invite link.
     pub code: String,
-    /// Where it leads.
+    /// The chat that the invite is for.
     pub chat: Chat,
-    /// Until when it opens; null for ever.
+    /// When the invite expires; null if it never does.
     pub expires_at: Option<Time>,
 }
 
-/// How long and for how many a new link is to open.
+/// An invite to be created.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewInvite {
-    /// In seconds from now, up to a year; for ever, if absent.
+    /// Lifetime in seconds, up to one year; absent for an invite that never expires.
     pub expires_in: Option<i64>,
-    /// For any number, if absent.
+    /// How many users can join with the invite; absent for no limit.
     pub max_uses: Option<i32>,
 }
 
-/// Makes a link.
+/// Creates an invite.
 pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -> Result<Invite> {
     if new.expires_in.is_some_and(|seconds| !(1..=MAX_LIFETIME_SECONDS).contains(&seconds)) {
         return Err(Error::invalid("expires_in", format!("an invite lasts 1 to {MAX_LIFETIME_SECONDS} seconds")));
     }
     if new.max_uses.is_some_and(|uses| uses < 1) {
-        return Err(Error::invalid("max_uses", "an invite is good for at least one use"));
+        return Err(Error::invalid("max_uses", "an invite needs at least one use"));
     }
     let mut log = events::begin(db, actor).await?;
     members::require_membership(&mut log, chat, actor).await?.require(Permission::Invite)?;
@@ -73,7 +73,7 @@ pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -
         .fetch_one(&mut *log)
         .await?;
     if active >= MAX_ACTIVE {
-        return Err(Error::Conflict { code: "too_many_invites", detail: "take back another invite first" });
+        return Err(Error::Conflict { code: "too_many_invites", detail: "revoke another invite first" });
     }
     let invite = sqlx::query_as(
         "insert into invites (code, chat_id, created_by, expires_at, max_uses)
@@ -91,7 +91,7 @@ pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -
     Ok(invite)
 }
 
-/// The links of a chat that still open, the newest first.
+/// Lists the active invites of a chat, newest first.
 pub async fn list(db: &mut PgConnection, actor: UserId, chat: ChatId) -> Result<Vec<Invite>> {
     members::require_membership(&mut *db, chat, actor).await?.require(Permission::Invite)?;
     Ok(sqlx::query_as("select * from active_invites where chat_id = $1 order by created_at desc, code limit $2")
@@ -101,7 +101,7 @@ pub async fn list(db: &mut PgConnection, actor: UserId, chat: ChatId) -> Result<
         .await?)
 }
 
-/// Takes a link back: its maker does, or who may take out people.
+/// Revokes an invite, for its creator or a member who may remove members.
 pub async fn revoke(db: &PgPool, actor: UserId, chat: ChatId, code: &InviteCode) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
     let membership = members::require_membership(&mut log, chat, actor).await?;
@@ -119,7 +119,7 @@ pub async fn revoke(db: &PgPool, actor: UserId, chat: ChatId, code: &InviteCode)
     Ok(())
 }
 
-/// Where a link leads, for whoever holds it.
+/// Returns the preview of an invite, for anyone who has the code.
 pub async fn preview(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<Preview> {
     let (code, Json(chat), expires_at) = sqlx::query_as(
         "select i.code, chat_json(c, member_count(c.id), null), i.expires_at
@@ -133,7 +133,8 @@ pub async fn preview(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<Previ
     Ok(Preview { code, chat, expires_at })
 }
 
-/// The chat that a link led into, and whether that was new.
+/// Joins the chat of an invite; returns the chat, and whether the user is a new
+/// member.
 pub async fn accept(db: &PgPool, user: UserId, code: &InviteCode) -> Result<chats::CreateOutcome> {
     let mut log = events::begin(db, user).await?;
     let chat: ChatId = sqlx::query_scalar("select chat_id from active_invites where code = $1")

@@ -1,4 +1,4 @@
-//! The members of a chat, their roles, and how both change.
+//! The members of a chat and their roles.
 
 use crate::{
     ChatId, Error, Result, Time, UserId,
@@ -12,19 +12,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
-/// A person in a chat.
+/// A member of a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
-    /// Who.
+    /// The user.
     #[serde(flatten)]
     pub user: User,
-    /// What they may do.
+    /// The role, which determines the permissions.
     pub role: Role,
-    /// Since when they are in.
+    /// When the user joined.
     pub joined_at: Time,
 }
 
-/// What `user` is to `chat`, if anything.
+/// Returns the membership of `user` in `chat`, if there is one.
 pub async fn find_membership(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<Option<Membership>> {
     Ok(sqlx::query_as(
         "select m.role, c.type from chat_members m join chats c on c.id = m.chat_id
@@ -49,7 +49,7 @@ impl From<MemberRow> for Member {
     }
 }
 
-/// A page of a chat's members by id, after the given one.
+/// Lists a page of the members of a chat by user id, after the given one.
 pub async fn list(db: impl PgExecutor<'_>, chat: ChatId, after: Option<UserId>, limit: i64) -> Result<Vec<Member>> {
     let rows: Vec<MemberRow> = sqlx::query_as(
         r#"select user_json(u) as "user", m.role, m.joined_at
@@ -65,12 +65,12 @@ pub async fn list(db: impl PgExecutor<'_>, chat: ChatId, after: Option<UserId>, 
     Ok(rows.into_iter().map(Member::from).collect())
 }
 
-/// A member, and whether this call brought them in.
+/// The result of adding a member.
 #[derive(Debug)]
 pub struct AddOutcome {
-    /// Who.
+    /// The member.
     pub member: Member,
-    /// False when they were in already; then nothing changed.
+    /// False if the user was a member already; then nothing changed.
     pub is_new: bool,
 }
 
@@ -85,7 +85,8 @@ pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role
     Ok(outcome)
 }
 
-/// Joins a public channel; any other chat does not exist for a stranger.
+/// Joins a public channel. Any other chat is not found for a user who is not a
+/// member.
 pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let mut log = events::begin(db, user).await?;
     let kind: Option<ChatType> =
@@ -125,7 +126,7 @@ async fn find(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<Opti
     Ok(row.map(Member::from))
 }
 
-/// Gives a member another role.
+/// Changes the role of a member.
 pub async fn set_role(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, role: Role) -> Result<Member> {
     let mut log = events::begin(db, actor).await?;
     require_membership(&mut log, chat, actor).await?.require(Permission::SetRoles)?;
@@ -139,16 +140,16 @@ pub async fn set_role(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, ro
     Ok(member)
 }
 
-/// Hands a chat over: the other becomes its owner, the actor an admin.
+/// Transfers a chat: the other member becomes its owner, the actor an admin.
 pub async fn transfer_ownership(db: &PgPool, actor: UserId, chat: ChatId, to: UserId) -> Result<Member> {
     let mut log = events::begin(db, actor).await?;
     require_membership(&mut log, chat, actor).await?.require(Permission::SetRoles)?;
     if to == actor {
-        return Err(Error::invalid("user_id", "the chat is yours already"));
+        return Err(Error::invalid("user_id", "you already own this chat"));
     }
     find_membership(&mut *log, chat, to)
         .await?
-        .ok_or_else(|| Error::invalid("user_id", "this person is not in the chat"))?;
+        .ok_or_else(|| Error::invalid("user_id", "this user is not a member of the chat"))?;
     update_role(&mut log, chat, to, Role::Owner).await?;
     update_role(&mut log, chat, actor, Role::Admin).await?;
     let member = find(&mut log, chat, to).await?.ok_or(Error::NotFound("member"))?;
@@ -166,7 +167,7 @@ pub(crate) async fn update_role(log: &mut PgConnection, chat: ChatId, user: User
     Ok(())
 }
 
-/// A member's own wish not to be disturbed by a chat, or to be again.
+/// Mutes or unmutes a chat for a member.
 pub async fn set_muted(db: &PgPool, chat: ChatId, user: UserId, is_muted: bool) -> Result<()> {
     let mut log = events::begin(db, user).await?;
     require_membership(&mut log, chat, user).await?;
@@ -180,7 +181,7 @@ pub async fn set_muted(db: &PgPool, chat: ChatId, user: UserId, is_muted: bool) 
     Ok(())
 }
 
-/// Takes a person out, by someone of a higher role or by themselves.
+/// Removes a member. The actor has a higher role, or is that member.
 pub async fn remove(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
     let membership = require_membership(&mut log, chat, actor).await?;
@@ -195,8 +196,8 @@ pub async fn remove(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> R
     Ok(())
 }
 
-/// Leaves a chat. The last one out takes the chat with them; the last owner must
-/// name another while others stay.
+/// Leaves a chat. When the last member leaves, the chat is deleted. The last owner
+/// must appoint another owner while there are other members.
 pub async fn leave(db: &PgPool, chat: ChatId, user: UserId) -> Result<()> {
     let mut log = events::begin(db, user).await?;
     let membership = require_membership(&mut log, chat, user).await?;
@@ -211,7 +212,7 @@ async fn leave_locked(
 ) -> Result<()> {
     membership.require(Permission::Leave)?;
     let has_others: bool =
-        // In the order of the key, or the planner would rather look through them all.
+        // Ordered by the key; otherwise the planner prefers to scan all members.
         sqlx::query_scalar(
             "select exists (select from (
                  select user_id from chat_members where chat_id = $1 order by user_id limit 2
@@ -232,8 +233,8 @@ async fn leave_locked(
     Ok(())
 }
 
-/// Takes a person out, and with them the links they made: by their own they would
-/// walk back in.
+/// Removes a member together with the invites they created, because they could
+/// rejoin with their own invite.
 pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {
     for sql in [
         "delete from invites where chat_id = $1 and created_by = $2",
@@ -244,7 +245,8 @@ pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -
     Ok(())
 }
 
-/// What the actor is to the chat now, with the log held, so that it stays true.
+/// Returns the membership of the actor. The caller holds the append lock, so the
+/// membership cannot change before the commit.
 pub(crate) async fn require_membership(log: &mut PgConnection, chat: ChatId, actor: UserId) -> Result<Membership> {
     find_membership(log, chat, actor).await?.ok_or(Error::NotFound("chat"))
 }
@@ -260,6 +262,6 @@ async fn require_other_owner(log: &mut PgConnection, chat: ChatId, user: UserId)
     if has_other_owner {
         Ok(())
     } else {
-        Err(Error::Conflict { code: "last_owner", detail: "make somebody else an owner first" })
+        Err(Error::Conflict { code: "last_owner", detail: "make another member an owner first" })
     }
 }

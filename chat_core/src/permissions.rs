@@ -78,7 +78,9 @@ pub fn minimum_role(permission: Permission, kind: ChatType) -> Option<Role> {
 
 /// All permissions of a role in a type of chat.
 pub fn permissions_of(role: Role, kind: ChatType) -> impl Iterator<Item = Permission> {
-    Permission::ALL.into_iter().filter(move |permission| minimum_role(*permission, kind).is_some_and(|minimum| role >= minimum))
+    Permission::ALL
+        .into_iter()
+        .filter(move |permission| minimum_role(*permission, kind).is_some_and(|minimum| role >= minimum))
 }
 
 impl Membership {
@@ -115,8 +117,8 @@ mod tests {
     use ChatType::{Group, PrivateChannel, PublicChannel, Single};
     use Role::{Admin, Member, Owner};
 
-    /// Written out by hand, role by role: for each right and kind of chat, who
-    /// has it. M, A and O stand for member, admin and owner.
+    /// Lists by hand the roles that have each permission in each type of chat. M, A
+    /// and O stand for member, admin and owner.
     #[test]
     #[rustfmt::skip]
     fn the_truth_table() {

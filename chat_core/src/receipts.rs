@@ -1,47 +1,45 @@
-//! How far a person has received and read a chat.
+//! Receipts: how far a user has received and read a chat.
 
-use crate::{
-    ChatId, Error, MessageId, Result, Time, UserId, chats::model::ChatType, messages,
-};
+use crate::{ChatId, Error, MessageId, Result, Time, UserId, chats::model::ChatType, messages};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
-/// Which mark.
+/// The kind of a read marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "receipt_kind", rename_all = "snake_case")]
 pub enum ReceiptKind {
-    /// It reached a device.
+    /// The message reached a device.
     Delivered,
-    /// A person saw it.
+    /// The user read the message.
     Read,
 }
 
-/// Where a mark stands: everything up to and including this message.
+/// A read marker: it covers every message up to and including one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct ReadMarker {
-    /// In which chat.
+    /// The chat.
     pub chat_id: ChatId,
-    /// The last message it covers.
+    /// The last message that the marker covers.
     pub message_id: MessageId,
-    /// When it moved there.
+    /// When the marker moved to this message.
     pub at: Time,
 }
 
-/// What became of a message with one of its readers.
+/// The delivery and read times of a message for one reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Receipt {
-    /// Who.
+    /// The reader.
     pub user_id: UserId,
-    /// When it reached a device of theirs; null if that is not known.
+    /// When the message reached a device of the reader; null if unknown.
     pub delivered_at: Option<Time>,
-    /// When they read it; null if they have not.
+    /// When the user read the message; null if they have not.
     pub read_at: Option<Time>,
 }
 
-/// Whether a chat of this kind keeps who received what. In a channel nobody wants
-/// to know, and a thousand members would each tell a thousand others.
+/// Whether a chat of this type tracks delivery. Channels do not: nobody needs it
+/// there, and a thousand members would each notify a thousand others.
 fn tracks_delivery(kind: ChatType) -> bool {
     matches!(kind, ChatType::Single | ChatType::Group)
 }
@@ -72,8 +70,8 @@ pub async fn advance(
     }
 }
 
-/// Somebody has fetched a chat's history up to a message: it was delivered to
-/// them, if it was not before.
+/// Marks messages as delivered when a user fetches a chat's history up to
+/// `up_to`.
 pub async fn auto_deliver(db: &PgPool, chat: ChatId, user: UserId, kind: ChatType, up_to: MessageId) -> Result<()> {
     if !tracks_delivery(kind) {
         return Ok(());
@@ -93,8 +91,8 @@ pub async fn auto_deliver(db: &PgPool, chat: ChatId, user: UserId, kind: ChatTyp
     Ok(())
 }
 
-/// What became of a message, for its sender, by reader: each has the time of
-/// their first mark at or past it. What was read was delivered.
+/// Lists the receipts of a message for its sender, by reader. Each time is that of
+/// the reader's first marker at or after the message. Read implies delivered.
 pub async fn list_for_message(
     db: &mut PgConnection,
     viewer: UserId,
@@ -104,7 +102,7 @@ pub async fn list_for_message(
 ) -> Result<Vec<Receipt>> {
     let (chat, sender) = messages::locate(&mut *db, message, viewer).await?;
     if sender != Some(viewer) {
-        return Err(Error::Forbidden("only its sender sees who has read a message"));
+        return Err(Error::Forbidden("only the sender can see who has read a message"));
     }
     Ok(sqlx::query_as(
         "select m.user_id, least(delivered.at, read.at) as delivered_at, read.at as read_at

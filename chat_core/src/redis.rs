@@ -1,5 +1,5 @@
-//! The way to Redis, where there is one. It carries between servers what is true
-//! elsewhere; what it loses, and what it makes up, costs time and nothing else.
+//! The optional Redis client. Redis only carries data between servers; the truth is
+//! stored elsewhere. Lost or forged data costs time and nothing else.
 
 use crate::{Error, Result};
 use redis::{
@@ -11,34 +11,36 @@ use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
 use std::{fmt, time::Duration};
 use tokio::time::timeout;
 
-/// How long Redis may take to let somebody in.
+/// How long Redis may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long it may take to answer.
+/// How long Redis may take to reply.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long the nodes of a cluster may take to answer a question that waits: far
-/// longer than any waits.
+/// How long the nodes of a cluster may take to reply to a blocking command: far
+/// longer than any such command blocks.
 #[cfg(feature = "redis-cluster")]
 const BLOCKING_RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where Redis is.
+/// The addresses of Redis.
 #[derive(Clone)]
 pub struct Redis {
-    /// The one server, or some nodes of a cluster.
+    /// The single server, or some nodes of a cluster.
     nodes: Vec<Client>,
     #[cfg(feature = "redis-cluster")]
     urls: Vec<String>,
 }
 
 impl Redis {
-    /// By a URL: `redis://user:password@host:6379/0`, `rediss://` with TLS, or
-    /// `unix:///path?user=…&pass=…`; or by several with commas between them, some
-    /// nodes of a Redis Cluster. Nothing is asked yet.
+    /// Parses a URL: `redis://user:password@host:6379/0`, `rediss://` for TLS, or
+    /// `unix:///path?user=…&pass=…`. Several URLs, separated by commas, name nodes of
+    /// a Redis Cluster. Does not connect yet.
     pub fn open(url: &str) -> Result<Self> {
         let urls: Vec<String> = url.split(',').map(|url| url.trim().to_owned()).collect();
         if urls.len() > 1 && !cfg!(feature = "redis-cluster") {
-            return Err(Error::internal("this build knows no Redis Cluster: build with --features redis-cluster"));
+            return Err(Error::internal(
+                "this build does not support Redis Cluster; build with --features redis-cluster",
+            ));
         }
         let nodes = urls.iter().map(|url| Client::open(url.as_str())).collect::<Result<_, _>>();
         let nodes = nodes.map_err(|error| Error::internal(error.to_string()))?;
@@ -49,12 +51,12 @@ impl Redis {
         })
     }
 
-    /// A connection for questions that are answered at once.
+    /// Opens a connection for commands that Redis answers at once.
     pub async fn connect(&self) -> Result<Connection> {
         self.connect_with(Some(RESPONSE_TIMEOUT)).await
     }
 
-    /// A connection for a question that waits: it has no patience to lose.
+    /// Opens a connection for blocking commands: it has no response timeout.
     pub async fn connect_blocking(&self) -> Result<Connection> {
         self.connect_with(None).await
     }
@@ -84,12 +86,12 @@ impl Redis {
 
     #[cfg(not(feature = "redis-cluster"))]
     async fn connect_to_cluster(&self, _: Option<Duration>) -> Result<Connection> {
-        Err(Error::internal("there is no Redis at all"))
+        Err(Error::internal("no Redis server is configured"))
     }
 
-    /// A connection that hears what is published. In a cluster each node hears it.
+    /// Subscribes to a channel. In a cluster, every node receives what is published.
     pub async fn subscribe(&self, channel: &str) -> Result<PubSub> {
-        let mut last_error = Error::Unavailable("there is no Redis at all".into());
+        let mut last_error = Error::Unavailable("no Redis server is configured".into());
         for node in &self.nodes {
             let subscribed = timeout(CONNECT_TIMEOUT, async {
                 let mut pubsub = node.get_async_pubsub().await?;
@@ -106,7 +108,7 @@ impl Redis {
     }
 }
 
-/// What a failure of Redis is to whoever asked.
+/// Converts a Redis error to `Error::Unavailable`.
 pub fn unavailable(error: RedisError) -> Error {
     Error::Unavailable(error.into())
 }
@@ -119,12 +121,12 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// A connection to one server, or to the cluster that it is a node of.
+/// A connection to a single server or to a cluster.
 #[derive(Clone)]
 pub enum Connection {
-    /// To one.
+    /// A connection to a single server.
     Single(MultiplexedConnection),
-    /// To whichever node has the key.
+    /// A connection that routes each command to the node that has the key.
     #[cfg(feature = "redis-cluster")]
     Cluster(ClusterConnection),
 }

@@ -1,4 +1,4 @@
-//! Finding what was said, in the chats that the caller is in now.
+//! Searches messages in the chats that the viewer is a member of now.
 
 use crate::{
     ChatId, Error, MessageId, Result, UserId,
@@ -14,24 +14,24 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// What to look for, and where.
+/// A search query with its filters.
 #[derive(Debug)]
 pub struct SearchQuery {
-    /// As people write into a search box: words, "a phrase", -without, or.
+    /// The text in search-box syntax: words, "a phrase", -without, or.
     pub text: SearchText,
-    /// In one chat only.
+    /// Only messages in this chat.
     pub chat_id: Option<ChatId>,
-    /// By one person only.
+    /// Only messages from this user.
     pub from: Option<UserId>,
-    /// With something attached.
+    /// Only messages with this kind of attachment.
     pub attachment: Option<AttachmentFilter>,
-    /// Said before this time.
+    /// Only messages sent before this time.
     pub before: Option<DateTime<Utc>>,
-    /// Said at or after this time.
+    /// Only messages sent at or after this time.
     pub after: Option<DateTime<Utc>>,
 }
 
-/// What a message can have.
+/// A kind of attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttachmentFilter {
@@ -39,30 +39,30 @@ pub enum AttachmentFilter {
     File,
 }
 
-/// Where the next page of hits starts.
+/// The position in the results after which the next page starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SearchCursor {
-    /// How well the last hit fits.
+    /// The rank of the last result.
     pub rank: i32,
-    /// Which message it is.
+    /// The message id of the last result.
     pub id: MessageId,
 }
 
-/// A page of hits, best first: those that have the words before those that only
-/// have the letters somewhere, and the newest first among equals.
+/// A page of results: word matches before substring matches, and the newest first
+/// within each rank.
 #[derive(Debug)]
 pub struct SearchResults {
-    /// Each opens with `around=`.
+    /// The messages; `around=` in the history opens one in its context.
     pub messages: Vec<Message>,
-    /// Where the next page starts, if there is one.
+    /// The cursor of the next page, if there is one.
     pub next: Option<SearchCursor>,
 }
 
-/// How long a text must be, in characters, to be looked for inside of words: the
-/// index knows runs of three.
+/// The minimum length of a substring search, in characters: the index stores
+/// trigrams.
 const MIN_SUBSTRING: usize = 3;
 
-/// Looks for messages.
+/// Searches messages.
 pub async fn search_messages(
     db: &mut PgConnection,
     viewer: UserId,
@@ -72,9 +72,9 @@ pub async fn search_messages(
 ) -> Result<SearchResults> {
     let text = query.text.as_str();
     if !text.chars().any(char::is_alphanumeric) {
-        return Err(Error::invalid("q", "there is no word in this search"));
+        return Err(Error::invalid("q", "a search needs at least one letter or digit"));
     }
-    // One more than fits, to know whether there is a next page.
+    // One more than the page holds, to learn whether there is a next page.
     let wanted = limit + 1;
     let mut hits = Vec::new();
     for (rank, sql) in [
@@ -100,16 +100,17 @@ pub async fn search_messages(
     Ok(SearchResults { messages, next })
 }
 
-/// The rank of a message that has the words.
+/// The rank of a message that contains the words.
 const WORD_MATCH_RANK: i32 = 2;
 
-/// The rank of one that only has the letters.
+/// The rank of a message that contains the text only as a substring.
 const SUBSTRING_MATCH_RANK: i32 = 1;
 
-/// The newest messages that match, by id: in the index, and after its end. Each
-/// half is cut before they are put together, so that a common word is found by
-/// walking back from the newest, and a rare one by the index. Both ranks take the
-/// same parameters; the one about $3 only names its type where it is not used.
+/// Selects the newest matching messages, by id: those in the index, and those not yet
+/// indexed. Each half has its own limit before the union, so that the planner finds a
+/// common word by scanning back from the newest and a rare one by the index. Both
+/// ranks take the same parameters; the condition on $3 only gives its type where it
+/// is not used.
 macro_rules! hits_sql {
     ($matches:literal) => {
         concat!(
@@ -127,7 +128,7 @@ macro_rules! hits_sql {
                   join messages m on m.id = x.id
                   where x.id < $9 and ($4::bigint is null or x.chat_id = $4) and ",
             $matches,
-            // Asked row by row: those that match are few.
+            // A subquery for each row, because few rows match.
             " and (select true from search_entries e where e.message_id = x.id) is null",
             hits_sql!(),
             " order by x.id desc limit $10)
@@ -158,8 +159,8 @@ async fn search_by_rank(
 ) -> Result<Vec<MessageId>> {
     let text = query.text.as_str();
     Ok(sqlx::query_scalar(sql)
-        // Planned for these very words: a rare one and a common one have little in
-        // common.
+        // Not prepared, so that the plan fits these words: rare and common words need
+        // different plans.
         .persistent(false)
         .bind(viewer)
         .bind(text)
@@ -175,19 +176,19 @@ async fn search_by_rank(
         .await?)
 }
 
-/// How often new messages are taken into the index.
+/// How often new messages are indexed.
 const INDEX_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many at a time.
+/// The most messages indexed at a time.
 const INDEX_BATCH: i32 = 500;
 
-/// How much longer it rests than it works while there is more to take, so that
-/// those who send keep most of the machine.
+/// The pause after a full batch, as a multiple of the time it took, so that senders
+/// keep most of the machine.
 const PAUSE_FACTOR: u32 = 3;
 
-/// Takes new messages into the index until `shutdown`. Any number of processes
-/// may do so at once; one of them works. What cannot be taken now is taken
-/// later: a search looks there meanwhile, only more slowly.
+/// Indexes new messages until `shutdown`. Any number of processes may run this; only
+/// one of them indexes at a time. If a batch fails, it is indexed later: meanwhile a
+/// search also reads messages that are not indexed, only more slowly.
 pub async fn run_indexer(db: PgPool, shutdown: CancellationToken) {
     let mut pause = INDEX_INTERVAL;
     loop {
@@ -200,14 +201,14 @@ pub async fn run_indexer(db: PgPool, shutdown: CancellationToken) {
             Ok(INDEX_BATCH..) => started_at.elapsed() * PAUSE_FACTOR,
             Ok(_) => INDEX_INTERVAL,
             Err(error) => {
-                tracing::debug!(%error, "the search index could not be brought forward");
+                tracing::debug!(%error, "cannot index new messages");
                 INDEX_INTERVAL
             }
         };
     }
 }
 
-/// Takes a batch of new messages into the index; answers how many it took.
+/// Indexes a batch of new messages and returns how many.
 pub async fn index_batch(db: &PgPool) -> Result<i32> {
     Ok(sqlx::query_scalar("select index_messages($1)").bind(INDEX_BATCH).fetch_one(db).await?)
 }

@@ -1,4 +1,4 @@
-//! Time as it is written on the wire, and the one place that reads the clock.
+//! The wire format of time, and the only place that reads the clock.
 
 use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -31,8 +31,7 @@ impl Serialize for Time {
     }
 }
 
-/// The wall clock, for token lifetimes. Everything that is stored takes its time
-/// from the database.
+/// Reads the wall clock, for token lifetimes. Stored times come from the database.
 #[expect(clippy::disallowed_methods, reason = "this is the clock that the lint points to")]
 pub fn now() -> DateTime<Utc> {
     Utc::now()

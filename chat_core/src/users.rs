@@ -1,4 +1,4 @@
-//! People: who they are, what others may know of them, and how they are found.
+//! Users: profiles, credentials and user search.
 
 use crate::{
     Error, FileId, Result, Time, UserId,
@@ -10,70 +10,71 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, types::Json};
 
-/// What anyone may know of a person.
+/// The public profile of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct User {
     /// The id.
     pub id: UserId,
-    /// What others type after `@`; unique without regard to case.
+    /// The name used in mentions, after `@`; unique without regard to case.
     pub username: String,
-    /// What others read.
+    /// The name shown to other users.
     pub display_name: String,
-    /// What they say of themselves; may be empty.
+    /// A short text about the user; may be empty.
     pub bio: String,
-    /// Their picture; null if they have none.
+    /// The URL of the avatar; null if there is none.
     pub avatar_url: Option<String>,
-    /// When they signed up.
+    /// When the user signed up.
     pub created_at: Time,
-    /// When they closed their account; what they said is still there.
+    /// When the user deleted the account; null if active. Their messages remain.
     pub deleted_at: Option<Time>,
 }
 
-/// A person as they see themselves.
+/// The caller's own profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Me {
-    /// What everyone sees.
+    /// The public profile.
     #[serde(flatten)]
     pub user: User,
-    /// How they sign in; nobody else sees it.
+    /// The email used to sign in; visible only to the user.
     pub email: String,
 }
 
-/// A person who signs up.
+/// A user to be created.
 #[derive(Debug)]
 pub struct NewUser {
-    /// Also the first display name.
+    /// The username, also the initial display name.
     pub username: Username,
-    /// How they will sign in.
+    /// The email used to sign in.
     pub email: Email,
     /// An argon2id PHC string.
     pub password_hash: String,
 }
 
-/// What a person may change of themselves; what is absent stays.
+/// Changes to the caller's own profile; absent fields stay unchanged.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserPatch {
-    /// What others read.
+    /// The name shown to other users.
     pub display_name: Option<DisplayName>,
-    /// What they say of themselves.
+    /// A short text about the user.
     pub bio: Option<Bio>,
-    /// An image of their own; null takes the picture away.
+    /// The avatar, an image that the user uploaded; null removes it.
     #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
 }
 
-/// What signing in is checked against.
+/// The credentials that sign-in checks.
 #[derive(Debug, sqlx::FromRow)]
 pub struct Credentials {
-    /// Whose.
+    /// The user.
     pub id: UserId,
     /// An argon2id PHC string.
     pub password_hash: String,
 }
 
-/// Adds a person. Two sign-ups at once with one name or address: one wins.
+/// Creates a user. If two concurrent sign-ups use the same username or email, one
+/// succeeds.
 pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     let id = sqlx::query_scalar(
         "insert into users (username, display_name, email, password_hash)
@@ -91,12 +92,12 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     })
     .on_constraint("users_email_key", || Error::Conflict {
         code: "email_taken",
-        detail: "there is already an account with this e-mail address",
+        detail: "there is already an account with this email",
     })?;
     Ok(id)
 }
 
-/// How the owner of an address signs in, if there is one.
+/// Finds the credentials of the user with this email.
 pub async fn find_credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<Option<Credentials>> {
     Ok(sqlx::query_as("select id, password_hash from users where lower(email) = lower($1) and deleted_at is null")
         .bind(email.as_str())
@@ -104,7 +105,7 @@ pub async fn find_credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<
         .await?)
 }
 
-/// A person as they see themselves.
+/// Returns the user's own profile.
 pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
     let (Json(user), email): (Json<User>, String) =
         sqlx::query_as("select user_json(u), u.email from users u where u.id = $1")
@@ -115,7 +116,7 @@ pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
     Ok(Me { user, email })
 }
 
-/// A person as others see them.
+/// Returns the public profile of a user.
 pub async fn get(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
     sqlx::query_scalar("select user_json(u) from users u where u.id = $1")
         .bind(id)
@@ -125,7 +126,7 @@ pub async fn get(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
         .ok_or(Error::NotFound("user"))
 }
 
-/// These people, as others see them; who is not there is left out.
+/// Returns the public profiles of these users, by id; unknown ids are omitted.
 pub async fn find_many(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> =
         sqlx::query_scalar("select user_json(u) from users u where u.id = any($1) order by u.id")
@@ -135,7 +136,7 @@ pub async fn find_many(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<Us
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
-/// People whose username or display name starts with the text, by username.
+/// Searches users whose username or display name starts with the text, by username.
 pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> = sqlx::query_scalar(
         r"select user_json(u) from users u
@@ -150,7 +151,8 @@ pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> R
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
-/// Changes what is given. An append: the caller holds the log (`events::begin`).
+/// Changes the given fields. Appends an event: the caller holds the append lock
+/// (`events::begin`).
 pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Result<()> {
     if let Some(Some(file)) = patch.avatar_file_id {
         let is_own_image: bool = sqlx::query_scalar(
@@ -161,7 +163,7 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
         .fetch_one(&mut *log)
         .await?;
         if !is_own_image {
-            return Err(Error::invalid("avatar_file_id", "a picture is an image that you uploaded yourself"));
+            return Err(Error::invalid("avatar_file_id", "an avatar must be an image that you uploaded"));
         }
     }
     sqlx::query(
@@ -180,7 +182,7 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
     Ok(())
 }
 
-/// What a person's password is checked against.
+/// Returns the password hash of a user.
 pub async fn get_password_hash(db: impl PgExecutor<'_>, id: UserId) -> Result<String> {
     sqlx::query_scalar("select password_hash from users where id = $1 and deleted_at is null")
         .bind(id)
@@ -189,7 +191,7 @@ pub async fn get_password_hash(db: impl PgExecutor<'_>, id: UserId) -> Result<St
         .ok_or(Error::NotFound("user"))
 }
 
-/// Gives a person another password.
+/// Sets the password hash of a user.
 pub async fn set_password_hash(db: impl PgExecutor<'_>, id: UserId, password_hash: &str) -> Result<()> {
     sqlx::query("update users set password_hash = $2 where id = $1").bind(id).bind(password_hash).execute(db).await?;
     Ok(())

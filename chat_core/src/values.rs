@@ -1,5 +1,5 @@
-//! Text that people type, parsed at the door into types that cannot be wrong.
-//! Nothing here holds a NUL, which Postgres cannot store.
+//! Text that users type, parsed at the boundary into types that are always valid.
+//! No value contains a NUL, which Postgres cannot store.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,7 +13,7 @@ macro_rules! text_types {
         pub struct $name(String);
 
         impl $name {
-            /// The text itself.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -48,7 +48,7 @@ macro_rules! text_types {
         }
 
         impl fmt::Debug for $name {
-            /// Only the type: what people write never reaches a log.
+            /// Writes only the type, so that user text never reaches a log.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!(stringify!($name), "(…)"))
             }
@@ -57,7 +57,7 @@ macro_rules! text_types {
 }
 
 text_types! {
-    /// 2 to 32 of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
+    /// 2 to 32 characters of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
     Username { "minLength": 2, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{1,31}$" } = |text| {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let has_valid_start = text.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -72,7 +72,7 @@ text_types! {
     };
     /// 1 to 64 characters.
     DisplayName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "a display name", 1, 64);
-    /// Something before and after one `@`, at most 254 characters.
+    /// An email: text before and after one `@`, at most 254 characters.
     Email { "format": "email", "minLength": 3, "maxLength": 254 } = |text| {
         let text = text.trim().to_owned();
         let is_well_formed = text.split_once('@').is_some_and(|(local, domain)| {
@@ -83,7 +83,7 @@ text_types! {
         if is_well_formed && is_plain && text.chars().count() <= 254 {
             Ok(text)
         } else {
-            Err("this is not an e-mail address".into())
+            Err("this is not an email".into())
         }
     };
     /// 8 to 128 characters.
@@ -93,18 +93,18 @@ text_types! {
     };
     /// 1 to 100 characters.
     ChatName { "minLength": 1, "maxLength": 100 } = |text| single_line(text, "a chat's name", 1, 100);
-    /// What a chat is about at the moment: at most 250 characters.
+    /// The current topic of a chat: at most 250 characters.
     Topic { "maxLength": 250 } = |text| single_line(text, "a topic", 0, 250);
-    /// What a person says of themselves: at most 500 characters.
+    /// A short text about a user: at most 500 characters.
     Bio { "maxLength": 500 } = |text| check_length(text, "a bio", 0, 500);
-    /// Why somebody is kept out: at most 250 characters.
+    /// The reason for a ban: at most 250 characters.
     Reason { "maxLength": 250 } = |text| single_line(text, "a reason", 0, 250);
-    /// An emoji, in the one spelling that Unicode recommends for it.
+    /// An emoji, in the spelling that Unicode recommends.
     Emoji { "minLength": 1, "maxLength": 32, "examples": ["🎉"] } = |text| match emojis::get(&text) {
         Some(emoji) => Ok(emoji.as_str().to_owned()),
         None => Err("a reaction is one emoji".into()),
     };
-    /// The secret part of an invite link: letters and digits.
+    /// The secret part of an invite link: 8 to 64 letters, digits, dashes or underscores.
     InviteCode { "pattern": "^[A-Za-z0-9_-]{8,64}$" } = |text| match (8..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         true => Ok(text),
         false => Err("this is not an invite code".into()),
@@ -119,16 +119,16 @@ text_types! {
             reject_nul(text, "a message")
         }
     };
-    /// The sender's own name for one send: 1 to 64 characters.
+    /// A client-chosen key that makes one send idempotent: 1 to 64 characters.
     Nonce { "minLength": 1, "maxLength": 64 } = |text| check_length(text, "a nonce", 1, 64);
-    /// What a device calls one refresh of its tokens: 16 to 64 characters that nobody can guess.
+    /// A device's key for one refresh of its tokens: 16 to 64 unguessable characters.
     RefreshNonce { "minLength": 16, "maxLength": 64 } = |text| check_length(text, "a nonce", 16, 64);
-    /// What someone is looking for: 1 to 100 characters.
+    /// A search text: 1 to 100 characters.
     SearchText { "minLength": 1, "maxLength": 100 } = |text| check_length(text.trim().to_owned(), "a search", 1, 100);
 }
 
-/// Reads an enum from its word and from nothing else: serde's own reading would
-/// also take `{"word": null}`.
+/// Deserializes an enum from its name as a string only: serde's derived
+/// implementation also accepts `{"name": null}`.
 pub(crate) fn deserialize_variant<'de, T, D>(from: D, variants: &'static [(&'static str, T)]) -> Result<T, D::Error>
 where
     T: Copy,
@@ -141,7 +141,7 @@ where
     })
 }
 
-/// Reads a field of a patch, where a null is not the same as nothing.
+/// Deserializes a field of a patch, where null differs from an absent field.
 pub(crate) fn deserialize_nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<Option<T>>, D::Error> {
@@ -151,14 +151,14 @@ pub(crate) fn deserialize_nullable<'de, T: Deserialize<'de>, D: Deserializer<'de
 /// The largest message text, in bytes of UTF-8.
 pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 
-/// What the names of closed accounts start with.
+/// The prefix of the usernames of deleted accounts.
 const DELETED_PREFIX: &str = "deleted-";
 
-/// What calls all members of a chat.
+/// The name that mentions all members of a chat.
 const EVERYONE: &str = "everyone";
 
 impl Content {
-    /// Whether there is nothing to read in it.
+    /// Whether the text is empty or whitespace.
     pub fn is_blank(&self) -> bool {
         self.0.trim().is_empty()
     }
@@ -176,8 +176,8 @@ fn check_length(text: String, what: &str, min: usize, max: usize) -> Result<Stri
     }
 }
 
-/// One line that others read: trimmed, without control characters or the
-/// invisible ones that turn the direction of text around it.
+/// Checks a single line of text: trims it and rejects control characters and the
+/// invisible characters that change the direction of the text around them.
 fn single_line(text: String, what: &str, min: usize, max: usize) -> Result<String, String> {
     if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
         return Err(format!("{what} cannot contain control characters"));
@@ -185,7 +185,7 @@ fn single_line(text: String, what: &str, min: usize, max: usize) -> Result<Strin
     check_length(text.trim().to_owned(), what, min, max)
 }
 
-/// Whether a character is invisible and turns the direction of text around it.
+/// Whether a character is invisible and changes the direction of the text around it.
 pub fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(emoji("👍").as_deref(), Ok("👍"));
         assert_eq!(emoji("👍🏽").as_deref(), Ok("👍🏽"));
         assert_eq!(emoji("👨‍👩‍👧‍👦").as_deref(), Ok("👨‍👩‍👧‍👦"));
-        assert_eq!(emoji("\u{2764}"), emoji("\u{2764}\u{fe0f}"), "a heart is a heart");
+        assert_eq!(emoji("\u{2764}"), emoji("\u{2764}\u{fe0f}"), "both spellings of a heart give the same emoji");
         for bad in ["", "a", "👍👍", "👍 ", ":+1:", "\u{fe0f}", &"👍".repeat(100)] {
             assert!(emoji(bad).is_err(), "{bad:?}");
         }

@@ -235,8 +235,8 @@ macro_rules! metrics_settings {
         pub struct $name {
             /// The address; `None` means beside the other routes.
             #[arg(long, value_name = "ADDRESS", env = $env, help = concat!(
-                        "Address of `/metrics` of ", $of, "; without it they are beside the other routes"
-                    ))]
+                                "Address of `/metrics` of ", $of, "; without it they are beside the other routes"
+                            ))]
             pub $field: Option<SocketAddr>,
         }
     };
@@ -253,8 +253,8 @@ macro_rules! connection_settings {
         pub struct $name {
             /// The most open connections.
             #[arg(long, value_name = "COUNT", env = $env, default_value_t = $default, help = concat!(
-                        "The most open connections of ", $of
-                    ))]
+                                        "The most open connections of ", $of
+                                    ))]
             pub $field: usize,
         }
     };

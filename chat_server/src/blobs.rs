@@ -1,5 +1,4 @@
-//! Where the bytes of files are: an object store, on disk unless it is told
-//! otherwise, under random keys that name nothing.
+//! The object store for the bytes of files. It is on disk, and its keys are random.
 
 use bytes::Bytes;
 use chat_core::{Error, Result};
@@ -10,17 +9,17 @@ use object_store::{
 };
 use std::{ops::Range, os::unix::fs::PermissionsExt, sync::Arc};
 
-/// How much of the front of a file its type is recognised by.
+/// How many bytes at the start of a file its type is detected from.
 const SNIFF_BYTES: usize = 8 * 1024;
 
-/// How many parts of one upload may be on their way to the store.
+/// The most parts of one upload that are being written to the store at once.
 const MAX_PARTS_IN_FLIGHT: usize = 4;
 
-/// The store.
+/// The object store.
 #[derive(Debug, Clone)]
 pub struct BlobStore(Arc<dyn ObjectStore>);
 
-/// Bytes that have been stored.
+/// A stored blob.
 #[derive(Debug)]
 pub(crate) struct StoredBlob {
     pub(crate) key: String,
@@ -28,21 +27,20 @@ pub(crate) struct StoredBlob {
     pub(crate) mime_type: String,
 }
 
-/// Stored bytes on their way out.
+/// The bytes of a stored blob, as they are read.
 pub(crate) type BlobStream = BoxStream<'static, object_store::Result<Bytes>>;
 
 impl BlobStore {
-    /// In a folder, which is made if it is not there.
+    /// Opens a store in a folder. Creates the folder if needed.
     pub fn on_disk(folder: &std::path::Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        // Of all accounts of the machine, ours alone reads what people upload.
+        // Other accounts of the machine must not read uploads.
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
         let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true).with_fsync(true);
         Ok(Self(Arc::new(store)))
     }
 
-    /// Stores a file as it arrives, at most `cap` bytes of it; past that nothing
-    /// is kept.
+    /// Stores a file as it arrives. Past `max_bytes` it fails and stores nothing.
     pub(crate) async fn store<E: Into<Error>>(
         &self,
         chunks: impl futures_util::Stream<Item = Result<Bytes, E>>,
@@ -58,34 +56,34 @@ impl BlobStore {
             }
             Err(error) => {
                 if let Err(cause) = upload.abort().await {
-                    tracing::warn!(%cause, "cannot take back a broken upload");
+                    tracing::warn!(%cause, "cannot abort a failed upload");
                 }
                 Err(error)
             }
         }
     }
 
-    /// Stores bytes that are there.
+    /// Stores bytes from memory, and returns their key.
     pub(crate) async fn put(&self, bytes: Vec<u8>) -> Result<String> {
         let key = uuid::Uuid::new_v4().simple().to_string();
         self.0.put(&Path::from(key.as_str()), bytes.into()).await.map_err(Error::internal)?;
         Ok(key)
     }
 
-    /// All bytes of a file.
+    /// Reads all bytes of a file.
     pub(crate) async fn read_all(&self, key: &str) -> Result<Bytes> {
         let object = self.0.get(&Path::from(key)).await.map_err(Error::internal)?;
         object.bytes().await.map_err(Error::internal)
     }
 
-    /// The bytes of a file, or of a part of it.
+    /// Reads a file, or a range of it, as a stream.
     pub(crate) async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<BlobStream> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let object = self.0.get_opts(&Path::from(key), options).await.map_err(Error::internal)?;
         Ok(object.into_stream())
     }
 
-    /// The keys of everything that was stored before a time, in no order.
+    /// Lists the keys of all blobs that were stored before a time, in no order.
     pub(crate) fn list_stored_before(&self, time: DateTime<Utc>) -> BoxStream<'static, Result<String>> {
         let keys = self.0.list(None).try_filter_map(move |object| {
             let is_older = object.last_modified < time;
@@ -94,11 +92,11 @@ impl BlobStore {
         keys.map_err(Error::internal).boxed()
     }
 
-    /// Forgets files that nobody can ask for.
+    /// Deletes blobs that no file refers to.
     pub(crate) async fn delete_all(&self, keys: impl IntoIterator<Item = String>) {
         for key in keys {
             if let Err(error) = self.0.delete(&Path::from(key)).await {
-                tracing::warn!(%error, "cannot delete a file that nobody will ask for");
+                tracing::warn!(%error, "cannot delete an unused blob");
             }
         }
     }
@@ -125,12 +123,12 @@ async fn upload_chunks<E: Into<Error>>(
     Ok((size, prefix))
 }
 
-/// The type that the bytes themselves show; what the uploader says is not asked.
+/// Detects the type from the bytes. The type that the uploader claims is ignored.
 fn detect_mime_type(prefix: &[u8]) -> String {
     if let Some(file_type) = infer::get(prefix) {
         return file_type.mime_type().to_owned();
     }
-    // A cut may go through a character, which is no reason to call text binary.
+    // The prefix may end inside a character; that does not make text binary.
     let is_text = match std::str::from_utf8(prefix) {
         Ok(_) => true,
         Err(error) => error.error_len().is_none() && prefix.len() >= SNIFF_BYTES,

@@ -1,5 +1,5 @@
-//! Extractors of this server. A value of one of these types is a proof: that the
-//! caller is signed in, or is a member of the chat in the path.
+//! Extractors of this server. A value of one of these types proves that the caller is
+//! signed in, or is a member of the chat in the path.
 
 use crate::{AppState, limits};
 use axum::{
@@ -44,7 +44,7 @@ impl FromRequestParts<Arc<AppState>> for Caller {
     }
 }
 
-/// A member of the chat in the path. For anybody else the chat does not exist.
+/// A member of the chat in the path. Any other caller gets 404.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChatMember {
     pub(crate) user_id: UserId,
@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// User ids with commas between them.
+/// User ids, separated by commas.
 #[derive(Debug, Clone)]
 pub(crate) struct UserIds(pub(crate) Vec<UserId>);
 
@@ -113,7 +113,7 @@ impl JsonSchema for UserIds {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": format!("At most {} user ids with commas between them.", limits::MAX_USER_IDS),
+            "description": format!("At most {} user ids, separated by commas.", limits::MAX_USER_IDS),
             "type": "string", "pattern": r"^[1-9]\d{0,15}(,[1-9]\d{0,15}){0,99}$", "example": "1,2,3",
         })
     }
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for UserIds {
         match ids {
             Ok(ids) if ids.len() <= limits::MAX_USER_IDS => Ok(Self(ids)),
             Ok(_) => Err(D::Error::custom(format!("at most {} ids are allowed", limits::MAX_USER_IDS))),
-            Err(_) => Err(D::Error::custom("ids are whole numbers from 1 up, with commas between them")),
+            Err(_) => Err(D::Error::custom("use whole numbers from 1 up, separated by commas")),
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Pictures that people upload: how large they are, what else they tell of whoever
-//! took them, and a small copy.
+//! Uploaded images: reads their size, strips their metadata and makes a thumbnail.
 
 use crate::blobs::{BlobStore, StoredBlob};
 use chat_core::{Error, Result, files::NewImage};
@@ -11,38 +10,37 @@ use img_parts::{Bytes as ImgBytes, DynImage, ImageEXIF, jpeg::Jpeg, jpeg::marker
 use std::io::Cursor;
 use tokio::sync::Semaphore;
 
-/// The most pixels a picture may have: more would take hundreds of megabytes to
-/// look at.
+/// The most pixels of an image. Decoding a larger one would take hundreds of
+/// megabytes.
 const MAX_PIXELS: u64 = 40_000_000;
 
-/// The most memory that looking at one may take, in bytes.
+/// The most memory that decoding one image may take, in bytes.
 const MAX_DECODER_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Neither side of a small copy is longer, in pixels.
+/// The longest side of a thumbnail, in pixels.
 const THUMBNAIL_SIDE: u32 = 480;
 
-/// How good a JPEG a small copy is, in percent.
+/// The JPEG quality of a thumbnail, in percent.
 const THUMBNAIL_QUALITY: u8 = 80;
 
-/// A picture as it may be kept.
+/// An image that may be stored.
 #[derive(Debug)]
 struct DecodedImage {
-    /// As it is shown, turned upright, in pixels.
+    /// The size in pixels, as displayed: after the orientation is applied.
     width: u32,
     height: u32,
-    /// The same picture without what a camera wrote into it; `None` if there was
-    /// nothing.
+    /// The same image without metadata; `None` if it had none.
     stripped: Option<Vec<u8>>,
     thumbnail: Vec<u8>,
     thumbnail_type: &'static str,
 }
 
-/// How many are looked at at once; the others wait.
+/// Limits how many images are decoded at once; the others wait.
 static DECODE_PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// Looks at a file that has been stored. A picture is kept without what a camera
-/// wrote into it, with a small copy beside; what only begins like one is no longer
-/// called one.
+/// Decodes a stored file if it is an image, replaces it with a copy without metadata
+/// and stores a thumbnail. A file that only starts like an image gets the type
+/// `application/octet-stream`.
 pub(crate) async fn render(blobs: &BlobStore, stored: &mut StoredBlob) -> Result<Option<NewImage>> {
     if !is_image(&stored.mime_type) {
         return Ok(None);
@@ -50,7 +48,7 @@ pub(crate) async fn render(blobs: &BlobStore, stored: &mut StoredBlob) -> Result
     let place = DECODE_PERMITS.acquire().await.map_err(Error::internal)?;
     let (bytes, mime_type) = (blobs.read_all(&stored.key).await?, stored.mime_type.clone());
     let task = tokio::task::spawn_blocking(move || {
-        // It is taken for as long as this lasts, even if nobody waits any longer.
+        // Decoding holds the permit to its end, even if the request was cancelled.
         let _permit = place;
         decode(&bytes, &mime_type)
     });
@@ -70,7 +68,7 @@ pub(crate) async fn render(blobs: &BlobStore, stored: &mut StoredBlob) -> Result
     Ok(Some(NewImage { width: side(width)?, height: side(height)?, thumbnail_key, thumbnail_type, thumbnail_size }))
 }
 
-/// Whether a type is one of those that are looked at.
+/// Whether a type is one of the image types that are decoded.
 fn is_image(mime_type: &str) -> bool {
     image_format(mime_type).is_some()
 }
@@ -85,8 +83,8 @@ fn image_format(mime_type: &str) -> Option<ImageFormat> {
     }
 }
 
-/// Looks at a picture; `None` if it is none, whatever its first bytes say. Takes
-/// long, and much memory.
+/// Decodes an image; `None` if it is not one, whatever its first bytes say. Slow, and
+/// takes much memory.
 fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
     let Some(format) = image_format(mime_type) else { return Ok(None) };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -96,7 +94,7 @@ fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
     let Ok(mut decoder) = reader.into_decoder() else { return Ok(None) };
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(Error::invalid("file", format!("a picture has at most {} million pixels", MAX_PIXELS / 1_000_000)));
+        return Err(Error::invalid("file", format!("use at most {} million pixels", MAX_PIXELS / 1_000_000)));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let Ok(mut image) = DynamicImage::from_decoder(decoder) else { return Ok(None) };
@@ -110,7 +108,7 @@ fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
     Ok(Some(DecodedImage { width, height, stripped, thumbnail, thumbnail_type }))
 }
 
-/// As PNG if something shines through, and as JPEG otherwise.
+/// Encodes as PNG if the image has an alpha channel, and as JPEG otherwise.
 fn encode(image: &DynamicImage) -> Result<(Vec<u8>, &'static str)> {
     let mut bytes = Vec::new();
     if image.color().has_alpha() {
@@ -122,8 +120,8 @@ fn encode(image: &DynamicImage) -> Result<(Vec<u8>, &'static str)> {
     Ok((bytes, "image/jpeg"))
 }
 
-/// The same picture without where, when and with what it was taken; the pixels are
-/// not touched. Which side is up is kept.
+/// Removes the metadata that says where, when and with what an image was taken. Keeps
+/// the pixels and the orientation. Returns `None` if there was none to remove.
 fn strip_metadata(bytes: &[u8], orientation: Orientation) -> Option<Vec<u8>> {
     let image = DynImage::from_bytes(ImgBytes::copy_from_slice(bytes)).ok().flatten()?;
     let exif = upright_exif(orientation);
@@ -152,7 +150,7 @@ fn strip_metadata(bytes: &[u8], orientation: Orientation) -> Option<Vec<u8>> {
     Some(stripped)
 }
 
-/// EXIF and XMP, the words of photo editors, and comments.
+/// Removes EXIF, XMP, the data of photo editors (APP13) and comments.
 fn strip_jpeg(jpeg: &mut Jpeg) -> bool {
     let before = jpeg.segments().len();
     jpeg.segments_mut().retain(|segment| !matches!(segment.marker(), markers::APP1 | markers::APP13 | markers::COM));
@@ -173,7 +171,7 @@ fn strip_webp(webp: &mut WebP) -> bool {
     webp.chunks().len() < before
 }
 
-/// An EXIF block that says which side is up, and nothing else.
+/// An EXIF block that holds the orientation and nothing else.
 fn upright_exif(orientation: Orientation) -> Option<ImgBytes> {
     if orientation == Orientation::NoTransforms {
         return None;
@@ -193,39 +191,39 @@ mod tests {
     fn jpeg(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         let image = DynamicImage::new_rgb8(width, height);
-        image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).expect("encoded");
+        image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).expect("encode a JPEG");
         bytes
     }
 
     #[test]
     fn an_image_keeps_its_orientation_and_loses_other_metadata() {
         let mut photo = Jpeg::from_bytes(jpeg(800, 600).into()).expect("a JPEG");
-        let mut exif = upright_exif(Orientation::Rotate90).expect("turned").to_vec();
+        let mut exif = upright_exif(Orientation::Rotate90).expect("a rotation").to_vec();
         exif.extend_from_slice(b"GPS: at home");
         photo.set_exif(Some(exif.into()));
         let mut bytes = Vec::new();
         photo.encoder().write_to(&mut bytes).expect("encoded");
-        let decoded = decode(&bytes, "image/jpeg").expect("looked at").expect("a picture");
+        let decoded = decode(&bytes, "image/jpeg").expect("within the limits").expect("an image");
         assert_eq!((decoded.width, decoded.height), (600, 800));
-        let stripped = decoded.stripped.expect("something was there");
+        let stripped = decoded.stripped.expect("there was metadata");
         assert!(!stripped.windows(4).any(|four| four == b"GPS:"));
-        let again = decode(&stripped, "image/jpeg").expect("looked at").expect("a picture");
-        assert_eq!((again.width, again.height), (600, 800), "it is still turned");
-        let thumbnail = image::load_from_memory(&decoded.thumbnail).expect("a picture");
+        let again = decode(&stripped, "image/jpeg").expect("within the limits").expect("an image");
+        assert_eq!((again.width, again.height), (600, 800), "the orientation is kept");
+        let thumbnail = image::load_from_memory(&decoded.thumbnail).expect("an image");
         assert_eq!((thumbnail.width(), thumbnail.height()), (360, 480));
     }
 
     #[test]
     fn an_image_without_metadata_is_left_unchanged() {
-        let decoded = decode(&jpeg(10, 10), "image/jpeg").expect("looked at").expect("a picture");
+        let decoded = decode(&jpeg(10, 10), "image/jpeg").expect("within the limits").expect("an image");
         assert!(decoded.stripped.is_none());
         assert_eq!(decoded.thumbnail_type, "image/jpeg");
     }
 
     #[test]
     fn a_file_that_only_starts_like_an_image_is_not_one() {
-        assert!(decode(b"\x89PNG\r\n\x1a\nand then something else", "image/png").expect("looked at").is_none());
-        assert!(decode(&jpeg(100, 100)[..200], "image/jpeg").expect("looked at").is_none());
+        assert!(decode(b"\x89PNG\r\n\x1a\nand then something else", "image/png").expect("within the limits").is_none());
+        assert!(decode(&jpeg(100, 100)[..200], "image/jpeg").expect("within the limits").is_none());
     }
 
     #[test]

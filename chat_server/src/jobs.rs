@@ -22,10 +22,10 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(3600);
 /// The most blob keys in one query.
 const KEYS_PER_QUERY: usize = 1_000;
 
-/// The age at which blobs without a file count as left over, in hours.
+/// The minimum age at which a blob without a file is deleted, in hours.
 const MIN_UNREFERENCED_HOURS: i64 = 24;
 
-/// Runs housekeeping once, including the bytes of deleted files. Returns `None` if
+/// Runs housekeeping once and deletes the bytes of deleted files. Returns `None` if
 /// another process is running it.
 pub async fn run_housekeeping(db: &PgPool, blobs: &BlobStore, retention: RetentionConfig) -> Result<Option<Report>> {
     let report = housekeeping::run(db, retention).await?;
@@ -36,8 +36,8 @@ pub async fn run_housekeeping(db: &PgPool, blobs: &BlobStore, retention: Retenti
     Ok(report)
 }
 
-/// Deletes blobs that belong to no file, because a crash came between storing the
-/// bytes and writing the row.
+/// Deletes blobs that belong to no file. A crash between storing the bytes and
+/// writing the row leaves them behind.
 async fn delete_unreferenced_blobs(db: &PgPool, blobs: &BlobStore) -> Result<()> {
     let old_keys = blobs.list_stored_before(time::now() - TimeDelta::hours(MIN_UNREFERENCED_HOURS));
     old_keys
@@ -51,7 +51,7 @@ async fn delete_unreferenced_blobs(db: &PgPool, blobs: &BlobStore) -> Result<()>
         .await
 }
 
-/// Starts the jobs, which end with `shutdown`.
+/// Starts the jobs. `shutdown` stops them.
 pub(crate) fn spawn(state: &Arc<AppState>, shutdown: &CancellationToken) {
     tokio::spawn(search::run_indexer(state.db.clone(), shutdown.clone()));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_minute_job(Arc::clone(state))));

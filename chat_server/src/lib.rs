@@ -1,5 +1,5 @@
 //! Confab's REST API: users, chats, messages and files, written to Postgres.
-//! Nothing here publishes an event; the database does, when it commits.
+//! No handler publishes a stored event; the database does, at commit.
 
 mod blobs;
 mod extract;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Serves the API alone, as the `chat_server` program does, until `shutdown`.
+/// Serves only the API, as the `chat_server` program does, until `shutdown`.
 pub async fn serve(
     listener: TcpListener,
     state: Arc<AppState>,

@@ -1,4 +1,4 @@
-//! The chat server as a program of its own.
+//! The `chat_server` program.
 
 use anyhow::Context;
 use chat_core::{db, messages::Writer, redis::Redis};
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 /// The most database connections of one replica.
 const MAX_POOL_CONNECTIONS: u32 = 16;
 
-/// The most of its writer: one writes, one stands by.
+/// The most database connections of its writer: one writes, one is in reserve.
 const MAX_WRITER_POOL_CONNECTIONS: u32 = 2;
 
 #[tokio::main]
@@ -23,7 +23,7 @@ async fn main() -> anyhow::Result<()> {
     let demo = if settings.demo.demo_mode { Some(DemoAccounts::read(data_dir)?) } else { None };
     let state = AppState::build(AppConfig {
         db: db::create_pool(url, MAX_POOL_CONNECTIONS)?,
-        // Apart, so that many readers do not keep messages waiting.
+        // A separate pool, so that many readers do not delay messages.
         writer: Writer::start(db::create_pool(url, MAX_WRITER_POOL_CONNECTIONS)?),
         redis: settings.redis.redis_url.as_deref().map(Redis::open).transpose().context("REDIS_URL")?,
         signer: settings.keys.signer()?,

@@ -25,8 +25,9 @@ use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-/// The routes: class for the rate limits, path, handler and summary. Whether a route
-/// needs a token, and what it reads and answers, is in the handler's types.
+/// The routes: class for the rate limits, method, path, handler and summary. The
+/// handler's types say whether a route needs a token, what it reads and what it
+/// returns.
 #[rustfmt::skip]
 pub fn routes() -> Routes {
     use RouteClass::{Auth, Read, Upload, Write};
@@ -117,7 +118,7 @@ pub fn routes() -> Routes {
 /// How long a body may pause before the request fails.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The largest upload. JSON bodies have a limit of their own (`buffer_body`).
+/// The largest upload. JSON bodies have their own limit (`buffer_body`).
 const MAX_UPLOAD_BYTES: usize = MAX_FILE_BYTES as usize * MAX_FILES_PER_UPLOAD + MAX_JSON_BYTES;
 
 /// One route.
@@ -129,7 +130,7 @@ pub struct Route {
     pub path: &'static str,
 }
 
-/// A router that knows its routes, their classes and their description.
+/// A router with the list of its routes, their classes and their description.
 pub struct Routes {
     router: Router<Arc<AppState>>,
     list: Vec<Route>,
@@ -147,7 +148,7 @@ impl Routes {
         H: Handler<T, Arc<AppState>> + OperationHandler<A>,
         T: 'static,
     {
-        let filter = MethodFilter::try_from(method.clone()).expect("the methods above are the common ones");
+        let filter = MethodFilter::try_from(method.clone()).expect("MethodFilter supports the methods above");
         self.router = self.router.route(path, on(filter, handler));
         self.classes.insert(method.clone(), path, class);
         self.document.add::<H, A>(&method, path, summary);

@@ -1,4 +1,4 @@
-//! The state that handlers share, and how it is built.
+//! The state that handlers share.
 
 use crate::{BlobStore, jobs, openapi, router};
 use axum::{Router, middleware};
@@ -25,22 +25,22 @@ use sqlx::PgPool;
 use std::{fs, io, path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-/// What a chat server is built from. Neither the database nor Redis need be up yet.
+/// The parts of a chat server. The database and Redis need not be up yet.
 #[derive(Debug)]
 pub struct AppConfig {
-    /// For requests.
+    /// The pool for requests.
     pub db: PgPool,
-    /// Writes messages, on connections of its own.
+    /// Writes messages on its own connections.
     pub writer: Writer,
-    /// Reaches other servers over the same database, if there are any.
+    /// Connects to other servers that use the same database, if there are any.
     pub redis: Option<Redis>,
     /// Signs and verifies tokens.
     pub signer: Signer,
     /// Holds the bytes of files.
     pub blobs: BlobStore,
-    /// How often a user or an address may call.
+    /// Limits how often a user or an address may call.
     pub rate_limits: RateLimits,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
     /// How long data is kept, and how much of it.
     pub retention: RetentionConfig,
@@ -54,7 +54,7 @@ pub struct AppConfig {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Demo")]
 pub struct DemoAccounts {
-    /// The password of all of them.
+    /// The password of all accounts.
     pub password: Password,
     /// The accounts.
     pub accounts: Vec<DemoAccount>,
@@ -69,7 +69,7 @@ impl DemoAccounts {
     pub fn read(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join(DEMO_ACCOUNTS_FILE);
         let with_path = |error: io::Error| {
-            let text = format!("DEMO_MODE offers the accounts in {}, which cannot be read: {error}", path.display());
+            let text = format!("cannot read the demo accounts of DEMO_MODE in {}: {error}", path.display());
             io::Error::new(error.kind(), text)
         };
         let text = fs::read(&path).map_err(with_path)?;
@@ -112,7 +112,7 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Builds the state, the one way for all programs and tests.
+    /// Builds the state. All programs and tests use this function.
     pub fn build(config: AppConfig) -> Result<Arc<Self>> {
         let ephemeral = EphemeralBus::new(config.db.clone(), config.redis);
         Ok(Arc::new(Self {
@@ -131,7 +131,7 @@ impl AppState {
         }))
     }
 
-    /// The routes, behind the rate limits.
+    /// Returns the routes, behind the rate limits.
     pub fn router(self: &Arc<Self>) -> Router {
         let routes = router::routes();
         let (state, classes) = (Arc::clone(self), Arc::new(routes.classes().clone()));
@@ -142,7 +142,7 @@ impl AppState {
         routes.into_router().layer(limits).with_state(Arc::clone(self)).merge(openapi::router())
     }
 
-    /// Starts the background jobs, until `shutdown`.
+    /// Starts the background jobs. `shutdown` stops them.
     pub fn spawn_background_jobs(self: &Arc<Self>, shutdown: &CancellationToken) {
         jobs::spawn(self, shutdown);
     }
@@ -152,12 +152,12 @@ impl AppState {
         self.writer.register(registry);
     }
 
-    /// The writer of messages, for a notify server in the same process.
+    /// Returns the writer of messages, for a notify server in the same process.
     pub fn writer(&self) -> &Writer {
         &self.writer
     }
 
-    /// What readiness depends on.
+    /// Returns the readiness checks of this server.
     pub fn readiness_checks(&self) -> Vec<ReadinessCheck> {
         let pool = self.db.clone();
         vec![ReadinessCheck::new("database_and_migrations", move || {

@@ -1,12 +1,12 @@
-//! What a server answered.
+//! An HTTP response of a server.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-/// An answer that has been read whole.
+/// A response with its complete body.
 #[derive(Debug, Clone)]
 pub struct ApiResponse {
-    /// The status.
+    /// The status code.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
@@ -15,31 +15,31 @@ pub struct ApiResponse {
 }
 
 impl ApiResponse {
-    /// Reads an answer whole.
+    /// Reads a response to its end.
     pub async fn read(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.expect("a whole body").to_vec();
         Self { status, headers, bytes }
     }
 
-    /// The body as JSON; null if it is not.
+    /// Returns the body as JSON, or null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
     }
 
-    /// A header as text; empty if it is not there.
+    /// Returns a header as text, or an empty text if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Insists on a status.
+    /// Asserts the status code.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
         self
     }
 
-    /// Insists on a refusal in the form that every refusal has.
+    /// Asserts a problem response: this status and the fields that every problem has.
     #[track_caller]
     pub fn expect_problem(&self, status: u16) -> Value {
         let problem = self.json();

@@ -1,4 +1,4 @@
-//! Both servers, as production runs them: apart, each on a port of its own.
+//! Runs both servers as production does: separately, each on its own port.
 
 use crate::{TestDatabase, TestUser, database, user::Endpoints};
 use chat_core::{
@@ -18,23 +18,23 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// Where a page of another host may call from.
+/// The origin of another host that CORS allows.
 pub const ALLOWED_ORIGIN: &str = "https://friendly.example";
 
-/// A running Confab with the demo world in it.
+/// A running Confab with the demo data.
 #[derive(Debug)]
 pub struct TestApp {
-    /// Where the servers are.
+    /// The URLs of the servers.
     pub endpoints: Endpoints,
-    /// For looking at, and meddling with, the database.
+    /// A pool for tests that read or change the database directly.
     pub db: PgPool,
     /// Signs the tokens that the servers accept.
     pub signer: Signer,
-    /// Where it is.
+    /// The database of the servers.
     pub database: TestDatabase,
-    /// The folder in which uploaded bytes lie.
+    /// The folder that holds uploaded files.
     pub files: std::path::PathBuf,
-    /// Where replicas meet.
+    /// The Redis that the replicas share, if any.
     redis: Option<Redis>,
     shutdown: CancellationToken,
     servers: Vec<JoinHandle<()>>,
@@ -42,7 +42,7 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// Starts both servers over a fresh copy of the demo world.
+    /// Starts both servers over a fresh copy of the demo data.
     pub async fn start() -> Self {
         Self::with_database(TestDatabase::create().await).await
     }
@@ -52,14 +52,14 @@ impl TestApp {
         Self::new(database, None, RateLimits::OFF).await
     }
 
-    /// Starts both servers over a fresh copy of the demo world, with a Redis where
-    /// others may join them.
+    /// Starts both servers over a fresh copy of the demo data, with a Redis that other
+    /// replicas can share.
     pub async fn with_redis(redis: &Redis) -> Self {
         Self::new(TestDatabase::create().await, Some(redis.clone()), RateLimits::OFF).await
     }
 
-    /// Starts both servers over a fresh copy of the demo world, behind one proxy,
-    /// with limits as in `write=5/m`.
+    /// Starts both servers over a fresh copy of the demo data, with rate limits such as
+    /// `write=5/m`. They trust the loopback network as proxies.
     pub async fn with_rate_limits(limits: &str) -> Self {
         Self::new(TestDatabase::create().await, None, limits.parse().expect("limits")).await
     }
@@ -78,7 +78,7 @@ impl TestApp {
         Self::replica_with(other, other.database.clone(), other.redis.clone()).await
     }
 
-    /// Likewise, but it reaches the database and Redis by ways of its own.
+    /// Like [`Self::replica_of`], with its own URLs of the database and Redis.
     pub async fn replica_with(other: &Self, database: TestDatabase, redis: Option<Redis>) -> Self {
         Self::launch(database, redis, other.signer.clone(), Arc::clone(&other.folder), RateLimits::OFF).await
     }
@@ -132,21 +132,21 @@ impl TestApp {
         Self { endpoints: Endpoints { chat, notify }, db, signer, database, files, redis, shutdown, servers, folder }
     }
 
-    /// Signs in people of the demo world.
+    /// Signs in users of the demo data.
     pub async fn sign_in<const N: usize>(&self, names: [&str; N]) -> [TestUser; N] {
         let mut users = Vec::with_capacity(N);
         for name in names {
             users.push(TestUser::sign_in(&self.endpoints, name).await);
         }
-        users.try_into().expect("as many as were asked for")
+        users.try_into().expect("one user per name")
     }
 
-    /// Signs up somebody new.
+    /// Signs up a new user.
     pub async fn sign_up(&self, name: &str) -> TestUser {
         TestUser::sign_up(&self.endpoints, name).await
     }
 
-    /// Whether some transaction waits for the append lock.
+    /// Returns whether a transaction waits for the append lock.
     pub async fn has_a_waiting_writer(&self) -> bool {
         sqlx::query_scalar(
             "select exists (select from pg_locks l join pg_database d on d.oid = l.database
@@ -157,23 +157,23 @@ impl TestApp {
         .expect("locks")
     }
 
-    /// A request for a stream of somebody who need not have a password.
+    /// Returns a stream request for a user, who does not need a password.
     pub async fn stream_request_for(&self, user_id: i64) -> reqwest::RequestBuilder {
         let user_id = user_id.try_into().expect("an id");
         let token = sessions::open(&self.db, &self.signer, user_id, "").await.expect("a session").tokens.token;
         reqwest::Client::new().get(format!("{}/events", self.endpoints.notify)).bearer_auth(token)
     }
 
-    /// A figure of the notify server, by its name and labels; 0 if it has none.
+    /// Returns a metric of the notify server by its name and labels, or 0 if it is missing.
     pub async fn metric(&self, name: &str) -> f64 {
         metric(&self.endpoints.notify, name).await
     }
 
-    /// Asks both servers to stop and waits until they have.
+    /// Stops both servers and waits until they have stopped.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         for server in std::mem::take(&mut self.servers) {
-            server.await.expect("a server ends in order");
+            server.await.expect("a server stops cleanly");
         }
     }
 }
@@ -184,7 +184,7 @@ impl Drop for TestApp {
     }
 }
 
-/// A figure of a server, by its name and labels; 0 if it has none.
+/// Returns a metric of a server by its name and labels, or 0 if it is missing.
 pub async fn metric(server: &str, name: &str) -> f64 {
     let answer = reqwest::get(format!("{server}/metrics")).await.expect("an answer");
     let text = answer.text().await.expect("text");

@@ -1,4 +1,4 @@
-//! A balancer that knows nothing but who lets it in, as most are.
+//! A TCP load balancer. Like most, it only knows which servers accept connections.
 
 use std::{
     net::SocketAddr,
@@ -12,15 +12,15 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Spreads connections over some servers: each to the next that takes it.
+/// Distributes connections round-robin over the servers that accept them.
 #[derive(Debug)]
 pub struct Balancer {
-    /// Where it is, as in `http://127.0.0.1:1234`.
+    /// Its URL, such as `http://127.0.0.1:1234`.
     pub url: String,
 }
 
 impl Balancer {
-    /// Before these.
+    /// Starts a balancer in front of these servers.
     pub async fn start(servers: Vec<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));

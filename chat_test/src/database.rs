@@ -1,5 +1,5 @@
-//! A database for one test: a copy of a template that holds the schema and the
-//! demo world, in a throw-away cluster that all tests of a process share.
+//! A database for one test. It is a copy of a template that holds the schema and the
+//! demo data, in a temporary cluster that all tests of a process share.
 
 use chat_core::{auth::Hasher, db};
 use embedded_postgres::{Binaries, Cluster};
@@ -13,7 +13,7 @@ const TEMPLATE: &str = "template_demo";
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// The cluster of this process. It goes with the process, however that ends.
+/// The cluster of this process. It ends with the process, however the process ends.
 pub(crate) async fn cluster() -> &'static Cluster {
     CLUSTER
         .get_or_init(|| async {
@@ -25,7 +25,7 @@ pub(crate) async fn cluster() -> &'static Cluster {
         .await
 }
 
-/// Makes a database with the schema and the demo world in it.
+/// Creates a database with the schema and the demo data.
 pub async fn create_demo_database(cluster: &Cluster, name: &str) {
     cluster.create_database(name, "template1").await.expect("a database");
     let pool = db::create_pool(&cluster.url(name), 2).expect("a URL");
@@ -34,15 +34,15 @@ pub async fn create_demo_database(cluster: &Cluster, name: &str) {
     pool.close().await;
 }
 
-/// A database of one test's own.
+/// A database that belongs to one test.
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
-    /// Where it is.
+    /// Its connection URL.
     pub url: String,
 }
 
 impl TestDatabase {
-    /// A fresh copy of the demo world.
+    /// Creates a fresh copy of the demo data.
     pub async fn create() -> Self {
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let cluster = cluster().await;
@@ -50,7 +50,7 @@ impl TestDatabase {
         Self { url: cluster.url(&name) }
     }
 
-    /// A small pool, as a server has.
+    /// Creates a small pool, as a server has.
     pub fn pool(&self, connections: u32) -> PgPool {
         db::create_pool(&self.url, connections).expect("a URL")
     }

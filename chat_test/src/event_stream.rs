@@ -1,6 +1,5 @@
-//! What a device hears. The stream is read by a parser of the harness's own, so
-//! that the servers' encoding is checked by somebody else's reading of the
-//! standard.
+//! A client of the event stream. The harness has its own SSE parser, so that the
+//! servers' encoding is checked by a second implementation of the standard.
 
 use crate::{ApiResponse, DEADLINE};
 use futures_util::{StreamExt, stream::BoxStream};
@@ -21,24 +20,24 @@ pub struct Event {
 }
 
 impl Event {
-    /// What was said, if somebody said something.
+    /// Returns the content of the event's message, or an empty text if it has none.
     pub fn text(&self) -> &str {
         self.data["message"]["content"].as_str().unwrap_or_default()
     }
 
-    /// Whether it was said to those who are there and to nobody later.
+    /// Returns whether the event is ephemeral: never logged, never replayed.
     pub fn is_ephemeral(&self) -> bool {
         matches!(self.kind.as_str(), "typing" | "presence")
     }
 
-    /// Reads one as it is on the wire, and checks that it is as published.
+    /// Parses an event from the wire and checks it against the published schema.
     pub fn parse(id: Option<String>, data: &str) -> Self {
         let data: Value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in {data}"));
         if let (Some(id_in_data), Some(id)) = (data["id"].as_str(), &id) {
-            assert_eq!(id_in_data, id, "the id is said twice, the same");
+            assert_eq!(id_in_data, id, "the `id:` field and the id in the data are equal");
         }
         serde_json::from_value::<chat_core::catalogue::Event>(data.clone())
-            .unwrap_or_else(|error| panic!("not as the schema says: {error} in {data}"));
+            .unwrap_or_else(|error| panic!("does not match the schema: {error} in {data}"));
         let kind = data["type"].as_str().expect("a type").to_owned();
         Self { id, kind, data }
     }
@@ -48,27 +47,27 @@ impl Event {
 pub struct EventStream {
     bytes: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     reader: SseReader,
-    /// Events that were read while something was whispered, and the other way.
+    /// Logged events that were read while waiting for an ephemeral one, and the reverse.
     queued_events: VecDeque<Event>,
     queued_ephemeral: VecDeque<Event>,
-    /// What the stream opened with.
+    /// The `ready` event that opened the stream.
     pub ready: Event,
-    /// The last id heard, as a browser would send it back.
+    /// The last event id received, as a browser would send it back.
     pub last_id: Option<String>,
 }
 
 impl EventStream {
-    /// Opens a stream and reads its `ready`.
+    /// Opens a stream and reads its `ready` event.
     pub async fn open(request: RequestBuilder) -> Self {
         Self::try_open(request).await.expect("the stream goes on")
     }
 
-    /// Likewise; `None` if all that it says is when to come back.
+    /// Like [`Self::open`], but returns `None` if the server sends only `retry:` and ends.
     pub async fn try_open(request: RequestBuilder) -> Option<Self> {
         let response = request.send().await.expect("an answer");
         if response.status() != 200 {
             let reply = ApiResponse::read(response).await;
-            panic!("no stream: {} {}", reply.status, String::from_utf8_lossy(&reply.bytes));
+            panic!("the stream was rejected: {} {}", reply.status, String::from_utf8_lossy(&reply.bytes));
         }
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store, no-transform");
@@ -88,12 +87,12 @@ impl EventStream {
         Some(stream)
     }
 
-    /// The next event.
+    /// Returns the next logged event.
     pub async fn next(&mut self) -> Event {
         self.try_next().await.expect("the stream goes on")
     }
 
-    /// The next event, or `None` when the stream ends.
+    /// Returns the next logged event, or `None` when the stream ends.
     pub async fn try_next(&mut self) -> Option<Event> {
         if let Some(event) = self.queued_events.pop_front() {
             return Some(event);
@@ -107,7 +106,7 @@ impl EventStream {
         }
     }
 
-    /// The next thing that is whispered, of one type: who types, who is here.
+    /// Returns the next ephemeral event of one type: `typing` or `presence`.
     pub async fn next_ephemeral(&mut self, kind: &str) -> Event {
         loop {
             let event = match self.queued_ephemeral.pop_front() {
@@ -122,13 +121,13 @@ impl EventStream {
         }
     }
 
-    /// What was whispered and read so far.
+    /// Removes and returns the ephemeral events read so far.
     pub fn drain_ephemeral(&mut self) -> Vec<Event> {
         self.queued_ephemeral.drain(..).collect()
     }
 
     async fn read(&mut self) -> Option<Event> {
-        // For the event, not for the next bytes: pings go on for ever.
+        // The deadline is for the event, not for the next bytes: pings never stop.
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(event) = self.reader.pop() {
@@ -142,7 +141,7 @@ impl EventStream {
         }
     }
 
-    /// The next event of one type; others are passed over.
+    /// Returns the next event of one type and skips the others.
     pub async fn next_of(&mut self, kind: &str) -> Event {
         loop {
             let event = self.next().await;
@@ -152,7 +151,7 @@ impl EventStream {
         }
     }
 
-    /// Everything up to `caught_up`, for a stream that resumed.
+    /// Returns the events up to `caught_up`, on a stream that resumed.
     pub async fn read_replay(&mut self) -> Vec<Event> {
         let mut replay = Vec::new();
         loop {
@@ -163,8 +162,8 @@ impl EventStream {
         }
     }
 
-    /// Everything heard before somebody says `marker` in a chat where this
-    /// person is: a fence.
+    /// Returns the events before the message `marker`. The marker is a fence: a test
+    /// sends it in a chat that this user is in.
     pub async fn read_until(&mut self, marker: &str) -> Vec<Event> {
         let mut received = Vec::new();
         loop {
@@ -175,7 +174,7 @@ impl EventStream {
         }
     }
 
-    /// Reads on until a comment is heard.
+    /// Reads until the next comment.
     pub async fn next_comment(&mut self) {
         let before = self.reader.comments;
         while self.reader.comments == before {
@@ -184,14 +183,14 @@ impl EventStream {
         }
     }
 
-    /// The last reconnection time heard, in milliseconds.
+    /// The last reconnection time received, in milliseconds.
     pub fn retry_ms(&self) -> Option<u64> {
         self.reader.retry
     }
 
-    /// The last id heard, which resumes the stream.
+    /// The last event id received, which resumes the stream.
     pub fn cursor(&self) -> &str {
-        self.last_id.as_deref().expect("an id was heard")
+        self.last_id.as_deref().expect("an id was received")
     }
 }
 
@@ -204,14 +203,14 @@ pub struct SseReader {
     kind: String,
     data: Option<String>,
     ready: VecDeque<Event>,
-    /// The last reconnection time heard, in milliseconds.
+    /// The last reconnection time received, in milliseconds.
     pub retry: Option<u64>,
-    /// How many comments were heard.
+    /// Number of comments received.
     pub comments: usize,
 }
 
 impl SseReader {
-    /// Reads more bytes, however they were cut.
+    /// Parses more bytes. They may end anywhere, even inside a line.
     pub fn push(&mut self, bytes: &[u8]) {
         for byte in bytes {
             let is_lf_of_crlf = *byte == b'\n' && self.after_cr;
@@ -224,7 +223,7 @@ impl SseReader {
         }
     }
 
-    /// The next whole event.
+    /// Returns the next complete event.
     pub fn pop(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
@@ -248,7 +247,7 @@ impl SseReader {
                 }
                 None => self.data = Some(value.to_owned()),
             },
-            other => panic!("a field of no meaning: {other}"),
+            other => panic!("unknown field: {other}"),
         }
     }
 
@@ -256,7 +255,7 @@ impl SseReader {
         let (id, kind) = (self.id.take(), std::mem::take(&mut self.kind));
         let Some(data) = self.data.take() else { return };
         let event = Event::parse(id, &data);
-        assert_eq!(event.kind, kind, "the type is said twice, the same");
+        assert_eq!(event.kind, kind, "the `event:` field and the type in the data are equal");
         self.ready.push_back(event);
     }
 }

@@ -1,5 +1,5 @@
-//! A link to Postgres that can be cut without a sound: bytes stop, and nothing is
-//! closed.
+//! A proxy in front of Postgres that can cut connections silently: bytes stop, but
+//! nothing is closed.
 
 use crate::TestDatabase;
 use std::{
@@ -15,13 +15,13 @@ use tokio::{
     net::{UnixListener, UnixStream, unix},
 };
 
-/// The name that Postgres gives its socket.
+/// The file name of Postgres's socket.
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// A stand-in for a database's socket that passes everything on.
+/// A proxy for a database's socket. It forwards every byte until it is told to cut.
 #[derive(Debug)]
 pub struct FaultyProxy {
-    /// The database through the link.
+    /// The database as reached through the proxy.
     pub database: TestDatabase,
     state: Arc<State>,
     _folder: TempDir,
@@ -34,7 +34,7 @@ struct State {
 }
 
 impl FaultyProxy {
-    /// A link to a database of the shared cluster.
+    /// Starts a proxy to a database of the shared cluster.
     pub async fn to(database: &TestDatabase) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = UnixListener::bind(folder.path().join(SOCKET)).expect("a socket");
@@ -47,19 +47,19 @@ impl FaultyProxy {
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let far = UnixStream::connect(&real).await.expect("Postgres is there");
+                let far = UnixStream::connect(&real).await.expect("Postgres is running");
                 tokio::spawn(forward(near, far, Arc::clone(&shared)));
             }
         });
         Self { database, state, _folder: folder }
     }
 
-    /// How many connections have begun to listen for notifications.
+    /// Number of connections that have begun to listen for notifications.
     pub fn listeners(&self) -> usize {
         self.state.listeners.load(Ordering::SeqCst)
     }
 
-    /// Stops every byte on the connections that listen now; later ones pass.
+    /// Stops all bytes on the connections that listen now. Later connections still work.
     pub fn cut_listeners(&self) {
         self.state.is_cut.store(true, Ordering::SeqCst);
     }
@@ -84,13 +84,13 @@ async fn copy(
     while let Ok(n) = from.read(&mut buffer).await {
         let bytes = buffer.get(..n).filter(|bytes| !bytes.is_empty());
         let Some(bytes) = bytes else { return };
-        // The statement, not the server's confirmation of it.
+        // Matches the statement, not the server's confirmation of it.
         if bytes.windows(8).any(|eight| eight == b"LISTEN \"") {
             state.listeners.fetch_add(1, Ordering::SeqCst);
             is_cut_target.store(!state.is_cut.load(Ordering::SeqCst), Ordering::SeqCst);
         }
         if is_cut_target.load(Ordering::SeqCst) && state.is_cut.load(Ordering::SeqCst) {
-            // Half open: the other side hears nothing, not even an end.
+            // Half open: the other side receives nothing, not even an end of stream.
             std::future::pending::<()>().await;
         }
         if to.write_all(bytes).await.is_err() {

@@ -1,6 +1,6 @@
-//! The harness: real servers on port 0 over a real Postgres of their own, people
-//! who use them, and what those people hear. It speaks the domain and waits with
-//! deadlines, never with sleeps.
+//! The test harness: real servers on port 0 over their own real Postgres, users of
+//! those servers, and clients of their event streams. It uses the words of the domain
+//! and waits with deadlines, never with fixed sleeps.
 
 mod api_response;
 mod app;
@@ -29,10 +29,10 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use std::time::Duration;
 
-/// How long anything may take that is bound to happen.
+/// How long a test waits for something that must happen.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A picture, two pixels wide and three high.
+/// A PNG image, 2 pixels wide and 3 pixels high.
 pub const PNG: &[u8] =
     b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x02\x00\x00\x00\x03\
     \x08\x02\x00\x00\x00\x36\x88\x49\xd6\x00\x00\x00\x10\x49\x44\x41\x54\x78\xda\x63\x38\x21\x67\x03\
@@ -42,17 +42,17 @@ pub const PNG: &[u8] =
 /// Sends a signal to a process.
 pub fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, signal).expect("a process that runs");
+    kill_process(pid, signal).expect("a running process");
 }
 
-/// A process and all of its children, the youngest first.
+/// Returns a process and all its descendants; each process comes after its children.
 pub fn process_tree(pid: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(process_tree);
     children.chain([pid]).collect()
 }
 
-/// Waits until something is so, and says what it was if it never is.
+/// Waits until a condition holds. Panics with `what` after the deadline.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     while !holds().await {

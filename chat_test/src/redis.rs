@@ -1,5 +1,5 @@
-//! A Redis of one test's own, reached by a line that can be slowed, and treated
-//! as badly as Redis can be.
+//! A Redis that belongs to one test. Servers reach it through a proxy that can delay
+//! replies, and tests can pause, kill and restart it.
 
 use chat_core::redis::Redis;
 use redis::{Cmd, FromRedisValue};
@@ -19,7 +19,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// A running Redis.
+/// A Redis server and the proxy in front of it.
 #[derive(Debug)]
 pub struct TestRedis {
     process: Mutex<Option<Child>>,
@@ -28,7 +28,7 @@ pub struct TestRedis {
 }
 
 impl TestRedis {
-    /// Starts one with nothing in it.
+    /// Starts an empty Redis.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let redis = Self { process: Mutex::default(), delay_ms: Arc::default(), folder };
@@ -47,7 +47,7 @@ impl TestRedis {
         redis
     }
 
-    /// Starts it again, empty, after `kill`.
+    /// Starts Redis again, empty, after `kill`.
     pub async fn launch(&self) {
         let _ = std::fs::remove_file(self.path("redis"));
         let process = Command::new("redis-server")
@@ -62,53 +62,53 @@ impl TestRedis {
         crate::eventually("Redis answers", async || UnixStream::connect(self.path("redis")).await.is_ok()).await;
     }
 
-    /// Ends it without a word.
+    /// Kills the Redis process.
     pub async fn kill(&self) {
         let process = self.lock().take();
-        process.expect("it runs").kill().await.expect("killed");
+        process.expect("Redis is running").kill().await.expect("killed");
     }
 
-    /// Sends its process a signal.
+    /// Sends a signal to the Redis process.
     pub fn signal(&self, signal: crate::Signal) {
-        crate::signal(self.lock().as_ref().and_then(Child::id).expect("it runs"), signal);
+        crate::signal(self.lock().as_ref().and_then(Child::id).expect("Redis is running"), signal);
     }
 
-    /// From now on each of its answers is so late.
+    /// Delays every reply from now on.
     pub fn set_reply_delay(&self, delay: Duration) {
         self.delay_ms.store(u64::try_from(delay.as_millis()).expect("some time"), Ordering::Relaxed);
     }
 
-    /// How servers reach it.
+    /// The client that servers use, through the proxy.
     pub fn client(&self) -> Redis {
         Redis::open(&self.url()).expect("a URL")
     }
 
-    /// How servers reach it, as a setting.
+    /// The URL that servers use, through the proxy.
     pub fn url(&self) -> String {
         format!("unix://{}", self.path("proxy").display())
     }
 
-    /// Where it is itself, past the line.
+    /// The URL of Redis itself, without the proxy.
     pub fn direct_url(&self) -> String {
         format!("unix://{}", self.path("redis").display())
     }
 
-    /// Asks it something, past the line.
+    /// Runs a command without the proxy.
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> T {
         self.try_query(command).await.expect("an answer")
     }
 
-    /// Likewise; it may refuse.
+    /// Like [`Self::query`], but returns the error that Redis replies with.
     pub async fn try_query<T: FromRedisValue>(&self, command: &Cmd) -> redis::RedisResult<T> {
         let redis = Redis::open(&self.direct_url()).expect("a URL");
-        let mut connection = redis.connect().await.expect("it is there");
+        let mut connection = redis.connect().await.expect("Redis is running");
         command.query_async(&mut connection).await
     }
 
-    /// The key of the one event stream in it.
+    /// Returns the key of the only event stream in Redis.
     pub async fn event_stream_key(&self) -> String {
         let keys: Vec<String> = self.query(redis::cmd("KEYS").arg("confab:*:events:*")).await;
-        let [key] = keys.as_slice() else { panic!("one stream, and not {keys:?}") };
+        let [key] = keys.as_slice() else { panic!("expected one stream, found {keys:?}") };
         key.clone()
     }
 

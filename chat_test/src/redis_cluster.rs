@@ -1,4 +1,4 @@
-//! A Redis Cluster of one test's own: three nodes, a third of the keys on each.
+//! A Redis Cluster that belongs to one test: three nodes, each with a third of the slots.
 
 use chat_core::redis::Redis;
 use redis::{Cmd, FromRedisValue, cmd};
@@ -11,7 +11,7 @@ use tokio::{
 
 const SLOTS: [(u16, u16); 3] = [(0, 5460), (5461, 10_922), (10_923, 16_383)];
 
-/// A running cluster.
+/// A running Redis Cluster.
 #[derive(Debug)]
 pub struct TestRedisCluster {
     ports: Vec<u16>,
@@ -20,7 +20,7 @@ pub struct TestRedisCluster {
 }
 
 impl TestRedisCluster {
-    /// Starts one with nothing in it.
+    /// Starts an empty cluster.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut ports, mut processes) = (Vec::new(), Vec::new());
@@ -50,7 +50,7 @@ impl TestRedisCluster {
             let () = query(*port, cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(from).arg(to)).await;
         }
         for port in &ports {
-            crate::eventually("all slots are there", async || {
+            crate::eventually("all slots are assigned", async || {
                 let state: String = query(*port, cmd("CLUSTER").arg("INFO")).await;
                 state.contains("cluster_state:ok") && state.contains("cluster_known_nodes:3")
             })
@@ -59,7 +59,7 @@ impl TestRedisCluster {
         Self { ports, _processes: processes, _folder: folder }
     }
 
-    /// How servers reach it.
+    /// The client that servers use.
     pub fn client(&self) -> Redis {
         let urls: Vec<String> = self.ports.iter().map(|port| format!("redis://127.0.0.1:{port}")).collect();
         Redis::open(&urls.join(",")).expect("URLs")
@@ -74,13 +74,13 @@ fn node(port: u16) -> Redis {
     Redis::open(&format!("redis://127.0.0.1:{port}")).expect("a URL")
 }
 
-/// The port on which a node speaks with the others.
+/// Returns the port on which a node talks to the other nodes.
 async fn fetch_bus_port(port: u16) -> u16 {
     let (_, bus): (String, u16) = query(port, cmd("CONFIG").arg("GET").arg("cluster-port")).await;
     bus
 }
 
 async fn query<T: FromRedisValue>(port: u16, command: &Cmd) -> T {
-    let mut connection = node(port).connect().await.expect("it is there");
+    let mut connection = node(port).connect().await.expect("the node is running");
     command.query_async(&mut connection).await.expect("an answer")
 }

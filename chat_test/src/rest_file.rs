@@ -1,10 +1,10 @@
-//! Runs `test.rest`: the file that people open in their editor's REST client is
-//! the file that is tested.
+//! Parses `test.rest`, so that the file that developers open in their editor's REST
+//! client is also tested.
 //!
-//! The format is the editors': requests between `###` lines, `@name = value`
-//! variables, `# @name` for a request whose answer later ones use as
-//! `{{name.response.body.$.path}}`. What we add are comments that those clients
-//! pass over: `# expect 201` and `# expect $.path value`.
+//! The format is that of the editors: requests between `###` lines, `@name = value`
+//! variables, and `# @name` for a request whose response later requests use as
+//! `{{name.response.body.$.path}}`. We add comments that those clients ignore:
+//! `# expect 201` and `# expect $.path value`.
 
 use http::Method;
 use serde_json::Value;
@@ -13,32 +13,32 @@ use std::collections::HashMap;
 /// One request of the file.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The words behind `###`.
+    /// The title after `###`.
     pub title: String,
-    /// The name that later requests use.
+    /// The name by which later requests use the response.
     pub name: Option<String>,
-    /// The method.
+    /// The HTTP method.
     pub method: Method,
-    /// The target, variables not yet filled in.
+    /// The request target, with variables not yet substituted.
     pub target: String,
-    /// The headers, likewise.
+    /// The headers, with variables not yet substituted.
     pub headers: Vec<(String, String)>,
-    /// The body, likewise.
+    /// The body, with variables not yet substituted.
     pub body: String,
-    /// The status it is to have.
+    /// The expected status.
     pub status: u16,
-    /// What its body is to say: a path and a JSON value.
+    /// The expected parts of the response body: a path and a JSON value each.
     pub expected_body: Vec<(String, Value)>,
 }
 
-/// Variables and answers so far.
+/// Variables, and the responses so far.
 #[derive(Debug, Default)]
 pub struct Scope {
     variables: HashMap<String, String>,
     answers: HashMap<String, Value>,
 }
 
-/// Reads the file. Panics with a sentence on what it does not understand.
+/// Parses the file. Panics with a message about the line that is invalid.
 pub fn parse(text: &str) -> (Scope, Vec<Request>) {
     let mut scope = Scope::default();
     let mut requests = Vec::new();
@@ -92,28 +92,28 @@ fn parse_section(title: &str, text: &str, scope: &mut Scope) -> Option<Request> 
         target: target.trim().to_owned(),
         headers,
         body,
-        status: status.unwrap_or_else(|| panic!("`{title}` does not say what to expect")),
+        status: status.unwrap_or_else(|| panic!("`{title}` has no `# expect` status")),
         expected_body,
     })
 }
 
 impl Scope {
-    /// Sets a variable, over what the file says.
+    /// Sets a variable and overrides the value in the file.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Remembers an answer under its request's name.
+    /// Stores a response body under its request's name.
     pub fn remember(&mut self, name: &str, body: Value) {
         self.answers.insert(name.to_owned(), body);
     }
 
-    /// Puts values in the place of `{{…}}`.
+    /// Replaces each `{{…}}` with its value.
     pub fn substitute(&self, text: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
-            let (key, after) = after.split_once("}}").unwrap_or_else(|| panic!("an open brace in {text}"));
+            let (key, after) = after.split_once("}}").unwrap_or_else(|| panic!("unclosed `{{{{` in {text}"));
             filled.push_str(before);
             filled.push_str(&self.value(key.trim()));
             rest = after;
@@ -123,7 +123,7 @@ impl Scope {
 
     fn value(&self, key: &str) -> String {
         if let Some((name, path)) = key.split_once(".response.body.") {
-            let answer = self.answers.get(name).unwrap_or_else(|| panic!("no answer named {name} yet"));
+            let answer = self.answers.get(name).unwrap_or_else(|| panic!("no response named {name} yet"));
             return match value_at(answer, path) {
                 Value::String(text) => text.clone(),
                 Value::Null => panic!("{key} is not in {answer}"),
@@ -134,7 +134,7 @@ impl Scope {
     }
 }
 
-/// The value at a path such as `$.items[0].id`.
+/// Returns the value at a path such as `$.items[0].id`.
 pub fn value_at<'a>(value: &'a Value, path: &str) -> &'a Value {
     let path = path.trim_start_matches('$').replace('[', ".").replace(']', "");
     path.split('.').filter(|part| !part.is_empty()).fold(value, |value, part| match part.parse::<usize>() {

@@ -1,4 +1,4 @@
-//! A device that speaks WebSocket.
+//! A WebSocket client.
 
 use crate::{DEADLINE, Event};
 use futures_util::{SinkExt, StreamExt};
@@ -17,12 +17,13 @@ pub struct Socket {
     replies: VecDeque<Value>,
     events: VecDeque<Event>,
     last_ref: u64,
-    /// How it was closed, once it was.
+    /// The close code, once the server has closed the socket.
     pub close_code: Option<u16>,
 }
 
 impl Socket {
-    /// Opens one, with these headers; or what it was answered instead.
+    /// Opens a WebSocket with these headers. Returns the HTTP response if the server
+    /// rejects the handshake.
     pub async fn open(server: &str, query: &str, headers: &[(&'static str, &str)]) -> Result<Self, Response<Vec<u8>>> {
         let address = server.strip_prefix("http://").expect("a server");
         let mut request = format!("ws://{address}/ws{query}").into_client_request().expect("a request");
@@ -40,7 +41,7 @@ impl Socket {
         }
     }
 
-    /// Sends a text as it is.
+    /// Sends a text message unchanged.
     pub async fn send(&mut self, text: &str) {
         self.stream.send(Message::text(text)).await.expect("sent");
     }
@@ -50,7 +51,7 @@ impl Socket {
         self.stream.send(message).await
     }
 
-    /// Sends a command and waits for its answer.
+    /// Sends a command and returns its reply.
     pub async fn send_command(&mut self, mut command: Value) -> Value {
         self.last_ref += 1;
         command["ref"] = json!(self.last_ref);
@@ -63,7 +64,7 @@ impl Socket {
         }
     }
 
-    /// The next answer.
+    /// Returns the next reply to a command.
     pub async fn next_reply(&mut self) -> Value {
         loop {
             if let Some(reply) = self.replies.pop_front() {
@@ -73,12 +74,12 @@ impl Socket {
         }
     }
 
-    /// The next event, whispers and all.
+    /// Returns the next event, including ephemeral ones.
     pub async fn next(&mut self) -> Event {
         self.try_next().await.unwrap_or_else(|| panic!("closed: {:?}", self.close_code))
     }
 
-    /// The next event, or `None` when the socket is closed.
+    /// Returns the next event, or `None` when the socket is closed.
     pub async fn try_next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -90,7 +91,7 @@ impl Socket {
         }
     }
 
-    /// The next event of one type; others are passed over.
+    /// Returns the next event of one type and skips the others.
     pub async fn next_of(&mut self, kind: &str) -> Event {
         loop {
             let event = self.next().await;
@@ -100,13 +101,13 @@ impl Socket {
         }
     }
 
-    /// Waits until it is closed; answers with which code.
+    /// Waits until the server closes the socket and returns the close code.
     pub async fn wait_for_close(&mut self) -> Option<u16> {
         while self.try_next().await.is_some() {}
         self.close_code
     }
 
-    /// Whether the other side says goodbye, and does not just go.
+    /// Waits for the end and returns whether the server sent a close frame.
     pub async fn is_closed_cleanly(&mut self) -> bool {
         while let Some(message) = timeout(DEADLINE, self.stream.next()).await.expect("an end within the deadline") {
             match message {

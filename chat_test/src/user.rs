@@ -1,23 +1,23 @@
-//! A person with a device.
+//! A signed-in user and their HTTP client.
 
 use crate::{ApiResponse, EventStream};
 use http::Method;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-/// Where the servers are.
+/// The URLs of the servers.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
-    /// The API, as in `http://127.0.0.1:1234`.
+    /// The chat server's URL, such as `http://127.0.0.1:1234`.
     pub chat: String,
-    /// The streams.
+    /// The notify server's URL.
     pub notify: String,
 }
 
-/// Somebody signed in.
+/// A signed-in user.
 #[derive(Debug, Clone)]
 pub struct TestUser {
-    /// As in the demo world.
+    /// The username.
     pub name: String,
     /// Their id.
     pub id: i64,
@@ -25,14 +25,14 @@ pub struct TestUser {
     pub token: String,
     /// The value of their stream cookie.
     pub cookie: String,
-    /// What signing in answered.
+    /// The response to the sign-in or sign-up.
     pub auth_response: Value,
     endpoints: Endpoints,
     client: Client,
 }
 
 impl TestUser {
-    /// Signs in somebody of the demo world.
+    /// Signs in a user of the demo data.
     pub async fn sign_in(endpoints: &Endpoints, name: &str) -> Self {
         let body = json!({ "email": format!("{name}@example.com"), "password": "confab-demo" });
         Self::authenticate(endpoints, name, "/api/signin", body, 200).await
@@ -61,7 +61,7 @@ impl TestUser {
         }
     }
 
-    /// A request with this person's token, still to be sent.
+    /// Builds a request with this user's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.endpoints.chat)).bearer_auth(&self.token)
     }
@@ -75,32 +75,32 @@ impl TestUser {
         ApiResponse::read(request.send().await.expect("an answer")).await
     }
 
-    /// Reads.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> ApiResponse {
         self.send_request(Method::GET, path, None).await
     }
 
-    /// Makes.
+    /// Sends a POST request.
     pub async fn post(&self, path: &str, body: Value) -> ApiResponse {
         self.send_request(Method::POST, path, Some(body)).await
     }
 
-    /// Changes.
+    /// Sends a PATCH request.
     pub async fn patch(&self, path: &str, body: Value) -> ApiResponse {
         self.send_request(Method::PATCH, path, Some(body)).await
     }
 
-    /// Sets.
+    /// Sends a PUT request.
     pub async fn put(&self, path: &str, body: Value) -> ApiResponse {
         self.send_request(Method::PUT, path, Some(body)).await
     }
 
-    /// Takes away.
+    /// Sends a DELETE request.
     pub async fn delete(&self, path: &str) -> ApiResponse {
         self.send_request(Method::DELETE, path, None).await
     }
 
-    /// The id of one of this person's chats.
+    /// Returns the id of one of this user's chats by its name. `direct` is a direct chat.
     pub async fn chat_id(&self, name: &str) -> i64 {
         let chats = self.get("/api/chats").await.expect(200).json();
         let chats = chats["items"].as_array().expect("items").clone();
@@ -108,13 +108,13 @@ impl TestUser {
         found.unwrap_or_else(|| panic!("{} is in no chat {name}", self.name))["id"].as_i64().expect("an id")
     }
 
-    /// Says something in a chat, by its name; answers the message.
+    /// Sends a message to a chat, by the chat's name, and returns the message.
     pub async fn say(&self, chat: &str, text: &str) -> Value {
         let id = self.chat_id(chat).await;
         self.say_in(id, text).await
     }
 
-    /// Says something in a chat, by its id; answers the message.
+    /// Sends a message to a chat, by the chat's id, and returns the message.
     pub async fn say_in(&self, chat: i64, text: &str) -> Value {
         self.post(&format!("/api/chats/{chat}/messages"), json!({ "content": text })).await.expect(201).json()
     }
@@ -124,17 +124,17 @@ impl TestUser {
         EventStream::open(self.stream_request(None)).await
     }
 
-    /// Opens a stream from where an earlier one was left.
+    /// Resumes a stream from a cursor.
     pub async fn resume(&self, last_event_id: &str) -> EventStream {
         EventStream::open(self.stream_request(Some(last_event_id))).await
     }
 
-    /// The same person, with the same token, at another pair of servers.
+    /// Returns the same user, with the same token, at another pair of servers.
     pub fn at(&self, endpoints: &Endpoints) -> Self {
         Self { endpoints: endpoints.clone(), ..self.clone() }
     }
 
-    /// A request for a stream on a connection of its own, still to be sent.
+    /// Builds a stream request that uses its own connection.
     pub fn stream_request(&self, last_event_id: Option<&str>) -> RequestBuilder {
         let request = Client::new().get(format!("{}/events", self.endpoints.notify)).bearer_auth(&self.token);
         match last_event_id {

@@ -18,7 +18,7 @@ programs and the user of the embedded Postgres.
 
 ";
 
-/// The whole document.
+/// Renders the document.
 pub(crate) fn markdown(confab: &Command) -> String {
     let programs = programs(confab);
     let rows = config::documentation().into_iter().map(|setting| {
@@ -36,7 +36,7 @@ pub(crate) fn markdown(confab: &Command) -> String {
     format!("{INTRODUCTION}| variable | flag | default | meaning | read by |\n|---|---|---|---|---|\n{table}")
 }
 
-/// Each program with the variables that it reads.
+/// Returns each program with the variables that it reads.
 fn programs(confab: &Command) -> Vec<(String, BTreeSet<String>)> {
     let own = confab.get_subcommands().map(|command| {
         let mut variables = config::variables(command);

@@ -1,5 +1,5 @@
-//! The data folder of `confab dev`: keys, files, the database. One process at a
-//! time.
+//! The data directory of `confab dev`: keys, files and the database. One process uses
+//! it at a time.
 
 use anyhow::{Context, bail};
 use chat_core::auth::{Signer, keys};
@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A data folder that is ours until this is dropped.
+/// A data directory that this process holds the lock of, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     pub(crate) path: PathBuf,
@@ -19,9 +19,9 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Takes the folder, which is made if it is not there.
+    /// Locks the directory. Creates it if needed.
     pub(crate) fn lock(path: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(path).with_context(|| format!("making the data folder {}", path.display()))?;
+        fs::create_dir_all(path).with_context(|| format!("creating the data directory {}", path.display()))?;
         let path = fs::canonicalize(path).with_context(|| format!("finding {}", path.display()))?;
         let file = path.join("confab.lock");
         let mut lock = OpenOptions::new()
@@ -35,7 +35,7 @@ impl DataDir {
             let mut holder = String::new();
             let _ = lock.read_to_string(&mut holder);
             bail!(
-                "the data folder {} is in use by another confab, process {}; stop that one, or choose another folder with --data",
+                "the data directory {} is in use by another confab, process {}; stop it or choose another directory with --data",
                 path.display(),
                 holder.trim()
             );
@@ -45,13 +45,13 @@ impl DataDir {
         Ok(Self { path, _lock: lock })
     }
 
-    /// The key that signs tokens, made on the first call.
+    /// Loads the key that signs tokens. Creates it on the first call.
     pub(crate) fn load_signer(&self) -> anyhow::Result<Signer> {
         let folder = self.path.join("keys");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("making the key folder")?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("creating the key directory")?;
         let private = folder.join("jwt_private.pem");
         let public = folder.join("jwt_public.pem");
-        keys::generate(&private, &public).map_err(crate::database::source_error).context("making the keys")?;
+        keys::generate(&private, &public).map_err(crate::database::source_error).context("creating the keys")?;
         let signer = Signer::read(&private).and_then(|signer| signer.with_public_keys(&public));
         signer.with_context(|| format!("reading the keys in {}", folder.display()))
     }

@@ -1,4 +1,4 @@
-//! `confab dev`: everything in one process, with a Postgres of its own.
+//! `confab dev`: both servers in one process, with an embedded Postgres.
 
 use crate::{
     data_dir::DataDir,
@@ -25,13 +25,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The database in an embedded cluster.
+/// The name of the database in an embedded cluster.
 pub(crate) const DATABASE_NAME: &str = "confab";
 
 /// The most open connections.
 const MAX_CONNECTIONS: usize = 18_000;
 
-/// How often it is checked whether Postgres runs.
+/// How often the supervisor checks that Postgres runs.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The first content of an empty database.
@@ -70,7 +70,8 @@ impl Dev {
         acceptor::raise_file_limit();
         let shutdown = shutdown::shutdown_on_signal();
         let data_dir = DataDir::lock(&self.data.chat_data_dir)?;
-        // Before the database: a port in use is the likelier error, and found faster.
+        // Bound before the database starts: a port in use is the likelier error, and is found
+        // faster.
         let listener = node::bind_listener(self.bind.chat_bind).await?;
         if let Some(url) = &self.database.database_url {
             return self.serve(listener, url, &data_dir, shutdown).await;

@@ -1,4 +1,4 @@
-//! `confab doctor`: checks the machine, and says what to do about what is missing.
+//! `confab doctor`: checks the machine, and says how to fix what is missing.
 
 use chat_core::db;
 use chat_http::settings::{ChatBind, DataSettings, OptionalDatabaseSettings};
@@ -56,12 +56,12 @@ impl Doctor {
         let Some(url) = &self.database.database_url else { return check_embedded_postgres() };
         let Ok(pool) = db::create_pool(url, 1) else {
             return Finding::Missing(
-                "DATABASE_URL cannot be read; it looks like postgres://user:password@host/name".into(),
+                "DATABASE_URL is not valid; use the form postgres://user:password@host/name".into(),
             );
         };
         match db::is_ready(&pool).await {
-            Ok(true) => Finding::Good("DATABASE_URL answers, and its schema is up to date".into()),
-            Ok(false) => Finding::Missing("DATABASE_URL answers with another schema; run `confab migrate`".into()),
+            Ok(true) => Finding::Good("DATABASE_URL is reachable and its schema is up to date".into()),
+            Ok(false) => Finding::Missing("the schema of DATABASE_URL is not up to date; run `confab migrate`".into()),
             Err(error) => Finding::Missing(format!(
                 "DATABASE_URL: {}; if the database is new, run `confab migrate`",
                 std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()

@@ -1,5 +1,4 @@
-//! The command line. It composes the servers and prints; it holds no rule of the
-//! domain.
+//! The command line. It composes the servers and prints; it holds no domain rules.
 
 mod cluster;
 mod configuration;
@@ -74,8 +73,8 @@ struct RotateKeys {
 impl RotateKeys {
     fn run(&self) -> anyhow::Result<()> {
         keys::rotate(&self.jwt_private_key_file, &self.jwt_public_key_file).map_err(database::source_error)?;
-        println!("{} signs from the next start of the server", self.jwt_private_key_file.display());
-        println!("{} holds the public keys; distribute it to every server first", self.jwt_public_key_file.display());
+        println!("the server signs with {} after its next start", self.jwt_private_key_file.display());
+        println!("distribute the public keys in {} to every server first", self.jwt_public_key_file.display());
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! `confab housekeeping`, `export-account` and `delete-account`: what an operator
-//! does by hand, with the functions that the server uses.
+//! `confab housekeeping`, `export-account` and `delete-account`: manual operations
+//! that use the functions of the server.
 
 use crate::{database, node::files_dir};
 use anyhow::Context;
@@ -42,7 +42,7 @@ impl Housekeeping {
     }
 }
 
-/// The account that a command is about.
+/// The account that a command applies to.
 #[derive(Debug, Args)]
 pub(crate) struct AccountArgs {
     #[command(flatten)]

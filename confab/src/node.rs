@@ -25,10 +25,10 @@ use std::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What a node is built from.
+/// The parts of a node.
 pub(crate) struct Node {
     pub(crate) database_url: String,
-    /// Where other nodes over the same database are reached.
+    /// Connects to other nodes that use the same database.
     pub(crate) redis: Option<Redis>,
     pub(crate) signer: Signer,
     pub(crate) files_dir: PathBuf,
@@ -44,7 +44,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Serves until `shutdown`; calls `on_ready` once the log is being followed.
+    /// Serves until `shutdown`. Calls `on_ready` once the node follows the event log.
     pub(crate) async fn serve(
         self,
         listener: TcpListener,
@@ -53,7 +53,7 @@ impl Node {
     ) -> anyhow::Result<()> {
         let address = listener.local_addr().context("reading the address")?;
         let verifier = self.signer.verifier().clone();
-        // A pool for each part, so that none waits for the connections of another.
+        // One pool per part, so that no part waits for the connections of another.
         let pool = || database::create_pool(&self.database_url);
         let db = pool()?;
         let state = AppState::build(AppConfig {
@@ -158,7 +158,7 @@ pub(crate) fn files_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("files")
 }
 
-/// Binds the port; the error says how to choose another.
+/// Binds the port. The error says how to choose another.
 pub(crate) async fn bind_listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await

@@ -1,5 +1,5 @@
-//! Several nodes over one database and one Redis, as processes: killed, held, and
-//! replaced one by one. The conversation goes on whole.
+//! Several nodes on one database and one Redis, as processes: killed, paused and
+//! replaced one by one. No message is lost.
 
 use chat_core::auth::{Signer, keys, sessions};
 use chat_test::{
@@ -22,11 +22,10 @@ use tokio::{
     time::timeout,
 };
 
-/// Another leads after 1.6 seconds at most; on a machine with other work, after
-/// this.
+/// A failover takes at most 1.6 seconds; on a loaded machine, at most this.
 const FAILOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the nodes have in common.
+/// The resources that the nodes share.
 struct TestCluster {
     database: TestDatabase,
     redis: TestRedis,
@@ -81,20 +80,21 @@ struct Node {
 
 impl Node {
     fn signal(&self, what: Signal) {
-        signal(self.process.id().expect("it runs"), what);
+        signal(self.process.id().expect("the node runs"), what);
     }
 
     async fn wait_until_leader(&self) -> Duration {
         let started_at = Instant::now();
-        eventually("it leads", async || metric(&self.endpoints.notify, "confab_relay_leading").await == 1.0).await;
+        eventually("the node leads", async || metric(&self.endpoints.notify, "confab_relay_leading").await == 1.0)
+            .await;
         started_at.elapsed()
     }
 
-    /// Asks it to stop; answers how long it took.
+    /// Stops the node and returns how long that took.
     async fn stop(&mut self) -> Duration {
         let started_at = Instant::now();
         self.signal(Signal::TERM);
-        let status = timeout(DEADLINE, self.process.wait()).await.expect("ended within the deadline").expect("ended");
+        let status = timeout(DEADLINE, self.process.wait()).await.expect("exits within the deadline").expect("waited");
         assert!(status.success(), "{status}");
         started_at.elapsed()
     }
@@ -104,7 +104,7 @@ async fn sleep_ms(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
-/// Says numbered things until told to stop; answers how many.
+/// Sends numbered messages until `stop` is set; the task returns how many.
 fn send_numbered(alice: &TestUser, team: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<usize>) {
     let stop = Arc::new(AtomicBool::new(false));
     let (alice, stop_flag) = (alice.clone(), Arc::clone(&stop));
@@ -121,7 +121,7 @@ fn send_numbered(alice: &TestUser, team: i64) -> (Arc<AtomicBool>, tokio::task::
     (stop, sending)
 }
 
-/// What was said, up to the marker, across as many streams as it takes.
+/// Collects the messages up to the marker. Reconnects as often as needed.
 async fn collect_until_marker<F: Future<Output = EventStream>>(
     mut stream: EventStream,
     reconnect: impl Fn(String) -> F,
@@ -158,7 +158,7 @@ async fn a_killed_leader_is_replaced_soon_and_nothing_is_lost() {
     assert!(took < FAILOVER_TIMEOUT, "{took:?}");
     sleep_ms(500).await;
     stop.store(true, Ordering::Relaxed);
-    let sent = sending.await.expect("all said");
+    let sent = sending.await.expect("all sent");
     for stream in streams {
         let received = collect_until_marker(stream, async |cursor: String| bob.resume(&cursor).await).await;
         assert_eq!(received, numbers(sent));
@@ -184,13 +184,13 @@ async fn a_leader_that_was_paused_comes_back_and_disturbs_nothing() {
     paused.signal(Signal::CONT);
     sleep_ms(2_000).await;
     stop.store(true, Ordering::Relaxed);
-    let sent = sending.await.expect("all said");
+    let sent = sending.await.expect("all sent");
     for stream in streams {
         let received =
             collect_until_marker(stream, async |cursor: String| bob.at(&paused.endpoints).resume(&cursor).await).await;
         assert_eq!(received, numbers(sent));
     }
-    assert_eq!(metric(&other.endpoints.notify, "confab_relay_leading").await, 1.0, "it goes on leading");
+    assert_eq!(metric(&other.endpoints.notify, "confab_relay_leading").await, 1.0, "the other node still leads");
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn a_thousand_streams_of_a_killed_replica_resume_on_the_other() {
     .bind(USERS)
     .fetch_all(&db)
     .await
-    .expect("people");
+    .expect("users inserted");
     let signer = Signer::read(&cluster.key).expect("the key");
     let client = reqwest::Client::new();
     let mut readers = Vec::new();
@@ -247,9 +247,9 @@ async fn a_thousand_streams_of_a_killed_replica_resume_on_the_other() {
     victim.process.kill().await.expect("killed");
     sleep_ms(1_000).await;
     stop.store(true, Ordering::Relaxed);
-    let expected = numbers(sending.await.expect("all said"));
+    let expected = numbers(sending.await.expect("all sent"));
     for reader in readers {
-        assert_eq!(reader.await.expect("whole"), expected);
+        assert_eq!(reader.await.expect("all received"), expected);
     }
 }
 
@@ -263,9 +263,9 @@ async fn a_rolling_restart_behind_a_balancer_loses_nothing() {
     let bob = TestUser::sign_in(&endpoints, "bob").await;
     let team = alice.chat_id("team").await;
     let stream = bob.listen().await;
-    // `say_in` wants a 201 each time: no refusal, no broken connection.
+    // `say_in` requires a 201 each time: no error status, no broken connection.
     let (stop, sending) = send_numbered(&alice, team);
-    // Others come and go on connections of their own all the while.
+    // Other clients open a new connection for each request meanwhile.
     let requesting: Vec<_> = (0..12)
         .map(|_| {
             let (stop, url, token) = (Arc::clone(&stop), balancer.url.clone(), alice.token.clone());
@@ -273,7 +273,7 @@ async fn a_rolling_restart_behind_a_balancer_loses_nothing() {
                 let mut requests = 0;
                 while !stop.load(Ordering::Relaxed) {
                     let request = reqwest::Client::new().get(format!("{url}/api/me")).bearer_auth(&token);
-                    assert_eq!(request.send().await.expect("an answer").status(), 200);
+                    assert_eq!(request.send().await.expect("a response").status(), 200);
                     requests += 1;
                 }
                 requests
@@ -283,8 +283,8 @@ async fn a_rolling_restart_behind_a_balancer_loses_nothing() {
     let receiving = tokio::spawn(collect_until_marker(stream, move |cursor| {
         let bob = bob.clone();
         async move {
-            // As a browser does. Who comes to one that is about to go is told to
-            // come again.
+            // As a browser does. A node that is shutting down asks the client to
+            // reconnect.
             loop {
                 sleep_ms(300).await;
                 if let Some(stream) = EventStream::try_open(bob.stream_request(Some(&cursor))).await {
@@ -301,11 +301,11 @@ async fn a_rolling_restart_behind_a_balancer_loses_nothing() {
     }
     sleep_ms(1_000).await;
     stop.store(true, Ordering::Relaxed);
-    let sent = sending.await.expect("each was answered");
+    let sent = sending.await.expect("every message got a response");
     for requester in requesting {
-        assert!(requester.await.expect("each was answered") > 50);
+        assert!(requester.await.expect("every request got a response") > 50);
     }
-    assert_eq!(receiving.await.expect("whole"), numbers(sent));
+    assert_eq!(receiving.await.expect("all received"), numbers(sent));
 }
 
 #[tokio::test]
@@ -318,8 +318,8 @@ async fn a_node_that_stops_is_not_ready_and_serves_late_requests() {
         request.send().await
     };
     node.signal(Signal::TERM);
-    eventually("it says so", async || get("/readyz").await.expect("an answer").status() == 503).await;
-    let answer = get("/api/me").await.expect("an answer");
+    eventually("the node is not ready", async || get("/readyz").await.expect("a response").status() == 503).await;
+    let answer = get("/api/me").await.expect("a response");
     assert_eq!((answer.status().as_u16(), answer.headers()["connection"].as_bytes()), (200, b"close".as_slice()));
-    timeout(DEADLINE, node.process.wait()).await.expect("ended within the deadline").expect("ended");
+    timeout(DEADLINE, node.process.wait()).await.expect("exits within the deadline").expect("waited");
 }

@@ -1,4 +1,4 @@
-//! `confab dev` as a person runs it: a process, a folder, signals.
+//! `confab dev` as a user runs it: a process, a folder and signals.
 
 use chat_test::{DEADLINE, Endpoints, EventStream, Signal, TestDatabase, TestUser};
 use std::{
@@ -44,11 +44,11 @@ impl Dev {
 
     async fn run(mut command: Command) -> Self {
         let mut process = command.spawn().expect("started");
-        let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
+        let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
         let mut output = Vec::new();
         let url = loop {
             let line = timeout(DEADLINE, lines.next_line()).await.expect("a line within the deadline").expect("text");
-            let line = line.unwrap_or_else(|| panic!("ended early, having said {output:?}"));
+            let line = line.unwrap_or_else(|| panic!("exited early; output: {output:?}"));
             output.push(line.clone());
             if let Some(url) = line.strip_prefix("listening on ") {
                 break url.to_owned();
@@ -61,15 +61,15 @@ impl Dev {
         self.process.id().expect("running")
     }
 
-    /// Sends a signal and waits for the end.
+    /// Sends a signal and waits until the process exits.
     async fn stop_with(&mut self, signal: Signal) {
         chat_test::signal(self.pid(), signal);
-        timeout(DEADLINE, self.process.wait()).await.expect("ended within the deadline").expect("ended");
+        timeout(DEADLINE, self.process.wait()).await.expect("exits within the deadline").expect("waited");
     }
 }
 
-/// Postgres processes that work on this folder. Without `/proc`, as on macOS,
-/// its own record of the one that runs.
+/// The Postgres processes of a folder. Without `/proc`, as on macOS, the pid file of
+/// the running server.
 fn postgres_processes(folder: &Path) -> Vec<PathBuf> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::from_iter(Some(folder.join("postgres/data/postmaster.pid")).filter(|file| file.exists()));
@@ -88,20 +88,20 @@ fn postgres_processes(folder: &Path) -> Vec<PathBuf> {
 async fn wait_until_no_postgres(folder: &Path) {
     let started_at = Instant::now();
     while !postgres_processes(folder).is_empty() {
-        assert!(started_at.elapsed() < DEADLINE, "still there: {:?}", postgres_processes(folder));
+        assert!(started_at.elapsed() < DEADLINE, "still running: {:?}", postgres_processes(folder));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 
 fn create_readable_folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("open");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions set");
     folder
 }
 
 async fn expect_failure(mut command: Command) -> String {
     let Output { status, stderr, .. } =
-        timeout(DEADLINE, command.stderr(Stdio::piped()).output()).await.expect("ends by itself").expect("run");
+        timeout(DEADLINE, command.stderr(Stdio::piped()).output()).await.expect("exits by itself").expect("run");
     assert!(!status.success());
     String::from_utf8_lossy(&stderr).into_owned()
 }
@@ -123,8 +123,8 @@ async fn a_killed_confab_leaves_no_process_and_loses_no_message() {
     wait_until_no_postgres(folder.path()).await;
 
     let mut second = Dev::start(folder.path()).await;
-    assert!(!second.output.iter().any(|line| line == "seeded the demo data"), "seeded once");
-    // The key is the same, so the token is too; so are the history and the cursor.
+    assert!(!second.output.iter().any(|line| line == "seeded the demo data"), "the demo data is seeded once");
+    // The key, the history and the log are kept, so the token and the cursor stay valid.
     let missed = bob.at(&second.endpoints).resume(&cursor).await.read_replay().await;
     let received: Vec<&str> = missed.iter().map(|event| event.text()).collect();
     assert_eq!(received, (1..20).map(|n| n.to_string()).collect::<Vec<_>>());
@@ -148,9 +148,9 @@ async fn an_interrupt_stops_it_in_order_with_streams_open() {
     for stream in &mut streams {
         assert_eq!(stream.try_next().await, None);
     }
-    assert!(postgres_processes(folder.path()).is_empty(), "it waits for its Postgres");
+    assert!(postgres_processes(folder.path()).is_empty(), "confab waits for its Postgres to stop");
     let line = dev.lines.next_line().await.expect("text");
-    assert!(line.is_some(), "it said how to sign in");
+    assert!(line.is_some(), "the sign-in line was printed");
     let log = folder.path().join("postgres/postgres.log");
     assert!(fs::read_to_string(log).is_ok_and(|log| log.contains("database system is shut down")));
 }
@@ -198,11 +198,11 @@ async fn a_taken_port_says_what_to_do() {
     assert!(message.contains("--bind"), "{message}");
 }
 
-/// A clone in root's own home: the user that runs Postgres cannot get there.
+/// A clone in root's home: the user that runs Postgres cannot reach it.
 #[tokio::test]
 async fn a_folder_that_postgres_cannot_reach_works_too() {
     let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("closed");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("permissions set");
     let mut dev = Dev::start(&folder.path().join("data")).await;
     let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
     alice.say("team", "hello").await;
@@ -212,7 +212,7 @@ async fn a_folder_that_postgres_cannot_reach_works_too() {
         .find_map(|line| line.split_once("the database is kept in "))
         .map(|(_, path)| PathBuf::from(path));
     dev.stop_with(Signal::INT).await;
-    // Only root has to borrow an account, and so to move.
+    // Only root runs Postgres as another user, and so moves the database.
     if let Some(moved) = moved {
         assert!(moved.join("data/PG_VERSION").exists());
         fs::remove_dir_all(moved).expect("removed");
@@ -251,23 +251,23 @@ async fn a_frontend_in_web_dir_is_served_with_a_strict_policy() {
     let client = reqwest::Client::new();
     let get = async |path: &str, accept: &str| {
         let url = format!("{}{path}", dev.endpoints.chat);
-        let reply = client.get(url).header("accept", accept).send().await.expect("an answer");
+        let reply = client.get(url).header("accept", accept).send().await.expect("a response");
         let header = |name: &str| reply.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
         let (status, policy, cache) =
             (reply.status().as_u16(), header("content-security-policy"), header("cache-control"));
         (status, policy, cache, reply.text().await.expect("text"))
     };
-    // Every address of the frontend is the page, which is asked for anew.
+    // Every path of the frontend returns the page, which browsers revalidate.
     for path in ["/", "/chats/1", "/invite/abc", "/debug"] {
         let (status, policy, cache, text) = get(path, "text/html").await;
         assert_eq!((status, cache.as_str(), text.as_str()), (200, "no-cache", "<title>Mine</title>"), "{path}");
         assert!(policy.starts_with("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
     }
-    // What has its hash in its name never changes.
+    // A file with its hash in its name never changes.
     let (status, _, cache, text) = get("/assets/app-1a2b.js", "*/*").await;
     assert_eq!((status, text.as_str()), (200, "talk()"));
     assert!(cache.contains("immutable"));
-    // What is not there is no page for a program, and never under the servers' paths.
+    // An unknown path is 404 for requests that do not accept HTML, and under the servers' paths.
     for (path, accept) in [
         ("/assets/gone.js", "*/*"),
         ("/api/gone", "text/html"),
@@ -279,7 +279,7 @@ async fn a_frontend_in_web_dir_is_served_with_a_strict_policy() {
     for path in ["/..%2f..%2fetc%2fpasswd", "//etc/passwd"] {
         assert!(!get(path, "*/*").await.3.contains("root:"), "{path}");
     }
-    let posted = client.post(format!("{}/chats/1", dev.endpoints.chat)).send().await.expect("an answer");
+    let posted = client.post(format!("{}/chats/1", dev.endpoints.chat)).send().await.expect("a response");
     assert_eq!(posted.status(), 405);
     dev.stop_with(Signal::INT).await;
 }
@@ -290,7 +290,7 @@ async fn without_a_frontend_the_page_says_how_to_get_one() {
     let mut command = dev_command(folder.path());
     command.env("CHAT_WEB_DIR", empty.path());
     let mut dev = Dev::run(command).await;
-    let page = reqwest::get(&dev.endpoints.chat).await.expect("an answer");
+    let page = reqwest::get(&dev.endpoints.chat).await.expect("a response");
     assert_eq!(page.status(), 200);
     assert!(page.text().await.expect("text").contains("Node 20.19"));
     dev.stop_with(Signal::INT).await;
@@ -324,7 +324,7 @@ async fn a_postgres_that_ends_by_itself_is_started_again() {
     chat_test::signal(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"), Signal::KILL);
     let body = serde_json::json!({ "content": "back again", "nonce": "n" });
     let team = format!("/api/chats/{}/messages", 3);
-    chat_test::eventually("messages are stored again", || async {
+    chat_test::eventually("sending works again", || async {
         matches!(alice.post(&team, body.clone()).await.status.as_u16(), 200 | 201)
     })
     .await;

@@ -1,6 +1,6 @@
-//! One device's stream, whatever its transport: what it missed, then live, with
-//! a heartbeat, to the end. A device that falls behind goes through the same
-//! door as one that comes back.
+//! Serves one connection over any transport: sends what the client missed, then live
+//! events and heartbeats. A slow consumer takes the same catch-up path as a client
+//! that reconnects.
 
 use crate::{
     NotifyServer,
@@ -23,21 +23,22 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How long a device waits for the replica to reach the position it comes from,
-/// which another replica may have shown it first.
+/// How long a connection waits for this replica to reach the client's cursor, which
+/// may come from a replica that is ahead.
 const POSITION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many times a device's chats are loaded before it is told to come back.
+/// How many times a connection tries to attach before the client is told to
+/// reconnect.
 const ATTACH_ATTEMPTS: usize = 5;
 
-/// How long a client whose stream breaks waits before it comes back, in
-/// milliseconds: some time within the range.
+/// How long a client waits to reconnect after its connection breaks, in milliseconds:
+/// a random time within the range.
 const RETRY_MS: Range<u64> = 1_000..3_000;
 
 /// How many missed events are read from the log at once.
 const PAGE_EVENTS: i64 = 500;
 
-/// Why a stream ended.
+/// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum DisconnectReason {
     #[error("the client closed the connection or read nothing for too long: {0}")]
@@ -74,7 +75,8 @@ impl DisconnectReason {
     }
 }
 
-/// Runs a stream to its end, and parts with a word on when to come back.
+/// Runs a connection to its end, and then tells the client whether and when to
+/// reconnect.
 pub(crate) async fn run(
     notify: &NotifyServer,
     Handshake { claims, resume, membership }: Handshake,
@@ -92,7 +94,7 @@ pub(crate) async fn run(
     transport.close(reason.to_disconnect()).await;
 }
 
-/// A device's place in the hub, given up when dropped.
+/// A connection's registration with the hub. Dropping it detaches the connection.
 struct HubRegistration<'a> {
     notify: &'a NotifyServer,
     claims: Claims,
@@ -114,13 +116,13 @@ async fn serve(
     if let Some(cursor) = &resume
         && registration.notify.hub.cursor().is_none_or(|live_from| live_from.epoch == cursor.epoch)
     {
-        // If this replica does not get there, `load_missed_since` says so.
+        // If this replica does not get there, `load_missed_since` returns the error.
         registration.notify.hub.wait_for_position(cursor.position, POSITION_TIMEOUT).await;
     }
     let log_end = loaded.0;
     let attached = registration.attach(Some(loaded)).await?;
     let sent = match resume {
-        // In a box, as below: it is large, and soon over.
+        // Boxed, as below: the future is large and short-lived.
         Some(cursor) => Box::pin(resume_from(registration, cursor, attached, log_end, transport)).await?,
         None => {
             registration.notify.metrics.record_opened("fresh");
@@ -133,8 +135,8 @@ async fn serve(
     send_live(registration, sent, transport).await
 }
 
-/// Greets a device that comes back and sends what it missed since its cursor;
-/// answers the position that it has reached. `log_end` is where the log ended a
+/// Greets a client that resumes and sends what it missed since its cursor. Returns
+/// the position that the client has reached. `log_end` is where the log ended a
 /// moment ago.
 async fn resume_from(
     registration: &HubRegistration<'_>,
@@ -167,7 +169,7 @@ async fn resume_from(
     }
 }
 
-/// Why a device is to start over, if that is what came of it.
+/// Returns why the client has to start over; any other error is returned as it is.
 fn reset_reason(reason: DisconnectReason) -> Result<&'static str, DisconnectReason> {
     match reason {
         DisconnectReason::Unavailable(Error::Reset(reason)) => Ok(reason),
@@ -175,7 +177,8 @@ fn reset_reason(reason: DisconnectReason) -> Result<&'static str, DisconnectReas
     }
 }
 
-/// What was missed cannot be told any more: says so, and goes on from here.
+/// Tells the client that its missed events are unavailable, and continues from the
+/// current position.
 async fn send_reset(
     registration: &HubRegistration<'_>,
     reason: &'static str,
@@ -186,15 +189,16 @@ async fn send_reset(
     Ok(live_from.position)
 }
 
-/// What a device missed, and where it was found.
+/// The events that a connection missed, by where they were found.
 enum MissedEvents {
-    /// All of it, in memory.
+    /// All of them, from memory.
     Buffered(Vec<Bytes>, EventId),
-    /// In the log: the first page, and the rest if there is more.
+    /// From the log: one page, and the rest if there is more.
     FromLog(Vec<Bytes>, Option<Box<Replay>>, Cursor),
 }
 
-/// Finds what was missed since a cursor; `Error::Reset` if that cannot be.
+/// Loads the events missed since a cursor; returns `Error::Reset` if that is
+/// impossible.
 async fn load_missed_since(
     registration: &HubRegistration<'_>,
     from: &Cursor,
@@ -207,7 +211,7 @@ async fn load_missed_since(
         return Err(Error::Reset("epoch").into());
     }
     if from.position > live_from.position {
-        // Another replica may have shown it first; only the log knows.
+        // The cursor may come from a replica that is ahead; only the log can tell.
         let is_behind = log_end >= from.position;
         let behind = || Error::Unavailable("this replica is behind the log".into());
         return Err(if is_behind { behind() } else { Error::Reset("future") }.into());
@@ -215,8 +219,8 @@ async fn load_missed_since(
     load_missed(registration, attached, from.position, transport).await
 }
 
-/// Finds the events after a position that is at or before the one from which the
-/// device is live.
+/// Loads the events after a position that is at or before the one from which the
+/// connection is live.
 async fn load_missed(
     registration: &HubRegistration<'_>,
     attached: LivePosition,
@@ -231,8 +235,8 @@ async fn load_missed(
         return Ok(MissedEvents::Buffered(frames, cursor.position));
     }
     metrics.record_catch_up("log");
-    // A place is held while the database is asked, and not while a device that
-    // may be slow is sent to.
+    // The permit is held while the database is read, and not while frames are sent to
+    // a client that may be slow.
     let _permit = registration.acquire_catch_up_permit(transport).await?;
     let replay = Replay::begin(db, user, chats.as_ref().clone(), after, cursor.position).await?;
     load_page(registration, Box::new(replay), cursor).await
@@ -250,8 +254,8 @@ async fn load_page(
     Ok(MissedEvents::FromLog(frames, page.has_more.then_some(replay), up_to))
 }
 
-/// Sends what was missed up to the position the device is live from. If so much
-/// came meanwhile that the outbox overflowed, goes round again.
+/// Sends what was missed, up to the position from which the connection is live.
+/// Repeats if the send queue overflowed in the meantime.
 async fn catch_up(
     registration: &HubRegistration<'_>,
     mut missed: MissedEvents,
@@ -280,7 +284,7 @@ async fn catch_up(
     }
 }
 
-/// Brings a device that fell behind up to date.
+/// Brings a slow consumer up to date.
 async fn catch_up_from_log(
     registration: &HubRegistration<'_>,
     sent: EventId,
@@ -304,8 +308,8 @@ async fn send_live(
 ) -> Result<std::convert::Infallible, DisconnectReason> {
     let heartbeat = Duration::from_millis(HEARTBEAT_MS);
     let mut frames: Vec<Bytes> = Vec::new();
-    // Both are set up once and not for each event: that would cost more than the
-    // event.
+    // Both are created once and not for each event, which would cost more than the
+    // event itself.
     let mut client_closed = pin!(transport.client_closed());
     let mut next_ping = pin!(sleep(heartbeat));
     let mut last_write = Instant::now();
@@ -345,7 +349,8 @@ async fn send_live(
 }
 
 impl HubRegistration<'_> {
-    /// Waits for a turn to read from the database, as long as the device does.
+    /// Waits for a permit to read from the database, unless the client disconnects
+    /// first.
     async fn acquire_catch_up_permit(
         &self,
         transport: &impl Transport,
@@ -358,8 +363,8 @@ impl HubRegistration<'_> {
         }
     }
 
-    /// Registers with the hub, loading the person's chats if this is their first
-    /// device here.
+    /// Registers with the hub. Loads the user's chats if this is their first
+    /// connection here.
     async fn attach(&self, mut loaded: Option<LoadedChats>) -> Result<LivePosition, DisconnectReason> {
         let hub = &self.notify.hub;
         for _ in 0..ATTACH_ATTEMPTS {
@@ -369,8 +374,8 @@ impl HubRegistration<'_> {
                     membership if membership.is_session_active => loaded = Some(membership.chats),
                     _ => return Err(DisconnectReason::Closed(CloseReason::SessionRevoked)),
                 },
-                // The answer is kept: once the log has come this far it serves,
-                // however much further it goes meanwhile.
+                // The loaded chats are kept: they are usable once the log reaches
+                // their position, however far it goes beyond.
                 Err(AttachError::LogBehind(position)) => drop(hub.wait_for_position(position, POSITION_TIMEOUT).await),
                 Err(AttachError::Closed(reason)) => return Err(DisconnectReason::Closed(reason)),
             }

@@ -1,5 +1,5 @@
-//! Passes on what is whispered: looks up for whom it is, and offers it to those of
-//! them who are here. It never holds up what is in the log.
+//! Dispatches ephemeral events: looks up their audience, and sends them to those of
+//! it who are online here. It never delays events of the log.
 
 use crate::{frame, hub::Hub, relay::error_source};
 use chat_core::{
@@ -17,21 +17,23 @@ use std::{
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How many parcels may wait; more are forgotten.
+/// How many batches may wait; further ones are dropped.
 const MAX_QUEUED_BATCHES: usize = 256;
 
-/// A larger crowd is not told who types: there is always somebody.
+/// With more online members than this in a chat, typing events are dropped: there is
+/// always someone typing.
 const MAX_TYPING_AUDIENCE: usize = 1_000;
 
-/// How long Redis is left alone after it hung up.
+/// How long to wait before subscribing again after Redis failed.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// A handle to the task that passes on.
+/// A handle to the task that dispatches ephemeral events.
 #[derive(Debug, Clone)]
 pub(crate) struct EphemeralDispatcher(mpsc::Sender<Vec<EphemeralEvent>>);
 
 impl EphemeralDispatcher {
-    /// Listens in Redis, if there is one, and to whatever `enqueue` is given.
+    /// Subscribes to Redis, if there is one, and also dispatches whatever `enqueue`
+    /// is given.
     pub(crate) fn start(bus: EphemeralBus, db: PgPool, hub: Arc<Hub>, shutdown: CancellationToken) -> Self {
         let (sender, mut batches) = mpsc::channel(MAX_QUEUED_BATCHES);
         let dispatcher = Self(sender);
@@ -59,7 +61,7 @@ impl EphemeralDispatcher {
         dispatcher
     }
 
-    /// Passes on what was whispered.
+    /// Queues events to be dispatched; drops them if the queue is full.
     pub(crate) fn enqueue(&self, events: Vec<EphemeralEvent>) {
         if self.0.try_send(events).is_err() {
             tracing::debug!("too many ephemeral events; dropped some");
@@ -68,7 +70,7 @@ impl EphemeralDispatcher {
 }
 
 async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = EphemeralEvent>) {
-    // The last word on each person is enough.
+    // Only the latest presence of each user is needed.
     let mut presences: HashMap<UserId, Presence> = HashMap::new();
     for event in events {
         match event {
@@ -100,7 +102,7 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
     }
     for (user_id, presence) in presences {
         let mut recipients = hub.online_members(&chats_by_user.remove(&user_id).unwrap_or_default());
-        // Their own other devices too.
+        // The user's own connections receive it too.
         recipients.insert(user_id);
         hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Presence(presence)));
     }

@@ -1,5 +1,5 @@
-//! Wire bytes: nothing else builds them. An event is encoded once and shared by
-//! every session that hears it.
+//! Builds the frames sent to clients; no other module does. An event is encoded once
+//! and shared by every connection that receives it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
@@ -13,10 +13,10 @@ use serde_json::json;
 use std::{fmt::Write, ops::Range};
 use uuid::Uuid;
 
-/// How often a silent stream says that it is alive, in milliseconds.
+/// How often an idle connection sends a heartbeat, in milliseconds.
 pub(crate) const HEARTBEAT_MS: u64 = 15_000;
 
-/// A comment that keeps a silent stream open.
+/// A comment that keeps an idle connection open.
 pub(crate) const PING: Bytes = Bytes::from_static(b": ping\n\n");
 
 /// An event ready to be sent: what routing needs to know, and the bytes.
@@ -24,15 +24,15 @@ pub(crate) const PING: Bytes = Bytes::from_static(b": ping\n\n");
 pub(crate) struct Event {
     pub(crate) id: EventId,
     pub(crate) audience: Audience,
-    /// The session whose streams it ends.
+    /// The session whose connections it closes.
     pub(crate) revoked_session: Option<Uuid>,
-    /// The message whose words it tells.
+    /// The message whose content it carries.
     pub(crate) message_id: Option<MessageId>,
     pub(crate) sse: Bytes,
 }
 
 impl Event {
-    /// The same, but the words are gone.
+    /// Removes the content of the message.
     pub(crate) fn redact(&mut self) {
         let Ok(frame) = std::str::from_utf8(&self.sse) else { return };
         let Some((head, data)) = frame.split_once("data: ") else { return };
@@ -43,9 +43,9 @@ impl Event {
     }
 }
 
-/// Encodes a stretch of the log into one buffer that all of its events share, so
-/// that neighbours for the same audience can be sent as one piece. The log holds
-/// the finished JSON objects; type and id are put in front of each.
+/// Encodes log entries into one buffer that all of their events share, so that
+/// adjacent events for the same audience can be sent as one slice. The log holds the
+/// finished JSON objects; type and id are inserted at the front of each.
 pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>) {
     let size = entries.iter().map(|entry| entry.data.len() + OVERHEAD_BYTES).sum();
     let mut buffer = BytesMut::with_capacity(size);
@@ -69,15 +69,15 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     (buffer.clone(), events.collect())
 }
 
-/// The JSON objects in a piece, which is one frame or more. What is not an event
-/// has none.
+/// Returns the JSON objects in a slice of one or more frames. A frame that is not an
+/// event has none.
 pub(crate) fn json_objects(frames: &Bytes) -> impl Iterator<Item = Bytes> {
     const BATCH_FIELD: &[u8] = b"data: ";
-    // A frame is lines, and its data is one of them.
+    // A frame consists of lines, and its data is one of them.
     frames.split(|byte| *byte == b'\n').filter_map(|line| Some(frames.slice_ref(line.strip_prefix(BATCH_FIELD)?)))
 }
 
-/// The session that an event ends: the one thing that is read out of the data.
+/// Returns the session that an event revokes, read from its data.
 fn parse_revoked_session(entry: &LogEntry) -> Option<Uuid> {
     #[derive(Deserialize)]
     struct SessionRevoked {
@@ -89,11 +89,11 @@ fn parse_revoked_session(entry: &LogEntry) -> Option<Uuid> {
     serde_json::from_str::<SessionRevoked>(&entry.data).ok().map(|revoked| revoked.session_id)
 }
 
-/// About what an event takes besides its data, in bytes.
+/// The approximate size of a frame without its data, in bytes.
 const OVERHEAD_BYTES: usize = 128;
 
-/// The first event of a stream. It carries an id only when nothing was missed:
-/// a client that resumes keeps its own until it is caught up.
+/// Builds the first event of a connection. It carries an id only when nothing was
+/// missed: a client that resumes keeps its own until it is caught up.
 pub(crate) fn ready(cursor: &Cursor, resumed: bool, with_id: bool, user_id: UserId) -> Bytes {
     let data = json!({
         "type": "ready", "cursor": cursor, "resumed": resumed, "heartbeat_ms": HEARTBEAT_MS, "user_id": user_id,
@@ -101,18 +101,20 @@ pub(crate) fn ready(cursor: &Cursor, resumed: bool, with_id: bool, user_id: User
     control("ready", with_id.then_some(cursor), &data)
 }
 
-/// Everything missed has been sent; from here on the stream is live.
+/// Tells the client that everything missed has been sent; from here on the connection
+/// is live.
 pub(crate) fn caught_up(cursor: &Cursor) -> Bytes {
     control("caught_up", Some(cursor), &json!({ "type": "caught_up", "cursor": cursor }))
 }
 
-/// What was missed cannot be told; the client starts over from a fresh state.
+/// Tells the client that its missed events are unavailable, and to start over from a
+/// fresh state.
 pub(crate) fn reset(reason: &str, cursor: &Cursor) -> Bytes {
     control("reset", Some(cursor), &json!({ "type": "reset", "reason": reason, "cursor": cursor }))
 }
 
-/// Something that is not in the log, and has no id: a client does not resume from
-/// it.
+/// Encodes an event that is not in the log. It has no id, because a client does not
+/// resume from it.
 pub(crate) fn ephemeral(event: &EphemeralEvent) -> Bytes {
     let kind = match event {
         EphemeralEvent::Typing(_) => "typing",
@@ -121,8 +123,9 @@ pub(crate) fn ephemeral(event: &EphemeralEvent) -> Bytes {
     control(kind, None, &json!(event))
 }
 
-/// How long a client waits before it reconnects: some time within the range, to
-/// spread the return of many whose streams end at the same moment.
+/// Tells the client how long to wait before it reconnects: a random time within the
+/// range, to spread the reconnects of many clients that are disconnected at the same
+/// moment.
 pub(crate) fn retry(milliseconds: Range<u64>) -> Bytes {
     format!("retry: {}\n\n", rand::rng().random_range(milliseconds)).into()
 }

@@ -1,4 +1,5 @@
-//! Who asks for a stream, and from where they resume: the same for every transport.
+//! The handshake of a connection: who connects, and from where they resume. It is the
+//! same for every transport.
 
 use crate::{NotifyServer, membership_loader::LoadedMembership};
 use axum::{
@@ -18,31 +19,32 @@ struct ConnectQuery {
     last_event_id: Option<String>,
 }
 
-/// What a request for a stream says.
+/// The parameters of a request to connect.
 #[derive(Debug)]
 pub(crate) struct ConnectRequest {
-    /// After which event to resume.
+    /// The event after which to resume.
     pub(crate) resume: Option<Cursor>,
     ticket: Option<String>,
 }
 
-/// A request for a stream that may have one.
+/// An authenticated request to connect.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     pub(crate) claims: Claims,
     pub(crate) resume: Option<Cursor>,
-    /// An error here is not one of the request: a browser's `EventSource` would
-    /// give up for good on a 503, so the stream opens and says when to return.
+    /// An error here does not fail the request: a browser's `EventSource` would give
+    /// up for good on a 503, so the connection opens and says when to reconnect.
     pub(crate) membership: Result<LoadedMembership>,
 }
 
 impl ConnectRequest {
-    /// Reads it, before anything is looked up: a ticket is used up by that.
+    /// Parses the request before anything is looked up, because that uses up a
+    /// ticket.
     pub(crate) fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self> {
         let Query(query) = Query::<ConnectQuery>::try_from_uri(uri)
-            .map_err(|_| Error::Malformed("the query string cannot be read".into()))?;
-        // The header comes first: a browser that reconnects keeps the query it
-        // started with.
+            .map_err(|_| Error::Malformed("the query string is malformed".into()))?;
+        // The header takes precedence: a browser that reconnects repeats its first
+        // query string.
         let resume = match headers.get("last-event-id") {
             Some(id) if !id.is_empty() => Some(id.to_str().unwrap_or_default()),
             _ => query.last_event_id.as_deref().filter(|id| !id.is_empty()),
@@ -50,7 +52,8 @@ impl ConnectRequest {
         Ok(Self { resume: resume.map(parse_cursor).transpose()?, ticket: query.ticket })
     }
 
-    /// Who asks, by a token or a ticket, if they show either.
+    /// Verifies the bearer token or the ticket; returns `None` if the request has
+    /// neither.
     pub(crate) async fn authenticate(&self, notify: &NotifyServer, headers: &HeaderMap) -> Result<Option<Claims>> {
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let bearer = value.to_str().ok().and_then(auth::parse_bearer_token).ok_or(token::MISSING)?;
@@ -63,13 +66,13 @@ impl ConnectRequest {
     }
 }
 
-/// A cursor as a client sends it.
+/// Parses a cursor that a client sent.
 pub(crate) fn parse_cursor(text: &str) -> Result<Cursor> {
     text.parse().map_err(|error: InvalidCursor| Error::invalid("last_event_id", error.to_string()))
 }
 
 impl Handshake {
-    /// Looks up what there is to know of who asks.
+    /// Loads the user's chats and checks that their session is active.
     pub(crate) async fn load(notify: &NotifyServer, claims: Claims, resume: Option<Cursor>) -> Result<Self> {
         let membership = notify.membership_loader.load(claims).await;
         if membership.as_ref().is_ok_and(|membership| !membership.is_session_active) {
@@ -79,7 +82,8 @@ impl Handshake {
     }
 }
 
-/// Whether the page that asks, if it is a page, is one of ours.
+/// Whether the request comes from no page, from a page on this host, or from an
+/// allowed origin.
 pub(crate) fn is_allowed_origin(notify: &NotifyServer, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());

@@ -1,5 +1,5 @@
-//! Routes events to the devices of those who may hear them. A person's chats are
-//! loaded when their first device connects and kept right by the log itself.
+//! Routes events to the connections of their audience. A user's chats are loaded when
+//! their first connection attaches, and the log keeps them up to date.
 
 use crate::{
     frame::{self, Event},
@@ -19,56 +19,57 @@ use std::{
 };
 use tokio::{sync::watch, time::timeout};
 
-/// The most streams one person holds; the oldest makes room.
+/// The most connections of one user; a further one closes the oldest.
 const MAX_CONNECTIONS_PER_USER: usize = 50;
 
-/// The online people of this replica, and what they hear.
+/// The online users of this replica and their connections.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
-    /// Held while an event is routed and while a device comes or goes, so that a
-    /// device is live from an exact position. Both maps change only under it.
+    /// Held while an event is routed and while a connection attaches or detaches, so
+    /// that a connection is live from an exact position. Both maps change only under
+    /// it.
     state: Mutex<HubState>,
-    /// Written under `state`; read by resuming sessions without it.
+    /// Written under `state`; connections that resume read it without `state`.
     replay_buffer: RwLock<ReplayBuffer>,
-    /// The user senders.
+    /// The online users.
     users: DashMap<UserId, OnlineUser>,
     /// The online members of each chat.
     members_by_chat: DashMap<ChatId, HashSet<UserId>>,
-    /// Those who came or went since somebody last asked.
+    /// The users who came online or went offline since the last `take_changed_users`.
     changed_users: Mutex<HashSet<UserId>>,
-    /// The last position routed, for those who wait for one.
+    /// The last routed position, for callers that wait for one.
     position: watch::Sender<Option<EventId>>,
 }
 
 #[derive(Debug, Default)]
 struct HubState {
-    /// How far the log has been routed; nothing until it was first read.
+    /// How far the log has been routed; `None` until it is first read.
     cursor: Option<Cursor>,
-    /// The server is stopping: nobody is to be live any more.
+    /// Whether the server is shutting down: no connection may attach any more.
     is_stopped: bool,
 }
 
 #[derive(Debug)]
 struct OnlineUser {
-    /// One for each device, oldest first.
+    /// One queue per connection, oldest first.
     connections: Vec<Arc<SendQueue>>,
-    /// As of the tail's position. Shared with resuming sessions.
+    /// As of the hub's position. Shared with connections that resume.
     chats: Arc<Chats>,
 }
 
-/// Where a device is live from.
+/// The position from which a connection is live.
 #[derive(Debug)]
 pub(crate) struct LivePosition {
-    /// It hears every event after this.
+    /// The connection receives every event after this.
     pub(crate) cursor: Cursor,
-    /// The person's chats at that position.
+    /// The user's chats at that position.
     pub(crate) chats: Arc<Chats>,
 }
 
-/// A person's chats, and the position as of which they are.
+/// A user's chats, and the position as of which they were loaded.
 pub(crate) type LoadedChats = (EventId, Chats);
 
-/// Who is here, and what waits for them.
+/// Counts of users, connections and queued frames.
 #[derive(Debug, Default)]
 pub(crate) struct HubStats {
     pub(crate) connected_users: usize,
@@ -77,21 +78,22 @@ pub(crate) struct HubStats {
     pub(crate) queued_bytes: usize,
 }
 
-/// Why a device is not attached.
+/// Why a connection is not attached.
 #[derive(Debug)]
 pub(crate) enum AttachError {
-    /// Nobody of this person is online: load their chats and try again.
+    /// There are no usable chats of this user: load them and try again.
     ChatsNotLoaded,
-    /// The log was not routed as far as this yet, where the chats were loaded.
+    /// The chats were loaded at this position, and the log is not yet routed that
+    /// far.
     LogBehind(EventId),
-    /// The stream was closed: it is not to come back under another history.
+    /// The connection was closed: it must not attach again under another history.
     Closed(CloseReason),
 }
 
 impl Hub {
-    /// Where to read on from, given where the log stands. A history that is not
-    /// the one being followed is begun anew, a ring's length before its end, so
-    /// that clients of a restarted replica resume from memory.
+    /// Returns where to read on from, given the head of the log. A new history is
+    /// started one replay buffer before its end, so that clients of a restarted
+    /// replica resume from memory.
     pub(crate) fn resume(&self, head: &Head) -> Cursor {
         if let Some(cursor) = self.cursor() {
             if cursor.epoch == head.epoch && cursor.position <= head.last {
@@ -105,12 +107,12 @@ impl Hub {
         Cursor { epoch: head.epoch.clone(), position }
     }
 
-    /// Takes over a history from a position, forgetting any other: everyone who
-    /// was attached to that one is closed.
+    /// Starts a history at a position and discards the previous one: all connections
+    /// attached to that are closed.
     fn start_history(&self, epoch: Epoch, position: EventId) {
         let mut state = self.lock();
         self.close_all(CloseReason::HistoryChanged);
-        // Who is here is here no longer, and may not come back.
+        // Every user is offline from here on, and may not reconnect to this replica.
         self.users.iter().for_each(|online_user| self.mark_changed(*online_user.key()));
         self.users.clear();
         self.members_by_chat.clear();
@@ -119,7 +121,7 @@ impl Hub {
         self.position.send_replace(Some(position));
     }
 
-    /// Ends every stream, and every one that comes later.
+    /// Closes every connection, and refuses all later ones.
     pub(crate) fn stop(&self) {
         self.lock().is_stopped = true;
         self.close_all(CloseReason::ShuttingDown);
@@ -136,8 +138,8 @@ impl Hub {
         self.lock().cursor.clone()
     }
 
-    /// Routes the next stretch of the log, all that it holds up to a position.
-    /// What is at or before the hub's own has been routed, and is passed over.
+    /// Routes the next batch of the log: all of its events up to a position.
+    /// Idempotent: events at or before the hub's own position are skipped.
     pub(crate) fn route(&self, entries: &[LogEntry], up_to: EventId) {
         let mut state = self.lock();
         let Some(cursor) = state.cursor.as_mut() else { return };
@@ -157,8 +159,8 @@ impl Hub {
         self.position.send_replace(Some(up_to));
     }
 
-    /// Neighbours in the log that are for the same chat go to its members as one
-    /// piece: they lie end to end in the buffer.
+    /// Sends adjacent events for the same chat to its members as one slice: they are
+    /// contiguous in the buffer.
     fn dispatch(&self, buffer: &Bytes, events: &[Event]) {
         let now = Instant::now();
         let mut start = 0;
@@ -203,8 +205,8 @@ impl Hub {
         }
     }
 
-    /// Makes a device live, from here on. `loaded` is what the database said of
-    /// the person's chats, and at which position.
+    /// Makes a connection live from the current position. `loaded` holds the user's
+    /// chats as read from the database, and their position.
     pub(crate) fn attach(
         &self,
         user: UserId,
@@ -220,7 +222,8 @@ impl Hub {
         };
         let replay_buffer = self.replay_buffer.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((position, _)) = loaded.filter(|(position, _)| *position <= cursor.position) {
-            // The session was good when it was looked up. Since then?
+            // The session was active when it was loaded. It may have been revoked
+            // since.
             match replay_buffer.was_revoked(queue.session, *position, cursor.position) {
                 None => return Err(AttachError::ChatsNotLoaded),
                 Some(true) => return Err(AttachError::Closed(CloseReason::SessionRevoked)),
@@ -253,7 +256,7 @@ impl Hub {
         Ok(LivePosition { cursor, chats })
     }
 
-    /// A device goes; the last of a person takes the person with it.
+    /// Removes a connection, and with the last one also its user.
     pub(crate) fn detach(&self, user: UserId, queue: &Arc<SendQueue>) {
         let _state = self.lock();
         let Entry::Occupied(mut online_user) = self.users.entry(user) else { return };
@@ -269,28 +272,28 @@ impl Hub {
         self.changed_users.lock().unwrap_or_else(PoisonError::into_inner).insert(user);
     }
 
-    /// Those who came or went since this was last asked.
+    /// Returns the users who came online or went offline since the last call.
     pub(crate) fn take_changed_users(&self) -> HashSet<UserId> {
         std::mem::take(&mut *self.changed_users.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a person has a device here.
+    /// Whether a user has a connection to this replica.
     pub(crate) fn is_online(&self, user: UserId) -> bool {
         self.users.contains_key(&user)
     }
 
-    /// Whether more than so many of a chat are here.
+    /// Whether more than `limit` members of a chat are online here.
     pub(crate) fn has_more_online_members_than(&self, chat: ChatId, limit: usize) -> bool {
         self.members_by_chat.get(&chat).is_some_and(|members| members.len() > limit)
     }
 
-    /// Those here who are in any of these chats.
+    /// Returns the users online here who are in any of these chats.
     pub(crate) fn online_members(&self, chats: &HashSet<ChatId>) -> HashSet<UserId> {
         let _state = self.lock();
         chats.iter().filter_map(|chat| self.members_by_chat.get(chat)).flat_map(|members| members.clone()).collect()
     }
 
-    /// Offers something that is not in the log to these people, as of now.
+    /// Sends frames that are not in the log to these users, at the current position.
     pub(crate) fn dispatch_ephemeral(&self, users: &HashSet<UserId>, frames: &Bytes) {
         let state = self.lock();
         let Some(Cursor { position, .. }) = state.cursor.as_ref() else { return };
@@ -300,20 +303,20 @@ impl Hub {
         }
     }
 
-    /// What a person was to hear after one position and up to another, if it is
-    /// recent enough to be in memory.
+    /// Returns the events for a user after one position and up to another, if they
+    /// are recent enough to be in memory.
     pub(crate) fn replay(&self, user: UserId, chats: &Chats, after: EventId, up_to: EventId) -> Option<Vec<Bytes>> {
         self.replay_buffer.read().unwrap_or_else(PoisonError::into_inner).replay(user, chats, after, up_to)
     }
 
-    /// Waits until a position has been routed; false if it takes longer.
+    /// Waits until a position has been routed; returns false on timeout.
     pub(crate) async fn wait_for_position(&self, position: EventId, time_limit: Duration) -> bool {
         let mut positions = self.position.subscribe();
         let routed = positions.wait_for(|at| at.is_some_and(|at| at >= position));
         matches!(timeout(time_limit, routed).await, Ok(Ok(_)))
     }
 
-    /// Counts everybody. For whoever watches the server, now and then.
+    /// Counts all users and connections. Meant for occasional reads of the metrics.
     pub(crate) fn stats(&self) -> HubStats {
         let mut stats = HubStats::default();
         for online_user in &self.users {
@@ -341,18 +344,18 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, HubState> {
-        // A panic under the lock is a bug that has been reported; the maps are
-        // then at worst one event behind for one person.
+        // A panic under the lock is a bug that has been reported; the maps are then
+        // at worst one event behind for one user.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every person with a device is in exactly the rooms of their chats, and
-    /// nobody else is in any.
+    /// Asserts that `members_by_chat` holds each online user under exactly their
+    /// chats, and nobody else.
     #[cfg(test)]
     fn check_invariants(&self) {
         let _state = self.lock();
         for online_user in &self.users {
-            assert!(!online_user.connections.is_empty(), "a person without a device");
+            assert!(!online_user.connections.is_empty(), "an online user without a connection");
             for chat in online_user.chats.iter() {
                 assert!(
                     self.members_by_chat.get(chat).is_some_and(|members| members.contains(online_user.key())),
@@ -372,7 +375,7 @@ impl Hub {
     }
 }
 
-/// Whether two neighbours are for the members of the same chat.
+/// Whether two adjacent events are for the members of the same chat.
 fn has_same_audience(one: &Event, next: &Event) -> bool {
     let (one, next) = (one.audience, next.audience);
     one.user_id.is_none() && next.user_id.is_none() && one.chat_id == next.chat_id

@@ -1,8 +1,8 @@
-//! Confab's wire: follows the event log and carries every event to the devices
-//! of those who may hear it, as Server-Sent Events.
+//! Confab's event server: follows the event log and sends every event to the
+//! connections of its audience, as Server-Sent Events or over WebSocket.
 //!
-//! `listener` reads the log, `relay` hands it over, `hub` routes it, `session`
-//! is one device, `sse` and `ws` are its transports.
+//! `listener` reads the log, `relay` shares it between replicas, `hub` routes it,
+//! `connection` serves one client, and `sse` and `ws` are its protocols.
 
 mod connection;
 mod ephemeral;
@@ -47,42 +47,42 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// How many devices may read missed events from the database at once; the rest
-/// wait their turn, so that a storm of reconnects leaves it room to live.
+/// How many connections may read missed events from the database at once. The rest
+/// wait, so that a storm of reconnects does not starve other queries.
 const MAX_CONCURRENT_CATCH_UPS: usize = 8;
 
-/// Where event streams are.
+/// The path of event streams.
 pub const EVENTS_PATH: &str = "/events";
 
-/// Where WebSockets are.
+/// The path of WebSockets.
 pub const WEBSOCKET_PATH: &str = "/ws";
 
-/// How many commands one person may send a second on their WebSockets, and how
-/// many at once.
+/// How many commands one user may send per second over all of their WebSockets, and
+/// how many in one burst.
 const COMMANDS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
 const COMMAND_BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 
-/// How often a start looks whether the log is being followed.
+/// How often `wait_until_live` checks whether the log is being followed.
 const LIVE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What a notify server stands on. Neither the database nor Redis need be up yet.
+/// What a notify server depends on. Neither the database nor Redis has to be up yet.
 #[derive(Debug)]
 pub struct Deps {
-    /// Where it listens: how it is called among the replicas.
+    /// The listening address, which is its name among the replicas.
     pub name: String,
-    /// Where the log is.
+    /// The database that holds the log.
     pub db: PgPool,
-    /// Where other replicas are met.
+    /// Carries events between replicas, if there are several.
     pub redis: Option<Redis>,
-    /// Writes messages that come by WebSocket.
+    /// Writes the messages that clients send by WebSocket.
     pub writer: Writer,
-    /// Knows tokens.
+    /// Verifies tokens.
     pub verifier: Verifier,
-    /// Whose pages may open streams.
+    /// The origins whose pages may connect.
     pub origins: AllowedOrigins,
 }
 
-/// A notify server: follows the log, and serves streams.
+/// A notify server: follows the log and serves connections.
 #[derive(Debug)]
 pub struct NotifyServer {
     db: PgPool,
@@ -101,8 +101,8 @@ pub struct NotifyServer {
 }
 
 impl NotifyServer {
-    /// Starts following the log of a database, together with the other replicas if
-    /// there is a Redis.
+    /// Starts following the log of a database. Shares the work with the other
+    /// replicas if there is a Redis.
     pub fn start(deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
         let Deps { name, db, redis, writer, verifier, origins } = deps;
         let hub = Arc::new(Hub::default());
@@ -159,7 +159,7 @@ impl NotifyServer {
         })
     }
 
-    /// The routes, for connections that come through axum.
+    /// The routes, for connections that axum serves.
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route(EVENTS_PATH, get(sse::events))
@@ -167,24 +167,25 @@ impl NotifyServer {
             .with_state(Arc::clone(self))
     }
 
-    /// Serves the first request of a connection itself if it asks for a stream.
+    /// Returns the hook that serves a connection without hyper if its first request
+    /// opens an event stream.
     pub fn connection_hook(self: &Arc<Self>) -> SseFastPath {
         SseFastPath::new(Arc::clone(self))
     }
 
-    /// Returns once the log is being followed.
+    /// Waits until the log is being followed.
     pub async fn wait_until_live(&self) {
         while !self.health.is_live() {
             tokio::time::sleep(LIVE_POLL_INTERVAL).await;
         }
     }
 
-    /// Adds the server's figures to those of its process.
+    /// Adds the server's metrics to those of its process.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry, &self.hub);
     }
 
-    /// What readiness depends on.
+    /// The checks that decide readiness.
     pub fn checks(&self) -> Vec<ReadinessCheck> {
         let health = Arc::clone(&self.health);
         vec![ReadinessCheck::new("listener", move || {
@@ -194,7 +195,7 @@ impl NotifyServer {
     }
 }
 
-/// Serves streams alone, as the `notify_server` program does.
+/// Serves a notify server without a chat server, as the `notify_server` program does.
 pub async fn serve(listener: TcpListener, notify: Arc<NotifyServer>, max_connections: usize, metrics: MetricsEndpoint) {
     let mut registry = chat_core::metrics::new_registry();
     notify.register(&mut registry);

@@ -1,5 +1,5 @@
-//! Follows the log, by whichever way the relay says, and routes what it brings.
-//! Nothing that goes wrong here ends the loop.
+//! Follows the log, in the mode that the relay chooses, and routes what it reads. No
+//! error ends the loop.
 
 use crate::{
     ephemeral::EphemeralDispatcher,
@@ -28,29 +28,29 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The longest that a doorbell nobody hears can delay an event.
+/// The longest that a lost NOTIFY can delay an event.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often one who hears the leader asks where the log ends. What the leader
-/// does not tell is noticed within two of these.
+/// How often a follower reads the end of the log. It notices an event that the leader
+/// does not relay within two of these intervals.
 const LOG_END_CHECK_INTERVAL: Duration = Duration::from_millis(400);
 
-/// How often it is asked whether the log is still the one that was followed: one
-/// that went backwards would stay silent for ever.
+/// How often the listener checks that the log is still the one it follows. A log that
+/// went backwards would stay silent for ever.
 const HISTORY_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long any single question to the database may take.
+/// How long any single query may take.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long a look may take before its connection counts as half open. Each
-/// failure in a row doubles it, up to `QUERY_TIMEOUT`: a database that is only slow
-/// is given the time it needs.
+/// How long a poll may take before its connection counts as half open. Each
+/// consecutive failure doubles it, up to `QUERY_TIMEOUT`, so that a slow database
+/// gets the time it needs.
 const POLL_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// How many events are read at once.
 const BATCH_EVENTS: i64 = 500;
 
-/// How old the last successful look may be for the replica to be ready.
+/// How old the last successful poll may be for the replica to be ready.
 const MAX_POLL_AGE: Duration = Duration::from_secs(5);
 
 /// Whether the log is being followed.
@@ -58,7 +58,7 @@ const MAX_POLL_AGE: Duration = Duration::from_secs(5);
 pub struct Health(Mutex<Option<Instant>>);
 
 impl Health {
-    /// Whether the log was read to its end a moment ago.
+    /// Whether the last successful poll is recent enough.
     pub fn is_live(&self) -> bool {
         self.lock().is_some_and(|at| at.elapsed() < MAX_POLL_AGE)
     }
@@ -103,7 +103,7 @@ impl Listener {
         }
     }
 
-    /// Goes one way for as long as it is the one to go.
+    /// Follows the log in one mode until another mode applies.
     async fn follow(&self, mode: Mode, failures: &mut u32) -> Result<()> {
         match (mode, &self.relay) {
             (Mode::Follower, Relay::Redis(relay)) => {
@@ -119,8 +119,8 @@ impl Listener {
         }
     }
 
-    /// Subscribes, then looks, then waits for a reason to look again: NOTIFY, a
-    /// timer, and every return from a lost connection.
+    /// Subscribes first, then polls. Polls again on every NOTIFY, on a timer, and
+    /// after every reconnect.
     async fn run_polling(&self, mode: Mode, failures: &mut u32) -> Result<()> {
         let mut listener = sql_with_timeout(PgListener::connect_with(&self.db)).await?;
         sql_with_timeout(listener.listen_all([events::CHANNEL, ephemeral::CHANNEL])).await?;
@@ -137,15 +137,15 @@ impl Listener {
                 return Ok(());
             }
             match timeout(POLL_INTERVAL, listener.try_recv()).await {
-                // However many rang, one look answers them all.
+                // One poll covers all notifications that have arrived.
                 Ok(Ok(Some(first))) => {
                     self.on_notify(&first);
                     while let Some(next) = listener.next_buffered() {
                         self.on_notify(&next);
                     }
                 }
-                // The connection broke: what rang meanwhile is lost, and the
-                // history may have changed. Start over.
+                // The connection broke: notifications may be lost, and the history
+                // may have changed. Start over.
                 Ok(Ok(None)) => return Err(Error::Unavailable("the listening connection was closed".into())),
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {}
@@ -158,7 +158,8 @@ impl Listener {
         }
     }
 
-    /// On one channel it is only a ring; on the other, all that there is.
+    /// A notification of the log only triggers a poll. An ephemeral one carries its
+    /// events, because they are stored nowhere.
     fn on_notify(&self, notification: &PgNotification) {
         if notification.channel() == ephemeral::CHANNEL {
             match ephemeral::decode_batch(notification.payload().as_bytes()) {
@@ -168,9 +169,9 @@ impl Listener {
         }
     }
 
-    /// Reads the log to its end, routes it, and tells the others if this replica
-    /// leads; answers where the end is. Where there is a listening connection it
-    /// is on that: one that has gone silent is noticed by the next look.
+    /// Reads the log to its end and routes it; the leader also publishes it. Returns
+    /// the end position. `run_polling` passes its LISTEN connection as `db`, so that
+    /// the next poll notices when that connection is half open.
     async fn poll_once<C>(
         &self,
         db: &mut C,
@@ -184,15 +185,16 @@ impl Listener {
         loop {
             let page = with_timeout_of(time_limit, events::read_after(&mut *db, position, BATCH_EVENTS)).await?;
             for (id, reason) in &page.poison {
-                // An alert: only triggers write here, and they do not write this.
+                // This is worth an alert: only triggers write to the log, and they
+                // never write such an event.
                 tracing::error!(event = %id, reason, "skipped an event that cannot be read");
                 self.metrics.unreadable_events.inc();
             }
             let Some(up_to) = page.last_position else { return Ok(position) };
             let batch =
                 Arc::new(LogBatch { epoch: head.epoch.clone(), after: position, end: up_to, entries: page.entries });
-            // Those who are further away first: it is on its way while the devices
-            // here are told.
+            // Publish first: the batch is on its way to the other replicas while it
+            // is dispatched here.
             if self.relay.mode() == Mode::Leader {
                 self.relay.publish(Arc::clone(&batch));
                 yield_now().await;
@@ -205,8 +207,8 @@ impl Listener {
         }
     }
 
-    /// Hears the leader, and asks the log now and then whether that is all. An
-    /// error is a doubt.
+    /// Follows the leader, and checks at intervals that the log holds nothing more.
+    /// An error trips the circuit breaker.
     async fn run_relayed(&self, relay: &RedisRelay) -> Result<()> {
         let head = with_timeout(events::head(&self.db)).await?;
         let position = self.hub.resume(&head).position;
@@ -221,8 +223,8 @@ impl Listener {
         let mut expected_end = position;
         let mut becomes_leader = pin!(relay.wait_until_leader());
         loop {
-            // Not given up when something else happens: what it was about to
-            // bring would be asked for twice.
+            // A tick does not cancel this read: its reply would have to be requested
+            // again.
             let mut result = pin!(stream.next());
             let batches = loop {
                 tokio::select! {
@@ -252,7 +254,8 @@ impl Listener {
         }
     }
 
-    /// Routes a piece. What was there before this replica is not counted as late.
+    /// Routes a batch. Events that were in the log before this replica followed it do
+    /// not count as delayed.
     fn route(&self, batch: &LogBatch, log_end_at_start: EventId) {
         self.hub.route(&batch.entries, batch.end);
         let Metrics { events, log_batch_events: stretches, commit_to_hub, .. } = self.metrics.as_ref();
@@ -269,14 +272,15 @@ impl Listener {
 
     fn check_history(&self, head: &Head, now: &Head, position: EventId) -> Result<()> {
         if now.epoch != head.epoch || now.last < position {
-            return Err(Error::Unavailable("the log is not the one that was followed".into()));
+            return Err(Error::Unavailable("the log is no longer the one that was followed".into()));
         }
         self.metrics.log_lag.set(now.last.get() - position.get());
         Ok(())
     }
 }
 
-/// Full jitter: 50 ms doubling to at most 2 s.
+/// Returns a random time between half a ceiling and the ceiling, which doubles from
+/// 50 ms to at most 2 s.
 fn backoff(failures: u32) -> Duration {
     let ceiling = 50u64.saturating_mul(1 << failures.min(6)).min(2_000);
     Duration::from_millis(rand::rng().random_range(ceiling / 2..=ceiling))

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 /// The most database connections of one replica.
 const MAX_POOL_CONNECTIONS: u32 = 12;
 
-/// The most of its writer: one writes, one stands by.
+/// The most database connections of its writer: one writes, one is spare.
 const MAX_WRITER_POOL_CONNECTIONS: u32 = 2;
 
 #[tokio::main]

@@ -1,6 +1,6 @@
-//! Answers "which chats is this person in, as of which position, and is their
-//! session still good". Questions that arrive while one is being answered share
-//! the next one, so that a storm of reconnects costs a few reads and not one each.
+//! Loads which chats a user is in, as of which position, and whether their session is
+//! still active. Requests that arrive during a read share the next one, so that a
+//! storm of reconnects costs a few reads and not one each.
 
 use crate::{hub::LoadedChats, metrics::Metrics};
 use chat_core::{
@@ -21,28 +21,29 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many questions may wait; more are told to come back.
+/// How many requests may wait. Further ones fail, and their clients are told to
+/// reconnect.
 const MAX_QUEUED: usize = 16_384;
 
-/// How many people one read asks about.
+/// The most requests that one read serves.
 const BATCH: usize = 4_096;
 
-/// The time from one read to the next: somebody who comes alone is answered at
-/// once, and a crowd that comes in one by one gathers.
+/// The time from one read to the next. A single request is served at once; requests
+/// in quick succession are collected.
 const LOAD_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What is known of somebody who opens a stream.
+/// What is loaded for a user who connects.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadedMembership {
-    /// Their chats, and as of which position.
+    /// The user's chats, and the position as of which they were loaded.
     pub(crate) chats: LoadedChats,
-    /// Whether the session that asks is still good, as of that position or later.
+    /// Whether the user's session is still active, as of that position or later.
     pub(crate) is_session_active: bool,
 }
 
 type Request = (Claims, oneshot::Sender<Result<LoadedMembership, ()>>);
 
-/// A handle to the task that asks.
+/// A handle to the task that reads.
 #[derive(Debug)]
 pub(crate) struct MembershipLoader(mpsc::Sender<Request>);
 
@@ -66,7 +67,7 @@ impl MembershipLoader {
         Self(sender)
     }
 
-    /// What there is to know, as of some position now or later.
+    /// Loads a user's chats and session state, as of now or later.
     pub(crate) async fn load(&self, claims: Claims) -> Result<LoadedMembership> {
         let (reply, loaded) = oneshot::channel();
         self.0.try_send((claims, reply)).map_err(|_| unavailable())?;
@@ -75,7 +76,7 @@ impl MembershipLoader {
 }
 
 fn unavailable() -> Error {
-    Error::Unavailable("the chats of a user could not be loaded".into())
+    Error::Unavailable("cannot load the chats of a user".into())
 }
 
 async fn answer_batch(db: &PgPool, batch: Vec<Request>) {
@@ -86,7 +87,7 @@ async fn answer_batch(db: &PgPool, batch: Vec<Request>) {
     }
     for (claims, reply) in batch {
         let loaded = match &loaded {
-            // Two devices of one person may have asked: both get a copy.
+            // A batch may hold two connections of one user: each gets a copy.
             Ok((position, chats, active_sessions)) => Ok(LoadedMembership {
                 chats: (*position, chats.get(&claims.user_id).cloned().unwrap_or_default()),
                 is_session_active: active_sessions.contains(&claims.session_id),
@@ -108,7 +109,8 @@ async fn query(db: &PgPool, batch: impl Iterator<Item = Claims>) -> Result<Loade
     for (user, chat) in memberships.chats {
         chats.entry(user).or_default().insert(chat);
     }
-    // After the memberships: one that ends in between is ended by its event.
+    // Read after the memberships: the event of any later revocation then follows
+    // their position.
     let active_sessions = sessions::find_active(db, &session_ids).await?;
     Ok((memberships.position, chats, active_sessions))
 }

@@ -1,5 +1,5 @@
-//! What the path of an event counts: from commit to the hub, from the hub to the
-//! sockets, and everything that is not the plain case.
+//! Metrics along the path of an event: from commit to the hub, from the hub to the
+//! sockets, and every exception.
 
 use crate::hub::{Hub, HubStats};
 use chat_core::metrics;
@@ -10,11 +10,11 @@ use prometheus_client::{
 };
 use std::sync::Arc;
 
-/// One of this many writes of a session is timed: the clock and the histogram
+/// One of this many writes of a connection is timed: the clock and the histogram
 /// would be a noticeable part of a delivery.
 pub(crate) const WRITE_SAMPLE_INTERVAL: u32 = 16;
 
-/// The figures of one notify server.
+/// The metrics of one notify server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub(crate) events: Counter,
@@ -35,7 +35,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_closed: Family<Reason, Counter>,
 }
 
-/// How a stream began, or what became of a piece of the log.
+/// How a connection opened, or what happened to a batch for Redis.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
     pub(crate) outcome: &'static str,
@@ -47,7 +47,7 @@ pub(crate) struct Source {
     pub(crate) source: &'static str,
 }
 
-/// Why a stream ended.
+/// Why a connection closed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Reason {
     pub(crate) reason: &'static str,
@@ -100,12 +100,12 @@ impl Metrics {
         let help = "Events that were skipped because they cannot be read";
         registry.register("events_unreadable", help, unreadable_events.clone());
         registry.register("log_batch_events", "Events in one batch read from the log", log_batch_events.clone());
-        registry.register("commit_to_hub_seconds", "From an event's own time to its routing", commit_to_hub.clone());
-        registry.register("hub_to_socket_seconds", "From routing to the socket, sampled", hub_to_socket.clone());
+        registry.register("commit_to_hub_seconds", "Time from an event to its routing", commit_to_hub.clone());
+        registry.register("hub_to_socket_seconds", "Time from routing to the socket, sampled", hub_to_socket.clone());
         registry.register("log_lag_events", "Events between the log's end and the hub", log_lag.clone());
         let Self { relay_leading, relay_following, relay_failovers, relay_batches, presence_update, .. } = self;
         registry.register("relay_leading", "1 if this replica leads and reads the log for all", relay_leading.clone());
-        registry.register("relay_following", "1 if this replica follows another that leads", relay_following.clone());
+        registry.register("relay_following", "1 if this replica follows the leader by Redis", relay_following.clone());
         let help = "Times that the relay fell back from Redis to the log";
         registry.register("relay_failovers", help, relay_failovers.clone());
         registry.register("relay_batches", "Batches of the log for Redis, by outcome", relay_batches.clone());

@@ -1,5 +1,5 @@
-//! Who is connected here, for all to know: tells the database who came, and who
-//! did not come back within the grace, all at once and not one by one.
+//! Publishes who is connected to this replica. Records in the database who connected,
+//! and who did not reconnect within the grace period, in batches.
 
 use crate::{hub::Hub, metrics::Metrics, relay::error_source, replica::Replica};
 use chat_core::{
@@ -17,13 +17,13 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is told who came and went.
+/// How often presence is updated.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many people one statement is about.
+/// The most users in one statement.
 const BATCH: usize = 1_000;
 
-/// The people of this replica as the database knows them.
+/// The users of this replica as the database knows them.
 #[derive(Debug)]
 pub(crate) struct PresenceTracker {
     db: PgPool,
@@ -31,20 +31,20 @@ pub(crate) struct PresenceTracker {
     ephemeral: EphemeralBus,
     replica: Replica,
     tracked: HashMap<UserId, TrackedUser>,
-    /// The life of the replica in which the database was told.
+    /// The incarnation of the replica to which `is_published` refers.
     incarnation: u64,
 }
 
 #[derive(Debug, Default)]
 struct TrackedUser {
-    /// Whether the database has been told that they are here.
+    /// Whether the database has recorded that they are connected.
     is_published: bool,
-    /// When their last device went, if none has come since.
+    /// When their last connection closed, if none has opened since.
     left_at: Option<Instant>,
 }
 
 impl PresenceTracker {
-    /// Keeps the presences of a hub's people until `shutdown`.
+    /// Tracks the presence of a hub's users until `shutdown`.
     pub(crate) fn start(
         db: PgPool,
         hub: Arc<Hub>,
@@ -71,14 +71,15 @@ impl PresenceTracker {
         });
     }
 
-    /// One round; whether anybody came or went. What fails is tried in the next.
+    /// Runs one update, and returns whether any user connected or disconnected. The
+    /// next update retries what fails.
     async fn update(&mut self) -> Result<bool> {
         let incarnation = *self.replica.incarnations.borrow();
         if incarnation == 0 {
             return Ok(false);
         }
         if incarnation != self.incarnation {
-            // The database has forgotten this replica, and all that it was told.
+            // The database has lost this replica and all of its connected users.
             self.tracked.values_mut().for_each(|user| user.is_published = false);
             self.incarnation = incarnation;
         }

@@ -1,6 +1,6 @@
-//! The fast path of streams: a connection whose first request is a plain
-//! `GET /events` is served on the bare socket, at a third of the memory that hyper
-//! would hold for it. Every other connection goes to hyper with all of its bytes.
+//! The fast path of event streams: a connection whose first request is a plain `GET
+//! /events` is served on the bare socket, with a third of the memory that hyper would
+//! use. Every other connection is passed to hyper with all of its bytes.
 
 use crate::{
     NotifyServer, connection,
@@ -23,7 +23,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tower::ServiceExt;
 
-/// A request with more header fields goes to hyper, which refuses it.
+/// A request with more header fields is passed to hyper, which refuses it.
 const MAX_HEADERS: usize = 64;
 
 /// The largest error body, in bytes.
@@ -32,8 +32,8 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long a client may take to receive an error response.
 const ERROR_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Serves streams without hyper. The head of a response comes from the same handler
-/// and the same layers as on any other connection.
+/// Serves event streams without hyper. The head of a response comes from the same
+/// handler and the same layers as on any other connection.
 #[derive(Debug, Clone)]
 pub struct SseFastPath {
     server: Arc<NotifyServer>,
@@ -64,7 +64,7 @@ impl ConnectionHook for SseFastPath {
         let Some((uri, headers)) = parse_stream_request(&request.buffer) else { return Some(request) };
         let PeekedRequest { mut stream, buffer, peer } = request;
         drop(buffer);
-        // In a box: the future is large, and dropped before the stream begins.
+        // Boxed: the future is large, and is dropped before the stream begins.
         let (response, slot) = Box::pin(self.respond(uri, headers, peer)).await;
         match slot.take() {
             Some(handshake) => {
@@ -91,7 +91,7 @@ async fn write_error(stream: &mut TcpStream, response: Response<Body>) -> std::i
     stream.shutdown().await
 }
 
-/// The head of a response on a connection that closes after it.
+/// Encodes the head of a response on a connection that closes after it.
 fn encode_head(response: &Response<Body>, content_length: Option<usize>) -> Vec<u8> {
     let status = response.status();
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
@@ -107,7 +107,8 @@ fn encode_head(response: &Response<Body>, content_length: Option<usize>) -> Vec<
     head.into_bytes()
 }
 
-/// The target and headers of a plain `GET /events`; any other request is hyper's.
+/// Parses the target and headers of a plain `GET /events`; any other request is left
+/// to hyper.
 fn parse_stream_request(buffer: &[u8]) -> Option<(Uri, HeaderMap)> {
     if !buffer.starts_with(b"GET /events ") && !buffer.starts_with(b"GET /events?") {
         return None;

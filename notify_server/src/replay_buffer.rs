@@ -71,14 +71,16 @@ impl ReplayBuffer {
         }
     }
 
-    /// All events after one position up to another, if the ring goes back so far.
+    /// Returns all events after one position up to another, if the buffer goes back
+    /// that far.
     fn between(&self, after: EventId, up_to: EventId) -> Option<impl DoubleEndedIterator<Item = &Event> + Clone> {
         let from = self.events.partition_point(|event| event.id <= after);
         let to = self.events.partition_point(|event| event.id <= up_to);
         (after >= self.floor).then(|| self.events.range(from..to.max(from)))
     }
 
-    /// Brings a person's chats forward from one position to another.
+    /// Brings a user's chats forward from one position to another. Returns `None` if
+    /// the buffer does not go back that far.
     pub(crate) fn apply_membership_changes(
         &self,
         user: UserId,
@@ -92,12 +94,12 @@ impl ReplayBuffer {
         Some(())
     }
 
-    /// Whether a session was ended after one position and up to another.
+    /// Whether a session was revoked after one position and up to another.
     pub(crate) fn was_revoked(&self, session: Uuid, after: EventId, up_to: EventId) -> Option<bool> {
         Some(self.between(after, up_to)?.any(|event| event.revoked_session == Some(session)))
     }
 
-    /// What a person was to hear after one position and up to another, given
+    /// Returns the events for a user after one position and up to another, given
     /// their chats at the latter.
     pub(crate) fn replay(&self, user: UserId, chats: &Chats, after: EventId, up_to: EventId) -> Option<Vec<Bytes>> {
         let events = self.between(after, up_to)?;
@@ -142,7 +144,8 @@ mod tests {
             event(5, 9, None, None),
             event(6, 9, Some(6), Some(MembershipChange::Join)),
         ]);
-        let replayed = buffer.replay(id(5), &Chats::new(), EventId::START, id(6)).expect("it goes back to the start");
+        let replayed =
+            buffer.replay(id(5), &Chats::new(), EventId::START, id(6)).expect("the buffer goes back to the start");
         assert_eq!(replayed, ["2", "3", "4"]);
     }
 
@@ -158,7 +161,8 @@ mod tests {
         let mut buffer = ReplayBuffer::default();
         let event = |position: u64, chat: u64, message: u64| Event {
             message_id: Some(id(message)),
-            sse: format!("id: e-{position}\nevent: message.new\ndata: {{\"message\":{{\"content\":\"secret\"}}}}\n\n").into(),
+            sse: format!("id: e-{position}\nevent: message.new\ndata: {{\"message\":{{\"content\":\"secret\"}}}}\n\n")
+                .into(),
             ..super::tests::event(position, chat, None, None)
         };
         buffer.extend(vec![event(1, 9, 1), event(2, 9, 2), event(3, 8, 1), event(4, 9, 1)]);

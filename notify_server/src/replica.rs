@@ -1,4 +1,4 @@
-//! This replica among the others: says that it lives, and finds out who leads.
+//! This replica among the others: sends its heartbeat and learns which replica leads.
 
 use crate::{metrics::Metrics, relay::error_source};
 use chat_core::{
@@ -14,19 +14,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// A notify server among others over the same database.
+/// One of the notify servers on the same database.
 #[derive(Debug, Clone)]
 pub(crate) struct Replica {
     pub(crate) id: Uuid,
-    /// Whether it leads.
+    /// Whether this replica leads.
     pub(crate) is_leader: watch::Receiver<bool>,
-    /// How many times the database has begun to know it: again after a crash, and
-    /// after a silence in which it was taken for gone.
+    /// How many times the database has registered it: again after a crash of the
+    /// database, and after a silence for which the replica was reaped.
     pub(crate) incarnations: watch::Receiver<u64>,
 }
 
 impl Replica {
-    /// Says that it lives until `shutdown`, and then hands over.
+    /// Sends heartbeats until `shutdown`, and then steps down.
     pub(crate) fn start(db: PgPool, name: String, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Self {
         let (leader_sender, is_leader) = watch::channel(false);
         let (incarnation_sender, incarnations) = watch::channel(0);
@@ -42,7 +42,7 @@ impl Replica {
                         }
                         heartbeat.leader == id
                     }
-                    // Not heard of, it does not lead.
+                    // Without a heartbeat this replica does not lead.
                     Ok(Err(error)) => log_missed_heartbeat(&error),
                     Err(_) => log_missed_heartbeat(&Error::Unavailable("the database did not answer in time".into())),
                 };

@@ -1,5 +1,5 @@
-//! What waits to be sent to one device: bounded in number and in bytes. One that
-//! overflows is emptied and marked, and its session reads the log instead.
+//! The frames that wait for one connection, bounded in number and in bytes. A queue
+//! that overflows is emptied and marked, and its connection reads the log instead.
 
 use bytes::Bytes;
 use chat_core::EventId;
@@ -12,50 +12,51 @@ use std::{
 };
 use uuid::Uuid;
 
-/// The most pieces that wait for one device.
+/// The most entries that wait for one connection. An entry is one or more whole
+/// frames.
 const MAX_FRAMES: usize = 1024;
 
-/// The most bytes that wait for one device.
+/// The most bytes that wait for one connection.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// How many emptied places are kept for the next pieces.
+/// How much capacity an emptied vector keeps for the next entries.
 const KEPT_CAPACITY: usize = 16;
 
-/// Why the hub ends a stream.
+/// Why the hub closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseReason {
-    /// The log's history changed under it.
+    /// The log's history changed.
     HistoryChanged,
-    /// The user has opened too many others since.
+    /// The user has opened too many other connections since.
     TooManyConnections,
-    /// The session that opened it has ended.
+    /// The session that opened the connection has ended.
     SessionRevoked,
     /// The server is stopping.
     ShuttingDown,
 }
 
-/// What a session finds when it looks.
+/// What a connection finds in its queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Polled {
-    /// Pieces to send, in order.
+    /// Entries to send, in order.
     Frames {
-        /// The last of them ends with this event.
+        /// The last event of the last entry.
         last_event: EventId,
-        /// When the first of them was routed.
+        /// When the first entry was routed.
         routed_at: Instant,
     },
-    /// Events were dropped here: catch up from the log.
+    /// Events were dropped: catch up from the log.
     Lagged,
-    /// End the stream.
+    /// Close the connection.
     Closed(CloseReason),
 }
 
-/// The queue between the hub and one session. The hub offers, the session takes;
-/// both hold the lock for a few instructions and never across an await, so it is
-/// a std one.
+/// The queue between the hub and one connection. The hub pushes, the connection
+/// takes. Both hold the lock for a few instructions and never across an await, so it
+/// is a std mutex.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
-    /// The session that opened the stream.
+    /// The session that opened the connection.
     pub(crate) session: Uuid,
     state: Mutex<QueueState>,
 }
@@ -68,14 +69,14 @@ struct QueueState {
     routed_at: Option<Instant>,
     has_lagged: bool,
     close_reason: Option<CloseReason>,
-    /// Of the session, while it waits.
+    /// The waker of the connection while it waits.
     waker: Option<Waker>,
 }
 
 impl QueueState {
-    /// What the session finds; nothing yet if `None`.
+    /// Takes what the queue holds; returns `None` if there is nothing yet.
     fn take(&mut self, frames: &mut Vec<Bytes>) -> Option<Polled> {
-        // What came before the end is still sent: it may say why.
+        // Entries queued before the close are still sent: they may say why.
         if let Some(routed_at) = self.routed_at.take() {
             self.bytes = 0;
             mem::swap(&mut self.frames, frames);
@@ -87,7 +88,7 @@ impl QueueState {
         }
     }
 
-    /// Empties the queue; the session stays as it is.
+    /// Empties the queue. Keeps the lag mark and the close reason.
     fn clear(&mut self) {
         self.frames = Vec::new();
         self.bytes = 0;
@@ -96,13 +97,13 @@ impl QueueState {
 }
 
 impl SendQueue {
-    /// For a stream of this session.
+    /// Creates the queue of a connection that this session opened.
     pub(crate) fn for_session(session: Uuid) -> Self {
         Self { session, ..Self::default() }
     }
 
-    /// Adds a piece that is routed now: whole frames, the last of which is the
-    /// event `last_event`. Never waits, never fails, never drops silently.
+    /// Adds an entry that is routed now: whole frames, the last of which is the event
+    /// `last_event`. Never waits, never fails, never drops silently.
     pub(crate) fn try_push(&self, frame: &Bytes, last_event: EventId, now: Instant) {
         let mut state = self.lock();
         if state.has_lagged || state.close_reason.is_some() {
@@ -120,8 +121,8 @@ impl SendQueue {
         wake(state);
     }
 
-    /// Adds a piece that is worth less than its room: dropped where others wait
-    /// already. It is routed after the event `last_event`.
+    /// Adds an ephemeral entry, routed after the event `last_event`. Drops it if the
+    /// queue is already half full.
     pub(crate) fn try_push_ephemeral(&self, frame: &Bytes, last_event: EventId, now: Instant) {
         let (frames, bytes) = self.depth();
         if frames < MAX_FRAMES / 2 && bytes < MAX_BYTES / 2 {
@@ -129,22 +130,22 @@ impl SendQueue {
         }
     }
 
-    /// Ends the session.
+    /// Closes the connection.
     pub(crate) fn close(&self, reason: CloseReason) {
         let mut state = self.lock();
         state.close_reason = Some(reason);
         wake(state);
     }
 
-    /// Empties the queue for a session that starts over from a known position.
+    /// Empties the queue for a connection that restarts from a known position.
     pub(crate) fn restart(&self) {
         let mut state = self.lock();
         state.clear();
         state.has_lagged = false;
     }
 
-    /// Waits until there is something, and moves all of it into `frames`, in
-    /// place of what is there. One session asks, so one waker is kept.
+    /// Waits until the queue holds something, and replaces the contents of `frames`
+    /// with all of it. Only one task waits, so one waker is kept.
     pub(crate) async fn next(&self, frames: &mut Vec<Bytes>) -> Polled {
         frames.clear();
         frames.shrink_to(KEPT_CAPACITY);
@@ -161,19 +162,19 @@ impl SendQueue {
         .await
     }
 
-    /// What `next` would find, if anything.
+    /// Returns what `next` would return, without waiting.
     #[cfg(test)]
     pub(crate) fn take(&self, frames: &mut Vec<Bytes>) -> Option<Polled> {
         frames.clear();
         self.lock().take(frames)
     }
 
-    /// Why the session is to end, if it is.
+    /// Returns why the connection is to be closed, if it is.
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.lock().close_reason
     }
 
-    /// How many pieces wait, and how many bytes.
+    /// Returns how many entries wait, and how many bytes.
     pub(crate) fn depth(&self) -> (usize, usize) {
         let state = self.lock();
         (state.frames.len(), state.bytes)
@@ -190,7 +191,7 @@ impl SendQueue {
     }
 }
 
-/// Wakes the session if it waits, without the lock that it will want.
+/// Wakes the connection if it waits, after releasing the lock that it will need.
 fn wake(mut state: MutexGuard<'_, QueueState>) {
     let waker = state.waker.take();
     drop(state);

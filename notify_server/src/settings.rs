@@ -5,10 +5,10 @@ use chat_http::settings::{
     VerifyingKeySettings, WebSettings,
 };
 
-/// Confab's event streams. Each setting is a flag, an environment variable, or a key
-/// of `config.toml`.
+/// Serve Confab's events by SSE and WebSocket. Each setting is a flag, an environment
+/// variable, or a key of `config.toml`.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(name = "notify_server", version, about = "Confab's event streams")]
+#[command(name = "notify_server", version, about = "Serve Confab's events by SSE and WebSocket")]
 pub struct Settings {
     #[command(flatten)]
     pub bind: NotifyBind,

@@ -1,4 +1,4 @@
-//! Server-Sent Events over HTTP: the handshake and the response head, for streams
+//! Server-Sent Events over HTTP: the handshake and the response head, for connections
 //! that hyper serves and for those that the fast path serves.
 
 use crate::{
@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// In the extensions of a request from the fast path: where the handler leaves the
-/// handshake, for a caller that writes the stream itself.
+/// An extension of requests from the fast path. The handler stores the handshake in
+/// it, for a caller that writes the stream itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HandshakeSlot(Arc<Mutex<Option<Handshake>>>);
 
@@ -44,7 +44,7 @@ const STREAM_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
 ];
 
-/// Opens a stream. For the fast path it only leaves the handshake in its slot.
+/// Opens an event stream. For the fast path it only stores the handshake in the slot.
 pub(crate) async fn events(
     State(server): State<Arc<NotifyServer>>,
     slot: Option<Extension<HandshakeSlot>>,
@@ -68,16 +68,16 @@ pub(crate) async fn events(
     Ok((STREAM_HEADERS, body).into_response())
 }
 
-/// Authenticates a request for a stream: by bearer token, ticket or cookie.
+/// Authenticates a request for an event stream by bearer token, ticket or cookie.
 async fn handshake(server: &NotifyServer, uri: &Uri, headers: &HeaderMap) -> Result<Handshake> {
     let request = ConnectRequest::parse(uri, headers)?;
     let claims = match request.authenticate(server, headers).await? {
         Some(claims) => claims,
-        // A browser sends a cookie for any page.
+        // A browser sends the cookie for any page, so the origin is checked.
         None => {
             let cookie = cookie(headers).ok_or(token::MISSING)?;
             if !is_allowed_origin(server, headers) {
-                return Err(Error::Forbidden("this page may not open streams with a cookie").into());
+                return Err(Error::Forbidden("this origin may not open event streams with a cookie").into());
             }
             server.verifier.verify(cookie, Audience::Stream)?
         }

@@ -1,5 +1,5 @@
-//! How bytes of a stream reach a device: over our own socket, in a body that axum
-//! is sending, or as a WebSocket's messages.
+//! How frames reach a client: over a bare socket, in a response body that axum sends,
+//! or as WebSocket messages.
 
 use crate::frame;
 use bytes::{Bytes, BytesMut};
@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 
-/// How long a device may take nothing before it is given up.
+/// How long a client may accept nothing before it is disconnected.
 pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much is handed to axum at once, in bytes.
@@ -19,39 +19,39 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// The most buffers that one write hands to the kernel.
 const MAX_SLICES: usize = 64;
 
-/// A device's end of a stream.
+/// The sending side of a connection.
 pub(crate) trait Transport: Send + Sync {
-    /// Sends these bytes in order, in as few writes as possible. An error is the
-    /// end: the device is gone, or took nothing for `STALL_TIMEOUT`.
+    /// Sends these frames in order, in as few writes as possible. An error is final:
+    /// the client is gone, or accepted nothing for `STALL_TIMEOUT`.
     fn send(&self, frames: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Returns when the device hangs up.
+    /// Waits until the client closes the connection.
     fn client_closed(&self) -> impl Future<Output = ()> + Send;
 
-    /// Says a last word.
+    /// Tells the client how the connection ends.
     fn close(&self, disconnect: Disconnect) -> impl Future<Output = ()> + Send;
 }
 
-/// How a stream ends, as far as its device should know.
+/// How a connection ends, as far as its client should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disconnect {
-    /// The device went first.
+    /// The client closed the connection.
     ClientGone,
-    /// The device took nothing for too long.
+    /// The client accepted nothing for too long.
     SlowConsumer,
-    /// Nobody knows whose it is.
+    /// The client is not authenticated.
     Unauthorized,
-    /// What it said first makes no sense.
+    /// The client's first message is invalid.
     InvalidMessage,
-    /// Its session has ended: it need not come back.
+    /// The session has ended: there is no point in reconnecting.
     SessionRevoked,
-    /// It was one of too many.
+    /// The user has too many connections.
     TooManyConnections,
-    /// It should come back soon.
+    /// The client should reconnect soon.
     Reconnect,
 }
 
-/// The last word of an event stream: when to come back.
+/// Tells the client of an event stream when to reconnect, unless it should not.
 async fn send_retry(transport: &impl Transport, disconnect: Disconnect) {
     let retry = match disconnect {
         Disconnect::ClientGone
@@ -59,14 +59,14 @@ async fn send_retry(transport: &impl Transport, disconnect: Disconnect) {
         | Disconnect::Unauthorized
         | Disconnect::InvalidMessage
         | Disconnect::SessionRevoked => return,
-        // One tab too many would only push out the next: let it wait.
+        // A surplus tab that reconnects would only close another: let it wait.
         Disconnect::TooManyConnections => 60_000..120_000,
         Disconnect::Reconnect => 250..2_500,
     };
     let _ = transport.send(&[frame::retry(retry)]).await;
 }
 
-/// A connection that is ours.
+/// A bare socket, served without hyper.
 #[derive(Debug)]
 pub(crate) struct SocketTransport(pub(crate) TcpStream);
 
@@ -92,7 +92,7 @@ impl Transport for SocketTransport {
             }
             match self.0.try_read(&mut discarded) {
                 Ok(0) => return,
-                Ok(_) => {} // Nothing a client says on a stream means anything.
+                Ok(_) => {} // Bytes that a client sends on an event stream are ignored.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
@@ -104,15 +104,15 @@ impl Transport for SocketTransport {
     }
 }
 
-/// What is still to be written: all of these frames but the first bytes of the
-/// first.
+/// What is still to be written: all of these frames except the first `offset` bytes
+/// of the first.
 struct PendingWrite<'a> {
     frames: &'a [Bytes],
     offset: usize,
 }
 
 impl PendingWrite<'_> {
-    /// Writes as much as the socket takes at once.
+    /// Writes as much as the socket accepts at once.
     fn write_to(&mut self, socket: &TcpStream) -> io::Result<()> {
         match self.write_some(socket)? {
             0 => Err(io::ErrorKind::WriteZero.into()),
@@ -138,7 +138,7 @@ impl PendingWrite<'_> {
         socket.try_write_vectored(slices.get(..count).unwrap_or_default())
     }
 
-    /// Leaves out what was taken: whole frames, then a part of one.
+    /// Skips the written bytes: whole frames, then a part of one.
     fn skip(&mut self, mut written: usize) {
         while let Some((frame, rest)) = self.frames.split_first() {
             let pending = frame.len() - self.offset;
@@ -152,7 +152,7 @@ impl PendingWrite<'_> {
     }
 }
 
-/// The body of an answer that axum sends.
+/// A response body that axum sends.
 #[derive(Debug)]
 pub(crate) struct BodyTransport(pub(crate) mpsc::Sender<io::Result<Bytes>>);
 
@@ -164,7 +164,8 @@ impl Transport for BodyTransport {
             if chunk.len() < CHUNK_BYTES && index + 1 < frames.len() {
                 continue;
             }
-            // A large frame goes in pieces, so that progress can be seen.
+            // A large frame is sent in parts, so that the stall timeout sees
+            // progress.
             while !chunk.is_empty() {
                 let part = chunk.split_to(chunk.len().min(CHUNK_BYTES)).freeze();
                 match timeout(STALL_TIMEOUT, self.0.send(Ok(part))).await {

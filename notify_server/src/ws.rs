@@ -1,5 +1,5 @@
-//! WebSocket: the same events as JSON, one in a text message, and commands the
-//! other way.
+//! WebSocket: sends the same events as JSON, one per text message, and receives
+//! commands.
 
 mod commands;
 mod transport;
@@ -35,29 +35,29 @@ use tokio_tungstenite::{
 };
 use transport::{ProgressIo, WsTransport};
 
-/// How long somebody without a token in the request has to send one.
+/// How long a client without a token in its request has to send one.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may be silent before it is asked whether it is there.
+/// How long a client may be silent before it is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How many such questions may go unanswered.
+/// How many pings may go unanswered.
 const MAX_MISSED_PONGS: u32 = 2;
 
-/// How long a client has to say goodbye too.
+/// How long it may take to send a close frame, and then to receive the client's.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The largest command, in bytes: 64 KiB of text, each character escaped.
 const MAX_COMMAND_BYTES: usize = 512 * 1024;
 
-/// The most bytes that wait to be written before more is refused.
+/// The most bytes in the write buffer; a write beyond that fails.
 const MAX_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 type Io = ProgressIo<TokioIo<hyper::upgrade::Upgraded>>;
 type Reader = SplitStream<WebSocketStream<Io>>;
 
-/// Turns a request into a WebSocket. Whoever shows a token or a ticket has it
-/// looked at before that, and is refused as on any other route.
+/// Upgrades a request to a WebSocket. A token or ticket in the request is verified
+/// first, and an invalid one is refused as on any other route.
 pub(crate) async fn upgrade(
     State(notify): State<Arc<NotifyServer>>,
     mut request: Request,
@@ -65,7 +65,7 @@ pub(crate) async fn upgrade(
     let response = create_response_with_body(&request, Body::empty)
         .map_err(|error| Error::Malformed(format!("not a WebSocket handshake: {error}")))?;
     if !is_allowed_origin(&notify, request.headers()) {
-        return Err(Error::Forbidden("this page may not open WebSockets here").into());
+        return Err(Error::Forbidden("this origin may not open WebSockets").into());
     }
     let connect = ConnectRequest::parse(request.uri(), request.headers())?;
     let claims = connect.authenticate(&notify, request.headers()).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn upgrade(
         Some(claims) => Some(Handshake::load(&notify, claims, connect.resume.clone()).await?),
         None => None,
     };
-    // Counted among the connections for as long as it is open.
+    // The permit counts the connection for as long as it is open.
     let permit = request.extensions().get::<ConnectionPermit>().cloned();
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -182,7 +182,7 @@ async fn run_auth_command(
     }
 }
 
-/// Does what the client says, one command after the other, until it goes.
+/// Runs the client's commands, one after the other, until the client disconnects.
 async fn run_commands(notify: &Arc<NotifyServer>, claims: Claims, reader: &mut Reader, transport: &WsTransport<Io>) {
     let mut missed_pongs = 0;
     loop {
@@ -192,10 +192,10 @@ async fn run_commands(notify: &Arc<NotifyServer>, claims: Claims, reader: &mut R
                 let reply = match message {
                     Message::Text(text) => commands::handle(notify, claims, &text).await,
                     Message::Binary(_) => {
-                        let error = Error::Malformed("commands are text".into());
+                        let error = Error::Malformed("commands must be text messages".into());
                         commands::error_reply(None, &error, &new_request_id())
                     }
-                    // A goodbye is answered as the next one is waited for.
+                    // The next read answers a close frame.
                     _ => continue,
                 };
                 if transport.send_json(&reply).await.is_err() {

@@ -1,6 +1,6 @@
-//! The Ed25519 keys: the chat server signs with one, and whoever checks tokens
-//! holds only public halves. The file of these may hold several, the newest
-//! first, so that a key can be replaced without signing anybody out.
+//! The Ed25519 keys: the chat server signs with a private key; servers that verify
+//! tokens hold only public keys. The public key file may hold several, newest
+//! first, so that rotating the key does not sign users out.
 
 use super::token_cache::TokenCache;
 use crate::{Error, Result};
@@ -27,22 +27,22 @@ pub struct Signer {
     verifier: Verifier,
 }
 
-/// Checks tokens.
+/// Verifies tokens.
 #[derive(Clone)]
 pub struct Verifier {
     keys: Arc<[PublicKey]>,
     pub(super) token_cache: Arc<TokenCache>,
 }
 
-/// A public half and its name.
+/// A public key and its id.
 #[derive(Clone)]
 struct PublicKey {
     id: String,
     key: DecodingKey,
 }
 
-/// The most keys that a file of public ones keeps: tokens live 30 days, so this
-/// is enough for a new key every week.
+/// Maximum number of keys in the public key file. Tokens live 30 days, so this
+/// allows a new key every week.
 const MAX_PUBLIC_KEYS: usize = 8;
 
 impl fmt::Debug for Signer {
@@ -59,12 +59,12 @@ impl fmt::Debug for Verifier {
 }
 
 impl Signer {
-    /// From a PKCS#8 PEM file.
+    /// Reads a PKCS#8 PEM file.
     pub fn read(path: &Path) -> io::Result<Self> {
         Self::from_pem(&fs::read_to_string(path)?)
     }
 
-    /// From PKCS#8 PEM text.
+    /// Parses PKCS#8 PEM text.
     pub fn from_pem(pem: &str) -> io::Result<Self> {
         let der = decode_pem(pem, PRIVATE_KEY_LABEL)?;
         let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid_data("this is not an Ed25519 private key"))?;
@@ -76,22 +76,21 @@ impl Signer {
         })
     }
 
-    /// Also takes tokens that were signed with the keys whose public halves this
-    /// file holds.
+    /// Also accepts tokens that verify with a key of this public key file.
     pub fn with_public_keys(self, public: &Path) -> io::Result<Self> {
         let others = read_public_keys(public)?.into_iter().filter(|key| key.id != self.key_id);
         let keys = self.verifier.keys.iter().cloned().chain(others).collect();
         Ok(Self { verifier: Verifier::from_keys(keys), ..self })
     }
 
-    /// What checks this signer's tokens.
+    /// The verifier of this signer's tokens.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 }
 
 impl Verifier {
-    /// From a file of SPKI PEMs, one after the other.
+    /// Reads a file of concatenated SPKI PEM blocks.
     pub fn read(path: &Path) -> io::Result<Self> {
         Ok(Self::from_keys(read_public_keys(path)?))
     }
@@ -100,7 +99,7 @@ impl Verifier {
         Self { keys: keys.into(), token_cache: Arc::default() }
     }
 
-    /// The key of this name.
+    /// The key with this id.
     pub(super) fn key(&self, id: &str) -> Option<&DecodingKey> {
         self.keys.iter().find(|key| key.id == id).map(|key| &key.key)
     }
@@ -117,9 +116,9 @@ impl PublicKey {
 const PRIVATE_KEY_LABEL: &str = "PRIVATE KEY";
 const PUBLIC_KEY_LABEL: &str = "PUBLIC KEY";
 
-/// Makes a key pair where there is none: the private half for its owner's eyes
-/// only. An existing private key is left as it is; its public half is put into
-/// its file if that lacks it.
+/// Generates a key pair if there is none; only the file's owner can read the
+/// private key (mode 0600). Keeps an existing private key, and adds its public key
+/// to the public key file if it is missing there.
 pub fn generate(private: &Path, public: &Path) -> Result<()> {
     let write = || -> io::Result<()> {
         if !private.exists() {
@@ -130,14 +129,14 @@ pub fn generate(private: &Path, public: &Path) -> Result<()> {
     write().map_err(|error| Error::internal(format!("{}: {error}", private.display())))
 }
 
-/// Replaces the key that signs. The public halves of those before stay in their
-/// file: tokens that they signed are good until they expire.
+/// Replaces the signing key. The previous public keys stay in their file, so that
+/// tokens they signed remain valid until they expire.
 pub fn rotate(private: &Path, public: &Path) -> Result<()> {
     let write = || -> io::Result<()> {
         add_public_key(private, public)?;
         let next = private.with_extension("next");
         write_atomically(&next, 0o600, &generate_private_key()?)?;
-        // First it is known to all who check, then it signs.
+        // Publish the public key before the private key starts to sign.
         add_public_key(&next, public)?;
         fs::rename(next, private)
     };
@@ -145,12 +144,12 @@ pub fn rotate(private: &Path, public: &Path) -> Result<()> {
 }
 
 fn generate_private_key() -> io::Result<String> {
-    let pair = Ed25519KeyPair::generate().map_err(|_| io::Error::other("no random numbers for a key"))?;
+    let pair = Ed25519KeyPair::generate().map_err(|_| io::Error::other("cannot generate a key"))?;
     let der = pair.to_pkcs8v1().map_err(|_| io::Error::other("cannot encode a key"))?;
     Ok(encode_pem(PRIVATE_KEY_LABEL, der.as_ref()))
 }
 
-/// Puts the public half of a private key first in the file of public ones.
+/// Puts the public key of a private key first in the public key file.
 fn add_public_key(private: &Path, public: &Path) -> io::Result<()> {
     let der = decode_pem(&fs::read_to_string(private)?, PRIVATE_KEY_LABEL)?;
     let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid_data("this is not an Ed25519 private key"))?;
@@ -165,7 +164,7 @@ fn add_public_key(private: &Path, public: &Path) -> io::Result<()> {
     write_atomically(public, 0o644, &text)
 }
 
-/// Writes a file that is there whole or not at all.
+/// Writes a file atomically: readers see the complete file or none.
 fn write_atomically(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("draft");
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
@@ -179,7 +178,7 @@ fn read_public_keys(path: &Path) -> io::Result<Vec<PublicKey>> {
     let keys: Vec<PublicKey> = pem_blocks(&text)
         .map(|block| PublicKey::from_der(&decode_pem(block, PUBLIC_KEY_LABEL)?))
         .collect::<io::Result<_>>()?;
-    if keys.is_empty() { Err(invalid_data("there is no public key in this file")) } else { Ok(keys) }
+    if keys.is_empty() { Err(invalid_data("this file contains no public key")) } else { Ok(keys) }
 }
 
 /// The PEM blocks of a text.
@@ -194,14 +193,14 @@ fn encode_public_der(pair: &Ed25519KeyPair) -> io::Result<Vec<u8>> {
     Ok(der.as_ref().to_vec())
 }
 
-/// Names a key: enough of a hash of its public half to tell keys apart.
+/// Derives a key id from a hash of the public key, long enough to tell keys apart.
 fn key_id(public_der: &[u8]) -> String {
     let digest = Sha256::digest(public_der);
     BASE64_URL_SAFE_NO_PAD.encode(digest.get(..9).unwrap_or_default())
 }
 
 fn encode_pem(label: &str, der: &[u8]) -> String {
-    // An Ed25519 key fits into two lines of 64.
+    // The base64 of an Ed25519 key fits into two lines of 64 characters.
     let body = BASE64_STANDARD.encode(der);
     let (first, rest) = body.split_at(body.len().min(64));
     let rest = if rest.is_empty() { String::new() } else { format!("{rest}\n") };
@@ -213,7 +212,7 @@ fn decode_pem(pem: &str, label: &str) -> io::Result<Vec<u8>> {
         .trim()
         .strip_prefix(&format!("-----BEGIN {label}-----"))
         .and_then(|rest| rest.strip_suffix(&format!("-----END {label}-----")))
-        .ok_or_else(|| invalid_data("this is not a PEM file of the right kind"))?;
+        .ok_or_else(|| invalid_data("this is not a PEM file of the expected type"))?;
     let body: String = body.chars().filter(|c| !c.is_whitespace()).collect();
     BASE64_STANDARD.decode(body).map_err(|_| invalid_data("this PEM file is damaged"))
 }
@@ -241,18 +240,18 @@ mod tests {
         let mut tokens = vec![sign().1];
         for _ in 1..MAX_PUBLIC_KEYS {
             rotate(&private, &public).expect("another key");
-            generate(&private, &public).expect("the key is there");
+            generate(&private, &public).expect("the existing key");
             tokens.push(sign().1);
         }
         let (signer, _) = sign();
         for verifier in [signer.verifier(), &Verifier::read(&public).expect("keys")] {
             for token in &tokens {
-                assert_eq!(verifier.verify(token, Audience::Api).expect("good"), claims);
+                assert_eq!(verifier.verify(token, Audience::Api).expect("a valid token"), claims);
             }
         }
         rotate(&private, &public).expect("one more");
         let verifier = Verifier::read(&public).expect("keys");
-        assert!(verifier.verify(&tokens[0], Audience::Api).is_err(), "the oldest is forgotten");
+        assert!(verifier.verify(&tokens[0], Audience::Api).is_err(), "the oldest key should be dropped");
         assert!(verifier.verify(&tokens[1], Audience::Api).is_ok());
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&private).expect("the key").permissions());
         assert_eq!(mode & 0o777, 0o600);

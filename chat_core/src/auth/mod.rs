@@ -1,4 +1,4 @@
-//! Who somebody is: passwords, signed tokens, sessions and stream tickets.
+//! Authentication: passwords, signed tokens, sessions and stream tickets.
 
 pub mod keys;
 pub mod password;
@@ -17,11 +17,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use rand::Rng;
 use sha2::{Digest, Sha256};
 
-/// The cookie that opens event streams: the chat server sets it at sign-in, the
-/// browser sends it to `/events` only.
+/// The cookie that authenticates event streams. The chat server sets it at sign-in;
+/// the browser sends it to `/events` only.
 pub const STREAM_COOKIE: &str = "confab_stream";
 
-/// 256 random bits as text, and the hash under which they are remembered.
+/// 256 random bits as text, and the hash under which they are stored.
 fn new_secret() -> (String, Vec<u8>) {
     let mut bytes = [0u8; 32];
     rand::rng().fill_bytes(&mut bytes);
@@ -30,15 +30,15 @@ fn new_secret() -> (String, Vec<u8>) {
     (secret, hash)
 }
 
-/// The secret that follows another one under a name that only its holder knows,
-/// and the hash under which it is remembered. The same again for the same.
+/// Derives the next secret from a secret and a nonce that only the client knows.
+/// Returns it with the hash under which it is stored. Deterministic.
 fn next_secret(secret: &str, nonce: &str) -> (String, Vec<u8>) {
     let next = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{secret} {nonce}")));
     let hash = hash_secret(&next);
     (next, hash)
 }
 
-/// 96 random bits as a short text, for links that people pass on.
+/// 96 random bits as a short text, for links that users share.
 pub(crate) fn new_code() -> String {
     let mut bytes = [0u8; 12];
     rand::rng().fill_bytes(&mut bytes);

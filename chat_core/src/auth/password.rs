@@ -1,4 +1,4 @@
-//! Passwords: argon2id away from the async threads, a few at a time.
+//! Password hashing: argon2id on blocking threads, with limited concurrency.
 
 use crate::{
     Error, Result,
@@ -8,22 +8,22 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::Passw
 use std::sync::Arc;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-/// How many may wait for a place; more are told to come back.
+/// Maximum number of queued operations; further ones fail as unavailable.
 const MAX_QUEUED: usize = 256;
 
-/// Hashes and checks passwords, at most so many at once: each takes 19 MiB and
-/// some ten milliseconds of a core.
+/// Hashes and verifies passwords, with limited concurrency: each operation takes
+/// 19 MiB and about ten milliseconds of a core.
 #[derive(Debug, Clone)]
 pub struct Hasher {
     queue: Arc<Semaphore>,
     permits: Arc<Semaphore>,
-    /// What an unknown user's password is checked against, so that the answer
-    /// takes as long as for a known one.
+    /// The hash that an unknown user's password is verified against, so that the
+    /// response takes as long as for a known user.
     dummy_hash: Arc<str>,
 }
 
 impl Hasher {
-    /// A hasher for this machine: one place per core.
+    /// Creates a hasher that runs one operation per core at a time.
     pub fn new() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let dummy_hash = hash_blocking("nobody has this password")?;
@@ -36,8 +36,8 @@ impl Hasher {
         self.run_blocking(move || hash_blocking(password.as_str())).await?
     }
 
-    /// Whether the password is the one behind the hash. `None` takes as long and
-    /// is never right.
+    /// Whether the password matches the hash. `None` takes as long and never
+    /// matches.
     pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<bool> {
         let (hash, has_hash) = match hash {
             Some(hash) => (hash, true),
@@ -52,8 +52,7 @@ impl Hasher {
         Ok(matches && has_hash)
     }
 
-    /// Refuses a password that is quickly guessed, also from what the person is
-    /// called.
+    /// Rejects a password that is easy to guess, also from the username or the email.
     pub async fn check_strength(&self, password: &Password, username: &Username, email: &Email) -> Result<()> {
         let inputs = [username.as_str().to_owned(), email.as_str().to_owned()];
         let password = password.clone();

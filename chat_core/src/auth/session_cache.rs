@@ -1,5 +1,5 @@
-//! Which sessions were good a moment ago: a token says who somebody was when it
-//! was signed, and their session may have ended since.
+//! Cache of recently verified sessions. A token proves only that the session was
+//! active when the token was signed; the session may have been revoked since.
 
 use super::{Claims, sessions};
 use crate::Result;
@@ -8,18 +8,18 @@ use sqlx::PgPool;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How old an answer may be before the database is asked again. An ended session
-/// is let in for so long at most, wherever it was ended.
+/// Age at which a cached check is refreshed from the database. A revoked session is
+/// accepted for at most this long, whichever server revoked it.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// How old an answer may be while one caller asks again and the others go on.
+/// Maximum age of a cached check while one caller refreshes it and the others proceed.
 const MAX_STALE_AGE: Duration = Duration::from_secs(5);
 
-/// The most answers that are kept; older ones make room.
+/// Maximum number of cached sessions; when full, expired ones are evicted.
 const CAPACITY: usize = 100_000;
 
-/// Asks the database about each session once a second at most, however many
-/// requests it makes.
+/// Queries the database about each session at most once a second, however many
+/// requests the session makes.
 #[derive(Debug)]
 pub struct SessionCache {
     db: PgPool,
@@ -28,19 +28,19 @@ pub struct SessionCache {
 
 #[derive(Debug, Clone, Copy)]
 struct CachedSession {
-    /// When it was good.
+    /// When the session was last found active.
     verified_at: Instant,
-    /// When somebody last set out to ask again.
+    /// When a caller last started a refresh.
     refreshing_since: Instant,
 }
 
 impl SessionCache {
-    /// Knows nothing yet.
+    /// Creates an empty cache.
     pub fn new(db: PgPool) -> Self {
         Self { db, sessions: DashMap::new() }
     }
 
-    /// Refuses a session that has ended.
+    /// Rejects a session that was revoked or has expired.
     pub async fn require_active(&self, claims: Claims) -> Result<()> {
         let now = Instant::now();
         if self.is_cached(claims.session_id, now) {
@@ -58,7 +58,7 @@ impl SessionCache {
         Ok(())
     }
 
-    /// Whether the answer is there already, or somebody else is getting it.
+    /// Whether the cached check is fresh, or another caller is refreshing it.
     fn is_cached(&self, session: Uuid, now: Instant) -> bool {
         let Entry::Occupied(mut entry) = self.sessions.entry(session) else { return false };
         let entry = entry.get_mut();
@@ -71,7 +71,8 @@ impl SessionCache {
         false
     }
 
-    /// The session was ended here: nobody need wait to find out.
+    /// Removes a session that this server revoked, so that the revocation takes effect
+    /// at once.
     pub fn remove(&self, session: Uuid) {
         self.sessions.remove(&session);
     }

@@ -1,6 +1,6 @@
-//! Sessions: one per signed-in device, kept alive by refresh tokens that are
-//! each good for one use. A device that names its use by a nonce may ask again
-//! until it has heard the answer.
+//! Sessions: one per signed-in device, kept alive by single-use refresh tokens. A
+//! device that sends a nonce with a refresh can retry it until it has received the
+//! response.
 
 use super::{Audience, Claims, Signer, hash_secret, new_secret, next_secret, token::ACCESS_SECONDS};
 use crate::{Error, Result, Time, UserId, events, time::now, values::RefreshNonce};
@@ -10,28 +10,28 @@ use sqlx::{PgConnection, PgPool};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// How long a session lives without being refreshed, in seconds.
+/// Lifetime of a session without a refresh, in seconds.
 pub const SESSION_SECONDS: i64 = 30 * 24 * 3600;
 
-/// What a device holds once signed in.
+/// The tokens of a signed-in device.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Tokens {
     /// The access token, for `Authorization: Bearer`.
     pub token: String,
-    /// Gets the next pair, once.
+    /// Single-use token that gets the next pair.
     pub refresh_token: String,
-    /// How long the access token is good for, in seconds.
+    /// Lifetime of the access token, in seconds.
     pub expires_in: i64,
 }
 
-/// A device that has just proved who it is.
+/// A session with newly issued tokens.
 #[derive(Debug)]
 pub struct AuthenticatedSession {
-    /// Who, and which session.
+    /// The user and the session.
     pub claims: Claims,
-    /// For the body of the answer.
+    /// For the response body.
     pub tokens: Tokens,
-    /// For the stream cookie: opens event streams and nothing else.
+    /// For the stream cookie; valid for event streams only.
     pub stream_token: String,
 }
 
@@ -40,20 +40,20 @@ pub struct AuthenticatedSession {
 pub struct Session {
     /// The id.
     pub id: Uuid,
-    /// What the device said it is when it signed in.
+    /// The `User-Agent` that the device sent when it signed in.
     pub user_agent: String,
     /// When it signed in.
     pub created_at: Time,
-    /// When it last asked for tokens.
+    /// When it last received tokens.
     pub used_at: Time,
-    /// When it ends unless it is used.
+    /// When it expires unless it is refreshed.
     pub expires_at: Time,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of this request.
     pub current: bool,
 }
 
-/// Opens a session for a person who has proved who they are. What the device
-/// says of itself is cut to 250 characters.
+/// Opens a session for an authenticated user. `user_agent` is truncated to 250
+/// characters.
 pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &str) -> Result<AuthenticatedSession> {
     let claims = Claims { user_id, session_id: Uuid::new_v4() };
     let mut tx = db.begin().await?;
@@ -73,9 +73,10 @@ pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &st
     issue_tokens(signer, claims, refresh_token)
 }
 
-/// Trades a refresh token for the next pair. A token that was traded before ends
-/// the session: somebody holds a stolen copy. Unless it is the same trade, by its
-/// nonce, and what it gave was not used: then the answer was lost, and is told again.
+/// Exchanges a refresh token for the next pair. Reuse of a token revokes the session,
+/// because one of the two holders has a stolen copy. Exception: a retry with the same
+/// nonce, while the token it returned is unused, returns that token again, because
+/// the first response was lost.
 pub async fn refresh(
     db: &PgPool,
     signer: &Signer,
@@ -99,7 +100,7 @@ pub async fn refresh(
     let claims = Claims { user_id, session_id };
     let is_retry = is_used && is_unused(&mut tx, claims, &next_hash).await?;
     if is_ended || (is_used && !is_retry) {
-        // Apart from this transaction: ending takes the append lock first.
+        // In a separate transaction: `revoke` takes the append lock first.
         tx.rollback().await?;
         revoke(db, claims).await?;
         return Err(REVOKED);
@@ -120,7 +121,7 @@ pub async fn refresh(
     issue_tokens(signer, claims, next)
 }
 
-/// Ends a session, and with it every stream that it opened.
+/// Revokes a session and closes every stream that it opened.
 pub async fn revoke(db: &PgPool, Claims { user_id, session_id }: Claims) -> Result<()> {
     let mut log = events::begin(db, user_id).await?;
     sqlx::query("update sessions set revoked_at = now() where id = $1 and revoked_at is null")
@@ -131,7 +132,7 @@ pub async fn revoke(db: &PgPool, Claims { user_id, session_id }: Claims) -> Resu
     Ok(())
 }
 
-/// Ends one of a person's sessions, by its id.
+/// Revokes one of a user's sessions by its id.
 pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> {
     let is_theirs: bool = sqlx::query_scalar("select exists (select from sessions where id = $1 and user_id = $2)")
         .bind(session)
@@ -144,7 +145,7 @@ pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> 
     revoke(db, Claims { user_id: user, session_id: session }).await
 }
 
-/// Ends all of a person's sessions but this one.
+/// Revokes all of a user's sessions except the current one.
 pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<()> {
     sqlx::query("update sessions set revoked_at = now() where user_id = $1 and id <> $2 and revoked_at is null")
         .bind(claims.user_id)
@@ -154,7 +155,7 @@ pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<()>
     Ok(())
 }
 
-/// A person's sessions that are still good, the last used first.
+/// A user's active sessions, the most recently used first.
 pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
     Ok(sqlx::query_as(
         "select id, user_agent, created_at, used_at, expires_at, id = $2 as current
@@ -168,7 +169,7 @@ pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
     .await?)
 }
 
-/// Which of some sessions are still good.
+/// The active ones among the given sessions.
 pub async fn find_active(db: &PgPool, sessions: &[Uuid]) -> Result<HashSet<Uuid>> {
     let active: Vec<Uuid> =
         sqlx::query_scalar("select id from sessions where id = any($1) and revoked_at is null and expires_at > now()")
@@ -178,7 +179,7 @@ pub async fn find_active(db: &PgPool, sessions: &[Uuid]) -> Result<HashSet<Uuid>
     Ok(active.into_iter().collect())
 }
 
-/// The session that a token speaks for has ended.
+/// The session of the token was revoked or has expired.
 pub const REVOKED: Error =
     Error::Unauthorized { code: "session_revoked", detail: "this session has ended; sign in again" };
 
@@ -191,7 +192,7 @@ async fn insert_refresh_token(db: &mut PgConnection, claims: Claims, hash: &[u8]
     Ok(())
 }
 
-/// Whether a session's refresh token was given out and not used.
+/// Whether this refresh token of the session was issued and is unused.
 async fn is_unused(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<bool> {
     let sql = "select exists (select from refresh_tokens where hash = $1 and session_id = $2 and used_at is null)";
     Ok(sqlx::query_scalar(sql).bind(hash).bind(claims.session_id).fetch_one(db).await?)

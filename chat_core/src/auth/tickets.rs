@@ -1,5 +1,5 @@
-//! Stream tickets: for clients that can neither send a header nor keep a cookie.
-//! Each opens one stream, once.
+//! Stream tickets, for clients that can neither send a header nor keep a cookie.
+//! Each ticket opens one stream.
 
 use super::{Claims, hash_secret, new_secret};
 use crate::{Error, Result};
@@ -7,19 +7,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-/// How long a ticket waits to be used, in seconds.
+/// Lifetime of an unused ticket, in seconds.
 pub const TICKET_SECONDS: i64 = 30;
 
-/// A ticket as its owner gets it.
+/// A single-use stream ticket.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Ticket {
-    /// For `?ticket=`.
+    /// The value of the `ticket` query parameter.
     pub ticket: String,
-    /// Seconds.
+    /// Lifetime in seconds.
     pub expires_in: i64,
 }
 
-/// A new ticket for one stream of this person. Forgotten tickets go.
+/// Issues a ticket for one stream of this session. Deletes expired tickets.
 pub async fn issue(db: &PgPool, claims: Claims) -> Result<Ticket> {
     let (ticket, hash) = new_secret();
     sqlx::query(
@@ -36,7 +36,7 @@ pub async fn issue(db: &PgPool, claims: Claims) -> Result<Ticket> {
     Ok(Ticket { ticket, expires_in: TICKET_SECONDS })
 }
 
-/// Takes a ticket. Of two uses at once, one wins.
+/// Consumes a ticket. Of two concurrent uses, one succeeds.
 pub async fn redeem(db: &PgPool, ticket: &str) -> Result<Claims> {
     let row: Option<(crate::UserId, uuid::Uuid, bool)> = sqlx::query_as(
         "delete from stream_tickets t using sessions s
@@ -49,6 +49,8 @@ pub async fn redeem(db: &PgPool, ticket: &str) -> Result<Claims> {
     match row {
         Some((user_id, session_id, true)) => Ok(Claims { user_id, session_id }),
         Some((.., false)) => Err(Error::Unauthorized { code: "token_expired", detail: "this ticket has expired" }),
-        None => Err(Error::Unauthorized { code: "token_invalid", detail: "this ticket is not valid, or it was used" }),
+        None => {
+            Err(Error::Unauthorized { code: "token_invalid", detail: "this ticket is invalid or was already used" })
+        }
     }
 }

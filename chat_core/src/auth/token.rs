@@ -1,4 +1,4 @@
-//! Signed tokens: EdDSA JWTs, one algorithm, every claim checked.
+//! Signed tokens: JWTs with EdDSA as the only algorithm. Every claim is verified.
 
 use super::{Signer, Verifier};
 use crate::{Error, Result, UserId, time};
@@ -7,18 +7,18 @@ use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode,
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// How long an access token is good for, in seconds.
+/// Lifetime of an access token, in seconds.
 pub const ACCESS_SECONDS: i64 = 15 * 60;
 
 const ISSUER: &str = "confab";
 const LEEWAY_SECONDS: u64 = 30;
 
-/// What a token opens.
+/// What a token gives access to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Everything.
     Api,
-    /// Event streams only: what the stream cookie holds.
+    /// Event streams only; the audience of the stream cookie.
     Stream,
 }
 
@@ -31,12 +31,12 @@ impl Audience {
     }
 }
 
-/// Who a token speaks for.
+/// The identity that a token proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
-    /// On which device.
+    /// The session of the user's device.
     pub session_id: Uuid,
 }
 
@@ -52,7 +52,7 @@ struct JwtPayload {
 }
 
 impl Signer {
-    /// A token that is good from `now` for so many seconds.
+    /// Signs a token that is valid for `seconds` from `now`.
     pub fn sign(&self, claims: Claims, audience: Audience, now: DateTime<Utc>, seconds: i64) -> Result<String> {
         let payload = JwtPayload {
             iss: ISSUER.into(),
@@ -69,7 +69,8 @@ impl Signer {
 }
 
 impl Verifier {
-    /// Whom a token speaks for, if it is ours, in time, and made for this use.
+    /// Returns the claims of a token if its signature, its lifetime and its audience are
+    /// valid.
     pub fn verify(&self, token: &str, audience: Audience) -> Result<Claims> {
         if let Some(claims) = self.token_cache.get(token, audience, time::now()) {
             return Ok(claims);
@@ -95,10 +96,11 @@ impl Verifier {
     }
 }
 
-const INVALID: Error = Error::Unauthorized { code: "token_invalid", detail: "this token is not valid here" };
+const INVALID: Error =
+    Error::Unauthorized { code: "token_invalid", detail: "this token is not valid for this request" };
 const EXPIRED: Error = Error::Unauthorized { code: "token_expired", detail: "this token has expired; refresh it" };
 
-/// No token at all.
+/// The request has no token.
 pub const MISSING: Error = Error::Unauthorized {
     code: "token_missing",
     detail: "sign in first, and send the token as `Authorization: Bearer …`",

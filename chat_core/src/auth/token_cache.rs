@@ -1,5 +1,5 @@
-//! Tokens that were checked a moment ago. Checking a signature takes some forty
-//! microseconds; remembering that it was good takes one.
+//! Cache of verified tokens. Verifying a signature takes about forty microseconds;
+//! a lookup takes one.
 
 use super::{Audience, Claims};
 use chrono::{DateTime, Utc};
@@ -9,12 +9,12 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// The most tokens remembered; past that all are forgotten and checked again.
+/// Maximum number of cached tokens; a full cache is cleared.
 const CAPACITY: usize = 65_536;
 
 type Hash = [u8; 32];
 
-/// Good tokens by their hash, until they expire.
+/// Valid tokens by their hash, until they expire.
 #[derive(Default)]
 pub(super) struct TokenCache(RwLock<HashMap<Hash, CachedToken>>);
 
@@ -26,13 +26,13 @@ struct CachedToken {
 }
 
 impl TokenCache {
-    /// Whom a token speaks for, if it was found good for this use and still is.
+    /// The claims of a token that was verified for this audience and has not expired.
     pub(super) fn get(&self, token: &str, audience: Audience, now: DateTime<Utc>) -> Option<Claims> {
         let entries = *self.0.read().unwrap_or_else(PoisonError::into_inner).get(&hash(token))?;
         (entries.audience == audience && now.timestamp() < entries.expires_at).then_some(entries.claims)
     }
 
-    /// Remembers a good token until it expires, a Unix time in seconds.
+    /// Caches a valid token until `expires_at`, a Unix time in seconds.
     pub(super) fn insert(&self, token: &str, audience: Audience, claims: Claims, expires_at: i64) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= CAPACITY {

@@ -1,4 +1,4 @@
-//! A chat as somebody asks for it, and what makes it right.
+//! The request to create a chat, and its validation.
 
 use super::{ChatType, MAX_INITIAL_MEMBERS, NewChat};
 use crate::{
@@ -9,12 +9,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-/// A chat to be made. A direct chat has a `user_id` and nothing else; a channel has a
-/// name; a group may have one.
+/// A chat to create. A direct chat has a `user_id` and nothing else; a channel
+/// requires a name; a group may have one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewChat", example = json!({ "type": "group", "name": "Lunch", "members": [2, 3] }))]
-#[expect(missing_docs, reason = "each is said in the contract of the whole")]
+#[expect(missing_docs, reason = "the doc comment of the struct covers every field")]
 pub struct ChatDraft {
     #[serde(rename = "type")]
     pub kind: ChatType,
@@ -37,21 +37,17 @@ impl TryFrom<ChatDraft> for NewChat {
             return match (user_id, members.as_slice()) {
                 (Some(other), []) => Ok(Self::Single(other)),
                 (None, [other]) => Ok(Self::Single(*other)),
-                _ => Err(Error::invalid_with_code(
-                    "user_id",
-                    "missing",
-                    "a direct chat is with one person: give their user_id",
-                )),
+                _ => Err(Error::invalid_with_code("user_id", "missing", "a direct chat needs exactly one user_id")),
             };
         }
         if user_id.is_some() {
-            return Err(Error::invalid("user_id", "only a direct chat has a user_id; list people in members"));
+            return Err(Error::invalid("user_id", "user_id is for direct chats; list users in members"));
         }
         if name.is_none() && kind != ChatType::Group {
-            return Err(Error::invalid_with_code("name", "missing", "a channel has a name"));
+            return Err(Error::invalid_with_code("name", "missing", "a channel needs a name"));
         }
         if members.len() > MAX_INITIAL_MEMBERS {
-            return Err(Error::invalid("members", format!("a chat starts with at most {MAX_INITIAL_MEMBERS} people")));
+            return Err(Error::invalid("members", format!("list at most {MAX_INITIAL_MEMBERS} initial members")));
         }
         let name = name.map(String::from).unwrap_or_default();
         let description = description.map(String::from).unwrap_or_default();

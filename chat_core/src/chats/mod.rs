@@ -1,4 +1,4 @@
-//! Chats: the four kinds, what a member sees of them, and their life.
+//! Chats: their types, how members see them, and how to create, update and delete them.
 
 mod draft;
 pub mod model;
@@ -23,34 +23,32 @@ use std::collections::HashMap;
 /// The most chats in a list and in the bootstrap: the most recently active ones.
 pub const MAX_LISTED_CHATS: i64 = 1_000;
 
-/// The most people a chat can be created with; more can join later.
+/// Maximum number of members listed at creation; more can join later.
 pub const MAX_INITIAL_MEMBERS: usize = 5_000;
 
-/// What a member sees of a chat.
+/// A chat as a member sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Chat {
     /// The id.
     pub id: ChatId,
-    /// Its kind.
+    /// The type of the chat.
     #[serde(rename = "type")]
     pub kind: ChatType,
-    /// Empty for direct chats and for groups that have none.
+    /// The name; empty for direct chats and for groups without one.
     pub name: String,
-    /// May be empty.
+    /// The description; may be empty.
     pub description: String,
-    /// What it is about at the moment; may be empty.
+    /// The current topic; may be empty.
     pub topic: String,
-    /// Messages older than this many days go; null keeps them, or as the server is
-    /// set.
+    /// Messages older than this many days are deleted; null: the server's setting applies.
     pub retention_days: Option<i32>,
-    /// Null once that person is gone.
+    /// The user who created the chat; null if that user was deleted.
     pub created_by: Option<UserId>,
     /// When it was created.
     pub created_at: Time,
     /// When its name, description or topic last changed.
     pub updated_at: Time,
-    /// The two people of a direct chat, which has no name but theirs; null of any
-    /// other.
+    /// The two members of a direct chat, whose names it shows; null for other types.
     pub pair: Option<[UserId; 2]>,
     /// The number of members, counted up to 10,000.
     pub member_count: i64,
@@ -60,7 +58,7 @@ pub struct Chat {
     pub permissions: Option<Vec<Permission>>,
 }
 
-/// A chat in its member's list.
+/// A chat in a member's chat list.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ChatSummary {
     /// The chat.
@@ -68,24 +66,24 @@ pub struct ChatSummary {
     pub chat: Chat,
     /// The newest message, deleted ones included.
     pub last_message: Option<Message>,
-    /// Messages of others past the viewer's read mark, or since they came in;
-    /// counted up to 1,000.
+    /// The number of messages of others after the viewer's read marker, or since the
+    /// viewer joined; counted up to 1,000.
     pub unread_count: i64,
-    /// Of those, the ones that mention the viewer or everyone.
+    /// The number of those that mention the viewer or everyone.
     pub mention_count: i64,
-    /// The viewer's read mark, or the last message before they came in: what is
-    /// later is new to them. Null if all is.
+    /// The viewer's read marker, or the last message before the viewer joined: later
+    /// messages are new to the viewer. Null if all are.
     pub last_read_message_id: Option<MessageId>,
-    /// Whether the viewer does not want to be disturbed.
+    /// Whether the viewer has muted the chat.
     pub is_muted: bool,
 }
 
-/// A chat to be created, as it can only be right.
+/// A validated chat to create.
 #[derive(Debug)]
 pub enum NewChat {
-    /// A direct chat with this person.
+    /// A direct chat with this user.
     Single(UserId),
-    /// Anything with a list of members.
+    /// A group or a channel.
     Named {
         /// Not `Single`.
         kind: ChatType,
@@ -93,12 +91,12 @@ pub enum NewChat {
         name: String,
         /// May be empty.
         description: String,
-        /// Besides the creator.
+        /// The initial members, in addition to the creator.
         members: Vec<UserId>,
     },
 }
 
-/// What an admin may change; what is absent stays.
+/// Changes to a chat by an admin. Absent fields stay unchanged.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatPatch {
@@ -108,8 +106,8 @@ pub struct ChatPatch {
     pub description: Option<Description>,
     /// The topic.
     pub topic: Option<Topic>,
-    /// For how many days messages are kept, 1 to 36,500; null as the server is set.
-    /// For owners.
+    /// How many days messages are kept, 1 to 36,500; null: the server's setting.
+    /// Requires the role owner.
     #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
     pub retention_days: Option<Option<i32>>,
@@ -120,12 +118,12 @@ pub struct ChatPatch {
 pub struct CreateOutcome {
     /// The chat as its creator sees it.
     pub chat: Chat,
-    /// False when the direct chat of this pair existed.
+    /// False if the direct chat of this pair already existed.
     pub is_new: bool,
 }
 
-/// Creates a chat with its first members, in one change that each of them hears
-/// of as `chat.new`.
+/// Creates a chat with its initial members in one transaction. Each member receives
+/// `chat.new`.
 pub async fn create(db: &PgPool, creator: UserId, new: NewChat) -> Result<CreateOutcome> {
     let mut log = events::begin(db, creator).await?;
     let (id, is_new) = match &new {
@@ -141,7 +139,7 @@ pub async fn create(db: &PgPool, creator: UserId, new: NewChat) -> Result<Create
 
 async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -> Result<(ChatId, bool)> {
     if creator == other {
-        return Err(Error::invalid("user_id", "a direct chat is with somebody else"));
+        return Err(Error::invalid("user_id", "you cannot open a direct chat with yourself"));
     }
     let (low, high) = (creator.min(other), creator.max(other));
     let existing: Option<ChatId> = sqlx::query_scalar("select id from chats where pair_low = $1 and pair_high = $2")
@@ -220,7 +218,7 @@ async fn require_users(log: &mut PgConnection, field: &str, users: &[UserId]) ->
     }
 }
 
-/// A chat as one of its members sees it; strangers are told there is none.
+/// A chat as one of its members sees it; not found for other users.
 pub async fn get(db: impl PgExecutor<'_>, id: ChatId, viewer: UserId) -> Result<Chat> {
     sqlx::query_scalar(
         "select chat_json(c, member_count(c.id), m.role)
@@ -283,7 +281,7 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
     .fetch_all(&mut *db)
     .await?;
     let mut chats: Vec<ChatSummary> = rows.into_iter().map(ChatSummary::from).collect();
-    // Taken out for a moment, to be told all at once.
+    // Move the messages out, so that one query fills the reactions of all.
     let mut newest: Vec<Message> = chats.iter_mut().filter_map(|row| row.last_message.take()).collect();
     messages::fill_own_reactions(db, viewer, &mut newest).await?;
     let mut newest: HashMap<ChatId, Message> = newest.into_iter().map(|message| (message.chat_id, message)).collect();
@@ -306,8 +304,8 @@ impl From<ListRow> for ChatSummary {
     }
 }
 
-/// Public channels that anyone can join, with a text anywhere in their name, by
-/// name, after the given one.
+/// Lists public channels whose name contains a text, ordered by name, after the
+/// given one.
 pub async fn list_channels(
     db: impl PgExecutor<'_>,
     text: Option<&SearchText>,
@@ -330,7 +328,7 @@ pub async fn list_channels(
     Ok(rows.into_iter().map(|Json(chat)| chat).collect())
 }
 
-/// Changes the name, the description or the topic.
+/// Changes the name, the description, the topic or the retention.
 pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -> Result<Chat> {
     let mut log = events::begin(db, actor).await?;
     let membership = members::require_membership(&mut log, id, actor).await?;
@@ -338,7 +336,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
     if let Some(days) = patch.retention_days {
         membership.require(Permission::SetRetention)?;
         if days.is_some_and(|days| !(1..=36_500).contains(&days)) {
-            return Err(Error::invalid("retention_days", "messages are kept for 1 to 36500 days"));
+            return Err(Error::invalid("retention_days", "must be between 1 and 36500 days"));
         }
     }
     sqlx::query(
@@ -367,7 +365,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
     Ok(chat)
 }
 
-/// Deletes a chat with everything in it; each member hears `chat.deleted`.
+/// Deletes a chat with everything in it. Each member receives `chat.deleted`.
 pub async fn delete(db: &PgPool, actor: UserId, id: ChatId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
     members::require_membership(&mut log, id, actor).await?.require(Permission::DeleteChat)?;

@@ -1,5 +1,5 @@
-//! What a chat is and what a member of it may be: the words that permissions,
-//! members and messages share.
+//! Chat types, roles and memberships: the types that permissions, members and
+//! messages share.
 
 use crate::values::deserialize_variant;
 use schemars::JsonSchema;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "chat_type", rename_all = "snake_case")]
 pub enum ChatType {
-    /// A direct chat: two people, at most one chat for each pair.
+    /// A direct chat of two users; at most one for each pair.
     Single,
-    /// Some people, by invitation.
+    /// A group of users, by invitation.
     Group,
     /// A named channel, by invitation.
     PrivateChannel,
@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for ChatType {
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "member_role", rename_all = "snake_case")]
 pub enum Role {
-    /// Reads and writes.
+    /// Reads and sends messages.
     Member,
     /// Also manages members of a lower role, and the chat's name.
     Admin,

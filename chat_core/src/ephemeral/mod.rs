@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// The NOTIFY channel of ephemeral events.
 pub const CHANNEL: &str = "ephemeral";
 
-/// The most bytes of one batch: NOTIFY takes 7,999.
+/// Maximum size of a batch in bytes; the limit of NOTIFY is 7,999.
 const MAX_BATCH_BYTES: usize = 7_000;
 
 /// Publishes ephemeral events to all notify servers.
@@ -29,7 +29,7 @@ struct Inner {
 }
 
 impl EphemeralBus {
-    /// Uses Redis if there is one. Connects on first use.
+    /// Creates a bus that uses Redis if it is configured. Connects on first use.
     pub fn new(db: PgPool, redis: Option<Redis>) -> Self {
         Self(Arc::new(Inner { db, redis: redis.map(RedisBus::new) }))
     }
@@ -71,7 +71,7 @@ pub fn decode_batch(batch: &[u8]) -> Result<Vec<EphemeralEvent>> {
     serde_json::from_slice(batch).map_err(Error::internal)
 }
 
-/// Packs events into as few batches as hold them.
+/// Packs events, in order, into batches of at most about `MAX_BATCH_BYTES`.
 fn encode_batches(events: &[EphemeralEvent]) -> Vec<String> {
     let mut batches: Vec<String> = Vec::new();
     for event in events {
@@ -107,7 +107,7 @@ mod tests {
         let batches = encode_batches(&events);
         assert!(batches.len() < 20 && batches.iter().all(|batch| batch.len() < 7_999), "{}", batches.len());
         let decoded: Vec<EphemeralEvent> =
-            batches.iter().flat_map(|batch| decode_batch(batch.as_bytes()).expect("a parcel")).collect();
+            batches.iter().flat_map(|batch| decode_batch(batch.as_bytes()).expect("a batch")).collect();
         assert_eq!(decoded, events);
     }
 }

@@ -4,7 +4,7 @@ use crate::{ChatId, Time, UserId, values::deserialize_variant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A user types in a chat.
+/// A user is typing in a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Typing {
@@ -12,10 +12,10 @@ pub struct Typing {
     pub chat_id: ChatId,
     /// The user.
     pub user_id: UserId,
-    /// The user's name, to be shown.
+    /// The username, for display.
     pub username: String,
-    /// How long this holds unless it is repeated, in milliseconds; 0 when the user
-    /// has stopped.
+    /// How long this is valid unless it is repeated, in milliseconds; 0 if the user
+    /// has stopped typing.
     pub expires_in_ms: u64,
 }
 

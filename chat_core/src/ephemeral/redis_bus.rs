@@ -16,14 +16,14 @@ use tokio::{
     time::timeout,
 };
 
-/// How long Redis is left alone after a failure, so that publishers do not wait for
-/// it one after the other.
+/// Pause after a Redis failure before the next attempt, so that publishers do not
+/// wait for Redis one after the other.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a subscription may be silent before it is renewed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The channel in Redis.
+/// The Redis channel of ephemeral events.
 #[derive(Debug)]
 pub(super) struct RedisBus {
     redis: Redis,

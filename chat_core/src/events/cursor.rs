@@ -1,4 +1,4 @@
-//! The cursor: one position in one history, the same on every transport.
+//! The cursor: a position in the event log, the same on every transport.
 
 use crate::EventId;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Whose history a position belongs to: ten hexadecimal digits of a hash over
+/// The history that a position belongs to: ten hexadecimal digits of a hash over
 /// the database's identity and timeline. A restore or a failover starts a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Epoch(Box<str>);
 
 impl Epoch {
-    /// Of a cluster's system identifier, its timeline and the database in it.
+    /// Derives the epoch from the system identifier of a Postgres cluster, its
+    /// timeline and the database in it.
     pub fn of(system: i64, timeline: &str, database: i64) -> Self {
         let digest = Sha256::digest(format!("{system}/{timeline}/{database}"));
         Self(digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect())
@@ -25,18 +26,18 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Where a client stands: `<epoch>-<event id>`, opaque to it.
+/// The position of a client in the event log: `<epoch>-<event id>`, opaque to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// In which history.
+    /// The history.
     pub epoch: Epoch,
-    /// After which event.
+    /// The last event that the client has.
     pub position: EventId,
 }
 
-/// Text that no server of ours ever gave out as a cursor.
+/// The error for text that is not a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not a cursor; use an id that the stream gave you, unchanged")]
+#[error("this is not a cursor; send an event id from the stream back unchanged")]
 pub struct InvalidCursor;
 
 impl fmt::Display for Cursor {

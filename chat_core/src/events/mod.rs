@@ -1,4 +1,4 @@
-//! The event log: how a change is appended, and how readers follow it.
+//! The event log: appends changes and lets readers follow them.
 
 mod cursor;
 mod page;
@@ -13,40 +13,41 @@ use crate::{ChatId, EventId, MessageId, Result, Time, UserId};
 use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
 use std::fmt;
 
-/// The NOTIFY channel on which a new event rings.
+/// The NOTIFY channel that announces new events.
 pub const CHANNEL: &str = "events";
 
-/// Opens a transaction that may change what people can see, on behalf of
-/// `actor`. It holds the append lock from its first moment, so its statements
-/// see everything committed before it, row ids grow in commit order, and row
-/// locks are never waited for in two orders. Keep it short.
+/// Begins a transaction that may change what users can see, on behalf of
+/// `actor`. It takes the append lock first, so its statements see everything
+/// committed before it, row ids grow in commit order, and row locks are never
+/// taken in conflicting orders. Keep it short.
 pub async fn begin(db: &PgPool, actor: UserId) -> Result<Transaction<'static, Postgres>> {
     let begin = format!("begin; select append_lock(), set_config('confab.actor', '{actor}', true)");
     Ok(db.begin_with(AssertSqlSafe(begin)).await?)
 }
 
-/// One event as the log holds it.
+/// One event as the log stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
     /// The position; positions grow in commit order.
     pub id: EventId,
-    /// As in `message.new`.
+    /// The event type, such as `message.new`.
     pub kind: String,
-    /// What it is about, and who hears it if `user_id` is not set.
+    /// The chat of the event; its members receive the event if `user_id` is not
+    /// set.
     pub chat_id: Option<ChatId>,
-    /// The one person who hears it.
+    /// The only recipient, if set.
     pub user_id: Option<UserId>,
     /// The message that it concerns, if it concerns one.
     pub message_id: Option<MessageId>,
-    /// When it was appended, just before its commit.
+    /// The time of the append, just before the commit.
     pub at: Time,
     /// The event as a JSON object, without its `type` and `id`.
     pub data: String,
 }
 
 impl LogEntry {
-    /// Writes the event as clients get it: one JSON object on one line. Type and
-    /// id are put in front of the finished data, and nothing is parsed.
+    /// Writes the event as clients receive it: one JSON object on one line. It
+    /// puts type and id before the finished data and parses nothing.
     pub fn write_json(&self, epoch: &Epoch, to: &mut impl fmt::Write) -> fmt::Result {
         let Self { id, kind, data, .. } = self;
         let rest = data.strip_prefix('{').unwrap_or(data);
@@ -55,16 +56,16 @@ impl LogEntry {
     }
 }
 
-/// What an event does to the membership of the person it is addressed to.
+/// How an event changes the membership of its addressee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MembershipChange {
-    /// From here on they hear the chat.
+    /// The addressee receives the events of the chat from here on.
     Join,
-    /// From here on they do not.
+    /// The addressee no longer receives them.
     Leave,
 }
 
-/// Whether an event of this type lets its addressee into or out of its chat.
+/// Returns how an event of this type changes the membership of its addressee.
 pub fn membership_change(kind: &str) -> Option<MembershipChange> {
     match kind {
         "chat.new" | "chat.added" => Some(MembershipChange::Join),
@@ -73,26 +74,27 @@ pub fn membership_change(kind: &str) -> Option<MembershipChange> {
     }
 }
 
-/// A stretch of the log.
+/// A page of the log.
 #[derive(Debug, Default)]
 pub struct LogPage {
-    /// In order.
+    /// Events in order of their ids.
     pub entries: Vec<LogEntry>,
-    /// Rows that could not be read as events, with the reason. They are passed
-    /// over: one bad row must not silence everyone behind it.
+    /// Rows that could not be read as events, with the reason. Readers skip them:
+    /// one bad row must not block the events after it.
     pub poison: Vec<(EventId, String)>,
-    /// The last position it covers, entries or not; where the next one starts.
+    /// The last position that the page covers, with or without an entry; the next
+    /// page starts after it.
     pub last_position: Option<EventId>,
-    /// Whether the limit cut it, so that there may be more.
+    /// Whether a limit cut the page, so that there may be more.
     pub has_more: bool,
 }
 
-/// How much one reading of the log takes at most, in bytes of data; one event is
-/// always taken.
+/// The most data that one page of the log holds, in bytes; a page always holds at
+/// least one event.
 const MAX_PAGE_BYTES: i64 = 1024 * 1024;
 
-/// A reading of the log after $1, at most $2 rows and $3 bytes. `found` is how
-/// many rows there were before the bytes cut them.
+/// Selects the log after $1, at most $2 rows and $3 bytes. `found` is the number
+/// of rows before the byte limit.
 macro_rules! log_page_sql {
     ($more:literal) => {
         concat!(
@@ -112,7 +114,7 @@ macro_rules! log_page_sql {
 }
 use log_page_sql;
 
-/// The log after a position, for everyone.
+/// Reads the log after a position, for all audiences.
 pub async fn read_after(db: impl PgExecutor<'_>, position: EventId, limit: i64) -> Result<LogPage> {
     let rows = sqlx::query(log_page_sql!("")).bind(position).bind(limit).bind(MAX_PAGE_BYTES).fetch_all(db).await?;
     Ok(parse_page(rows, limit))
@@ -123,7 +125,7 @@ fn parse_page(rows: Vec<PgRow>, limit: i64) -> LogPage {
     let has_more = found == limit || i64::try_from(rows.len()) != Ok(found);
     let mut page = LogPage { has_more, ..LogPage::default() };
     for row in rows {
-        // The id is the primary key: it is there, and it is a number.
+        // The id is the primary key, so it is always a number.
         let Ok(id) = row.try_get::<EventId, _>("id") else { continue };
         page.last_position = Some(id);
         match parse_entry(id, &row) {
@@ -149,27 +151,27 @@ fn parse_entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
     let entry = read().map_err(|error| error.to_string())?;
     let is_name_char = |c: char| c.is_ascii_lowercase() || c == '.' || c == '_';
     if entry.kind.is_empty() || !entry.kind.chars().all(is_name_char) {
-        return Err("its type is not a name".into());
+        return Err("the type is not a valid name".into());
     }
     let is_one_object = entry.data.starts_with('{') && entry.data.ends_with('}');
     if !is_one_object || entry.data.contains(['\r', '\n']) {
-        return Err("its data is not one JSON object on one line".into());
+        return Err("the data is not one JSON object on one line".into());
     }
     Ok(entry)
 }
 
-/// A person's chats as of a position of the log.
+/// The chats of some users as of one position of the log.
 #[derive(Debug, Clone)]
 pub struct Memberships {
-    /// The last event that the same snapshot holds.
+    /// The last event in the snapshot that the chats were read from.
     pub position: EventId,
-    /// Whose chats, in no order; a person without any has no row.
+    /// Pairs of user and chat, in no order; a user without chats has none.
     pub chats: Vec<(UserId, ChatId)>,
 }
 
-/// The chats of some people, and the position at which that was so.
+/// Loads the chats of some users, and the position of the log at which they hold.
 pub async fn load_memberships(db: &PgPool, users: &[UserId]) -> Result<Memberships> {
-    // One statement is one snapshot, and a snapshot holds a whole prefix of the log.
+    // One statement reads one snapshot, and a snapshot contains a complete prefix of the log.
     let rows: Vec<(EventId, Option<UserId>, Option<ChatId>)> = sqlx::query_as(
         "select coalesce((select max(id) from events), 0), m.user_id, m.chat_id
          from (select) one left join chat_members m on m.user_id = any($1)",
@@ -183,7 +185,7 @@ pub async fn load_memberships(db: &PgPool, users: &[UserId]) -> Result<Membershi
     })
 }
 
-/// How a person's memberships changed after a position and up to another, in
+/// Loads the membership changes of a user after `position` and up to `end`, in
 /// order.
 async fn load_membership_changes(
     db: impl PgExecutor<'_>,
@@ -205,18 +207,18 @@ async fn load_membership_changes(
     Ok(rows.into_iter().filter_map(|(chat, kind)| Some((chat, membership_change(&kind)?))).collect())
 }
 
-/// Where the log stands, and whose history it is.
+/// The state of the log: its epoch and its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Changes when history may have been rewritten.
     pub epoch: Epoch,
     /// The last event.
     pub last: EventId,
-    /// The first event still held.
+    /// The first event that is still stored.
     pub first: Option<EventId>,
 }
 
-/// Where the log stands now.
+/// Reads the current state of the log.
 pub async fn head(db: impl PgExecutor<'_>) -> Result<Head> {
     let (system, timeline, database, last, first): (i64, String, i64, EventId, Option<EventId>) = sqlx::query_as(
         "select (select system_identifier from pg_control_system()),

@@ -1,28 +1,28 @@
-//! The log as a page: the same events as the stream, for clients that ask.
+//! Pages of the log: the events of the stream, for clients that poll.
 
 use super::{Chats, Cursor, Head, Replay, head};
 use crate::{ChatId, Error, EventId, Result, UserId};
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-/// Events of one person, in order, and where to read on.
+/// A page of one user's events, in order.
 #[derive(Debug)]
 pub struct Page {
-    /// As the stream carries them. There may be none on a page that is not the last.
+    /// The events as the stream sends them. A page that is not the last may be empty.
     pub events: Vec<Box<RawValue>>,
-    /// Where to read on.
+    /// The position after which the next page starts.
     pub cursor: Cursor,
-    /// Whether there is more to read at once.
+    /// Whether the next page can be read at once.
     pub more: bool,
 }
 
-/// Opens a snapshot of the database, to be read and not written.
+/// Begins a read-only transaction on one snapshot of the database.
 pub async fn begin_snapshot(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
     Ok(db.begin_with("begin isolation level repeatable read read only").await?)
 }
 
-/// What a person was to hear after a cursor. `Error::Reset` if that cannot be
-/// told.
+/// Loads the events of a user after a cursor. Returns `Error::Reset` if the log
+/// cannot resume from it.
 pub async fn load_page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Result<Page> {
     let mut snapshot = begin_snapshot(db).await?;
     let now = head(&mut *snapshot).await?;

@@ -1,5 +1,5 @@
-//! What one person was to hear of a stretch of the log: their memberships walked
-//! backwards to its start, then forwards with the events.
+//! Selects the events that one user receives from a range of the log. It walks the
+//! user's memberships backwards to the start, then forwards with the events.
 
 use super::{
     LogEntry, LogPage, MAX_PAGE_BYTES, MembershipChange, load_membership_changes, log_page_sql, membership_change,
@@ -9,28 +9,29 @@ use crate::{ChatId, Error, EventId, Result, UserId};
 use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashSet;
 
-/// The chats that a person is in, as of some position of the log.
+/// The chats of a user as of some position of the log.
 pub type Chats = HashSet<ChatId>;
 
-/// For whom an event is, and what it does to their membership.
+/// The recipients of an event, and how it changes the addressee's membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Audience {
-    /// What it is about, and who hears it if `user_id` is not set.
+    /// The chat of the event; its members receive the event if `user_id` is not
+    /// set.
     pub chat_id: Option<ChatId>,
-    /// The one person who hears it.
+    /// The only recipient, if set.
     pub user_id: Option<UserId>,
-    /// Whether it lets that person into or out of the chat.
+    /// Whether the event adds that user to the chat or removes them from it.
     pub membership_change: Option<MembershipChange>,
 }
 
 impl Audience {
-    /// Of an event of the log.
+    /// Returns the audience of a log entry.
     pub fn of(entry: &LogEntry) -> Self {
         Self { chat_id: entry.chat_id, user_id: entry.user_id, membership_change: membership_change(&entry.kind) }
     }
 
-    /// Whether a person with these chats hears the event. One that lets them
-    /// into or out of a chat changes the set.
+    /// Whether a user with these chats receives the event. Applies the membership
+    /// change of an event addressed to the user to the set.
     pub fn includes(&self, user: UserId, chats: &mut Chats) -> bool {
         match (self.user_id, self.chat_id) {
             (Some(addressee), _) if addressee != user => false,
@@ -45,7 +46,7 @@ impl Audience {
         }
     }
 
-    /// Turns the chats of a person after the event into those before it.
+    /// Turns a user's chats after the event into the chats before it.
     pub fn undo(&self, user: UserId, chats: &mut Chats) {
         if let (Some(addressee), Some(chat), Some(membership_change)) =
             (self.user_id, self.chat_id, self.membership_change)
@@ -57,7 +58,7 @@ impl Audience {
 }
 
 impl MembershipChange {
-    /// What it makes of a set of chats.
+    /// Applies the change to a set of chats.
     pub fn apply(self, chats: &mut Chats, chat: ChatId) {
         match self {
             Self::Join => chats.insert(chat),
@@ -65,7 +66,7 @@ impl MembershipChange {
         };
     }
 
-    /// What the set was before.
+    /// Reverts the change.
     fn undo(self, chats: &mut Chats, chat: ChatId) {
         match self {
             Self::Join => chats.remove(&chat),
@@ -74,21 +75,21 @@ impl MembershipChange {
     }
 }
 
-/// A reading of the log on behalf of one person, page by page.
+/// Reads the log on behalf of one user, page by page.
 #[derive(Debug)]
 pub struct Replay {
     user: UserId,
-    /// As of `position`.
+    /// The user's chats as of `position`.
     chats: Chats,
-    /// Every chat that the person was in at some point on the way.
+    /// Every chat that the user was in at some point of the range.
     all_chats: Vec<ChatId>,
     position: EventId,
     end: EventId,
 }
 
 impl Replay {
-    /// Begins after `position`; `chats` are the person's as of `upto`, where it
-    /// ends.
+    /// Begins after `position` and ends at `end`; `chats` are the user's chats as
+    /// of `end`.
     pub async fn begin(
         db: impl PgExecutor<'_>,
         user: UserId,
@@ -104,8 +105,8 @@ impl Replay {
         Ok(Self { user, chats, all_chats: all_chats.into_iter().collect(), position, end })
     }
 
-    /// The next page of what the person was to hear; read on while it is cut.
-    /// `Error::Reset` if the log no longer holds all of it.
+    /// Reads the next page of the user's events; call it again while the page has
+    /// more. Returns `Error::Reset` if the log no longer holds all of the range.
     pub async fn next(&mut self, db: &mut PgConnection, limit: i64) -> Result<LogPage> {
         let rows =
             sqlx::query(log_page_sql!("and id <= $4 and (user_id = $5 or (user_id is null and chat_id = any($6)))"))
@@ -117,7 +118,7 @@ impl Replay {
                 .bind(&self.all_chats)
                 .fetch_all(&mut *db)
                 .await?;
-        // Asked afterwards: what is held now was held while it was read.
+        // Checked after the read: an event that is stored now was also stored during the read.
         let first: Option<EventId> = sqlx::query_scalar("select min(id) from events").fetch_one(&mut *db).await?;
         if self.position < self.end && first.is_none_or(|first| first.saturating_sub(1) > self.position) {
             return Err(Error::Reset("retention"));
@@ -130,7 +131,7 @@ impl Replay {
         Ok(page)
     }
 
-    /// How far it has been read.
+    /// The position up to which the log has been read.
     pub fn position(&self) -> EventId {
         self.position
     }

@@ -1,4 +1,4 @@
-//! A message as somebody wants to send it, and what makes it right.
+//! A message as a client submits it, and its validation.
 
 use super::{MAX_FILES, NewMessage};
 use crate::{
@@ -9,11 +9,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-/// A message to be sent. The same nonce again is the same message.
+/// A message to be sent. Idempotent per nonce.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewMessage", example = json!({ "content": "Hello, @bob!", "nonce": "5f2c" }))]
-#[expect(missing_docs, reason = "each is said once, in `NewMessage`")]
+#[expect(missing_docs, reason = "the fields are documented once, in `NewMessage`")]
 pub struct MessageDraft {
     pub content: Content,
     #[serde(default)]
@@ -23,18 +23,18 @@ pub struct MessageDraft {
 }
 
 impl MessageDraft {
-    /// Sent by this person to this chat. That they may is proved by the statement
-    /// that writes, at no further cost.
+    /// Validates the draft. The statement that writes the message checks whether the
+    /// sender may send it, at no further cost.
     pub fn into_new_message(self, sender_id: UserId, chat_id: ChatId) -> Result<NewMessage> {
         let Self { content, files, reply_to, nonce } = self;
         if content.is_blank() && files.is_empty() {
-            return Err(Error::invalid("content", "a message has words or files"));
+            return Err(Error::invalid("content", "a message needs text or files"));
         }
         if files.len() > MAX_FILES {
-            return Err(Error::invalid("files", format!("a message shows at most {MAX_FILES} files")));
+            return Err(Error::invalid("files", format!("a message has at most {MAX_FILES} files")));
         }
         if (1..files.len()).any(|nth| files.get(..nth).is_some_and(|before| before.contains(&files[nth]))) {
-            return Err(Error::invalid("files", "a file is shown once in a message"));
+            return Err(Error::invalid("files", "a message cannot contain a file twice"));
         }
         Ok(NewMessage { chat_id, sender_id, content, files, reply_to, nonce })
     }

@@ -1,32 +1,32 @@
-//! Reading back, in every direction, by id and never by offset.
+//! Pages of message history, in both directions, by id and never by offset.
 
 use super::{Message, exists, fill_own_reactions, load_access};
 use crate::{ChatId, Error, MessageId, Result, UserId};
 use sqlx::{PgConnection, types::Json};
 
-/// Where in a chat's history to read.
+/// The part of a chat's history to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
-    /// The newest.
+    /// The newest messages.
     Newest,
-    /// Older than this one.
+    /// The messages before this one.
     Before(MessageId),
-    /// Newer than this one, closest first to be cut, still newest first in the page.
+    /// The messages right after this one; the page is still newest first.
     After(MessageId),
-    /// This one in the middle.
+    /// The messages around this one.
     Around(MessageId),
 }
 
-/// A part of a chat's history, newest first.
+/// A page of a chat's history, newest first.
 #[derive(Debug)]
 pub struct Page {
-    /// At most as many as asked for.
+    /// At most `limit` messages.
     pub messages: Vec<Message>,
-    /// Where the next page in the same direction starts, if there is one.
+    /// The start of the next page in the same direction, if there is one.
     pub next: Option<Position>,
 }
 
-/// Reads a page of history.
+/// Loads a page of history.
 pub async fn load_page(
     db: &mut PgConnection,
     viewer: UserId,
@@ -39,7 +39,7 @@ pub async fn load_page(
     Ok(page)
 }
 
-/// Reads a page of the answers to a message.
+/// Loads a page of the replies to a message.
 pub async fn load_replies(
     db: &mut PgConnection,
     viewer: UserId,
@@ -114,7 +114,7 @@ async fn load_newer(db: &mut PgConnection, chat: ChatId, after: i64, limit: i64)
     Ok(Page { messages, next })
 }
 
-/// One row more than asked for was read, to know whether there is a next page.
+/// Splits off the extra row, which was read to learn whether there is a next page.
 fn split_page(rows: Vec<Json<Message>>, limit: i64) -> (Vec<Message>, bool) {
     let limit = usize::try_from(limit).unwrap_or(0);
     let has_more = rows.len() > limit;

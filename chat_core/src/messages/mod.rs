@@ -1,5 +1,4 @@
-//! Messages: what they are, how they are sent and changed, and how history is
-//! read.
+//! Messages: sending, editing, reactions, pins and history.
 
 mod change;
 mod draft;
@@ -8,8 +7,8 @@ mod pins;
 mod send;
 mod writer;
 
-pub use draft::MessageDraft;
 pub use change::{MAX_EMOJI, MAX_PINS, add_reaction, delete, list_revisions, pin, remove_reaction, unpin, update};
+pub use draft::MessageDraft;
 pub use history::{Page, Position, load_page, load_replies};
 pub use pins::list_pins;
 pub use send::send;
@@ -26,39 +25,39 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, types::Json};
 use std::collections::HashSet;
 
-/// The most files one message shows.
+/// The most files in one message.
 pub const MAX_FILES: usize = 10;
 
-/// A message as everyone in its chat sees it.
+/// A message as all members of its chat see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// The id; ids grow in commit order.
     pub id: MessageId,
-    /// Where it was said.
+    /// The chat that contains the message.
     pub chat_id: ChatId,
-    /// Null once that person's account is gone.
+    /// The sender; null if the account no longer exists.
     pub sender_id: Option<UserId>,
-    /// Empty once deleted.
+    /// The text; empty once the message is deleted.
     pub content: String,
-    /// In the order the sender gave.
+    /// The attached files, in the order that the sender chose.
     pub files: Vec<FileInfo>,
-    /// The message of the same chat that this one answers.
+    /// The message of the same chat that this one replies to.
     pub reply_to: Option<MessageId>,
-    /// The sender's own name for this send.
+    /// The nonce that the sender chose for this send.
     pub nonce: Option<String>,
-    /// When it was written.
+    /// When the message was sent.
     pub created_at: Time,
-    /// When its text last changed.
+    /// When the text last changed.
     pub edited_at: Option<Time>,
-    /// When it was deleted.
+    /// When the message was deleted.
     pub deleted_at: Option<Time>,
-    /// The members it calls by name.
+    /// The members mentioned by name.
     pub mentions: Vec<UserId>,
-    /// Whether it calls everyone.
+    /// Whether the message mentions everyone.
     pub mentions_everyone: bool,
-    /// Who reacted, by emoji.
+    /// The reactions, by emoji.
     pub reactions: Vec<Reaction>,
-    /// Whether it is pinned in its chat.
+    /// Whether the message is pinned in its chat.
     pub pinned: bool,
 }
 
@@ -71,44 +70,44 @@ pub struct MessageRevision {
     pub edited_at: Time,
 }
 
-/// How many people reacted with one emoji.
+/// The reactions to a message with one emoji.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reaction {
-    /// One grapheme.
+    /// The emoji, one grapheme.
     pub emoji: String,
-    /// People.
+    /// How many users reacted with the emoji.
     pub count: i64,
-    /// Whether the viewer is one of them; null in an event that goes to many.
+    /// Whether the viewer is one of them; null in events, which have many viewers.
     pub me: Option<bool>,
 }
 
 /// A message to be sent.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// Where.
+    /// The chat to send to.
     pub chat_id: ChatId,
-    /// By whom.
+    /// The sender.
     pub sender_id: UserId,
-    /// Blank only if there are files.
+    /// The text; blank only if there are files.
     pub content: Content,
-    /// Uploads of the sender's own.
+    /// Files that the sender uploaded.
     pub files: Vec<FileId>,
-    /// A message of the same chat.
+    /// The message of the same chat to reply to.
     pub reply_to: Option<MessageId>,
-    /// Same nonce, same message.
+    /// Makes the send idempotent: a repeated nonce returns the first message.
     pub nonce: Option<Nonce>,
 }
 
-/// What became of a send.
+/// The result of a send.
 #[derive(Debug, Clone)]
 pub struct SendOutcome {
-    /// The message; the first one if its nonce was used before.
+    /// The message; the first one if the nonce was used before.
     pub message: Message,
-    /// Whether this send wrote it.
+    /// Whether this send wrote the message.
     pub is_new: bool,
 }
 
-/// Whether a message, deleted or not, is of this chat.
+/// Whether a message, deleted or not, belongs to this chat.
 pub(crate) async fn exists(db: impl PgExecutor<'_>, chat: ChatId, id: MessageId) -> Result<bool> {
     Ok(sqlx::query_scalar("select exists (select from messages where chat_id = $1 and id = $2)")
         .bind(chat)
@@ -151,13 +150,13 @@ async fn find_chat_type(db: impl PgExecutor<'_>, id: MessageId) -> Result<Option
         .await?)
 }
 
-/// Where a message was said, and by whom.
+/// Returns the chat and the sender of a message.
 pub(crate) async fn locate(db: impl PgExecutor<'_>, id: MessageId, viewer: UserId) -> Result<(ChatId, Option<UserId>)> {
     let MessageAccess { chat_id, sender_id, .. } = load_access(db, id, viewer).await?;
     Ok((chat_id, sender_id))
 }
 
-/// A message as one of its chat's members sees it.
+/// Returns a message as one member of its chat sees it.
 pub async fn get(db: &mut PgConnection, id: MessageId, viewer: UserId) -> Result<Message> {
     load_access(&mut *db, id, viewer).await?;
     let mut messages = load_by_ids(&mut *db, &[id]).await?;
@@ -165,8 +164,8 @@ pub async fn get(db: &mut PgConnection, id: MessageId, viewer: UserId) -> Result
     messages.pop().ok_or(Error::NotFound("message"))
 }
 
-/// Messages by id, in the order of the ids, as they look to the viewer, who may
-/// see them.
+/// Loads messages in the order of the ids, as the viewer sees them. The caller has
+/// checked that the viewer may see them.
 pub(crate) async fn load_for_viewer(db: &mut PgConnection, ids: &[MessageId], viewer: UserId) -> Result<Vec<Message>> {
     let mut messages = load_by_ids(&mut *db, ids).await?;
     fill_own_reactions(db, viewer, &mut messages).await?;
@@ -174,7 +173,7 @@ pub(crate) async fn load_for_viewer(db: &mut PgConnection, ids: &[MessageId], vi
     Ok(messages)
 }
 
-/// Messages by id, in no order, as they look to nobody in particular.
+/// Loads messages in no order, without the fields that depend on the viewer.
 async fn load_by_ids(db: impl PgExecutor<'_>, ids: &[MessageId]) -> Result<Vec<Message>> {
     let rows: Vec<Json<Message>> =
         sqlx::query_scalar("select json from message_view where id = any($1)").bind(ids).fetch_all(db).await?;

@@ -1,13 +1,13 @@
-//! Sending: one transaction for a batch, one outcome for each message in it.
+//! Sends a batch of messages in one transaction, with one outcome for each message.
 
 use super::{Message, NewMessage, SendOutcome, fill_senders_reactions, load_by_ids};
 use crate::{Error, FileId, MessageId, Result, Time, files::FileInfo, values::Nonce};
 use sqlx::{PgConnection, types::Json};
 use std::collections::HashMap;
 
-/// Writes messages in one transaction. Each has its own outcome: a refused one
-/// does not touch its neighbours. The outer error means none was written, unless
-/// it is `Unavailable`: then nobody knows.
+/// Writes messages in one transaction. Each has its own outcome: a rejected message
+/// does not affect the others. The outer error means that none was written, unless
+/// it is `Unavailable`: then it is unknown whether they were.
 pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Result<SendOutcome>>> {
     let mentions: Vec<(i32, String)> = batch
         .iter()
@@ -24,11 +24,11 @@ pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Res
             *slot = Some(row.to_outcome(new, &files, &stored));
         }
     }
-    let missing = || Err(Error::internal("the database said nothing of a message"));
+    let missing = || Err(Error::internal("the database returned no outcome for a message"));
     Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect())
 }
 
-/// What `send_messages` says of one message of the batch.
+/// The outcome that `send_messages` returns for one message of the batch.
 #[derive(sqlx::FromRow)]
 struct OutcomeRow {
     message: i32,
@@ -52,7 +52,7 @@ impl OutcomeRow {
                 let message = stored.get(&id).cloned().unwrap_or_else(|| build_message(new, id, Time(at), files));
                 Ok(SendOutcome { message, is_new: true })
             }
-            // Gone again since: its chat was deleted.
+            // A missing message means that its chat has been deleted since.
             (DUPLICATE, Some(id), _) => match stored.get(&id) {
                 Some(first) => Ok(SendOutcome { message: first.clone(), is_new: false }),
                 None => Err(Error::NotFound("chat")),
@@ -61,12 +61,12 @@ impl OutcomeRow {
             ("cannot_send", ..) => Err(Error::Forbidden("you cannot send messages here")),
             ("reply_not_found", ..) => Err(Error::invalid("reply_to", "there is no such message in this chat")),
             ("file_not_found", ..) => Err(Error::invalid("files", "only files that you uploaded yourself can be sent")),
-            (other, ..) => Err(Error::internal(format!("a send ended as `{other}`"))),
+            (other, ..) => Err(Error::internal(format!("unknown send outcome `{other}`"))),
         }
     }
 }
 
-/// One call for the whole batch, which is one transaction.
+/// Calls `send_messages` once for the whole batch: one call is one transaction.
 async fn call_send_messages(
     db: &mut PgConnection,
     batch: &[NewMessage],
@@ -122,8 +122,8 @@ async fn load_stored(
     Ok(stored.into_iter().map(|message| (message.id, message)).collect())
 }
 
-/// The message that the insert wrote: the same as `message_view` would answer,
-/// without asking.
+/// Builds the message that the insert wrote: the same as `message_view` would
+/// return, without a query.
 fn build_message(new: &NewMessage, id: MessageId, created_at: Time, files: &HashMap<FileId, FileInfo>) -> Message {
     Message {
         id,

@@ -1,5 +1,5 @@
-//! The writer: sends that arrive while one batch commits share the next. No
-//! timer; a lone send goes at once, and a crowd travels together.
+//! The writer, a group commit: sends that arrive while one batch commits share the
+//! next batch. There is no timer, so a single send is written at once.
 
 use super::{NewMessage, SendOutcome, send};
 use crate::{Error, Result, metrics};
@@ -17,19 +17,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 /// The most messages in one transaction.
 const MAX_BATCH: usize = 256;
 
-/// The most sends that may wait; more are told to come back.
+/// The most sends in the queue; more are rejected as `Unavailable`.
 const MAX_QUEUED: usize = 8_192;
 
-/// The most text that may wait, in bytes.
+/// The most memory of queued sends, in bytes.
 const MAX_QUEUED_BYTES: usize = 32 * 1024 * 1024;
 
-/// How long a connection that was just used is believed to be there still.
+/// The idle time after which a connection is pinged before use.
 const PING_AFTER: Duration = Duration::from_millis(50);
 
-/// What a waiting send takes besides its text, in bytes.
+/// The memory that a queued send takes besides its text, in bytes.
 const OVERHEAD_BYTES: usize = 512;
 
-/// A handle to the task that writes. The task ends with its last handle.
+/// A handle to the task that writes messages. The task ends with its last handle.
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
@@ -37,7 +37,7 @@ pub struct Writer {
     metrics: WriterMetrics,
 }
 
-/// What the writer counts.
+/// The metrics of the writer.
 #[derive(Debug, Clone)]
 struct WriterMetrics {
     batch_size: Histogram,
@@ -65,8 +65,8 @@ impl Writer {
             let mut batch = Vec::with_capacity(MAX_BATCH);
             while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
                 if !batch_writer.write(std::mem::take(&mut batch)).await {
-                    // The database is away. Nobody in the queue should wait for
-                    // their own turn to find out.
+                    // The database is unavailable: fail the queued sends now, so
+                    // that none waits for its own attempt.
                     while let Ok(job) = queue.try_recv() {
                         let _ = job.reply.send(Err(unavailable()));
                     }
@@ -79,12 +79,12 @@ impl Writer {
     /// Adds the writer's metrics to those of its process.
     pub fn register(&self, registry: &mut Registry) {
         let WriterMetrics { batch_size, batch_seconds, rejected } = &self.metrics;
-        registry.register("writer_batch_messages", "Messages that shared a transaction", batch_size.clone());
+        registry.register("writer_batch_messages", "Messages per transaction", batch_size.clone());
         registry.register("writer_batch_seconds", "Time to write a batch", batch_seconds.clone());
-        registry.register("writer_rejected", "Sends that found the queue full", rejected.clone());
+        registry.register("writer_rejected", "Sends rejected because the queue was full", rejected.clone());
         let gauges = [
-            ("writer_queue_messages", "Messages that wait to be written"),
-            ("writer_queue_bytes", "Memory of the messages that wait or are being written"),
+            ("writer_queue_messages", "Messages waiting to be written"),
+            ("writer_queue_bytes", "Memory of the messages waiting or being written"),
         ];
         let (jobs, free_bytes) = (self.jobs.downgrade(), Arc::clone(&self.queued_bytes));
         metrics::register_gauges(registry, gauges, move || {
@@ -94,8 +94,8 @@ impl Writer {
         });
     }
 
-    /// Sends a message and waits until it is stored. An answer of `Unavailable`
-    /// says that it may or may not be: try again with the same nonce.
+    /// Sends a message and waits until it is stored. After `Unavailable` it may or
+    /// may not be stored: retry with the same nonce.
     pub async fn send(&self, new: NewMessage) -> Result<SendOutcome> {
         let bytes = u32::try_from(new.content.as_str().len() + OVERHEAD_BYTES).map_err(Error::internal)?;
         let permit = Arc::clone(&self.queued_bytes).try_acquire_many_owned(bytes).map_err(|_| self.reject())?;
@@ -106,7 +106,7 @@ impl Writer {
 
     fn reject(&self) -> Error {
         self.metrics.rejected.inc();
-        Error::Unavailable("the queue of messages to be written is full".into())
+        Error::Unavailable("the message write queue is full".into())
     }
 }
 
@@ -114,10 +114,10 @@ fn unavailable() -> Error {
     Error::Unavailable("messages could not be written to the database".into())
 }
 
-/// Where the writing is done: one connection that is kept from batch to batch, as
-/// giving it back to the pool costs a round trip. After a pause it is asked whether
-/// it is still there, so that a database that came back costs nobody a refusal;
-/// under load the question would cost each batch a fifth of its time.
+/// Writes the batches. It keeps one connection from batch to batch, because
+/// returning it to the pool costs a round trip. It pings the connection after a
+/// pause, so that no send fails on a connection that a database restart broke. Under
+/// load it does not, because a ping would cost each batch a fifth of its time.
 struct BatchWriter {
     db: PgPool,
     connection: Option<(PoolConnection<Postgres>, Instant)>,
@@ -125,9 +125,10 @@ struct BatchWriter {
 }
 
 impl BatchWriter {
-    /// Writes a batch and tells everyone in it; false if the database is away.
+    /// Writes a batch and replies to each send; returns false if the database is
+    /// unavailable.
     async fn write(&mut self, mut batch: Vec<Job>) -> bool {
-        // Whoever has hung up has not been told anything, and will ask again.
+        // A caller that is gone has received no outcome and will retry.
         batch.retain(|job| !job.reply.is_closed());
         let (new_messages, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.new, job.reply)).unzip();
         match self.send(&new_messages).await {
@@ -139,14 +140,14 @@ impl BatchWriter {
             }
             Err(error @ Error::Unavailable(_)) => {
                 let cause = std::error::Error::source(&error);
-                tracing::warn!(messages = new_messages.len(), ?cause, "a batch was not written");
+                tracing::warn!(messages = new_messages.len(), ?cause, "a batch could not be written");
                 for reply in replies {
                     let _ = reply.send(Err(unavailable()));
                 }
                 false
             }
-            // One of them trips a constraint, such as a sender whose account is
-            // being deleted: alone it fails alone.
+            // One message violates a constraint, for example because its sender's
+            // account is being deleted. Sent one by one, only that message fails.
             Err(_) => {
                 let mut is_available = true;
                 for (new, reply) in new_messages.into_iter().zip(replies).filter(|(_, reply)| !reply.is_closed()) {
@@ -161,7 +162,7 @@ impl BatchWriter {
 
     async fn send_one(&mut self, new: NewMessage) -> Result<SendOutcome> {
         let mut outcomes = self.send(&[new]).await?;
-        outcomes.pop().unwrap_or_else(|| Err(Error::internal("a batch of one has one outcome")))
+        outcomes.pop().unwrap_or_else(|| Err(Error::internal("a batch of one message returned no outcome")))
     }
 
     async fn send(&mut self, batch: &[NewMessage]) -> Result<Vec<Result<SendOutcome>>> {

@@ -1,4 +1,4 @@
-//! Describes operations by the types of their handlers.
+//! Describes operations from the types of their handlers.
 
 use super::Schemas;
 use crate::{
@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 use std::{future::Future, sync::Arc};
 
-/// The description of one operation, while it is built.
+/// A builder for the description of one operation.
 pub(crate) struct Operation<'a> {
     pub(crate) schemas: &'a mut Schemas,
     parameters: Vec<Value>,
@@ -34,7 +34,7 @@ impl<'a> Operation<'a> {
         self.parameters.push(json!({ "in": "path", "name": name, "required": true, "schema": schema }));
     }
 
-    /// Adds a response; without a schema it has no body.
+    /// Adds a response. Without `content` it has no body.
     pub(crate) fn add_response(&mut self, status: u16, description: &str, content: Option<(&str, Value)>) {
         let mut response = json!({ "description": description });
         if let Some((media_type, schema)) = content {
@@ -71,7 +71,7 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// The response of every error.
+/// The response of an error.
 pub(crate) fn problem_response() -> Value {
     json!({
         "description": "Error; see `code` and `detail`.",
@@ -89,7 +89,7 @@ pub(crate) trait OperationOutput {
     fn describe_output(operation: &mut Operation<'_>);
 }
 
-/// A handler, by the types of its arguments.
+/// A handler, described from the types of its arguments and its result.
 pub(crate) trait OperationHandler<Inputs> {
     fn describe(operation: &mut Operation<'_>);
 }
@@ -176,7 +176,8 @@ impl<T: JsonSchema> OperationInput for Query<T> {
     }
 }
 
-/// A query parameter that is optional is left out, and never null.
+/// Removes null from the schema of an optional query parameter: clients omit it and
+/// never send null.
 fn strip_null(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(fields) = schema.as_object_mut()

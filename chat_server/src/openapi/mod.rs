@@ -1,5 +1,5 @@
 //! The OpenAPI 3.1 description, generated from the types of the handlers: the
-//! arguments of a handler describe its input, its result describes its output.
+//! arguments of a handler describe its input, and its result describes its output.
 
 mod describe;
 mod responses;
@@ -23,13 +23,13 @@ use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-/// Where the description is.
+/// The path of the description.
 pub const OPENAPI_PATH: &str = "/api/openapi.json";
 
-/// Where people read it.
+/// The path of Swagger UI.
 const DOCS_PATH: &str = "/api/docs";
 
-/// The types that travel: what clients send, and what they get.
+/// The schemas of requests and of responses.
 pub(crate) struct Schemas {
     pub(crate) request: SchemaGenerator,
     pub(crate) response: SchemaGenerator,
@@ -49,8 +49,8 @@ impl Schemas {
         Self { request: generator(Contract::Deserialize), response: generator(Contract::Serialize) }
     }
 
-    /// All of them by name. What travels both ways looks the same both ways, as
-    /// far as it has a name.
+    /// Returns all schemas by name. A named type that is both sent and received has
+    /// the same schema in both directions.
     fn into_definitions(mut self) -> Map<String, Value> {
         let mut all = self.request.take_definitions(true);
         all.extend(self.response.take_definitions(true));
@@ -72,8 +72,8 @@ impl Document {
         document
     }
 
-    /// Adds a route. Its handler's name says what it is called and where it
-    /// belongs.
+    /// Adds a route. The operation id and the tag come from the module and the name
+    /// of its handler.
     pub(crate) fn add<H: OperationHandler<A>, A>(&mut self, method: &Method, path: &str, summary: &str) {
         let mut names = std::any::type_name::<H>().rsplit("::");
         let (verb, noun) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
@@ -93,22 +93,22 @@ impl Document {
         }
     }
 
-    /// The one path that the other server answers.
+    /// Adds the one operation that the notify server serves.
     fn add_stream(&mut self) {
         let event = self.schemas.response.subschema_for::<Event>();
         let parameter = |place: &str, name: &str, what: &str| json!({ "in": place, "name": name, "description": what, "schema": { "type": "string" } });
         let operation = json!({
             "operationId": "events_stream",
-            "summary": "What happens, as it happens: Server-Sent Events.",
-            "description": "The `data` of each event is one of `Event`. See docs/protocol.md.",
+            "summary": "Stream events as Server-Sent Events.",
+            "description": "The `data` of each event is an `Event`. See docs/protocol.md.",
             "tags": ["events"],
             "security": [{ "bearer": [] }, { "streamCookie": [] }, { "ticket": [] }],
             "parameters": [
-                parameter("header", "Last-Event-ID", "The last id heard: what was missed since comes first."),
+                parameter("header", "Last-Event-ID", "The id of the last received event; later events are replayed."),
                 parameter("query", "last_event_id", "The same, for clients that cannot send headers."),
             ],
             "responses": {
-                "200": { "description": "The stream.", "content": { "text/event-stream": { "schema": event } } },
+                "200": { "description": "The event stream.", "content": { "text/event-stream": { "schema": event } } },
                 "default": describe::problem_response(),
             },
         });
@@ -121,8 +121,8 @@ impl Document {
             "info": {
                 "title": "Confab",
                 "version": env!("CARGO_PKG_VERSION"),
-                "description": "A Discord-like chat backend that loses nothing. Ids are numbers, times are RFC 3339 \
-                    in UTC, a list answers `{items}` and a paged one also `next`, the query string of the next page.",
+                "description": "A Discord-like chat backend that loses no event. Ids are numbers. Times are RFC 3339 \
+                    in UTC. A list is `{items}`; a paged list also has `next`, the query string of the next page.",
                 "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
             },
             "servers": [{ "url": "/" }],
@@ -139,20 +139,20 @@ impl Document {
     }
 }
 
-/// The description as text, made once.
+/// The description as text, generated once.
 static OPENAPI_JSON: LazyLock<String> = LazyLock::new(|| {
     let mut text = serde_json::to_string_pretty(&crate::routes().into_document()).unwrap_or_default();
     text.push('\n');
     text
 });
 
-/// The description as `docs/openapi.json` holds it.
+/// Returns the description, byte for byte as in `docs/openapi.json`.
 pub fn openapi_json() -> &'static str {
     &OPENAPI_JSON
 }
 
-/// The description for programs, and the pages for people, which load nothing
-/// from anywhere else.
+/// Serves the description as JSON, and Swagger UI, which loads nothing from other
+/// hosts.
 pub(crate) fn router() -> Router {
     let json = get(|| async { ([(header::CONTENT_TYPE, "application/json")], openapi_json()).into_response() });
     let config = Config::new([OPENAPI_PATH]).try_it_out_enabled(true).persist_authorization(true);

@@ -1,4 +1,4 @@
-//! Responses whose type says their status.
+//! Response types that determine their status.
 
 use super::{Operation, describe::OperationOutput};
 use axum::{
@@ -44,7 +44,7 @@ impl<T: Serialize> IntoResponse for CreatedOrOk<T> {
 impl<T: JsonSchema> OperationOutput for CreatedOrOk<T> {
     fn describe_output(operation: &mut Operation<'_>) {
         operation.add_json_response::<T>(201, "Created.");
-        operation.add_json_response::<T>(200, "It existed already.");
+        operation.add_json_response::<T>(200, "Already exists.");
     }
 }
 
@@ -117,6 +117,6 @@ impl IntoResponse for NdJson {
 impl OperationOutput for NdJson {
     fn describe_output(operation: &mut Operation<'_>) {
         let lines = json!({ "type": "string", "description": "One JSON object per line, with a `type`." });
-        operation.add_response(200, "OK, line by line.", Some((NDJSON, lines)));
+        operation.add_response(200, "OK, as lines of JSON.", Some((NDJSON, lines)));
     }
 }

@@ -1,4 +1,4 @@
-//! Leaving.
+//! Export and deletion of an account.
 
 use super::auth;
 use crate::{
@@ -13,19 +13,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Everything that is known of the caller, and everything they said.
+/// Exports the caller's data and messages, as lines of JSON.
 pub(crate) async fn export(State(state): State<Arc<AppState>>, caller: Caller) -> Result<NdJson> {
     Ok(NdJson(Body::from_stream(accounts::export(state.db.clone(), caller.user_id))))
 }
 
-/// The proof that it is its owner who closes an account.
+/// The current password, which confirms the deletion of an account.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteAccount {
     password: Password,
 }
 
-/// Closes the caller's account for good.
+/// Deletes the caller's account permanently.
 pub(crate) async fn delete(
     State(state): State<Arc<AppState>>,
     caller: Caller,

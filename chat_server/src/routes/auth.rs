@@ -51,8 +51,8 @@ pub(crate) struct Signin {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
     refresh_token: String,
-    /// Makes the request repeatable: the same token with the same nonce gets the same
-    /// answer, until the new tokens are used.
+    /// Makes the request idempotent: the same token with the same nonce gets the same
+    /// response, until the new tokens are used.
     #[serde(default)]
     nonce: Option<RefreshNonce>,
 }
@@ -79,8 +79,8 @@ pub(crate) async fn signup(
     Ok(WithCookie { cookie, response: Created(body) })
 }
 
-/// Opens a session. An unknown address takes as long and gets the same error as a
-/// wrong password.
+/// Opens a session. An unknown email address takes as long and gets the same error as
+/// a wrong password.
 pub(crate) async fn signin(
     State(state): State<Arc<AppState>>,
     headers: HeaderMap,
@@ -106,7 +106,7 @@ pub(crate) async fn refresh(
     build_auth_response(&state, signed_in).await
 }
 
-/// Revokes the session.
+/// Revokes the caller's session.
 pub(crate) async fn signout(State(state): State<Arc<AppState>>, caller: Caller) -> Result<WithCookie<NoContent>> {
     sessions::revoke(&state.db, caller.claims()).await?;
     state.session_cache.remove(caller.session_id);
@@ -165,7 +165,7 @@ pub(super) async fn verify_password(state: &AppState, caller: Caller, password: 
     }
 }
 
-/// The user agent of the device.
+/// Returns the user agent of the client.
 fn user_agent(headers: &HeaderMap) -> &str {
     headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
@@ -179,8 +179,8 @@ async fn build_auth_response(
     Ok(WithCookie { cookie, response: Json(AuthResponse { tokens: signed_in.tokens, user }) })
 }
 
-/// The cookie that opens event streams and nothing else, so that a page can write
-/// `new EventSource('/events')`.
+/// The cookie that authenticates event streams and nothing else, so that a page can
+/// write `new EventSource('/events')`.
 fn stream_cookie(value: &str, seconds: i64, state: &AppState) -> String {
     let secure = if state.is_https { "; Secure" } else { "" };
     format!("{STREAM_COOKIE}={value}; Path=/events; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")

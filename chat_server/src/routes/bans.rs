@@ -1,4 +1,4 @@
-//! Keeping people out of a chat.
+//! Bans.
 
 use super::{Page, UserPageParams};
 use crate::{
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Who is kept out, by id.
+/// Returns the bans of a chat, by user id.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -29,7 +29,7 @@ pub(crate) async fn list(
     Ok(Json(Page::of(rows, limit, |ban| ban.user.id.get())))
 }
 
-/// Why somebody is kept out.
+/// The reason for a ban.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewBan", example = json!({ "reason": "spam" }))]
@@ -37,7 +37,7 @@ pub(crate) struct NewBan {
     reason: Option<Reason>,
 }
 
-/// Takes a person out and keeps them out. Twice is once.
+/// Removes a user and prevents them from joining again. Idempotent.
 pub(crate) async fn create(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -48,7 +48,7 @@ pub(crate) async fn create(
     Ok(NoContent)
 }
 
-/// Lets a person come in again. Twice is once.
+/// Unbans a user. Idempotent.
 pub(crate) async fn delete(
     State(state): State<Arc<AppState>>,
     member: ChatMember,

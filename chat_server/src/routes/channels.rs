@@ -1,4 +1,4 @@
-//! Public channels: found, joined and left by anybody.
+//! Public channels, which every user can find and join, and leaving a chat.
 
 use super::Page;
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) struct ChannelListParams {
     limit: Limit,
 }
 
-/// Public channels, by name.
+/// Returns public channels, by name.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     _: Caller,
@@ -36,7 +36,7 @@ pub(crate) async fn list(
     Ok(Json(Page::of(rows, limit, |chat| chat.id.get())))
 }
 
-/// Joins a public channel. Twice is once.
+/// Joins a public channel. Idempotent.
 pub(crate) async fn join(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -47,7 +47,7 @@ pub(crate) async fn join(
     Ok(CreatedOrOk { is_new: outcome.is_new, body })
 }
 
-/// Leaves any chat but a direct one.
+/// Leaves a chat that is not a direct chat.
 pub(crate) async fn leave(
     State(state): State<Arc<AppState>>,
     caller: Caller,

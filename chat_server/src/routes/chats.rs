@@ -15,7 +15,7 @@ use chat_core::{
 use chat_http::Result;
 use std::sync::Arc;
 
-/// Creates a chat of any kind. A second direct chat of a pair is the first.
+/// Creates a chat of any type. If the direct chat of a pair exists, returns it.
 pub(crate) async fn create(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -25,19 +25,19 @@ pub(crate) async fn create(
     Ok(CreatedOrOk { is_new, body: chat })
 }
 
-/// The caller's chats, the most recently active first.
+/// Returns the caller's chats, the most recently active first.
 pub(crate) async fn list(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<ChatSummary>>> {
     let mut db = state.db.acquire().await?;
     Ok(Json(List { items: chats::list(&mut db, caller.user_id).await? }))
 }
 
-/// A chat.
+/// Returns a chat.
 pub(crate) async fn get(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<ChatSummary>> {
     let mut db = state.db.acquire().await?;
     Ok(Json(chats::get_summary(&mut db, member.chat_id, member.user_id).await?))
 }
 
-/// Changes a chat's name, description or topic.
+/// Updates a chat's name, description, topic or retention.
 pub(crate) async fn update(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -47,7 +47,7 @@ pub(crate) async fn update(
     Ok(Json(chats::update(&state.db, caller.user_id, chat_id, &patch).await?))
 }
 
-/// Deletes a chat with everything in it.
+/// Deletes a chat and everything in it.
 pub(crate) async fn delete(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -57,13 +57,13 @@ pub(crate) async fn delete(
     Ok(NoContent)
 }
 
-/// Does not want to be disturbed by a chat.
+/// Mutes a chat.
 pub(crate) async fn mute(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<NoContent> {
     members::set_muted(&state.db, member.chat_id, member.user_id, true).await?;
     Ok(NoContent)
 }
 
-/// ... and does again.
+/// Unmutes a chat.
 pub(crate) async fn unmute(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<NoContent> {
     members::set_muted(&state.db, member.chat_id, member.user_id, false).await?;
     Ok(NoContent)

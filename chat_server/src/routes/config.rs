@@ -1,4 +1,4 @@
-//! What a frontend needs to know before sign-in.
+//! The configuration that a frontend needs before sign-in.
 
 use crate::{
     AppState, DemoAccounts,

@@ -1,4 +1,4 @@
-//! The event log over REST, and what a client needs to open a stream.
+//! The event log over REST, and the requests that precede opening a stream.
 
 use crate::{
     AppState,
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// A ticket that opens one stream, once, within half a minute.
+/// Creates a ticket. It opens one stream, once, within 30 seconds.
 pub(crate) async fn create_ticket(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Created<Ticket>> {
     Ok(Created(tickets::issue(&state.db, caller.claims()).await?))
 }
@@ -33,8 +33,8 @@ pub(crate) struct EventPageParams {
 /// A page of the events of one user, in order.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EventPage {
-    /// The events as the stream carries them. A page that is not the last can be
-    /// empty.
+    /// The events, as the stream sends them. A page can be empty without being the
+    /// last.
     #[schemars(with = "Vec<Event>")]
     events: Vec<Box<RawValue>>,
     /// The cursor after this page.
@@ -43,7 +43,7 @@ pub(crate) struct EventPage {
     more: bool,
 }
 
-/// Lists the events after a cursor, as the stream would carry them.
+/// Lists the events after a cursor, as the stream would send them.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -53,7 +53,7 @@ pub(crate) async fn list(
     Ok(Json(EventPage { events: page.events, cursor: page.cursor, more: page.more }))
 }
 
-/// Everything for a first screen, and the cursor to go on from.
+/// Returns everything for a first screen, and the cursor to resume from.
 pub(crate) async fn bootstrap(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<Bootstrap>> {
     Ok(Json(bootstrap::load(&state.db, caller.user_id).await?))
 }

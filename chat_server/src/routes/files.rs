@@ -58,12 +58,12 @@ async fn receive(state: &AppState, mut multipart: Multipart, stored: &mut Vec<Ne
     while let Some(field) = multipart.next_field().await.map_err(multipart_error)? {
         let Some(filename) = field.file_name().map(sanitize_filename) else { continue };
         if stored.len() == MAX_FILES_PER_UPLOAD {
-            return Err(Error::invalid("file", format!("one upload has at most {MAX_FILES_PER_UPLOAD} files")));
+            return Err(Error::invalid("file", format!("send at most {MAX_FILES_PER_UPLOAD} files per upload")));
         }
         stored.push(build_new_file(state, store(state, field).await?, filename).await?);
     }
     if stored.is_empty() {
-        return Err(Error::invalid_with_code("file", "missing", "the form has no file in it"));
+        return Err(Error::invalid_with_code("file", "missing", "add at least one file to the form"));
     }
     Ok(())
 }
@@ -89,13 +89,13 @@ async fn build_new_file(state: &AppState, mut stored: StoredBlob, filename: Stri
 fn multipart_error(error: MultipartError) -> Error {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64),
-        StatusCode::INTERNAL_SERVER_ERROR => Error::Malformed("the form did not arrive whole".into()),
+        StatusCode::INTERNAL_SERVER_ERROR => Error::Malformed("the form arrived incomplete".into()),
         _ => Error::Malformed(format!("the form cannot be read: {}", error.body_text())),
     }
 }
 
-/// A file name without folders and invisible characters, cut to 255 characters
-/// before its extension.
+/// Removes folders and invisible characters from a file name, and cuts it to 255
+/// characters. The extension is kept.
 fn sanitize_filename(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
@@ -112,7 +112,8 @@ fn sanitize_filename(given: &str) -> String {
     visible.chars().take(255 - extension.chars().count()).collect::<String>() + &extension
 }
 
-/// Serves a file to its uploader and to the members of a chat that shows it.
+/// Serves a file to its uploader and to the members of a chat with a message that
+/// shows it.
 pub(crate) async fn download(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -168,14 +169,14 @@ async fn respond_range(state: &AppState, file: &StoredFile, range: Range<u64>, s
     Ok((StatusCode::PARTIAL_CONTENT, length, [(header::CONTENT_RANGE, content_range)], body).into_response())
 }
 
-/// Types that browsers may show inline; all others are downloaded.
+/// Types that browsers may display inline; all others are downloaded.
 const INLINE_TYPES: [&str; 8] =
     ["image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "video/webm", "audio/mpeg", "audio/ogg"];
 
-/// The characters of a file name that RFC 8187 has encoded.
+/// The characters of a file name that RFC 8187 requires to be encoded.
 const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Writes headers that keep an upload from acting as a page of this origin.
+/// Writes headers that prevent an upload from acting as a page of this origin.
 fn write_headers(headers: &mut HeaderMap, file: &StoredFile, etag: ETag) -> Result<()> {
     let is_inline = INLINE_TYPES.contains(&file.mime_type.as_str());
     let mime_type = if is_inline { file.mime_type.as_str() } else { "application/octet-stream" };
@@ -200,8 +201,8 @@ enum RequestedRange {
     NotSatisfiable,
 }
 
-/// Reads `Range` and `If-Range`. Another unit, several ranges, or a range of another
-/// version mean the whole file, as RFC 9110 allows.
+/// Reads `Range` and `If-Range`. Returns the whole file for another unit, for several
+/// ranges and for a range of another version, as RFC 9110 allows.
 fn requested_range(headers: &HeaderMap, etag: &ETag, size: u64) -> RequestedRange {
     let is_other_version = headers.typed_get::<IfRange>().is_some_and(|tag| tag.is_modified(Some(etag), None));
     let Some(range) = headers.typed_get::<headers::Range>().filter(|_| !is_other_version) else {

@@ -1,4 +1,4 @@
-//! Links that let people into a chat.
+//! Invites: links that users join a chat with.
 
 use super::List;
 use crate::{
@@ -15,7 +15,7 @@ use chat_core::{
 use chat_http::Result;
 use std::sync::Arc;
 
-/// Makes a link.
+/// Creates an invite.
 pub(crate) async fn create(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -25,13 +25,13 @@ pub(crate) async fn create(
     Ok(Created(invite))
 }
 
-/// The links that still open, the newest first.
+/// Returns the active invites of a chat, newest first.
 pub(crate) async fn list(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<List<Invite>>> {
     let mut db = state.db.acquire().await?;
     Ok(Json(List { items: invites::list(&mut db, member.user_id, member.chat_id).await? }))
 }
 
-/// Takes a link back.
+/// Revokes an invite.
 pub(crate) async fn revoke(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -41,7 +41,7 @@ pub(crate) async fn revoke(
     Ok(NoContent)
 }
 
-/// Where a link leads.
+/// Returns a preview of an invite.
 pub(crate) async fn preview(
     State(state): State<Arc<AppState>>,
     _: Caller,
@@ -50,7 +50,7 @@ pub(crate) async fn preview(
     Ok(Json(invites::preview(&state.db, &code).await?))
 }
 
-/// Follows a link into its chat. Twice is once.
+/// Accepts an invite: the caller joins its chat. Idempotent.
 pub(crate) async fn accept(
     State(state): State<Arc<AppState>>,
     caller: Caller,

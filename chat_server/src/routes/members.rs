@@ -1,4 +1,4 @@
-//! The people in a chat.
+//! Members.
 
 use super::{Page, UserPageParams};
 use crate::{
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// The members, by id.
+/// Returns the members of a chat, by user id.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -28,7 +28,7 @@ pub(crate) async fn list(
     Ok(Json(Page::of(rows, limit, |member| member.user.id.get())))
 }
 
-/// Whom to bring in. Without a role they are a member.
+/// A user to add. The default role is `member`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewMember", example = json!({ "user_id": 3 }))]
@@ -37,7 +37,7 @@ pub(crate) struct NewMember {
     role: Option<Role>,
 }
 
-/// Brings a person in. Twice is once.
+/// Adds a member. Idempotent.
 pub(crate) async fn add(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -48,7 +48,7 @@ pub(crate) async fn add(
     Ok(CreatedOrOk { is_new: outcome.is_new, body: outcome.member })
 }
 
-/// Another role.
+/// The new role of a member.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MemberPatch", example = json!({ "role": "admin" }))]
@@ -56,7 +56,7 @@ pub(crate) struct MemberPatch {
     role: Role,
 }
 
-/// Gives a member another role.
+/// Changes a member's role.
 pub(crate) async fn update(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -66,7 +66,7 @@ pub(crate) async fn update(
     Ok(Json(members::set_role(&state.db, member.user_id, member.chat_id, user_id, role).await?))
 }
 
-/// Takes a person out.
+/// Removes a member.
 pub(crate) async fn remove(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -76,14 +76,14 @@ pub(crate) async fn remove(
     Ok(NoContent)
 }
 
-/// Who is to own the chat.
+/// The new owner of a chat.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Transfer {
     user_id: UserId,
 }
 
-/// Hands the chat over: another becomes its owner, the caller an admin.
+/// Transfers ownership; the caller becomes an admin.
 pub(crate) async fn transfer(
     State(state): State<Arc<AppState>>,
     member: ChatMember,

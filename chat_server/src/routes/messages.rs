@@ -19,8 +19,8 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Sends a message. The same nonce again answers with the first. That the caller
-/// is a member is proved by the statement that writes, at no further cost.
+/// Sends a message. A repeated nonce returns the first message. The statement that
+/// writes also checks the membership, at no further cost.
 pub(crate) async fn create(
     State(state): State<Arc<AppState>>,
     Caller { user_id: sender_id, .. }: Caller,
@@ -40,7 +40,7 @@ pub(crate) struct HistoryParams {
     limit: Limit,
 }
 
-/// A page of history, newest first.
+/// Returns a page of history, newest first.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -57,7 +57,7 @@ pub(crate) async fn list(
     let page = messages::load_page(&mut db, member.user_id, member.chat_id, position, limit).await?;
     drop(db);
     if let Some(newest) = page.messages.first() {
-        // Reading does not fail because its mark could not be made; the next one is.
+        // A failed marker does not fail the read; the next read advances it.
         let delivered = receipts::auto_deliver(&state.db, member.chat_id, member.user_id, member.kind, newest.id).await;
         if let Err(error) = delivered {
             tracing::debug!(%error, "a fetched page was not marked as delivered");
@@ -75,7 +75,7 @@ fn into_page(page: messages::Page, limit: i64) -> Page<Message> {
     Page { items: page.messages, next }
 }
 
-/// A message.
+/// Returns a message.
 pub(crate) async fn get(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -85,7 +85,7 @@ pub(crate) async fn get(
     Ok(Json(messages::get(&mut db, id, caller.user_id).await?))
 }
 
-/// What it is to say.
+/// The new text of a message.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MessagePatch", example = json!({ "content": "Hello, Bob!" }))]
@@ -93,7 +93,7 @@ pub(crate) struct MessagePatch {
     content: Content,
 }
 
-/// Changes the text of one's own message.
+/// Edits the text of one of the caller's messages.
 pub(crate) async fn update(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -103,7 +103,7 @@ pub(crate) async fn update(
     Ok(Json(messages::update(&state.db, caller.user_id, id, &content).await?))
 }
 
-/// Deletes a message: its place stays, what it said goes. Twice is once.
+/// Deletes the content of a message; its row stays. Idempotent.
 pub(crate) async fn delete(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -113,7 +113,7 @@ pub(crate) async fn delete(
     Ok(NoContent)
 }
 
-/// What a message said before it was edited, oldest first.
+/// Returns the earlier texts of a message, oldest first.
 pub(crate) async fn list_revisions(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -130,7 +130,7 @@ pub(crate) struct RepliesParams {
     limit: Limit,
 }
 
-/// The answers to a message, newest first.
+/// Returns the replies to a message, newest first.
 pub(crate) async fn list_replies(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -142,7 +142,7 @@ pub(crate) async fn list_replies(
     Ok(Json(into_page(page, limit)))
 }
 
-/// Whom a message of one's own has reached, and who has read it.
+/// Returns who received and who read one of the caller's messages.
 pub(crate) async fn list_receipts(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -154,7 +154,7 @@ pub(crate) async fn list_receipts(
     Ok(Json(Page::of(rows, limit, |receipt| receipt.user_id.get())))
 }
 
-/// Reacts with an emoji. Twice is once.
+/// Adds a reaction. Idempotent.
 pub(crate) async fn react(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -164,7 +164,7 @@ pub(crate) async fn react(
     Ok(Json(messages::add_reaction(&state.db, caller.user_id, id, &emoji).await?))
 }
 
-/// Takes a reaction back. Twice is once.
+/// Removes a reaction. Idempotent.
 pub(crate) async fn unreact(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -174,7 +174,7 @@ pub(crate) async fn unreact(
     Ok(Json(messages::remove_reaction(&state.db, caller.user_id, id, &emoji).await?))
 }
 
-/// Pins a message. Twice is once.
+/// Pins a message. Idempotent.
 pub(crate) async fn pin(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -183,7 +183,7 @@ pub(crate) async fn pin(
     Ok(Json(messages::pin(&state.db, caller.user_id, id).await?))
 }
 
-/// Takes a pin off. Twice is once.
+/// Unpins a message. Idempotent.
 pub(crate) async fn unpin(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -192,7 +192,7 @@ pub(crate) async fn unpin(
     Ok(Json(messages::unpin(&state.db, caller.user_id, id).await?))
 }
 
-/// The pinned messages of a chat, the last pinned first.
+/// Returns the pinned messages of a chat, the last pinned first.
 pub(crate) async fn list_pins(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<List<Message>>> {
     let mut db = state.db.acquire().await?;
     Ok(Json(List { items: messages::list_pins(&mut db, member.user_id, member.chat_id).await? }))

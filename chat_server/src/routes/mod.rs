@@ -1,5 +1,5 @@
-//! One file a noun, one function a verb. A handler asks for what it needs, calls
-//! once, and answers.
+//! The handlers: one file per noun, one function per verb. A handler extracts its
+//! input, calls one function and returns the result.
 
 pub(crate) mod accounts;
 pub(crate) mod auth;
@@ -39,7 +39,8 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Of one more row than fits, so that it is known whether there is a next.
+    /// Builds a page from up to `limit + 1` rows. The extra row shows that there is a
+    /// next page.
     fn of(mut rows: Vec<T>, limit: i64, after: impl Fn(&T) -> i64) -> Self {
         let limit_rows = usize::try_from(limit).unwrap_or(0);
         let has_more = rows.len() > limit_rows;
@@ -49,7 +50,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Where a page of a list by people starts.
+/// The start of a page of a list that is ordered by user id.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct UserPageParams {
     after: Option<UserId>,

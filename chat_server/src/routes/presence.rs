@@ -1,4 +1,4 @@
-//! Who is here, and who types.
+//! Presence and typing indicators.
 
 use super::{List, users::UserIdsParams};
 use crate::{
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// How somebody wishes to be seen while they are here.
+/// The status that others see while the caller is connected.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewStatus", example = json!({ "status": "busy" }))]
@@ -26,8 +26,9 @@ pub(crate) struct NewStatus {
     status: Status,
 }
 
-/// Says how the caller wishes to be seen while they are here; it stays so until
-/// they say otherwise. Who seems offline is told everything and seen by nobody.
+/// Sets the status that others see while the caller is connected. It stays until the
+/// caller changes it. A user with the status `offline` appears offline and still
+/// receives all events.
 pub(crate) async fn update(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -36,7 +37,7 @@ pub(crate) async fn update(
     Ok(Json(presence::set_status(&state.db, &state.ephemeral, caller.user_id, status).await?))
 }
 
-/// Whether a person is here who shares a chat with the caller.
+/// Returns the presence of a user who shares a chat with the caller.
 pub(crate) async fn get(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -45,8 +46,8 @@ pub(crate) async fn get(
     Ok(Json(presence::get(&state.db, caller.user_id, user_id).await?))
 }
 
-/// Which of some people are here; of those who share no chat with the caller nothing
-/// is said.
+/// Returns the presence of users by id. Users who share no chat with the caller are
+/// omitted.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -55,8 +56,8 @@ pub(crate) async fn list(
     Ok(Json(List { items: presence::visible_to(&state.db, caller.user_id, &ids.0).await? }))
 }
 
-/// The caller types: the others in the chat are told, now and then, for as long as
-/// this is said again every few seconds.
+/// Sends a typing indicator to the other members, at a limited rate. It expires unless
+/// the client repeats the request every few seconds.
 pub(crate) async fn notify_typing(
     State(state): State<Arc<AppState>>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Finding what was said.
+//! Message search.
 
 use super::Page;
 use crate::{
@@ -24,39 +24,39 @@ pub(crate) struct SearchParams {
     chat_id: Option<ChatId>,
     from: Option<UserId>,
     has: Option<AttachmentFilter>,
-    /// A time, or a date.
+    /// Only messages before this time, or before this date in UTC.
     #[serde(default, deserialize_with = "deserialize_time")]
     #[schemars(with = "Option<String>")]
     before: Option<DateTime<Utc>>,
-    /// A time, or a date.
+    /// Only messages from this time on, or from this date on in UTC.
     #[serde(default, deserialize_with = "deserialize_time")]
     #[schemars(with = "Option<String>")]
     after: Option<DateTime<Utc>>,
-    /// Where the page starts, as the last one said.
+    /// The start of the page, from `next` of the previous page.
     page: Option<String>,
     #[serde(default)]
     limit: Limit,
 }
 
-/// A time, or a date, which stands for its first moment in UTC.
+/// Parses a time, or a date, which means its first moment in UTC.
 fn deserialize_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(from)?;
     let time = text.parse::<DateTime<Utc>>().ok();
     let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
     let parsed = time.or_else(date).filter(|time| (1970..10_000).contains(&chrono::Datelike::year(time)));
-    parsed.map(Some).ok_or_else(|| serde::de::Error::custom("expected a time as in 2026-01-31T12:00:00Z, or a date"))
+    parsed.map(Some).ok_or_else(|| serde::de::Error::custom("use a time such as 2026-01-31T12:00:00Z, or a date"))
 }
 
-/// As in `2.1234`: the rank and the message of the last hit.
+/// Parses a cursor such as `2.1234`: the rank and the message id of the last result.
 fn parse_cursor(text: &str) -> Result<SearchCursor> {
     let parse = || {
         let (rank, id) = text.split_once('.')?;
         Some(SearchCursor { rank: rank.parse().ok()?, id: id.parse::<MessageId>().ok()? })
     };
-    parse().ok_or_else(|| Error::invalid("page", "use `page` from `next` of the last page, unchanged").into())
+    parse().ok_or_else(|| Error::invalid("page", "use `page` from `next` of the previous page, unchanged").into())
 }
 
-/// Messages in the caller's chats that have these words, best first.
+/// Returns the messages in the caller's chats that match the query, best match first.
 pub(crate) async fn messages(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -72,7 +72,7 @@ pub(crate) async fn messages(
     Ok(Json(Page { items: messages, next }))
 }
 
-/// The same question again, from further on.
+/// Builds the query string of the next page.
 fn next_query(query: &SearchQuery, rank: i32, id: MessageId, limit: i64) -> String {
     let SearchQuery { text, chat_id, from, attachment: has, before, after } = query;
     let mut next = form_urlencoded::Serializer::new(String::new());

@@ -1,4 +1,4 @@
-//! People.
+//! Users, profiles and blocks.
 
 use super::List;
 use crate::{
@@ -17,12 +17,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// The caller.
+/// Returns the caller.
 pub(crate) async fn get_me(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<Me>> {
     Ok(Json(users::get_me(&state.db, caller.user_id).await?))
 }
 
-/// Changes what others see of the caller.
+/// Updates the caller's profile.
 pub(crate) async fn update(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -35,7 +35,7 @@ pub(crate) async fn update(
     Ok(Json(me))
 }
 
-/// A person.
+/// Returns a user.
 pub(crate) async fn get(State(state): State<Arc<AppState>>, _: Caller, Path(id): Path<UserId>) -> Result<Json<User>> {
     Ok(Json(users::get(&state.db, id).await?))
 }
@@ -45,7 +45,7 @@ pub(crate) struct UserIdsParams {
     pub(super) ids: UserIds,
 }
 
-/// People, by their ids; of those there are none of, nothing.
+/// Returns users by id. Unknown ids are omitted.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     _: Caller,
@@ -61,7 +61,7 @@ pub(crate) struct UserSearchParams {
     limit: Limit,
 }
 
-/// People whose name starts with a text.
+/// Returns users whose name starts with a text.
 pub(crate) async fn search(
     State(state): State<Arc<AppState>>,
     _: Caller,
@@ -70,12 +70,12 @@ pub(crate) async fn search(
     Ok(Json(List { items: users::search(&state.db, &q, limit.0).await? }))
 }
 
-/// Whom the caller has blocked, the last first.
+/// Returns the users whom the caller has blocked, the last blocked first.
 pub(crate) async fn list_blocked(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<User>>> {
     Ok(Json(List { items: blocks::list(&state.db, caller.user_id).await? }))
 }
 
-/// Blocks a person. Twice is once.
+/// Blocks a user. Idempotent.
 pub(crate) async fn block(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -85,7 +85,7 @@ pub(crate) async fn block(
     Ok(NoContent)
 }
 
-/// Takes a block back. Twice is once.
+/// Unblocks a user. Idempotent.
 pub(crate) async fn unblock(
     State(state): State<Arc<AppState>>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Who one is to others, and leaving.
+//! Profiles, data export and account deletion.
 
 use chat_test::{ApiResponse, PNG, TestApp, TestUser};
 use reqwest::multipart::{Form, Part};
@@ -11,7 +11,7 @@ async fn upload(user: &TestUser, bytes: &'static [u8]) -> Value {
 }
 
 #[tokio::test]
-async fn a_profile_is_seen_by_others_and_its_picture_by_everybody() {
+async fn a_profile_is_visible_to_users_and_its_avatar_to_everyone() {
     let app = TestApp::start().await;
     let erin = app.sign_up("erin").await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
@@ -114,7 +114,7 @@ async fn a_deleted_account_leaves_only_its_messages() {
         .fetch_one(&app.db)
         .await
         .expect("a count");
-    assert_eq!(left, 0, "a chat that is empty goes");
+    assert_eq!(left, 0, "an empty chat is deleted");
     for taken in ["deleted-7", "Deleted-x", "everyone"] {
         let body = json!({ "username": taken, "email": "x@example.org", "password": "long unlikely words" });
         let request = reqwest::Client::new().post(format!("{}/api/signup", app.endpoints.chat)).json(&body);

@@ -1,9 +1,9 @@
-//! Each change is heard by those whom it concerns, and by nobody else.
+//! The audience of events: each change reaches the users it concerns, and nobody else.
 
 use chat_test::{EventStream, TestApp, TestUser};
 use serde_json::{Value, json};
 
-/// What somebody hears of one change: everything up to the marker that follows it.
+/// Returns the types of the events that a user receives before the marker.
 async fn event_types_until(stream: &mut EventStream, marker: &str) -> Vec<String> {
     stream.read_until(marker).await.into_iter().map(|event| event.kind).collect()
 }
@@ -12,7 +12,7 @@ async fn event_types_until(stream: &mut EventStream, marker: &str) -> Vec<String
 async fn each_change_reaches_the_members_and_nobody_else() {
     let app = TestApp::start().await;
     let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
-    // Alice owns the room, Bob is in it, Carol comes and goes, Dave never knows.
+    // Alice owns the chat, Bob is a member, Carol joins and leaves, Dave is never a member.
     let body = json!({ "type": "private_channel", "name": "room", "members": [bob.id] });
     let chat_id = alice.post("/api/chats", body).await.expect(201).json()["id"].clone();
     let chat = format!("/api/chats/{chat_id}");
@@ -52,7 +52,7 @@ async fn each_change_reaches_the_members_and_nobody_else() {
         let request = who.request(method.parse().expect("a method"), &path).json(&body);
         let status = request.send().await.expect("an answer").status();
         assert!(status.is_success(), "{method} {path}: {status}");
-        // Everybody is in general: a fence behind the change.
+        // All users are in general, so this message is a fence after the change.
         let marker = format!("marker {nth}");
         alice.say("general", &marker).await;
         for ((stream, expected), name) in streams.iter_mut().zip(expected).zip(["alice", "bob", "carol", "dave"]) {

@@ -1,5 +1,4 @@
-//! A first screen and the events after it make the same state as a fresh first
-//! screen.
+//! A bootstrap plus the events after it gives the same state as a fresh bootstrap.
 
 use chat_test::{TestApp, TestUser};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -9,7 +8,7 @@ async fn bootstrap(user: &TestUser) -> Value {
     user.get("/api/bootstrap").await.expect(200).json()
 }
 
-/// Every event after a cursor, read page by page.
+/// Returns every event after a cursor, read page by page.
 async fn events_after(user: &TestUser, cursor: &str, limit: usize) -> (Vec<Value>, String) {
     let (mut events, mut cursor) = (Vec::new(), cursor.to_owned());
     loop {
@@ -22,7 +21,7 @@ async fn events_after(user: &TestUser, cursor: &str, limit: usize) -> (Vec<Value
     }
 }
 
-/// What a client knows: its chats by id.
+/// The state of a client: its user, and its chats by id.
 struct State {
     me: i64,
     user: Value,
@@ -37,13 +36,13 @@ impl State {
         Self { me: user["id"].as_i64().expect("an id"), user, chats }
     }
 
-    /// The reducer that a client would have.
+    /// Applies an event as a client's reducer does.
     fn apply(&mut self, event: &Value) {
         let kind = event["type"].as_str().expect("a type");
         let id = event["chat_id"].to_string();
         match kind {
             "chat.new" | "chat.added" => {
-                // A client asks for the last message of a chat that is new to it.
+                // A client fetches the last message of a chat that is new to it.
                 let mut chat = event["chat"].clone();
                 chat["last_read_message_id"] = event["last_read_message_id"].clone();
                 (chat["unread_count"], chat["mention_count"]) = (json!(0), json!(0));
@@ -58,7 +57,7 @@ impl State {
             "user.updated" => {}
             _ => {
                 let me = self.me;
-                let chat = self.chats.get_mut(&id).unwrap_or_else(|| panic!("{event} of a chat that nobody knows"));
+                let chat = self.chats.get_mut(&id).unwrap_or_else(|| panic!("{event} of an unknown chat"));
                 Self::apply_in(chat, me, kind, event);
             }
         }
@@ -69,7 +68,7 @@ impl State {
         let mentions_me = |users: &Value, everyone: &Value| {
             everyone == true || users.as_array().is_some_and(|users| users.contains(&json!(me)))
         };
-        // What is past the mark and somebody else's counts.
+        // A message counts as unread if it is after the read marker and by another user.
         let counts = |chat: &Value, id: &Value, sender: &Value| {
             sender != &json!(me) && id.as_i64() > chat["last_read_message_id"].as_i64()
         };
@@ -146,11 +145,11 @@ impl State {
             }
             "member.updated" | "message.read" | "message.delivered" | "reaction.added" | "reaction.removed"
             | "message.pinned" | "message.unpinned" => {}
-            other => panic!("an event that the reducer does not know: {other}"),
+            other => panic!("unknown event type: {other}"),
         }
     }
 
-    /// Reactions in an order that does not depend on who took one back.
+    /// Sorts the reactions, because their order depends on who removed one.
     fn sorted(chat: &Value) -> Value {
         let mut chat = chat.clone();
         if let Some(Value::Array(reactions)) = chat.pointer_mut("/last_message/reactions") {
@@ -159,7 +158,7 @@ impl State {
         chat
     }
 
-    /// Compares with a fresh state, as far as events tell.
+    /// Asserts equality with a fresh state, except for fields that events do not carry.
     fn assert_matches(&self, fresh: &Self, what: &str) {
         assert_eq!(self.user, fresh.user, "{what}");
         let ids = |state: &Self| state.chats.keys().cloned().collect::<std::collections::BTreeSet<_>>();
@@ -175,7 +174,7 @@ impl State {
     }
 }
 
-/// Something that somebody may do, or be refused: both are fine here.
+/// Sends a random request of a random user. It may succeed or be rejected.
 async fn perform_random_action(random: &mut StdRng, users: &[TestUser], chats: &mut Vec<i64>) {
     let who = users.choose(random).expect("somebody");
     let whom = users.choose(random).expect("somebody").id;
@@ -242,7 +241,7 @@ async fn bootstrap_plus_events_equals_a_fresh_bootstrap() {
 }
 
 #[tokio::test]
-async fn the_log_read_as_pages_says_what_the_stream_says() {
+async fn paged_events_equal_the_events_of_the_stream() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
@@ -260,7 +259,7 @@ async fn the_log_read_as_pages_says_what_the_stream_says() {
 }
 
 #[tokio::test]
-async fn a_page_that_cannot_be_told_is_410_with_the_code_reset() {
+async fn an_unusable_cursor_returns_410_with_the_code_reset() {
     let app = TestApp::start().await;
     let [bob] = app.sign_in(["bob"]).await;
     let cursor = bootstrap(&bob).await["cursor"].as_str().expect("a cursor").to_owned();
@@ -280,7 +279,7 @@ async fn a_page_that_cannot_be_told_is_410_with_the_code_reset() {
 }
 
 #[tokio::test]
-async fn pages_that_are_all_for_others_do_not_end_the_log() {
+async fn pages_without_visible_events_do_not_end_the_log() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let new = json!({ "type": "public_channel", "name": "before bob" });

@@ -1,10 +1,10 @@
-//! The four kinds of chat, and who may do what to them.
+//! The four types of chat, and which roles may change them.
 
 use chat_test::TestApp;
 use serde_json::json;
 
 #[tokio::test]
-async fn each_kind_of_chat_can_be_created() {
+async fn each_type_of_chat_can_be_created() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     for (body, role, count) in [
@@ -21,7 +21,7 @@ async fn each_kind_of_chat_can_be_created() {
         let chat = alice.post("/api/chats", body.clone()).await.expect(201).json();
         assert_eq!(chat["type"], body["type"]);
         assert_eq!((&chat["role"], &chat["member_count"]), (&json!(role), &json!(count)), "{chat}");
-        // A direct chat has no name but those of its two people.
+        // A direct chat has no name; it has the ids of its two members.
         let pair = if body["type"] == "single" { json!([alice.id, dave.id]) } else { json!(null) };
         assert_eq!(chat["pair"], pair);
         // Read again, it is the same chat, with what the list says of it besides.
@@ -34,14 +34,14 @@ async fn each_kind_of_chat_can_be_created() {
 }
 
 #[tokio::test]
-async fn a_second_direct_chat_of_a_pair_is_the_first_whoever_asks() {
+async fn a_pair_of_users_has_at_most_one_direct_chat() {
     let app = TestApp::start().await;
     let [carol, dave] = app.sign_in(["carol", "dave"]).await;
     let create_direct = |by: &chat_test::TestUser, with: i64| {
         let by = by.clone();
         async move { by.post("/api/chats", json!({ "type": "single", "user_id": with })).await }
     };
-    // Both ask at once, again and again: one chat comes of it.
+    // Both users create it at the same time, and one creates it again: one chat exists.
     let (first, second) = tokio::join!(create_direct(&carol, dave.id), create_direct(&dave, carol.id));
     let statuses = [first.status.as_u16(), second.status.as_u16()];
     assert!(statuses == [201, 200] || statuses == [200, 201], "{statuses:?}");
@@ -50,7 +50,7 @@ async fn a_second_direct_chat_of_a_pair_is_the_first_whoever_asks() {
 }
 
 #[tokio::test]
-async fn a_chat_that_makes_no_sense_is_refused() {
+async fn an_invalid_chat_is_rejected() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     for body in [
@@ -73,7 +73,7 @@ async fn a_chat_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn the_list_shows_what_is_new_and_reading_clears_it() {
+async fn the_list_shows_unread_counts_and_reading_clears_them() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let message = bob.say("ops", "are you there?").await;
@@ -88,14 +88,14 @@ async fn the_list_shows_what_is_new_and_reading_clears_it() {
     let read = format!("/api/chats/{}/read", newest["id"]);
     alice.put(&read, json!({ "message_id": message["id"] })).await.expect(200);
     let first = json!({ "message_id": history["items"][2]["id"] });
-    assert_eq!(alice.put(&read, first).await.json()["message_id"], message["id"], "a mark never moves back");
+    assert_eq!(alice.put(&read, first).await.json()["message_id"], message["id"], "a read marker never moves back");
     let newest = row(alice.get("/api/chats").await.expect(200).json());
     assert_eq!((&newest["unread_count"], &newest["last_read_message_id"]), (&json!(0), &message["id"]));
     alice.put(&read, json!({ "message_id": 999_999 })).await.expect_problem(422);
 }
 
 #[tokio::test]
-async fn roles_decide_who_may_change_what() {
+async fn roles_decide_which_changes_a_member_may_make() {
     let app = TestApp::start().await;
     let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     let body = json!({ "type": "private_channel", "name": "roles", "members": [bob.id, carol.id] });
@@ -142,7 +142,7 @@ async fn a_direct_chat_keeps_its_two_members() {
 }
 
 #[tokio::test]
-async fn anybody_finds_and_joins_a_public_channel_and_only_that() {
+async fn users_can_find_and_join_public_channels_only() {
     let app = TestApp::start().await;
     let erin = app.sign_up("erin").await;
     let [alice] = app.sign_in(["alice"]).await;
@@ -161,7 +161,7 @@ async fn anybody_finds_and_joins_a_public_channel_and_only_that() {
 }
 
 #[tokio::test]
-async fn lists_come_in_pages() {
+async fn lists_are_paginated() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     for n in 0..5 {
@@ -197,9 +197,9 @@ async fn the_last_member_to_leave_deletes_the_chat() {
     assert_eq!(left, 0);
 }
 
-/// A page that starts after a chat one may not know must not tell its name.
+/// A page that starts after a chat the user may not see must not reveal its name.
 #[tokio::test]
-async fn the_channel_list_tells_nothing_of_private_chats() {
+async fn the_channel_list_does_not_reveal_private_chats() {
     let app = TestApp::start().await;
     let [alice, dave] = app.sign_in(["alice", "dave"]).await;
     let ops = alice.chat_id("ops").await;
@@ -208,5 +208,5 @@ async fn the_channel_list_tells_nothing_of_private_chats() {
     }
     let private = dave.get(&format!("/api/channels?after={ops}")).await.expect(200).json();
     let unknown = dave.get("/api/channels?after=999999").await.expect(200).json();
-    assert_eq!(private, unknown, "as if there were no such chat");
+    assert_eq!(private, unknown, "the same page as for an unknown chat");
 }

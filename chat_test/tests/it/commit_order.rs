@@ -1,5 +1,5 @@
-//! The order of the log is the order of commits, so nobody reads past a
-//! transaction that is still open.
+//! The order of the log is the order of commits, so no reader can skip a transaction
+//! that is still open.
 
 use chat_test::{DEADLINE, TestApp, eventually};
 use sqlx::{Connection, PgConnection};
@@ -30,16 +30,16 @@ async fn an_earlier_insert_that_commits_last_is_not_lost() {
             .await
             .expect("inserted");
     });
-    // Either the second waits for the append lock, or it has committed past the
-    // first: then let it be heard, and the first must still arrive.
-    eventually("the second insert has committed or waits its turn", || async {
+    // The second insert either waits for the append lock, or has committed before the
+    // first. In that case its event is delivered, and the first must still arrive.
+    eventually("the second insert has committed or waits for the lock", || async {
         app.has_a_waiting_writer().await || second.is_finished()
     })
     .await;
     let overtaken = if second.is_finished() { Some(bobs.next().await) } else { None };
-    assert_eq!(overtaken, None, "nothing is heard from past an open transaction");
+    assert_eq!(overtaken, None, "no event overtakes an open transaction");
     slow.commit().await.expect("committed last");
-    timeout(DEADLINE, second).await.expect("the second goes on").expect("inserted");
+    timeout(DEADLINE, second).await.expect("the second insert continues").expect("inserted");
 
     let received = [bobs.next().await, bobs.next().await];
     assert_eq!(received.each_ref().map(|event| event.text()), ["inserted first", "inserted second"]);
@@ -60,7 +60,7 @@ async fn many_writers_that_hold_their_transactions_open_lose_nothing() {
                 let mut open = connection.begin().await.expect("a transaction");
                 let text = format!("{writer}/{n}");
                 sqlx::query(INSERT).bind(team).bind(sender).bind(text).execute(&mut *open).await.expect("inserted");
-                // Something slow between the insert and the commit.
+                // A pause between the insert and the commit.
                 let pause = rand::random_range(0.0..0.004);
                 sqlx::query("select pg_sleep($1)").bind(pause).execute(&mut *open).await.expect("slept");
                 match n % 5 {
@@ -75,7 +75,7 @@ async fn many_writers_that_hold_their_transactions_open_lose_nothing() {
     }
     alice.say_in(team, "marker").await;
     let received = bobs.read_until("marker").await;
-    assert_eq!(received.len(), 8 * 16, "all that was committed and nothing that was rolled back");
+    assert_eq!(received.len(), 8 * 16, "all committed messages and no rolled back ones");
     let ids: Vec<i64> = received.iter().filter_map(|event| event.data["message"]["id"].as_i64()).collect();
     let stored: Vec<i64> =
         sqlx::query_scalar("select id from messages where chat_id = $1 and content like '%/%' order by id")

@@ -1,4 +1,4 @@
-//! Who hears what: every member, and nobody else.
+//! Delivery: an event reaches every member of the chat, and nobody else.
 
 use chat_test::{EventStream, TestApp};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ async fn a_message_reaches_every_member_and_nobody_else() {
         assert_eq!(stream.next().await.data["message"], sent);
     }
     alice.say("general", "marker").await;
-    assert_eq!(stranger.next().await.text(), "marker", "the first thing heard: nothing leaked");
+    assert_eq!(stranger.next().await.text(), "marker", "the marker is the first event, so nothing leaked");
 }
 
 #[tokio::test]
@@ -59,8 +59,8 @@ async fn a_member_receives_only_what_is_sent_while_they_belong() {
     assert_eq!(received[1].data["user"]["username"], "dave");
 }
 
-/// One of the ancestors told everybody in the update, the removed included, that
-/// they had been added.
+/// An earlier chat server sent `added` to every user in the update, including the
+/// removed ones.
 #[tokio::test]
 async fn updating_a_chat_sends_nothing_to_a_removed_member() {
     let app = TestApp::start().await;
@@ -77,7 +77,7 @@ async fn updating_a_chat_sends_nothing_to_a_removed_member() {
 }
 
 #[tokio::test]
-async fn leaving_joining_and_deleting_reach_those_concerned() {
+async fn leaving_joining_and_deleting_reach_the_users_concerned() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let (mut alices, mut daves) = (alice.listen().await, dave.listen().await);
@@ -130,7 +130,7 @@ async fn a_64_kib_message_arrives_whole() {
     }
 }
 
-/// Line ends inside a message must not become line ends of the stream.
+/// Line breaks inside a message must not become line breaks of the stream.
 #[tokio::test]
 async fn no_text_breaks_the_frame() {
     let app = TestApp::start().await;
@@ -165,7 +165,7 @@ async fn a_chat_of_a_thousand_members_reaches_them_all() {
     assert_eq!(chat["member_count"], 1_000);
     assert_eq!(bobs.next().await.kind, "chat.new");
 
-    // Fifty of the thousand listen; each hears every message once, in order.
+    // Fifty of the thousand listen. Each receives every message once, in order.
     let mut streams = Vec::new();
     for id in crowd.iter().step_by(20) {
         streams.push(EventStream::open(app.stream_request_for(*id).await).await);
@@ -212,5 +212,5 @@ async fn all_users_receive_the_same_order_and_ids_only_grow() {
         orders.push(ids);
     }
     assert_eq!(orders[0].len(), 100);
-    assert!(orders.iter().all(|order| order == &orders[0]), "one order for all");
+    assert!(orders.iter().all(|order| order == &orders[0]), "all users receive the same order");
 }

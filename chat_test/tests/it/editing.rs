@@ -1,4 +1,4 @@
-//! Changing what was said, taking it back, keeping it in sight.
+//! Editing, deleting and pinning messages.
 
 use chat_test::{TestApp, TestUser};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn make_admin(owner: &TestUser, chat: &Value, member: &TestUser) {
 }
 
 #[tokio::test]
-async fn an_author_edits_and_the_admins_can_see_what_it_said_before() {
+async fn an_author_can_edit_and_admins_can_see_the_edit_history() {
     let app = TestApp::start().await;
     let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     let message = bob.say("team", "Lunhc?").await;
@@ -40,7 +40,7 @@ async fn an_author_edits_and_the_admins_can_see_what_it_said_before() {
 }
 
 #[tokio::test]
-async fn a_deleted_message_keeps_its_place_and_nothing_else() {
+async fn a_deleted_message_leaves_a_tombstone_without_content() {
     let app = TestApp::start().await;
     let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     let message = bob.say("team", "a secret for @carol").await;
@@ -61,7 +61,7 @@ async fn a_deleted_message_keeps_its_place_and_nothing_else() {
     assert_eq!((received.kind.as_str(), &received.data["message_id"]), ("message.deleted", &message["id"]));
     assert!(!received.data.to_string().contains("secret"));
     alice.say("general", "marker").await;
-    assert!(carols.read_until("marker").await.is_empty(), "one event, whatever went with it");
+    assert!(carols.read_until("marker").await.is_empty(), "one event for the message, its reaction and its pin");
 
     let left = alice.get(&path(&message)).await.expect(200).json();
     assert_eq!((&left["content"], &left["reactions"], &left["pinned"]), (&json!(""), &json!([]), &json!(false)));
@@ -78,9 +78,9 @@ async fn a_deleted_message_keeps_its_place_and_nothing_else() {
     .fetch_one(&app.db)
     .await
     .expect("a count");
-    assert_eq!(stored, 0, "deleted is deleted");
+    assert_eq!(stored, 0, "no row contains the deleted content");
 
-    // An admin deletes what others said; in a direct chat nobody is one.
+    // An admin can delete messages of others. A direct chat has no admins.
     let (mine, theirs) = (carol.say("team", "spam").await, alice.say("direct", "only I delete this").await);
     alice.delete(&path(&mine)).await.expect(204);
     bob.delete(&path(&theirs)).await.expect_problem(403);
@@ -100,7 +100,7 @@ async fn deleted_content_is_redacted_on_replay() {
     alice.say("team", "marker").await;
 
     let kinds = ["message.new", "message.updated", "reaction.added", "message.new", "message.deleted"];
-    // From what a server remembers, from the log itself, and as pages.
+    // Read from a server's memory, from a new replica, and as pages.
     let remembered = carol.resume(&before).await.read_replay().await;
     let second = TestApp::replica_of(&app).await;
     let read = carol.at(&second.endpoints).resume(&before).await.read_replay().await;
@@ -116,14 +116,14 @@ async fn deleted_content_is_redacted_on_replay() {
         assert!(!json!(events).to_string().contains("another secret"), "{events:?}");
         assert_eq!(events.iter().map(|event| event["type"].as_str().expect("a type")).collect::<Vec<_>>()[..5], kinds);
         assert_eq!((&events[0]["message"]["content"], &events[0]["message"]["id"]), (&json!(""), &message["id"]));
-        // Whom it called stays, because counts are made from it.
+        // The mentions stay, because unread counts are computed from them.
         assert_eq!(events[0]["message"]["mentions"], json!([carol.id]));
         assert_eq!(events[3]["message"]["content"], kept["content"]);
     }
 }
 
 #[tokio::test]
-async fn a_message_keeps_its_last_hundred_texts() {
+async fn a_message_keeps_its_last_hundred_revisions() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let message = alice.say("team", "text 0").await;
@@ -160,7 +160,7 @@ async fn only_admins_pin_in_a_channel_and_every_member_in_a_group() {
 }
 
 #[tokio::test]
-async fn answers_to_a_message_come_in_pages() {
+async fn replies_to_a_message_are_paginated() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let message = alice.say("team", "ideas?").await;

@@ -1,4 +1,4 @@
-//! Postgres goes away in every way it can, and nothing is lost.
+//! Postgres fails in every way it can, and nothing is lost.
 
 use chat_test::{
     DEADLINE, FaultyProxy, Signal, TestApp, TestDatabase, TestUser, create_demo_database, eventually, shared_cluster,
@@ -24,15 +24,15 @@ async fn the_listener_survives_a_killed_backend() {
         .await
         .expect("killed");
         let text = format!("round {round}");
-        // The API's own connections were spared; the listener's was not, unless
-        // it is between two lives.
+        // Only the listener's connection was killed, or none if the listener is reconnecting.
         assert!(killed <= 1);
         alice.say_in(team, &text).await;
         assert_eq!(bobs.next().await.text(), text);
     }
 }
 
-/// Says something until the server has it: an unknown outcome is settled by the same nonce again.
+/// Sends a message until the server acknowledges it. After an unknown outcome it retries
+/// with the same nonce.
 async fn send_until_acknowledged(user: &TestUser, chat: i64, text: &str) {
     let body = json!({ "content": text, "nonce": text });
     loop {
@@ -68,14 +68,15 @@ async fn killing_all_connections_under_load_loses_nothing() {
         .await;
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    sending.await.expect("all said");
-    send_until_acknowledged(&alice, team, "marker").await; // the last killing may have come after the last answer
+    sending.await.expect("all sent");
+    // The last kill may have come after the last response.
+    send_until_acknowledged(&alice, team, "marker").await;
     let received: Vec<String> = bobs.read_until("marker").await.iter().map(|event| event.text().to_owned()).collect();
     assert_eq!(received, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn a_poison_row_silences_nobody() {
+async fn a_poison_row_does_not_block_later_events() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
@@ -110,7 +111,7 @@ async fn a_garbage_notify_payload_only_triggers_a_poll() {
     let mut bobs = bob.listen().await;
     let payloads = ["", "not a number", "999999999999", "-1", "{\"id\":1}"];
     for payload in payloads {
-        sqlx::query("select pg_notify('events', $1)").bind(payload).execute(&app.db).await.expect("rung");
+        sqlx::query("select pg_notify('events', $1)").bind(payload).execute(&app.db).await.expect("notified");
         alice.say("team", &format!("after {payload}")).await;
     }
     for payload in payloads {
@@ -126,7 +127,7 @@ async fn a_missing_notify_delays_events_but_loses_none() {
     sqlx::query("create or replace function notify_log() returns void language sql as ''")
         .execute(&app.db)
         .await
-        .expect("muted");
+        .expect("replaced");
     alice.say("team", "unannounced").await;
     assert_eq!(bobs.next().await.text(), "unannounced");
 }
@@ -156,7 +157,7 @@ async fn a_killed_postgres_loses_nothing_that_was_acknowledged() {
             acknowledged.push(text);
         }
         kill_postmaster(folder.path());
-        // A backend may outlive its postmaster by a moment and still store it.
+        // A backend may outlive its postmaster for a moment and still store the message.
         let body = json!({ "content": format!("while away {round}") });
         let away = alice.post(&format!("/api/chats/{team}/messages"), body).await;
         match away.status.as_u16() {
@@ -174,7 +175,7 @@ async fn a_killed_postgres_loses_nothing_that_was_acknowledged() {
         .iter()
         .map(|event| event.text().to_owned())
         .collect();
-    // What was refused with 503 may have been stored all the same.
+    // A message that got a 503 may still have been stored.
     let received: Vec<String> =
         received.into_iter().filter(|text| !text.starts_with("while") || acknowledged.contains(text)).collect();
     assert_eq!(received, acknowledged, "over one stream that stayed open throughout");
@@ -182,8 +183,8 @@ async fn a_killed_postgres_loses_nothing_that_was_acknowledged() {
     cluster.stop();
 }
 
-/// A caller who hangs up while their transaction begins must not leave it open
-/// for the next one on that connection.
+/// A client that disconnects while its transaction begins must not leave it open for
+/// the next request on that database connection.
 #[tokio::test]
 async fn abandoned_requests_leave_no_lock_and_no_open_transaction() {
     let app = TestApp::start().await;
@@ -202,7 +203,7 @@ async fn abandoned_requests_leave_no_lock_and_no_open_transaction() {
 
     let begun = std::time::Instant::now();
     alice.say("team", "at once").await;
-    assert!(begun.elapsed().as_secs() < 3, "nobody holds the lock: {:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 3, "the lock is free: {:?}", begun.elapsed());
     for n in 0..8 {
         let name = format!("Name {n}");
         alice.patch("/api/me", json!({ "display_name": name })).await.expect(200);
@@ -211,7 +212,7 @@ async fn abandoned_requests_leave_no_lock_and_no_open_transaction() {
             .fetch_one(&app.db)
             .await
             .expect("stored");
-        assert_eq!(stored, name, "what was acknowledged is committed");
+        assert_eq!(stored, name, "an acknowledged change is committed");
     }
 }
 
@@ -235,7 +236,7 @@ async fn an_append_lock_timeout_is_503_and_spares_the_connection() {
     alice.put(&path, json!({ "message_id": message["id"] })).await.expect(200);
 }
 
-/// As after a restore of an older state into the same database.
+/// Simulates a restore of an older state into the same database.
 #[tokio::test]
 async fn a_log_that_goes_backwards_ends_streams_and_resets_cursors() {
     let app = TestApp::start().await;
@@ -252,8 +253,8 @@ async fn a_log_that_goes_backwards_ends_streams_and_resets_cursors() {
     assert_eq!(again.next().await.text(), "said in this history");
 }
 
-/// A listening connection that goes silent without closing: events come anyway,
-/// and another connection is made.
+/// A listening connection goes silent without closing. Events still arrive, and the
+/// server opens a new connection.
 #[tokio::test]
 async fn a_half_open_listener_delays_events_briefly_and_is_replaced() {
     let proxy = FaultyProxy::to(&TestDatabase::create().await).await;
@@ -265,18 +266,18 @@ async fn a_half_open_listener_delays_events_briefly_and_is_replaced() {
     let cut = std::time::Instant::now();
     alice.say("team", "into the silence").await;
     assert_eq!(bobs.next().await.text(), "into the silence");
-    assert!(cut.elapsed().as_secs() < 3, "heard after {:?}", cut.elapsed());
+    assert!(cut.elapsed().as_secs() < 3, "received after {:?}", cut.elapsed());
     for n in 0..5 {
         alice.say("team", &n.to_string()).await;
         assert_eq!(bobs.next().await.text(), n.to_string());
     }
-    eventually("somebody listens again", || async { proxy.listeners() > 1 }).await;
+    eventually("a new connection listens", || async { proxy.listeners() > 1 }).await;
     alice.say("team", "heard again").await;
     assert_eq!(bobs.next().await.text(), "heard again");
 }
 
-/// A browser's `EventSource` gives up for good on a 503; an open stream that
-/// ends makes it come back.
+/// A browser's `EventSource` stops permanently on a 503, but reconnects after a stream
+/// that opens and ends.
 #[tokio::test]
 async fn a_stream_opened_while_the_database_is_down_sends_retry() {
     let app = TestApp::start().await;
@@ -292,6 +293,6 @@ async fn a_stream_opened_while_the_database_is_down_sends_retry() {
         .expect("all gone");
     let answer = bob.stream_request(None).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
-    let text = answer.text().await.expect("an orderly end");
+    let text = answer.text().await.expect("a complete body");
     assert!(text.starts_with("retry: "), "{text}");
 }

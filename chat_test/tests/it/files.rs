@@ -1,4 +1,5 @@
-//! Uploading and reading files: private, bounded, and never a page of ours.
+//! Uploading and reading files. Files are private and limited in size, and never run as
+//! pages of our origin.
 
 use chat_test::{ApiResponse, PNG, TestApp, TestUser};
 use http::Method;
@@ -25,7 +26,7 @@ async fn read(user: &TestUser, file: &Value, header: Option<(&str, &str)>) -> Ap
 }
 
 #[tokio::test]
-async fn a_file_is_its_uploaders_until_a_message_shows_it() {
+async fn a_file_is_private_until_a_message_shares_it() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let files = upload(&alice, form(&[("fox.png", PNG), ("note.txt", b"hello")])).await.expect(201).json();
@@ -44,7 +45,7 @@ async fn a_file_is_its_uploaders_until_a_message_shows_it() {
     assert_eq!(read(&bob, &files[0], None).await.expect(200).bytes, PNG);
     read(&dave, &files[0], None).await.expect_problem(404);
 
-    // Out of the chat, out of its files, whatever the browser has cached.
+    // A user who has left the chat cannot read its files, even with a cached copy.
     let etag = read(&bob, &files[0], None).await.header("etag").to_owned();
     assert_eq!(read(&bob, &files[0], Some(("if-none-match", &etag))).await.status, 304);
     bob.post(&format!("/api/chats/{team}/leave"), json!({})).await.expect(204);
@@ -52,7 +53,7 @@ async fn a_file_is_its_uploaders_until_a_message_shows_it() {
 }
 
 #[tokio::test]
-async fn nobody_sends_somebody_elses_file() {
+async fn a_user_cannot_send_another_users_file() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let files = upload(&alice, form(&[("a.txt", b"mine")])).await.expect(201).json();
@@ -66,7 +67,7 @@ async fn nobody_sends_somebody_elses_file() {
 }
 
 #[tokio::test]
-async fn parts_of_a_file_can_be_read() {
+async fn byte_ranges_of_a_file_can_be_read() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let file = upload(&alice, form(&[("abc.txt", b"abcdefghij")])).await.expect(201).json()[0].clone();
@@ -86,7 +87,7 @@ async fn parts_of_a_file_can_be_read() {
 }
 
 #[tokio::test]
-async fn what_could_act_as_a_page_is_only_saved() {
+async fn content_that_could_run_as_a_page_is_only_downloaded() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let html = b"<!DOCTYPE html><script>alert(1)</script>";
@@ -103,7 +104,7 @@ async fn what_could_act_as_a_page_is_only_saved() {
 }
 
 #[tokio::test]
-async fn a_name_with_folders_in_it_loses_them() {
+async fn folders_are_removed_from_filenames() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let names =
@@ -119,7 +120,7 @@ async fn a_name_with_folders_in_it_loses_them() {
 }
 
 #[tokio::test]
-async fn a_file_over_the_cap_is_refused_and_leaves_nothing_behind() {
+async fn a_file_over_the_size_limit_is_rejected_and_not_stored() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let large = vec![0u8; 25 * 1024 * 1024 + 1];
@@ -128,7 +129,7 @@ async fn a_file_over_the_cap_is_refused_and_leaves_nothing_behind() {
     assert_eq!(rows, 0);
     assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 0);
 
-    // The same with no length given: it is counted as it comes.
+    // The same without a content length: the server counts the bytes as they arrive.
     let chunks = futures_util::stream::iter((0..26).map(|_| Ok::<_, std::io::Error>(vec![0u8; 1024 * 1024])));
     let part = Part::stream(reqwest::Body::wrap_stream(chunks)).file_name("stream.bin");
     upload(&alice, Form::new().part("file", part)).await.expect_problem(413);
@@ -136,7 +137,7 @@ async fn a_file_over_the_cap_is_refused_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn what_is_no_form_or_has_no_file_is_refused() {
+async fn a_body_without_a_form_or_a_file_is_rejected() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     upload(&alice, Form::new().text("file", "no filename, so no file")).await.expect_problem(422);
@@ -155,7 +156,7 @@ async fn what_is_no_form_or_has_no_file_is_refused() {
         let request = alice.request(Method::POST, "/api/upload").header("content-type", kind).body("{}");
         ApiResponse::read(request.send().await.expect("an answer")).await.expect_problem(415);
     }
-    // An empty file is a file.
+    // An empty file is valid.
     let file = upload(&alice, form(&[("empty", b"")])).await.expect(201).json()[0].clone();
     assert_eq!(file["size"], 0);
     assert_eq!(read(&alice, &file, None).await.expect(200).bytes, b"");
@@ -175,7 +176,7 @@ async fn an_image_has_dimensions_and_a_thumbnail_for_its_viewers() {
     let body = json!({ "content": "", "files": [fox["id"]] });
     let sent = alice.post(&format!("/api/chats/{team}/messages"), body).await.expect(201).json();
     assert_eq!(&sent["files"][0], fox);
-    let small = fox["thumbnail_url"].as_str().expect("a small copy");
+    let small = fox["thumbnail_url"].as_str().expect("a thumbnail");
     let reply = bob.get(small).await.expect(200);
     assert_eq!(reply.header("content-type"), "image/jpeg");
     assert!(reply.bytes.starts_with(b"\xff\xd8\xff"));
@@ -188,9 +189,9 @@ async fn an_image_has_dimensions_and_a_thumbnail_for_its_viewers() {
     dave.get(small).await.expect_problem(404);
     let words = upload(&alice, form(&[("note.txt", b"hello")])).await.expect(201).json();
     alice.get(&format!("/api/files/{}/thumbnail", words[0]["id"])).await.expect_problem(404);
-    // Once the message is gone, so are both for everybody but its uploader.
+    // After the message is deleted, only the uploader can read the file and its thumbnail.
     alice.delete(&format!("/api/messages/{}", sent["id"])).await.expect(204);
     bob.get(small).await.expect_problem(404);
     alice.get(small).await.expect(200);
-    assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 4, "two files, words, and a small copy");
+    assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 4, "three uploads and a thumbnail");
 }

@@ -1,4 +1,4 @@
-//! The main job, from signing up to missing nothing.
+//! The main user journey, from sign-up to a stream that resumes without loss.
 
 use chat_test::TestApp;
 use serde_json::json;
@@ -11,7 +11,7 @@ async fn two_users_sign_up_chat_and_resume_without_loss() {
 
     let found = erin.get("/api/users/search?q=fra").await.expect(200).json();
     assert_eq!(found["items"][0]["id"], frank.id);
-    assert_eq!(found["items"][0]["email"], json!(null), "an address is nobody else's business");
+    assert_eq!(found["items"][0]["email"], json!(null), "other users do not see the email address");
 
     let chat = erin.post("/api/chats", json!({ "type": "single", "user_id": frank.id })).await.expect(201).json();
     let received = franks.next().await;
@@ -22,7 +22,7 @@ async fn two_users_sign_up_chat_and_resume_without_loss() {
     let sent = erin.say_in(id, "hello Frank").await;
     let received = franks.next().await;
     assert_eq!(received.kind, "message.new");
-    assert_eq!(received.data["message"], sent, "the event carries what the sender was answered");
+    assert_eq!(received.data["message"], sent, "the event has the message that the sender received");
 
     let left_at = franks.cursor().to_owned();
     drop(franks);

@@ -1,5 +1,5 @@
-//! The integration tests, one file a feature. They run against the real servers
-//! over a real Postgres and read like sentences.
+//! The integration tests, one file per feature. They run against the real servers over
+//! a real Postgres.
 
 mod accounts;
 mod audience;

@@ -1,4 +1,4 @@
-//! Invites, bans, ownership, blocks: who comes in, who stays out.
+//! Membership: invites, bans, ownership and blocks.
 
 use chat_test::{TestApp, TestUser};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ async fn an_invite_lets_users_join_and_receive_events() {
     assert_eq!(dave.post(&link, json!({})).await.expect(200).json(), joined);
     assert_eq!(daves.next().await.kind, "chat.added");
     let open = alice.get(&format!("{chat}/invites")).await.expect(200).json();
-    assert_eq!(open["items"][0]["uses"], 1, "coming in twice is one use");
+    assert_eq!(open["items"][0]["uses"], 1, "joining twice counts as one use");
     dave.get(&format!("{chat}/invites")).await.expect_problem(403);
     let code = link.rsplit('/').next().expect("a code");
     dave.delete(&format!("{chat}/invites/{code}")).await.expect_problem(403);
@@ -52,13 +52,13 @@ async fn a_removed_member_cannot_rejoin_by_their_own_invite() {
 }
 
 #[tokio::test]
-async fn an_invite_ends_with_its_time_and_its_uses() {
+async fn an_invite_expires_by_time_and_by_uses() {
     let app = TestApp::start().await;
     let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     let chat = create_chat(&alice, "group", &[]).await;
     let once = invite(&alice, &chat, json!({ "max_uses": 1 })).await;
     let brief = invite(&alice, &chat, json!({ "expires_in": 60 })).await;
-    // Both want the last place at once; one gets it.
+    // Both users join with the last use at the same time; one succeeds.
     let (bobs, carols) = tokio::join!(bob.post(&once, json!({})), carol.post(&once, json!({})));
     let mut statuses = [bobs.status.as_u16(), carols.status.as_u16()];
     statuses.sort_unstable();
@@ -129,7 +129,7 @@ async fn an_admin_bans_members_and_not_other_admins() {
 }
 
 #[tokio::test]
-async fn an_owner_hands_the_chat_over_and_may_then_leave() {
+async fn an_owner_can_transfer_ownership_and_then_leave() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let chat = create_chat(&alice, "group", &[&bob]).await;

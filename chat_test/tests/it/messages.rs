@@ -1,4 +1,4 @@
-//! Sending and reading back.
+//! Sending messages and reading the history.
 
 use chat_test::{TestApp, eventually};
 use serde_json::{Value, json};
@@ -21,14 +21,14 @@ async fn concurrent_sends_with_one_nonce_store_one_message() {
     assert_eq!(statuses, [200, 200, 201]);
     assert!(replies.iter().all(|reply| reply.json() == replies[0].json()), "one message for all three");
 
-    // A nonce is the sender's own: another's is another's.
+    // A nonce belongs to its sender: the same nonce of another user is independent.
     bob.post(&team, json!({ "content": "mine", "nonce": "n-1" })).await.expect(201);
     assert_eq!(bobs.next().await.data["message"], replies[0].json());
     assert_eq!(bobs.next().await.text(), "mine", "the event came once");
 }
 
 #[tokio::test]
-async fn history_is_read_in_every_direction() {
+async fn history_can_be_paged_in_every_direction() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let chat = alice.post("/api/chats", json!({ "type": "group", "name": "history" })).await.expect(201).json();
@@ -75,7 +75,7 @@ async fn a_reply_stays_in_its_chat() {
 }
 
 #[tokio::test]
-async fn a_stranger_neither_reads_nor_writes() {
+async fn a_non_member_can_neither_read_nor_write() {
     let app = TestApp::start().await;
     let [alice, dave] = app.sign_in(["alice", "dave"]).await;
     let message = alice.say("ops", "not for dave").await;
@@ -93,9 +93,9 @@ async fn a_stranger_neither_reads_nor_writes() {
     }
 }
 
-/// What is sent at once shares transactions, and each keeps its own outcome.
+/// Messages sent at the same time share transactions. Each has its own outcome.
 #[tokio::test]
-async fn a_batch_of_good_and_bad_gives_each_its_own_answer() {
+async fn each_message_of_a_mixed_batch_has_its_own_outcome() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let (team, ops) = (alice.chat_id("team").await, alice.say("ops", "elsewhere").await);
@@ -144,7 +144,7 @@ async fn a_batch_of_good_and_bad_gives_each_its_own_answer() {
     assert_eq!(received, ["good 1", "good 2", "twin"]);
 }
 
-/// A row that trips a constraint fails alone.
+/// A row that violates a constraint fails alone.
 #[tokio::test]
 async fn a_row_that_the_database_rejects_fails_alone() {
     let app = TestApp::start().await;

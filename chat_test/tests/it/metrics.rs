@@ -1,4 +1,4 @@
-//! What the servers say about themselves, and that it is true.
+//! The metrics of the servers are correct and contain no private data.
 
 use chat_test::{TestApp, eventually, metric};
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn the_path_of_an_event_is_counted_from_the_send_to_the_socket() {
     assert!(app.metric("confab_hub_to_socket_seconds_count").await >= 1.0);
     let cursor = bobs.cursor().to_owned();
     drop(bobs);
-    eventually("the stream is gone", || async { app.metric("confab_connections").await == 0.0 }).await;
+    eventually("the stream is closed", || async { app.metric("confab_connections").await == 0.0 }).await;
     assert_eq!(app.metric("confab_connections_closed_total{reason=\"gone\"}").await, 1.0);
 
     alice.say_in(team, "missed").await;
@@ -43,7 +43,7 @@ async fn metrics_contain_no_message_text_and_no_secrets() {
     alice.say("team", "a canary in a message").await;
     for server in [&app.endpoints.chat, &app.endpoints.notify] {
         let text = reqwest::get(format!("{server}/metrics")).await.expect("an answer").text().await.expect("text");
-        assert!(text.ends_with("# EOF\n"), "OpenMetrics ends with a word");
+        assert!(text.ends_with("# EOF\n"), "OpenMetrics text ends with `# EOF`");
         for secret in ["canary", "alice", "example.com", &bob.token, ticket["ticket"].as_str().expect("a ticket")] {
             assert!(!text.contains(secret), "{secret}");
         }

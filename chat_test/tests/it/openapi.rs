@@ -1,4 +1,4 @@
-//! The published description is the one that the code gives.
+//! The published OpenAPI document equals the one that the code generates.
 
 use chat_test::{ApiResponse, TestApp};
 use serde_json::Value;
@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 const PUBLISHED: &str = include_str!("../../../docs/openapi.json");
 
 #[test]
-fn the_published_description_is_up_to_date() {
+fn the_published_document_is_up_to_date() {
     assert!(chat_server::openapi_json() == PUBLISHED, "run `make openapi` and commit docs/openapi.json");
 }
 
 #[test]
-fn every_route_and_every_reference_is_in_it() {
+fn the_document_has_every_route_and_every_reference() {
     let document: Value = serde_json::from_str(PUBLISHED).expect("JSON");
     for route in chat_server::routes().list() {
         let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
@@ -35,7 +35,7 @@ fn every_route_and_every_reference_is_in_it() {
     }
     let references = PUBLISHED.split("\"$ref\": \"#/components/schemas/").skip(1);
     for name in references.filter_map(|rest| rest.split('"').next()) {
-        assert!(document["components"]["schemas"][name].is_object(), "{name} is referred to and not there");
+        assert!(document["components"]["schemas"][name].is_object(), "the schema {name} is referenced but missing");
     }
     let ids: Vec<&Value> = document["paths"]
         .as_object()
@@ -49,7 +49,7 @@ fn every_route_and_every_reference_is_in_it() {
 }
 
 #[tokio::test]
-async fn it_is_served_with_pages_that_load_nothing_from_elsewhere() {
+async fn the_docs_page_loads_nothing_from_other_hosts() {
     let app = TestApp::start().await;
     let get = |path: &str| {
         let url = format!("{}{path}", app.endpoints.chat);
@@ -57,11 +57,11 @@ async fn it_is_served_with_pages_that_load_nothing_from_elsewhere() {
     };
     let json = get(chat_server::OPENAPI_PATH).await;
     assert_eq!(json.header("content-type"), "application/json");
-    assert!(json.bytes == PUBLISHED.as_bytes(), "it is not the published one");
+    assert!(json.bytes == PUBLISHED.as_bytes(), "the served document is not the published one");
     let page = String::from_utf8(get("/api/docs/").await.bytes).expect("text");
     assert!(page.contains("swagger-ui"));
     let mut foreign = page.split(['"', '\'']).filter(|text| text.starts_with("http") || text.starts_with("//"));
-    assert_eq!(foreign.next(), None, "the page loads nothing from elsewhere");
+    assert_eq!(foreign.next(), None, "the page loads nothing from other hosts");
     let start = String::from_utf8(get("/api/docs/swagger-initializer.js").await.bytes).expect("text");
     assert!(start.contains(chat_server::OPENAPI_PATH));
     get("/api/docs/swagger-ui-bundle.js").await;

@@ -1,5 +1,5 @@
-//! Who is here and who types: told at once to those who share a chat, kept
-//! nowhere, and right again after everything that goes wrong.
+//! Presence and typing events. They are sent at once to users who share a chat, they are
+//! never logged, and presence recovers after every kind of failure.
 
 use chat_test::{Event, EventStream, Signal, TestApp, TestRedis, TestUser, eventually};
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ async fn presence_of(viewer: &TestUser, user: &TestUser) -> String {
     presence["status"].as_str().expect("a status").to_owned()
 }
 
-/// Who is told of at a path, and how they are seen.
+/// Returns the user ids and statuses in the list at a path.
 async fn list_presences(viewer: &TestUser, path: &str) -> Vec<(i64, String)> {
     let list = viewer.get(path).await.expect(200).json();
     let row = |row: &Value| (row["user_id"].as_i64().expect("an id"), row["status"].as_str().unwrap_or("").to_owned());
     list["items"].as_array().expect("a list").iter().map(row).collect()
 }
 
-/// Reads on until somebody is told of with this status.
+/// Reads until a presence event of this user with this status.
 async fn next_presence(stream: &mut EventStream, user: &TestUser, status: &str) -> Event {
     loop {
         let event = stream.next_ephemeral("presence").await;
@@ -26,7 +26,7 @@ async fn next_presence(stream: &mut EventStream, user: &TestUser, status: &str) 
     }
 }
 
-/// Everything about one pair of replicas, however they meet.
+/// Checks presence on a pair of replicas, whichever way they exchange it.
 async fn check_presence_across_replicas(here: &TestApp, there: &TestApp) {
     let [alice, bob] = here.sign_in(["alice", "bob"]).await;
     let stranger = here.sign_up("stranger").await;
@@ -34,10 +34,10 @@ async fn check_presence_across_replicas(here: &TestApp, there: &TestApp) {
     let (mut alices, mut strangers) = (alice.listen().await, stranger.at(&there.endpoints).listen().await);
     let bobs = bob.at(&there.endpoints).listen().await;
     let event = next_presence(&mut alices, &bob, "online").await;
-    assert_eq!(event.id, None, "nobody resumes from it");
+    assert_eq!(event.id, None, "an ephemeral event has no id to resume from");
     assert_eq!(presence_of(&alice, &bob).await, "online");
 
-    // A second device, at another replica: nothing changes when it goes.
+    // A second device on another replica: nothing changes when it disconnects.
     drop(bob.at(&here.endpoints).listen().await);
 
     bob.put("/api/presence", json!({ "status": "busy" })).await.expect(200);
@@ -45,7 +45,7 @@ async fn check_presence_across_replicas(here: &TestApp, there: &TestApp) {
     bob.put("/api/presence", json!({ "status": "offline" })).await.expect(200);
     let hidden = next_presence(&mut alices, &bob, "offline").await.data["last_seen"].clone();
     assert!(hidden.is_string());
-    assert_eq!(presence_of(&alice, &bob).await, "offline", "who wishes to seem away does");
+    assert_eq!(presence_of(&alice, &bob).await, "offline", "a connected user can appear offline");
     bob.put("/api/presence", json!({ "status": "online" })).await.expect(200);
     next_presence(&mut alices, &bob, "online").await;
 
@@ -55,7 +55,7 @@ async fn check_presence_across_replicas(here: &TestApp, there: &TestApp) {
     assert_eq!(presence["status"], "offline");
     assert!(presence["last_seen"].as_str() >= hidden.as_str(), "{presence}");
 
-    // Nobody else has heard any of it.
+    // Users who share no chat have received none of it.
     stranger.get(&format!("/api/presence/{}", bob.id)).await.expect(404);
     let all = format!("/api/presence?ids={},{},{}", alice.id, bob.id, stranger.id);
     assert_eq!(list_presences(&stranger, &all).await, [(stranger.id, "online".into())]);
@@ -93,11 +93,11 @@ async fn a_page_reload_does_not_change_presence() {
     alices.drain_ephemeral();
     for seconds in [0, 0, 0, 3] {
         drop(bobs);
-        // A slow page: long enough for those who look once a second.
+        // A slow page load: longer than the interval of presence updates, one second.
         tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
         bobs = bob.listen().await;
     }
-    // The next thing told of bob is what he chooses.
+    // The next presence event of Bob is the status that he sets.
     bob.put("/api/presence", json!({ "status": "away" })).await.expect(200);
     loop {
         let event = alices.next_ephemeral("presence").await;
@@ -113,11 +113,11 @@ async fn a_database_crash_forgets_no_connected_user() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let _bobs = bob.listen().await;
-    eventually("bob is seen", async || presence_of(&alice, &bob).await == "online").await;
-    // As after a crash: what is not in the write-ahead log is gone.
+    eventually("bob is online", async || presence_of(&alice, &bob).await == "online").await;
+    // Simulates a crash: Postgres empties unlogged tables.
     sqlx::query("truncate replicas, connections").execute(&app.db).await.expect("truncated");
     assert_eq!(presence_of(&alice, &bob).await, "offline");
-    eventually("bob is seen again", async || presence_of(&alice, &bob).await == "online").await;
+    eventually("bob is online again", async || presence_of(&alice, &bob).await == "online").await;
 }
 
 #[tokio::test]
@@ -125,18 +125,18 @@ async fn a_user_who_stays_away_after_an_epoch_change_is_offline() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut bobs = bob.listen().await;
-    eventually("bob is seen", async || presence_of(&alice, &bob).await == "online").await;
-    // As after a failover: another history, and nothing of what is not logged.
+    eventually("bob is online", async || presence_of(&alice, &bob).await == "online").await;
+    // Simulates a failover: a new epoch and empty unlogged tables.
     sqlx::query("truncate events restart identity").execute(&app.db).await.expect("another history");
     sqlx::query("truncate replicas, connections").execute(&app.db).await.expect("truncated");
     assert_eq!(bobs.try_next().await, None, "the stream ends");
     let mut again = alice.listen().await;
     alice.say("team", "in this history").await;
     again.read_until("in this history").await;
-    eventually("bob is gone", async || presence_of(&alice, &bob).await == "offline").await;
-    // And is not brought back by who looks after those who are here.
+    eventually("bob is offline", async || presence_of(&alice, &bob).await == "offline").await;
+    // The periodic presence update does not mark him as connected again.
     let present = "select exists (select from connections where user_id = $1)";
-    eventually("nobody says otherwise", async || {
+    eventually("bob has no connection row", async || {
         !sqlx::query_scalar::<_, bool>(present).bind(bob.id).fetch_one(&app.db).await.expect("an answer")
     })
     .await;
@@ -147,7 +147,7 @@ async fn the_users_of_a_dead_replica_go_offline() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut alices = alice.listen().await;
-    // One that has not been heard of for as long as it takes, and bob on it.
+    // A replica whose heartbeat has expired, with Bob connected to it.
     sqlx::query(
         "with dead as (
              insert into replicas (id, name, heartbeat_at) values (gen_random_uuid(), 'dead', now() - interval '9 seconds') returning id
@@ -187,7 +187,7 @@ async fn presence_in_a_large_chat_is_not_pushed_but_can_be_read() {
     .expect("many people");
     let mut alices = alice.listen().await;
     let _daves = dave.listen().await;
-    eventually("dave is seen", async || presence_of(&alice, &dave).await == "online").await;
+    eventually("dave is online", async || presence_of(&alice, &dave).await == "online").await;
     alice.put("/api/presence", json!({ "status": "away" })).await.expect(200);
     next_presence(&mut alices, &alice, "away").await;
     let events = alices.drain_ephemeral();
@@ -199,7 +199,7 @@ async fn bootstrap_includes_presence() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let _bobs = bob.listen().await;
-    eventually("bob is seen", async || presence_of(&alice, &bob).await == "online").await;
+    eventually("bob is online", async || presence_of(&alice, &bob).await == "online").await;
     let screen = alice.get("/api/bootstrap").await.expect(200).json();
     let presences = screen["presences"].as_array().expect("presences");
     let status = |id: i64| presences.iter().find(|one| one["user_id"] == id).expect("one of them")["status"].clone();
@@ -215,7 +215,7 @@ async fn typing_reaches_the_other_members_and_nobody_else() {
     let team = alice.chat_id("team").await;
     let (mut alices, mut daves) = (alice.listen().await, dave.listen().await);
     let mut bobs = bob.at(&there.endpoints).listen().await;
-    // Whoever listens in Redis may take a moment to begin.
+    // The subscription in Redis may take a moment to start.
     let typing = loop {
         alice.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(204);
         let received = tokio::time::timeout(std::time::Duration::from_millis(500), bobs.next_ephemeral("typing")).await;
@@ -248,7 +248,7 @@ async fn typing_events_are_throttled() {
     }
     alice.say_in(team, "marker").await;
     bobs.read_until("marker").await;
-    // What was whispered before the marker may come after it.
+    // An ephemeral event that was sent before the marker may arrive after it.
     alice.put("/api/presence", json!({ "status": "busy" })).await.expect(200);
     let mut received = 0;
     loop {
@@ -267,7 +267,7 @@ async fn typing_events_are_throttled() {
 async fn an_unresponsive_redis_does_not_delay_typing() {
     let redis = TestRedis::start().await;
     let app = TestApp::with_redis(&redis.client()).await;
-    eventually("it leads", async || app.metric("confab_relay_leading").await == 1.0).await;
+    eventually("the replica is the leader", async || app.metric("confab_relay_leading").await == 1.0).await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let body = json!({ "type": "group", "name": "many", "members": [bob.id] });
     let mut chats = Vec::new();
@@ -282,9 +282,9 @@ async fn an_unresponsive_redis_does_not_delay_typing() {
         async move { alice.post(&path, json!({})).await.expect(204) }
     });
     futures_util::future::join_all(typing).await;
-    // One after the other they would wait half a second each.
+    // In sequence, each would wait half a second.
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
-    // The leader listens to the database too.
+    // The events still arrive, because the leader also listens to the database.
     let mut received = std::collections::HashSet::new();
     while received.len() < chats.len() {
         received.insert(bobs.next_ephemeral("typing").await.data["chat_id"].as_i64());
@@ -300,7 +300,7 @@ async fn forged_ephemeral_events_are_not_dispatched() {
     let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     let channels: Vec<String> = {
-        eventually("somebody listens", async || {
+        eventually("a replica subscribes", async || {
             !redis.query::<Vec<String>>(redis::cmd("PUBSUB").arg("CHANNELS")).await.is_empty()
         })
         .await;

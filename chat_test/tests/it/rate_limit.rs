@@ -1,4 +1,4 @@
-//! How often one may ask.
+//! Rate limits.
 
 use chat_test::{ApiResponse, TestApp, TestUser, eventually};
 use http::Method;
@@ -27,13 +27,13 @@ async fn a_rate_limited_user_gets_a_retry_after() {
     );
     send(&bob).await.expect(201);
     let messages = format!("/api/chats/{team}/messages");
-    eventually("reading is counted apart, and comes back", || async { alice.get(&messages).await.status == 200 }).await;
-    eventually("and has an end too", || async { alice.get(&messages).await.status == 429 }).await;
+    eventually("reads have their own limit that refills", || async { alice.get(&messages).await.status == 200 }).await;
+    eventually("reads are limited too", || async { alice.get(&messages).await.status == 429 }).await;
     let stored: i64 = sqlx::query_scalar("select count(*) from messages where content = 'again'")
         .fetch_one(&app.db)
         .await
         .expect("a count");
-    assert_eq!(stored, 4, "what was refused is not there");
+    assert_eq!(stored, 4, "rejected messages are not stored");
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn deleting_an_account_cannot_be_used_to_try_passwords() {
 }
 
 #[tokio::test]
-async fn one_address_is_limited_whoever_is_behind_it() {
+async fn an_address_is_limited_across_all_its_users() {
     let app = TestApp::with_rate_limits("address=5/m").await;
     let ask = || async {
         ApiResponse::read(reqwest::get(format!("{}/api/config", app.endpoints.chat)).await.expect("an answer")).await

@@ -1,4 +1,4 @@
-//! Answering with an emoji.
+//! Emoji reactions.
 
 use chat_test::{TestApp, TestUser};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ async fn a_reaction_reaches_the_members_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn what_is_no_emoji_or_no_message_is_refused() {
+async fn an_invalid_emoji_or_message_is_rejected() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let message = alice.say("team", "lunch?").await;
@@ -70,7 +70,7 @@ async fn what_is_no_emoji_or_no_message_is_refused() {
 }
 
 #[tokio::test]
-async fn a_message_takes_at_most_twenty_different_emoji() {
+async fn a_message_has_at_most_twenty_different_emoji() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let message = alice.say("team", "lunch?").await;

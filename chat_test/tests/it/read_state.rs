@@ -1,4 +1,4 @@
-//! What is unread, who is called, and who has read what.
+//! Unread counts, mentions and receipts.
 
 use chat_test::{TestApp, TestUser};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn mentions_are_resolved_on_the_server_among_the_members() {
             "{text}"
         );
         let found = bob.get(&format!("/api/messages/{}", message["id"])).await.json();
-        assert_eq!(found, message, "what was answered is what is there");
+        assert_eq!(found, message, "the response equals the stored message");
     }
     let _ = dave;
 }
@@ -115,7 +115,7 @@ async fn counting_stops_at_a_thousand() {
 }
 
 #[tokio::test]
-async fn a_sender_learns_whom_a_message_reached_and_who_read_it() {
+async fn a_sender_sees_who_received_and_who_read_a_message() {
     let app = TestApp::start().await;
     let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
     let message = alice.say("team", "well?").await;
@@ -134,7 +134,7 @@ async fn a_sender_learns_whom_a_message_reached_and_who_read_it() {
     advance_read_marker(&carol, &later).await;
     let list = alice.get(&receipts).await.expect(200).json();
     assert_eq!((of(&list, &bob), of(&list, &carol)), ((true, false), (true, true)));
-    assert_eq!(list["items"].as_array().map(Vec::len), Some(2), "everybody but the sender");
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(2), "all members but the sender");
     bob.get(&receipts).await.expect_problem(403);
     app.sign_in(["dave"]).await[0].get(&receipts).await.expect_problem(404);
 }

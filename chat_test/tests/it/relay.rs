@@ -1,25 +1,24 @@
-//! Two replicas share one reading of the log through Redis, and Redis fails in
-//! every way it can. What is heard is whole, in order, the same on both, and only
-//! where it belongs.
+//! Two replicas share the log through Redis, and Redis fails in every way it can.
+//! Delivery stays complete, ordered, equal on both replicas, and limited to members.
 
 use chat_core::redis::Redis;
 use chat_test::{EventStream, FaultyProxy, Signal, TestApp, TestRedis, TestRedisCluster, TestUser, eventually};
 use redis::cmd;
 use std::time::{Duration, Instant};
 
-/// An entry of a stream in Redis: its id, and its fields.
+/// An entry of a Redis stream: its id and its fields.
 type Entry = (String, Vec<(String, Vec<u8>)>);
 
-/// Two replicas, and people at both.
+/// Two replicas, and users connected to both.
 struct ReplicaPair {
     redis: TestRedis,
     leader: TestApp,
     follower: TestApp,
     alice: TestUser,
     team: i64,
-    /// Of a member, at each replica.
+    /// Streams of a member of the team, one per replica.
     bobs: [EventStream; 2],
-    /// Of somebody who is not in the team, at each replica.
+    /// Streams of a user who is not in the team, one per replica.
     daves: [EventStream; 2],
 }
 
@@ -38,7 +37,7 @@ impl ReplicaPair {
         let bobs = [bob.listen().await, bob.at(&follower.endpoints).listen().await];
         let daves = [dave.listen().await, dave.at(&follower.endpoints).listen().await];
         let mut replicas = Self { redis, leader, follower, alice, team, bobs, daves };
-        // Until it is heard by way of Redis: the follower may have been late.
+        // Check that events go through Redis: the follower may have started late.
         let appended = "confab_relay_batches_total{outcome=\"appended\"}";
         let before = replicas.leader.metric(appended).await;
         replicas.assert_delivery_during(3, async |_| {}).await;
@@ -46,8 +45,8 @@ impl ReplicaPair {
         replicas
     }
 
-    /// Alice says so many things while something happens. All of it is heard by
-    /// those in the chat, at both replicas, as the log has it, and by nobody else.
+    /// Alice sends `count` messages while a fault happens. The members receive all of them
+    /// at both replicas, in the order of the log, and nobody else does.
     async fn assert_delivery_during(&mut self, count: usize, fault: impl AsyncFnOnce(&Self)) {
         let sending = tokio::spawn({
             let (alice, team) = (self.alice.clone(), self.team);
@@ -59,7 +58,7 @@ impl ReplicaPair {
             }
         });
         fault(self).await;
-        sending.await.expect("all said");
+        sending.await.expect("all sent");
         self.alice.say_in(self.team, "marker").await;
         self.alice.say("general", "everybody's marker").await;
         let expected: Vec<String> = (0..count).map(|n| n.to_string()).collect();
@@ -70,11 +69,11 @@ impl ReplicaPair {
             ids.push(received.into_iter().map(|event| event.id).collect::<Vec<_>>());
             bob.read_until("everybody's marker").await;
         }
-        assert_eq!(ids.first(), ids.last(), "both replicas tell the same order");
+        assert_eq!(ids.first(), ids.last(), "both replicas deliver the same order");
         for dave in &mut self.daves {
             let leaked: Vec<String> =
                 dave.read_until("everybody's marker").await.iter().map(|event| event.text().to_owned()).collect();
-            assert_eq!(leaked, [""; 0], "somebody hears what is not for them");
+            assert_eq!(leaked, [""; 0], "a non-member receives events of the chat");
         }
     }
 
@@ -82,21 +81,21 @@ impl ReplicaPair {
         self.follower.metric("confab_relay_failovers_total").await
     }
 
-    /// Everything goes through Redis again, whatever happened.
+    /// Asserts that the follower receives everything through Redis again.
     async fn assert_recovered(&mut self) {
         wait_until_following(&self.follower).await;
         let failovers = self.failovers().await;
         self.assert_delivery_during(10, async |_| {}).await;
-        assert_eq!(self.failovers().await, failovers, "it is whole again");
+        assert_eq!(self.failovers().await, failovers, "no failover after recovery");
     }
 }
 
 async fn wait_until_leader(app: &TestApp) {
-    eventually("it leads", async || app.metric("confab_relay_leading").await == 1.0).await;
+    eventually("the replica is the leader", async || app.metric("confab_relay_leading").await == 1.0).await;
 }
 
 async fn wait_until_following(app: &TestApp) {
-    eventually("it hears the leader", async || app.metric("confab_relay_following").await == 1.0).await;
+    eventually("the replica follows the leader", async || app.metric("confab_relay_following").await == 1.0).await;
 }
 
 async fn pause(milliseconds: u64) {
@@ -133,7 +132,7 @@ async fn redis_is_killed_and_comes_back_empty() {
 }
 
 #[tokio::test]
-async fn everything_in_redis_is_thrown_away_again_and_again() {
+async fn redis_is_flushed_repeatedly() {
     let mut replicas = ReplicaPair::start().await;
     replicas
         .assert_delivery_during(200, async |replicas| {
@@ -154,8 +153,8 @@ async fn entries_are_deleted_before_they_are_read() {
     let follower = TestApp::replica_with(&leader, leader.database.clone(), Some(redis.client())).await;
     let mut replicas = ReplicaPair::of(redis, leader, follower).await;
     let key = replicas.redis.event_stream_key().await;
-    // Redis tells those who wait as it appends. On a slow line the follower mostly
-    // does not wait, and of several entries that it is yet to ask for one is gone.
+    // Redis delivers an entry immediately to a reader that already waits. With slow replies
+    // the follower mostly does not wait, so an entry can be deleted before it is read.
     replicas.redis.set_reply_delay(Duration::from_millis(60));
     for round in 0..3 {
         wait_until_following(&replicas.follower).await;
@@ -172,7 +171,7 @@ async fn entries_are_deleted_before_they_are_read() {
                 }
             })
             .await;
-        assert!(replicas.failovers().await > failovers, "nothing was missed in round {round}");
+        assert!(replicas.failovers().await > failovers, "the follower missed nothing in round {round}");
     }
     replicas.redis.set_reply_delay(Duration::ZERO);
     replicas.assert_recovered().await;
@@ -225,7 +224,7 @@ async fn forged_log_batches_are_ignored() {
         (position + 1, "batch", b"nonsense"),
         (position + 2, "other", genuine),
         (position + 3, "batch", &forged),
-        // Genuine, and told again in another place: it changes nothing.
+        // A genuine batch, replayed at another position: it changes nothing.
         (position + 4, "batch", genuine),
         (1 << 62, "batch", genuine),
     ];
@@ -234,13 +233,13 @@ async fn forged_log_batches_are_ignored() {
         replicas
             .assert_delivery_during(60, async |replicas| {
                 pause(50).await;
-                // It may be too late for this position already.
+                // The stream may already be past this position.
                 let entry = cmd("XADD").arg(&key).arg(format!("{at}-1")).arg(field).arg(bytes).to_owned();
                 let _ = replicas.redis.try_query::<String>(&entry).await;
             })
             .await;
     }
-    // The last one is ahead of everything: the leader has made a new stream.
+    // The last forgery is ahead of every position, so the leader has created a new stream.
     replicas.assert_recovered().await;
     assert!(replicas.failovers().await >= 1.0);
     let top: Vec<Entry> = replicas.redis.query(cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(1)).await;
@@ -284,7 +283,7 @@ async fn a_leader_that_stops_is_replaced() {
     replicas.leader.stop().await;
     let mut again = bob.at(&replicas.follower.endpoints).resume(&cursor).await;
     wait_until_leader(&replicas.follower).await;
-    sending.await.expect("all said");
+    sending.await.expect("all sent");
     replicas.alice.at(&replicas.follower.endpoints).say_in(replicas.team, "marker").await;
     let expected: Vec<String> = (0..200).map(|n| n.to_string()).collect();
     for stream in [&mut replicas.bobs[1], &mut again] {

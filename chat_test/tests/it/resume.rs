@@ -1,5 +1,5 @@
-//! Coming back after a drop: exactly what was missed, in order, or a clear word
-//! that it cannot be told.
+//! Resuming after a disconnect: the client receives exactly the missed events, in order,
+//! or a `reset` if they cannot be replayed.
 
 use chat_test::{Event, EventStream, TestApp, TestUser};
 use serde_json::json;
@@ -9,7 +9,7 @@ fn texts(events: &[Event]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_drop_at_any_point_is_made_whole() {
+async fn resuming_at_any_point_replays_the_missed_events() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
@@ -25,7 +25,7 @@ async fn a_drop_at_any_point_is_made_whole() {
         let mut resumed = bob.resume(cursor).await;
         let replay = resumed.read_replay().await;
         assert_eq!(texts(&replay), contents[received..], "after {received} messages");
-        assert_eq!(resumed.cursor(), cursors[8], "caught_up says where the stream is");
+        assert_eq!(resumed.cursor(), cursors[8], "caught_up has the cursor of the stream");
     }
 }
 
@@ -48,11 +48,11 @@ async fn the_header_the_query_and_the_ready_cursor_all_resume() {
     // A browser that reconnects sends its own last id and the old query.
     let newest = bob.listen().await.cursor().to_owned();
     let both = bob.stream_request(Some(&newest)).query(&[("last_event_id", &cursor)]);
-    assert!(EventStream::open(both).await.read_replay().await.is_empty(), "the header comes first");
+    assert!(EventStream::open(both).await.read_replay().await.is_empty(), "the header takes precedence");
 }
 
-/// Dave is let in and out of the team while things are said; answers what he is
-/// to hear of it.
+/// Adds Dave to the team and removes him while messages are sent. Returns the events
+/// that he must receive.
 async fn join_and_leave_repeatedly(alice: &TestUser, dave: &TestUser) -> Vec<(String, String)> {
     let team = alice.chat_id("team").await;
     let members = format!("/api/chats/{team}/members");
@@ -77,7 +77,7 @@ fn kinds_and_texts(events: &[Event]) -> Vec<(String, String)> {
     events.iter().map(|event| (event.kind.clone(), event.text().to_owned())).collect()
 }
 
-/// More than a replica keeps in memory, said in one statement.
+/// Inserts more messages than a replica keeps in memory, in one statement.
 async fn fill_log(app: &TestApp, chat: i64, sender: i64) {
     sqlx::query(
         "insert into messages (chat_id, sender_id, content) select $1, $2, 'n' || n from generate_series(1, 40000) n",
@@ -99,7 +99,7 @@ async fn messages_outside_a_membership_are_not_replayed() {
 
     let second = TestApp::replica_of(&app).await;
     let missed = dave.at(&second.endpoints).resume(&cursor).await.read_replay().await;
-    assert_eq!(kinds_and_texts(&missed), expected, "from the memory of a replica that was not there");
+    assert_eq!(kinds_and_texts(&missed), expected, "from the memory of a replica that started later");
 
     fill_log(&app, alice.chat_id("ops").await, alice.id).await;
     alice.say("general", "marker").await;
@@ -111,7 +111,7 @@ async fn messages_outside_a_membership_are_not_replayed() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_for_memory_comes_from_the_log() {
+async fn events_too_old_for_memory_are_replayed_from_the_log() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
@@ -138,7 +138,7 @@ async fn a_cursor_of_another_epoch_gets_a_reset_then_live_events() {
     let future = format!("{}{}", cursor.trim_end_matches(char::is_numeric), 9_007_199_254_740_991i64);
     for (from, reason) in [(format!("0123456789-{position}"), "epoch"), (future, "future")] {
         let mut stream = bob.resume(&from).await;
-        assert_eq!(stream.ready.id, None, "nothing moves the client's cursor before it knows");
+        assert_eq!(stream.ready.id, None, "the client's cursor does not move before the reset");
         assert_eq!(stream.ready.data["resumed"], false);
         let reset = stream.next().await;
         assert_eq!((reset.kind.as_str(), reset.data["reason"].as_str()), ("reset", Some(reason)));
@@ -159,7 +159,7 @@ async fn a_cursor_from_before_retention_gets_a_reset() {
         .execute(&app.db)
         .await
         .expect("retention");
-    // A replica that starts now has only what the log still holds.
+    // A replica that starts now has only the events that the log still holds.
     let second = TestApp::replica_of(&app).await;
     let mut stream = bob.at(&second.endpoints).resume(&cursor).await;
     assert_eq!(stream.next().await.data["reason"], "retention");
@@ -171,12 +171,12 @@ async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
-    // What has no place in the log does not change where the reader is.
+    // An event that is not in the log does not change the reader's position.
     alice.say_in(team, "before").await;
     assert_eq!(bobs.next().await.text(), "before");
     alice.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(204);
     bobs.next_ephemeral("typing").await;
-    // More than the socket buffers and the outbox together hold, unread.
+    // More unread data than the socket buffers and the send queue hold together.
     const COUNT: i64 = 6_000;
     sqlx::query("insert into messages (chat_id, sender_id, content) select $1, $2, n || repeat('x', 4000) from generate_series(1, $3) n")
         .bind(team)
@@ -190,5 +190,5 @@ async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
     let numbers: Vec<i64> =
         received.iter().map(|event| event.text().trim_end_matches('x').parse().expect("a number")).collect();
     assert_eq!(numbers, (1..=COUNT).collect::<Vec<_>>());
-    assert!(app.metric("confab_slow_consumers_total").await >= 1.0, "the reader was never behind: this proves nothing");
+    assert!(app.metric("confab_slow_consumers_total").await >= 1.0, "the reader was never a slow consumer");
 }

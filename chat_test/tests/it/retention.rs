@@ -1,4 +1,4 @@
-//! What goes when its time has come, and what stays.
+//! Retention: what housekeeping deletes, and what it keeps.
 
 use chat_core::events;
 use chat_core::housekeeping::RetentionConfig;
@@ -7,11 +7,11 @@ use chat_test::{ApiResponse, TestApp, TestUser, eventually};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
-/// A round of housekeeping, as the server does it every hour.
+/// Runs housekeeping, as the server does every hour.
 async fn run_housekeeping(app: &TestApp, config: RetentionConfig) -> chat_core::housekeeping::Report {
     let blobs = BlobStore::on_disk(&app.files).expect("the store");
     loop {
-        // The server has its own first round, as it starts.
+        // The server runs its own first round when it starts.
         if let Some(report) = chat_server::run_housekeeping(&app.db, &blobs, config).await.expect("tidied") {
             return report;
         }
@@ -36,10 +36,10 @@ async fn partitions(app: &TestApp) -> i64 {
         .expect("a count")
 }
 
-/// Waits until the log has partitions ahead: the server makes them as it starts, or
-/// this does.
+/// Waits until the log has partitions ahead. The server creates them when it starts, or
+/// this function does.
 async fn create_partitions(app: &TestApp) {
-    eventually("there is room in the log", || async {
+    eventually("the log has partitions ahead", || async {
         run_housekeeping(app, RetentionConfig::DEFAULT).await;
         partitions(app).await > 1
     })
@@ -52,7 +52,7 @@ async fn dropping_old_log_partitions_loses_no_recent_events() {
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     create_partitions(&app).await;
     let before = partitions(&app).await;
-    // From here on partitions of ten events, right behind those that are there.
+    // From here on create partitions of ten events, directly after the existing ones.
     run(&app, "select setval('events_id_seq', (select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''(\\d+)'))[1]::bigint)
          from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'events'::regclass), false)").await;
     run(&app, "select add_event_partitions(10, 3)").await;
@@ -76,19 +76,19 @@ async fn dropping_old_log_partitions_loses_no_recent_events() {
     assert!(report.partitions_dropped >= 4, "{report:?}");
     assert_eq!(partitions(&app).await, full + i64::from(report.partitions_created - report.partitions_dropped));
     let head = events::head(&app.db).await.expect("the head");
-    assert_eq!(head.last, last, "the last position stays");
+    assert_eq!(head.last, last, "the last position does not change");
     let problem = bob.get(&format!("/api/events?after={start}")).await.expect_problem(410);
     assert_eq!(problem["code"], "reset");
-    // What is recent is still told, and the log goes on.
+    // Recent events are still delivered, and the log continues.
     alice.say("general", "after").await;
     assert_eq!(bobs.next_of("message.new").await.text(), "after");
 }
 
 #[tokio::test]
-async fn a_log_that_is_all_old_keeps_its_last_position() {
+async fn a_fully_expired_log_keeps_its_last_position() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
-    // Into a partition of its own, behind the demo world.
+    // This message goes into its own partition, after those of the demo data.
     create_partitions(&app).await;
     alice.say("team", "and then nothing for a year").await;
     run(&app, "update events set at = now() - interval '400 days'").await;
@@ -118,7 +118,7 @@ async fn messages_expire_by_the_chats_own_retention_or_the_servers() {
     let young = alice.post(&format!("{path}/messages"), answer).await.expect(201).json();
     let mut bobs = bob.listen().await;
     let report = run_housekeeping(&app, RetentionConfig::DEFAULT).await;
-    assert_eq!(report.messages_expired, 4, "three of the demo world, and the old one");
+    assert_eq!(report.messages_expired, 4, "three of the demo data, and the old one");
     let trimmed = bobs.next().await;
     assert_eq!((trimmed.kind.as_str(), &trimmed.data["message_id"]), ("chat.trimmed", &old["id"]));
     let left = bob.get(&format!("{path}/messages")).await.expect(200).json();
@@ -166,7 +166,7 @@ async fn unreferenced_files_are_deleted_after_a_day() {
     alice.get(&format!("/api/files/{}", ids[0])).await.expect(200);
     alice.get(&format!("/api/files/{}", ids[1])).await.expect_problem(404);
     alice.get(&format!("/api/files/{}", ids[2])).await.expect(200);
-    assert_eq!(std::fs::read_dir(&app.files).expect("files").count(), 2, "the lost bytes are gone too");
+    assert_eq!(std::fs::read_dir(&app.files).expect("files").count(), 2, "the orphaned file is deleted too");
 }
 
 #[tokio::test]
@@ -188,5 +188,5 @@ async fn a_user_has_a_quota_for_files() {
     assert_eq!(upload(&alice, 11).await.expect_problem(409)["code"], "quota_exceeded");
     upload(&alice, 10).await.expect(201);
     upload(&bob, 11).await.expect(201);
-    assert_eq!(std::fs::read_dir(&app.files).expect("files").count(), 3, "what was refused leaves no bytes");
+    assert_eq!(std::fs::read_dir(&app.files).expect("files").count(), 3, "a rejected upload leaves no file");
 }

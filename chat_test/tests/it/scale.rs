@@ -1,4 +1,4 @@
-//! In a large world no question reads a large table whole.
+//! In a large database, no query scans a large table.
 
 use chat_core::db;
 use chat_test::{TestApp, TestDatabase, TestUser, eventually};
@@ -6,11 +6,11 @@ use fixtures::scale;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The tables that grow with what people do, besides the log.
+/// The tables that grow with usage, besides the log.
 const LARGE: [&str; 7] = ["messages", "chat_members", "receipts", "reactions", "mentions", "users", "search_entries"];
 
-/// How often each large table has been read whole. Every connection tells what it
-/// did as it ends, so this is complete once no other is left.
+/// Returns the number of sequential scans per large table. Every connection reports its
+/// statistics when it ends, so the numbers are complete when no other is left.
 async fn sequential_scans(database: &TestDatabase) -> BTreeMap<String, i64> {
     let db = database.pool(1);
     eventually("the other connections have ended", || async {
@@ -23,8 +23,8 @@ async fn sequential_scans(database: &TestDatabase) -> BTreeMap<String, i64> {
         .expect("activity")
     })
     .await;
-    // The partition that holds the events stands for the log; of an empty one there
-    // is nothing to read.
+    // The partition that holds the events stands for the log. Scans of empty partitions
+    // read nothing.
     let rows: Vec<(String, i64)> = sqlx::query_as(
         r"select s.relname, s.seq_scan from pg_stat_user_tables s join pg_class c on c.oid = s.relid
          where (s.relname = any($1) or s.relname like 'events\_%') and c.reltuples > 5000",
@@ -41,11 +41,10 @@ async fn sequential_scans(database: &TestDatabase) -> BTreeMap<String, i64> {
 async fn no_query_scans_a_large_table() {
     let database = TestDatabase::create().await;
     let pool = db::create_pool(&database.url, 2).expect("a pool");
-    scale::seed(&pool, scale::LARGE).await.expect("a large world");
+    scale::seed(&pool, scale::LARGE).await.expect("a large database");
     pool.close().await;
 
-    // Signing in and looking at one's chats, once, so that what is read as the
-    // servers start is not counted.
+    // Sign in and list the chats once, so that reads at server startup are not counted.
     let before = sequential_scans(&database).await;
     let app = TestApp::with_database(database.clone()).await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
@@ -53,9 +52,9 @@ async fn no_query_scans_a_large_table() {
     app.stop().await;
     let after = sequential_scans(&database).await;
     for (table, reads) in &after {
-        assert_eq!(Some(reads), before.get(table), "{table} was read whole");
+        assert_eq!(Some(reads), before.get(table), "{table} was scanned sequentially");
     }
-    assert_eq!(after.len(), LARGE.len() + 1, "all of them are large, and so is the log: {after:?}");
+    assert_eq!(after.len(), LARGE.len() + 1, "every large table and the log are in the statistics: {after:?}");
 }
 
 async fn call_every_endpoint(alice: &TestUser, bob: &TestUser) {

@@ -1,16 +1,16 @@
-//! The schema holds the invariants, whoever writes.
+//! The schema enforces the invariants, whatever code writes.
 
 use chat_test::{TestApp, TestDatabase};
 use sqlx::PgPool;
 
 async fn expect_rejection(db: &PgPool, sql: &'static str) -> String {
     let error = sqlx::query(sql).execute(db).await.expect_err(sql);
-    let error = error.as_database_error().expect("the database's own refusal");
+    let error = error.as_database_error().expect("an error of the database");
     error.constraint().unwrap_or(error.message()).to_owned()
 }
 
 #[tokio::test]
-async fn constraints_hold_what_the_code_relies_on() {
+async fn constraints_enforce_what_the_code_relies_on() {
     let app = TestApp::start().await;
     for (sql, constraint) in [
         (
@@ -51,7 +51,7 @@ async fn constraints_hold_what_the_code_relies_on() {
     }
 }
 
-/// D1: a doorbell is a number, however much was said.
+/// D1: a NOTIFY payload is one position, whatever the size of the transaction.
 #[tokio::test]
 async fn notify_carries_a_position_and_nothing_else() {
     let app = TestApp::start().await;
@@ -65,7 +65,7 @@ async fn notify_carries_a_position_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_update_that_changes_nothing_is_no_event() {
+async fn an_update_that_changes_nothing_creates_no_event() {
     let app = TestApp::start().await;
     let count = || async {
         sqlx::query_scalar::<_, i64>("select count(*) from events").fetch_one(&app.db).await.expect("a count")
@@ -86,7 +86,7 @@ async fn an_update_that_changes_nothing_is_no_event() {
 }
 
 #[tokio::test]
-async fn edits_and_tombstones_are_events_of_their_own() {
+async fn edits_and_deletions_create_their_own_events() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let message = alice.say("team", "first words").await;
@@ -115,10 +115,8 @@ async fn the_database_has_the_same_permissions_as_the_code() {
         sqlx::query_as("select chat_type, role, permissions from role_permissions").fetch_all(&db).await.expect("rows");
     assert_eq!(rows.len(), 12, "four types of chat, three roles");
     for (kind, role, names) in rows {
-        let stored: Vec<Permission> = names
-            .iter()
-            .map(|name| serde_json::from_value(name.as_str().into()).expect("a permission"))
-            .collect();
+        let stored: Vec<Permission> =
+            names.iter().map(|name| serde_json::from_value(name.as_str().into()).expect("a permission")).collect();
         assert_eq!(stored, permissions_of(role, kind).collect::<Vec<_>>(), "{role:?} in {kind:?}");
     }
 }

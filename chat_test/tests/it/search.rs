@@ -1,4 +1,4 @@
-//! Finding what was said.
+//! Searching messages.
 
 use chat_test::{TestApp, TestUser, eventually};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn words_phrases_and_parts_of_words_are_found_best_first() {
     }
 }
 
-/// Waits until every message has its entry.
+/// Waits until every message is in the search index.
 async fn index_all(app: &TestApp) {
     eventually("everything is indexed", || async {
         chat_core::search::index_batch(&app.db).await.expect("indexed");
@@ -66,7 +66,7 @@ async fn find_all(bob: &TestUser) {
 }
 
 #[tokio::test]
-async fn only_what_one_may_see_now_is_found() {
+async fn search_finds_only_messages_that_the_user_may_see_now() {
     let app = TestApp::start().await;
     let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
     let message = alice.say("team", "the zebra plan").await;
@@ -115,7 +115,7 @@ async fn filters_narrow_and_every_result_opens() {
 }
 
 #[tokio::test]
-async fn search_results_come_in_pages() {
+async fn search_results_are_paginated() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     for n in 0..7 {
@@ -132,7 +132,7 @@ async fn search_results_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_search_that_makes_no_sense_is_refused() {
+async fn an_invalid_search_is_rejected() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     for query in [
@@ -155,7 +155,7 @@ async fn a_search_that_makes_no_sense_is_refused() {
     ] {
         alice.get(&format!("/api/search?{query}")).await.expect_problem(422);
     }
-    // Operators beside words are only odd.
+    // Operators next to words are unusual but valid.
     for query in ["q=-okapi", "q=or", "q=okapi%20or", "q=%22okapi", "q='okapi':*", "q=%5Cokapi", "q=o"] {
         alice.get(&format!("/api/search?{query}")).await.expect(200);
     }

@@ -1,4 +1,4 @@
-//! Signed-in devices, and how they end.
+//! Auth sessions: listing and ending them.
 
 use chat_test::{ApiResponse, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ async fn sessions(user: &TestUser) -> Vec<Value> {
     user.get("/api/sessions").await.expect(200).json()["items"].as_array().expect("sessions").clone()
 }
 
-/// Whether the API lets a token in.
+/// Returns whether the API accepts the user's token.
 async fn is_signed_in(user: &TestUser) -> bool {
     let reply = user.get("/api/me").await;
     if reply.status == 200 {
@@ -28,7 +28,7 @@ async fn a_user_lists_their_sessions_and_ends_one() {
     let path = format!("/api/sessions/{}", of_phone["id"].as_str().expect("an id"));
     bob.delete(&path).await.expect_problem(404);
     laptop.delete(&path).await.expect(204);
-    assert!(!is_signed_in(&phone).await, "at once, where it was ended");
+    assert!(!is_signed_in(&phone).await, "rejected immediately by the server that ended it");
     assert_eq!(streams.0.next().await.kind, "session.revoked");
     assert!(streams.0.try_next().await.is_none());
     assert_eq!(streams.1.next().await.kind, "session.revoked");
@@ -37,18 +37,18 @@ async fn a_user_lists_their_sessions_and_ends_one() {
 }
 
 #[tokio::test]
-async fn an_ended_session_is_out_everywhere_within_seconds() {
+async fn an_ended_session_is_rejected_everywhere_within_seconds() {
     let app = TestApp::start().await;
     let beside = TestApp::replica_of(&app).await;
     let [alice] = app.sign_in(["alice"]).await;
     let elsewhere = alice.at(&beside.endpoints);
     assert!(is_signed_in(&elsewhere).await);
     alice.post("/api/signout", json!({})).await.expect(204);
-    eventually("the other server lets it in no more", || async { !is_signed_in(&elsewhere).await }).await;
+    eventually("the other server rejects the session", || async { !is_signed_in(&elsewhere).await }).await;
 }
 
 #[tokio::test]
-async fn another_password_ends_the_other_sessions() {
+async fn changing_the_password_ends_the_other_sessions() {
     let app = TestApp::start().await;
     let erin = app.sign_up("erin").await;
     let body = |now: &str, new: &str| json!({ "current_password": now, "new_password": new });

@@ -1,5 +1,5 @@
-//! Readers that stop, dribble and come back all at once. Each ends whole, and
-//! nobody else notices.
+//! Readers that pause, read very slowly, or reconnect all at once. They lose nothing and
+//! do not delay other readers.
 
 use chat_test::{DEADLINE, EventStream, TestApp, TestUser, eventually};
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// So many numbered messages of 4 kB, said in one statement.
+/// Inserts the messages `from` to `to`, numbered and 4 kB each, in one statement.
 async fn burst(app: &TestApp, chat: i64, sender: &TestUser, from: i64, to: i64) {
     sqlx::query(
         "insert into messages (chat_id, sender_id, content)
@@ -43,7 +43,7 @@ async fn slow_consumers_catch_up_from_the_log_and_lose_nothing() {
         readers.spawn(async move {
             let mut numbers = Vec::new();
             loop {
-                // Stops reading for a while, now and then: the sockets fill.
+                // Pause reading at random, so that the socket buffers fill.
                 if rand::random_bool(0.003) {
                     sleep(Duration::from_millis(rand::random_range(100..1_500))).await;
                 }
@@ -61,13 +61,13 @@ async fn slow_consumers_catch_up_from_the_log_and_lose_nothing() {
     while let Some(reader) = readers.join_next().await {
         assert_eq!(reader.expect("read"), (1..=ROUNDS * EACH).collect::<Vec<_>>());
     }
-    assert!(app.metric("confab_slow_consumers_total").await >= 1.0, "nobody was ever demoted: this proves nothing");
+    assert!(app.metric("confab_slow_consumers_total").await >= 1.0, "no reader was a slow consumer");
 }
 
-/// One byte a second is not progress: the stream is closed as slow, holds little
-/// memory until then, and the others hear everything at once.
+/// One byte per second is not progress. The server closes the stream as slow, the stream
+/// holds little memory until then, and the other readers are not delayed.
 #[tokio::test]
-async fn a_reader_of_one_byte_a_second_is_let_go_and_delays_nobody() {
+async fn a_one_byte_per_second_reader_is_closed_and_delays_nobody() {
     let app = TestApp::start().await;
     let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
     let team = alice.chat_id("team").await;
@@ -91,7 +91,7 @@ async fn a_reader_of_one_byte_a_second_is_let_go_and_delays_nobody() {
     assert_eq!(numbers_until_the_marker(&mut healthy).await, (1..=3_000).collect::<Vec<_>>());
     assert!(begun.elapsed() < Duration::from_secs(8), "the healthy reader waited {:?}", begun.elapsed());
     assert!(app.metric("confab_send_queue_bytes").await <= 1024.0 * 1024.0);
-    eventually("the slow one is let go", || async {
+    eventually("the slow connection is closed", || async {
         app.metric("confab_connections_closed_total{reason=\"slow\"}").await == 1.0
     })
     .await;
@@ -99,10 +99,10 @@ async fn a_reader_of_one_byte_a_second_is_let_go_and_delays_nobody() {
     dribbling.abort();
 }
 
-/// Everybody comes back at once, with something missed: the database is asked a
-/// few times, not once for each.
+/// All users reconnect at once after they missed a message. The database is read a few
+/// times, not once per user.
 #[tokio::test]
-async fn a_storm_of_reconnects_hardly_asks_the_database() {
+async fn a_reconnect_storm_causes_few_database_reads() {
     const STREAMS: usize = 400;
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
@@ -114,7 +114,7 @@ async fn a_storm_of_reconnects_hardly_asks_the_database() {
     .bind(STREAMS as i64)
     .fetch_all(&app.db)
     .await
-    .expect("people");
+    .expect("users");
     sqlx::query("insert into chat_members (chat_id, user_id) select $1, unnest($2::bigint[])")
         .bind(team)
         .bind(&users)

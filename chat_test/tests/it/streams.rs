@@ -1,4 +1,4 @@
-//! Streams as connections: both ways in, heartbeats, limits, the end.
+//! Event streams as connections: both code paths, heartbeats, limits and shutdown.
 
 use chat_test::{ApiResponse, DEADLINE, EventStream, TestApp, eventually};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -12,10 +12,10 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn a_stream_on_a_used_connection_is_the_same_stream() {
+async fn a_stream_on_a_reused_connection_behaves_the_same() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    // A first request makes the connection hyper's; the stream then follows on it.
+    // A first request hands the connection to hyper; the stream request reuses it.
     let client = Client::builder().pool_max_idle_per_host(1).build().expect("a client");
     client.get(format!("{}/livez", app.endpoints.notify)).send().await.expect("an answer").bytes().await.expect("read");
     let open = |cursor: Option<String>| {
@@ -34,7 +34,7 @@ async fn a_stream_on_a_used_connection_is_the_same_stream() {
 }
 
 #[tokio::test]
-async fn garbage_for_a_cursor_is_refused_on_both_ways_in() {
+async fn a_malformed_cursor_is_rejected_on_both_code_paths() {
     let app = TestApp::start().await;
     let [bob] = app.sign_in(["bob"]).await;
     let client = Client::new();
@@ -92,15 +92,15 @@ async fn a_request_head_split_over_packets_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_finishes_its_head_is_let_go() {
+async fn a_client_that_never_finishes_its_head_is_disconnected() {
     let app = TestApp::start().await;
     for server in [&app.endpoints.chat, &app.endpoints.notify] {
         let address = server.strip_prefix("http://").expect("an address");
         let mut stream = TcpStream::connect(address).await.expect("connected");
         stream.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n").await.expect("written");
         let end = timeout(DEADLINE, stream.read(&mut [0u8; 64])).await.expect("closed within the deadline");
-        assert_eq!(end.expect("an orderly end"), 0);
-        // And a head without end is cut.
+        assert_eq!(end.expect("a clean end of stream"), 0);
+        // A head that is too long is cut off.
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let _ = stream.write_all(format!("GET /events HTTP/1.1\r\nx: {}", "y".repeat(20_000)).as_bytes()).await;
         let mut answer = String::new();
@@ -110,7 +110,7 @@ async fn a_client_that_never_finishes_its_head_is_let_go() {
 }
 
 #[tokio::test]
-async fn stopping_ends_open_streams_with_a_word_on_when_to_return() {
+async fn a_shutdown_ends_open_streams_with_a_retry_time() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut streams = Vec::new();
@@ -130,11 +130,11 @@ async fn stopping_ends_open_streams_with_a_word_on_when_to_return() {
     });
     app.stop().await;
     assert!(begun.elapsed().as_secs() < 10, "stopped in {:?}", begun.elapsed());
-    ends.await.expect("every stream ended in order");
+    ends.await.expect("every stream ended cleanly");
 }
 
 #[tokio::test]
-async fn readiness_is_about_the_pipeline() {
+async fn readiness_reports_the_state_of_the_pipeline() {
     let app = TestApp::start().await;
     let client = Client::new();
     let ready = |server: &str| {
@@ -166,7 +166,7 @@ async fn a_valid_request_id_is_kept_and_any_other_is_replaced() {
 }
 
 #[tokio::test]
-async fn pages_of_listed_origins_may_call_and_others_may_not() {
+async fn only_allowed_origins_pass_the_cors_preflight() {
     let app = TestApp::start().await;
     let client = Client::new();
     for (origin, is_allowed) in [(chat_test::ALLOWED_ORIGIN, true), ("https://evil.example", false)] {
@@ -181,7 +181,7 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_says_that_it_is_alive() {
+async fn an_idle_stream_sends_heartbeats() {
     let app = TestApp::start().await;
     let [bob] = app.sign_in(["bob"]).await;
     let mut stream = bob.listen().await;
@@ -189,10 +189,10 @@ async fn a_silent_stream_says_that_it_is_alive() {
     timeout(DEADLINE, stream.next_comment()).await.expect("a ping within the deadline");
 }
 
-/// Requests with bytes changed, cut out and put in, in pieces of any size: each is
-/// answered in HTTP or hung up on, and the server goes on.
+/// Requests with changed, removed and inserted bytes, split anywhere. The server replies
+/// in HTTP or closes the connection, and keeps working.
 #[tokio::test]
-async fn mangled_requests_are_answered_or_hung_up_on_and_harm_nobody() {
+async fn mangled_requests_do_not_harm_other_clients() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let address = app.endpoints.notify.strip_prefix("http://").expect("a URL").to_owned();
@@ -218,7 +218,7 @@ async fn mangled_requests_are_answered_or_hung_up_on_and_harm_nobody() {
         let address = address.clone();
         tries.spawn(async move {
             let mut stream = TcpStream::connect(address).await.expect("connected");
-            // The server may hang up at any byte.
+            // The server may close the connection at any byte.
             let _ = stream.write_all(&bytes[..cut]).await;
             let _ = stream.write_all(&bytes[cut..]).await;
             let _ = stream.shutdown().await;

@@ -1,4 +1,4 @@
-//! `test.rest` is the file that people open in their editor; here it is run.
+//! Runs `test.rest`, the file that developers open in their editor's REST client.
 
 use chat_test::{TestApp, rest_file};
 use futures_util::StreamExt;
@@ -50,8 +50,8 @@ async fn every_request_of_test_rest_gets_its_expected_response() {
             scope.remember(name, body);
         }
     }
-    // An evening in one channel, as one of its members saw it. What reached whom is
-    // kept in direct chats and groups only.
+    // The events of one channel, as one of its members received them. Delivery receipts
+    // exist only in direct chats and groups.
     let mut seen = BTreeSet::new();
     while !seen.contains("chat.deleted") {
         seen.insert(bobs.next().await.kind);
@@ -74,7 +74,7 @@ async fn every_request_of_test_rest_gets_its_expected_response() {
     ] {
         assert!(seen.contains(kind), "{kind} was not seen, but {seen:?}");
     }
-    assert!(bobs.drain_ephemeral().iter().any(|event| event.kind == "typing"), "somebody typed");
+    assert!(bobs.drain_ephemeral().iter().any(|event| event.kind == "typing"), "a typing event was received");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn every_route_is_in_test_rest() {
         .map(|request| {
             let path = request.target.trim_start_matches("{{api}}").trim_start_matches("{{stream}}");
             let path = path.split('?').next().unwrap_or_default();
-            // Whatever stands for an id stands in braces of its own; an emoji is escaped.
+            // A placeholder for an id is in double braces; an emoji is percent-encoded.
             let path = path
                 .split('/')
                 .map(|part| if part.starts_with("{{") || part.starts_with('%') { "{}" } else { part })
@@ -108,5 +108,5 @@ fn every_route_is_in_test_rest() {
     assert!(missing.is_empty(), "test.rest lacks {missing:?}");
     let known: BTreeSet<_> = expected.iter().map(|(method, path)| (method.clone(), nameless(path))).collect();
     let strange: Vec<_> = asked.iter().filter(|asked| !known.contains(*asked)).collect();
-    assert!(strange.is_empty(), "test.rest asks for what is not there: {strange:?}");
+    assert!(strange.is_empty(), "test.rest has requests for unknown routes: {strange:?}");
 }

@@ -1,4 +1,4 @@
-//! Tokens: ours, in time, for this use, or refused.
+//! Tokens: the servers reject a token with another key, time or audience.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chat_core::{
@@ -20,7 +20,7 @@ fn another_signer() -> Signer {
     Signer::read(&private).expect("the key")
 }
 
-/// Tokens that are not good, and the code that says why.
+/// Invalid tokens: a description, the token, and the expected problem code.
 fn bad_tokens(app: &TestApp) -> Vec<(&'static str, String, &'static str)> {
     let now = time::now();
     let sign = |audience, at, seconds| app.signer.sign(claims(), audience, at, seconds).expect("a token");
@@ -38,7 +38,7 @@ fn bad_tokens(app: &TestApp) -> Vec<(&'static str, String, &'static str)> {
     let header: Value =
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(parts[0]).expect("base64")).expect("json");
     let kid = header["kid"].clone();
-    // Signed with the public key as if it were a shared secret.
+    // Signed with the public key as if the key were a shared secret.
     let secret = jsonwebtoken::EncodingKey::from_secret(b"public");
     let mut hs256 = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
     hs256.kid = kid.as_str().map(str::to_owned);
@@ -83,7 +83,7 @@ async fn an_invalid_token_is_refused_everywhere() {
             assert_eq!(reply.header("www-authenticate"), "Bearer");
             let problem = reply.expect_problem(401);
             assert_eq!(problem["code"], code, "{what} at {url}");
-            assert!(!problem.to_string().contains(&token), "a token is not repeated");
+            assert!(!problem.to_string().contains(&token), "the response does not contain the token");
         }
     }
 }
@@ -119,13 +119,13 @@ async fn a_ticket_opens_one_stream_once() {
             .query(&[("ticket", ticket["ticket"].as_str().expect("text"))])
     };
 
-    // A mistake elsewhere in the request does not use it up.
+    // An error elsewhere in the request does not consume the ticket.
     let reply = open().header("last-event-id", "rubbish").send().await.expect("an answer");
     ApiResponse::read(reply).await.expect_problem(422);
     let (one, other) = tokio::join!(open().send(), open().send());
     let mut statuses = [one.expect("an answer").status().as_u16(), other.expect("an answer").status().as_u16()];
     statuses.sort_unstable();
-    assert_eq!(statuses, [200, 401], "of two uses at once, one wins");
+    assert_eq!(statuses, [200, 401], "of two concurrent uses, one succeeds");
 
     let late = alice.post("/api/events/ticket", json!({})).await.expect(201).json();
     sqlx::query("update stream_tickets set expires_at = now() - interval '1 second'")
@@ -138,7 +138,7 @@ async fn a_ticket_opens_one_stream_once() {
 }
 
 #[tokio::test]
-async fn the_cookie_opens_only_streams_and_only_for_our_own_pages() {
+async fn the_cookie_opens_only_streams_and_only_for_known_origins() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let client = reqwest::Client::new();

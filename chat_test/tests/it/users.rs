@@ -1,4 +1,4 @@
-//! Signing up, in and out, and finding each other.
+//! Sign-up, sign-in, sign-out, refresh tokens and finding users.
 
 use chat_test::{ApiResponse, TestApp};
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ async fn post(app: &TestApp, path: &str, body: Value) -> ApiResponse {
 }
 
 #[tokio::test]
-async fn of_many_sign_ups_with_one_name_at_once_one_wins() {
+async fn concurrent_sign_ups_with_one_name_create_one_user() {
     let app = TestApp::start().await;
     let attempts: Vec<_> = (0..6)
         .map(|n| {
@@ -33,7 +33,7 @@ async fn of_many_sign_ups_with_one_name_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn an_easy_password_is_refused() {
+async fn a_weak_password_is_rejected() {
     let app = TestApp::start().await;
     for password in ["password1", "aaaaaaaaaaaa", "grace-hopper1"] {
         let body = json!({ "username": "grace-hopper", "email": "g@example.com", "password": password });
@@ -73,7 +73,7 @@ async fn reusing_a_refresh_token_ends_the_session() {
     let second = refresh(alice.auth_response["refresh_token"].clone()).await.expect(200).json();
     assert_ne!(second["refresh_token"], alice.auth_response["refresh_token"]);
     assert_eq!(second["user"], alice.auth_response["user"]);
-    // The first again: somebody has a copy. The whole session ends.
+    // The first token is used again, so it was copied. The whole session ends.
     assert_eq!(
         refresh(alice.auth_response["refresh_token"].clone()).await.expect_problem(401)["code"],
         "session_revoked"
@@ -91,14 +91,14 @@ async fn a_refresh_can_be_retried_until_its_new_token_is_used() {
     };
     let first = &alice.auth_response["refresh_token"];
     refresh(first, "too short").await.expect_problem(422);
-    // Many tabs at once, none of which hears the others.
+    // Many tabs refresh at the same time, without coordination.
     let answers = join_all((0..8).map(|_| refresh(first, "one-name-for-this-use"))).await;
     let mut given = answers.into_iter().map(|reply| reply.expect(200).json()["refresh_token"].clone());
     let second = given.next().expect("eight answers");
     assert!(given.all(|token| token == second));
     let third = refresh(&second, "another-name-for-that").await.expect(200).json()["refresh_token"].clone();
     assert_ne!(third, second);
-    // What the first gave is used: who asks for it now has a copy.
+    // The token from the first refresh has been used, so a repeat is treated as a stolen copy.
     assert_eq!(refresh(first, "one-name-for-this-use").await.expect_problem(401)["code"], "session_revoked");
     assert_eq!(refresh(&third, "the-last-name-of-all").await.expect_problem(401)["code"], "session_revoked");
 }
@@ -149,12 +149,12 @@ async fn users_are_found_by_name_prefix_and_emails_stay_private() {
     alice.get("/api/users/999999").await.expect_problem(404);
     let both = alice.get(&format!("/api/users?ids={},999999,{},{}", bob.id, alice.id, bob.id)).await.expect(200).json();
     let names: Vec<_> = both["items"].as_array().expect("a list").iter().map(|user| &user["username"]).collect();
-    assert_eq!(names, ["alice", "bob"], "each once, and nobody who is not there");
+    assert_eq!(names, ["alice", "bob"], "each user once, and no unknown users");
 }
 
-/// What a session has opened ends with it, at once and for good.
+/// When a session ends, its streams end immediately and cannot be reopened.
 #[tokio::test]
-async fn signing_out_ends_the_streams_of_that_device_and_of_no_other() {
+async fn signing_out_ends_the_streams_of_that_device_only() {
     let app = TestApp::start().await;
     let [here, there, alice] = app.sign_in(["bob", "bob", "alice"]).await;
     let (mut gone, mut stays) = (here.listen().await, there.listen().await);

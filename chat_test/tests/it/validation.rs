@@ -1,10 +1,10 @@
-//! Bad input gets a clear 4xx, changes nothing, and never makes a 5xx.
+//! Invalid input gets a clear 4xx, changes nothing, and never causes a 5xx.
 
 use chat_test::{ApiResponse, TestApp, TestUser};
 use http::Method;
 use serde_json::{Value, json};
 
-/// Everything that people can see, counted.
+/// Returns the number of rows of every table that users can see.
 async fn state(app: &TestApp) -> Vec<i64> {
     sqlx::query_scalar(
         "select count(*) from users union all select count(*) from chats union all
@@ -16,7 +16,7 @@ async fn state(app: &TestApp) -> Vec<i64> {
     .expect("counts")
 }
 
-/// Values that a field is not: of each wrong kind.
+/// Invalid values of every kind.
 fn wrong_values() -> Vec<Value> {
     vec![
         Value::Null,
@@ -41,7 +41,7 @@ struct Target {
     method: Method,
     path: String,
     good: Value,
-    /// Fields for which null, or an empty text or list, is right.
+    /// Fields for which null, or an empty text or list, is valid.
     lenient: &'static [&'static str],
 }
 
@@ -113,7 +113,7 @@ async fn every_missing_or_invalid_body_field_is_refused() {
         for (field, body) in bodies {
             let reply = send(&alice, method, path, body.to_string()).await;
             let what = format!("{method} {path} {field} {}", body.to_string().chars().take(200).collect::<String>());
-            // A refresh token that is any text is looked up, and is not one.
+            // Any text is a well-formed refresh token; the lookup then fails.
             if path.ends_with("refresh") && body["refresh_token"].is_string() && field != "surprise" {
                 reply.expect_problem(401);
                 continue;
@@ -130,7 +130,7 @@ async fn every_missing_or_invalid_body_field_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused() {
+async fn a_body_that_is_not_json_is_rejected() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let before = state(&app).await;
@@ -171,14 +171,14 @@ async fn what_is_not_json_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_refused_in_every_path() {
+async fn an_invalid_id_is_rejected_in_every_path() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let before = state(&app).await;
     let id = "an id is a whole number from 1 to 9007199254740991";
     let garbage = ["0", "-1", "9007199254740992", "99999999999999999999", "text", "1.0", "%00", "%F0%9F%A6%8A", "1%27"];
     for route in chat_server::routes().list().iter().filter(|route| route.path.contains('{')) {
-        // Nobody's, but it could be somebody's: a path of these finds nothing.
+        // Valid ids that do not exist: a path of these finds nothing.
         let nobodys = |path: &str| {
             path.replace("{chat_id}", "9007199254740991")
                 .replace("{user_id}", "9007199254740991")
@@ -197,7 +197,7 @@ async fn an_id_that_is_none_is_refused_in_every_path() {
             ("{code}", "this is not an invite code"),
             ("{emoji}", "a reaction is one emoji"),
         ] {
-            // What comes after a chat that is not there is not looked at.
+            // The parts after an unknown chat are not checked.
             if !route.path.contains(part) || (part != "{chat_id}" && route.path.contains("{chat_id}")) {
                 continue;
             }
@@ -222,7 +222,7 @@ async fn an_id_that_is_none_is_refused_in_every_path() {
             _ => "{}",
         };
         let reply = send(&alice, &route.method, &path, body).await;
-        // Taking back a block that is not there is no error.
+        // Removing a block that does not exist is not an error.
         if path.ends_with("/block") && route.method == Method::DELETE {
             reply.expect(204);
         } else {
@@ -233,7 +233,7 @@ async fn an_id_that_is_none_is_refused_in_every_path() {
 }
 
 #[tokio::test]
-async fn a_query_that_makes_no_sense_is_refused() {
+async fn an_invalid_query_is_rejected() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let team = alice.chat_id("team").await;
@@ -271,7 +271,7 @@ async fn a_query_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn blank_messages_are_refused() {
+async fn blank_messages_are_rejected() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let path = format!("/api/chats/{}/messages", alice.chat_id("team").await);
@@ -283,7 +283,7 @@ async fn blank_messages_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_says_so() {
+async fn an_unknown_path_or_method_gets_a_problem_response() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     for path in ["/api/nothing", "/nothing", "/api", "/api/chats/1/nothing", "/%00", "/api/me/"] {
@@ -296,9 +296,9 @@ async fn what_is_not_there_says_so() {
     assert!(alice.get(&long).await.status.is_client_error());
 }
 
-/// A refusal never says the value back: it can be long, and it can be a password.
+/// An error never repeats the value, which can be long or a password.
 #[tokio::test]
-async fn a_refusal_is_short_and_keeps_the_value_to_itself() {
+async fn an_error_is_short_and_does_not_repeat_the_value() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let long = json!({ "type": "group", "members": "x".repeat(400_000) });
@@ -309,8 +309,8 @@ async fn a_refusal_is_short_and_keeps_the_value_to_itself() {
     assert_eq!(problem["detail"], "password: expected a string");
 }
 
-/// The body is read before the refusal, so the refusal arrives and the
-/// connection lives on.
+/// The server reads the body before it rejects the request, so the response arrives and
+/// the connection stays open.
 #[tokio::test]
 async fn a_large_message_with_a_bad_token_gets_its_401() {
     let app = TestApp::start().await;

@@ -1,5 +1,5 @@
-//! WebSocket: the same events under the same ids as everywhere, and commands that
-//! do what the API does.
+//! WebSocket: the same events with the same ids as on SSE, and commands that do what the
+//! API does.
 
 use chat_test::{EventStream, Socket, TestApp, TestRedis, TestUser, eventually};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn connected(user: &TestUser, app: &TestApp) -> Socket {
     socket
 }
 
-/// Everything until somebody says `marker`: id and type, without what is whispered.
+/// Returns the id and type of each event before `marker`, without ephemeral events.
 async fn receive_until(socket: &mut Socket, marker: &str) -> Vec<(Option<String>, String)> {
     let mut received = Vec::new();
     loop {
@@ -62,7 +62,7 @@ async fn commands_by_websocket_reach_the_other_members_streams() {
     let again = socket
         .send_command(json!({ "type": "message.send", "chat_id": chat, "content": "Good evening", "nonce": "n1" }))
         .await;
-    assert_eq!(again["message"]["id"], sent["message"]["id"], "the same nonce is the same message");
+    assert_eq!(again["message"]["id"], sent["message"]["id"], "the same nonce returns the same message");
     let message = sent["message"]["id"].as_i64().expect("an id");
     assert_eq!(bobs.next_of("message.new").await.data["message"]["id"], message);
 
@@ -107,7 +107,7 @@ async fn events_are_the_same_under_the_same_ids_as_by_sse() {
     assert_eq!(receive_until(&mut socket, "marker").await, all);
     assert_eq!(all.len(), 20);
 
-    // The cursor of one transport resumes the other.
+    // A cursor of one transport resumes on the other.
     let mut resumed = open(&bob, &app, &format!("?last_event_id={cursor}")).await;
     assert_eq!(resumed.next().await.data["resumed"], true);
     assert_eq!(receive_until(&mut resumed, "marker").await, all);
@@ -138,7 +138,7 @@ async fn a_websocket_without_a_token_must_authenticate_first() {
     for (wrong, code) in [
         (json!({ "type": "auth", "token": "nonsense" }).to_string(), 4001),
         (json!({ "type": "message.send", "chat_id": team, "content": "anonymous" }).to_string(), 4001),
-        // Whoever has a good token is not to be signed out for this.
+        // This must not sign out a user whose token is valid.
         (json!({ "type": "auth", "token": bob.token, "last_event_id": "nonsense" }).to_string(), 1008),
         ("nonsense".to_owned(), 1008),
         ("[]".to_owned(), 1008),
@@ -149,11 +149,11 @@ async fn a_websocket_without_a_token_must_authenticate_first() {
         assert_eq!(socket.wait_for_close().await, Some(code), "{wrong}");
     }
     let mut silent = Socket::open(&app.endpoints.notify, "", &[]).await.expect("a socket");
-    assert_eq!(silent.wait_for_close().await, Some(4001), "nobody waits for ever");
+    assert_eq!(silent.wait_for_close().await, Some(4001), "the server closes an unauthenticated socket");
 }
 
 #[tokio::test]
-async fn a_ticket_opens_a_socket_once_and_a_foreign_page_opens_none() {
+async fn a_ticket_works_once_and_foreign_origins_are_rejected() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let ticket = alice.post("/api/events/ticket", json!({})).await.expect(201).json();
@@ -166,8 +166,8 @@ async fn a_ticket_opens_a_socket_once_and_a_foreign_page_opens_none() {
     let foreign = [("authorization", bearer.as_str()), ("origin", "https://elsewhere.example")];
     assert_eq!(Socket::open(&app.endpoints.notify, "", &foreign).await.expect_err("foreign").status(), 403);
     let friendly = [("authorization", bearer.as_str()), ("origin", chat_test::ALLOWED_ORIGIN)];
-    Socket::open(&app.endpoints.notify, "", &friendly).await.expect("a friend's page");
-    // The stream cookie opens streams, and gives no commands.
+    Socket::open(&app.endpoints.notify, "", &friendly).await.expect("an allowed origin");
+    // The stream cookie opens streams but does not allow commands.
     let cookie = [("cookie", alice.cookie.as_str())];
     let mut socket = Socket::open(&app.endpoints.notify, "", &cookie).await.expect("a socket");
     socket.send(&json!({ "type": "ping" }).to_string()).await;
@@ -211,15 +211,15 @@ async fn an_invalid_command_is_answered_with_an_error() {
     assert_eq!(socket.next_reply().await["type"], "error");
     socket.send_message(Message::binary(vec![1, 2, 3])).await.expect("sent");
     assert_eq!(socket.next_reply().await["type"], "error");
-    // After all that it is still good.
+    // The socket still works after all these errors.
     let general = dave.chat_id("general").await;
     let sent =
         socket.send_command(json!({ "type": "message.send", "chat_id": general, "content": "x".repeat(60_000) })).await;
     assert_eq!(sent["type"], "ack");
-    // More than any command is closed upon.
+    // A message larger than any command closes the socket.
     let _ = socket.send_message(Message::text("x".repeat(600_000))).await;
     socket.wait_for_close().await;
-    // A goodbye is answered.
+    // The server answers a close frame.
     let mut polite = connected(&dave, &app).await;
     polite.send_message(Message::Close(None)).await.expect("sent");
     assert!(polite.is_closed_cleanly().await);
@@ -242,11 +242,11 @@ async fn a_status_set_right_after_connecting_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_flood_of_commands_is_slowed_and_pings_are_not() {
+async fn a_flood_of_commands_is_rate_limited_and_pings_are_not() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let mut socket = connected(&alice, &app).await;
-    // Signing in again is refused without work, so a slow machine does not make the flood a trickle.
+    // A second `auth` is rejected without work, so the flood is fast even on a slow machine.
     for _ in 0..400 {
         socket.send(&json!({ "type": "auth", "token": "once more" }).to_string()).await;
     }
@@ -254,7 +254,7 @@ async fn a_flood_of_commands_is_slowed_and_pings_are_not() {
     for _ in 0..400 {
         refused += i32::from(socket.next_reply().await["code"] == "too_many_requests");
     }
-    assert!(refused > 0, "nobody slowed it");
+    assert!(refused > 0, "no command was rate limited");
     assert_eq!(socket.send_command(json!({ "type": "ping" })).await["type"], "pong");
 }
 
@@ -303,23 +303,23 @@ async fn a_removed_member_receives_nothing_more_on_any_replica() {
     alice.say("general", "marker").await;
     for socket in &mut sockets {
         let kinds: Vec<String> = receive_until(socket, "marker").await.into_iter().map(|(_, kind)| kind).collect();
-        assert_eq!(kinds, ["message.new", "chat.removed"], "before, the end, and nothing after");
+        assert_eq!(kinds, ["message.new", "chat.removed"], "nothing arrives after the removal");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_stops_says_to_come_back() {
+async fn a_server_that_stops_closes_its_sockets_with_1001() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let mut socket = connected(&alice, &app).await;
-    eventually("it is counted", async || app.metric("confab_connections").await == 1.0).await;
+    eventually("the connection is counted", async || app.metric("confab_connections").await == 1.0).await;
     let stopping = tokio::spawn(app.stop());
     assert_eq!(socket.wait_for_close().await, Some(1001));
-    stopping.await.expect("stopped in order");
+    stopping.await.expect("stopped cleanly");
 }
 
 #[tokio::test]
-async fn the_socket_that_is_one_too_many_closes_the_oldest() {
+async fn exceeding_the_connection_limit_closes_the_oldest_socket() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let mut first = connected(&alice, &app).await;
@@ -331,7 +331,7 @@ async fn the_socket_that_is_one_too_many_closes_the_oldest() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_is_let_go_and_delays_nobody() {
+async fn a_client_that_reads_nothing_is_closed_and_delays_nobody() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
@@ -343,7 +343,7 @@ async fn a_client_that_takes_nothing_is_let_go_and_delays_nobody() {
     }
     alice.say_in(team, "marker").await;
     assert_eq!(bobs.read_until("marker").await.len(), 200);
-    eventually("the idle one is gone", async || {
+    eventually("the idle connection is closed", async || {
         app.metric("confab_connections_closed_total{reason=\"slow\"}").await == 1.0
     })
     .await;

@@ -1,5 +1,5 @@
-//! The writer of messages against a model, against a full queue, and against a
-//! database that stands still.
+//! The message writer compared with a model, with a full queue, and with a paused
+//! database.
 
 use chat_core::{
     Error, MessageId,
@@ -16,17 +16,17 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// What a send comes to, as somebody who uses it would put it.
+/// The outcome of a send, as its caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Written,
-    /// The same message as the send of this number.
+    /// The message already exists: the send with this number wrote it.
     DuplicateOf(usize),
     NotFound,
     Invalid(String),
 }
 
-/// The rules in their simplest form.
+/// A model of the writer: its rules in their simplest form.
 #[derive(Default)]
 struct Model {
     members: HashSet<(i64, i64)>,
@@ -74,9 +74,9 @@ fn message(chat: i64, sender: i64, text: &str) -> NewMessage {
     }
 }
 
-/// Batches of every mixture, sent at once, end as they would one by one.
+/// Sends that are batched in any mixture have the outcomes of sends one by one.
 #[tokio::test]
-async fn batches_of_any_mixture_end_as_the_model_says() {
+async fn mixed_batches_have_the_outcomes_of_the_model() {
     let app = TestApp::start().await;
     let users = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     let mut model = Model::default();
@@ -134,7 +134,7 @@ async fn batches_of_any_mixture_end_as_the_model_says() {
         let expected: Vec<Outcome> = batch.iter().zip(nth..).map(|(new, nth)| model.send(nth, new)).collect();
         let mut sends: Vec<_> = batch.iter().map(|new| Box::pin(writer.send(new.clone()))).collect();
         for send in &mut sends {
-            assert!(send.now_or_never().is_none(), "asked in this order, hence queued in this order");
+            assert!(send.now_or_never().is_none(), "polled in this order, hence queued in this order");
         }
         let results = join_all(sends).await;
         for ((new, expected), result) in batch.iter().zip(expected).zip(results) {
@@ -162,10 +162,10 @@ async fn batches_of_any_mixture_end_as_the_model_says() {
         .expect("a count");
     assert_eq!(usize::try_from(stored).expect("a number"), ids.len());
     let order: Vec<MessageId> = (0..nth).filter_map(|nth| ids.get(&nth).copied()).collect();
-    assert!(order.is_sorted(), "what was asked first is written first");
+    assert!(order.is_sorted(), "messages are written in the order of their sends");
 }
 
-/// What a registry says of one name.
+/// Returns the value of one metric of a registry.
 fn read(registry: &prometheus_client::registry::Registry, name: &str) -> u64 {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, registry).expect("text");
@@ -173,9 +173,8 @@ fn read(registry: &prometheus_client::registry::Registry, name: &str) -> u64 {
     line.unwrap_or_default().parse().unwrap_or_else(|_| panic!("{name} in {text}"))
 }
 
-/// A hundred thousand sends while Postgres stands still for five seconds: a
-/// bounded number wait, the rest are told to come back, and none that was
-/// acknowledged is lost.
+/// A hundred thousand sends while Postgres is paused for five seconds. A bounded number
+/// wait, the rest are rejected with a retry, and no acknowledged message is lost.
 #[tokio::test]
 async fn sends_while_postgres_is_paused_are_bounded_and_not_lost() {
     const SENDS: usize = 100_000;
@@ -229,7 +228,7 @@ async fn sends_while_postgres_is_paused_are_bounded_and_not_lost() {
         sort(outcome.expect("a send"));
     }
     assert_eq!(acknowledged.len() + rejected, SENDS);
-    assert_eq!(read(&registry, "confab_writer_rejected_total"), rejected as u64, "refused at the door, and only there");
+    assert_eq!(read(&registry, "confab_writer_rejected_total"), rejected as u64, "rejected only at the queue");
     let stored: Vec<(String, i64)> =
         sqlx::query_as("select nonce, id from messages where content = 'in the crowd' order by id")
             .fetch_all(&db)

@@ -1,5 +1,5 @@
-//! The nginx that stands before a cluster: the configuration that is published,
-//! with the cluster's own addresses in it.
+//! The nginx in front of a cluster: its configuration is the published
+//! `deploy/nginx.conf` with the cluster's addresses.
 
 use anyhow::{Context, ensure};
 use std::{
@@ -8,10 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What belongs in the http block.
+/// The content of the http block.
 const NGINX_TEMPLATE: &str = include_str!("../../../deploy/nginx.conf");
 
-/// Writes the configuration; answers where it is.
+/// Writes the configuration and returns its path.
 pub(super) fn write_config(
     folder: &Path,
     public_address: SocketAddr,
@@ -34,7 +34,7 @@ pub(super) fn write_config(
         http = http.replace(sample, &replacement);
     }
     let folder_path = folder.display();
-    // Started by root, its workers would be somebody who cannot reach the folder.
+    // Started by root, nginx would run its workers as a user who cannot reach the folder.
     let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
@@ -45,8 +45,8 @@ pub(super) fn write_config(
          worker_rlimit_nofile 16384;\nevents {{ worker_connections 8192; }}\n\
          http {{\n    access_log off;\n{temporary}    include \"{folder_path}/confab.conf\";\n}}\n"
     );
-    fs::write(folder.join("confab.conf"), http).context("writing the configuration of nginx")?;
+    fs::write(folder.join("confab.conf"), http).context("writing the nginx configuration")?;
     let path = folder.join("nginx.conf");
-    fs::write(&path, main).context("writing the configuration of nginx")?;
+    fs::write(&path, main).context("writing the nginx configuration")?;
     Ok(path)
 }

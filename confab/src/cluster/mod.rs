@@ -1,5 +1,5 @@
-//! `confab cluster`: the processes of a deployment on one machine. Postgres, Redis,
-//! chat servers, notify servers and nginx; each is restarted if it is killed.
+//! `confab cluster`: the processes of a deployment on one machine. It runs Postgres,
+//! Redis, chat servers, notify servers and nginx, and restarts each that exits.
 
 mod balancer;
 mod process;
@@ -27,7 +27,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// `confab cluster`.
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
-    /// The servers take the ports after this one.
+    /// nginx uses this address; the servers use the ports after it.
     #[command(flatten)]
     bind: ChatBind,
     #[command(flatten)]
@@ -57,7 +57,7 @@ impl Cluster {
         let postgres_supervisor = tokio::spawn(dev::supervise_postgres(postgres, binaries, location, stop.clone()));
 
         let folder = data_dir.path.join("cluster");
-        std::fs::create_dir_all(&folder).context("making the folder of the cluster")?;
+        std::fs::create_dir_all(&folder).context("creating the folder of the cluster")?;
         let frontend_address = serve_frontend(&self.frontend, &shutdown).await?;
         let supervisor = Supervisor::new(&self, &data_dir.path, &folder, &url, frontend_address)?;
         let outcome = supervisor.run(&pool, &demo, &shutdown).await;
@@ -69,7 +69,7 @@ impl Cluster {
 
 /// Serves the web frontend to nginx.
 async fn serve_frontend(frontend: &FrontendSettings, shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("listening for the pages")?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("binding the frontend")?;
     let address = listener.local_addr().context("reading the address")?;
     tokio::spawn(acceptor::serve(listener, 64, NoHook, frontend::router(frontend), shutdown.clone()));
     Ok(address)
@@ -90,8 +90,12 @@ impl Supervisor {
         frontend_address: SocketAddr,
     ) -> anyhow::Result<Self> {
         let address_of = |offset: u16| -> anyhow::Result<SocketAddr> {
-            let port =
-                args.bind.chat_bind.port().checked_add(offset).context("there are not enough ports after this one")?;
+            let port = args
+                .bind
+                .chat_bind
+                .port()
+                .checked_add(offset)
+                .context("not enough ports after the one of --bind; choose a lower port")?;
             Ok(SocketAddr::new(args.bind.chat_bind.ip(), port))
         };
         let redis = folder.join("redis.sock");
@@ -104,7 +108,7 @@ impl Supervisor {
             ("TRUSTED_PROXIES", "127.0.0.0/8".into()),
             ("DEMO_MODE", "true".into()),
         ];
-        // As in `confab dev`: no limits unless set.
+        // As in `confab dev`: rate limits are off unless set.
         if std::env::var_os("RATE_LIMITS").is_none() {
             shared.push(("RATE_LIMITS", "off".into()));
         }
@@ -129,13 +133,13 @@ impl Supervisor {
         Ok(Self { public_address: args.bind.chat_bind, processes })
     }
 
-    /// Runs all processes until `shutdown`, and prints what changes.
+    /// Runs all processes until `shutdown`. Prints each restart and each new leader.
     async fn run(mut self, pool: &PgPool, demo: &DemoAccounts, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let started = self.start_all(shutdown).await;
         if started.is_ok() {
             self.supervise(pool, demo, shutdown).await;
         }
-        // The senders of requests first, so that none is sent to a stopped server.
+        // In reverse order, nginx first, so that no request is sent to a stopped server.
         for process in self.processes.iter_mut().rev() {
             process.stop().await;
         }
@@ -156,7 +160,7 @@ impl Supervisor {
     async fn supervise(&mut self, pool: &PgPool, demo: &DemoAccounts, shutdown: &CancellationToken) {
         println!("listening on http://{}", self.public_address);
         dev::print_demo_accounts(demo);
-        println!("kill any process to see it restart; press Ctrl-C to stop all of them");
+        println!("kill any process to see it restart; press Ctrl-C to stop all processes");
         let mut leader = None;
         while shutdown.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             for process in &mut self.processes {

@@ -1,4 +1,4 @@
-//! One process of a cluster: how it is started, and whether it runs.
+//! One process of a cluster: starts it, waits for it, restarts it and stops it.
 
 use anyhow::{Context, bail};
 use chat_http::acceptor::DRAIN_TIMEOUT;
@@ -23,13 +23,14 @@ use tokio_util::sync::CancellationToken;
 /// How long a process may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long it may take to stop.
+/// How long a process may take to stop.
 const STOP_TIMEOUT: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_secs(4));
 
-/// What runs for so long has started well.
+/// A process that runs for longer than this has started successfully.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
-/// How long one that does not start is left alone, at first.
+/// The pause before the second restart of a process that keeps exiting; it doubles up
+/// to 16 times this.
 const RESTART_BACKOFF: Duration = Duration::from_millis(500);
 
 /// A process, running or not.
@@ -42,18 +43,18 @@ pub(super) struct Process {
     log: PathBuf,
     child: Option<Child>,
     started_at: Instant,
-    /// How often in a row it ended soon after it was started.
+    /// How often in a row the process exited soon after its start.
     failures: u32,
 }
 
-/// Where a process is reached.
+/// The address of a process.
 enum Endpoint {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
 impl Process {
-    /// One of Confab's own, which lies beside this program.
+    /// One of Confab's servers, from the directory of this program.
     pub(super) fn server(
         kind: &str,
         at: SocketAddr,
@@ -62,13 +63,13 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let program = env::current_exe().context("finding this program")?.with_file_name(kind);
         if !program.exists() {
-            bail!("{} is not there; build it with `cargo build --package {kind}`", program.display());
+            bail!("{} does not exist; build it with `cargo build --package {kind}`", program.display());
         }
         let log = folder.join(format!("{kind}-{}.log", at.port()));
         Ok(Self::new(format!("{kind} {at}"), program, Vec::new(), settings, Endpoint::Tcp(at), log))
     }
 
-    /// Redis, for this cluster alone, keeping nothing.
+    /// A Redis for this cluster only, without persistence.
     pub(super) fn redis(socket: &Path, folder: &Path) -> anyhow::Result<Self> {
         let mut arguments: Vec<OsString> = vec!["--unixsocket".into(), socket.into()];
         arguments.extend(["--port", "0", "--appendonly", "no", "--save", ""].map(Into::into));
@@ -77,7 +78,7 @@ impl Process {
         Ok(Self::new(name, program, arguments, Vec::new(), Endpoint::Unix(socket.into()), log))
     }
 
-    /// nginx, before them all.
+    /// nginx, in front of the servers.
     pub(super) fn nginx(at: SocketAddr, configuration: &Path, folder: &Path) -> anyhow::Result<Self> {
         let arguments = vec!["-p".into(), folder.into(), "-c".into(), configuration.into()];
         let (program, log) = (find_program("nginx")?, folder.join("nginx.log"));
@@ -95,12 +96,12 @@ impl Process {
         Self { name, program, arguments, settings, endpoint, log, child: None, started_at: Instant::now(), failures: 0 }
     }
 
-    /// As in `notify_server 127.0.0.1:6691`.
+    /// The name, as in `notify_server 127.0.0.1:6691`.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Starts it. Where that can be had, it ends when this process is killed.
+    /// Starts the process. If `setpriv` is installed, it ends when this process is killed.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         self.started_at = Instant::now();
         let log = File::options().create(true).append(true).open(&self.log);
@@ -119,10 +120,10 @@ impl Process {
         let child = command
             .args(&self.arguments)
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            // The terminal's Ctrl-C reaches us first.
+            // Its own group: Ctrl-C in the terminal reaches only this process.
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().context("opening the log twice")?)
+            .stdout(log.try_clone().context("duplicating the handle of the log")?)
             .stderr(log)
             .kill_on_drop(true)
             .spawn();
@@ -130,12 +131,12 @@ impl Process {
         Ok(())
     }
 
-    /// Waits until it lets somebody in.
+    /// Waits until the process accepts connections.
     pub(super) async fn wait_until_ready(&mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let ready = timeout(START_TIMEOUT, async {
             loop {
                 if let Some(status) = self.exit_status()? {
-                    bail!("{} does not start ({status}); see {}", self.name, self.log.display());
+                    bail!("{} did not start ({status}); see {}", self.name, self.log.display());
                 }
                 if self.endpoint.is_accepting().await || shutdown.is_cancelled() {
                     return Ok(());
@@ -143,22 +144,22 @@ impl Process {
                 sleep(Duration::from_millis(20)).await;
             }
         });
-        ready.await.with_context(|| format!("{} takes too long to start", self.name))?
+        ready.await.with_context(|| format!("{} took too long to start", self.name))?
     }
 
-    /// How it has ended, if it has.
+    /// Returns the exit status, if the process has exited.
     pub(super) fn exit_status(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         let Some(child) = &mut self.child else { return Ok(None) };
-        child.try_wait().with_context(|| format!("looking after {}", self.name))
+        child.try_wait().with_context(|| format!("reading the status of {}", self.name))
     }
 
-    /// Starts it again if it has ended, and says how it had. One that keeps ending is
-    /// given a pause that grows.
+    /// Restarts the process if it has exited, and returns how it exited. The pause before
+    /// a restart grows for a process that keeps exiting.
     pub(super) fn restart_if_exited(&mut self) -> anyhow::Result<Option<String>> {
         let status = match self.exit_status()? {
             Some(status) => status.to_string(),
             None if self.child.is_some() => return Ok(None),
-            None => "it was not there".into(),
+            None => "it was not running".into(),
         };
         let uptime = self.started_at.elapsed();
         if uptime < RESTART_BACKOFF * 2_u32.pow(self.failures.min(4)) && self.failures > 0 {
@@ -170,7 +171,7 @@ impl Process {
         Ok(Some(status))
     }
 
-    /// Asks it to end in order, and waits until it has.
+    /// Asks the process to stop, and waits for it. Kills it after `STOP_TIMEOUT`.
     pub(super) async fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
@@ -199,12 +200,12 @@ impl Endpoint {
     }
 }
 
-/// A program of the system.
+/// Finds a program in PATH, `/usr/sbin` and `/usr/local/sbin`.
 fn find_program(name: &str) -> anyhow::Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|program| program.is_file())
-        .with_context(|| format!("{name} is not installed; `make cluster` brings it"))
+        .with_context(|| format!("{name} is not installed; `make cluster` installs it"))
 }

@@ -1,5 +1,5 @@
-//! The web frontend, as it was built from `web/app`: inside this binary, or in a
-//! folder of yours.
+//! Serves the web frontend that was built from `web/app`: embedded in this binary, or
+//! from a folder (`CHAT_WEB_DIR`).
 
 use axum::{
     Router,
@@ -15,34 +15,35 @@ use std::{
     sync::Arc,
 };
 
-/// What a page of ours may do: nothing but what comes from here. Pictures are
-/// fetched with a token, which makes them `blob:`.
+/// The policy of our pages: they load only from this origin. Images are fetched with a
+/// token, so their URLs are `blob:`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; object-src 'none'; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
-/// Answered where nothing was built.
+/// The page that is served when no frontend was built.
 const NOT_BUILT: &str = include_str!("not_built.html");
 
-/// The page; every address of the frontend is this file.
+/// The page of the frontend. Every path that is not a file returns it.
 const INDEX_FILE: &str = "index.html";
 
-/// Paths that belong to the servers, and are never a page.
+/// Paths of the servers. They never return the page.
 const SERVER_PREFIXES: [&str; 3] = ["/api", "/events", "/ws"];
 
-/// `web/app/dist`, which need not exist. An unoptimised build reads it as it is now.
+/// The files of `web/app/dist`, which need not exist. An unoptimised build reads them at
+/// run time.
 #[derive(RustEmbed)]
 #[folder = "../web/app/dist"]
 #[allow_missing = true]
 struct EmbeddedAssets;
 
-/// Where the frontend is.
+/// The source of the frontend's files.
 #[derive(Debug)]
 struct Frontend {
-    /// Instead of the one inside the program.
+    /// Replaces the embedded files.
     folder: Option<PathBuf>,
 }
 
-/// Serves the frontend at every path that no other route takes.
+/// Serves the frontend at every path that no other route matches.
 pub(crate) fn router(settings: &FrontendSettings) -> Router {
     let frontend = Frontend { folder: settings.chat_web_dir.clone() };
     Router::new().fallback(serve_frontend).with_state(Arc::new(frontend))
@@ -60,7 +61,7 @@ impl Frontend {
 
 struct File {
     bytes: Cow<'static, [u8]>,
-    /// Changes with the bytes.
+    /// A hash of the bytes.
     etag: Option<HeaderValue>,
 }
 
@@ -107,7 +108,7 @@ async fn serve_frontend(
     }
 }
 
-/// A file, as it is or as it was compressed when it was built.
+/// Returns a file, or its `.gz` from the build if the client accepts gzip.
 async fn file_response(
     frontend: &Frontend,
     path: &str,
@@ -137,7 +138,7 @@ async fn file_response(
     Some((headers, file.bytes.into_owned()).into_response())
 }
 
-/// What is under `assets/` has its hash in its name.
+/// Files under `assets/` never change: their names contain their hash.
 fn cache_control(path: &str) -> &'static str {
     if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" }
 }

@@ -1,4 +1,4 @@
-//! What the hub keeps, stretch by stretch.
+//! Tests of the hub. Its invariants are checked after every batch.
 
 use super::*;
 use crate::send_queue::Polled;
@@ -26,7 +26,7 @@ fn route(hub: &Hub, entries: &[LogEntry]) {
     hub.check_invariants();
 }
 
-/// The positions of the events that wait, read from their frames.
+/// Returns the positions of the queued events, read from their frames.
 fn received(queue: &SendQueue) -> Vec<i64> {
     let mut frames = Vec::new();
     queue.take(&mut frames);
@@ -68,7 +68,7 @@ fn an_ephemeral_event_keeps_the_cursor_and_yields_to_the_log() {
     for _ in 0..10_000 {
         hub.dispatch_ephemeral(&everybody, &Bytes::from_static(b"event: typing\n\n"));
     }
-    assert!(!bob.has_lagged(), "a flood of ephemeral events lags nobody");
+    assert!(!bob.has_lagged(), "a flood of ephemeral events must not cause a lag");
     route(&hub, &[entry(4, "message.new", 9, None)]);
     assert_eq!(received(&bob), [4]);
     assert!(hub.online_members(&HashSet::from([id(8)])).is_empty());
@@ -103,7 +103,7 @@ fn chats_loaded_in_the_future_wait_for_the_log() {
     let loaded = (id(2), Chats::from([id(9)]));
     let early = hub.attach(id(2), &queue, Some(&loaded));
     assert!(matches!(early, Err(AttachError::LogBehind(position)) if position == id(2)));
-    // The same answer still serves when the log has gone past it.
+    // The loaded chats are still usable when the log has gone past their position.
     for position in 1..=3 {
         route(&hub, &[entry(position, "chat.added", 8, Some(3))]);
     }
@@ -140,7 +140,7 @@ fn revoking_a_session_closes_only_its_own_connections() {
     assert_eq!(received(&stays), [1, 2]);
     assert!(
         matches!(open(one), Err(AttachError::Closed(CloseReason::SessionRevoked))),
-        "looked up before, opened after"
+        "a session revoked after it was loaded must not attach"
     );
 }
 

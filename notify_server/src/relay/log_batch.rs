@@ -1,5 +1,5 @@
-//! A stretch of the log on its way between replicas: a line that says which, then
-//! two lines for each event, of which the second is its data as it lies in the log.
+//! The encoding of a log batch between replicas: one header line, then two lines for
+//! each event. The second of these is the event's data as stored in the log.
 
 use chat_core::{
     ChatId, Error, EventId, MessageId, Result, Time, UserId,
@@ -16,19 +16,33 @@ pub(crate) struct LogBatch {
     pub(crate) entries: Vec<LogEntry>,
 }
 
-/// What routing needs of an event; the names are short because there are many.
+/// The fields that routing needs. A JSON array without names, because there are many.
 #[derive(Serialize, Deserialize)]
-struct EntryHeader<'a>(EventId, #[serde(borrow)] std::borrow::Cow<'a, str>, Option<ChatId>, Option<UserId>, Option<MessageId>, Time);
+struct EntryHeader<'a>(
+    EventId,
+    #[serde(borrow)] std::borrow::Cow<'a, str>,
+    Option<ChatId>,
+    Option<UserId>,
+    Option<MessageId>,
+    Time,
+);
 
 impl LogBatch {
-    /// As bytes.
+    /// Encodes the batch.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let at = |position| Cursor { epoch: self.epoch.clone(), position };
         let size: usize = self.entries.iter().map(|entry| entry.data.len() + 96).sum();
         let mut bytes = Vec::with_capacity(size + 64);
         bytes.extend_from_slice(format!("{} {}\n", at(self.after), at(self.end)).as_bytes());
         for entry in &self.entries {
-            let header = EntryHeader(entry.id, entry.kind.as_str().into(), entry.chat_id, entry.user_id, entry.message_id, entry.at);
+            let header = EntryHeader(
+                entry.id,
+                entry.kind.as_str().into(),
+                entry.chat_id,
+                entry.user_id,
+                entry.message_id,
+                entry.at,
+            );
             serde_json::to_writer(&mut bytes, &header).map_err(Error::internal)?;
             bytes.push(b'\n');
             bytes.extend_from_slice(entry.data.as_bytes());
@@ -46,8 +60,17 @@ impl LogBatch {
         let end: Cursor = end.parse().map_err(Error::internal)?;
         let mut entries = Vec::new();
         while let Ok(header) = line() {
-            let EntryHeader(id, kind, chat_id, user_id, message_id, at) = serde_json::from_str(header).map_err(Error::internal)?;
-            entries.push(LogEntry { id, kind: kind.into_owned(), chat_id, user_id, message_id, at, data: line()?.to_owned() });
+            let EntryHeader(id, kind, chat_id, user_id, message_id, at) =
+                serde_json::from_str(header).map_err(Error::internal)?;
+            entries.push(LogEntry {
+                id,
+                kind: kind.into_owned(),
+                chat_id,
+                user_id,
+                message_id,
+                at,
+                data: line()?.to_owned(),
+            });
         }
         Ok(Self { epoch: end.epoch, after: after.position, end: end.position, entries })
     }

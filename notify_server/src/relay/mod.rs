@@ -1,8 +1,8 @@
-//! How the log reaches this replica's hub. Without Redis each replica tails the
-//! log. With it one of them does, the leader, and appends what it reads to a
-//! stream in Redis, from which the others hear it. What they hear must follow on
-//! what they have and bear the realm's seal; anything else, and silence while the
-//! log grows, is a doubt, and whoever doubts tails the log itself for a while.
+//! How the log reaches this replica's hub. Without Redis each replica polls the log.
+//! With Redis only the leader does: it appends what it reads to a stream in Redis,
+//! and the followers read that. A batch must continue at the follower's position and
+//! be signed with the cluster key. Any other batch, or silence while the log grows,
+//! trips the follower's circuit breaker: it polls the log itself for a while.
 
 mod log_batch;
 mod publisher;
@@ -20,23 +20,23 @@ use std::{
 use stream_reader::StreamReader;
 use tokio::sync::{OnceCell, watch};
 
-/// How long a first doubt lasts; each that follows soon lasts twice as long, up
-/// to `MAX_PAUSE`.
+/// How long the circuit breaker stays open at first. Each further trip soon after
+/// doubles it, up to `MAX_PAUSE`.
 const INITIAL_PAUSE: Duration = Duration::from_secs(2);
 
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// The way from the log to the hub. Never a source of truth: what it carries is
-/// in the log, and what it does not carry is read from there.
+/// How events get from the log to the hub. Never a source of truth: what it carries
+/// is in the log, and what it does not carry is read from there.
 #[derive(Debug)]
 pub(crate) enum Relay {
-    /// Every replica tails the log.
+    /// Every replica polls the log.
     Local,
-    /// The leader does, for all.
+    /// The leader polls the log for all replicas.
     Redis(Box<RedisRelay>),
 }
 
-/// A stream in Redis that the replicas of a realm share.
+/// A stream in Redis that the replicas of a cluster share.
 #[derive(Debug)]
 pub(crate) struct RedisRelay {
     redis: Redis,
@@ -48,26 +48,26 @@ pub(crate) struct RedisRelay {
     publisher: Publisher,
 }
 
-/// When Redis was last found wanting.
+/// Keeps a follower off Redis for a while after the relay failed.
 #[derive(Debug)]
 struct CircuitBreaker {
     open_until: Option<Instant>,
     pause: Duration,
 }
 
-/// What a replica does now to get its events.
+/// How a replica currently gets its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Read the log, for itself.
+    /// Polls the log for itself.
     Standalone,
-    /// Read the log, for all.
+    /// Polls the log for all replicas.
     Leader,
-    /// Hear the leader.
+    /// Reads what the leader publishes.
     Follower,
 }
 
 impl Relay {
-    /// What is to be done now.
+    /// Returns the mode that applies now.
     pub(crate) fn mode(&self) -> Mode {
         match self {
             Self::Local => Mode::Standalone,
@@ -79,7 +79,7 @@ impl Relay {
         }
     }
 
-    /// What was read, for the others.
+    /// Publishes a batch for the other replicas.
     pub(crate) fn publish(&self, batch: Arc<LogBatch>) {
         if let Self::Redis(relay) = self {
             relay.publisher.try_publish(batch);
@@ -93,13 +93,13 @@ impl RedisRelay {
         Self { redis, db, cluster_key: OnceCell::new(), is_leader, breaker, publisher }
     }
 
-    /// Opens the stream of a history, to read on from a position.
+    /// Opens the stream of a history, to read what follows a position.
     pub(crate) async fn open_stream(&self, epoch: &Epoch, after: chat_core::EventId) -> Result<StreamReader<'_>> {
         let cluster_key = self.cluster_key.get_or_try_init(|| ClusterKey::load(&self.db)).await?;
         StreamReader::open(&self.redis, cluster_key, epoch, after).await
     }
 
-    /// Returns once this replica leads.
+    /// Waits until this replica leads.
     pub(crate) async fn wait_until_leader(&self) {
         let mut is_leader = self.is_leader.clone();
         if is_leader.wait_for(|is_leader| *is_leader).await.is_err() {
@@ -107,11 +107,11 @@ impl RedisRelay {
         }
     }
 
-    /// Turns away from Redis for a while.
+    /// Opens the circuit breaker, and returns for how long.
     pub(crate) fn trip_breaker(&self) -> Duration {
         let mut breaker = self.lock();
         let now = Instant::now();
-        // Long after the last one it is a first one again.
+        // A failure long after the last one starts with the short pause again.
         if breaker.open_until.is_none_or(|until| now > until + MAX_PAUSE) {
             breaker.pause = INITIAL_PAUSE;
         }
@@ -126,7 +126,7 @@ impl RedisRelay {
     }
 }
 
-/// Where the stream of a history is.
+/// Returns the Redis key of a history's stream.
 fn stream_key(cluster_key: &ClusterKey, epoch: &Epoch) -> String {
     cluster_key.redis_key(format_args!("events:{epoch}"))
 }

@@ -1,5 +1,5 @@
-//! The leader's pen: appends what was read to the stream in Redis. It never holds
-//! the leader up; what it cannot append, the others read from the log.
+//! Appends the leader's batches to the stream in Redis. It never delays the leader;
+//! the followers read from the log what it cannot append.
 
 use super::{LogBatch, stream_key};
 use crate::metrics::Metrics;
@@ -21,20 +21,21 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How many pieces may wait; more are dropped, and read from the log.
+/// How many batches may wait. Further ones are dropped, and followers read them from
+/// the log.
 const MAX_QUEUED_BATCHES: usize = 64;
 
-/// How many pieces the stream holds. A replica that is further behind reads the
-/// log; a piece is at most about 1 MiB, and mostly far less.
+/// How many batches the stream holds. A replica that is further behind reads the log.
+/// A batch is at most about 1 MiB, and usually far smaller.
 const MAX_STREAM_ENTRIES: usize = 256;
 
-/// How long Redis is left alone after it failed.
+/// How long Redis is not used after a failure.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// The one field of an entry.
+/// The only field of a stream entry.
 pub(super) const BATCH_FIELD: &str = "batch";
 
-/// A handle to the task that appends.
+/// A handle to the task that appends batches.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     queue: mpsc::Sender<Arc<LogBatch>>,
@@ -63,7 +64,7 @@ impl Publisher {
         publisher
     }
 
-    /// Appends a piece, soon, if all goes well.
+    /// Queues a batch to be appended; drops it if the queue is full.
     pub(crate) fn try_publish(&self, batch: Arc<LogBatch>) {
         if self.queue.try_send(batch).is_err() {
             self.metrics.record_relay_batch("dropped");
@@ -84,7 +85,7 @@ struct StreamWriter {
 }
 
 impl StreamWriter {
-    /// Appends a piece; false if Redis is left alone for now.
+    /// Appends a batch; returns false if Redis is not used for now.
     async fn append(&mut self, batch: &LogBatch) -> Result<bool> {
         if self.failed_at.is_some_and(|at| at.elapsed() < RETRY_DELAY) {
             return Ok(false);
@@ -99,15 +100,15 @@ impl StreamWriter {
         let key = stream_key(cluster_key, &batch.epoch);
         let signed = cluster_key.sign(&key, &batch.encode()?);
         let Err(rejection) = append_entry(connection, &key, batch.end, &signed).await else { return Ok(true) };
-        // Mostly a piece that another leader has appended. But a stream that is
-        // ahead of the log itself has nothing to do with it.
+        // Usually another leader has already appended this batch. But a stream that
+        // is ahead of the log does not belong to it.
         let last_entry = last_entry_position(connection, &key).await?;
         if last_entry.is_none_or(|last_entry| last_entry <= batch.end.get()) {
             return if last_entry.is_some() { Ok(true) } else { Err(rejection) };
         }
         let last = events::head(&self.db).await?.last;
         if last_entry.is_some_and(|last_entry| last_entry > last.get()) {
-            tracing::warn!(stream = %key, ?last_entry, %last, "the stream in Redis is ahead of the log; beginning a new one");
+            tracing::warn!(stream = %key, ?last_entry, %last, "the stream in Redis is ahead of the log; starting a new one");
             let () = connection.del(&key).await.map_err(unavailable)?;
             append_entry(connection, &key, batch.end, &signed).await?;
         }
@@ -115,7 +116,8 @@ impl StreamWriter {
     }
 }
 
-/// With the position as the entry's id: Redis refuses a leader that is behind.
+/// Uses the position as the entry's id, so that Redis rejects a leader that is
+/// behind.
 async fn append_entry(connection: &mut Connection, key: &str, end: EventId, signed: &[u8]) -> Result<()> {
     let id = format!("{end}-0");
     let _: Option<String> = connection
@@ -125,7 +127,7 @@ async fn append_entry(connection: &mut Connection, key: &str, end: EventId, sign
     Ok(())
 }
 
-/// The position of the last entry.
+/// Returns the position of the last entry.
 async fn last_entry_position(connection: &mut Connection, key: &str) -> Result<Option<i64>> {
     let reply: StreamRangeReply = connection.xrevrange_count(key, "+", "-", 1).await.map_err(unavailable)?;
     let id = reply.ids.first().and_then(|entry| entry.id.split('-').next()?.parse::<u64>().ok());

@@ -1,5 +1,5 @@
-//! A follower's ear: reads the stream in Redis, on a connection of its own, and
-//! believes nothing that does not bear the realm's seal.
+//! Reads the stream in Redis for a follower, on a dedicated connection. Rejects every
+//! entry that is not signed with the cluster key.
 
 use super::{LogBatch, publisher::BATCH_FIELD, stream_key};
 use chat_core::{
@@ -13,13 +13,13 @@ use redis::{
     streams::{StreamReadOptions, StreamReadReply},
 };
 
-/// How long one question waits for an answer, in milliseconds.
+/// How long one read waits for entries, in milliseconds.
 const BLOCK_MS: usize = 5_000;
 
 /// How many entries are read at once.
 const MAX_ENTRIES_PER_READ: usize = 64;
 
-/// The stream of one history, read from some position on.
+/// A reader of one history's stream, starting after a position.
 pub(crate) struct StreamReader<'a> {
     connection: Connection,
     cluster_key: &'a ClusterKey,
@@ -38,8 +38,8 @@ impl<'a> StreamReader<'a> {
         Ok(Self { connection: redis.connect_blocking().await?, cluster_key, key, after: format!("{after}-0") })
     }
 
-    /// Waits for the next pieces, and answers none when nothing came for a while.
-    /// An entry that no server of this realm wrote is an error.
+    /// Waits for the next batches; returns none if nothing arrives within `BLOCK_MS`.
+    /// An entry that no server of this cluster signed is an error.
     pub(crate) async fn next(&mut self) -> Result<Vec<LogBatch>> {
         let options = StreamReadOptions::default().block(BLOCK_MS).count(MAX_ENTRIES_PER_READ);
         let keys = [self.key.as_str()];
@@ -47,7 +47,7 @@ impl<'a> StreamReader<'a> {
             self.connection.xread_options(&keys, &[self.after.as_str()], &options).await.map_err(unavailable)?;
         let mut batches = Vec::new();
         for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
-            let signed = entry.map.get(BATCH_FIELD).ok_or_else(|| Error::internal("a stream entry without a batch"))?;
+            let signed = entry.map.get(BATCH_FIELD).ok_or_else(|| Error::internal("the stream entry has no batch"))?;
             let signed = Vec::<u8>::from_redis_value_ref(signed).map_err(Error::internal)?;
             batches.push(LogBatch::decode(self.cluster_key.verify(&self.key, &signed)?)?);
             self.after = entry.id;

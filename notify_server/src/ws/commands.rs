@@ -1,5 +1,4 @@
-//! What a client may say on a WebSocket, and who does it: the same functions that
-//! the API calls.
+//! The commands of a WebSocket client. They call the same functions as the API.
 
 use crate::NotifyServer;
 use chat_core::{
@@ -21,11 +20,11 @@ use http::{HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The longest `ref` that is given back, in bytes.
+/// The longest `ref` that a reply repeats, in bytes.
 const MAX_REFERENCE_BYTES: usize = 128;
 
-/// How many people's commands are counted before those who said nothing lately are
-/// forgotten.
+/// How many users the rate limiter tracks before it discards those without recent
+/// commands.
 const MAX_LIMITED_USERS: usize = 50_000;
 
 /// A command.
@@ -75,7 +74,7 @@ fn default_chat_type() -> ChatType {
     ChatType::Group
 }
 
-/// A command, and what its answer is to be known by.
+/// A command, and the `ref` that its reply repeats.
 pub(super) struct Envelope {
     pub(super) reference: Option<Value>,
     pub(super) command: Result<Command>,
@@ -86,12 +85,15 @@ impl Envelope {
     pub(super) fn parse(text: &str) -> Self {
         let mut object: Map<String, Value> = match serde_json::from_str(text) {
             Ok(Value::Object(object)) => object,
-            Ok(_) => return Self::invalid(Error::Malformed("a command is a JSON object".into())),
-            Err(error) => return Self::invalid(Error::Malformed(format!("a command is a JSON object: {error}"))),
+            Ok(_) => return Self::invalid(Error::Malformed("a command must be a JSON object".into())),
+            Err(error) => return Self::invalid(Error::Malformed(format!("a command must be a JSON object: {error}"))),
         };
         let reference = object.remove("ref");
         if reference.as_ref().is_some_and(|reference| reference.to_string().len() > MAX_REFERENCE_BYTES) {
-            return Self::invalid(Error::invalid("ref", format!("a ref has at most {MAX_REFERENCE_BYTES} bytes")));
+            return Self::invalid(Error::invalid(
+                "ref",
+                format!("a ref must have at most {MAX_REFERENCE_BYTES} bytes"),
+            ));
         }
         let command = serde_json::from_value(Value::Object(object))
             .map_err(|error| Error::invalid("command", error.to_string().chars().take(300).collect::<String>()));
@@ -103,7 +105,7 @@ impl Envelope {
     }
 }
 
-/// Does what a text message says; answers what is to be said of it.
+/// Runs the command in a text message and returns the reply.
 pub(super) async fn handle(notify: &NotifyServer, claims: Claims, text: &str) -> Value {
     let Envelope { reference, command } = Envelope::parse(text);
     if notify.command_limiter.len() > MAX_LIMITED_USERS {
@@ -111,7 +113,7 @@ pub(super) async fn handle(notify: &NotifyServer, claims: Claims, text: &str) ->
     }
     let outcome = match command {
         Ok(Command::Ping {}) => return with_reference(json!({ "type": "pong" }), reference),
-        // What cannot be read counts too: to try was work.
+        // An invalid command counts too: parsing it took work.
         _ if notify.command_limiter.check_key(&claims.user_id).is_err() => Err(Error::TooManyRequests),
         Ok(command) => dispatch(notify, claims.user_id, command).await,
         Err(error) => Err(error),
@@ -122,7 +124,7 @@ pub(super) async fn handle(notify: &NotifyServer, claims: Claims, text: &str) ->
     }
 }
 
-/// Says that a command was done, and what came of it.
+/// Returns the reply to a command that succeeded, with its result.
 pub(super) fn ack(reference: Option<Value>, outcome: Value) -> Value {
     let mut ack = json!({ "type": "ack" });
     if let (Value::Object(ack), Value::Object(outcome)) = (&mut ack, outcome) {
@@ -131,7 +133,7 @@ pub(super) fn ack(reference: Option<Value>, outcome: Value) -> Value {
     with_reference(ack, reference)
 }
 
-/// Says why a command was not done.
+/// Returns the reply to a command that failed, with its error.
 pub(super) fn error_reply(reference: Option<Value>, error: &Error, request_id: &HeaderValue) -> Value {
     let request_id = request_id.to_str().unwrap_or_default();
     log_server_error(error, &Method::GET, "/ws", request_id);
@@ -176,7 +178,7 @@ async fn dispatch(notify: &NotifyServer, user: UserId, command: Command) -> Resu
         }
         Command::Leave { chat_id } => members::leave(db, chat_id, user).await.map(|()| Value::Null),
         Command::Auth { .. } => {
-            Err(Error::Conflict { code: "authenticated", detail: "this connection is signed in already" })
+            Err(Error::Conflict { code: "authenticated", detail: "this connection is already authenticated" })
         }
         Command::Ping {} => Ok(Value::Null),
     }

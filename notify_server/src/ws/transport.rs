@@ -1,5 +1,5 @@
-//! The way to a WebSocket client: events, answers and a last word, and whether it
-//! takes any of it.
+//! The sending half of a WebSocket: writes events, replies and the close frame, and
+//! detects a client that accepts nothing.
 
 use crate::{
     frame,
@@ -31,10 +31,10 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How many bytes a connection has taken.
+/// How many bytes a connection has accepted.
 type Progress = Arc<AtomicU64>;
 
-/// The client's end. The session and the reader both speak on it.
+/// The sending half. The connection and the command reader both write to it.
 pub(super) struct WsTransport<S> {
     sink: Mutex<SplitSink<WebSocketStream<S>, Message>>,
     progress: Progress,
@@ -46,27 +46,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WsTransport<S> {
         Self { sink: Mutex::new(sink), progress, closed: CancellationToken::new() }
     }
 
-    /// Sends one object.
+    /// Sends one JSON object.
     pub(super) async fn send_json(&self, object: &Value) -> io::Result<()> {
         self.write([Message::text(object.to_string())]).await
     }
 
-    /// Asks whether the client is there.
+    /// Pings the client.
     pub(super) async fn send_ping(&self) -> io::Result<()> {
         self.write([Message::Ping(Bytes::new())]).await
     }
 
-    /// The client has gone.
+    /// Marks the client as disconnected.
     pub(super) fn mark_closed(&self) {
         self.closed.cancel();
     }
 
-    /// Says why nothing more is read from a client that does not speak the protocol.
+    /// Sends a client that violates the protocol a close frame with the reason.
     pub(super) async fn close_for_error(&self, error: &Error) {
         match error {
-            Error::Capacity(_) => self.send_close(1009, "this message is too large").await,
-            Error::Utf8(_) => self.send_close(1007, "this text is not UTF-8").await,
-            Error::Protocol(_) => self.send_close(1002, "this is not the WebSocket protocol").await,
+            Error::Capacity(_) => self.send_close(1009, "message too large").await,
+            Error::Utf8(_) => self.send_close(1007, "text is not UTF-8").await,
+            Error::Protocol(_) => self.send_close(1002, "WebSocket protocol violation").await,
             _ => {}
         }
     }
@@ -84,7 +84,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WsTransport<S> {
         self.with_stall_timeout(sink.flush()).await
     }
 
-    /// Waits for as long as the client takes something now and then.
+    /// Waits for a write for as long as the client accepts some bytes in every
+    /// `STALL_TIMEOUT`.
     async fn with_stall_timeout(&self, write: impl Future<Output = Result<(), Error>>) -> io::Result<()> {
         let mut write = std::pin::pin!(write);
         loop {
@@ -100,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WsTransport<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WsTransport<S> {
     async fn send(&self, frames: &[Bytes]) -> io::Result<()> {
-        // Our own JSON: it is UTF-8.
+        // This server encoded the JSON, so it is UTF-8.
         let text = |object: Bytes| Utf8Bytes::try_from(object).ok().map(Message::Text);
         let messages: Vec<Message> = frames.iter().flat_map(frame::json_objects).filter_map(text).collect();
         self.write(messages).await
@@ -113,18 +114,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WsTransport<S> {
     async fn close(&self, disconnect: Disconnect) {
         let (code, reason) = match disconnect {
             Disconnect::ClientGone => return,
-            Disconnect::InvalidMessage => (1008, "the first message cannot be used"),
+            Disconnect::InvalidMessage => (1008, "the first message is invalid"),
             Disconnect::Unauthorized => (4001, "unauthorized"),
             Disconnect::SessionRevoked => (4002, "session revoked"),
             Disconnect::SlowConsumer => (4003, "too slow"),
             Disconnect::TooManyConnections => (4008, "too many connections"),
-            Disconnect::Reconnect => (1001, "going away: reconnect after a moment, not all at once"),
+            Disconnect::Reconnect => (1001, "going away: reconnect after a short random delay"),
         };
         self.send_close(code, reason).await;
     }
 }
 
-/// A connection that counts the bytes that it takes.
+/// A connection that counts the bytes that it accepts.
 pub(super) struct ProgressIo<S> {
     io: S,
     progress: Progress,

@@ -39,7 +39,7 @@ export class TestUser {
   }
 
   get composer(): Locator {
-    return this.page.getByRole('combobox', { name: /^Write to/ });
+    return this.page.getByRole('combobox', { name: /^Message/ });
   }
 
   /** Writes as a person does. */

@@ -16,9 +16,9 @@ test('files can be dropped on a chat or pasted in the composer', async ({ create
   await bob.open(chat);
   const dropped = await createDataTransfer(alice, 'dropped.txt');
   await alice.log.dispatchEvent('dragover', { dataTransfer: dropped });
-  await expect(alice.page.getByText('Drop the files')).toBeVisible();
+  await expect(alice.page.getByText('Drop files')).toBeVisible();
   await alice.log.dispatchEvent('drop', { dataTransfer: dropped });
-  await expect(alice.page.getByText('Drop the files')).toBeHidden();
+  await expect(alice.page.getByText('Drop files')).toBeHidden();
   const pasted = await createDataTransfer(alice, 'pasted.txt');
   await alice.composer.evaluate((area, clipboardData) => {
     area.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
@@ -33,7 +33,7 @@ test('owners promote admins and remove members in real time', async ({ createUse
   const [alice, bob, carol] = [await createUser('Alice'), await createUser('Bob'), await createUser('Carol')];
   const chat = await createGroup(alice, bob, carol);
   for (const someone of [alice, bob, carol]) await someone.open(chat);
-  const membersPanel = (user: TestUser) => user.page.getByRole('complementary', { name: 'People' });
+  const membersPanel = (user: TestUser) => user.page.getByRole('complementary', { name: 'Members' });
   await membersPanel(alice).getByRole('button', { name: 'Bob' }).click();
   await alice.page.getByRole('menuitem', { name: 'Make admin' }).click();
   await expect(membersPanel(carol).getByRole('button', { name: 'Bob' })).toContainText('admin');
@@ -43,11 +43,11 @@ test('owners promote admins and remove members in real time', async ({ createUse
   await expect(bob.page.getByRole('menuitem', { name: 'Remove' })).toHaveCount(0);
   await bob.page.keyboard.press('Escape');
   await membersPanel(bob).getByRole('button', { name: 'Carol' }).click();
-  await bob.page.getByRole('menuitem', { name: 'Remove from the chat' }).click();
-  await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Remove from the chat' }).click();
-  await expect(carol.page.getByText('This chat is not here')).toBeVisible();
-  await carol.page.getByRole('button', { name: 'Back to the chats' }).click();
-  await expect(carol.page.getByText('Nothing here yet')).toBeVisible();
+  await bob.page.getByRole('menuitem', { name: 'Remove from chat' }).click();
+  await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Remove from chat' }).click();
+  await expect(carol.page.getByText('Chat not found')).toBeVisible();
+  await carol.page.getByRole('button', { name: 'Back to chats' }).click();
+  await expect(carol.page.getByText('No chats yet')).toBeVisible();
   await expect(membersPanel(alice)).not.toContainText('Carol');
 });
 
@@ -56,29 +56,29 @@ test('a ban holds until lifted and an invite can be revoked', async ({ createUse
   const chat = await createGroup(alice, bob);
   const invite = await alice.api.invites.create(chat, { expires_in: 3_600 });
   await alice.open(chat);
-  await alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' }).click();
-  await alice.page.getByRole('menuitem', { name: 'Ban from the chat' }).click();
+  await alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Ban from chat' }).click();
   // Escape does nothing to anybody.
   await alice.page.keyboard.press('Escape');
   await expect(alice.page.getByRole('alertdialog')).toBeHidden();
   expect((await alice.api.members.list(chat)).items).toHaveLength(2);
-  await alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' }).click();
-  await alice.page.getByRole('menuitem', { name: 'Ban from the chat' }).click();
-  await alice.page.getByRole('alertdialog').getByRole('button', { name: 'Ban from the chat' }).click();
+  await alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Ban from chat' }).click();
+  await alice.page.getByRole('alertdialog').getByRole('button', { name: 'Ban from chat' }).click();
   await expect(alice.page.getByRole('alertdialog')).toBeHidden();
   await expect(bob.api.invites.accept(invite.code)).rejects.toThrow();
 
-  await alice.page.getByRole('button', { name: 'About this chat' }).click();
+  await alice.page.getByRole('button', { name: 'Chat details' }).click();
   await alice.page.getByRole('tab', { name: 'Banned' }).click();
   await expect(alice.page.getByRole('listitem').filter({ hasText: 'Bob' })).toBeVisible();
-  await alice.page.getByRole('button', { name: 'Lift the ban' }).click();
-  await expect(alice.page.getByText('Nobody is banned.')).toBeVisible();
+  await alice.page.getByRole('button', { name: 'Unban' }).click();
+  await expect(alice.page.getByText('No banned users')).toBeVisible();
   await bob.api.invites.accept(invite.code);
 
-  await alice.page.getByRole('tab', { name: 'Invitations' }).click();
-  await expect(alice.page.getByRole('tabpanel')).toContainText('1 came in');
-  await alice.page.getByRole('button', { name: 'Take back' }).click();
-  await expect(alice.page.getByText('No invitation is open.')).toBeVisible();
+  await alice.page.getByRole('tab', { name: 'Invites' }).click();
+  await expect(alice.page.getByRole('tabpanel')).toContainText('1 use');
+  await alice.page.getByRole('button', { name: 'Revoke' }).click();
+  await expect(alice.page.getByText('No active invites')).toBeVisible();
   await expect(bob.api.invites.preview(invite.code)).rejects.toThrow();
 });
 
@@ -92,27 +92,27 @@ test('an account can be exported and then deleted', async ({ createUser, createG
   await bob.page.getByRole('tab', { name: 'Account' }).click();
   const [file] = await Promise.all([
     bob.page.waitForEvent('download'),
-    bob.page.getByRole('button', { name: 'Save it' }).click(),
+    bob.page.getByRole('button', { name: 'Download' }).click(),
   ]);
   expect(file.suggestedFilename()).toBe(`${bob.me.username}.ndjson`);
   expect(await readFile(await file.path(), 'utf8')).toContain('I was here');
 
-  await bob.page.getByLabel('Password, to be sure').fill('not the password');
-  await bob.page.getByRole('button', { name: 'Close the account' }).click();
+  await bob.page.getByLabel('Confirm your password').fill('not the password');
+  await bob.page.getByRole('button', { name: 'Delete account' }).click();
   await expect(bob.page.getByRole('alert').filter({ hasText: /password/ })).toBeVisible();
-  await bob.page.getByLabel('Password, to be sure').fill(bob.password);
-  await bob.page.getByRole('button', { name: 'Close the account' }).click();
+  await bob.page.getByLabel('Confirm your password').fill(bob.password);
+  await bob.page.getByRole('button', { name: 'Delete account' }).click();
   await expect(bob.page.getByRole('button', { name: 'Sign in' })).toBeVisible();
   await expect(bob.page.getByText('Signed in on this device')).toBeHidden();
   await expect(alice.message('I was here')).toBeVisible();
-  await expect(alice.page.getByRole('complementary', { name: 'People' })).not.toContainText('Bob');
+  await expect(alice.page.getByRole('complementary', { name: 'Members' })).not.toContainText('Bob');
 });
 
 test('presence changes are shown to other members', async ({ createUser, createGroup }) => {
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   const chat = await createGroup(alice, bob);
   await alice.open(chat);
-  const bobItem = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' });
+  const bobItem = alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Bob' });
   await expect(bobItem.getByRole('img', { name: 'Offline' })).toBeVisible();
   await bob.page.goto(bob.url);
   await expect(bobItem.getByRole('img', { name: 'Online' })).toBeVisible();
@@ -126,7 +126,7 @@ test('presence changes are shown to other members', async ({ createUser, createG
 test('the presence of a newly added member is fetched', async ({ createUser, createGroup }) => {
   const [alice, bob, carol] = [await createUser('Alice'), await createUser('Bob'), await createUser('Carol')];
   const chat = await createGroup(alice, bob);
-  const carolItem = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Carol' });
+  const carolItem = alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Carol' });
   await carol.page.goto(carol.url);
   await expect(carol.page.getByRole('navigation').getByRole('img', { name: 'Online' })).toBeVisible();
   await alice.open(chat);
@@ -147,7 +147,7 @@ test('presence changes while the stream is opening are shown', async ({ createUs
     await route.continue();
   });
   await alice.open(chat);
-  const bobItem = alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' });
+  const bobItem = alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Bob' });
   await expect(bobItem.getByRole('img', { name: 'Offline' })).toBeVisible();
   await bob.page.goto(bob.url);
   await expect.poll(async () => (await alice.api.presence.get(bob.me.id)).status).toBe('online');

@@ -16,10 +16,10 @@ test('replies, reactions, edits, typing and receipts are live', async ({ createU
   await expect(alice.page.getByText('Read by Bob')).toBeVisible();
 
   await bob.message('Hello Bob').hover();
-  await bob.page.getByRole('button', { name: 'Answer' }).click();
+  await bob.page.getByRole('button', { name: 'Reply' }).click();
   await expect(bob.composer).toBeFocused();
   await bob.send('Hello **Alice**');
-  await expect(alice.message('Hello Alice').getByRole('button', { name: 'Go to the message' })).toContainText(
+  await expect(alice.message('Hello Alice').getByRole('button', { name: 'Jump to original message' })).toContainText(
     'Hello Bob',
   );
   await expect(
@@ -41,7 +41,7 @@ test('replies, reactions, edits, typing and receipts are live', async ({ createU
   await editor.fill('Hello again');
   await editor.press('Enter');
   await alice.message('Hello again').getByRole('button', { name: '(edited)' }).click();
-  await expect(alice.page.getByRole('dialog', { name: 'What it said before' })).toContainText('Hello Alice');
+  await expect(alice.page.getByRole('dialog', { name: 'Edit history' })).toContainText('Hello Alice');
   await alice.page.keyboard.press('Escape');
   // Bob rules nothing here: of what others said he sees only that it was edited.
   const greeting = (await alice.api.messages.list(chat)).items.at(-1);
@@ -64,8 +64,8 @@ test('any emoji can be picked, or completed after a colon', async ({ createUser,
   await alice.open(chat);
   await alice.send('Which one?');
   await alice.message('Which one?').hover();
-  await alice.page.getByRole('button', { name: 'React with another emoji' }).click();
-  await alice.page.getByRole('searchbox', { name: 'Find an emoji' }).fill('rocket');
+  await alice.page.getByRole('button', { name: 'Add reaction' }).click();
+  await alice.page.getByRole('searchbox', { name: 'Search emoji' }).fill('rocket');
   await alice.page.getByRole('dialog').getByRole('button', { name: 'rocket', exact: true }).click();
   await expect(alice.message('Which one?').getByRole('button', { name: '🚀, 1' })).toBeVisible();
 
@@ -118,7 +118,7 @@ test('an upload can be cancelled and the message still sent', async ({ createUse
     .locator('input[type=file]')
     .setInputFiles({ name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('a') });
   await expect(alice.page.getByRole('progressbar', { name: 'Uploading a.txt' })).toBeVisible();
-  await alice.page.getByRole('button', { name: 'Take a.txt out' }).click();
+  await alice.page.getByRole('button', { name: 'Remove a.txt' }).click();
   await expect(alice.page.getByRole('list', { name: 'Files to send' })).toBeHidden();
   await alice.send('Without it');
   await expect(alice.message('Without it')).toBeVisible();
@@ -137,7 +137,7 @@ test('a search result jumps to its message', async ({ createUser, createGroup, s
     .getByRole('button', { name: /needle/ })
     .click();
   await expect(alice.page.locator(`[data-message="${id}"]`)).toBeInViewport();
-  await alice.page.getByRole('button', { name: 'To the present' }).click();
+  await alice.page.getByRole('button', { name: 'Jump to latest' }).click();
   await expect(alice.message('message 300')).toBeInViewport();
 });
 
@@ -160,7 +160,7 @@ test('sending from one tab keeps the draft of another', async ({ createUser, cre
   await alice.composer.fill('not done yet');
   const tab = await alice.context.newPage();
   await tab.goto(`${alice.url}/chats/${chat}`);
-  const otherComposer = tab.getByRole('combobox', { name: /^Write to/ });
+  const otherComposer = tab.getByRole('combobox', { name: /^Message/ });
   await expect(otherComposer).toHaveValue('not done yet');
   await otherComposer.fill('done');
   await otherComposer.press('Enter');
@@ -173,26 +173,26 @@ test('channels can be created, joined, found and left', async ({ createUser }) =
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   const { page } = alice;
   await page.goto(alice.url);
-  await page.getByRole('navigation').getByRole('button', { name: 'New conversation' }).click();
+  await page.getByRole('navigation').getByRole('button', { name: 'New message' }).click();
   await page.getByRole('radio', { name: 'Public channel' }).check();
   const name = `channel-of-${alice.me.username}`;
-  await page.getByLabel('Name of the channel').fill(name);
+  await page.getByLabel('Channel name').fill(name);
   await page.getByRole('button', { name: 'Create' }).click();
   await expect(page.getByRole('heading', { level: 2, name })).toBeVisible();
 
   await bob.page.goto(bob.url);
   await bob.page.getByRole('navigation').getByRole('button', { name: 'Browse channels' }).click();
-  await bob.page.getByLabel('Name or description').fill(name);
+  await bob.page.getByLabel('Search channels').fill(name);
   await bob.page.getByRole('listitem').filter({ hasText: name }).getByRole('button', { name: 'Join' }).click();
   await bob.send('I am here');
   await expect(alice.message('I am here')).toBeVisible();
-  await expect(page.getByRole('complementary', { name: 'People' })).toContainText('Bob');
+  await expect(page.getByRole('complementary', { name: 'Members' })).toContainText('Bob');
 
-  await bob.page.getByRole('button', { name: 'About this chat' }).first().click();
+  await bob.page.getByRole('button', { name: 'Chat details' }).first().click();
   await bob.page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click();
   await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Leave' }).click();
   await expect(bob.page.getByRole('link', { name: new RegExp(name) })).toBeHidden();
-  await expect(page.getByRole('complementary', { name: 'People' })).not.toContainText('Bob');
+  await expect(page.getByRole('complementary', { name: 'Members' })).not.toContainText('Bob');
 
   await page.keyboard.press('Control+k');
   await page.getByRole('combobox', { name: 'Find a chat' }).fill(name.slice(0, 14));
@@ -204,7 +204,7 @@ test('a direct chat opens from a member; an invite is a link', async ({ createUs
   const [alice, bob, carol] = [await createUser('Alice'), await createUser('Bob'), await createUser('Carol')];
   const chat = await createGroup(alice, bob);
   await alice.open(chat);
-  await alice.page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Bob' }).click();
   await alice.page.getByRole('menuitem', { name: 'Message' }).click();
   await expect(alice.page.getByRole('heading', { level: 2, name: 'Bob' })).toBeVisible();
   await alice.send('Between us');
@@ -213,7 +213,7 @@ test('a direct chat opens from a member; an invite is a link', async ({ createUs
 
   await alice.open(chat);
   await alice.page.getByRole('button', { name: 'Add people' }).click();
-  await alice.page.getByRole('button', { name: 'Make a link' }).click();
+  await alice.page.getByRole('button', { name: 'Create link' }).click();
   const link = await alice.page.getByText('/invite/').innerText();
   await carol.page.goto(link);
   await carol.page.getByRole('button', { name: 'Join' }).click();
@@ -229,7 +229,7 @@ test('a pinned message appears in the pins panel', async ({ createUser, createGr
   await alice.open(chat);
   await bob.open(chat);
   await bob.page.getByRole('button', { name: 'Pinned' }).click();
-  await expect(bob.page.getByText('Nothing is pinned')).toBeVisible();
+  await expect(bob.page.getByText('No pinned messages')).toBeVisible();
   await alice.send('Keep this');
   await alice.message('Keep this').hover();
   await alice.page.getByRole('button', { name: 'More' }).click();
@@ -254,7 +254,7 @@ test('a message waiting for uploads is sent from another chat', async ({ createU
     .locator('input[type=file]')
     .setInputFiles({ name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('a') });
   await alice.send('with a file');
-  await expect(alice.page.getByText('Waiting for the files')).toBeVisible();
+  await expect(alice.page.getByText('Uploading…')).toBeVisible();
   await alice.page.locator(`nav a[href="/chats/${other}"]`).click();
   release();
   await expect(bob.message('with a file')).toContainText('a.txt');
@@ -273,7 +273,7 @@ test('an unsaved edit survives scrolling away', async ({ createUser, createGroup
   await alice.page.getByRole('textbox', { name: 'Edit' }).fill('second words');
   await alice.log.evaluate((scroller) => scroller.scrollTo(0, 0));
   await expect(alice.page.getByRole('textbox', { name: 'Edit' })).toHaveCount(0);
-  await alice.page.getByRole('button', { name: 'To the present' }).click();
+  await alice.page.getByRole('button', { name: 'Jump to latest' }).click();
   await alice.page.getByRole('textbox', { name: 'Edit' }).press('Enter');
   await expect(alice.message('second words')).toBeVisible();
 });

@@ -12,8 +12,8 @@ test('messages survive a server crash and arrive exactly once', async ({ createU
   await alice.send('while nobody is there, one');
   await alice.send('while nobody is there, two');
   await expect(alice.message('nobody is there, two')).toContainText('two');
-  await expect(alice.page.getByText('Connecting again')).toBeVisible();
-  await expect(alice.page.getByText('What you write is kept')).toBeVisible();
+  await expect(alice.page.getByText('Reconnecting…')).toBeVisible();
+  await expect(alice.page.getByText('Your messages are safe')).toBeVisible();
   await server.launch();
   for (const person of [alice, bob]) {
     await expect(person.message('nobody is there, two')).toBeVisible({ timeout: 40_000 });
@@ -21,7 +21,7 @@ test('messages survive a server crash and arrive exactly once', async ({ createU
     for (const text of ['before', 'nobody is there, one', 'nobody is there, two']) {
       await expect(person.message(text)).toHaveCount(1);
     }
-    await expect(person.page.getByText('Connecting again')).toBeHidden();
+    await expect(person.page.getByText('Reconnecting…')).toBeHidden();
   }
   const texts = await bob.log.getByRole('article').allInnerTexts();
   expect(texts.findIndex((text) => text.includes('one'))).toBeLessThan(texts.findIndex((text) => text.includes('two')));
@@ -35,14 +35,14 @@ test('offline messages are queued and missed ones are caught up', async ({ creat
   await alice.context.setOffline(true);
   await alice.send('from the tunnel');
   await bob.send('are you there?');
-  await expect(alice.page.getByText('No network')).toBeVisible();
+  await expect(alice.page.getByText("You're offline")).toBeVisible();
   await expect(alice.message('from the tunnel')).toHaveAttribute('data-pending', 'sending');
   // The page itself may go meanwhile, and come back.
   await alice.context.setOffline(false);
   await expect(alice.message('are you there?')).toBeVisible();
   await expect(bob.message('from the tunnel')).toHaveCount(1);
   await expect(alice.log.locator('[data-pending]')).toHaveCount(0);
-  await expect(alice.page.getByText('No network')).toBeHidden();
+  await expect(alice.page.getByText("You're offline")).toBeHidden();
 });
 
 test('a pending message survives a page reload', async ({ createUser, createGroup }) => {
@@ -88,12 +88,12 @@ test('a dropped connection recovers before the banner appears', async ({ createU
   const chat = await createGroup(alice, bob);
   await alice.page.goto(`${alice.url}/debug`);
   await expect(alice.page.getByTestId('state')).toHaveText('live');
-  await alice.page.getByRole('button', { name: 'Drop my connection' }).click();
+  await alice.page.getByRole('button', { name: 'Drop connection' }).click();
   await expect(alice.page.getByText('live → waiting')).toBeVisible();
   await expect(alice.page.getByTestId('state')).toHaveText('live');
   await bob.client.messages.send(chat, { content: 'after it' });
   await expect(alice.page.getByText('message.new', { exact: true })).toBeVisible();
-  await expect(alice.page.getByText('Connecting again')).toBeHidden();
+  await expect(alice.page.getByText('Reconnecting…')).toBeHidden();
 });
 
 for (const transport of ['sse', 'eventsource', 'websocket']) {
@@ -136,7 +136,7 @@ test('nine tabs without TLS each keep their own connection', async ({ browser, s
     await expect(tab.getByRole('log')).toBeVisible();
     tabs.push(tab);
   }
-  await first.getByRole('combobox', { name: /^Write to/ }).fill('without TLS');
+  await first.getByRole('combobox', { name: /^Message/ }).fill('without TLS');
   await first.keyboard.press('Enter');
   for (const tab of tabs) await expect(tab.getByRole('article').filter({ hasText: 'without TLS' })).toHaveCount(1);
   await context.close();
@@ -213,9 +213,9 @@ test('an upload broken by a server crash can be retried', async ({ createUser, c
   const file = { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.alloc(200_000, 'a') };
   await alice.page.locator('input[type=file]').setInputFiles(file);
   const tray = alice.page.getByRole('list', { name: 'Files to send' });
-  await expect(tray.getByRole('alert')).toContainText('broke off');
+  await expect(tray.getByRole('alert')).toContainText('interrupted');
   await alice.send('with the notes');
-  await expect(alice.page.getByText('A file could not be uploaded')).toBeVisible();
+  await expect(alice.page.getByText('Upload failed')).toBeVisible();
   await alice.page.unroute('**/api/upload');
   await server.launch();
   await tray.getByRole('button', { name: 'Try again' }).click();
@@ -267,7 +267,7 @@ test('a message sent before the chat loads is kept', async ({ createUser, create
   await expect(alice.message('read late')).toBeVisible();
   await alice.page.reload();
   await expect(alice.message('hasty')).toContainText('not now');
-  await alice.message('hasty').getByRole('button', { name: 'Back to the composer' }).click();
+  await alice.message('hasty').getByRole('button', { name: 'Edit' }).click();
   await expect(alice.composer).toHaveValue('hasty');
   await expect(alice.message('hasty')).toBeHidden();
 });
@@ -280,10 +280,10 @@ test('a chunk that failed to load is retried with its styles', async ({ createUs
   await alice.open(chat);
   const accountButton = alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ });
   await accountButton.click();
-  await expect(alice.page.getByText('This could not be fetched')).toBeVisible();
+  await expect(alice.page.getByText("This didn't load")).toBeVisible();
   await expect(accountButton).toBeVisible();
   await alice.page.getByRole('button', { name: 'Settings' }).click();
-  await expect(alice.page.getByText('it could not be fetched')).toBeVisible();
+  await expect(alice.page.getByText("This part didn't load")).toBeVisible();
   await alice.page.unroute(assetPattern);
   await alice.page.getByRole('button', { name: 'Try again' }).click();
   await expect(alice.page.getByRole('dialog')).toHaveCSS('position', 'fixed');
@@ -308,7 +308,7 @@ test('a chat opened while offline loads after the reconnect', async ({ createUse
   await expect(alice.page.getByText('cannot be reached')).toBeVisible();
   // A part that was never fetched breaks nothing else.
   await alice.page.getByRole('button', { name: 'Search' }).click();
-  await expect(alice.page.getByText('could not be fetched')).toBeVisible();
+  await expect(alice.page.getByText("This part didn't load")).toBeVisible();
   await alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ }).click();
   await alice.context.setOffline(false);
   await alice.page.getByRole('main').getByRole('button', { name: 'Try again' }).last().click();

@@ -99,12 +99,12 @@ for (const [device, options] of [
       await capture('sign-in');
       seededChat ??= seedConversation(server.url, await page.screenshot({ animations: 'disabled' }));
       const chat = await seededChat;
-      await clickButton('I am new here');
-      await page.getByLabel('User name').fill('x');
-      await page.getByLabel('E-mail').fill('new@example.com');
+      await clickButton('Sign up');
+      await page.getByLabel('Username').fill('x');
+      await page.getByLabel('Email').fill('new@example.com');
       await page.getByLabel('Password').fill('short');
-      await page.getByRole('button', { name: 'Make an account' }).click();
-      await expect(page.getByRole('textbox', { name: 'User name' })).toHaveAttribute('aria-invalid', 'true');
+      await page.getByRole('button', { name: 'Create account' }).click();
+      await expect(page.getByRole('textbox', { name: 'Username' })).toHaveAttribute('aria-invalid', 'true');
       await capture('sign-in-error');
       // The refusal is what was asked for.
       consoleErrors.length = 0;
@@ -123,30 +123,30 @@ for (const [device, options] of [
         .filter({ hasText: 'Nice. Merging.' })
         .getByRole('button', { name: 'More' })
         .click();
-      await expect(page.getByRole('menuitem', { name: 'Copy a link' })).toBeVisible();
+      await expect(page.getByRole('menuitem', { name: 'Copy link' })).toBeVisible();
       await capture('menu');
       await page.keyboard.press('Escape');
 
       await page
         .getByRole('article')
         .filter({ hasText: 'Nice. Merging.' })
-        .getByRole('button', { name: 'React with another emoji' })
+        .getByRole('button', { name: 'Add reaction' })
         .click();
       await expect(page.getByRole('button', { name: 'grinning face', exact: true })).toBeVisible();
       await capture('emoji');
       await page.keyboard.press('Escape');
 
-      await page.getByRole('combobox', { name: /^Write to/ }).fill('@');
-      await page.getByRole('combobox', { name: /^Write to/ }).press('b');
+      await page.getByRole('combobox', { name: /^Message/ }).fill('@');
+      await page.getByRole('combobox', { name: /^Message/ }).press('b');
       await expect(page.getByRole('listbox', { name: 'Suggestions' })).toBeVisible();
       await capture('mention');
       await page.keyboard.press('Escape');
-      await page.getByRole('combobox', { name: /^Write to/ }).fill('');
+      await page.getByRole('combobox', { name: /^Message/ }).fill('');
 
       for (const [label, name] of [
         ['Search', 'search'],
         ['Pinned', 'pins'],
-        ['People', 'members'],
+        ['Members', 'members'],
       ] as const) {
         const panel = page.getByRole('complementary', { name: label });
         if (!(await panel.isVisible())) await clickButton(label);
@@ -164,21 +164,21 @@ for (const [device, options] of [
       await expect(page.getByRole('dialog').getByRole('img')).toBeVisible();
       await capture('lightbox');
       await page.keyboard.press('Escape');
-      await clickButton('About this chat');
+      await clickButton('Chat details');
       await expect(page.getByRole('dialog')).toBeVisible();
       await capture('about');
-      await page.getByRole('tab', { name: 'Invitations' }).click();
-      await expect(page.getByText('No invitation is open.')).toBeVisible();
+      await page.getByRole('tab', { name: 'Invites' }).click();
+      await expect(page.getByText('No active invites')).toBeVisible();
       await capture('about-invitations');
       await page.getByRole('tab', { name: 'About' }).click();
-      await page.getByRole('button', { name: 'Delete the chat' }).click();
+      await page.getByRole('button', { name: 'Delete chat' }).click();
       await expect(page.getByRole('alertdialog')).toBeVisible();
       await capture('confirm');
       await page.keyboard.press('Escape');
 
       await page.goto(server.url);
       for (const [label, name] of [
-        ['New conversation', 'new-chat'],
+        ['New message', 'new-chat'],
         ['Browse channels', 'browse-channels'],
         ['Find a chat', 'switcher'],
         ['Settings', 'settings'],
@@ -199,7 +199,7 @@ for (const [device, options] of [
       await expect(page.getByText('→ live')).toBeVisible();
       await capture('debug');
       await page.goto(`${server.url}/chats/999999`);
-      await expect(page.getByText('This chat is not here')).toBeVisible();
+      await expect(page.getByText('Chat not found')).toBeVisible();
       await capture('not-found');
 
       expect(problems).toEqual([]);
@@ -232,7 +232,7 @@ test('sign in, send and reply with the keyboard alone', async ({ browser, server
   await expect(page.getByRole('combobox', { name: 'Find a chat' })).toBeFocused();
   await page.keyboard.type('gene');
   await page.keyboard.press('Enter');
-  await expect(page.getByRole('combobox', { name: 'Write to general' })).toBeFocused();
+  await expect(page.getByRole('combobox', { name: 'Message #general' })).toBeFocused();
   await page.keyboard.type('Said without a mouse');
   await page.keyboard.press('Enter');
   await expect(page.getByRole('article').filter({ hasText: 'Said without a mouse' })).toBeVisible();
@@ -241,14 +241,14 @@ test('sign in, send and reply with the keyboard alone', async ({ browser, server
   await tabTo(/^Messages$/);
   await page.keyboard.press('ArrowUp');
   await expect(page.locator('article:focus')).toContainText('Said without a mouse');
-  await tabTo(/^Answer$/);
+  await tabTo(/^Reply$/);
   await page.keyboard.press('Enter');
-  await expect(page.getByRole('combobox', { name: 'Write to general' })).toBeFocused();
+  await expect(page.getByRole('combobox', { name: 'Message #general' })).toBeFocused();
   await page.keyboard.type('and answered');
   await page.keyboard.press('Enter');
   await expect(page.getByRole('article').filter({ hasText: 'and answered' })).toContainText('Said without a mouse');
   await page.keyboard.press('Control+/');
-  await expect(page.getByRole('dialog', { name: 'Keyboard' })).toBeVisible();
+  await expect(page.getByRole('dialog', { name: 'Keyboard shortcuts' })).toBeVisible();
   await page.keyboard.press('Escape');
   await expect(page.getByRole('dialog')).toBeHidden();
   await context.close();
@@ -261,18 +261,18 @@ test('on a phone one pane is shown at a time', async ({ browser, server }) => {
   const list = page.getByRole('navigation', { name: 'Chats' });
   await list.getByRole('link', { name: /general/ }).tap();
   await expect(list).toBeHidden();
-  await page.getByRole('combobox', { name: /^Write to/ }).fill('from my pocket');
+  await page.getByRole('combobox', { name: /^Message/ }).fill('from my pocket');
   await expect(page.getByRole('button', { name: 'Send' })).toBeInViewport({ ratio: 1 });
-  await expect(page.getByRole('button', { name: 'About this chat' }).last()).toBeInViewport({ ratio: 1 });
+  await expect(page.getByRole('button', { name: 'Chat details' }).last()).toBeInViewport({ ratio: 1 });
   await page.getByRole('button', { name: 'Send' }).tap();
   const mine = page.getByRole('article').filter({ hasText: 'from my pocket' });
   await mine.tap();
   await page.getByRole('button', { name: 'React with ❤️' }).tap();
   await expect(mine.getByRole('button', { name: '❤️, 1' })).toBeVisible();
-  await page.getByRole('button', { name: 'People' }).tap();
-  await expect(page.getByRole('complementary', { name: 'People' })).toBeVisible();
-  await page.getByRole('complementary', { name: 'People' }).getByRole('button', { name: 'Close' }).tap();
-  await page.getByRole('button', { name: 'Back to the chats' }).tap();
+  await page.getByRole('button', { name: 'Members' }).tap();
+  await expect(page.getByRole('complementary', { name: 'Members' })).toBeVisible();
+  await page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Close' }).tap();
+  await page.getByRole('button', { name: 'Back to chats' }).tap();
   await expect(list).toBeVisible();
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
   await context.close();
@@ -286,12 +286,12 @@ test('on a phone the message actions work by tap', async ({ browser, server }) =
   const message = (text: string) => page.getByRole('article').filter({ hasText: text });
   for (const text of ['Welcome to Confab', 'Did that twice', 'Where do I report']) {
     await message(text).tap();
-    await page.getByRole('button', { name: 'Answer', exact: true }).tap();
-    await expect(page.getByText('Answering')).toBeVisible();
-    await page.getByRole('button', { name: 'Do not answer' }).tap();
+    await page.getByRole('button', { name: 'Reply', exact: true }).tap();
+    await expect(page.getByText('Replying to')).toBeVisible();
+    await page.getByRole('button', { name: 'Cancel reply' }).tap();
     await message(text).tap();
     await page.getByRole('button', { name: 'More' }).tap();
-    await page.getByRole('menuitem', { name: 'Copy the text' }).tap();
+    await page.getByRole('menuitem', { name: 'Copy text' }).tap();
     await expect(page.getByRole('menu')).toBeHidden();
   }
   await context.close();
@@ -304,7 +304,7 @@ test('two demo users chat from two windows of one browser', async ({ browser, se
   await signInAs(other, server.url, 'Bob');
   await one.getByRole('link', { name: /general/ }).click();
   await other.getByRole('link', { name: /general/ }).click();
-  await one.getByRole('combobox', { name: /^Write to/ }).fill('in the other window');
+  await one.getByRole('combobox', { name: /^Message/ }).fill('in the other window');
   await one.keyboard.press('Enter');
   await expect(other.getByRole('article').filter({ hasText: 'in the other window' })).toBeVisible();
   // Each stays who they are.
@@ -316,6 +316,6 @@ test('two demo users chat from two windows of one browser', async ({ browser, se
   await one.getByRole('navigation', { name: 'Chats' }).getByRole('button', { name: /Alice/ }).click();
   await one.getByRole('menuitem', { name: 'Sign out' }).click();
   await expect(one.getByRole('button', { name: 'Sign in' })).toBeVisible();
-  await expect(other.getByRole('combobox', { name: /^Write to/ })).toBeVisible();
+  await expect(other.getByRole('combobox', { name: /^Message/ })).toBeVisible();
   await context.close();
 });

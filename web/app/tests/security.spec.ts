@@ -103,12 +103,12 @@ test('empty, oversized and mislabelled files are handled safely', async ({ creat
 
   await add('large.bin', 'application/octet-stream', Buffer.alloc(26_300_000));
   await expect(tray.getByRole('alert')).toBeVisible();
-  await alice.page.getByRole('button', { name: 'Take large.bin out' }).click();
+  await alice.page.getByRole('button', { name: 'Remove large.bin' }).click();
 
   await add('empty.txt', 'text/plain', Buffer.alloc(0));
   await expect(tray).toContainText('empty.txt');
   await expect(tray.getByRole('progressbar')).toBeHidden();
-  await alice.page.getByRole('button', { name: 'Take empty.txt out' }).click();
+  await alice.page.getByRole('button', { name: 'Remove empty.txt' }).click();
 
   await add('photo.png', 'image/png', Buffer.from('<html><script>globalThis.pwned = 1</script></html>'));
   await expect(tray.getByRole('progressbar')).toBeHidden();
@@ -147,10 +147,10 @@ test('a long name without spaces overflows no dialog', async ({ createUser }) =>
   await alice.open(chat.id);
   await expect(alice.page.getByRole('heading', { name: 'WWW', level: 3 })).toBeVisible();
   expect(await findOverflow(alice.page)).toEqual([]);
-  await alice.page.getByRole('button', { name: 'About this chat' }).click();
-  await alice.page.getByRole('button', { name: 'Delete the chat' }).waitFor();
+  await alice.page.getByRole('button', { name: 'Chat details' }).click();
+  await alice.page.getByRole('button', { name: 'Delete chat' }).waitFor();
   expect(await findOverflow(alice.page)).toEqual([]);
-  await alice.page.getByRole('button', { name: 'Delete the chat' }).click();
+  await alice.page.getByRole('button', { name: 'Delete chat' }).click();
   await expect(alice.page.getByRole('alertdialog')).toBeVisible();
   expect(await findOverflow(alice.page)).toEqual([]);
   await alice.page.getByRole('button', { name: 'Cancel' }).click();

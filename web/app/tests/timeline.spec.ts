@@ -153,7 +153,7 @@ test('rule 5: a jump centres and highlights the message', async ({ createUser, c
   const first = await findFirstVisible(alice.log);
   await scrollTo(alice.log, 0);
   await expect.poll(() => findFirstVisible(alice.log)).toBeLessThan(first - 20);
-  await alice.page.getByRole('button', { name: 'To the present' }).click();
+  await alice.page.getByRole('button', { name: 'Jump to latest' }).click();
   await expect(alice.message('message 600')).toBeInViewport();
 });
 

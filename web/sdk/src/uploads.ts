@@ -47,7 +47,7 @@ const sendWithFetch: UploadSender = async (url, token, body, { signal }) => {
     return await fetch(url, { method: 'POST', headers, body, signal: signal ?? null });
   } catch (cause) {
     if (signal?.aborted) throw cause;
-    throw new NetworkError('the upload broke off', { cause });
+    throw new NetworkError('the upload was interrupted', { cause });
   }
 };
 
@@ -63,7 +63,7 @@ const sendWithXhr: UploadSender = (url, token, form, { onProgress, signal }) =>
       const headers = new Headers(retryAfter ? { 'retry-after': retryAfter } : undefined);
       resolve(new Response(request.responseText, { status: request.status, headers }));
     };
-    request.onerror = () => reject(new NetworkError('the upload broke off'));
+    request.onerror = () => reject(new NetworkError('the upload was interrupted'));
     request.onabort = () => reject(signal?.reason ?? new DOMException('given up', 'AbortError'));
     if (signal?.aborted) return request.onabort?.(new ProgressEvent('abort'));
     signal?.addEventListener('abort', () => request.abort());

@@ -1,4 +1,4 @@
-//! What Confab is measured against, each small and fair.
+//! The controls that Confab is compared with. Each is small and fairly configured.
 
 pub(crate) mod axum_sse;
 pub(crate) mod nchan;

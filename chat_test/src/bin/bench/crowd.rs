@@ -1,5 +1,5 @@
-//! Ten thousand people at once: idle beside a busy chat, in one chat, and coming
-//! back all together.
+//! Ten thousand users at once: idle beside a busy chat, in one large chat, and
+//! reconnecting all together.
 
 use crate::{
     environment::Environment,
@@ -12,10 +12,10 @@ use tokio::time::{Instant, interval, sleep};
 
 const USERS: i32 = 10_000;
 
-/// How many of them are in the busy chat.
+/// Number of users in the busy chat.
 const BUSY: usize = 100;
 
-/// Events per second in the busy chat, and for how long.
+/// Events per second in the busy chat, and the length of a measurement.
 const RATE: u32 = 400;
 const WINDOW: Duration = Duration::from_secs(4);
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(report: &mut Report) {
     let few =
         Streams::open(&server.address, first.iter().map(|user| env.stream_request(*user, None)), LinesPerEvent(4))
             .await;
-    // Once for nothing: the first events of a process cost more.
+    // A warm-up run: the first events of a process cost more.
     cpu_per_event(&env, &server, busy).await;
     let alone = cpu_per_event(&env, &server, busy).await;
     let many =
@@ -56,7 +56,7 @@ pub(crate) async fn run(report: &mut Report) {
     measure_reconnect_storm(report, &env, &server).await;
 }
 
-/// Processor seconds of the server for one event.
+/// Returns the CPU seconds that the server spends per event.
 async fn cpu_per_event(env: &Environment, server: &Server, chat: i64) -> f64 {
     let (cpu, begun, mut sent) = (server.cpu_seconds(), Instant::now(), 0);
     let mut ticks = interval(Duration::from_millis(2));
@@ -71,11 +71,11 @@ async fn cpu_per_event(env: &Environment, server: &Server, chat: i64) -> f64 {
     (server.cpu_seconds() - cpu) / f64::from(sent)
 }
 
-/// Everybody comes back at once, having missed a little.
+/// All users reconnect at once after they missed 20 messages.
 async fn measure_reconnect_storm(report: &mut Report, env: &Environment, server: &Server) {
     let cursor = env.cursor().await;
     env.insert_messages(20).await;
-    // Postgres counts what a connection did when that connection next rests.
+    // Postgres updates its counters for a connection when that connection is idle.
     sleep(Duration::from_secs(2)).await;
     let (before, loads) = (env.transactions().await, membership_loads(server).await);
     let begun = Instant::now();
@@ -85,13 +85,13 @@ async fn measure_reconnect_storm(report: &mut Report, env: &Environment, server:
     sleep(Duration::from_secs(2)).await;
     let reads = env.transactions().await - before;
     let loads = membership_loads(server).await - loads;
-    report.add_row("crowd", "10,000 reconnect at once: database reads (two each time it looks)", loads * 2.0, "");
-    report.add_row("crowd", "10,000 reconnect at once: whole again", recovered as f64, "devices");
-    report.add_row("crowd", "10,000 reconnect at once: until the last is whole", took, "s");
+    report.add_row("crowd", "10,000 reconnect at once: database reads (two per membership load)", loads * 2.0, "");
+    report.add_row("crowd", "10,000 reconnect at once: caught up", recovered as f64, "devices");
+    report.add_row("crowd", "10,000 reconnect at once: until the last has caught up", took, "s");
     report.add_row("crowd", "10,000 reconnect at once: database transactions of all kinds", reads as f64, "");
 }
 
-/// How often the server has looked up who may open a stream.
+/// Returns how often the server has loaded memberships from the database.
 async fn membership_loads(server: &Server) -> f64 {
     chat_test::metric(&format!("http://{}", server.address), "confab_membership_loads_total").await
 }

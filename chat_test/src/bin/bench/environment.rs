@@ -1,5 +1,5 @@
-//! The world that is measured: a durable Postgres of its own, people, one chat
-//! with all of them, and tokens for each.
+//! The environment of a measurement: its own durable Postgres, users, one chat that
+//! all of them are in, and a token for each user.
 
 use crate::process::{Server, pinned_command, sibling_binary};
 use chat_core::{
@@ -19,9 +19,9 @@ pub(crate) struct Environment {
     pub(crate) db: PgPool,
     pub(crate) url: String,
     pub(crate) binaries: Binaries,
-    /// Everybody, by id.
+    /// The ids of all users.
     pub(crate) users: Vec<i64>,
-    /// Everybody is in it.
+    /// The chat that all users are in.
     pub(crate) chat: i64,
     sessions: HashMap<i64, uuid::Uuid>,
     signer: Signer,
@@ -30,7 +30,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// With so many people.
+    /// Creates an environment with this many users.
     pub(crate) async fn create(count: i32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open");
@@ -75,7 +75,7 @@ impl Environment {
         Self { db, url, binaries, users, chat, sessions, signer, folder, _cluster: cluster }
     }
 
-    /// A notify server of its own, alone on its core.
+    /// Starts a notify server that has its core to itself.
     pub(crate) fn notify_server(&self) -> Server {
         let mut command = pinned_command(sibling_binary("notify_server"));
         command
@@ -85,7 +85,7 @@ impl Environment {
         Server::start(command)
     }
 
-    /// Likewise, one of several that meet in this Redis.
+    /// Starts a notify server that shares this Redis with other replicas.
     pub(crate) fn replica(&self, redis: &TestRedis) -> Server {
         let mut command = pinned_command(sibling_binary("notify_server"));
         command
@@ -96,7 +96,7 @@ impl Environment {
         Server::start(command)
     }
 
-    /// A chat server of its own, on any core.
+    /// Starts a chat server on any core.
     pub(crate) fn chat_server(&self) -> Server {
         let mut command = Command::new(sibling_binary("chat_server"));
         command
@@ -108,26 +108,26 @@ impl Environment {
         Server::start(command)
     }
 
-    /// An access token that lasts the whole run.
+    /// Returns an access token that lasts for the whole run.
     pub(crate) fn token(&self, user: i64) -> String {
-        let session_id = *self.sessions.get(&user).expect("everybody has signed in");
+        let session_id = *self.sessions.get(&user).expect("every user has a session");
         let claims = Claims { user_id: user.try_into().expect("an id"), session_id };
         self.signer.sign(claims, Audience::Api, time::now(), 3600).expect("a token")
     }
 
-    /// A file of the run.
+    /// Returns the path of a file in the folder of this run.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The request for a stream of somebody's, from a cursor if they come back.
+    /// Returns the HTTP request for a user's stream, from a cursor if it resumes.
     pub(crate) fn stream_request(&self, user: i64, cursor: Option<&str>) -> String {
         let resume = cursor.map(|cursor| format!("Last-Event-ID: {cursor}\r\n")).unwrap_or_default();
         let token = self.token(user);
         format!("GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{resume}\r\n")
     }
 
-    /// Another chat, with the first so many people.
+    /// Creates another chat with the first `count` users.
     pub(crate) async fn create_chat_with_first(&self, count: usize) -> i64 {
         sqlx::query_scalar(
             "with chat as (insert into chats (type, name) values ('group', 'busy') returning id),
@@ -140,13 +140,13 @@ impl Environment {
         .expect("a chat")
     }
 
-    /// Where the log ends.
+    /// Returns the cursor of the end of the log.
     pub(crate) async fn cursor(&self) -> String {
         let Head { epoch, last, .. } = events::head(&self.db).await.expect("the log");
         Cursor { epoch, position: last }.to_string()
     }
 
-    /// How many transactions the database has seen, reads included.
+    /// Returns the number of transactions of the database so far, including reads.
     pub(crate) async fn transactions(&self) -> i64 {
         sqlx::query_scalar(
             "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()",
@@ -156,16 +156,16 @@ impl Environment {
         .expect("a count")
     }
 
-    /// Says so many things in the chat in one statement: the work of the log
-    /// without the work of the API.
+    /// Inserts `count` messages into the chat in one statement: this costs the work of
+    /// the log without the work of the API.
     pub(crate) async fn insert_messages(&self, count: i32) {
         self.insert_messages_in(self.chat, "a message of a usual length, as people write it", count).await;
     }
 
-    /// Says the same thing in a chat so many times.
+    /// Inserts the same message into a chat `count` times.
     pub(crate) async fn insert_messages_in(&self, chat: i64, text: &str, count: i32) {
         let sql = "insert into messages (chat_id, sender_id, content) select $1, $2, $4 from generate_series(1, $3)";
         let query = sqlx::query(sql).bind(chat).bind(self.users.first()).bind(count).bind(text);
-        query.execute(&self.db).await.expect("said");
+        query.execute(&self.db).await.expect("inserted");
     }
 }

@@ -1,5 +1,5 @@
-//! A thousand streams in one chat: what a delivery costs the server at steady
-//! rates, and how many a core delivers when it is given all it can take.
+//! A thousand streams in one chat: the server's cost per delivery at steady rates,
+//! and the deliveries per core at saturation.
 
 use crate::{
     controls::nchan,
@@ -18,14 +18,14 @@ use tokio::{
 const STREAMS: usize = 1_000;
 const WINDOW: Duration = Duration::from_secs(4);
 
-/// How often events are due in a steady run; several may be due at once.
+/// The tick of a steady run. Several events may be due on one tick.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Who publishes to a server.
+/// The source of a server's events.
 pub(crate) enum Source<'a> {
-    /// Confab: the log.
+    /// Confab: rows inserted into the database.
     Log(&'a Environment),
-    /// A control: its own HTTP publisher.
+    /// A control: its own HTTP publish endpoint.
     Http(String),
 }
 
@@ -70,11 +70,11 @@ pub(crate) async fn run(report: &mut Report) {
     );
 }
 
-/// The figures that are compared.
+/// The results that are compared.
 struct Measurement {
-    /// Deliveries per second of the server's processor time.
+    /// Deliveries per second of the server's CPU time.
     saturated: f64,
-    /// Microseconds of processor time per delivery.
+    /// Microseconds of CPU time per delivery at 80 events per second.
     at_80: f64,
 }
 
@@ -102,11 +102,11 @@ async fn measure(
     Measurement { saturated, at_80 }
 }
 
-/// Deliveries and the server's processor seconds while something is published.
+/// Returns the deliveries and the server's CPU seconds while `publish` runs.
 async fn measure_window(server: &Server, streams: &Streams, publish: impl Future<Output = ()>) -> (f64, f64) {
     let (deliveries, cpu) = (streams.deliveries(), server.cpu_seconds());
     publish.await;
-    // What was published last is still on its way.
+    // The last events are still in flight.
     tokio::time::sleep(Duration::from_millis(300)).await;
     (streams.deliveries() - deliveries, server.cpu_seconds() - cpu)
 }
@@ -117,7 +117,7 @@ async fn publish_steadily(source: &Source<'_>, per_second: u32) {
     while begun.elapsed() < WINDOW {
         ticks.tick().await;
         let due = (begun.elapsed().as_secs_f64() * f64::from(per_second)) as i32;
-        // One at a time, as people send: each is an event of its own in time.
+        // One message per statement, as users send them, so that events are not batched.
         while sent < due {
             publisher.publish(1).await;
             sent += 1;

@@ -1,6 +1,6 @@
-//! From the commit of a message to the moment a device reads it, with a thousand
-//! streams in one chat. Messages come when they are due, however long the ones
-//! before take.
+//! The latency from the commit of a message to the moment a device reads it, with a
+//! thousand streams in one chat. Messages are sent when they are due, even if earlier
+//! ones are late.
 
 use crate::{
     environment::Environment,
@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval};
 
 const STREAMS: usize = 1_000;
 
-/// How many of the streams read the clock; the others are read all the same.
+/// Number of streams that measure latency. The others are read too.
 pub(crate) const TIMED: usize = 20;
 
 const WINDOW: Duration = Duration::from_secs(4);
@@ -36,8 +36,8 @@ pub(crate) async fn run(report: &mut Report) {
 
 pub(crate) const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p95", 0.95), ("p99", 0.99)];
 
-/// How late messages are, in microseconds, that come at this rate to the first few
-/// people at a server.
+/// Measures the latency of messages at this rate, in microseconds, on the streams of
+/// the first [`TIMED`] users at a server.
 pub(crate) async fn measure_at_rate(env: &Environment, address: &str, rate: u32) -> Histogram<u64> {
     let timed =
         LatencyProbe::open(address, env.users.iter().take(TIMED).map(|user| env.stream_request(*user, None))).await;
@@ -45,7 +45,7 @@ pub(crate) async fn measure_at_rate(env: &Environment, address: &str, rate: u32)
     let (from, mut ticks, mut sent) = (Instant::now(), interval(TICK), 0);
     while from.elapsed() < window {
         ticks.tick().await;
-        // What is due at the same time shares a statement, as the writer does.
+        // Messages that are due at the same time share a statement, as in the writer.
         let due = (from.elapsed().as_secs_f64() * f64::from(rate)) as i32;
         if due > sent {
             env.insert_messages(due - sent).await;

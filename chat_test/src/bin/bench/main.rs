@@ -1,7 +1,7 @@
-//! `make bench`: one table of what Confab does on this machine, beside controls
-//! that run in the same minutes on the same hardware.
+//! `make bench`: prints one table of Confab's performance on this machine, beside
+//! controls that run on the same hardware within the same minutes.
 //!
-//! A part can be named to run it alone.
+//! The name of a part as the argument runs that part alone.
 
 mod controls;
 mod crowd;
@@ -20,10 +20,10 @@ mod streams;
 use report::Report;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// The core that the measured server has to itself where a figure is per core.
+/// The core that the measured server has to itself when a result is per core.
 const SERVER_CORE: usize = 0;
 
-/// The core of everything else then: the load and Postgres.
+/// The core of everything else in that case: the load and Postgres.
 const LOAD_CORE: usize = 1;
 
 fn main() {
@@ -62,14 +62,14 @@ fn main() {
     report.finish();
 }
 
-/// Runs a part to its end, with every process that it starts on this core if one
-/// is given. A part that is not pinned comes before those that are.
+/// Runs a part to its end. If a core is given, this process and every process that it
+/// starts is pinned to it; so parts without a core must run before the pinned ones.
 fn run_on_core(core: Option<usize>, part: impl Future<Output = ()>) {
     if let Some(core) = core {
         let mut set = CpuSet::new();
         set.set(core);
-        // Before the runtime has threads, which inherit it. Without a second core
-        // the figures are per process all the same.
+        // Set before the runtime starts its threads, which inherit it. Without a second
+        // core the results are still per process.
         let _ = sched_setaffinity(None, &set);
     }
     tokio::runtime::Runtime::new().expect("a runtime").block_on(part);

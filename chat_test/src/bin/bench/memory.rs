@@ -1,4 +1,4 @@
-//! What an idle stream holds, up to as many as one replica is made for.
+//! Memory per idle stream, up to the number of streams that one replica is made for.
 
 use crate::{
     environment::Environment,
@@ -6,14 +6,14 @@ use crate::{
     streams::{LinesPerEvent, Streams},
 };
 
-/// As many as the limit of 20,000 open files leaves room for.
+/// The number of streams that fits into the limit of 20,000 open files.
 const MAX_STREAMS: i32 = 18_000;
 
 pub(crate) async fn run(report: &mut Report) {
     let env = Environment::create(MAX_STREAMS).await;
     let server = env.notify_server();
     let empty = server.resident_bytes();
-    // All are kept open while more come.
+    // All streams stay open while more are opened.
     let (mut open, mut users) = (Vec::new(), env.users.iter());
     for (count, more) in [(1_000, 1_000), (10_000, 9_000), (18_000, 8_000)] {
         let requests = users.by_ref().take(more).map(|user| env.stream_request(*user, None));

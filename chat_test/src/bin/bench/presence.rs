@@ -1,5 +1,5 @@
-//! Ten thousand people come, and go: what it costs to know, and what it costs to
-//! tell those who share a small chat with them.
+//! Ten thousand users connect and disconnect: the cost of tracking their presence, and
+//! of sending it to the members of a small chat.
 
 use crate::{
     environment::Environment,
@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep};
 
 const USERS: i32 = 10_000;
 
-/// How many share a group, in the second run.
+/// Number of users per group, in the second run.
 const GROUP: i32 = 50;
 
 pub(crate) async fn run(report: &mut Report) {
     let env = Environment::create(USERS).await;
     measure_connect_and_disconnect(report, &env, "in one channel of 10,000").await;
-    // Everybody in a group of fifty: each who comes is told to all who are there.
+    // Every user is in a group of 50: each connect is sent to all who are online.
     sqlx::query(
         "with numbered as (select id, (row_number() over (order by id) - 1) / $2 as nth from unnest($1::bigint[]) id),
          chat as (
@@ -45,12 +45,12 @@ async fn measure_connect_and_disconnect(report: &mut Report, env: &Environment, 
     wait_for_connected(env, i64::from(USERS)).await;
     let cost = Cost { seconds: begun.elapsed().as_secs_f64(), cpu: server.cpu_seconds() - cpu };
     let round_seconds = read_round_seconds(&server).await;
-    report.add_row("presence", &format!("10,000 come, {how}: until all are seen"), cost.seconds, "s");
-    report.add_row("presence", &format!("10,000 come, {how}: CPU of the server, streams and all"), cost.cpu, "s");
-    report.add_row("presence", &format!("10,000 come, {how}: told to devices"), streams.deliveries(), "");
+    report.add_row("presence", &format!("10,000 connect, {how}: until all are online"), cost.seconds, "s");
+    report.add_row("presence", &format!("10,000 connect, {how}: CPU of the server with its streams"), cost.cpu, "s");
+    report.add_row("presence", &format!("10,000 connect, {how}: events sent to devices"), streams.deliveries(), "");
     report.add_row(
         "presence",
-        &format!("10,000 come, {how}: time in the database, per person"),
+        &format!("10,000 connect, {how}: time in the database, per user"),
         round_seconds / 1e4 * 1e6,
         "µs",
     );
@@ -59,10 +59,10 @@ async fn measure_connect_and_disconnect(report: &mut Report, env: &Environment, 
     wait_for_connected(env, 0).await;
     let spent = server.cpu_seconds() - cpu;
     let round_seconds = self::read_round_seconds(&server).await - round_seconds;
-    report.add_row("presence", &format!("10,000 go, {how}: CPU of the server"), spent, "s");
+    report.add_row("presence", &format!("10,000 disconnect, {how}: CPU of the server"), spent, "s");
     report.add_row(
         "presence",
-        &format!("10,000 go, {how}: time in the database, per person"),
+        &format!("10,000 disconnect, {how}: time in the database, per user"),
         round_seconds / 1e4 * 1e6,
         "µs",
     );
@@ -73,7 +73,7 @@ struct Cost {
     cpu: f64,
 }
 
-/// Waits until so many are connected, as the database knows it.
+/// Waits until the `connections` table has this number of rows.
 async fn wait_for_connected(env: &Environment, count: i64) {
     loop {
         let connected: i64 =
@@ -85,7 +85,7 @@ async fn wait_for_connected(env: &Environment, count: i64) {
     }
 }
 
-/// How long the server has told and asked the database, in seconds.
+/// Returns the time that the server has spent on presence updates, in seconds.
 async fn read_round_seconds(server: &Server) -> f64 {
     metric(&format!("http://{}", server.address), "confab_presence_update_seconds_sum").await
 }

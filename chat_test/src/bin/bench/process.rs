@@ -1,5 +1,5 @@
-//! A server under measurement: started on its core, its use of processor and
-//! memory read from the system's own account.
+//! A server under measurement. It runs on its own core; its CPU time and memory are
+//! read from `/proc`.
 
 use crate::SERVER_CORE;
 use std::{
@@ -11,17 +11,17 @@ use std::{
     time::Duration,
 };
 
-/// How the kernel counts processor time: hundredths of a second.
+/// The kernel counts CPU time in hundredths of a second.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 pub(crate) struct Server {
     child: Child,
-    /// As in `127.0.0.1:1234`.
+    /// The address, such as `127.0.0.1:1234`.
     pub(crate) address: String,
 }
 
 impl Server {
-    /// Starts a program that says `listening on http://…`.
+    /// Starts a program and waits until it logs `listening on http://…`.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::null())
@@ -30,17 +30,17 @@ impl Server {
             .expect("the server starts; build it with `cargo build --release`");
         let mut lines = BufReader::new(child.stderr.take().expect("its log")).lines();
         let address = loop {
-            let line = lines.next().expect("it says where it listens").expect("text");
+            let line = lines.next().expect("the server logs its address").expect("text");
             if let Some((_, url)) = line.split_once("listening on http://") {
                 break url.trim().to_owned();
             }
         };
-        // Somebody must go on reading, or the server stops at a full pipe.
+        // Keep reading the log: the server would block on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
 
-    /// A program that is known to listen somewhere.
+    /// Starts a program with a known address and waits until it accepts connections.
     pub(crate) fn start_at(mut command: Command, address: String) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the control starts");
         for _ in 0..500 {
@@ -52,12 +52,12 @@ impl Server {
         Self { child, address }
     }
 
-    /// Processor time so far, user and system, in seconds, of it and its children.
+    /// Returns the CPU time so far (user and system, in seconds) of the server and its children.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         process_tree(self.child.id()).into_iter().map(cpu_seconds).sum()
     }
 
-    /// Resident memory now, in bytes, of it and its children.
+    /// Returns the resident memory, in bytes, of the server and its children.
     pub(crate) fn resident_bytes(&self) -> f64 {
         process_tree(self.child.id()).into_iter().map(resident_bytes).sum()
     }
@@ -74,14 +74,14 @@ impl Drop for Server {
     }
 }
 
-/// A program that runs alone on the server's core.
+/// Returns a command that runs a program on the server's core.
 pub(crate) fn pinned_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", &SERVER_CORE.to_string()]).arg(program);
     command
 }
 
-/// A program that was built beside this one.
+/// Returns the path of a program that was built beside this one.
 pub(crate) fn sibling_binary(program: &str) -> PathBuf {
     std::env::current_exe().expect("our own path").with_file_name(program)
 }

@@ -1,5 +1,5 @@
-//! Two replicas that share one reading of the log through Redis, beside one that
-//! reads it itself: what the way through Redis adds.
+//! Two replicas that share the log through Redis, beside one that reads the log itself:
+//! this measures the cost of the relay.
 
 use crate::{
     environment::Environment,
@@ -12,7 +12,7 @@ use crate::{
 use chat_test::{TestRedis, eventually, metric};
 use std::time::Duration;
 
-/// Streams in one chat; on two replicas half of them on each.
+/// Number of streams in one chat. Two replicas have half of them each.
 const STREAMS: usize = 1_000;
 
 const RATE: u32 = 200;
@@ -42,7 +42,7 @@ pub(crate) async fn run(report: &mut Report) {
     let relayed = measure_at_rate(&env, &follower.address, RATE).await;
     for (name, quantile) in QUANTILES {
         let ms = |latencies: &hdrhistogram::Histogram<u64>| latencies.value_at_quantile(quantile) as f64 / 1e3;
-        report.add_row("relay", &format!("commit → device, {RATE} messages/s, own reading, {name}"), ms(&local), "ms");
+        report.add_row("relay", &format!("commit → device, {RATE} messages/s, direct, {name}"), ms(&local), "ms");
         report.add_row(
             "relay",
             &format!("commit → device, {RATE} messages/s, through Redis, {name}"),
@@ -55,10 +55,10 @@ pub(crate) async fn run(report: &mut Report) {
     report.add_row("relay", "two replicas: deliveries per core-second, saturated", per_core, "/s");
     report.add_row("relay", "two replicas / one, per core", per_core / per_core_alone, "×");
     let failovers = metric(&format!("http://{}", follower.address), "confab_relay_failovers_total").await;
-    report.add_row("relay", "times the follower doubted Redis meanwhile", failovers, "");
+    report.add_row("relay", "failovers of the follower during the run", failovers, "");
 }
 
-/// Deliveries per second of processor time of these servers.
+/// Returns the deliveries per second of these servers' CPU time.
 async fn measure_saturated(env: &Environment, servers: &[&Server], streams: &[Streams]) -> f64 {
     let deliveries = || streams.iter().map(Streams::deliveries).sum::<f64>();
     let cpu = || servers.iter().map(|server| server.cpu_seconds()).sum::<f64>();

@@ -1,9 +1,9 @@
-//! The table, and the same figures as JSON beside it.
+//! The table of results, and the same results as JSON.
 
 use serde_json::{Value, json};
 use std::{fs, process::Command};
 
-/// Where the figures go.
+/// The path of the JSON file.
 const FILE: &str = "target/bench.json";
 
 pub(crate) struct Report {
@@ -14,18 +14,18 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn start() -> Self {
         println!("| part | what | figure |\n|---|---|---|");
-        // Before anything is pinned.
+        // Read before anything is pinned, which would lower the number.
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         Self { cores, rows: Vec::new() }
     }
 
-    /// One figure, printed at once.
+    /// Adds a row and prints it immediately.
     pub(crate) fn add_row(&mut self, part: &str, what: &str, value: f64, unit: &str) {
         println!("| {part} | {what} | {} {unit} |", format_value(value));
         self.rows.push((part.into(), what.into(), value, unit.into()));
     }
 
-    /// Writes the figures beside the table, with the commit and the machine.
+    /// Writes the results to the JSON file, with the commit and the number of cores.
     pub(crate) fn finish(self) {
         let commit = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
         let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();

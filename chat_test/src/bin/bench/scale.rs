@@ -1,4 +1,4 @@
-//! What a first look costs in a small world and in a large one: a page of
+//! The cost of the first screen's queries in a small and in a large database: a page of
 //! history, the list of chats with its counts, a search.
 
 use crate::{environment::Environment, report::Report};
@@ -11,10 +11,10 @@ use fixtures::scale::{self, LARGE, Scale};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A hundredth of the messages, among as many people and chats.
+/// A hundredth of the messages, with the same number of users and chats.
 const SMALL: Scale = Scale { messages: LARGE.messages / 100, ..LARGE };
 
-/// How often each question is asked; the middle answer counts.
+/// Number of runs per query. The median counts.
 const TIMES: usize = 41;
 
 pub(crate) async fn run(report: &mut Report) {
@@ -25,10 +25,10 @@ pub(crate) async fn run(report: &mut Report) {
     }
 }
 
-/// The middle of the times of each question, in milliseconds.
+/// Returns the median time of each query, in milliseconds.
 async fn measure(report: &mut Report, label: &str, scale: Scale) -> Vec<(&'static str, f64)> {
     let Environment { db, .. } = &Environment::create(1).await;
-    scale::seed(db, scale).await.expect("a world");
+    scale::seed(db, scale).await.expect("a seeded database");
     let alice: UserId = 1.try_into().expect("an id");
     let general = 1.try_into().expect("an id");
     let mut rows = Vec::new();

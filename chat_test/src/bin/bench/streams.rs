@@ -1,4 +1,4 @@
-//! Many open streams, read as fast as they come and counted.
+//! Many open streams. They are read as fast as possible, and their events are counted.
 
 use chat_core::{Time, time};
 use hdrhistogram::Histogram;
@@ -17,11 +17,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How many lines an event has, its blank one included.
+/// Number of lines per event, including the blank one.
 #[derive(Clone, Copy)]
 pub(crate) struct LinesPerEvent(pub(crate) u64);
 
-/// Open streams; dropping them hangs up.
+/// Open streams. Dropping this closes them.
 pub(crate) struct Streams {
     lines: Arc<AtomicU64>,
     per_event: LinesPerEvent,
@@ -48,7 +48,7 @@ impl Streams {
                 assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
                 stream
             });
-            // A listen queue holds some hundreds.
+            // A listen queue holds only a few hundred connections.
             if opening.len() >= 100 {
                 let stream = opening.join_next().await.expect("one").expect("opened");
                 readers.spawn(count_lines(stream, Arc::clone(&lines)));
@@ -61,20 +61,20 @@ impl Streams {
         Self { lines, per_event, _readers: readers }
     }
 
-    /// Events that have reached all streams together, so far.
+    /// Returns the number of events that all streams together have received so far.
     pub(crate) fn deliveries(&self) -> f64 {
         self.lines.load(Ordering::Relaxed) as f64 / self.per_event.0 as f64
     }
 }
 
-/// Streams that compare the clock with each message's own time.
+/// Streams that measure latency: the clock minus the timestamp of each event.
 pub(crate) struct LatencyProbe {
     readers: JoinSet<Histogram<u64>>,
     stop: CancellationToken,
 }
 
 impl LatencyProbe {
-    /// Opens them.
+    /// Opens a stream for each request head and waits until all are ready.
     pub(crate) async fn open(address: &str, requests: impl IntoIterator<Item = String>) -> Self {
         let (mut readers, stop) = (JoinSet::new(), CancellationToken::new());
         for request in requests {
@@ -90,7 +90,7 @@ impl LatencyProbe {
         Self { readers, stop }
     }
 
-    /// How late all of the events were, in microseconds.
+    /// Closes the streams and returns the latencies of all events, in microseconds.
     pub(crate) async fn finish(self) -> Histogram<u64> {
         self.stop.cancel();
         let mut all = Histogram::new(3).expect("a histogram");
@@ -120,8 +120,8 @@ async fn record_latencies(mut stream: BufReader<TcpStream>, stop: CancellationTo
     }
 }
 
-/// Opens a stream for each request head, all at once, reads each until a line is
-/// in it, and answers how many had one.
+/// Opens a stream for each request head, all at once. Reads each stream until it
+/// contains `line`, and returns the number of streams that did.
 pub(crate) async fn open_until(address: &str, requests: impl IntoIterator<Item = String>, line: &'static str) -> usize {
     let mut opening = JoinSet::new();
     for request in requests {
@@ -134,23 +134,23 @@ pub(crate) async fn open_until(address: &str, requests: impl IntoIterator<Item =
                     return None;
                 }
             }
-            // Kept open: coming back is not leaving again.
+            // Keep the stream open, so that no disconnect is measured.
             Some(stream)
         });
     }
     opening.join_all().await.iter().filter(|stream| stream.is_some()).count()
 }
 
-/// A connection on which a request has been sent.
+/// Opens a connection and sends a request on it.
 async fn send_request(address: &str, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("connected");
-    stream.write_all(request.as_bytes()).await.expect("asked");
+    stream.write_all(request.as_bytes()).await.expect("sent");
     stream
 }
 
 async fn count_lines(stream: TcpStream, lines: Arc<AtomicU64>) {
-    // One buffer for all would need unsafe sharing; a small one each, made only
-    // when there is something to read, keeps idle streams cheap.
+    // One buffer for all streams would need unsafe sharing. A small one per stream,
+    // created only when there is something to read, keeps idle streams cheap.
     loop {
         if stream.readable().await.is_err() {
             return;

@@ -34,7 +34,9 @@ export function Composer(props: {
   const { t } = useTranslation();
   const title = useChatState((state) => {
     const chat = state.chats.get(chatId);
-    return chat ? getChatTitle(state, chat) : '';
+    if (!chat) return '';
+    const isChannel = chat.type === 'public_channel' || chat.type === 'private_channel';
+    return `${isChannel ? '#' : ''}${getChatTitle(state, chat)}`;
   });
   const { text, uploads, replyTo, isSendQueued } = useDraft(chatId);
   const setText = (next: string) => draft.update({ text: next });

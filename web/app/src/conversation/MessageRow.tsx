@@ -144,7 +144,7 @@ function useConfirmDelete(message: Message): () => void {
     openModal({
       kind: 'confirm',
       chatId: message.chat_id,
-      title: t('message.delete'),
+      title: t('message.deleteTitle'),
       text: t('message.deleteConfirm', { text: getMessagePreview(message).slice(0, QUOTE_LENGTH) }),
       confirmLabel: t('message.delete'),
       action: () => chatStore.client.api.messages.delete(message.id),

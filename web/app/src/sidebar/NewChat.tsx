@@ -50,7 +50,7 @@ export function NewChat() {
   };
 
   return (
-    <Dialog title={t('chats.new')} onClose={closeModal}>
+    <Dialog title={kind === 'directOrGroup' ? t('chats.new') : t('chats.newChannel')} onClose={closeModal}>
       <form className={styles.form} onSubmit={create}>
         <fieldset className={styles.choices} aria-label={t('chats.type')}>
           {CHAT_KINDS.map((one) => (

@@ -1,4 +1,4 @@
-//! The textbook: axum's `Sse` over tokio's `broadcast`.
+//! The textbook design: axum's `Sse` over tokio's `broadcast`.
 
 use axum::{
     Router,
@@ -13,7 +13,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 type Channel = broadcast::Sender<Arc<str>>;
 
-/// Serves until it is killed; `POST /publish` is an event for every stream.
+/// Serves until the process is killed. `POST /publish` sends an event to every stream.
 pub(crate) async fn serve() {
     let (channel, _) = broadcast::channel::<Arc<str>>(1024);
     let router = Router::new().route("/events", get(events)).route("/publish", post(publish)).with_state(channel);
@@ -23,7 +23,7 @@ pub(crate) async fn serve() {
 }
 
 async fn events(State(channel): State<Channel>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    // Here a slow reader loses events without a word: that is the textbook.
+    // A slow reader silently loses events here, as in the textbook design.
     let stream = BroadcastStream::new(channel.subscribe())
         .filter_map(|event| async { event.ok() })
         .map(|data| Ok(Event::default().id("1").event("message.new").data(data)));

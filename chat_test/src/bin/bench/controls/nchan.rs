@@ -3,10 +3,10 @@
 use crate::process::{Server, pinned_command};
 use std::{fs, net::TcpListener, path::Path};
 
-/// Where Debian's package puts the module.
+/// The path of the module in Debian's package.
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
-/// Starts nginx with nchan in a folder, if they are installed.
+/// Starts nginx with nchan in a folder. Returns `None` if nchan is not installed.
 pub(crate) fn start(folder: &Path) -> Option<Server> {
     if !Path::new(MODULE).exists() {
         return None;
