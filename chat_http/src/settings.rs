@@ -160,7 +160,7 @@ pub struct WebSettings {
     /// own.
     #[arg(long, value_name = "ORIGINS", env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: String,
-    /// The address that users type, as in https://chat.example. With https, cookies
+    /// The address that users type, as in `https://chat.example`. With https, cookies
     /// are marked `Secure`.
     #[arg(long, value_name = "URL", env = "PUBLIC_URL")]
     pub public_url: Option<PublicUrl>,
@@ -234,9 +234,7 @@ macro_rules! metrics_settings {
         #[derive(Debug, Clone, Copy, Args)]
         pub struct $name {
             /// The address; `None` means beside the other routes.
-            #[arg(long, value_name = "ADDRESS", env = $env, help = concat!(
-                                "Address of `/metrics` of ", $of, "; without it they are beside the other routes"
-                            ))]
+            #[arg(long, value_name = "ADDRESS", env = $env, help = concat!("Address of `/metrics` of ", $of, "; beside the other routes unless set"))]
             pub $field: Option<SocketAddr>,
         }
     };
@@ -252,9 +250,7 @@ macro_rules! connection_settings {
         #[derive(Debug, Clone, Copy, Args)]
         pub struct $name {
             /// The most open connections.
-            #[arg(long, value_name = "COUNT", env = $env, default_value_t = $default, help = concat!(
-                                        "The most open connections of ", $of
-                                    ))]
+            #[arg(long, value_name = "COUNT", env = $env, default_value_t = $default, help = concat!("The most open connections of ", $of))]
             pub $field: usize,
         }
     };

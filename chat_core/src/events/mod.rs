@@ -231,3 +231,35 @@ pub async fn head(db: impl PgExecutor<'_>) -> Result<Head> {
     .await?;
     Ok(Head { epoch: Epoch::of(system, &timeline, database), last, first })
 }
+
+#[cfg(test)]
+mod tests {
+    /// The log serves every part of the domain and depends on none: its modules import
+    /// ids, errors and times, and each other.
+    #[test]
+    fn no_module_of_the_log_imports_the_domain() {
+        let allowed = ["ids", "error", "time", "events"];
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/events");
+        let files: Vec<_> =
+            directory.read_dir().expect("the modules").map(|file| file.expect("a module").path()).collect();
+        assert!(files.len() > 3, "{files:?}");
+        for file in files {
+            let source = std::fs::read_to_string(&file).expect("source text");
+            for import in source.split("crate::").skip(1) {
+                let tree = import.split(';').next().expect("a first part");
+                // In `{ChatId, ids::X}` and in `members::list` alike, a module precedes `::`.
+                for path in tree.split(['{', '}', ',', ' ', '(', '\n']) {
+                    if let Some((module, _)) = path.trim().split_once("::")
+                        && module.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+                    {
+                        assert!(allowed.contains(&module), "{} imports {module}", file.display());
+                    }
+                    if tree.starts_with('{') {
+                        continue;
+                    }
+                    break;
+                }
+            }
+        }
+    }
+}

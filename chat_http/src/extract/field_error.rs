@@ -8,7 +8,7 @@ const MAX_DETAIL: usize = 300;
 
 /// Turns a message of serde about the field at `path` into an error that a client
 /// can use.
-pub(crate) fn field_error(path: String, message: &str) -> FieldError {
+pub fn field_error(path: String, message: &str) -> FieldError {
     let detail = expectation(message.split(" at line ").next().unwrap_or(message));
     let quoted = || detail.split('`').nth(1).map(str::to_owned);
     let (field, code) = match detail.as_str() {

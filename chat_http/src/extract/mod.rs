@@ -6,6 +6,7 @@ mod json;
 mod path;
 mod query;
 
+pub use field_error::field_error;
 pub use json::{Json, buffer_body};
 pub use path::{Path, PathParam};
 pub use query::Query;

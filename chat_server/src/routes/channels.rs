@@ -19,6 +19,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ChannelListParams {
     q: Option<SearchText>,
     after: Option<ChatId>,

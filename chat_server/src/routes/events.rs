@@ -24,6 +24,7 @@ pub(crate) async fn create_ticket(State(state): State<Arc<AppState>>, caller: Ca
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct EventPageParams {
     after: Cursor,
     #[serde(default)]

@@ -32,6 +32,7 @@ pub(crate) async fn create(
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct HistoryParams {
     before: Option<MessageId>,
     after: Option<MessageId>,
@@ -124,6 +125,7 @@ pub(crate) async fn list_revisions(
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RepliesParams {
     before: Option<MessageId>,
     #[serde(default)]

@@ -52,6 +52,7 @@ impl<T> Page<T> {
 
 /// The start of a page of a list that is ordered by user id.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UserPageParams {
     after: Option<UserId>,
     #[serde(default)]

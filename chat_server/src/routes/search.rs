@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SearchParams {
     q: SearchText,
     chat_id: Option<ChatId>,

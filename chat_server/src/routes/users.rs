@@ -41,6 +41,7 @@ pub(crate) async fn get(State(state): State<Arc<AppState>>, _: Caller, Path(id):
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UserIdsParams {
     pub(super) ids: UserIds,
 }
@@ -55,6 +56,7 @@ pub(crate) async fn list(
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UserSearchParams {
     q: SearchText,
     #[serde(default)]

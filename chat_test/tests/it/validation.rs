@@ -321,3 +321,31 @@ async fn a_large_message_with_a_bad_token_gets_its_401() {
         assert_eq!(request.send().await.expect("an answer, not a broken pipe").status(), 401);
     }
 }
+
+#[tokio::test]
+async fn an_unknown_key_in_a_query_is_refused() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let chat =
+        alice.post("/api/chats", json!({ "type": "group", "name": "us", "members": [] })).await.expect(201).json();
+    let chat = chat["id"].as_i64().expect("an id");
+    let message =
+        alice.post(&format!("/api/chats/{chat}/messages"), json!({ "content": "hello" })).await.expect(201).json();
+    let message = message["id"].as_i64().expect("an id");
+    for path in [
+        format!("/api/chats/{chat}/messages?limit=5"),
+        format!("/api/chats/{chat}/members?limit=5"),
+        format!("/api/chats/{chat}/bans?limit=5"),
+        format!("/api/messages/{message}/replies?limit=5"),
+        format!("/api/messages/{message}/receipts?limit=5"),
+        "/api/channels?limit=5".into(),
+        "/api/search?q=hello".into(),
+        "/api/users/search?q=al".into(),
+        "/api/users?ids=1".into(),
+        "/api/presence?ids=1".into(),
+    ] {
+        alice.get(&path).await.expect(200);
+        let problem = alice.get(&format!("{path}&surprise=1")).await.expect(422).json();
+        assert_eq!(problem["errors"][0]["field"], "surprise", "{problem}");
+    }
+}

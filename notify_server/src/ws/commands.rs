@@ -13,6 +13,7 @@ use chat_core::{
     values::{ChatName, Content, Description, Nonce},
 };
 use chat_http::{
+    extract::field_error,
     problem::{Problem, log_server_error},
     request_id::new_request_id,
 };
@@ -95,8 +96,9 @@ impl Envelope {
                 format!("a ref must have at most {MAX_REFERENCE_BYTES} bytes"),
             ));
         }
-        let command = serde_json::from_value(Value::Object(object))
-            .map_err(|error| Error::invalid("command", error.to_string().chars().take(300).collect::<String>()));
+        let command = serde_json::from_value(Value::Object(object)).map_err(|error: serde_json::Error| {
+            Error::Invalid(vec![field_error("command".into(), &error.to_string())])
+        });
         Self { reference, command }
     }
 

@@ -1,25 +1,14 @@
 import type { HttpClient } from './http.js';
 import type * as wire from './wire/types.gen.js';
 
-/** Which page of history. */
-export interface HistoryQuery {
-  readonly before?: number;
-  readonly after?: number;
-  readonly around?: number;
-  /** 1 to 100; 50 without. */
-  readonly limit?: number;
-}
+/** The query of a request, as the server describes it. */
+type Query<Data extends { query?: unknown }> = NonNullable<Data['query']>;
 
-/** What is searched for. */
-export interface SearchQuery {
-  readonly q: string;
-  readonly chat_id?: number;
-  readonly from?: number;
-  readonly has?: wire.AttachmentFilter;
-  readonly before?: string;
-  readonly after?: string;
-  readonly limit?: number;
-}
+/** The page of a chat's history to fetch. */
+export type HistoryQuery = Query<wire.MessagesListData>;
+
+/** The text and the filters of a search. */
+export type SearchQuery = Query<wire.SearchMessagesData>;
 
 /** Every question and every change, by noun. */
 export function createApi({ request, fetch }: HttpClient) {
@@ -73,12 +62,11 @@ export function createApi({ request, fetch }: HttpClient) {
     },
     chats: {
       list: () => get<wire.ChatSummaryList>('/api/chats').then(({ items }) => items),
-      get: (id: number) => get<wire.Chat>(`/api/chats/${id}`),
+      get: (id: number) => get<wire.ChatSummary>(`/api/chats/${id}`),
       create: (body: wire.NewChat) => post<wire.Chat>('/api/chats', body),
       update: (id: number, body: wire.ChatPatch) => patch<wire.Chat>(`/api/chats/${id}`, body),
       delete: (id: number) => remove(`/api/chats/${id}`),
-      listChannels: (query: { q?: string; after?: number; limit?: number } = {}) =>
-        get<wire.ChatPage>('/api/channels', query),
+      listChannels: (query: Query<wire.ChannelsListData> = {}) => get<wire.ChatPage>('/api/channels', query),
       join: (id: number) => post<wire.Chat>(`/api/chats/${id}/join`),
       leave: (id: number) => post(`/api/chats/${id}/leave`),
       mute: (id: number) => put(`/api/chats/${id}/mute`),
@@ -91,14 +79,14 @@ export function createApi({ request, fetch }: HttpClient) {
       listPins: (id: number) => get<wire.MessageList>(`/api/chats/${id}/pins`).then(({ items }) => items),
     },
     members: {
-      list: (chatId: number, query: { after?: number; limit?: number } = {}) =>
+      list: (chatId: number, query: Query<wire.MembersListData> = {}) =>
         get<wire.MemberPage>(`/api/chats/${chatId}/members`, query),
       add: (chatId: number, body: wire.NewMember) => post<wire.Member>(`/api/chats/${chatId}/members`, body),
       setRole: (chatId: number, userId: number, role: wire.Role) =>
         patch<wire.Member>(`/api/chats/${chatId}/members/${userId}`, { role }),
       remove: (chatId: number, userId: number) => remove(`/api/chats/${chatId}/members/${userId}`),
       transferOwnership: (chatId: number, userId: number) => post(`/api/chats/${chatId}/transfer`, { user_id: userId }),
-      listBans: (chatId: number, query: { after?: number; limit?: number } = {}) =>
+      listBans: (chatId: number, query: Query<wire.BansListData> = {}) =>
         get<wire.BanPage>(`/api/chats/${chatId}/bans`, query),
       ban: (chatId: number, userId: number, reason?: string) =>
         put(`/api/chats/${chatId}/bans/${userId}`, reason === undefined ? {} : { reason }),
@@ -118,9 +106,10 @@ export function createApi({ request, fetch }: HttpClient) {
       delete: (id: number) => remove(`/api/messages/${id}`),
       listRevisions: (id: number) =>
         get<wire.MessageRevisionList>(`/api/messages/${id}/edits`).then(({ items }) => items),
-      listReplies: (id: number, query: { after?: number; limit?: number } = {}) =>
+      listReplies: (id: number, query: Query<wire.MessagesListRepliesData> = {}) =>
         get<wire.MessagePage>(`/api/messages/${id}/replies`, query),
-      listReceipts: (id: number) => get<wire.ReceiptPage>(`/api/messages/${id}/receipts`),
+      listReceipts: (id: number, query: Query<wire.MessagesListReceiptsData> = {}) =>
+        get<wire.ReceiptPage>(`/api/messages/${id}/receipts`, query),
       react: (id: number, emoji: string) => put(`/api/messages/${id}/reactions/${encodeEmoji(emoji)}`),
       unreact: (id: number, emoji: string) => remove(`/api/messages/${id}/reactions/${encodeEmoji(emoji)}`),
       pin: (id: number) => put(`/api/messages/${id}/pin`),

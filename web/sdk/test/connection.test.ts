@@ -103,7 +103,7 @@ test('a rejected token is refreshed once, then unauthorized', async () => {
   expect(states.at(-1)).toBe('unauthorized');
 });
 
-test('an unparseable event is reported and the stream continues', async () => {
+test('an unparsable event is reported and the stream continues', async () => {
   const url = await startServer((response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write(`${readyFrame('e-0')}data: {broken\n\ndata: 7\n\n${userUpdatedFrame('e-1')}`);

@@ -1,8 +1,8 @@
-import type { Message } from '@confab/sdk';
+import type { Message, Permission } from '@confab/sdk';
 import { memo, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { formatCompactTime, formatDay, formatFullTime, formatTime } from '../locales/time';
-import { getDisplayName, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
+import { getDisplayName, getMessagePreview, useChatState, useChatStore, useHasPermission } from '../store/hooks';
 import { Avatar } from '../ui/Avatar';
 import { IconButton } from '../ui/Button';
 import { copyToClipboard } from '../ui/clipboard';
@@ -125,9 +125,9 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
 function EditedLabel({ message }: { readonly message: Message }) {
   const { t } = useTranslation();
   const openModal = useUiStore((ui) => ui.openModal);
-  const canModerate = useCanModerate(message);
+  const canViewRevisions = useIsAuthorOr('view_revisions', message);
   const labelProps = { className: styles.edited, title: formatFullTime(message.edited_at ?? '') };
-  if (!canModerate) return <small {...labelProps}>{t('message.edited')}</small>;
+  if (!canViewRevisions) return <small {...labelProps}>{t('message.edited')}</small>;
   return (
     <button type="button" {...labelProps} onClick={() => openModal({ kind: 'editHistory', messageId: message.id })}>
       {t('message.edited')}
@@ -152,9 +152,10 @@ function useConfirmDelete(message: Message): () => void {
     });
 }
 
-/** Whether a message is one's own, or one rules where it was said. */
-function useCanModerate({ sender_id, chat_id }: Message): boolean {
-  return useChatState(({ me, chats }) => me.id === sender_id || (chats.get(chat_id)?.role ?? 'member') !== 'member');
+/** Whether the current user wrote a message, or has a permission in its chat. */
+function useIsAuthorOr(permission: Permission, { sender_id, chat_id }: Message): boolean {
+  const isAuthor = useChatState(({ me }) => me.id === sender_id);
+  return useHasPermission(chat_id, permission) || isAuthor;
 }
 
 /** What can be done with a message; there while it is pointed at. */
@@ -163,7 +164,8 @@ function MessageActions(props: MessageRowProps & { readonly isMine: boolean }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const showToast = useUiStore((ui) => ui.showToast);
-  const canDelete = useCanModerate(message);
+  const canDelete = useIsAuthorOr('delete_others_messages', message);
+  const canPin = useHasPermission(message.chat_id, 'pin');
   const confirmDelete = useConfirmDelete(message);
   const lock = (isOpen: boolean) => onLock(isOpen ? rowKey : null);
   // A menu that goes with its row must not hold the others.
@@ -190,14 +192,16 @@ function MessageActions(props: MessageRowProps & { readonly isMine: boolean }) {
       <IconButton icon="reply" label={t('message.reply')} size={18} onClick={() => props.onReply(message)} />
       {isMine && <IconButton icon="edit" label={t('message.edit')} size={18} onClick={() => props.onEdit(message)} />}
       <Menu align="end" onOpenChange={lock} trigger={<IconButton icon="more" label={t('message.more')} size={18} />}>
-        <MenuItem
-          icon="pin"
-          onClick={() =>
-            withToast(() => (message.pinned ? api.messages.unpin(message.id) : api.messages.pin(message.id)))
-          }
-        >
-          {message.pinned ? t('message.unpin') : t('message.pin')}
-        </MenuItem>
+        {canPin && (
+          <MenuItem
+            icon="pin"
+            onClick={() =>
+              withToast(() => (message.pinned ? api.messages.unpin(message.id) : api.messages.pin(message.id)))
+            }
+          >
+            {message.pinned ? t('message.unpin') : t('message.pin')}
+          </MenuItem>
+        )}
         {message.content && (
           <MenuItem icon="copy" onClick={() => withToast(() => copyToClipboard(message.content))}>
             {t('message.copyText')}

@@ -2,7 +2,7 @@ import type { Member, Role } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
-import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
+import { getDisplayName, useChatState, useChatStore, useHasPermission } from '../store/hooks';
 import { Avatar } from '../ui/Avatar';
 import { Button } from '../ui/Button';
 import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
@@ -46,8 +46,7 @@ export function Members({ chatId }: { readonly chatId: number }) {
     { key: 'online', title: t('members.online'), list: byName.filter(({ id }) => onlineIds.includes(id)) },
     { key: 'offline', title: t('members.offline'), list: byName.filter(({ id }) => !onlineIds.includes(id)) },
   ];
-  const canAdd =
-    chat !== undefined && chat.type !== 'single' && (chat.type !== 'private_channel' || chat.role !== 'member');
+  const canAdd = useHasPermission(chatId, 'invite');
   const remaining = (chat?.member_count ?? 0) - byName.length;
   return (
     <SidePanel title={t('members.title')} label={t('members.title')}>
@@ -83,6 +82,9 @@ export function Members({ chatId }: { readonly chatId: number }) {
   );
 }
 
+/** A member is removed only by a higher role. */
+const ROLE_RANK = { member: 0, admin: 1, owner: 2 };
+
 function MemberItem(props: { readonly member: Member; readonly chatId: number; readonly myRole: Role }) {
   const { member, chatId, myRole } = props;
   const { t } = useTranslation();
@@ -94,8 +96,9 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
   const user = useChatState(({ users }) => users.get(member.id)) ?? member;
   const status = useChatState(({ presences }) => presences.get(member.id)?.status ?? 'offline');
   const isMe = member.id === me;
-  const rank = { member: 0, admin: 1, owner: 2 };
-  const canModerate = !isMe && rank[myRole] > rank[member.role];
+  const outranks = !isMe && ROLE_RANK[myRole] > ROLE_RANK[member.role];
+  const canRemove = useHasPermission(chatId, 'remove_members') && outranks;
+  const canSetRole = useHasPermission(chatId, 'set_roles') && outranks;
 
   const openDirectChat = () =>
     withToast(async () => {
@@ -136,7 +139,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
             {t('members.message')}
           </MenuItem>
         )}
-        {canModerate && myRole === 'owner' && (
+        {canSetRole && (
           <MenuItem
             icon="check"
             onClick={() =>
@@ -146,7 +149,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
             {member.role === 'admin' ? t('role.demote') : t('role.promote')}
           </MenuItem>
         )}
-        {canModerate && myRole === 'owner' && (
+        {canSetRole && (
           <MenuItem
             icon="people"
             onClick={() => confirmAction('transfer', () => api.members.transferOwnership(chatId, member.id))}
@@ -154,8 +157,8 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
             {t('members.transfer')}
           </MenuItem>
         )}
-        {canModerate && <MenuSeparator />}
-        {canModerate && (
+        {canRemove && <MenuSeparator />}
+        {canRemove && (
           <MenuItem
             icon="leave"
             isDangerous
@@ -164,7 +167,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
             {t('members.remove')}
           </MenuItem>
         )}
-        {canModerate && (
+        {canRemove && (
           <MenuItem
             icon="warn"
             isDangerous

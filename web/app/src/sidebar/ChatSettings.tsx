@@ -1,4 +1,4 @@
-import type { ChatSummary } from '@confab/sdk';
+import type { ChatSummary, Permission } from '@confab/sdk';
 import type { FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
@@ -20,22 +20,27 @@ export function ChatSettings({ chatId }: { readonly chatId: number }) {
   const chat = useChatState(({ chats }) => chats.get(chatId));
   const title = useChatState((state) => (chat ? getChatTitle(state, chat) : ''));
   if (!chat) return null;
-  const canManage = chat.type !== 'single' && chat.role !== 'member';
-  const aboutTab = <ChatDetails chat={chat} title={title} canManage={canManage} />;
+  const has = (permission: Permission) => chat.permissions?.includes(permission) ?? false;
+  const aboutTab = <ChatDetails chat={chat} title={title} has={has} />;
   const tabs = [
     { name: t('chats.about'), body: aboutTab },
-    { name: t('chats.invites'), body: <Invites chatId={chatId} /> },
-    { name: t('chats.bans'), body: <Bans chatId={chatId} /> },
+    ...(has('invite') ? [{ name: t('chats.invites'), body: <Invites chatId={chatId} /> }] : []),
+    ...(has('remove_members') ? [{ name: t('chats.bans'), body: <Bans chatId={chatId} /> }] : []),
   ];
   return (
-    <Dialog title={title} onClose={closeModal} isWide={canManage}>
-      {canManage ? <Tabs label={title} tabs={tabs} /> : aboutTab}
+    <Dialog title={title} onClose={closeModal} isWide={tabs.length > 1}>
+      {tabs.length > 1 ? <Tabs label={title} tabs={tabs} /> : aboutTab}
     </Dialog>
   );
 }
 
-function ChatDetails(props: { readonly chat: ChatSummary; readonly title: string; readonly canManage: boolean }) {
-  const { chat, title, canManage } = props;
+function ChatDetails(props: {
+  readonly chat: ChatSummary;
+  readonly title: string;
+  readonly has: (permission: Permission) => boolean;
+}) {
+  const { chat, title, has } = props;
+  const canEdit = has('edit_chat');
   const { t } = useTranslation();
   const { chats } = useChatStore().client.api;
   const { openModal, closeModal } = useUiStore();
@@ -66,14 +71,14 @@ function ChatDetails(props: { readonly chat: ChatSummary; readonly title: string
     });
   return (
     <form className={styles.form} onSubmit={submit}>
-      {canManage && (
+      {canEdit && (
         <>
           <Field label={t('chats.name')} name="name" defaultValue={chat.name} />
           <Field label={t('chats.topic')} name="topic" defaultValue={chat.topic} />
           <Field label={t('chats.description')} name="description" defaultValue={chat.description} />
         </>
       )}
-      {!canManage && chat.description && <p>{chat.description}</p>}
+      {!canEdit && chat.description && <p>{chat.description}</p>}
       <div className={styles.row}>
         <div>
           <strong>{t('chats.mute')}</strong>
@@ -89,15 +94,15 @@ function ChatDetails(props: { readonly chat: ChatSummary; readonly title: string
       {mustTransferOwnership && <p className={styles.hint}>{t('chats.transferOwnershipFirst')}</p>}
       <FormError>{error}</FormError>
       <div className={styles.actions}>
-        {chat.type !== 'single' && !mustTransferOwnership && (
+        {has('leave') && !mustTransferOwnership && (
           <Button onClick={() => confirmExit('leave', () => chats.leave(chat.id))}>{t('chats.leave')}</Button>
         )}
-        {chat.role === 'owner' && (
+        {has('delete_chat') && (
           <Button variant="dangerText" onClick={() => confirmExit('delete', () => chats.delete(chat.id))}>
             {t('chats.delete')}
           </Button>
         )}
-        {canManage && (
+        {canEdit && (
           <Button type="submit" variant="primary">
             {t('save')}
           </Button>

@@ -1,4 +1,4 @@
-import type { ChatSummary, Message, User } from '@confab/sdk';
+import type { ChatSummary, Message, Permission, User } from '@confab/sdk';
 import { createContext, useContext } from 'react';
 import { useStore } from 'zustand';
 import { useShallow } from 'zustand/react/shallow';
@@ -24,6 +24,11 @@ export function useChatState<Selected>(selector: (state: ChatState) => Selected)
       return selector(state);
     }),
   );
+}
+
+/** Whether the server grants the current user a permission in a chat. */
+export function useHasPermission(chatId: number, permission: Permission): boolean {
+  return useChatState(({ chats }) => chats.get(chatId)?.permissions?.includes(permission) ?? false);
 }
 
 /** The chat that an address of the page is about. */

@@ -47,6 +47,7 @@ export function reduce(state: ChatState, event: Event): ChatState {
         ...chat,
         ...event.chat,
         role: event.chat.role ?? chat.role,
+        permissions: event.chat.permissions ?? chat.permissions,
       }));
     case 'chat.muted':
       return updateChat(state, event.chat_id, (chat) => ({ ...chat, is_muted: event.is_muted }));
@@ -219,7 +220,7 @@ function applyRoleChange(state: ChatState, event: EventOf<'member.updated'>): Ch
     : state.members;
   const next = { ...state, members };
   return event.user_id === state.me.id
-    ? updateChat(next, event.chat_id, (chat) => ({ ...chat, role: event.role }))
+    ? updateChat(next, event.chat_id, (chat) => ({ ...chat, role: event.role, permissions: event.permissions }))
     : next;
 }
 

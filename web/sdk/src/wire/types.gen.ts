@@ -32,11 +32,11 @@ export type AttachmentFilter = 'file';
  */
 export type AuthResponse = {
     /**
-     * How long the access token is good for, in seconds.
+     * Lifetime of the access token, in seconds.
      */
     expires_in: number;
     /**
-     * Gets the next pair, once.
+     * Single-use token that gets the next pair.
      */
     refresh_token: string;
     /**
@@ -47,23 +47,23 @@ export type AuthResponse = {
 };
 
 /**
- * Somebody who may not come in.
+ * A ban of a user from a chat.
  */
 export type Ban = {
     /**
-     * Since when.
+     * When the ban was set.
      */
     banned_at: Time;
     /**
-     * Null once that person is gone.
+     * The user who set the ban; null if that user was deleted.
      */
     banned_by: UserId | null;
     /**
-     * May be empty.
+     * The reason; may be empty.
      */
     reason: string;
     /**
-     * Who.
+     * The banned user.
      */
     user: User;
 };
@@ -80,12 +80,12 @@ export type BanPage = {
 };
 
 /**
- * What a person says of themselves: at most 500 characters.
+ * A short text about a user: at most 500 characters.
  */
 export type Bio = string;
 
 /**
- * A first screen.
+ * The initial state of a client.
  */
 export type Bootstrap = {
     /**
@@ -93,11 +93,11 @@ export type Bootstrap = {
      */
     chats: Array<ChatSummary>;
     /**
-     * Where the events after this begin.
+     * The cursor after which the events that follow this state begin.
      */
     cursor: Cursor;
     /**
-     * How those people are seen now. Unlike all else it is not as of the cursor.
+     * The current presence of those users. Unlike the rest, it is not as of the cursor.
      */
     presences: Array<Presence>;
     /**
@@ -105,8 +105,8 @@ export type Bootstrap = {
      */
     user: Me;
     /**
-     * The people that these chats show first: the others in direct chats and
-     * groups, and those who spoke last.
+     * The users that these chats show first: the senders of the last messages, and
+     * the other members of direct chats and groups. At most 500.
      */
     users: Array<User>;
 };
@@ -120,7 +120,7 @@ export type ChangePassword = {
 };
 
 /**
- * What a member sees of a chat.
+ * A chat as a member sees it.
  */
 export type Chat = {
     /**
@@ -128,11 +128,11 @@ export type Chat = {
      */
     created_at: Time;
     /**
-     * Null once that person is gone.
+     * The user who created the chat; null if that user was deleted.
      */
     created_by: UserId | null;
     /**
-     * May be empty.
+     * The description; may be empty.
      */
     description: string;
     /**
@@ -144,12 +144,11 @@ export type Chat = {
      */
     member_count: number;
     /**
-     * Empty for direct chats and for groups that have none.
+     * The name; empty for direct chats and for groups without one.
      */
     name: string;
     /**
-     * The two people of a direct chat, which has no name but theirs; null of any
-     * other.
+     * The two members of a direct chat, whose names it shows; null for other types.
      */
     pair: [
         UserId,
@@ -160,8 +159,7 @@ export type Chat = {
      */
     permissions: Array<Permission> | null;
     /**
-     * Messages older than this many days go; null keeps them, or as the server is
-     * set.
+     * Messages older than this many days are deleted; null: the server's setting applies.
      */
     retention_days: number | null;
     /**
@@ -169,11 +167,11 @@ export type Chat = {
      */
     role: Role | null;
     /**
-     * What it is about at the moment; may be empty.
+     * The current topic; may be empty.
      */
     topic: string;
     /**
-     * Its kind.
+     * The type of the chat.
      */
     type: ChatType;
     /**
@@ -204,7 +202,7 @@ export type ChatPage = {
 };
 
 /**
- * What an admin may change; what is absent stays.
+ * Changes to a chat by an admin. Absent fields stay unchanged.
  */
 export type ChatPatch = {
     /**
@@ -216,8 +214,8 @@ export type ChatPatch = {
      */
     name?: ChatName | null;
     /**
-     * For how many days messages are kept, 1 to 36,500; null as the server is set.
-     * For owners.
+     * How many days messages are kept, 1 to 36,500; null: the server's setting.
+     * Requires the role owner.
      */
     retention_days?: number | null;
     /**
@@ -227,7 +225,7 @@ export type ChatPatch = {
 };
 
 /**
- * A chat in its member's list.
+ * A chat in a member's chat list.
  */
 export type ChatSummary = {
     /**
@@ -235,11 +233,11 @@ export type ChatSummary = {
      */
     created_at: Time;
     /**
-     * Null once that person is gone.
+     * The user who created the chat; null if that user was deleted.
      */
     created_by: UserId | null;
     /**
-     * May be empty.
+     * The description; may be empty.
      */
     description: string;
     /**
@@ -247,7 +245,7 @@ export type ChatSummary = {
      */
     id: ChatId;
     /**
-     * Whether the viewer does not want to be disturbed.
+     * Whether the viewer has muted the chat.
      */
     is_muted: boolean;
     /**
@@ -255,8 +253,8 @@ export type ChatSummary = {
      */
     last_message: Message | null;
     /**
-     * The viewer's read mark, or the last message before they came in: what is
-     * later is new to them. Null if all is.
+     * The viewer's read marker, or the last message before the viewer joined: later
+     * messages are new to the viewer. Null if all are.
      */
     last_read_message_id: MessageId | null;
     /**
@@ -264,16 +262,15 @@ export type ChatSummary = {
      */
     member_count: number;
     /**
-     * Of those, the ones that mention the viewer or everyone.
+     * The number of those that mention the viewer or everyone.
      */
     mention_count: number;
     /**
-     * Empty for direct chats and for groups that have none.
+     * The name; empty for direct chats and for groups without one.
      */
     name: string;
     /**
-     * The two people of a direct chat, which has no name but theirs; null of any
-     * other.
+     * The two members of a direct chat, whose names it shows; null for other types.
      */
     pair: [
         UserId,
@@ -284,8 +281,7 @@ export type ChatSummary = {
      */
     permissions: Array<Permission> | null;
     /**
-     * Messages older than this many days go; null keeps them, or as the server is
-     * set.
+     * Messages older than this many days are deleted; null: the server's setting applies.
      */
     retention_days: number | null;
     /**
@@ -293,16 +289,16 @@ export type ChatSummary = {
      */
     role: Role | null;
     /**
-     * What it is about at the moment; may be empty.
+     * The current topic; may be empty.
      */
     topic: string;
     /**
-     * Its kind.
+     * The type of the chat.
      */
     type: ChatType;
     /**
-     * Messages of others past the viewer's read mark, or since they came in;
-     * counted up to 1,000.
+     * The number of messages of others after the viewer's read marker, or since the
+     * viewer joined; counted up to 1,000.
      */
     unread_count: number;
     /**
@@ -351,7 +347,7 @@ export type Content = string;
 export type Cursor = string;
 
 /**
- * The proof that it is its owner who closes an account.
+ * The current password, which confirms the deletion of an account.
  */
 export type DeleteAccount = {
     password: Password;
@@ -366,7 +362,7 @@ export type Demo = {
      */
     accounts: Array<Account>;
     /**
-     * The password of all of them.
+     * The password of all accounts.
      */
     password: Password;
 };
@@ -382,12 +378,12 @@ export type Description = string;
 export type DisplayName = string;
 
 /**
- * Something before and after one `@`, at most 254 characters.
+ * An email: text before and after one `@`, at most 254 characters.
  */
 export type Email = string;
 
 /**
- * An emoji, in the one spelling that Unicode recommends for it.
+ * An emoji, in the spelling that Unicode recommends.
  */
 export type Emoji = string;
 
@@ -557,8 +553,8 @@ export type Event = {
      */
     chat_id: ChatId;
     /**
-     * How long this holds unless it is repeated, in milliseconds; 0 when the user
-     * has stopped.
+     * How long this is valid unless it is repeated, in milliseconds; 0 if the user
+     * has stopped typing.
      */
     expires_in_ms: number;
     type: 'typing';
@@ -567,7 +563,7 @@ export type Event = {
      */
     user_id: UserId;
     /**
-     * The user's name, to be shown.
+     * The username, for display.
      */
     username: string;
 } | {
@@ -608,8 +604,8 @@ export type EventPage = {
      */
     cursor: Cursor;
     /**
-     * The events as the stream carries them. A page that is not the last can be
-     * empty.
+     * The events, as the stream sends them. A page can be empty without being the
+     * last.
      */
     events: Array<Event>;
     /**
@@ -619,15 +615,15 @@ export type EventPage = {
 };
 
 /**
- * One thing wrong with one field of the input.
+ * A validation error in one field of the input.
  */
 export type FieldError = {
     /**
-     * `missing`, `unknown`, `invalid`, or a finer word where clients act on it.
+     * `missing`, `unknown`, `invalid`, or a more specific code that clients act on.
      */
     code: string;
     /**
-     * A sentence for people.
+     * A human-readable explanation.
      */
     detail: string;
     /**
@@ -642,15 +638,15 @@ export type FieldError = {
 export type FileId = number;
 
 /**
- * What people see of a file.
+ * The metadata of an uploaded file.
  */
 export type FileInfo = {
     /**
-     * As the uploader named it, without folders.
+     * The uploader's name for the file, without directories.
      */
     filename: string;
     /**
-     * Of a picture, upright, in pixels.
+     * The height of an image, upright, in pixels.
      */
     height: number | null;
     /**
@@ -658,63 +654,63 @@ export type FileInfo = {
      */
     id: FileId;
     /**
-     * Found in the bytes, not believed from the uploader.
+     * The media type, detected from the content rather than taken from the uploader.
      */
     mime_type: string;
     /**
-     * In bytes.
+     * The size in bytes.
      */
     size: number;
     /**
-     * Where a small copy of a picture is.
+     * The URL of the thumbnail of an image.
      */
     thumbnail_url: string | null;
     /**
-     * Where its bytes are, for those who may read them.
+     * The URL of its content, for users who may read it.
      */
     url: string;
     /**
-     * Of a picture, upright, in pixels.
+     * The width of an image, upright, in pixels.
      */
     width: number | null;
 };
 
 /**
- * A link into a chat.
+ * An invite to a chat.
  */
 export type Invite = {
     /**
-     * Where it leads.
+     * The chat that the invite is for.
      */
     chat_id: ChatId;
     /**
-     * What the link ends with.
+     * The code at the end of the invite link.
      */
     code: string;
     /**
-     * When.
+     * When the invite was created.
      */
     created_at: Time;
     /**
-     * Who made it.
+     * The user who created the invite.
      */
     created_by: UserId;
     /**
-     * Until when it opens; null for ever.
+     * When the invite expires; null if it never does.
      */
     expires_at: Time | null;
     /**
-     * For how many people it opens; null for any number.
+     * How many users can join with the invite; null for no limit.
      */
     max_uses: number | null;
     /**
-     * How many have come in by it.
+     * How many users have joined with the invite.
      */
     uses: number;
 };
 
 /**
- * The secret part of an invite link: letters and digits.
+ * The secret part of an invite link: 8 to 64 letters, digits, dashes or underscores.
  */
 export type InviteCode = string;
 
@@ -726,19 +722,19 @@ export type InviteList = {
 };
 
 /**
- * What somebody who holds a link may know before they follow it.
+ * What the holder of an invite may see before joining.
  */
 export type InvitePreview = {
     /**
-     * Where it leads.
+     * The chat that the invite is for.
      */
     chat: Chat;
     /**
-     * What the link ends with.
+     * The code at the end of the invite link.
      */
     code: string;
     /**
-     * Until when it opens; null for ever.
+     * When the invite expires; null if it never does.
      */
     expires_at: Time | null;
 };
@@ -759,38 +755,38 @@ export type Limits = {
 };
 
 /**
- * Everything up to and including this message.
+ * A marker position: all messages up to and including this one.
  */
 export type MarkerPosition = {
     message_id: MessageId;
 };
 
 /**
- * A person as they see themselves.
+ * The caller's own profile.
  */
 export type Me = {
     /**
-     * Their picture; null if they have none.
+     * The URL of the avatar; null if there is none.
      */
     avatar_url: string | null;
     /**
-     * What they say of themselves; may be empty.
+     * A short text about the user; may be empty.
      */
     bio: string;
     /**
-     * When they signed up.
+     * When the user signed up.
      */
     created_at: Time;
     /**
-     * When they closed their account; what they said is still there.
+     * When the user deleted the account; null if active. Their messages remain.
      */
     deleted_at: Time | null;
     /**
-     * What others read.
+     * The name shown to other users.
      */
     display_name: string;
     /**
-     * How they sign in; nobody else sees it.
+     * The email used to sign in; visible only to the user.
      */
     email: string;
     /**
@@ -798,33 +794,33 @@ export type Me = {
      */
     id: UserId;
     /**
-     * What others type after `@`; unique without regard to case.
+     * The name used in mentions, after `@`; unique without regard to case.
      */
     username: string;
 };
 
 /**
- * A person in a chat.
+ * A member of a chat.
  */
 export type Member = {
     /**
-     * Their picture; null if they have none.
+     * The URL of the avatar; null if there is none.
      */
     avatar_url: string | null;
     /**
-     * What they say of themselves; may be empty.
+     * A short text about the user; may be empty.
      */
     bio: string;
     /**
-     * When they signed up.
+     * When the user signed up.
      */
     created_at: Time;
     /**
-     * When they closed their account; what they said is still there.
+     * When the user deleted the account; null if active. Their messages remain.
      */
     deleted_at: Time | null;
     /**
-     * What others read.
+     * The name shown to other users.
      */
     display_name: string;
     /**
@@ -832,15 +828,15 @@ export type Member = {
      */
     id: UserId;
     /**
-     * Since when they are in.
+     * When the user joined.
      */
     joined_at: Time;
     /**
-     * What they may do.
+     * The role, which determines the permissions.
      */
     role: Role;
     /**
-     * What others type after `@`; unique without regard to case.
+     * The name used in mentions, after `@`; unique without regard to case.
      */
     username: string;
 };
@@ -857,38 +853,38 @@ export type MemberPage = {
 };
 
 /**
- * Another role.
+ * The new role of a member.
  */
 export type MemberPatch = {
     role: Role;
 };
 
 /**
- * A message as everyone in its chat sees it.
+ * A message as all members of its chat see it.
  */
 export type Message = {
     /**
-     * Where it was said.
+     * The chat that contains the message.
      */
     chat_id: ChatId;
     /**
-     * Empty once deleted.
+     * The text; empty once the message is deleted.
      */
     content: string;
     /**
-     * When it was written.
+     * When the message was sent.
      */
     created_at: Time;
     /**
-     * When it was deleted.
+     * When the message was deleted.
      */
     deleted_at: Time | null;
     /**
-     * When its text last changed.
+     * When the text last changed.
      */
     edited_at: Time | null;
     /**
-     * In the order the sender gave.
+     * The attached files, in the order that the sender chose.
      */
     files: Array<FileInfo>;
     /**
@@ -896,37 +892,37 @@ export type Message = {
      */
     id: MessageId;
     /**
-     * The members it calls by name.
+     * The members mentioned by name.
      */
     mentions: Array<UserId>;
     /**
-     * Whether it calls everyone.
+     * Whether the message mentions everyone.
      */
     mentions_everyone: boolean;
     /**
-     * The sender's own name for this send.
+     * The nonce that the sender chose for this send.
      */
     nonce: string | null;
     /**
-     * Whether it is pinned in its chat.
+     * Whether the message is pinned in its chat.
      */
     pinned: boolean;
     /**
-     * Who reacted, by emoji.
+     * The reactions, by emoji.
      */
     reactions: Array<Reaction>;
     /**
-     * The message of the same chat that this one answers.
+     * The message of the same chat that this one replies to.
      */
     reply_to: MessageId | null;
     /**
-     * Null once that person's account is gone.
+     * The sender; null if the account no longer exists.
      */
     sender_id: UserId | null;
 };
 
 /**
- * A message. Ids of messages grow in commit order.
+ * A message. Message ids grow in commit order.
  */
 export type MessageId = number;
 
@@ -949,7 +945,7 @@ export type MessagePage = {
 };
 
 /**
- * What it is to say.
+ * The new text of a message.
  */
 export type MessagePatch = {
     content: Content;
@@ -977,15 +973,15 @@ export type MessageRevisionList = {
 };
 
 /**
- * Why somebody is kept out.
+ * The reason for a ban.
  */
 export type NewBan = {
     reason?: Reason | null;
 };
 
 /**
- * A chat to be made. A direct chat has a `user_id` and nothing else; a channel has a
- * name; a group may have one.
+ * A chat to create. A direct chat has a `user_id` and nothing else; a channel
+ * requires a name; a group may have one.
  */
 export type NewChat = {
     description?: Description | null;
@@ -996,21 +992,21 @@ export type NewChat = {
 };
 
 /**
- * How long and for how many a new link is to open.
+ * An invite to be created.
  */
 export type NewInvite = {
     /**
-     * In seconds from now, up to a year; for ever, if absent.
+     * Lifetime in seconds, up to one year; absent for an invite that never expires.
      */
     expires_in?: number | null;
     /**
-     * For any number, if absent.
+     * How many users can join with the invite; absent for no limit.
      */
     max_uses?: number | null;
 };
 
 /**
- * Whom to bring in. Without a role they are a member.
+ * A user to add. The default role is `member`.
  */
 export type NewMember = {
     role?: Role | null;
@@ -1018,7 +1014,7 @@ export type NewMember = {
 };
 
 /**
- * A message to be sent. The same nonce again is the same message.
+ * A message to be sent. Idempotent per nonce.
  */
 export type NewMessage = {
     content: Content;
@@ -1028,14 +1024,14 @@ export type NewMessage = {
 };
 
 /**
- * How somebody wishes to be seen while they are here.
+ * The status that others see while the caller is connected.
  */
 export type NewStatus = {
     status: Status;
 };
 
 /**
- * The sender's own name for one send: 1 to 64 characters.
+ * A client-chosen key that makes one send idempotent: 1 to 64 characters.
  */
 export type Nonce = string;
 
@@ -1094,60 +1090,60 @@ export type Problem = {
 };
 
 /**
- * How many people reacted with one emoji.
+ * The reactions to a message with one emoji.
  */
 export type Reaction = {
     /**
-     * People.
+     * How many users reacted with the emoji.
      */
     count: number;
     /**
-     * One grapheme.
+     * The emoji, one grapheme.
      */
     emoji: string;
     /**
-     * Whether the viewer is one of them; null in an event that goes to many.
+     * Whether the viewer is one of them; null in events, which have many viewers.
      */
     me: boolean | null;
 };
 
 /**
- * Where a mark stands: everything up to and including this message.
+ * A read marker: it covers every message up to and including one.
  */
 export type ReadMarker = {
     /**
-     * When it moved there.
+     * When the marker moved to this message.
      */
     at: Time;
     /**
-     * In which chat.
+     * The chat.
      */
     chat_id: ChatId;
     /**
-     * The last message it covers.
+     * The last message that the marker covers.
      */
     message_id: MessageId;
 };
 
 /**
- * Why somebody is kept out: at most 250 characters.
+ * The reason for a ban: at most 250 characters.
  */
 export type Reason = string;
 
 /**
- * What became of a message with one of its readers.
+ * The delivery and read times of a message for one reader.
  */
 export type Receipt = {
     /**
-     * When it reached a device of theirs; null if that is not known.
+     * When the message reached a device of the reader; null if unknown.
      */
     delivered_at: Time | null;
     /**
-     * When they read it; null if they have not.
+     * When the user read the message; null if they have not.
      */
     read_at: Time | null;
     /**
-     * Who.
+     * The reader.
      */
     user_id: UserId;
 };
@@ -1168,15 +1164,15 @@ export type ReceiptPage = {
  */
 export type Refresh = {
     /**
-     * Makes the request repeatable: the same token with the same nonce gets the same
-     * answer, until the new tokens are used.
+     * Makes the request idempotent: the same token with the same nonce gets the same
+     * response, until the new tokens are used.
      */
     nonce?: RefreshNonce | null;
     refresh_token: string;
 };
 
 /**
- * What a device calls one refresh of its tokens: 16 to 64 characters that nobody can guess.
+ * A device's key for one refresh of its tokens: 16 to 64 unguessable characters.
  */
 export type RefreshNonce = string;
 
@@ -1191,7 +1187,7 @@ export type RemovalReason = 'left' | 'removed' | 'banned';
 export type Role = 'member' | 'admin' | 'owner';
 
 /**
- * What someone is looking for: 1 to 100 characters.
+ * A search text: 1 to 100 characters.
  */
 export type SearchText = string;
 
@@ -1204,11 +1200,11 @@ export type Session = {
      */
     created_at: Time;
     /**
-     * Whether it is the one that asks.
+     * Whether it is the session of this request.
      */
     current: boolean;
     /**
-     * When it ends unless it is used.
+     * When it expires unless it is refreshed.
      */
     expires_at: Time;
     /**
@@ -1216,11 +1212,11 @@ export type Session = {
      */
     id: string;
     /**
-     * When it last asked for tokens.
+     * When it last received tokens.
      */
     used_at: Time;
     /**
-     * What the device said it is when it signed in.
+     * The `User-Agent` that the device sent when it signed in.
      */
     user_agent: string;
 };
@@ -1255,15 +1251,15 @@ export type Signup = {
 export type Status = 'online' | 'away' | 'busy' | 'offline';
 
 /**
- * A ticket as its owner gets it.
+ * A single-use stream ticket.
  */
 export type Ticket = {
     /**
-     * Seconds.
+     * Lifetime in seconds.
      */
     expires_in: number;
     /**
-     * For `?ticket=`.
+     * The value of the `ticket` query parameter.
      */
     ticket: string;
 };
@@ -1274,39 +1270,39 @@ export type Ticket = {
 export type Time = string;
 
 /**
- * What a chat is about at the moment: at most 250 characters.
+ * The current topic of a chat: at most 250 characters.
  */
 export type Topic = string;
 
 /**
- * Who is to own the chat.
+ * The new owner of a chat.
  */
 export type Transfer = {
     user_id: UserId;
 };
 
 /**
- * What anyone may know of a person.
+ * The public profile of a user.
  */
 export type User = {
     /**
-     * Their picture; null if they have none.
+     * The URL of the avatar; null if there is none.
      */
     avatar_url: string | null;
     /**
-     * What they say of themselves; may be empty.
+     * A short text about the user; may be empty.
      */
     bio: string;
     /**
-     * When they signed up.
+     * When the user signed up.
      */
     created_at: Time;
     /**
-     * When they closed their account; what they said is still there.
+     * When the user deleted the account; null if active. Their messages remain.
      */
     deleted_at: Time | null;
     /**
-     * What others read.
+     * The name shown to other users.
      */
     display_name: string;
     /**
@@ -1314,13 +1310,13 @@ export type User = {
      */
     id: UserId;
     /**
-     * What others type after `@`; unique without regard to case.
+     * The name used in mentions, after `@`; unique without regard to case.
      */
     username: string;
 };
 
 /**
- * A person.
+ * A user.
  */
 export type UserId = number;
 
@@ -1332,25 +1328,25 @@ export type UserList = {
 };
 
 /**
- * What a person may change of themselves; what is absent stays.
+ * Changes to the caller's own profile; absent fields stay unchanged.
  */
 export type UserPatch = {
     /**
-     * An image of their own; null takes the picture away.
+     * The avatar, an image that the user uploaded; null removes it.
      */
     avatar_file_id?: FileId | null;
     /**
-     * What they say of themselves.
+     * A short text about the user.
      */
     bio?: Bio | null;
     /**
-     * What others read.
+     * The name shown to other users.
      */
     display_name?: DisplayName | null;
 };
 
 /**
- * 2 to 32 of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
+ * 2 to 32 characters of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
  */
 export type Username = string;
 
@@ -1519,7 +1515,7 @@ export type ChatsCreateError = ChatsCreateErrors[keyof ChatsCreateErrors];
 
 export type ChatsCreateResponses = {
     /**
-     * It existed already.
+     * Already exists.
      */
     200: Chat;
     /**
@@ -2009,7 +2005,7 @@ export type ChannelsJoinError = ChannelsJoinErrors[keyof ChannelsJoinErrors];
 
 export type ChannelsJoinResponses = {
     /**
-     * It existed already.
+     * Already exists.
      */
     200: Chat;
     /**
@@ -2148,7 +2144,7 @@ export type MembersAddError = MembersAddErrors[keyof MembersAddErrors];
 
 export type MembersAddResponses = {
     /**
-     * It existed already.
+     * Already exists.
      */
     200: Member;
     /**
@@ -2342,7 +2338,7 @@ export type MessagesCreateError = MessagesCreateErrors[keyof MessagesCreateError
 
 export type MessagesCreateResponses = {
     /**
-     * It existed already.
+     * Already exists.
      */
     200: Message;
     /**
@@ -2861,7 +2857,7 @@ export type InvitesAcceptError = InvitesAcceptErrors[keyof InvitesAcceptErrors];
 
 export type InvitesAcceptResponses = {
     /**
-     * It existed already.
+     * Already exists.
      */
     200: Chat;
     /**
@@ -3486,7 +3482,7 @@ export type PresenceListData = {
     path?: never;
     query: {
         /**
-         * At most 100 user ids with commas between them.
+         * At most 100 user ids, separated by commas.
          */
         ids: string;
     };
@@ -3608,11 +3604,11 @@ export type SearchMessagesData = {
     path?: never;
     query: {
         /**
-         * A time, or a date.
+         * Only messages from this time on, or from this date on in UTC.
          */
         after?: string;
         /**
-         * A time, or a date.
+         * Only messages before this time, or before this date in UTC.
          */
         before?: string;
         chat_id?: ChatId;
@@ -3623,7 +3619,7 @@ export type SearchMessagesData = {
          */
         limit?: number;
         /**
-         * Where the page starts, as the last one said.
+         * The start of the page, from `next` of the previous page.
          */
         page?: string;
         q: SearchText;
@@ -3929,7 +3925,7 @@ export type UsersListData = {
     path?: never;
     query: {
         /**
-         * At most 100 user ids with commas between them.
+         * At most 100 user ids, separated by commas.
          */
         ids: string;
     };
@@ -4122,7 +4118,7 @@ export type EventsStreamData = {
     body?: never;
     headers?: {
         /**
-         * The last id heard: what was missed since comes first.
+         * The id of the last received event; later events are replayed.
          */
         'Last-Event-ID'?: string;
     };
@@ -4147,7 +4143,7 @@ export type EventsStreamError = EventsStreamErrors[keyof EventsStreamErrors];
 
 export type EventsStreamResponses = {
     /**
-     * The stream.
+     * The event stream.
      */
     200: Event;
 };
