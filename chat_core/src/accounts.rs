@@ -4,7 +4,7 @@ use crate::{Error, Result, UserId, chats::model::Role, events, members};
 use futures_util::{Stream, stream};
 use sqlx::{PgConnection, PgPool};
 
-/// The most rows of one page of an export.
+/// Maximum number of rows in one page of an export.
 const PAGE_ROWS: i64 = 500;
 
 /// The sections of an export. Each query returns keys and lines of JSON for a user
@@ -78,7 +78,7 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
     transfer_ownership(&mut log, user).await?;
     for sql in [
         // First, while the members of the user's chats still receive the event. A real
-        // email address contains an @, so this one cannot belong to anybody.
+        // email address contains an @, so this one cannot belong to a user.
         "update users
          set username = 'deleted-' || id, display_name = 'Deleted account', email = 'deleted-' || id,
              password_hash = '', bio = '', avatar_file_id = null, deleted_at = now()

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { defineConfig } from '@playwright/test';
 
-/** The system's own browser: none is downloaded. */
+/** The system's browser. None is downloaded. */
 const BROWSERS = [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
@@ -31,7 +31,7 @@ export default defineConfig({
         '--disable-background-networking',
         '--disable-component-update',
         '--disable-sync',
-        // A name that is not this machine's, so that a page without TLS is one.
+        // A host name other than localhost, so that a page without TLS is not a secure context.
         '--host-resolver-rules=MAP plain.test 127.0.0.1',
       ],
     },

@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
-/** Puts a compressed copy beside every text, so that no server compresses the same bytes twice. */
+/** Emits a gzip copy of each text asset, so that the server never compresses at run time. */
 function compressed(): Plugin {
   return {
     name: 'compressed',
@@ -20,7 +20,7 @@ function compressed(): Plugin {
   };
 }
 
-/** Where `npm run dev` finds a server. */
+/** The server that `npm run dev` proxies to. */
 const SERVER = process.env.CONFAB_URL ?? 'http://127.0.0.1:6688';
 
 export default defineConfig({
@@ -35,7 +35,7 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'react', test: /node_modules\/(react|react-dom|scheduler|use-sync-external-store)\//, priority: 1 },
-            // Menus and dialogs come when they are asked for, whichever is first.
+            // Menus and dialogs share one chunk, loaded with the first of them.
             { name: 'layer', test: /node_modules\/(@base-ui|@floating-ui)\// },
           ],
         },

@@ -1,6 +1,7 @@
 //! The schema enforces the invariants, whatever code writes.
 
 use chat_test::{TestApp, TestDatabase};
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
 async fn expect_rejection(db: &PgPool, sql: &'static str) -> String {
@@ -119,4 +120,21 @@ async fn the_database_has_the_same_permissions_as_the_code() {
             names.iter().map(|name| serde_json::from_value(name.as_str().into()).expect("a permission")).collect();
         assert_eq!(stored, permissions_of(role, kind).collect::<Vec<_>>(), "{role:?} in {kind:?}");
     }
+}
+
+/// Databases remember the checksums of the migrations that they ran, so a released
+/// file never changes; see `migrations/README.md`.
+#[test]
+fn released_migrations_never_change() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let released = std::fs::read_to_string(folder.join("released.sha256")).expect("the list of released files");
+    let mut count = 0;
+    for line in released.lines() {
+        let (checksum, file) = line.split_once("  ").expect("a checksum and a file");
+        let bytes = std::fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file} was released: {error}"));
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, checksum, "{file} was released and has changed; write a new migration instead");
+        count += 1;
+    }
+    assert!(count >= 32, "{count} files are listed");
 }

@@ -9,7 +9,7 @@ import { ErrorBoundary } from './ui/ErrorBoundary';
 import { clearFileCache } from './ui/files';
 import { useUiStore } from './uiStore';
 
-/** Somebody's rooms, or the door. */
+/** The chats of the signed-in user, or the sign-in page. */
 export function App() {
   const [account, setAccount] = useState(restoreAccount);
   const chatStore = useMemo(() => account && new ChatStore(account, activate(account)), [account]);
@@ -44,9 +44,9 @@ export function App() {
 }
 
 /**
- * Who a new tab belongs to: whoever it was, or the only one who is signed in on this
- * device. Where the server offers a demo world, a second window is there to be a
- * second person, so it asks; the page says so before the server is asked.
+ * The account of a new tab: the tab's previous account, or the only one signed in on this
+ * device. In demo mode a second window usually means a second user, so the sign-in page
+ * is shown. The mode is read from storage, because the server's config is not loaded yet.
  */
 function restoreAccount(): Account | null {
   const current = currentAccount();

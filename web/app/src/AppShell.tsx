@@ -22,7 +22,7 @@ const modalModule = new LazyModule(() => import('./ModalRoot'));
 const ModalRoot = modalModule.component((part) => part.default);
 const DebugPanel = lazyWithRetry(() => import('./debug/DebugPanel'));
 
-/** The whole screen of somebody who is signed in. */
+/** The main screen of a signed-in user. */
 export function AppShell() {
   const chatStore = useChatStore();
   const isLoaded = useStore(chatStore.store, ({ state }) => state !== null);
@@ -31,10 +31,10 @@ export function AppShell() {
 }
 
 function Panes() {
-  // What the next click will want is fetched while nobody waits for it.
+  // Preload the chunks that the next click probably needs.
   useEffect(() => {
     const timer = setTimeout(() => {
-      // If not now, then when it is wanted.
+      // The chunk is loaded again when it is needed.
       Promise.all([modalModule.preload(), menuModule.preload()]).catch(retryFailedLoads);
     }, 500);
     return () => clearTimeout(timer);
@@ -42,7 +42,7 @@ function Panes() {
   const [path] = useLocation();
   const modal = useUiStore((ui) => ui.modal);
   const closeModal = useUiStore((ui) => ui.closeModal);
-  // Another address is another screen: what lay above the last goes with it.
+  // Navigation closes the open modal.
   useEffect(() => closeModal, [path, closeModal]);
   useRestoreFocus(modal !== null);
   useDocumentTitle();
@@ -80,16 +80,16 @@ function Panes() {
   );
 }
 
-/** What closes a layer may take away what had the keys before: then they are where one writes. */
+/** Focuses the composer when the element that had focus before a modal no longer exists. */
 function useRestoreFocus(isModalOpen: boolean) {
   const wasModalOpen = useRef(false);
   useEffect(() => {
     const hasJustClosed = wasModalOpen.current && !isModalOpen;
     wasModalOpen.current = isModalOpen;
     if (!hasJustClosed) return;
-    // The layer gives them back first.
+    // Wait until the dialog has tried to restore the focus.
     const timer = setTimeout(() => {
-      // On a phone it would open the keyboard.
+      // On a phone, focus would open the keyboard.
       const hasPhysicalKeyboard = matchMedia('(hover: hover)').matches;
       if (hasPhysicalKeyboard && document.activeElement === document.body)
         document.querySelector<HTMLElement>('[data-composer]')?.focus();
@@ -98,7 +98,7 @@ function useRestoreFocus(isModalOpen: boolean) {
   }, [isModalOpen]);
 }
 
-/** No chat is open. */
+/** Shown when no chat is open. */
 function EmptyState() {
   const { t } = useTranslation();
   const openModal = useUiStore((ui) => ui.openModal);
@@ -136,7 +136,7 @@ function LoadingScreen({ failure }: { readonly failure: unknown }) {
   );
 }
 
-/** The shape of what is coming. */
+/** Placeholder for the sidebar and the timeline while they load. */
 function Skeleton() {
   const { t } = useTranslation();
   return (
@@ -177,7 +177,7 @@ function Toast() {
   );
 }
 
-/** The tab says what waits, and where one is. */
+/** Shows the unread count and the open chat in the document title. */
 function useDocumentTitle() {
   const [path] = useLocation();
   const chatId = parseChatId(path) ?? 0;

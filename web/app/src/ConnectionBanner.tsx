@@ -3,10 +3,10 @@ import { useTranslation } from 'react-i18next';
 import styles from './ConnectionBanner.module.css';
 import { useChatState, useChatStore } from './store/hooks';
 
-/** A break that heals by itself sooner than this is nobody's business, in milliseconds. */
+/** Delay before the banner appears, in milliseconds. Most connections recover sooner. */
 const SHOW_DELAY_MS = 3_000;
 
-/** One slim line while nothing new can be heard. */
+/** A one-line banner shown while the connection is down. */
 export function ConnectionBanner() {
   const { t } = useTranslation();
   const chatStore = useChatStore();

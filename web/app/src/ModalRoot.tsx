@@ -9,7 +9,7 @@ import { QuickSwitcher } from './sidebar/QuickSwitcher';
 import { ConfirmDialog } from './ui/ConfirmDialog';
 import type { Modal } from './uiStore';
 
-/** The one layer that is open. They are fetched when the first one is. */
+/** Renders the open modal. All modals are in one chunk, loaded with the first. */
 export default function ModalRoot({ modal }: { readonly modal: Modal }) {
   switch (modal.kind) {
     case 'newChat':

@@ -1,9 +1,9 @@
 import { defaultStorage, memoryStorage, withMemoryFallback } from '@confab/sdk';
 
-/** What this device remembers; where it may not, for as long as the page lives. */
+/** `localStorage`, or memory until the page is closed if the browser blocks it. */
 export const deviceStorage = defaultStorage();
 
-/** What this tab remembers; where it may not, until it is loaded again. */
+/** `sessionStorage`, or memory until the page is reloaded if the browser blocks it. */
 export const tabStorage = (() => {
   try {
     sessionStorage.getItem('confab');

@@ -2,7 +2,7 @@ import { create } from 'zustand';
 import { getErrorMessage } from './locales/errorMessage';
 import type { Confirmation } from './ui/ConfirmDialog';
 
-/** A layer above the screen. */
+/** A modal dialog. */
 export type Modal =
   | { readonly kind: 'newChat' }
   | { readonly kind: 'browseChannels' }
@@ -14,16 +14,16 @@ export type Modal =
   | { readonly kind: 'editHistory'; readonly messageId: number }
   | ({ readonly kind: 'confirm' } & Confirmation);
 
-/** What stands beside the timeline. */
+/** A side panel next to the timeline. */
 export type Panel = 'members' | 'search' | 'pins' | 'debug';
 
-/** How the screen is arranged. */
+/** The state of the layout. */
 interface UiState {
   readonly modal: Modal | null;
   readonly panel: Panel | null;
-  /** A sentence that comes and goes. */
+  /** A temporary message. */
   readonly toast: { readonly text: string; readonly id: number } | null;
-  /** Counts the ways to messages, so that the same way can be gone twice. */
+  /** Counts scroll requests, so that a repeated request for the same message scrolls again. */
   readonly scrollRequestCount: number;
   requestScroll(): void;
   openModal(modal: Modal): void;
@@ -33,10 +33,10 @@ interface UiState {
   dismissToast(id: number): void;
 }
 
-/** Whether there is room for three panes. */
+/** Whether the window fits three panes. */
 export const isWide = () => matchMedia('(min-width: 64rem)').matches;
 
-/** How the screen is arranged. */
+/** The store of the layout state. */
 export const useUiStore = create<UiState>((set) => ({
   modal: null,
   panel: isWide() ? 'members' : null,
@@ -50,7 +50,7 @@ export const useUiStore = create<UiState>((set) => ({
   dismissToast: (id) => set((ui) => (ui.toast?.id === id ? { toast: null } : {})),
 }));
 
-/** Does something, and says so if it fails. */
+/** Runs an action and shows a toast if it fails. */
 export async function withToast(action: () => Promise<unknown>): Promise<void> {
   try {
     await action();

@@ -12,12 +12,12 @@ import {
 } from '@playwright/test';
 import { TestServer } from '../../sdk/test/server';
 
-/** Somebody new, with a browser of their own and a client beside it. */
+/** A new user with a browser and an API client. */
 export class TestUser {
   constructor(
     readonly me: Me,
     readonly password: string,
-    /** Does by the API what a test needs and does not try. */
+    /** Sets up through the API what is not under test. */
     readonly client: ChatClient,
     readonly context: BrowserContext,
     readonly page: Page,
@@ -28,7 +28,7 @@ export class TestUser {
     return this.client.api;
   }
 
-  /** Goes to a chat. */
+  /** Opens a chat. */
   async open(chatId: number, messageId?: number): Promise<void> {
     await this.page.goto(`${this.url}/chats/${chatId}${messageId ? `/${messageId}` : ''}`);
     await expect(this.log).toBeVisible();
@@ -42,13 +42,13 @@ export class TestUser {
     return this.page.getByRole('combobox', { name: /^Message/ });
   }
 
-  /** Writes as a person does. */
+  /** Sends a message through the composer. */
   async send(text: string): Promise<void> {
     await this.composer.fill(text);
     await this.composer.press('Enter');
   }
 
-  /** The message with a text. */
+  /** Returns the message that contains a text. */
   message(text: string | RegExp): Locator {
     return this.log.getByRole('article').filter({ hasText: text });
   }
@@ -56,18 +56,18 @@ export class TestUser {
 
 interface Fixtures {
   readonly server: TestServer;
-  /** Makes somebody, and opens their browser. */
+  /** Creates a user and opens a browser for them. */
   readonly createUser: (name: string, options?: BrowserContextOptions) => Promise<TestUser>;
-  /** A group of these people. */
+  /** Creates a group of users. */
   readonly createGroup: (owner: TestUser, ...others: readonly TestUser[]) => Promise<number>;
 }
 
 let nextId = 0;
 
-/** A real server for all tests of a file, and people who are nobody else's. */
+/** One real server per worker, and new users for each test. */
 export const test = base.extend<Omit<Fixtures, 'server'>, Pick<Fixtures, 'server'>>({
   server: [
-    // biome-ignore lint/correctness/noEmptyPattern: the runner reads what is asked for from here
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the required fixtures from this parameter
     async ({}, use) => {
       const server = await TestServer.start();
       await use(server);
@@ -88,7 +88,7 @@ export const test = base.extend<Omit<Fixtures, 'server'>, Pick<Fixtures, 'server
       await client.api.me.update({ display_name: name });
       const context = await browser.newContext(options);
       contexts.push(context);
-      // The browser has a session of its own.
+      // The browser gets its own session.
       const browserStorage = memoryStorage();
       await new Session(server.url, { storage: browserStorage }).signIn({ email, password });
       const account = { id: me.id, username: me.username, displayName: name };
@@ -105,9 +105,9 @@ export const test = base.extend<Omit<Fixtures, 'server'>, Pick<Fixtures, 'server
       return new TestUser(me, password, client, context, page, server.url);
     });
     for (const context of contexts) await context.close();
-    expect(pageErrors, 'no page breaks').toEqual([]);
+    expect(pageErrors, 'no page has uncaught errors').toEqual([]);
   },
-  // biome-ignore lint/correctness/noEmptyPattern: the runner reads what is asked for from here
+  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the required fixtures from this parameter
   createGroup: async ({}, use) => {
     await use(async (owner, ...others) => {
       nextId += 1;
@@ -120,7 +120,7 @@ export const test = base.extend<Omit<Fixtures, 'server'>, Pick<Fixtures, 'server
 
 export { expect } from '@playwright/test';
 
-/** Says so many things in a chat, faster than people do. */
+/** Inserts messages into the database. */
 export async function insertMessages(
   server: TestServer,
   chatId: number,
@@ -135,7 +135,7 @@ export async function insertMessages(
   );
 }
 
-/** What stands out of the layer that it is in, or of the window. */
+/** Lists the elements that overflow the dialog or the window. */
 export function findOverflow(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const layer = document.querySelector('[role=dialog], [role=alertdialog]');
@@ -146,7 +146,7 @@ export function findOverflow(page: Page): Promise<string[]> {
   });
 }
 
-/** Asks the server's own database. */
+/** Runs SQL in the server's database. */
 export async function sql(server: TestServer, text: string): Promise<string> {
   const socket = join(server.folder, 'data', 'postgres', 'socket');
   const { stdout } = await promisify(execFile)('psql', ['-h', socket, '-U', 'confab', '-d', 'confab', '-Atc', text]);

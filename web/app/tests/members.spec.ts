@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, type TestUser, test } from './fixtures';
 
-/** A file as the browser hands it over when something is dropped or pasted. */
+/** A file as in the `DataTransfer` of a drop or paste event. */
 const createDataTransfer = (person: TestUser, name: string) =>
   person.page.evaluateHandle((file) => {
     const data = new DataTransfer();
@@ -37,7 +37,7 @@ test('owners promote admins and remove members in real time', async ({ createUse
   await membersPanel(alice).getByRole('button', { name: 'Bob' }).click();
   await alice.page.getByRole('menuitem', { name: 'Make admin' }).click();
   await expect(membersPanel(carol).getByRole('button', { name: 'Bob' })).toContainText('admin');
-  // An admin may take out a member, and not the owner.
+  // An admin can remove a member, but not the owner.
   await membersPanel(bob).getByRole('button', { name: 'Alice' }).click();
   await expect(bob.page.getByRole('menuitem', { name: 'Message' })).toBeVisible();
   await expect(bob.page.getByRole('menuitem', { name: 'Remove' })).toHaveCount(0);
@@ -58,7 +58,7 @@ test('a ban holds until lifted and an invite can be revoked', async ({ createUse
   await alice.open(chat);
   await alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Bob' }).click();
   await alice.page.getByRole('menuitem', { name: 'Ban from chat' }).click();
-  // Escape does nothing to anybody.
+  // Escape cancels the ban.
   await alice.page.keyboard.press('Escape');
   await expect(alice.page.getByRole('alertdialog')).toBeHidden();
   expect((await alice.api.members.list(chat)).items).toHaveLength(2);
@@ -161,7 +161,7 @@ test('a mention notifies once across all unfocused tabs', async ({ createUser, c
   await alice.context.grantPermissions(['notifications'], { origin: alice.url });
   await alice.context.addInitScript(() => {
     localStorage.setItem('confab.notify', 'true');
-    // Nobody looks.
+    // Simulate an unfocused page.
     Object.defineProperty(document, 'hasFocus', { value: () => false });
     const Real = Notification;
     const shownNotifications: string[] = [];

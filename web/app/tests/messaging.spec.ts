@@ -6,7 +6,7 @@ test('replies, reactions, edits, typing and receipts are live', async ({ createU
   await alice.open(chat);
   await bob.open(chat);
 
-  // That somebody types is told once, to those who are there.
+  // Typing is shown to online members.
   await expect(alice.page.getByRole('button', { name: 'Bob' }).getByRole('img', { name: 'Online' })).toBeVisible();
   await alice.composer.pressSequentially('Hel');
   await expect(bob.page.getByText('Alice is typing')).toBeVisible();
@@ -43,7 +43,7 @@ test('replies, reactions, edits, typing and receipts are live', async ({ createU
   await alice.message('Hello again').getByRole('button', { name: '(edited)' }).click();
   await expect(alice.page.getByRole('dialog', { name: 'Edit history' })).toContainText('Hello Alice');
   await alice.page.keyboard.press('Escape');
-  // Bob rules nothing here: of what others said he sees only that it was edited.
+  // Bob is not an admin: for messages of others he sees only that they were edited.
   const greeting = (await alice.api.messages.list(chat)).items.at(-1);
   await alice.api.messages.edit(greeting?.id ?? 0, 'Good day');
   await expect(bob.message('Good day').first()).toContainText('(edited)');
@@ -112,7 +112,7 @@ test('an upload can be cancelled and the message still sent', async ({ createUse
   const chat = await createGroup(alice, bob);
   await alice.open(chat);
   await alice.page.route('**/api/upload', () => {
-    // Never answered: it is on its way for as long as the test wants.
+    // Never fulfilled: the upload stays in progress.
   });
   await alice.page
     .locator('input[type=file]')

@@ -37,7 +37,6 @@ test('offline messages are queued and missed ones are caught up', async ({ creat
   await bob.send('are you there?');
   await expect(alice.page.getByText("You're offline")).toBeVisible();
   await expect(alice.message('from the tunnel')).toHaveAttribute('data-pending', 'sending');
-  // The page itself may go meanwhile, and come back.
   await alice.context.setOffline(false);
   await expect(alice.message('are you there?')).toBeVisible();
   await expect(bob.message('from the tunnel')).toHaveCount(1);
@@ -81,6 +80,37 @@ test('a rejected message shows the error and can be retried', async ({ createUse
   await alice.message('one').getByRole('button', { name: 'Try again' }).click();
   await expect(alice.message('one')).toHaveCount(1);
   await expect(alice.log.locator('[data-pending]')).toHaveCount(0);
+});
+
+test('editing a rejected message keeps its file and its reply', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  const question = await bob.client.messages.send(chat, { content: 'where is it?' });
+  await alice.open(chat);
+  await alice.page.route('**/messages', (route) =>
+    route.request().method() === 'POST'
+      ? route.fulfill({ status: 403, json: { code: 'forbidden', detail: 'not now', status: 403 } })
+      : route.continue(),
+  );
+  await alice.message('where is it?').hover();
+  await alice.message('where is it?').getByRole('button', { name: 'Reply' }).click();
+  const file = { name: 'map.txt', mimeType: 'text/plain', buffer: Buffer.from('here') };
+  await alice.page.locator('input[type="file"]').setInputFiles(file);
+  await expect(alice.page.getByText('4 B')).toBeVisible();
+  await alice.send('on the map');
+  await alice.message('on the map').getByRole('button', { name: 'Edit' }).click();
+  await expect(alice.log.locator('[data-pending]')).toHaveCount(0);
+  await expect(alice.page.getByText('1 file')).toBeVisible();
+  await alice.page.unroute('**/messages');
+  await alice.composer.press('Enter');
+  await expect(alice.message('on the map')).toHaveCount(1);
+  await expect
+    .poll(async () => (await bob.api.messages.list(chat)).items[0])
+    .toMatchObject({
+      content: 'on the map',
+      reply_to: question.id,
+      files: [{ filename: 'map.txt' }],
+    });
 });
 
 test('a dropped connection recovers before the banner appears', async ({ createUser, createGroup }) => {
@@ -154,7 +184,7 @@ test('eight tabs share one stream and fail over without loss', async ({ createUs
   while (tabs.length < 8) tabs.push(await alice.context.newPage());
   for (const tab of tabs) {
     await tab.goto(`${alice.url}/chats/${chat}`);
-    await expect.poll(() => streams, 'the first has the stream').toBe(1);
+    await expect.poll(() => streams, 'only the first tab opens a stream').toBe(1);
   }
   await bob.client.messages.send(chat, { content: 'to all' });
   for (const tab of tabs) await expect(tab.getByRole('article').filter({ hasText: 'to all' })).toHaveCount(1);
@@ -236,7 +266,7 @@ test('a reset reloads the state and the open chat, with a retry', async ({ creat
     refusalCount += 1;
     return refusalCount === 1 ? route.fulfill({ status: 503 }) : route.continue();
   });
-  // Another history: what was missed cannot be told.
+  // A new epoch: missed events cannot be replayed.
   await sql(server, 'truncate events restart identity');
   await expect.poll(() => refusalCount, { timeout: 30_000 }).toBeGreaterThan(1);
   await expect(alice.message('before the reset')).toBeVisible();
@@ -291,7 +321,7 @@ test('a chunk that failed to load is retried with its styles', async ({ createUs
   await accountButton.click();
   await expect(alice.page.getByRole('menu')).not.toHaveCSS('box-shadow', 'none');
   await alice.page.keyboard.press('Escape');
-  // What was tried in vain holds nothing back.
+  // A menu that failed to load leaves no row locked.
   await alice.send('said');
   await alice.message('said').hover();
   await expect(alice.page.getByRole('toolbar')).toBeVisible();
@@ -306,7 +336,7 @@ test('a chat opened while offline loads after the reconnect', async ({ createUse
   await alice.context.setOffline(true);
   await alice.page.locator(`a[href="/chats/${chat}"]`).click();
   await expect(alice.page.getByText('cannot be reached')).toBeVisible();
-  // A part that was never fetched breaks nothing else.
+  // A chunk that failed to load does not break the rest of the page.
   await alice.page.getByRole('button', { name: 'Search' }).click();
   await expect(alice.page.getByText("This part didn't load")).toBeVisible();
   await alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ }).click();

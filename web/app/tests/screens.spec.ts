@@ -13,23 +13,23 @@ const PHONE: BrowserContextOptions = {
   deviceScaleFactor: 2,
 };
 
-/** Somebody of the demo world, without a screen. */
+/** An API client of a demo user. */
 async function createDemoClient(url: string, name: string): Promise<ChatClient> {
   const session = new Session(url, { storage: memoryStorage() });
   await session.signIn({ email: `${name}@example.com`, password: 'confab-demo' });
   return createChatClient({ baseUrl: url, getToken: session.getToken, storage: memoryStorage() });
 }
 
-/** Enters by the door, with a click. */
+/** Signs in as a demo user with a click. */
 async function signInAs(page: Page, url: string, name: string): Promise<void> {
   await page.goto(url);
   await page.getByRole('button', { name: new RegExp(`^${name}`, 'i') }).click();
   await expect(page.getByRole('navigation', { name: 'Chats' })).toBeVisible();
 }
 
-/** What a machine can find wrong with a screen, of what matters. */
+/** Lists the serious accessibility violations of a page. */
 async function findViolations(page: Page): Promise<string[]> {
-  // The guards at the ends of a layer pass the focus on, and never keep it.
+  // The focus guards of a dialog pass the focus on and never keep it.
   const { violations } = await new AxeBuilder({ page }).exclude('[data-base-ui-focus-guard]').analyze();
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
@@ -38,12 +38,12 @@ async function findViolations(page: Page): Promise<string[]> {
     );
 }
 
-/** A conversation that looks like one. */
+/** Creates a realistic conversation. */
 async function seedConversation(url: string, picture: Buffer): Promise<number> {
   const [alice, bob, carol] = await Promise.all(['alice', 'bob', 'carol'].map((name) => createDemoClient(url, name)));
-  if (!alice || !bob || !carol) throw new Error('all three are here');
+  if (!alice || !bob || !carol) throw new Error('a demo user is missing');
   const chat = (await alice.api.chats.list()).find(({ name }) => name === 'team');
-  if (!chat) throw new Error('the team is here');
+  if (!chat) throw new Error('the team chat is missing');
   const { messages } = bob;
   await messages.send(chat.id, { content: 'The new build is up. Who wants to break it?' });
   const carolMessage = await carol.messages.send(chat.id, {
@@ -54,7 +54,7 @@ async function seedConversation(url: string, picture: Buffer): Promise<number> {
   await alice.messages.send(chat.id, { content: '@carol how long until it came back?', reply_to: carolMessage.id });
   await carol.messages.send(chat.id, {
     content:
-      'Under a second. The page said nothing, it just caught up:\n\n```ts\nchat.on("message.new", show);\nawait chat.connect(cursor); // goes on from here\n```',
+      'Under a second. The page said nothing, it just caught up:\n\n```ts\nchat.on("message.new", show);\nawait chat.connect(cursor); // resumes from here\n```',
   });
   await Promise.all([
     alice.api.messages.react(carolMessage.id, '🎉'),
@@ -86,8 +86,8 @@ for (const [device, options] of [
       const problems: string[] = [];
       const capture = async (name: string) => {
         await page.screenshot({ path: `${SCREENSHOT_DIR}${name}-${device}-${colorScheme}.png` });
-        problems.push(...(await findOverflow(page)).map((part) => `${name}: stands out: ${part}`));
-        // Both layouts and both palettes are looked at, once each.
+        problems.push(...(await findOverflow(page)).map((part) => `${name}: overflow: ${part}`));
+        // Check each layout and each colour scheme once.
         if ((device === 'desktop') === (colorScheme === 'light')) {
           problems.push(...(await findViolations(page)).map((fault) => `${name}: ${fault}`));
         }
@@ -106,7 +106,7 @@ for (const [device, options] of [
       await page.getByRole('button', { name: 'Create account' }).click();
       await expect(page.getByRole('textbox', { name: 'Username' })).toHaveAttribute('aria-invalid', 'true');
       await capture('sign-in-error');
-      // The refusal is what was asked for.
+      // The 422 response is expected.
       consoleErrors.length = 0;
 
       await signInAs(page, server.url, 'Alice');
@@ -223,7 +223,7 @@ test('sign in, send and reply with the keyboard alone', async ({ browser, server
       }
       await page.keyboard.press('Tab');
     }
-    throw new Error(`the keys do not reach ${name}`);
+    throw new Error(`Tab does not reach ${name}`);
   };
   await tabTo(/Dave/);
   await page.keyboard.press('Enter');
@@ -236,7 +236,7 @@ test('sign in, send and reply with the keyboard alone', async ({ browser, server
   await page.keyboard.type('Said without a mouse');
   await page.keyboard.press('Enter');
   await expect(page.getByRole('article').filter({ hasText: 'Said without a mouse' })).toBeVisible();
-  // From the composer back into the messages, to the last of them, and to what can be done with it.
+  // From the composer back to the messages, the last message and its actions.
   await page.keyboard.press('Shift+Tab');
   await tabTo(/^Messages$/);
   await page.keyboard.press('ArrowUp');
@@ -307,12 +307,12 @@ test('two demo users chat from two windows of one browser', async ({ browser, se
   await one.getByRole('combobox', { name: /^Message/ }).fill('in the other window');
   await one.keyboard.press('Enter');
   await expect(other.getByRole('article').filter({ hasText: 'in the other window' })).toBeVisible();
-  // Each stays who they are.
+  // Each window keeps its user.
   await one.reload();
   await expect(one.getByRole('navigation', { name: 'Chats' })).toContainText('Alice');
   await other.reload();
   await expect(other.getByRole('navigation', { name: 'Chats' })).toContainText('Bob');
-  // One goes; the other stays.
+  // One window signs out; the other stays signed in.
   await one.getByRole('navigation', { name: 'Chats' }).getByRole('button', { name: /Alice/ }).click();
   await one.getByRole('menuitem', { name: 'Sign out' }).click();
   await expect(one.getByRole('button', { name: 'Sign in' })).toBeVisible();

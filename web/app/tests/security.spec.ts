@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, findOverflow, type TestUser, test } from './fixtures';
 
-/** What somebody may write who means harm. */
+/** Malicious message contents. */
 const PAYLOADS = [
   '<script>window.pwned = 1</script>',
   '<img src=x onerror="window.pwned = 1">',
@@ -113,7 +113,7 @@ test('empty, oversized and mislabelled files are handled safely', async ({ creat
   await add('photo.png', 'image/png', Buffer.from('<html><script>globalThis.pwned = 1</script></html>'));
   await expect(tray.getByRole('progressbar')).toBeHidden();
   await alice.send('a photo');
-  // No picture: a file to save.
+  // Not shown as an image, but as a download.
   await expect(alice.message('a photo').getByRole('button', { name: /photo\.png/ })).toBeVisible();
   await expect(alice.message('a photo').locator('img')).toHaveCount(0);
   expect(await alice.page.evaluate(() => 'pwned' in globalThis)).toBe(false);

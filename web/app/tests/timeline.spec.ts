@@ -2,11 +2,11 @@ import type { Message } from '@confab/sdk';
 import type { Locator } from '@playwright/test';
 import { expect, insertMessages, sql, type TestUser, test } from './fixtures';
 
-/** Where a message stands on the screen, in pixels from the top. */
+/** Returns the position of a message, in pixels from the top. */
 const getTop = (person: TestUser, id: number) =>
   person.page.locator(`[data-message="${id}"]`).evaluate((row) => row.getBoundingClientRect().top);
 
-/** The first message that is wholly seen. */
+/** Returns the first fully visible message. */
 const findFirstVisible = (log: Locator) =>
   log.evaluate((scroller) => {
     const top = scroller.getBoundingClientRect().top;
@@ -14,13 +14,13 @@ const findFirstVisible = (log: Locator) =>
     return Number(rows.find((row) => row.getBoundingClientRect().top >= top)?.dataset.message);
   });
 
-/** How far the end is, in pixels. */
+/** Returns the distance from the end, in pixels. */
 const getDistanceFromEnd = (log: Locator) =>
   log.evaluate((scroller) => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight);
 
 const scrollTo = (log: Locator, top: number) => log.evaluate((scroller, to) => scroller.scrollTo(0, to), top);
 
-/** Waits until nothing on the screen has moved for a while. */
+/** Waits until the timeline has not moved for 16 frames. */
 async function waitUntilStill(person: TestUser): Promise<void> {
   await person.page.evaluate(
     () =>
@@ -39,7 +39,7 @@ async function waitUntilStill(person: TestUser): Promise<void> {
   );
 }
 
-/** Somebody in a chat with a history, scrolled up into it, and somebody else to write there. */
+/** Opens a chat with a history as one user, and returns a second user to write in it. */
 async function openHistory(
   createUser: (name: string) => Promise<TestUser>,
   createGroup: (...users: [TestUser, TestUser]) => Promise<number>,
@@ -94,7 +94,7 @@ test('rule 3: loading an older page moves nothing', async ({ createUser, createG
   const { alice } = await openHistory(createUser, createGroup, server, 400);
   for (let page = 0; page < 3; page += 1) {
     const height = await alice.log.evaluate((scroller) => scroller.scrollHeight);
-    // The page comes when it is told to: after one has looked.
+    // Hold the page back until the position has been measured.
     let release = () => {};
     const released = new Promise<void>((resolve) => {
       release = resolve;
@@ -122,7 +122,7 @@ test('rule 4: changes above the viewport move nothing', async ({ createUser, cre
   await waitUntilStill(alice);
   const firstVisible = await findFirstVisible(alice.log);
   const before = await getTop(alice, firstVisible);
-  // The nearest may be seen in part, and then it grows downwards.
+  // Skip the nearest message: it may be partly visible and would grow downwards.
   const above = messages.filter(({ id }) => id < firstVisible).slice(1, 5);
   expect(above).toHaveLength(4);
   const [one, two, three, four] = above;
@@ -147,7 +147,7 @@ test('rule 5: a jump centres and highlights the message', async ({ createUser, c
   await expect(row).toHaveAttribute('data-highlighted', 'true');
   await waitUntilStill(alice);
   const [box, log] = [await row.boundingBox(), await alice.log.boundingBox()];
-  if (!box || !log) throw new Error('both are on the screen');
+  if (!box || !log) throw new Error('the message and the log must be visible');
   const middle = box.y + box.height / 2 - (log.y + log.height / 2);
   expect(Math.abs(middle)).toBeLessThan(60);
   const first = await findFirstVisible(alice.log);

@@ -10,7 +10,7 @@ export type HistoryQuery = Query<wire.MessagesListData>;
 /** The text and the filters of a search. */
 export type SearchQuery = Query<wire.SearchMessagesData>;
 
-/** Every question and every change, by noun. */
+/** Creates the HTTP API, grouped by resource. */
 export function createApi({ request, fetch }: HttpClient) {
   const get = <ResponseBody>(path: string, query?: object) =>
     request<ResponseBody>('GET', path, { query: query as Record<string, string | number | undefined> });
@@ -23,28 +23,28 @@ export function createApi({ request, fetch }: HttpClient) {
   const encodeEmoji = (text: string) => encodeURIComponent(text);
 
   return {
-    /** Everything for a first screen, and where to go on from. */
+    /** Get the initial state and the cursor to connect from. */
     bootstrap: () => get<wire.Bootstrap>('/api/bootstrap'),
-    /** What a frontend should know before anybody signs in. */
+    /** Get the public configuration; no sign-in needed. */
     getConfig: () => request<wire.Config>('GET', '/api/config', { anonymous: true }),
     events: {
-      /** The log after a cursor, as a page. */
+      /** Get a page of the event log after a cursor. */
       listAfter: (cursor: string, limit?: number) => get<wire.EventPage>('/api/events', { after: cursor, limit }),
     },
     me: {
       get: () => get<wire.Me>('/api/me'),
       update: (body: wire.UserPatch) => patch<wire.Me>('/api/me', body),
       changePassword: (body: wire.ChangePassword) => put('/api/me/password', body),
-      /** Everything that is known of the caller, and everything they said: JSON, an object a line. */
+      /** Export the caller's data and messages as NDJSON. */
       export: (signal?: AbortSignal) => getBlob('/api/me/export', signal),
-      /** Closes the account for good. */
+      /** Delete the account permanently. */
       delete: (password: string) => request<void>('DELETE', '/api/me', { body: { password } }),
       listSessions: () => get<wire.SessionList>('/api/sessions').then(({ items }) => items),
       revokeSession: (id: string) => remove(`/api/sessions/${id}`),
     },
     users: {
       get: (id: number) => get<wire.User>(`/api/users/${id}`),
-      /** At most 100 at once; who is not there is left out. */
+      /** At most 100 ids; unknown ids are omitted. */
       list: (ids: readonly number[]) =>
         get<wire.UserList>('/api/users', { ids: ids.join(',') }).then(({ items }) => items),
       search: (q: string, limit?: number) =>
@@ -55,7 +55,7 @@ export function createApi({ request, fetch }: HttpClient) {
     },
     presence: {
       get: (userId: number) => get<wire.Presence>(`/api/presence/${userId}`),
-      /** At most 100 at once; those who share no chat with the caller are left out. */
+      /** At most 100 ids; users who share no chat with the caller are omitted. */
       list: (ids: readonly number[]) =>
         get<wire.PresenceList>('/api/presence', { ids: ids.join(',') }).then(({ items }) => items),
       set: (status: wire.Status) => put<wire.Presence>('/api/presence', { status }),
@@ -67,6 +67,8 @@ export function createApi({ request, fetch }: HttpClient) {
       update: (id: number, body: wire.ChatPatch) => patch<wire.Chat>(`/api/chats/${id}`, body),
       delete: (id: number) => remove(`/api/chats/${id}`),
       listChannels: (query: Query<wire.ChannelsListData> = {}) => get<wire.ChatPage>('/api/channels', query),
+      /** The page of channels after one, from its `next`. */
+      listChannelsNext: (next: string) => get<wire.ChatPage>(`/api/channels?${next}`),
       join: (id: number) => post<wire.Chat>(`/api/chats/${id}/join`),
       leave: (id: number) => post(`/api/chats/${id}/leave`),
       mute: (id: number) => put(`/api/chats/${id}/mute`),
@@ -116,14 +118,14 @@ export function createApi({ request, fetch }: HttpClient) {
       unpin: (id: number) => remove(`/api/messages/${id}/pin`),
     },
     files: {
-      /** The bytes at the `url`, or the `thumbnail_url`, of a file or a person. They are private: a page shows them as `blob:`. */
+      /** Get the bytes at a `url`, `thumbnail_url` or `avatar_url`. Files are private: show them as `blob:` URLs. */
       get: (url: string, signal?: AbortSignal) => getBlob(url, signal),
     },
     search: (query: SearchQuery) => get<wire.MessagePage>('/api/search', query),
-    /** The page after one, from its `next`. */
+    /** Get the next page, from the `next` of a page. */
     searchNext: (next: string) => get<wire.MessagePage>(`/api/search?${next}`),
   };
 }
 
-/** Every question and every change, by noun. */
+/** The HTTP API, grouped by resource. */
 export type Api = ReturnType<typeof createApi>;

@@ -16,16 +16,16 @@ import type { Event, FileInfo, Message, NewMessage } from './wire/types.gen.js';
 /** An event of one type. */
 export type EventOf<Type extends Event['type']> = Extract<Event, { type: Type }>;
 
-/** The connection handles these itself; they are not emitted under their types. */
+/** The connection handles these events itself; they are not emitted by type. */
 type ControlType = 'ready' | 'caught_up' | 'reset';
 
 type EventsByType = { [Type in Exclude<Event['type'], ControlType>]: EventOf<Type> };
 
-/** Everything that a client tells: each event under its type, and all of them under `*`. */
+/** The events of a client: each server event by its type, and all of them as `*`. */
 export interface ClientEvents extends EventsByType {
   '*': Event;
   state: StateChange;
-  /** What was missed cannot be told: fetch the first screen again. */
+  /** Missed events cannot be replayed: fetch the bootstrap again. */
   reset: { readonly reason: string; readonly cursor: string };
   error: { readonly text: string; readonly error: unknown };
   pending: OutboxEvents['pending'];
@@ -33,47 +33,47 @@ export interface ClientEvents extends EventsByType {
   dropped: OutboxEvents['dropped'];
 }
 
-/** What a client is made of. */
+/** The options of a client. */
 export interface ChatClientOptions {
-  /** As in `https://chat.example`; the page's own origin without. */
+  /** As in `https://chat.example`; default: the page's origin. */
   readonly baseUrl?: string;
-  /** Answers with an access token; asked again with `expired` when the last one was refused. */
+  /** Returns an access token. Called with `expired` when the server has rejected the last one. */
   readonly getToken: GetToken;
   /**
-   * `auto` is Server-Sent Events, but a WebSocket on a page that cannot share one
-   * stream among its tabs, as without TLS: of streams a browser allows six to a server.
+   * `auto` is Server-Sent Events, or a WebSocket on a page that cannot share a connection
+   * among its tabs (without TLS). Browsers allow six connections per server.
    */
   readonly transport?: 'auto' | 'sse' | 'eventsource' | 'websocket' | Transport;
   /**
-   * One stream for all tabs of a browser. `auto` shares where there are pages, locks
-   * and channels between them; a browser allows six streams to a server.
+   * One connection for all tabs of a browser. `auto` shares it in pages that have Web Locks
+   * and `BroadcastChannel`. Browsers allow six connections per server.
    */
   readonly shareConnection?: 'auto' | false | Locks;
-  /** Where there is none in the platform. */
+  /** For platforms without `WebSocket`. */
   readonly WebSocket?: WebSocketConstructor;
-  /** Where there is none in the platform. */
+  /** For platforms without `EventSource`. */
   readonly EventSource?: EventSourceConstructor;
   readonly fetch?: typeof fetch;
-  /** Where messages on their way outlive the page. */
+  /** Stores pending messages across reloads. */
   readonly storage?: Storage;
-  /** Tells one person from another where several are signed in to one origin. */
+  /** Separates the users signed in to one origin. */
   readonly userId?: string;
 }
 
-/** Talks to Confab, listens, and misses nothing. */
+/** A client of Confab: requests, events without gaps, and reliable sending. */
 export class ChatClient extends Emitter<ClientEvents> {
-  /** Every question and every change, by noun. */
+  /** The HTTP API, grouped by resource. */
   readonly api: Api;
   readonly messages: Api['messages'] & {
-    /** Sends, and goes on trying until the server has it, once. */
+    /** Sends a message and retries until the server has stored it exactly once. */
     send(chatId: number, draft: NewMessage): Promise<Message>;
-    /** What is on its way. */
+    /** Lists the messages that are not sent yet. */
     listPending(chatId?: number): PendingMessage[];
     retry(nonce: string): void;
     drop(nonce: string): void;
   };
   readonly uploads: {
-    /** Uploads a file, which is private until a message shows it. */
+    /** Uploads a file. It is private until it is attached to a message. */
     start(file: Blob & { readonly name?: string }, options?: UploadOptions): Promise<FileInfo>;
   };
   readonly #connection: Connection | SharedConnection;
@@ -96,7 +96,9 @@ export class ChatClient extends Emitter<ClientEvents> {
       retry: (nonce) => outbox.retry(nonce),
       drop: (nonce) => outbox.drop(nonce),
     };
-    this.uploads = { start: (file, uploadOptions) => uploadFile(baseUrl, getToken, file, uploadOptions) };
+    this.uploads = {
+      start: (file, uploadOptions) => uploadFile({ baseUrl, getToken, fetch: options.fetch }, file, uploadOptions),
+    };
     const locks = resolveLocks(options);
     const connectionOptions = { baseUrl, getToken, transport: resolveTransport(options, fetcher, locks !== null) };
     const fetchEventsAfter = (cursor: string) => this.api.events.listAfter(cursor, 100);
@@ -122,7 +124,7 @@ export class ChatClient extends Emitter<ClientEvents> {
     return this.#connection.state;
   }
 
-  /** Whether this is the one of several tabs that has the stream. */
+  /** Whether this tab owns the connection. */
   get isLeader(): boolean {
     return !(this.#connection instanceof SharedConnection) || this.#connection.isLeader;
   }
@@ -137,7 +139,7 @@ export class ChatClient extends Emitter<ClientEvents> {
     const connected = new Promise<void>((resolve, reject) => {
       const unsubscribe = this.on('state', ({ to }) => {
         if (to === 'live') resolve();
-        else if (to === 'unauthorized') reject(new Error('nobody is signed in'));
+        else if (to === 'unauthorized') reject(new Error('not signed in'));
         else if (to === 'closed') reject(new Error('the client was closed'));
         else return;
         unsubscribe();
@@ -147,24 +149,26 @@ export class ChatClient extends Emitter<ClientEvents> {
         unsubscribe();
       }
     });
+    // Callers that do not wait for it watch the state instead.
+    connected.catch(() => {});
     this.#connection.open(cursor ?? this.#connection.cursor);
     this.#outbox.flush();
     return connected;
   }
 
-  /** Drops the connection, which comes back at once. */
+  /** Drops the connection and reconnects immediately. */
   reconnect(): void {
     this.#connection.reconnect();
   }
 
-  /** Ends the stream. Messages on their way are kept. */
+  /** Closes the connection. Pending messages are kept. */
   close(): void {
     this.#connection.close();
     this.#outbox.close();
   }
 }
 
-/** A client. */
+/** Creates a client. */
 export function createChatClient(options: ChatClientOptions): ChatClient {
   return new ChatClient(options);
 }
@@ -183,10 +187,10 @@ function resolveTransport(options: ChatClientOptions, fetcher: typeof fetch, isS
   if (transport === 'sse' || (transport === 'auto' && !isUnsharedPage)) return createSseTransport(fetcher);
   if (transport === 'eventsource') {
     const Source = options.EventSource ?? globalThis.EventSource;
-    if (!Source) throw new TypeError('this platform has no EventSource: give one');
+    if (!Source) throw new TypeError('this platform has no EventSource; pass one in the options');
     return createEventSourceTransport(Source, fetcher);
   }
   const Socket = options.WebSocket ?? globalThis.WebSocket;
-  if (!Socket) throw new TypeError('this platform has no WebSocket: give one');
+  if (!Socket) throw new TypeError('this platform has no WebSocket; pass one in the options');
   return createWebSocketTransport(Socket);
 }

@@ -5,45 +5,45 @@ import type { GetToken } from './http.js';
 import { StreamError, type Transport } from './transport.js';
 import type { Event } from './wire/types.gen.js';
 
-/** Where a connection stands. */
+/** The state of a connection. */
 export type ConnectionState =
-  /** Not asked for yet. */
+  /** Not opened yet. */
   | 'idle'
-  /** Opening a stream. */
+  /** Opening the event stream. */
   | 'connecting'
-  /** Hearing what was missed. */
+  /** Receiving missed events. */
   | 'catching_up'
-  /** Hearing what happens. */
+  /** Receiving live events. */
   | 'live'
-  /** Between two tries. */
+  /** Waiting for the next attempt. */
   | 'waiting'
-  /** The browser says that there is no network. */
+  /** The browser reports no network. */
   | 'offline'
-  /** Nobody is signed in any more. */
+  /** No longer signed in. */
   | 'unauthorized'
-  /** Ended on purpose. */
+  /** Closed by the caller. */
   | 'closed';
 
 /** A change of state. */
 export interface StateChange {
   readonly from: ConnectionState;
   readonly to: ConnectionState;
-  /** When the next try begins, in milliseconds since 1970, while `waiting`. */
+  /** When the next attempt starts, in milliseconds since 1970; set while `waiting` or `offline`. */
   readonly retryAt: number | null;
 }
 
-/** What a connection tells. */
+/** The events of a connection. */
 export interface ConnectionEvents {
-  /** An event of the stream, each once, in order. */
+  /** A server event. Each is emitted once, in order. */
   event: Event;
   state: StateChange;
-  /** What was missed cannot be told: fetch the first screen again. */
+  /** Missed events cannot be replayed: fetch the bootstrap again. */
   reset: { readonly reason: string; readonly cursor: string };
-  /** Something that could not be read; the stream goes on. */
+  /** An unreadable frame. The stream continues. */
   error: { readonly text: string; readonly error: unknown };
 }
 
-/** What a connection is made of. */
+/** The options of a connection. */
 export interface ConnectionOptions {
   readonly baseUrl: string;
   readonly getToken: GetToken;
@@ -52,22 +52,22 @@ export interface ConnectionOptions {
   readonly random?: () => number;
 }
 
-/** Nothing at all for so long means that the line is dead; the server speaks every 15 seconds. */
+/** A stream without data for this long is dead, in milliseconds. The server sends a heartbeat every 15 seconds. */
 const SILENCE_TIMEOUT_MS = 40_000;
 
-/** A page that was hidden and comes back tries again if nothing came for so long. */
+/** A page that becomes visible reconnects if it received nothing for this long, in milliseconds. */
 const STALE_AFTER_MS = 20_000;
 
-/** A stream that comes back by itself and misses nothing. */
+/** An event stream that reconnects automatically and resumes without gaps. */
 export class Connection extends Emitter<ConnectionEvents> {
   readonly #options: ConnectionOptions;
   #state: ConnectionState = 'idle';
   #cursor: string | null = null;
-  /** Aborted to end everything. */
+  /** Aborted by `close`. */
   #closeController: AbortController | null = null;
-  /** Aborted to end a pause. */
+  /** Aborted to end the delay before the next attempt. */
   #pauseController = new AbortController();
-  /** Aborted to end the stream that is open. */
+  /** Aborted to end the open stream. */
   #streamController = new AbortController();
   #lastActivityAt = 0;
 
@@ -80,12 +80,12 @@ export class Connection extends Emitter<ConnectionEvents> {
     return this.#state;
   }
 
-  /** The position after the last event; goes on from here after any break. */
+  /** The position of the last event. A reconnect resumes from here. */
   get cursor(): string | null {
     return this.#cursor;
   }
 
-  /** Begins, from a cursor if there is one. Once more is nothing. */
+  /** Opens the connection, from a cursor if given. Idempotent. */
   open(cursor: string | null = this.#cursor): void {
     if (this.#closeController && !this.#closeController.signal.aborted) return;
     this.#cursor = cursor;
@@ -94,7 +94,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     void this.#run(this.#closeController.signal);
   }
 
-  /** Ends for good, until it is opened again. */
+  /** Closes the connection until it is opened again. */
   close(): void {
     this.#closeController?.abort();
     this.#pauseController.abort();
@@ -102,10 +102,20 @@ export class Connection extends Emitter<ConnectionEvents> {
     this.#setState('closed');
   }
 
-  /** Hangs up and tries again at once, as after a long sleep. */
+  /** Drops the stream and reconnects immediately. */
   reconnect(): void {
-    this.#pauseController.abort();
-    this.#streamController.abort();
+    if (this.#state === 'unauthorized') {
+      this.open();
+    } else {
+      this.#pauseController.abort();
+      this.#streamController.abort();
+    }
+  }
+
+  /** Stops retrying; `open` starts again. */
+  #endUnauthorized(): void {
+    this.#closeController?.abort();
+    this.#setState('unauthorized');
   }
 
   async #run(closeSignal: AbortSignal): Promise<void> {
@@ -120,7 +130,7 @@ export class Connection extends Emitter<ConnectionEvents> {
         this.#setState('connecting');
         const token = await this.#options.getToken({ reason });
         if (closeSignal.aborted) return;
-        if (token === null) return this.#setState('unauthorized');
+        if (token === null) return this.#endUnauthorized();
         await this.#listen(token, closeSignal, (ms) => {
           retryMs = ms;
         });
@@ -128,8 +138,8 @@ export class Connection extends Emitter<ConnectionEvents> {
         reason = 'first';
       } catch (error) {
         if (error instanceof StreamError && error.reason === 'unauthorized') {
-          // A fresh token that is refused too: nobody is signed in.
-          if (reason === 'expired') return this.#setState('unauthorized');
+          // A fresh token was rejected too: the session has ended.
+          if (reason === 'expired') return this.#endUnauthorized();
           reason = 'expired';
           continue;
         }
@@ -180,7 +190,7 @@ export class Connection extends Emitter<ConnectionEvents> {
   #handleEvent(event: Event): void {
     switch (event.type) {
       case 'ready':
-        // With nothing missed the stream is live; otherwise what was missed, or a reset, follows.
+        // Without a cursor nothing was missed. Otherwise the missed events or a reset follow.
         if (this.#cursor === null) {
           this.#cursor = event.cursor;
           this.#setState('live');
@@ -212,7 +222,7 @@ export class Connection extends Emitter<ConnectionEvents> {
     this.emit('state', { from, to, retryAt });
   }
 
-  /** A browser knows of the network, and of pages that wake up. */
+  /** Reacts to network and page visibility changes in a browser. */
   #watchBrowser(signal: AbortSignal): void {
     if (typeof globalThis.addEventListener !== 'function' || typeof document === 'undefined') return;
     const retryNow = () => this.#pauseController.abort();

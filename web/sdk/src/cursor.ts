@@ -1,6 +1,6 @@
 /**
- * Whether an event lies at a cursor or before it, and was told with what lies there.
- * Within one history, which is named before the dash, positions ascend.
+ * Whether an event is at or before a cursor, and was therefore already received.
+ * Positions ascend within an epoch, which is the part before the dash.
  */
 export function isAtOrBefore(id: string, cursor: string | null): boolean {
   if (cursor === null) return false;

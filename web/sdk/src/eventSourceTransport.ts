@@ -1,10 +1,10 @@
 import { deliverEvent, StreamError, type Transport } from './transport.js';
 import type { Event, Ticket } from './wire/types.gen.js';
 
-/** What an `EventSource` needs to be, so that one from elsewhere can be given. */
+/** The constructor of an `EventSource` implementation. */
 export type EventSourceConstructor = new (url: string) => EventSource;
 
-/** An `EventSource` only tells of types that it was asked for; the compiler sees that none is missing. */
+/** An `EventSource` only delivers types with a listener. The compiler checks that none is missing. */
 const EVENT_TYPES = Object.keys({
   'message.new': true,
   'message.updated': true,
@@ -35,21 +35,21 @@ const EVENT_TYPES = Object.keys({
   reset: true,
 } satisfies Record<Event['type'], true>);
 
-/** It does not tell of the server's pings: while the browser calls it open, it is. In milliseconds. */
+/** Interval of the liveness check, in milliseconds. Pings are invisible, so an open `readyState` is activity. */
 const POLL_INTERVAL_MS = 5_000;
 
 /**
- * The platform's own `EventSource`, for where `fetch` cannot stream. It sends no
- * header, so a ticket goes in the address, good once; types of a newer server are
- * not heard.
+ * The platform's `EventSource`, for platforms whose `fetch` cannot stream. It cannot
+ * set headers, so the URL carries a single-use ticket. Event types of a newer server
+ * are not received.
  */
 export function createEventSourceTransport(Source: EventSourceConstructor, fetcher: typeof fetch = fetch): Transport {
   return async (request) => {
     const { baseUrl, token, cursor, signal } = request;
     const init = { method: 'POST', headers: { authorization: `Bearer ${token}` }, signal };
     const response = await fetcher(`${baseUrl}/api/events/ticket`, init);
-    if (response.status === 401) throw new StreamError('unauthorized', 'the server does not take this token');
-    if (!response.ok) throw new StreamError('unavailable', `the server answered ${response.status}`);
+    if (response.status === 401) throw new StreamError('unauthorized', 'the server rejected the token');
+    if (!response.ok) throw new StreamError('unavailable', `the server returned status ${response.status}`);
     const { ticket } = (await response.json()) as Ticket;
     const query = new URLSearchParams({ ticket, ...(cursor && { last_event_id: cursor }) });
     const source = new Source(`${baseUrl}/events?${query}`);
@@ -64,8 +64,8 @@ export function createEventSourceTransport(Source: EventSourceConstructor, fetch
             deliverEvent(request, String(data));
           });
         }
-        // It would come back by itself, with a ticket that is spent.
-        source.onerror = () => reject(new StreamError('unavailable', 'the stream broke off'));
+        // The browser would reconnect by itself, with the used ticket.
+        source.onerror = () => reject(new StreamError('unavailable', 'the stream was interrupted'));
       });
     } finally {
       clearInterval(pollTimer);

@@ -5,45 +5,45 @@ import { ApiError } from './errors.js';
 import type { LeaderMessage, LeaderState } from './tabProtocol.js';
 import type { Event, EventPage } from './wire/types.gen.js';
 
-/** What a follower works on: what its tab has heard so far, and who hears of it. */
+/** The position of the follower's tab and the callbacks to it. */
 export interface FollowerOptions {
-  /** After the last event that was told. */
+  /** Returns the position of the last emitted event. */
   getCursor(): string | null;
-  /** Moves on without an event. */
+  /** Advances the cursor without an event. */
   setCursor(cursor: string): void;
-  /** Tells an event, unless it was told, and moves on. */
+  /** Emits an event, unless it was emitted before, and advances the cursor. */
   emitEvent(event: Event): void;
-  /** What was missed cannot be told. */
+  /** Missed events cannot be replayed. */
   reset(reason: string, cursor: string): void;
   emitError(text: string): void;
   setState(state: ConnectionState, retryAt?: number | null): void;
-  /** Asks the leader where it is. */
+  /** Asks the leader for its state. */
   requestLeaderState(): void;
-  /** A page of the log after a cursor. */
+  /** Fetches a page of the event log after a cursor. */
   fetchEventsAfter(cursor: string): Promise<EventPage>;
   readonly random?: (() => number) | undefined;
 }
 
-/** How long at least to wait before the log is read again that could not be, in milliseconds. */
+/** Minimum delay before a failed log request is retried, in milliseconds. */
 const MIN_RETRY_DELAY_MS = 1_000;
 
-/** So many events are held at most; more are read again from the log. */
+/** Maximum number of buffered events. Beyond it the buffer is dropped and the log is read instead. */
 const MAX_BUFFERED_EVENTS = 1_000;
 
 /**
- * Hears from the tab that has the stream, from when it begins to follow until it
- * ends. It holds what is told until it knows from the leader's words that it has
- * missed nothing; what it has missed it reads from the log first.
+ * Receives events from the leader tab, which owns the connection. It buffers events
+ * until the leader's cursor shows that nothing was missed. Missed events are read
+ * from the log first.
  */
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #closeController = new AbortController();
-  /** What the leader said last of where it is. */
+  /** The last state that the leader sent. */
   #leaderState: LeaderState | null = null;
-  /** What is told before this tab knows that it has missed nothing. */
+  /** Events received before this tab knows that it has missed nothing; null when it has caught up. */
   #buffer: Event[] | null;
   #isReading = false;
-  /** Whether there is more to read than when the reading began. */
+  /** Whether the log must be read, or read again. */
   #isBehind = false;
 
   constructor(options: FollowerOptions) {
@@ -53,12 +53,12 @@ export class Follower {
     options.requestLeaderState();
   }
 
-  /** Hears and tells no more. */
+  /** Stops following. */
   close(): void {
     this.#closeController.abort();
   }
 
-  /** Hears the leader. */
+  /** Handles a message from the leader. */
   handleMessage(message: LeaderMessage): void {
     const { getCursor, reset, emitError } = this.#options;
     switch (message.kind) {
@@ -66,9 +66,9 @@ export class Follower {
         this.#handleEvent(message.event, message.termId);
         return;
       case 'reset':
-        // Unless it has started over already. A log that has gone back names the same history.
+        // Ignore a reset that was applied already. After `future`, the log has gone back within the same epoch.
         if (message.reason !== 'future' && isAtOrBefore(message.cursor, getCursor())) return;
-        // What is held belongs to what was before.
+        // The buffered events belong to the time before the reset.
         if (this.#buffer) this.#buffer = [];
         reset(message.reason, message.cursor);
         return;
@@ -82,7 +82,7 @@ export class Follower {
     }
   }
 
-  /** Reads what was missed, if anything was. */
+  /** Reads missed events from the log, if any. */
   catchUp(): void {
     if (this.#closeController.signal.aborted || this.#options.getCursor() === null) return;
     this.#buffer ??= [];
@@ -93,7 +93,7 @@ export class Follower {
   #handleEvent(event: Event, termId: string): void {
     const { getCursor, emitEvent, requestLeaderState } = this.#options;
     if (getCursor() !== null && this.#leaderState?.termId !== termId) {
-      // Somebody else leads than before, and has not said where it is.
+      // There is a new leader, which has not sent its cursor yet.
       if (!this.#buffer) requestLeaderState();
       this.#buffer ??= [];
     }
@@ -108,14 +108,14 @@ export class Follower {
     this.#buffer.push(event);
   }
 
-  /** Whether what the leader tells from here on follows what this tab has heard. */
+  /** Compares the cursors: flushes the buffer if nothing was missed, otherwise catches up. */
   #compareWithLeader({ state, cursor }: LeaderState): void {
     const ownCursor = this.#options.getCursor();
     if (ownCursor === null) {
-      // From the present, wherever that is.
+      // Without a cursor, start at the leader's live position.
       if (state === 'live' && cursor !== null) this.#options.setCursor(cursor);
     } else if (cursor === null) {
-      // It does not know itself.
+      // The leader has no cursor yet.
       this.#buffer ??= [];
     } else if (isAtOrBefore(cursor, ownCursor)) {
       this.#flushBuffer();
@@ -125,15 +125,15 @@ export class Follower {
     this.#mirrorLeaderState();
   }
 
-  /** Is where the leader is, unless something is missing still. */
+  /** Takes over the leader's state, unless events are still missing. */
   #mirrorLeaderState(): void {
     if (!this.#leaderState || this.#closeController.signal.aborted) return;
     const { state, retryAt } = this.#leaderState;
-    // Live is who has heard everything.
+    // A tab is live only after it has received all events.
     this.#options.setState(this.#buffer && state === 'live' ? 'catching_up' : state, retryAt);
   }
 
-  /** Reads what was missed from the log, and then tells what was told meanwhile. */
+  /** Reads missed events from the log, then flushes the buffered ones. */
   async #readLog(): Promise<void> {
     const { signal } = this.#closeController;
     const { getCursor, setCursor, emitEvent, reset, setState, fetchEventsAfter, random } = this.#options;
@@ -146,11 +146,11 @@ export class Follower {
       try {
         const page = await fetchEventsAfter(requestedCursor);
         if (signal.aborted) return;
-        // If not, it has started over meanwhile.
+        // If the cursor changed, a reset happened during the request.
         const isCurrent = getCursor() === requestedCursor;
         this.#isBehind ||= page.more || !isCurrent;
         if (!isCurrent) continue;
-        if (page.more && page.cursor === requestedCursor) throw new TypeError('a page that is not the last leads on');
+        if (page.more && page.cursor === requestedCursor) throw new TypeError('a page with more must move on');
         for (const event of page.events) if (!signal.aborted) emitEvent(event);
         if (signal.aborted) return;
         setCursor(page.cursor);
@@ -161,7 +161,7 @@ export class Follower {
           if (getCursor() === requestedCursor) reset('retention', this.#leaderState?.cursor ?? requestedCursor);
           break;
         }
-        // Nothing is told out of order: it is held until the gap is closed.
+        // Keep the order: buffer events until the gap is closed.
         this.#isBehind = true;
         const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
         const delay = Math.max(MIN_RETRY_DELAY_MS, retryAfterMs, computeBackoff(failures, random));
@@ -175,7 +175,7 @@ export class Follower {
     this.#mirrorLeaderState();
   }
 
-  /** Tells what was held, once nothing is missing before it. */
+  /** Emits the buffered events, once nothing before them is missing. */
   #flushBuffer(): void {
     if (this.#isReading || !this.#leaderState) return;
     const events = this.#buffer ?? [];

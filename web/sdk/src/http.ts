@@ -1,34 +1,34 @@
 import { ApiError, NetworkError } from './errors.js';
 
-/** Why a token is asked for: to begin with, or because the server took the last one no longer. */
+/** Why a token is requested: for a new request, or because the server rejected the last one. */
 export type TokenReason = 'first' | 'expired';
 
-/** Answers with an access token, or `null` when there is none to be had. */
+/** Returns an access token, or `null` if the user is not signed in. */
 export type GetToken = (request: { reason: TokenReason }) => Promise<string | null>;
 
-/** How requests are made. */
+/** Sends HTTP requests. */
 export interface HttpClient {
-  /** Asks; answers the body. Throws `ApiError` or `NetworkError`. */
+  /** Sends a request and returns its JSON body. Throws `ApiError` or `NetworkError`. */
   request<ResponseBody>(method: string, path: string, options?: RequestOptions): Promise<ResponseBody>;
-  /** Asks; answers the response, for what is not JSON. Throws the same. */
+  /** Sends a request and returns the raw response. Throws the same errors. */
   fetch(method: string, path: string, options?: RequestOptions): Promise<Response>;
 }
 
-/** What a request may carry. */
+/** The options of a request. */
 export interface RequestOptions {
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** Left out where `undefined` or `null`. */
+  /** `undefined` and `null` values are omitted. */
   readonly query?: Record<string, string | number | undefined | null>;
   readonly signal?: AbortSignal;
-  /** Without a token. */
+  /** Sends no token. */
   readonly anonymous?: boolean;
 }
 
-/** A question that has no answer for so long has none, in milliseconds. */
+/** Timeout of a request, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** Requests with a token, which is renewed once if the server takes it no longer. */
+/** Creates an HTTP client. A rejected token is refreshed once per request. */
 export function createHttpClient(baseUrl: string, getToken: GetToken, fetcher: typeof fetch = fetch): HttpClient {
   async function send(method: string, path: string, options: RequestOptions, token: string | null) {
     const headers: Record<string, string> = {};
@@ -66,9 +66,9 @@ export function createHttpClient(baseUrl: string, getToken: GetToken, fetcher: t
         .fetch(method, path, { ...options, signal })
         .then((response) => response.text())
         .catch((cause) => {
-          // Ours to end, not the caller's: the same as nobody being there.
+          // The timeout aborted the request, not the caller: report a network error.
           if (signal.aborted && !options.signal?.aborted)
-            throw new NetworkError('the server takes too long', { cause });
+            throw new NetworkError('the server took too long to respond', { cause });
           throw cause;
         })
         .finally(stop);
@@ -78,7 +78,7 @@ export function createHttpClient(baseUrl: string, getToken: GetToken, fetcher: t
   return http;
 }
 
-/** Aborted after so long, or with another signal. */
+/** Returns a signal that aborts after a timeout, or with another signal. */
 function withTimeout(ms: number, outer?: AbortSignal): { readonly signal: AbortSignal; readonly stop: () => void } {
   const controller = new AbortController();
   const abort = () => controller.abort(outer?.reason);

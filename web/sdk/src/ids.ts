@@ -1,4 +1,4 @@
-/** A text that nobody has made before. Works on a page without TLS too, where `randomUUID` is not. */
+/** Returns a unique id. Also works on a page without TLS, where `randomUUID` is missing. */
 export function uniqueId(): string {
   if (typeof globalThis.crypto?.randomUUID === 'function') return crypto.randomUUID();
   const bytes =

@@ -1,4 +1,4 @@
-/** The client of Confab: talks, listens, and misses nothing. */
+/** The client SDK of Confab. */
 
 export type { Api, HistoryQuery, SearchQuery } from './api.js';
 export { ChatClient, type ChatClientOptions, type ClientEvents, createChatClient, type EventOf } from './client.js';

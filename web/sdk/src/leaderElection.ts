@@ -1,30 +1,30 @@
 import type { Connection } from './connection.js';
 
-/** The part of the browser's lock manager that is used. */
+/** The part of the browser's `LockManager` that the SDK uses. */
 export interface Locks {
-  /** Holds the lock while the promise of `hold` is pending. Rejects if it is not had, or taken away. */
+  /** Holds the lock while the promise of `hold` is pending. Rejects if the lock is not granted or is stolen. */
   request(name: string, options: LockOptions, hold: () => Promise<void>): Promise<unknown>;
 }
 
-/** How a lock is asked for: waited for, or taken at once from whoever has it. */
+/** Whether to wait for the lock or to steal it. */
 export interface LockOptions {
   readonly signal?: AbortSignal;
   readonly steal?: boolean;
 }
 
-/** One tab's part in the taking of turns. */
+/** The options of a tab's participation in the election. */
 export interface LeaderElectionOptions {
   readonly locks: Locks;
   readonly name: string;
-  /** Aborted when the tab takes part no longer. */
+  /** Aborted when the tab leaves the election. */
   readonly closeSignal: AbortSignal;
-  /** Opens the stream. */
+  /** Called when the tab becomes the leader. Returns its connection. */
   onElected(): Connection;
-  /** Another tab has taken the turn: this stream is over. */
+  /** Called when another tab has taken over. */
   onDeposed(connection: Connection): void;
 }
 
-/** Whose turn it is to have the stream: one tab's at a time. */
+/** Elects one tab as the leader, which owns the connection. */
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
 
@@ -32,16 +32,16 @@ export class LeaderElection {
     this.#options = options;
   }
 
-  /** Waits for its turn, as often as it is lost. */
+  /** Waits for the lock, again each time it is lost. */
   async run(): Promise<void> {
     const { closeSignal, onElected } = this.#options;
     let outcome = await this.#holdLock({ signal: closeSignal });
     while (outcome === 'lost' && !closeSignal.aborted) outcome = await this.#holdLock({ signal: closeSignal });
-    // A page may be forbidden to lock anything: it has a stream of its own.
+    // A page that may not use locks opens its own connection.
     if (outcome === 'refused' && !closeSignal.aborted) onElected();
   }
 
-  /** Takes the turn. If it is taken away again, this tab waits still. */
+  /** Steals the lock. If it is stolen again, this tab is still waiting in `run`. */
   async stealLock(): Promise<void> {
     await this.#holdLock({ steal: true });
   }

@@ -6,38 +6,40 @@ import { uniqueId } from './ids.js';
 import type { Storage } from './storage.js';
 import type { Message, NewMessage } from './wire/types.gen.js';
 
-/** A message on its way. */
+/** A message that is not sent yet. */
 export interface PendingMessage {
   readonly chatId: number;
-  /** Its name until the server gives it an id, and the reason that it is never sent twice. */
+  /** Identifies the message until it has an id, and makes retries idempotent. */
   readonly nonce: string;
   readonly draft: NewMessage;
-  /** When it was written, in milliseconds since 1970. */
+  /** Creation time, in milliseconds since 1970. */
   readonly at: number;
   readonly status: 'sending' | 'failed';
-  /** Why it failed. */
+  /** The error, if `failed`. */
   readonly error?: string;
 }
 
-/** What became of a message. */
+/** The events of an outbox. */
 export interface OutboxEvents {
-  /** One was added, or has changed. */
+  /** A message was added or changed. */
   pending: PendingMessage;
-  /** The server has it. */
+  /** The server has stored the message. */
   sent: { readonly nonce: string; readonly message: Message };
-  /** It was given up by its author. */
+  /** The author has discarded the message. */
   dropped: { readonly nonce: string; readonly chatId: number };
 }
 
-/** Sends messages, in order in each chat, until the server has each of them exactly once. */
+/** Sends messages, in order within each chat, until the server has stored each exactly once. */
 export class Outbox extends Emitter<OutboxEvents> {
   readonly #http: HttpClient;
   readonly #storage: Storage;
   readonly #key: string;
   readonly #queues = new Map<number, PendingMessage[]>();
   readonly #promises = new Map<string, { resolve(message: Message): void; reject(error: unknown): void }>();
+  /** Aborts the request of a message that is being sent. */
+  readonly #requests = new Map<string, AbortController>();
   readonly #activeChats = new Set<number>();
-  /** What this tab has had; what else is kept is another tab's. */
+  /** Nonces of this tab. All other stored messages belong to other tabs. */
   readonly #ownNonces = new Set<string>();
   #pauseController = new AbortController();
   #isClosed = false;
@@ -53,13 +55,13 @@ export class Outbox extends Emitter<OutboxEvents> {
     }
   }
 
-  /** All that is on its way, oldest first. */
+  /** Returns the pending messages, oldest first. */
   list(chatId?: number): PendingMessage[] {
     const all = chatId === undefined ? [...this.#queues.values()].flat() : (this.#queues.get(chatId) ?? []);
     return all.toSorted((one, other) => one.at - other.at);
   }
 
-  /** Sends; resolves with the message once the server has it, and rejects when it never will. */
+  /** Sends a message. Resolves once the server has stored it, and rejects on a permanent error. */
   send(chatId: number, draft: NewMessage): Promise<Message> {
     const nonce = draft.nonce ?? uniqueId();
     const pending: PendingMessage = { chatId, nonce, draft: { ...draft, nonce }, at: Date.now(), status: 'sending' };
@@ -68,13 +70,13 @@ export class Outbox extends Emitter<OutboxEvents> {
     this.#save();
     this.emit('pending', pending);
     const sent = new Promise<Message>((resolve, reject) => this.#promises.set(nonce, { resolve, reject }));
-    // Who only watches the events need not handle it too.
+    // Callers that only use the events need not handle the rejection.
     sent.catch(() => {});
     void this.#drainQueue(chatId);
     return sent;
   }
 
-  /** Tries again what failed. */
+  /** Retries a failed message. */
   retry(nonce: string): void {
     const pending = this.list().find((one) => one.nonce === nonce);
     if (!pending) return;
@@ -82,15 +84,18 @@ export class Outbox extends Emitter<OutboxEvents> {
     void this.#drainQueue(pending.chatId);
   }
 
-  /** Gives up what failed. */
+  /** Discards a message. */
   drop(nonce: string): void {
     const pending = this.list().find((one) => one.nonce === nonce);
     if (!pending) return;
     this.#remove(pending);
+    this.#requests.get(nonce)?.abort();
+    this.#promises.get(nonce)?.reject(new DOMException('the message was discarded', 'AbortError'));
+    this.#promises.delete(nonce);
     this.emit('dropped', { nonce, chatId: pending.chatId });
   }
 
-  /** The server is there, or there again: nothing waits any longer. */
+  /** Sends all waiting messages now, because the server is reachable. */
   flush(): void {
     this.#isClosed = false;
     this.#pauseController.abort();
@@ -98,7 +103,7 @@ export class Outbox extends Emitter<OutboxEvents> {
     for (const chatId of this.#queues.keys()) void this.#drainQueue(chatId);
   }
 
-  /** Sends no more; what waits is kept for the next time. */
+  /** Stops sending. Pending messages stay in the storage. */
   close(): void {
     this.#isClosed = true;
     this.#pauseController.abort();
@@ -110,7 +115,7 @@ export class Outbox extends Emitter<OutboxEvents> {
     try {
       let failures = 0;
       for (;;) {
-        // What failed for good keeps its place and holds nobody up.
+        // A failed message keeps its place and does not block later ones.
         const next = this.#queues.get(chatId)?.find((one) => one.status === 'sending');
         if (!next || this.#isClosed) return;
         const outcome = await this.#post(next);
@@ -126,23 +131,30 @@ export class Outbox extends Emitter<OutboxEvents> {
     }
   }
 
-  /** Sends it; when not done, how long the server wants to be left alone, in milliseconds. */
+  /** Posts a message. If it must be retried, returns the server's `Retry-After`, in milliseconds. */
   async #post(pending: PendingMessage): Promise<'done' | { readonly retryAfterMs: number }> {
+    const controller = new AbortController();
+    this.#requests.set(pending.nonce, controller);
     try {
-      const body = pending.draft;
-      const message = await this.#http.request<Message>('POST', `/api/chats/${pending.chatId}/messages`, { body });
+      const message = await this.#http.request<Message>('POST', `/api/chats/${pending.chatId}/messages`, {
+        body: pending.draft,
+        signal: controller.signal,
+      });
       this.#remove(pending);
       this.#promises.get(pending.nonce)?.resolve(message);
       this.#promises.delete(pending.nonce);
       this.emit('sent', { nonce: pending.nonce, message });
       return 'done';
     } catch (error) {
+      if (controller.signal.aborted) return 'done';
       if (isRetryable(error)) return { retryAfterMs: error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0 };
       const detail = error instanceof ApiError ? error.message : String(error);
       this.#replace({ ...pending, status: 'failed', error: detail });
       this.#promises.get(pending.nonce)?.reject(error);
       this.#promises.delete(pending.nonce);
       return 'done';
+    } finally {
+      this.#requests.delete(pending.nonce);
     }
   }
 
@@ -153,9 +165,10 @@ export class Outbox extends Emitter<OutboxEvents> {
   }
 
   #replace(pending: PendingMessage): void {
-    const queue = this.#queue(pending.chatId);
-    const index = queue.findIndex((one) => one.nonce === pending.nonce);
-    if (index >= 0) queue[index] = pending;
+    const queue = this.#queues.get(pending.chatId);
+    const index = queue?.findIndex((one) => one.nonce === pending.nonce) ?? -1;
+    if (!queue || index < 0) return;
+    queue[index] = pending;
     this.#save();
     this.emit('pending', pending);
   }
@@ -182,7 +195,7 @@ export class Outbox extends Emitter<OutboxEvents> {
       if (all.length > 0) this.#storage.setItem(this.#key, JSON.stringify(all));
       else this.#storage.removeItem(this.#key);
     } catch {
-      // A full store costs what is on its way only if the page goes too.
+      // If the storage is full, pending messages are lost only when the page closes.
     }
   }
 }

@@ -5,38 +5,38 @@ import { uniqueId } from './ids.js';
 import { defaultStorage, type Storage } from './storage.js';
 import type { AuthResponse, Me, Signin, Signup } from './wire/types.gen.js';
 
-/** What is kept of a session. */
+/** The stored tokens of a session. */
 interface StoredTokens {
   readonly token: string;
   readonly refreshToken: string;
-  /** Names the use of the refresh token, so that it can be tried until the answer is heard, by any tab. */
+  /** Identifies one refresh, so that any tab can retry it until the response arrives. */
   readonly nonce: string;
-  /** When the token is to be renewed, in milliseconds since 1970. */
+  /** When to refresh the token, in milliseconds since 1970. */
   readonly refreshAt: number;
 }
 
-/** What a session tells. */
+/** The events of a session. */
 export interface SessionEvents {
-  /** Somebody has signed in, or nobody is any more. */
+  /** The user has signed in or out. */
   changed: { readonly isSignedIn: boolean };
 }
 
-/** A token is renewed so long before it ends, in milliseconds. */
+/** How long before its expiry a token is refreshed, in milliseconds. */
 const REFRESH_MARGIN_MS = 60_000;
 
-/** What a session may be given. */
+/** The options of a session. */
 export interface SessionOptions {
-  /** Where the tokens outlive the page. */
+  /** Stores the tokens across reloads. */
   readonly storage?: Storage;
   /**
-   * Tells sessions of one origin from each other, where several people are signed
-   * in. A function names one by who signs in, until when nobody is.
+   * Separates the sessions of an origin where several users are signed in. A function
+   * derives the name from the user at sign-in; until then there is no session.
    */
   readonly name?: string | ((me: Me) => string);
   readonly fetch?: typeof fetch;
 }
 
-/** Somebody signed in: keeps their tokens and renews them, once for all tabs. */
+/** A signed-in session. Stores the tokens and refreshes them once for all tabs. */
 export class Session extends Emitter<SessionEvents> {
   readonly #http: HttpClient;
   readonly #storage: Storage;
@@ -52,7 +52,7 @@ export class Session extends Emitter<SessionEvents> {
     this.#name = typeof name === 'function' ? name : null;
     this.#key = typeof name === 'function' ? null : storageKey(name);
     this.#http = createHttpClient(baseUrl, (request) => this.getToken(request), fetcher);
-    // Another tab has signed out, or in.
+    // Another tab has signed in or out.
     const listenerOptions = { signal: this.#closeController.signal };
     globalThis.addEventListener?.(
       'storage',
@@ -63,12 +63,12 @@ export class Session extends Emitter<SessionEvents> {
     );
   }
 
-  /** Whether somebody is signed in under a name, without beginning anything. */
+  /** Whether a session is stored under a name. */
   static isStored(name?: string, storage: Storage = defaultStorage()): boolean {
     return storage.getItem(storageKey(name)) !== null;
   }
 
-  /** Looks no longer at what other tabs do. The session goes on. */
+  /** Stops listening to other tabs. The session stays signed in. */
   close(): void {
     this.#closeController.abort();
   }
@@ -85,18 +85,18 @@ export class Session extends Emitter<SessionEvents> {
     return this.#startSession(await this.#http.request<AuthResponse>('POST', '/api/signin', { body, anonymous: true }));
   }
 
-  /** Ends the session here and at the server, which ends its streams. */
+  /** Revokes the session. The server closes its connections. */
   async signOut(): Promise<void> {
     try {
       await this.#http.request('POST', '/api/signout');
     } catch {
-      // It has ended already, or nobody is there to be told: the tokens go all the same.
+      // The session has ended already or the server is unreachable. The tokens are removed anyway.
     } finally {
       this.#clear();
     }
   }
 
-  /** For `createChatClient`. */
+  /** Pass this to `createChatClient`. */
   readonly getToken: GetToken = async ({ reason }) => {
     const stored = this.#load();
     if (!stored) return null;
@@ -110,7 +110,7 @@ export class Session extends Emitter<SessionEvents> {
   async #refresh(usedToken: string): Promise<string | null> {
     const refresh = async () => {
       const stored = this.#load();
-      // Another tab was first: a refresh token is good once.
+      // Another tab has refreshed already: a refresh token works only once.
       if (!stored || stored.token !== usedToken) return stored?.token ?? null;
       try {
         const body = { refresh_token: stored.refreshToken, nonce: stored.nonce };
@@ -119,7 +119,7 @@ export class Session extends Emitter<SessionEvents> {
         );
       } catch (error) {
         if (!(error instanceof ApiError) || error.isRetryable) throw error;
-        // Another tab was first after all, where there are no locks.
+        // Without locks, another tab may have refreshed at the same time.
         const latest = this.#load();
         if (latest && latest.token !== usedToken) return latest.token;
         this.#clear();

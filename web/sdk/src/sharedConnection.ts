@@ -8,25 +8,25 @@ import { LeaderElection, type Locks } from './leaderElection.js';
 import type { FollowerRequest, LeaderMessage } from './tabProtocol.js';
 import type { Event, EventPage } from './wire/types.gen.js';
 
-/** What a shared connection is made of. */
+/** The options of a shared connection. */
 export interface SharedConnectionOptions extends ConnectionOptions {
-  /** One connection for all who give the same name: a person's id belongs in it. */
+  /** Tabs with the same name share a connection. It must contain the user's id. */
   readonly name: string;
   readonly locks: Locks;
-  /** A page of the log after a cursor. */
+  /** Fetches a page of the event log after a cursor. */
   readonly fetchEventsAfter: (cursor: string) => Promise<EventPage>;
 }
 
-/** A leader that has said nothing for so long is asked whether it is there, in milliseconds. */
+/** A leader that has sent nothing for this long is probed, in milliseconds. */
 const LEADER_SILENCE_MS = 5_000;
 
-/** One that has not answered within this is not, in milliseconds. */
+/** A leader that does not reply within this time is replaced, in milliseconds. */
 const LEADER_REPLY_TIMEOUT_MS = 3_000;
 
 /**
- * One stream for all tabs of a browser, which allows six to a server. The tab whose
- * turn it is has the stream and tells the others; when it goes, or is put to sleep,
- * another one goes on from the last event that it heard itself.
+ * One connection for all tabs of a browser, because browsers allow six per server. The
+ * leader tab owns the connection and broadcasts to the others. When it closes or is
+ * suspended, another tab resumes from the last event that it has received itself.
  */
 export class SharedConnection extends Emitter<ConnectionEvents> {
   readonly #options: SharedConnectionOptions;
@@ -35,13 +35,13 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
   #closeController: AbortController | null = null;
   #channel: BroadcastChannel | null = null;
   #election: LeaderElection | null = null;
-  /** The stream, in the tab that leads. */
+  /** The connection, in the leader tab. */
   #ownConnection: Connection | null = null;
-  /** Names its term. */
+  /** Identifies this tab's term as leader. */
   #termId = '';
-  /** In a tab that does not lead. */
+  /** The follower, in every other tab. */
   #follower: Follower | null = null;
-  /** When the leader said anything, on the page's clock. */
+  /** When the leader last sent a message, on the page's clock. */
   #lastMessageAt = Number.NEGATIVE_INFINITY;
   #isProbing = false;
 
@@ -58,13 +58,16 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     return this.#cursor;
   }
 
-  /** Whether this tab has the stream. */
+  /** Whether this tab owns the connection. */
   get isLeader(): boolean {
     return this.#ownConnection !== null;
   }
 
   open(cursor: string | null = this.#cursor): void {
-    if (this.#closeController && !this.#closeController.signal.aborted) return;
+    if (this.#closeController && !this.#closeController.signal.aborted) {
+      if (this.#state === 'unauthorized') this.reconnect();
+      return;
+    }
     this.#cursor = cursor;
     this.#closeController = new AbortController();
     const { signal } = this.#closeController;
@@ -81,7 +84,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     });
     void this.#election.run();
     void this.#watchLeader(signal);
-    // A page that was put away has not heard what was told meanwhile.
+    // A page restored from the back-forward cache has missed messages.
     globalThis.addEventListener?.('pageshow', ({ persisted }) => persisted && this.#follower?.catchUp(), { signal });
     globalThis.document?.addEventListener('visibilitychange', () => void this.#probeLeader(signal), { signal });
   }
@@ -99,7 +102,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     else this.#broadcast({ kind: 'reconnect' });
   }
 
-  /** Neither leads nor follows. */
+  /** Stops leading and following. */
   #stop(): void {
     const connection = this.#ownConnection;
     this.#ownConnection = null;
@@ -108,7 +111,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     this.#follower = null;
   }
 
-  /** Has the stream. */
+  /** Opens the connection and broadcasts its events. */
   #becomeLeader(): Connection {
     this.#stop();
     const connection = new Connection(this.#options);
@@ -161,7 +164,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
       },
       emitEvent: (event) => this.#emitEvent(event),
       reset: (reason, cursor) => this.#reset(reason, cursor),
-      emitError: (text) => this.emit('error', { text, error: new Error('another tab could not read this') }),
+      emitError: (text) => this.emit('error', { text, error: new Error('the leader tab could not read this frame') }),
       setState: (state, retryAt) => this.#setState(state, retryAt),
       requestLeaderState: () => this.#broadcast({ kind: 'hello' }),
       fetchEventsAfter: this.#options.fetchEventsAfter,
@@ -169,7 +172,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     });
   }
 
-  /** Asks a leader that says nothing whether it is there. */
+  /** Probes a silent leader at intervals. */
   async #watchLeader(closeSignal: AbortSignal): Promise<void> {
     while (!closeSignal.aborted) {
       await this.#probeLeader(closeSignal);
@@ -177,7 +180,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     }
   }
 
-  /** A page in the background may have been put to sleep, with the stream. */
+  /** Replaces a leader that does not reply. The browser may have suspended its tab. */
   async #probeLeader(closeSignal: AbortSignal): Promise<void> {
     const probedAt = performance.now();
     if (
@@ -190,10 +193,10 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     this.#isProbing = true;
     this.#broadcast({ kind: 'hello' });
     await sleep(LEADER_REPLY_TIMEOUT_MS, closeSignal);
-    // An answer that came while this tab was busy is heard first.
+    // Let a reply that arrived while this tab was busy be handled first.
     await sleep(0, closeSignal);
     this.#isProbing = false;
-    // Who slept itself cannot tell.
+    // If this tab was suspended itself, the probe proves nothing.
     const isAwake = performance.now() - probedAt < 2 * LEADER_REPLY_TIMEOUT_MS;
     if (this.#ownConnection || closeSignal.aborted || !isAwake || this.#lastMessageAt >= probedAt) return;
     void this.#election?.stealLock();

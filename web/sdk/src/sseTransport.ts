@@ -1,7 +1,7 @@
 import { createParser } from 'eventsource-parser';
 import { deliverEvent, StreamError, type Transport } from './transport.js';
 
-/** Server-Sent Events over `fetch`: a token in a header, and every byte seen. */
+/** Server-Sent Events over `fetch`: the token is a header, and pings count as activity. */
 export function createSseTransport(fetcher: typeof fetch = fetch): Transport {
   return async (request) => {
     const headers: Record<string, string> = {
@@ -11,9 +11,9 @@ export function createSseTransport(fetcher: typeof fetch = fetch): Transport {
     if (request.cursor) headers['last-event-id'] = request.cursor;
     const { signal } = request;
     const response = await fetcher(`${request.baseUrl}/events`, { headers, signal, cache: 'no-store' });
-    if (response.status === 401) throw new StreamError('unauthorized', 'the server does not take this token');
+    if (response.status === 401) throw new StreamError('unauthorized', 'the server rejected the token');
     if (!response.ok || !response.body) {
-      throw new StreamError('unavailable', `the server answered ${response.status}`);
+      throw new StreamError('unavailable', `the server returned status ${response.status}`);
     }
     const parser = createParser({
       onEvent: (message) => deliverEvent(request, message.data),

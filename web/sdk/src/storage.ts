@@ -1,11 +1,11 @@
-/** Where things outlive the page: the part of `localStorage` that is used. */
+/** The part of `localStorage` that the SDK uses. */
 export interface Storage {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
   removeItem(key: string): void;
 }
 
-/** Outlives nothing. */
+/** A storage in memory. */
 export function memoryStorage(): Storage {
   const items = new Map<string, string>();
   return {
@@ -15,7 +15,7 @@ export function memoryStorage(): Storage {
   };
 }
 
-/** One that is full keeps what it has, and what is new for as long as the page lives. */
+/** Keeps values in memory when the storage is full. */
 export function withMemoryFallback(storage: Storage): Storage {
   const fallback = memoryStorage();
   return {
@@ -37,7 +37,7 @@ export function withMemoryFallback(storage: Storage): Storage {
 
 let cachedStorage: Storage | null = null;
 
-/** The browser's, where there is one and it may be used; the same for all who ask. */
+/** Returns `localStorage` if it is available, otherwise a storage in memory. Always the same instance. */
 export function defaultStorage(): Storage {
   cachedStorage ??= detectStorage();
   return cachedStorage;

@@ -1,20 +1,20 @@
 import type { ConnectionState } from './connection.js';
 import type { Event } from './wire/types.gen.js';
 
-/** What a tab asks of the one that has the stream. */
+/** A request of a follower tab to the leader. */
 export type FollowerRequest = { readonly kind: 'hello' } | { readonly kind: 'reconnect' };
 
-/** Where the one that has the stream is. `by` names its term, in all that it says. */
+/** The state of the leader. `termId` identifies its term in all its messages. */
 export interface LeaderState {
   readonly kind: 'state';
   readonly termId: string;
   readonly state: ConnectionState;
   readonly retryAt: number | null;
-  /** After the last event that it has told. */
+  /** The position of the last event that it has broadcast. */
   readonly cursor: string | null;
 }
 
-/** What the one that has the stream tells the others. */
+/** A message of the leader to the follower tabs. */
 export type LeaderMessage =
   | LeaderState
   | { readonly kind: 'event'; readonly termId: string; readonly event: Event }

@@ -1,24 +1,24 @@
 import type { Event } from './wire/types.gen.js';
 
-/** What a transport is given to open a stream. */
+/** The parameters and callbacks of a stream. */
 export interface StreamRequest {
   readonly baseUrl: string;
   readonly token: string;
-  /** Where to go on from. */
+  /** The cursor to resume from. */
   readonly cursor: string | null;
-  /** Aborted to hang up. */
+  /** Aborted to close the stream. */
   readonly signal: AbortSignal;
-  /** Something was received, whatever it was. */
+  /** Called when any data was received. */
   onActivity(): void;
-  /** An event, in order. */
+  /** Called for each event, in order. */
   onEvent(event: Event): void;
-  /** One that cannot be read. */
+  /** Called for a frame that cannot be parsed. */
   onUnreadable(text: string, error: unknown): void;
-  /** How long to wait before the next stream, in milliseconds. */
+  /** Called with the delay before the next attempt, in milliseconds. */
   onRetry(ms: number): void;
 }
 
-/** Why a stream did not open, or ended. */
+/** A stream that failed to open or was interrupted. */
 export class StreamError extends Error {
   override readonly name = 'StreamError';
 
@@ -30,18 +30,18 @@ export class StreamError extends Error {
   }
 }
 
-/** A way to hear events. Resolves when the server ends the stream in order, and throws otherwise. */
+/** Receives events. Resolves when the server closes the stream cleanly, and rejects otherwise. */
 export type Transport = (request: StreamRequest) => Promise<void>;
 
-/** Answers to what a client says on a WebSocket; they are no events. */
+/** Replies to WebSocket commands. They are not events. */
 const REPLY_TYPES = new Set(['ack', 'error', 'pong']);
 
-/** Reads one JSON object as an event. */
+/** Parses a frame and delivers it as an event. */
 export function deliverEvent(request: StreamRequest, text: string): void {
   let event: Event;
   try {
     event = JSON.parse(text) as Event;
-    if (typeof event?.type !== 'string') throw new TypeError('an event has a type');
+    if (typeof event?.type !== 'string') throw new TypeError('an event must have a type');
   } catch (error) {
     request.onUnreadable(text, error);
     return;

@@ -1,16 +1,16 @@
 import { deliverEvent, StreamError, type Transport } from './transport.js';
 
-/** What a WebSocket needs to be, so that one from elsewhere can be given. */
+/** The constructor of a `WebSocket` implementation. */
 export type WebSocketConstructor = new (url: string) => WebSocket;
 
 const UNAUTHORIZED = 4001;
 const SESSION_REVOKED = 4002;
 const TOO_MANY_CONNECTIONS = 4008;
 
-/** How long to wait where one is one of too many, in milliseconds. */
+/** Delay after the server has closed the connection because there are too many, in milliseconds. */
 const TOO_MANY_CONNECTIONS_DELAY_MS = 60_000;
 
-/** WebSocket: the token goes in the first message, so that no address holds it. */
+/** WebSocket. The token is sent in the first message, so that no URL contains it. */
 export function createWebSocketTransport(Socket: WebSocketConstructor): Transport {
   return (request) =>
     new Promise((resolve, reject) => {

@@ -19,7 +19,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => server.stop());
 
-/** Somebody of the demo world, with a client of their own. */
+/** A demo user with a client. */
 class TestUser {
   readonly received: Event[] = [];
 
@@ -56,7 +56,7 @@ const Socket = WebSocket as unknown as typeof globalThis.WebSocket;
 describe.each(['sse', 'websocket'] as const)('over %s', (transport) => {
   const options: Partial<ChatClientOptions> = { transport, WebSocket: Socket };
 
-  test('two people chat, and each event comes under its type', async () => {
+  test('two users chat, and events are emitted by type', async () => {
     const alice = await TestUser.signIn('alice', options);
     const bob = await TestUser.signIn('bob', options);
     const team = await alice.findChatId('team');
@@ -65,7 +65,7 @@ describe.each(['sse', 'websocket'] as const)('over %s', (transport) => {
     bob.client.on('reaction.added', ({ emoji }) => reactions.push(emoji));
     await bob.client.connect(cursor);
     const sent = await alice.client.messages.send(team, { content: `hello over ${transport}` });
-    await waitUntil('bob hears it', () => bob.texts().includes(`hello over ${transport}`));
+    await waitUntil('bob receives it', () => bob.texts().includes(`hello over ${transport}`));
     await alice.client.messages.react(sent.id, '👍');
     await waitUntil('bob sees it', () => reactions.length > 0);
     expect(reactions).toEqual(['👍']);
@@ -83,7 +83,7 @@ describe.each(['sse', 'websocket'] as const)('over %s', (transport) => {
       await alice.client.messages.send(team, { content: `${transport} ${n}` });
       if (n % 10 === 5) bob.client.reconnect();
     }
-    await waitUntil('bob has heard the last', () => bob.texts().includes(`${transport} 29`));
+    await waitUntil('bob has received the last', () => bob.texts().includes(`${transport} 29`));
     expect(bob.texts()).toEqual(Array.from({ length: 30 }, (_, n) => `${transport} ${n}`));
     bob.client.close();
   });
@@ -93,7 +93,7 @@ describe.each(['sse', 'websocket'] as const)('over %s', (transport) => {
     await bob.client.connect();
     await bob.client.api.me.get();
     await bob.session.signOut();
-    await waitUntil('it is noticed', () => bob.client.state === 'unauthorized');
+    await waitUntil('bob is unauthorized', () => bob.client.state === 'unauthorized');
     await expect(bob.client.api.me.get()).rejects.toBeInstanceOf(ApiError);
   });
 });
@@ -112,7 +112,7 @@ test('no message is lost when the server is killed and restarted', async () => {
   expect(alice.client.messages.listPending(team).length).toBeGreaterThan(0);
   await server.launch();
   await Promise.all(sending);
-  await waitUntil('bob has heard the last', () => bob.texts().includes('kept 39'), 40_000);
+  await waitUntil('bob has received the last', () => bob.texts().includes('kept 39'), 40_000);
   expect(bob.texts()).toEqual(Array.from({ length: 40 }, (_, n) => `kept ${n}`));
   expect(alice.client.messages.listPending()).toEqual([]);
   alice.client.close();
@@ -125,7 +125,7 @@ test('a lost response is retried and the message is stored once', async () => {
     const response = await fetch(url, init);
     if (init?.method === 'POST' && String(url).endsWith('/messages') && lost < 3) {
       lost += 1;
-      throw new TypeError('the line broke');
+      throw new TypeError('the connection broke');
     }
     return response;
   };
@@ -192,7 +192,7 @@ test('neither a lost refresh response nor two tabs sign users out', async () => 
     const response = await fetch(input, init);
     if (!String(input).endsWith('/api/token/refresh') || lost > 0) return response;
     lost += 1;
-    throw new TypeError('the line broke');
+    throw new TypeError('the connection broke');
   };
   const storage = memoryStorage();
   const tabs = [0, 1].map(() => new Session(server.url, { storage, fetch: lossyFetch }));
@@ -251,21 +251,97 @@ test('eight tabs share one stream, and another takes over', async () => {
   for (let n = 0; n < 150; n += 1) {
     expected.push(`to all tabs ${n}`);
     sending.push(alice.client.messages.send(team, { content: `to all tabs ${n}` }));
-    // In the middle of it all, the one that has the stream.
+    // Close the leader tab in the middle of the sends.
     if (n % 50 === 25) {
       await sending.at(-20);
       tabs.shift()?.client.close();
     }
   }
   await Promise.all(sending);
-  // One that comes late reads what it missed from the log.
+  // A tab that opens late reads the missed events from the log.
   tabs.push(await TestUser.signIn('bob', { shareConnection, userId: 'bob' }));
   await tabs.at(-1)?.client.connect(cursor);
   for (const tab of tabs) {
-    await waitUntil('this tab has heard the last', () => tab.texts().includes('to all tabs 149'));
+    await waitUntil('this tab has received the last', () => tab.texts().includes('to all tabs 149'));
     expect(tab.texts()).toEqual(expected);
     expect(tab.client.state).toBe('live');
   }
   expect((await metric('confab_connections')) - before).toBe(1);
   for (const { client } of tabs) client.close();
+});
+
+test('a client connects again after the user signs in again', async () => {
+  const alice = await TestUser.signIn('alice');
+  let isSignedIn = false;
+  const getToken: typeof alice.session.getToken = async (request) =>
+    isSignedIn ? alice.session.getToken(request) : null;
+  const client = createChatClient({ baseUrl: server.url, getToken, storage: memoryStorage() });
+  await expect(client.connect()).rejects.toThrow();
+  expect(client.state).toBe('unauthorized');
+  isSignedIn = true;
+  await client.connect();
+  expect(client.state).toBe('live');
+  client.close();
+});
+
+test('a connect that nobody awaits rejects without an unhandled rejection', async () => {
+  const unhandled: unknown[] = [];
+  const record = (error: unknown) => unhandled.push(error);
+  process.on('unhandledRejection', record);
+  const client = createChatClient({ baseUrl: server.url, getToken: async () => null, storage: memoryStorage() });
+  void client.connect();
+  await waitUntil('it has given up', () => client.state === 'unauthorized');
+  // Node reports them after the microtasks of a turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', record);
+  expect(unhandled).toEqual([]);
+});
+
+test('a dropped message is cancelled, and its late refusal emits nothing', async () => {
+  let refuse: () => void = () => {};
+  const refusal = new Promise<Response>((resolve) => {
+    refuse = () => resolve(new Response('{"code":"invalid","detail":"no"}', { status: 422 }));
+  });
+  const slowFetch: typeof fetch = (url, init) => (init?.method === 'POST' ? refusal : fetch(url, init));
+  const alice = await TestUser.signIn('alice', { fetch: slowFetch });
+  const emitted: string[] = [];
+  alice.client.on('pending', ({ status }) => emitted.push(status));
+  alice.client.on('dropped', () => emitted.push('dropped'));
+  const sent = alice.client.messages.send(1, { content: 'never mind' });
+  const [pending] = alice.client.messages.listPending(1);
+  alice.client.messages.drop(pending?.nonce ?? '');
+  refuse();
+  await expect(sent).rejects.toThrow('discarded');
+  await refusal;
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(emitted).toEqual(['sending', 'dropped']);
+  expect(alice.client.messages.listPending()).toEqual([]);
+});
+
+test('uploads use the given fetch and send no empty token', async () => {
+  const authorizations: (string | null)[] = [];
+  const recordingFetch: typeof fetch = async (_, init) => {
+    authorizations.push(new Headers(init?.headers).get('authorization'));
+    return new Response('{"code":"unauthorized","detail":"no token"}', { status: 401 });
+  };
+  const client = createChatClient({ baseUrl: server.url, getToken: async () => null, fetch: recordingFetch });
+  await expect(client.uploads.start(new File(['x'], 'x.txt'))).rejects.toBeInstanceOf(ApiError);
+  // Without a new token the file is not sent twice.
+  expect(authorizations).toEqual([null]);
+});
+
+test('replies come page by page, the newest first', async () => {
+  const alice = await TestUser.signIn('alice');
+  const team = await alice.findChatId('team');
+  const question = await alice.client.messages.send(team, { content: 'a question' });
+  for (const content of ['one', 'two', 'three'])
+    await alice.client.messages.send(team, { content, reply_to: question.id });
+  const seen: string[] = [];
+  let before: number | undefined;
+  for (let page = 0; page < 3; page += 1) {
+    const { items } = await alice.client.messages.listReplies(question.id, { limit: 1, ...(before && { before }) });
+    seen.push(...items.map(({ content }) => content));
+    before = items[0]?.id;
+  }
+  expect(seen).toEqual(['three', 'two', 'one']);
 });

@@ -17,7 +17,7 @@ afterEach(() => {
   }
 });
 
-/** A server that answers `/events` as it is told, and remembers how it was asked. */
+/** A server that answers `/events` with a callback. */
 async function startServer(
   respond: (response: ServerResponse, attempt: number, lastEventId: string | undefined) => void,
 ) {
@@ -68,7 +68,7 @@ test.each([1, 2, 3, 7, 64])('a stream split into chunks of %i bytes parses the s
   });
   const { connection, received } = createConnection(url);
   connection.open();
-  await waitUntil('all are heard', () => received.length === 3);
+  await waitUntil('all are received', () => received.length === 3);
   expect(received).toEqual(['e-1', 'e-2', 'e-3']);
   connection.close();
 });
@@ -87,8 +87,8 @@ test('it resumes from the last event id without duplicates', async () => {
   });
   const { connection, received } = createConnection(url);
   connection.open();
-  await waitUntil('it has come back twice', () => lastEventIds.length === 3);
-  await waitUntil('all are heard', () => received.includes('e-3'));
+  await waitUntil('it has reconnected twice', () => lastEventIds.length === 3);
+  await waitUntil('all are received', () => received.includes('e-3'));
   expect(lastEventIds).toEqual([undefined, 'e-2', 'e-3']);
   expect(received).toEqual(['e-1', 'e-2', 'e-3']);
   connection.close();
@@ -110,7 +110,7 @@ test('an unparsable event is reported and the stream continues', async () => {
   });
   const { connection, received, unreadable } = createConnection(url);
   connection.open();
-  await waitUntil('the next is heard', () => received.length === 1);
+  await waitUntil('the next event is received', () => received.length === 1);
   expect(unreadable).toEqual(['{broken', '7']);
   connection.close();
 });
@@ -124,10 +124,10 @@ test('a throwing listener does not affect the others', async () => {
   process.once('uncaughtException', (error) => caught.push(error));
   const { connection, received } = createConnection(url);
   const first: string[] = [];
-  connection.on('event', () => first.push('told'));
+  connection.on('event', () => first.push('received'));
   connection.open();
-  await waitUntil('it is heard', () => received.length === 1);
-  expect(first).toEqual(['told']);
+  await waitUntil('the event is received', () => received.length === 1);
+  expect(first).toEqual(['received']);
   connection.close();
 });
 
@@ -161,19 +161,19 @@ test('a follower emits each event after its cursor exactly once', async () => {
   follower.on('event', (one) => received.push('id' in one ? one.id : one.type));
   const leader = new BroadcastChannel('a-leader-behind-and-ahead');
   follower.open('e-100');
-  // It was behind when this tab came, and ahead before this tab had asked.
+  // The leader was behind when this tab opened, and ahead before this tab had asked for its state.
   for (const id of ['e-51', 'e-100', 'e-103']) leader.postMessage({ kind: 'event', event: event(id) });
   leader.postMessage({ kind: 'state', state: 'live', retryAt: null, cursor: 'e-103' });
   leader.postMessage({ kind: 'event', event: event('e-104') });
-  await waitUntil('all is told', () => received.at(-1) === 'e-104');
+  await waitUntil('all events are received', () => received.at(-1) === 'e-104');
   expect(received).toEqual(['e-101', 'e-102', 'e-103', 'e-104']);
   expect(requestedCursors[0]).toBe('e-100');
-  // Closed and opened again, it hears as before.
+  // Closed and opened again, it still receives events.
   follower.close();
   follower.open('e-104');
   leader.postMessage({ kind: 'state', state: 'live', retryAt: null, cursor: 'e-104' });
   leader.postMessage({ kind: 'event', event: event('e-105') });
-  await waitUntil('and goes on', () => received.at(-1) === 'e-105');
+  await waitUntil('the next event is received', () => received.at(-1) === 'e-105');
   follower.close();
   leader.close();
 });

@@ -6,11 +6,11 @@ interface LockRequest {
   readonly reject: (reason: unknown) => void;
 }
 
-/** As a browser's, for tabs that are all in this process. */
+/** An in-process lock manager for simulated tabs. */
 export class TestLocks implements Locks {
   #holder: LockRequest | null = null;
   readonly #pending: LockRequest[] = [];
-  /** What is done before a stolen lock is given. */
+  /** Called before a stolen lock is granted. */
   beforeSteal: () => void = () => {};
 
   get pendingCount(): number {

@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** The program that the tests talk to: the real one. */
+/** The real server binary. */
 const BINARY_PATH = join(
   process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL('../../../target', import.meta.url)),
   'debug/confab',
 );
 
-/** A running Confab with the demo world in it. */
+/** A running server with the demo data. */
 export class TestServer {
   #process: ChildProcess | null = null;
   url = '';
@@ -24,14 +24,14 @@ export class TestServer {
 
   static async start(): Promise<TestServer> {
     const folder = await mkdtemp(join(tmpdir(), 'confab-sdk-'));
-    // Postgres runs as somebody else where this runs as root.
+    // When the tests run as root, Postgres runs as another user.
     await chmod(folder, 0o755);
     const server = new TestServer(folder, 0);
     await server.launch();
     return server;
   }
 
-  /** Starts it, or starts it again at the same address. */
+  /** Starts the server, or restarts it at the same address. */
   async launch(): Promise<void> {
     const bind = this.url ? new URL(this.url).host : '127.0.0.1:0';
     const child = spawn(BINARY_PATH, ['dev', '--bind', bind, '--data', join(this.folder, 'data')], {
@@ -46,10 +46,10 @@ export class TestServer {
         return;
       }
     }
-    throw new Error(`${BINARY_PATH} does not start`);
+    throw new Error(`${BINARY_PATH} failed to start`);
   }
 
-  /** Ends it without a word. */
+  /** Kills the server with SIGKILL. */
   async kill(): Promise<void> {
     const child = this.#process;
     this.#process = null;
@@ -69,11 +69,11 @@ export class TestServer {
   }
 }
 
-/** Waits until something is so. */
+/** Waits until a condition is true. */
 export async function waitUntil(description: string, condition: () => boolean, ms = 20_000): Promise<void> {
   const deadline = Date.now() + ms;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`never came true: ${description}`);
+    if (Date.now() > deadline) throw new Error(`timed out: ${description}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -6,13 +6,13 @@ import { TestLocks } from './locks.js';
 const positionOf = (cursor: string | null) => Number(cursor?.slice(2) ?? 0);
 const eventOf = (n: number) => ({ type: 'user.updated', id: `e-${n}`, at: 'now', user: {} }) as unknown as Event;
 
-/** A log, its streams, and the tabs of one browser. */
+/** An event log, its streams, and the tabs of one browser. */
 class Browser {
   readonly locks = new TestLocks();
   readonly tabs: Tab[] = [];
   /** The last event of the log. */
   last = 0;
-  /** What waits for the log to answer, while it does not. */
+  /** Pending log requests, while requests are blocked. */
   blockedReads: (() => void)[] | null = null;
   readonly #streams = new Set<(event: Event) => void>();
 
@@ -20,7 +20,7 @@ class Browser {
     return this.#streams.size;
   }
 
-  /** Something happens, so many times. */
+  /** Appends events to the log. */
   appendEvents(count: number): void {
     for (let n = 0; n < count; n += 1) {
       this.last += 1;
@@ -44,7 +44,7 @@ class Browser {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     clearInterval(heartbeat);
     this.#streams.delete(onEvent);
-    throw new Error('hung up');
+    throw new Error('stream closed');
   };
 
   readonly fetchEventsAfter = async (cursor: string): Promise<EventPage> => {
@@ -86,10 +86,10 @@ class Tab {
     this.connection.on('state', ({ to }) => this.states.push(to));
   }
 
-  /** From now on it hears nothing and says nothing, until it wakes. */
+  /** Suspends the tab: it neither receives nor sends messages until it wakes. */
   sleep(): void {
     const channel = channels[this.#channelIndex];
-    if (!channel) throw new Error('a tab that is open has a channel');
+    if (!channel) throw new Error('an open tab has a channel');
     const handler = channel.onmessage;
     const missed: unknown[] = [];
     channel.onmessage = (message) => missed.push(message);
@@ -136,7 +136,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Lets everything happen that needs no time. */
+/** Runs all pending tasks that need no timer. */
 async function flushTasks(): Promise<void> {
   for (let n = 0; n < 20; n += 1) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -148,7 +148,7 @@ async function advanceTime(ms: number): Promise<void> {
   }
 }
 
-/** Within this a leader that sleeps has been found out, in milliseconds. */
+/** A suspended leader is replaced within this time, in milliseconds. */
 const FAILOVER_MS = 14_000;
 
 const positions = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + n + 1);
@@ -174,7 +174,7 @@ test('a sleeping leader loses the stream and follows after waking', async () => 
     expect(tab.received).toEqual(positions(0, 7));
     expect(tab.connection.state).toBe('live');
   }
-  // It waits for its turn as before.
+  // It is still waiting for the lock.
   following.connection.close();
   await flushTasks();
   expect(leading.connection.isLeader).toBe(true);
@@ -211,7 +211,7 @@ test('a tab becomes live only after it has caught up', async () => {
   const late = browser.open(0);
   await flushTasks();
   browser.appendEvents(1);
-  // Whoever asks makes the leader say again that it is live.
+  // A new tab makes the leader broadcast its live state again.
   browser.open(browser.last);
   await flushTasks();
   expect([late.connection.state, late.received]).toEqual(['catching_up', []]);
@@ -304,7 +304,7 @@ test('closing during catch-up stops events and stays closed', async () => {
   expect(closing.connection.cursor).toBe('e-5');
 });
 
-/** Somebody who leads, and says what a test says. */
+/** A leader whose messages are controlled by the test. */
 function createLeader(termId: string) {
   void browser.locks.request(name, {}, () => new Promise(() => {}));
   const channel = new RealBroadcastChannel(name);
@@ -341,7 +341,7 @@ test('a reset reaches every tab and clears its buffer', async () => {
   leading.event(41);
   await flushTasks();
   expect([resets, tab.received]).toEqual([['e-40'], [41]]);
-  // Another history: what is held of the last is no part of it.
+  // A new epoch: events buffered from the old one are dropped.
   browser.blockedReads = [];
   leading.state(60);
   leading.event(61);

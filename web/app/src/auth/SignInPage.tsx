@@ -11,10 +11,10 @@ import styles from './SignInPage.module.css';
 
 const { api } = createChatClient({ getToken: async () => null, shareConnection: false });
 
-/** How long a server that could not be asked is waited for, in milliseconds. */
+/** Delay before the server's config is requested again after a failure, in milliseconds. */
 const RETRY_DELAY_MS = 2_000;
 
-/** The door: people of the demo world, people who were here before, or a form. */
+/** The sign-in page: saved accounts, demo accounts and a form. */
 export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Account) => void }) {
   const { t } = useTranslation();
   const [config, setConfig] = useState<Config | null>(null);

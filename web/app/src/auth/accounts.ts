@@ -1,17 +1,17 @@
 import { type Me, Session, type Signin, type Signup } from '@confab/sdk';
 import { deviceStorage, tabStorage } from '../storage';
 
-/** Somebody who is signed in on this device. */
+/** An account signed in on this device. */
 export interface Account {
   readonly id: number;
   readonly username: string;
   readonly displayName: string;
 }
 
-/** Who is signed in on this device, the latest first. */
+/** Storage key of the accounts on this device, most recent first. */
 const ACCOUNTS_KEY = 'confab.accounts';
 
-/** Who this tab belongs to; a tab keeps its person when another signs in elsewhere. */
+/** Storage key of this tab's account. It does not change when another tab signs in. */
 const CURRENT_ACCOUNT_KEY = 'confab.here';
 
 const readAccounts = (): Account[] => {
@@ -22,18 +22,18 @@ const readAccounts = (): Account[] => {
   }
 };
 
-/** Everybody who is signed in on this device. */
+/** Lists the accounts that have a stored session on this device. */
 export function listAccounts(): Account[] {
   return readAccounts().filter(({ id }) => Session.isStored(String(id)));
 }
 
-/** The person of this tab, if they are signed in still. */
+/** Returns this tab's account, if it is still signed in. */
 export function currentAccount(): Account | null {
   const id = Number(tabStorage.getItem(CURRENT_ACCOUNT_KEY));
   return listAccounts().find((account) => account.id === id) ?? null;
 }
 
-/** Makes this tab somebody's. */
+/** Switches this tab to an account. */
 export function activate(account: Account): Session {
   tabStorage.setItem(CURRENT_ACCOUNT_KEY, String(account.id));
   deviceStorage.setItem(
@@ -43,7 +43,7 @@ export function activate(account: Account): Session {
   return new Session('', { name: String(account.id) });
 }
 
-/** Makes this tab nobody's. */
+/** Removes the account from this tab. */
 export function signOut(): void {
   tabStorage.removeItem(CURRENT_ACCOUNT_KEY);
 }
@@ -53,7 +53,7 @@ export function signIn(body: Signin): Promise<Account> {
   return authenticate((session) => session.signIn(body));
 }
 
-/** Makes an account. Throws `ApiError` and `NetworkError`. */
+/** Creates an account. Throws `ApiError` and `NetworkError`. */
 export function signUp(body: Signup): Promise<Account> {
   return authenticate((session) => session.signUp(body));
 }

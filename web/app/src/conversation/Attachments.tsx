@@ -12,7 +12,7 @@ import { getImageSize, isImage } from './rows';
 
 const Lightbox = lazyWithRetry(() => import('./Lightbox'));
 
-/** The files of a message: pictures as pictures, the rest to be fetched. */
+/** The files of a message: images inline, other files as downloads. */
 export function Attachments({ files }: { readonly files: readonly FileInfo[] }) {
   const chatStore = useChatStore();
   const [openedImage, setOpenedImage] = useState<FileInfo | null>(null);

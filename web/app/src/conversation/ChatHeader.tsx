@@ -9,7 +9,7 @@ import { Icon } from '../ui/Icon';
 import { type Panel, useUiStore } from '../uiStore';
 import styles from './ChatHeader.module.css';
 
-/** Where one is, and what else can be seen of it. */
+/** The chat's title, subtitle and panel buttons. */
 export function ChatHeader({ chat }: { readonly chat: ChatSummary }) {
   const { t } = useTranslation();
   const [, navigate] = useLocation();

@@ -19,7 +19,7 @@ const DebugPanel = lazyWithRetry(() => import('../debug/DebugPanel'));
 const PinsPanel = lazyWithRetry(() => import('../search/PinsPanel'));
 const SearchPanel = lazyWithRetry(() => import('../search/SearchPanel'));
 
-/** One chat: what was said, and where to say more. */
+/** One chat: header, timeline, composer and side panel. */
 export function ChatPane({ chatId, messageId }: { readonly chatId: number; readonly messageId: number | null }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
@@ -34,7 +34,7 @@ export function ChatPane({ chatId, messageId }: { readonly chatId: number; reado
   const [isDropping, setIsDropping] = useState(false);
   const exists = chat !== undefined;
 
-  // Again once it is gone, as after a fresh first screen.
+  // Load again when the timeline was dropped, as after a reset.
   const isTimelineLoaded = useChatState(({ timelines }) => timelines.has(chatId));
   useEffect(() => {
     if (exists) void chatStore.openChat(chatId, messageId);

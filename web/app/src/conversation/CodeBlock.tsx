@@ -5,7 +5,7 @@ import { copyToClipboard } from '../ui/clipboard';
 import { withToast } from '../uiStore';
 import styles from './Markdown.module.css';
 
-/** Code, coloured once the colours are fetched. */
+/** A code block, highlighted once the highlighter is loaded. */
 export function CodeBlock({ code, language }: { readonly code: string; readonly language: string }) {
   const { t } = useTranslation();
   const [highlighted, setHighlighted] = useState<ReactNode>(null);
@@ -23,7 +23,7 @@ export function CodeBlock({ code, language }: { readonly code: string; readonly 
   }, [code, name]);
   return (
     <div className={styles.codeBlock}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable element must be reachable by keyboard */}
       <pre tabIndex={0}>
         <code>{highlighted ?? code}</code>
       </pre>

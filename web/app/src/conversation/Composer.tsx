@@ -19,10 +19,10 @@ import { EmojiButton } from './EmojiButton';
 import { parseSuggestionQuery, type Suggestion, suggestEmoji, suggestUsers } from './suggestions';
 import { UploadTray } from './UploadTray';
 
-/** That one is typing is said at most so often, in milliseconds. */
+/** Minimum time between typing notifications, in milliseconds. */
 const TYPING_INTERVAL_MS = 3_000;
 
-/** Where one writes. */
+/** The input for new messages. */
 export function Composer(props: {
   readonly draft: DraftHandle;
   readonly textareaRef: RefObject<HTMLTextAreaElement | null>;
@@ -38,15 +38,15 @@ export function Composer(props: {
     const isChannel = chat.type === 'public_channel' || chat.type === 'private_channel';
     return `${isChannel ? '#' : ''}${getChatTitle(state, chat)}`;
   });
-  const { text, uploads, replyTo, isSendQueued } = useDraft(chatId);
+  const { text, uploads, keptFileIds, replyTo, isSendQueued } = useDraft(chatId);
   const setText = (next: string) => draft.update({ text: next });
   const fileInputRef = useRef<HTMLInputElement>(null);
-  const isEmpty = text.trim() === '' && uploads.length === 0;
+  const isEmpty = text.trim() === '' && uploads.length === 0 && keptFileIds.length === 0;
   const typingNotifier = useTypingNotifier(chatId);
   const { suggestions, activeIndex, setActiveIndex, acceptSuggestion, updateSuggestions, dismiss, setCaret } =
     useSuggestions(chatId, textareaRef, text, setText);
 
-  // A chat is opened to be written in; on a phone the keyboard would cover it.
+  // Focus the composer when a chat opens, but not on a phone, where the keyboard would cover the chat.
   useEffect(() => {
     if (matchMedia('(hover: hover)').matches) textareaRef.current?.focus();
   }, [textareaRef]);
@@ -194,7 +194,7 @@ function SuggestionItem(props: {
       tabIndex={-1}
       aria-selected={isActive}
       className={styles.suggestion}
-      // The caret stays where it is.
+      // Keep the focus in the textarea.
       onPointerDown={(event) => {
         event.preventDefault();
         onSelect();
@@ -207,7 +207,7 @@ function SuggestionItem(props: {
   );
 }
 
-/** Says that one is typing, now and then. */
+/** Sends rate-limited typing notifications. */
 function useTypingNotifier(chatId: number) {
   const chatStore = useChatStore();
   const lastSentAt = useRef(0);
@@ -223,7 +223,7 @@ function useTypingNotifier(chatId: number) {
   };
 }
 
-/** People and emoji that the word at the caret may stand for. */
+/** Suggests users and emoji for the word at the caret. */
 function useSuggestions(
   chatId: number,
   textareaRef: RefObject<HTMLTextAreaElement | null>,

@@ -3,7 +3,7 @@ import { getChatTitle, useChatState } from '../store/hooks';
 import { Icon } from '../ui/Icon';
 import styles from './Message.module.css';
 
-/** What stands before the first message. */
+/** The header above the first message. */
 export function ConversationStart({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const chat = useChatState(({ chats }) => chats.get(chatId));

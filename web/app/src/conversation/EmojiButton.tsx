@@ -4,7 +4,7 @@ import { lazyWithRetry } from '../ui/lazyWithRetry';
 
 const EmojiPopover = lazyWithRetry(() => import('./EmojiPopover'));
 
-/** A button that opens the emoji; they are fetched when it is first clicked. */
+/** A button that opens the emoji picker. The picker is loaded on the first click. */
 export function EmojiButton(props: {
   readonly trigger: ReactElement<Record<string, unknown>>;
   readonly onPick: (emoji: string) => void;

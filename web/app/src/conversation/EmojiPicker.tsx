@@ -3,10 +3,10 @@ import { useTranslation } from 'react-i18next';
 import styles from './EmojiPicker.module.css';
 import { addRecentEmoji, type Emoji, GROUPS, getRecentEmoji, loadEmoji, searchEmoji } from './emoji';
 
-/** As many stand in a line. */
+/** Emoji per row. */
 const COLUMNS = 8;
 
-/** All emoji, to search and to pick from. */
+/** The emoji picker with a search field. */
 export function EmojiPicker({ onPick }: { readonly onPick: (emoji: string) => void }) {
   const { t } = useTranslation();
   const [all, setAll] = useState<readonly Emoji[] | null>(null);
@@ -28,7 +28,7 @@ export function EmojiPicker({ onPick }: { readonly onPick: (emoji: string) => vo
     if (!step) return;
     const buttons = getButtons();
     const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
-    // In the line one writes in, only down leads into the emoji.
+    // From the search field, only ArrowDown moves into the grid.
     if (at < 0 && event.key !== 'ArrowDown') return;
     event.preventDefault();
     buttons[at < 0 ? 0 : Math.max(0, Math.min(buttons.length - 1, at + step))]?.focus();
@@ -47,7 +47,7 @@ export function EmojiPicker({ onPick }: { readonly onPick: (emoji: string) => vo
       ].filter(({ list }) => list.length > 0);
 
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: the arrows belong to everything in it
+    // biome-ignore lint/a11y/noStaticElementInteractions: the arrow keys work on the whole picker
     <div className={styles.picker} onKeyDown={onKeyDown}>
       <input
         type="search"

@@ -4,7 +4,7 @@ import { useTranslation } from 'react-i18next';
 import menuStyles from '../ui/Menu.module.css';
 import { EmojiPicker } from './EmojiPicker';
 
-/** The emoji beside their button, open from the first. */
+/** The emoji picker in a popover, initially open. */
 export default function EmojiPopover(props: {
   readonly trigger: ReactElement<Record<string, unknown>>;
   readonly onPick: (emoji: string) => void;

@@ -8,7 +8,7 @@ import { downloadFile, useFileUrl } from '../ui/files';
 import { withToast } from '../uiStore';
 import styles from './Lightbox.module.css';
 
-/** A picture as large as the window; the arrows go to the others of its message. */
+/** A full-window image viewer. The arrow keys move between the images of the message. */
 export default function Lightbox(props: {
   readonly images: readonly FileInfo[];
   readonly image: FileInfo;

@@ -5,21 +5,21 @@ import { useChatState } from '../store/hooks';
 import { CodeBlock } from './CodeBlock';
 import styles from './Markdown.module.css';
 
-/** A longer text is shown as it was written. */
+/** Longer texts are shown as plain text. */
 const MAX_LENGTH = 20_000;
 
-/** Outside of code; the lexer takes seconds for thousands. */
+/** Outside of code. The lexer takes seconds for thousands of them. */
 const MAX_MARKERS = 400;
 
-/** What nests deeper is shown as it was written. */
+/** Deeper nesting is shown as plain text. */
 const MAX_DEPTH = 12;
 
-/** Where a link may lead. */
+/** The allowed link protocols. */
 const PROTOCOLS = new Set(['http:', 'https:', 'mailto:']);
 
 const MENTION = /(?<![\w.@/])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)/gi;
 
-/** What people wrote, as elements; never as HTML. */
+/** Renders Markdown as React elements, never as HTML. */
 export const Markdown = memo(function Markdown({ text }: { readonly text: string }) {
   const tokens = useMemo(() => parse(text), [text]);
   if (tokens === null) return <p className={styles.plain}>{text}</p>;
@@ -100,7 +100,7 @@ function renderTable(token: Tokens.Table, key: number, depth: number): ReactNode
       </Cell>
     ));
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable element must be reachable by keyboard
     <div key={key} className={styles.scroll} tabIndex={0}>
       <table>
         <thead>
@@ -138,7 +138,7 @@ function renderInline(token: Token, key: number, depth: number): ReactNode {
     case 'link':
       return <SafeLink key={key} href={(token as Tokens.Link).href} raw={token.raw} label={renderChildren()} />;
     case 'image':
-      // Nothing is fetched from elsewhere: who reads would be seen reading.
+      // Remote images are not loaded: a request would reveal the reader to the image's server.
       return (
         <SafeLink key={key} href={(token as Tokens.Image).href} raw={token.raw} label={(token as Tokens.Image).text} />
       );
@@ -164,7 +164,7 @@ function SafeLink({ href, raw, label }: { readonly href: string; readonly raw: s
   );
 }
 
-/** The lexer leaves entities that Markdown knows; five of them are ever meant. */
+/** The lexer leaves HTML entities escaped. Only these five are unescaped. */
 const ENTITIES: Readonly<Record<string, string>> = {
   '&amp;': '&',
   '&lt;': '<',
@@ -176,7 +176,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 const unescapeEntities = (text: string) =>
   text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity] ?? entity);
 
-/** Plain words, with the people that they call. */
+/** Plain text with mentions. */
 function TextWithMentions({ text }: { readonly text: string }) {
   const parts = text.split(MENTION);
   if (parts.length === 1) return text;
@@ -185,7 +185,7 @@ function TextWithMentions({ text }: { readonly text: string }) {
   );
 }
 
-/** Made once for each that is known. */
+/** Lower-case usernames, computed once per map of users. */
 const usernameCache = new WeakMap<object, ReadonlySet<string>>();
 
 function getUsernames(users: ReadonlyMap<number, User>): ReadonlySet<string> {

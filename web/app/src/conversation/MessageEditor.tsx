@@ -6,13 +6,13 @@ import { Button } from '../ui/Button';
 import { withToast } from '../uiStore';
 import styles from './Message.module.css';
 
-/** Writes a message anew, in its place. */
+/** Edits a message in place. */
 export function MessageEditor(props: {
   readonly message: Message;
   readonly text: string;
   readonly onTextChange: (text: string) => void;
   readonly onDone: () => void;
-  /** Saved without anything in it. */
+  /** Called when the saved text is empty. */
   readonly onEmpty: () => void;
 }) {
   const { message, text, onTextChange, onDone, onEmpty } = props;
@@ -22,7 +22,7 @@ export function MessageEditor(props: {
   const save = async () => {
     const content = text.trim();
     if (isSaving.current) return;
-    // Nothing left of it: that is to delete it.
+    // An empty message without files would be invalid: offer to delete it.
     if (!content && message.files.length === 0) return onEmpty();
     if (content === message.content) return onDone();
     isSaving.current = true;
@@ -47,7 +47,7 @@ export function MessageEditor(props: {
       <textarea
         aria-label={t('message.edit')}
         value={text}
-        // biome-ignore lint/a11y/noAutofocus: whoever asked to edit wants to write here
+        // biome-ignore lint/a11y/noAutofocus: the user has just asked to edit this message
         autoFocus
         onFocus={({ currentTarget }) => currentTarget.setSelectionRange(text.length, text.length)}
         onChange={(event) => onTextChange(event.target.value)}

@@ -19,7 +19,7 @@ import { Receipts } from './Receipts';
 
 const QUICK_REACTIONS = ['👍', '❤️', '😂'] as const;
 
-/** So much is shown of what is to be deleted, in characters. */
+/** Length of the message excerpt in the delete dialog, in characters. */
 const QUOTE_LENGTH = 120;
 
 interface MessageRowProps {
@@ -30,7 +30,7 @@ interface MessageRowProps {
   readonly isFirstUnread: boolean;
   readonly isActive: boolean;
   readonly isHighlighted: boolean;
-  /** What it is to say, while it is written anew. */
+  /** The new text while the message is being edited. */
   readonly editText: string | null;
   readonly onEditChange: (text: string) => void;
   readonly onActivate: (key: string) => void;
@@ -40,7 +40,7 @@ interface MessageRowProps {
   readonly onJump: (messageId: number) => void;
 }
 
-/** One message, with what belongs above and below it. */
+/** One message with its header, attachments, reactions and actions. */
 export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   const { message, rowKey, isGroupStart, isNewDay, isFirstUnread, isActive, isHighlighted, editText } = props;
   const { t } = useTranslation();
@@ -121,7 +121,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   );
 });
 
-/** That a message said something else before; who may see what, can. */
+/** The "edited" label. It opens the edit history for users who may read it. */
 function EditedLabel({ message }: { readonly message: Message }) {
   const { t } = useTranslation();
   const openModal = useUiStore((ui) => ui.openModal);
@@ -135,7 +135,7 @@ function EditedLabel({ message }: { readonly message: Message }) {
   );
 }
 
-/** Asks, and then deletes a message. */
+/** Returns a function that deletes a message after confirmation. */
 function useConfirmDelete(message: Message): () => void {
   const { t } = useTranslation();
   const chatStore = useChatStore();
@@ -158,7 +158,7 @@ function useIsAuthorOr(permission: Permission, { sender_id, chat_id }: Message):
   return useHasPermission(chat_id, permission) || isAuthor;
 }
 
-/** What can be done with a message; there while it is pointed at. */
+/** The toolbar of a message, shown on hover. */
 function MessageActions(props: MessageRowProps & { readonly isMine: boolean }) {
   const { message, rowKey, isMine, onLock } = props;
   const { t } = useTranslation();
@@ -168,7 +168,7 @@ function MessageActions(props: MessageRowProps & { readonly isMine: boolean }) {
   const canPin = useHasPermission(message.chat_id, 'pin');
   const confirmDelete = useConfirmDelete(message);
   const lock = (isOpen: boolean) => onLock(isOpen ? rowKey : null);
-  // A menu that goes with its row must not hold the others.
+  // A menu that unmounts with its row must release the lock.
   useEffect(() => () => onLock(null), [onLock]);
   const { api } = chatStore.client;
   return (
@@ -231,7 +231,7 @@ function MessageActions(props: MessageRowProps & { readonly isMine: boolean }) {
   );
 }
 
-/** What a message answers. */
+/** The quoted message above a reply. */
 function QuotedMessage({
   message,
   onJump,

@@ -4,11 +4,12 @@ import { useTranslation } from 'react-i18next';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
 import { Avatar } from '../ui/Avatar';
 import { Icon } from '../ui/Icon';
+import { withToast } from '../uiStore';
 import { DraftHandle } from './drafts';
 import { Markdown } from './Markdown';
 import styles from './Message.module.css';
 
-/** A message on its way. */
+/** A message that is not sent yet. */
 export const PendingRow = memo(function PendingRow({
   pending,
   isGroupStart,
@@ -21,11 +22,7 @@ export const PendingRow = memo(function PendingRow({
   const me = useChatState((state) => state.me);
   const isFailed = pending.status === 'failed';
   const { messages } = chatStore.client;
-  const moveToComposer = () => {
-    const draft = new DraftHandle(chatStore, pending.chatId);
-    draft.update({ text: [draft.current.text, pending.draft.content].filter(Boolean).join('\n') });
-    messages.drop(pending.nonce);
-  };
+  const moveToComposer = () => withToast(() => new DraftHandle(chatStore, pending.chatId).restore(pending));
   return (
     <article
       className={styles.message}

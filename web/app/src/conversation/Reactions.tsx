@@ -4,7 +4,7 @@ import { useChatStore } from '../store/hooks';
 import { withToast } from '../uiStore';
 import styles from './Reactions.module.css';
 
-/** What others, and one oneself, think of a message. */
+/** The reactions to a message, with a toggle for each. */
 export function Reactions({ message }: { readonly message: Message }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();

@@ -5,7 +5,7 @@ import { MAX_RECEIPT_MEMBERS } from '../store/receipts';
 import { Icon } from '../ui/Icon';
 import styles from './Message.module.css';
 
-/** How far the others are with my latest message. */
+/** Whether the user's latest message is sent, delivered or read. */
 export function Receipts({ message }: { readonly message: Message }) {
   const { t } = useTranslation();
   const isLatest = useChatState(({ timelines, me }) => {

@@ -17,34 +17,34 @@ import { useAnnouncements } from './useAnnouncements';
 import { useScrollToMessage } from './useScrollToMessage';
 import { useUnreadMarker } from './useUnreadMarker';
 
-/** Nearer to the end than this is at the end, in pixels. */
+/** Within this distance the timeline counts as scrolled to the end, in pixels. */
 const END_THRESHOLD_PX = 40;
 
-/** Rows kept beside those that are seen, on each side. */
+/** Rows rendered beyond the visible ones, on each side. */
 const OVERSCAN = 8;
 
-/** More is read when the first or last row is nearer than this. */
+/** Another page is loaded when the first or last row is nearer than this. */
 const PREFETCH_ROWS = 12;
 
-/** What is asked of a timeline from outside. */
+/** The methods that other components call. */
 export interface TimelineHandle {
-  /** Goes to the present. */
+  /** Scrolls to the latest message. */
   scrollToEnd(): void;
-  /** Puts the keys into the messages. */
+  /** Moves the focus to the messages. */
   focus(): void;
 }
 
-/** A chat's history: as much of it on the screen as the screen shows. */
+/** The virtualized history of a chat. */
 export function Timeline(props: {
   readonly chatId: number;
-  /** A message to go to. */
+  /** The message to scroll to. */
   readonly target: number | null;
   readonly edit: { readonly message: Message; readonly text: string } | null;
   readonly onEditChange: (text: string) => void;
   readonly handleRef: { current: TimelineHandle | null };
   readonly onReply: (message: Message) => void;
   readonly onEdit: (message: Message | null) => void;
-  /** Asked to go to a message, or, with null, to the present. */
+  /** Called to jump to a message, or to the latest with null. */
   readonly onJump: (messageId: number | null) => void;
 }) {
   const { chatId, target, edit, handleRef, onReply, onEdit, onJump } = props;
@@ -70,10 +70,10 @@ export function Timeline(props: {
     estimateSize: (index) => rows.estimateHeight(index),
     getItemKey: getItemKey,
     overscan: OVERSCAN,
-    // To the fraction: rounded, many rows together would be off by a pixel.
+    // Not rounded: the rounding errors of many rows would add up to a pixel.
     measureElement: (row) => row.getBoundingClientRect().height,
     anchorTo: 'end',
-    // The last page of a jump into the past is read on, not run away with.
+    // When paging forward reaches the latest page, keep the position instead of following the end.
     followOnAppend: !timeline.hasNewer && couldFollow.current,
     scrollEndThreshold: END_THRESHOLD_PX,
     paddingEnd: 12,
@@ -89,7 +89,7 @@ export function Timeline(props: {
     virtualizer.scrollToEnd();
   }, [virtualizer]);
 
-  // The first time with anything to show: where it was left, or the end.
+  // On the first render with rows, restore the saved position or scroll to the end.
   const isPositionRestored = useRef(false);
   useLayoutEffect(() => {
     if (isPositionRestored.current || rows.count === 0) return;
@@ -101,7 +101,7 @@ export function Timeline(props: {
     else scrollToEnd();
   }, [rows, savedPosition, target, virtualizer, scrollToEnd]);
 
-  // Where it is left.
+  // Save the position on unmount.
   useEffect(
     () => () => {
       const first = virtualizer.getVirtualItems().find((item) => item.end > (virtualizer.scrollOffset ?? 0));
@@ -124,19 +124,19 @@ export function Timeline(props: {
     [chatStore, chatId, virtualizer],
   );
 
-  // What nobody looks at need not be kept.
+  // Drop old messages while the user is at the end.
   useEffect(() => {
     if (isPinnedToEnd && timeline.messages.length > 0) chatStore.history.trim(chatId, false);
   }, [chatStore, chatId, isPinnedToEnd, timeline.messages.length]);
 
-  // What is written anew is in sight.
+  // Scroll the edited message into view.
   const editingId = edit?.message.id ?? null;
   useEffect(() => {
     const index = editingId === null ? -1 : latestRows.current.indexOf(editingId);
     if (index >= 0) virtualizer.scrollToIndex(index, { align: 'auto' });
   }, [editingId, virtualizer]);
 
-  // A pinned end stays, whatever becomes smaller or larger around it.
+  // Stay pinned to the end when the timeline is resized.
   useEffect(() => {
     const element = scrollerRef.current;
     if (!element) return;
@@ -159,7 +159,7 @@ export function Timeline(props: {
   const latestTimeline = useRef(timeline);
   latestTimeline.current = timeline;
 
-  // It may still know of rows that have just gone.
+  // The virtualizer may still return rows that were just removed.
   const items = virtualizer.getVirtualItems().filter(({ index }) => index < rows.count);
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
   const { highlightedId, isScrolling } = useScrollToMessage(target, rows, virtualizer, timeline);
@@ -220,7 +220,7 @@ export function Timeline(props: {
         aria-live="off"
         aria-label={t('timeline.label')}
         aria-busy={timeline.loading !== 'idle'}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable element must be reachable by keyboard
         tabIndex={0}
         onScroll={onScroll}
         onKeyDown={onKeyDown}
@@ -296,14 +296,14 @@ function getRowAt(rows: TimelineRows, item: VirtualItem) {
   return item.index < rows.count ? rows.at(item.index) : null;
 }
 
-/** What is on its way in a chat, oldest first. */
+/** The pending messages of a chat, oldest first. */
 function usePendingMessages(chatId: number): readonly PendingMessage[] {
   return useChatState(({ pending }) =>
     [...pending.values()].filter((one) => one.chatId === chatId).sort((one, other) => one.at - other.at),
   );
 }
 
-/** The shape of messages that are coming. */
+/** A placeholder for messages that are loading. */
 function TimelineSkeleton() {
   return (
     <div className={styles.skeleton} aria-hidden="true">

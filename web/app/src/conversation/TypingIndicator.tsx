@@ -3,7 +3,7 @@ import { useTranslation } from 'react-i18next';
 import { getDisplayName, useChatState } from '../store/hooks';
 import styles from './Timeline.module.css';
 
-/** The people who are typing. */
+/** The users who are typing. */
 export function TypingIndicator({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const [now, setNow] = useState(Date.now);

@@ -5,13 +5,28 @@ import { Icon } from '../ui/Icon';
 import styles from './Composer.module.css';
 import { type DraftHandle, type Upload, useDraft } from './drafts';
 
-/** The files that will go with the next message. */
+/** The files attached to the draft. */
 export function UploadTray({ draft }: { readonly draft: DraftHandle }) {
   const { t } = useTranslation();
-  const { uploads } = useDraft(draft.chatId);
-  if (uploads.length === 0) return null;
+  const { uploads, keptFileIds } = useDraft(draft.chatId);
+  if (uploads.length === 0 && keptFileIds.length === 0) return null;
+  const keptFiles = t('pending.files', { count: keptFileIds.length });
   return (
     <ul className={styles.tray} aria-label={t('upload.title')}>
+      {keptFileIds.length > 0 && (
+        <li className={styles.upload}>
+          <Icon name="file" size={26} />
+          <span>
+            <strong>{keptFiles}</strong>
+          </span>
+          <IconButton
+            icon="close"
+            size={14}
+            label={t('upload.remove', { name: keptFiles })}
+            onClick={() => draft.update({ keptFileIds: [] })}
+          />
+        </li>
+      )}
       {uploads.map((upload) => (
         <li key={upload.key} className={styles.upload} data-failed={upload.failure !== null}>
           {upload.preview ? <img src={upload.preview} alt="" /> : <Icon name="file" size={26} />}

@@ -1,4 +1,4 @@
-import { type FileInfo, type Message, uniqueId } from '@confab/sdk';
+import { type FileInfo, type Message, type PendingMessage, uniqueId } from '@confab/sdk';
 import { useStore } from 'zustand';
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { getErrorMessage } from '../locales/errorMessage';
@@ -6,11 +6,11 @@ import { deviceStorage, tabStorage } from '../storage';
 import type { ChatStore } from '../store/chatStore';
 import { useChatStore } from '../store/hooks';
 
-/** A file on its way, or there. */
+/** A file that is uploading or uploaded. */
 export interface Upload {
   readonly key: string;
   readonly file: File;
-  /** A picture of it, before anybody else has it. */
+  /** A local preview of an image. */
   readonly preview: string | null;
   /** 0 to 1. */
   readonly progress: number;
@@ -19,14 +19,16 @@ export interface Upload {
   readonly abort: AbortController;
 }
 
-/** What is being written in a chat. It stays while other chats are looked at; its text outlives the page. */
+/** The draft of a chat. It is kept when the user switches chats; its text is also kept across reloads. */
 export interface Draft {
   readonly text: string;
   readonly replyTo: Message | null;
   readonly uploads: readonly Upload[];
-  /** Whether it goes as soon as its files are there. */
+  /** The ids of files that were uploaded for a message that failed; they go with this one. */
+  readonly keptFileIds: readonly number[];
+  /** Whether the message is sent as soon as its uploads finish. */
   readonly isSendQueued: boolean;
-  /** A message that is being written anew. */
+  /** The message being edited. */
   readonly edit: { readonly message: Message; readonly text: string } | null;
 }
 
@@ -44,7 +46,7 @@ function getDraftStore(chatStore: ChatStore): StoreApi<DraftMap> {
 
 const getStorageKey = (chatStore: ChatStore, chatId: number) => `confab.draft.${chatStore.account.id}.${chatId}`;
 
-/** The text that waits in a chat: this tab's, or what was written last in any. */
+/** The draft text of a chat: this tab's, or the one last written in any tab. */
 export function loadDraftText(chatStore: ChatStore, chatId: number): string {
   const key = getStorageKey(chatStore, chatId);
   return tabStorage.getItem(key) ?? deviceStorage.getItem(key) ?? '';
@@ -54,7 +56,7 @@ function saveDraftText(chatStore: ChatStore, chatId: number, text: string, befor
   const key = getStorageKey(chatStore, chatId);
   tabStorage.setItem(key, text);
   if (text) deviceStorage.setItem(key, text);
-  // What another tab has written there stays.
+  // Keep the text that another tab has written.
   else if (deviceStorage.getItem(key) === before) deviceStorage.removeItem(key);
 }
 
@@ -65,15 +67,16 @@ function getDraft(chatStore: ChatStore, drafts: DraftMap, chatId: number): Draft
     text: loadDraftText(chatStore, chatId),
     replyTo: null,
     uploads: [],
+    keptFileIds: [],
     isSendQueued: false,
     edit: null,
   };
-  // Not a change: it was so before anybody asked.
+  // Mutate without a notification: creating an empty draft changes nothing on the screen.
   (drafts as Map<number, Draft>).set(chatId, fresh);
   return fresh;
 }
 
-/** What can be done with what is being written in a chat. */
+/** The operations on the draft of a chat. */
 export class DraftHandle {
   constructor(
     readonly chatStore: ChatStore,
@@ -91,7 +94,21 @@ export class DraftHandle {
     if (changes.text !== undefined) saveDraftText(this.chatStore, this.chatId, changes.text, before.text);
   }
 
-  /** Begins to upload files that go with it. */
+  /** Takes over the text, the files and the reply of a message that failed. */
+  async restore({ draft, nonce }: PendingMessage): Promise<void> {
+    const { client, state } = this.chatStore;
+    const replyToId = draft.reply_to ?? null;
+    const loaded = state?.timelines.get(this.chatId)?.messages.find(({ id }) => id === replyToId);
+    const replyTo = replyToId === null ? null : (loaded ?? (await client.api.messages.get(replyToId)));
+    this.update({
+      text: [this.current.text, draft.content].filter(Boolean).join('\n'),
+      keptFileIds: [...this.current.keptFileIds, ...(draft.files ?? [])],
+      replyTo: replyTo ?? this.current.replyTo,
+    });
+    client.messages.drop(nonce);
+  }
+
+  /** Attaches files and starts their uploads. */
   addFiles(files: readonly File[]): void {
     for (const file of files) {
       const preview = file.type.startsWith('image/') ? URL.createObjectURL(file) : null;
@@ -122,22 +139,22 @@ export class DraftHandle {
     this.#sendIfReady();
   }
 
-  /** Sends it, or does so once its files are there. Answers whether there was anything to send. */
+  /** Sends the draft, or queues it until its uploads finish. Returns whether there was anything to send. */
   send(): boolean {
-    const { text, uploads, replyTo } = this.current;
-    if (text.trim() === '' && uploads.length === 0) return false;
+    const { text, uploads, keptFileIds, replyTo } = this.current;
+    if (text.trim() === '' && uploads.length === 0 && keptFileIds.length === 0) return false;
     if (uploads.some(({ info }) => info === null)) {
       this.update({ isSendQueued: true });
       return true;
     }
-    const files = uploads.flatMap(({ info }) => (info ? [info.id] : []));
+    const files = [...keptFileIds, ...uploads.flatMap(({ info }) => (info ? [info.id] : []))];
     this.chatStore.sendMessage(this.chatId, {
       content: text.trim(),
       ...(files.length > 0 && { files }),
       ...(replyTo && { reply_to: replyTo.id }),
     });
     for (const { preview } of uploads) if (preview) URL.revokeObjectURL(preview);
-    this.update({ text: '', uploads: [], replyTo: null, isSendQueued: false });
+    this.update({ text: '', uploads: [], keptFileIds: [], replyTo: null, isSendQueued: false });
     return true;
   }
 
@@ -167,7 +184,7 @@ export class DraftHandle {
   }
 }
 
-/** What is being written in a chat, followed as it changes. */
+/** Subscribes to the draft of a chat. */
 export function useDraft(chatId: number): Draft {
   const chatStore = useChatStore();
   return useStore(getDraftStore(chatStore), (drafts) => getDraft(chatStore, drafts, chatId));

@@ -1,33 +1,33 @@
 import dataUrl from 'emoji-picker-element-data/en/emojibase/data.json?url';
 import { deviceStorage } from '../storage';
 
-/** One emoji, as its vendored list has it. */
+/** An emoji, as in the vendored data set. */
 export interface Emoji {
   readonly emoji: string;
-  /** What it shows, in words. */
+  /** Its description. */
   readonly annotation: string;
-  /** Its place in `GROUPS`. */
+  /** Its group number; see `GROUPS`. */
   readonly group: number;
   readonly shortcodes?: readonly string[];
   readonly tags?: readonly string[];
-  /** Of Unicode's emoji. */
+  /** The Unicode emoji version that added it. */
   readonly version: number;
 }
 
-/** Newer ones are boxes on many screens. */
+/** Newer emoji are shown as boxes on many devices. */
 const MAX_EMOJI_VERSION = 15;
 
-/** So many are remembered. */
+/** Maximum number of recent emoji. */
 const MAX_RECENT = 16;
 
 const STORAGE_KEY = 'confab.emoji';
 
-/** The groups of the list, by number: those that people pick from. */
+/** The group numbers shown in the picker. */
 export const GROUPS = [0, 1, 3, 4, 5, 6, 7, 8, 9] as const;
 
 let emojiPromise: Promise<readonly Emoji[]> | null = null;
 
-/** All emoji in their order, fetched once. */
+/** Loads all emoji in order, once. */
 export function loadEmoji(): Promise<readonly Emoji[]> {
   emojiPromise ??= fetch(dataUrl)
     .then((response) => response.json() as Promise<Emoji[]>)
@@ -39,7 +39,7 @@ export function loadEmoji(): Promise<readonly Emoji[]> {
   return emojiPromise;
 }
 
-/** Those that some words stand for, the closest first. */
+/** Returns the emoji that match a query, best match first. */
 export function searchEmoji(all: readonly Emoji[], text: string): Emoji[] {
   const query = text.trim().toLowerCase();
   const getRank = ({ shortcodes, annotation, tags }: Emoji) => {
@@ -55,7 +55,7 @@ export function searchEmoji(all: readonly Emoji[], text: string): Emoji[] {
     .map(({ emoji }) => emoji);
 }
 
-/** The ones picked last, the latest first. */
+/** Returns the recently used emoji, latest first. */
 export function getRecentEmoji(): readonly string[] {
   try {
     return JSON.parse(deviceStorage.getItem(STORAGE_KEY) ?? '[]') as string[];
@@ -64,7 +64,7 @@ export function getRecentEmoji(): readonly string[] {
   }
 }
 
-/** Remembers that one was picked. */
+/** Adds an emoji to the recently used ones. */
 export function addRecentEmoji(emoji: string): void {
   deviceStorage.setItem(
     STORAGE_KEY,

@@ -6,7 +6,7 @@ const lowlight = createLowlight(common);
 type Root = ReturnType<typeof lowlight.highlight>;
 type Node = Root['children'][number];
 
-/** Code with its colours, or `null` for a language that is not known. */
+/** Highlights code. Returns `null` if the language is unknown. */
 export function highlight(code: string, language: string): ReactNode {
   if (!lowlight.registered(language)) return null;
   return lowlight.highlight(language, code).children.map(renderNode);

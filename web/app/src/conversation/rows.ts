@@ -9,9 +9,9 @@ export type TimelineRow =
       readonly kind: 'message';
       readonly key: string;
       readonly message: Message;
-      /** Whether it begins what one person says at one time. */
+      /** Whether it is the first message of a group by one sender. */
       readonly isGroupStart: boolean;
-      /** Whether it is the first of its day. */
+      /** Whether it is the first message of its day. */
       readonly isNewDay: boolean;
     }
   | {
@@ -21,22 +21,22 @@ export type TimelineRow =
       readonly isGroupStart: boolean;
     };
 
-/** Guessed once for each. */
+/** Cached height estimates. */
 const heightEstimates = new WeakMap<Message, number>();
 
-/** What one person says within this is shown together, in milliseconds. */
+/** Consecutive messages of one sender within this time are grouped, in milliseconds. */
 const GROUP_WINDOW_MS = 5 * 60_000;
 
 /**
- * The rows of a timeline, made as they are asked for. While there is older history
- * the oldest message is not shown, but tells the shape of the next: so reading more
- * never changes a row that is there.
+ * The rows of a timeline, created on demand. While there is older history,
+ * the oldest loaded message is hidden and only determines how the next one is grouped.
+ * Therefore loading older messages never changes an existing row.
  */
 export class TimelineRows {
   readonly #timeline: Timeline;
   readonly #pending: readonly PendingMessage[];
   readonly #myId: number;
-  /** How many rows stand before the message at 0. */
+  /** Row index of the first message; -1 if it is hidden. */
   readonly #offset: number;
 
   constructor(timeline: Timeline, pending: readonly PendingMessage[], myId: number) {
@@ -66,7 +66,7 @@ export class TimelineRows {
     const messageIndex = index - this.#offset;
     if (messageIndex < 0) return 'start';
     const message = this.#timeline.messages[messageIndex];
-    // A nonce is its sender's own: of others it says nothing.
+    // Nonces are unique per sender only, so use our own alone.
     if (message)
       return message.nonce && message.sender_id === this.#myId ? `mine ${message.nonce}` : String(message.id);
     return `mine ${this.#pending[messageIndex - this.#timeline.messages.length]?.nonce}`;
@@ -83,11 +83,11 @@ export class TimelineRows {
       return { kind: 'message', key: this.getKey(index), message, isGroupStart, isNewDay };
     }
     const pending = this.#pending[messageIndex - messages.length];
-    if (!pending) throw new RangeError(`there is no row ${index}`);
+    if (!pending) throw new RangeError(`row index ${index} is out of range`);
     return { kind: 'pending', key: this.getKey(index), pending, isGroupStart: messageIndex === messages.length };
   }
 
-  /** How tall a row may be, in pixels, before it is seen. */
+  /** Estimates the height of a row before it is measured, in pixels. */
   estimateHeight(index: number): number {
     const messageIndex = index - this.#offset;
     const message = this.#timeline.messages[messageIndex];
@@ -113,12 +113,12 @@ function isSameGroup(previous: Message, message: Message): boolean {
   );
 }
 
-/** Which files a message may show as pictures. */
+/** Whether a file is shown as an image. */
 export function isImage(file: FileInfo): boolean {
   return file.width !== null && file.height !== null && file.mime_type.startsWith('image/');
 }
 
-/** The room that a picture takes, in pixels: known before it is fetched, so that nothing moves when it comes. */
+/** The displayed size of an image, in pixels. It is known before the image loads, so loading shifts no layout. */
 export function getImageSize({ width, height }: Pick<FileInfo, 'width' | 'height'>): { width: number; height: number } {
   const scale = Math.min(1, 400 / (width || 1), 300 / (height || 1));
   return {

@@ -1,16 +1,16 @@
 import type { VirtualItem } from '@tanstack/react-virtual';
 import type { ChatStore } from '../store/chatStore';
 
-/** Where somebody was in a chat when they left it. */
+/** The scroll position of a chat when the user left it. */
 export interface ScrollPosition {
-  /** The first message that was seen. */
+  /** The first visible message. */
   readonly messageId: number;
-  /** How far into it, in pixels. */
+  /** Distance scrolled into that message, in pixels. */
   readonly offsetInMessage: number;
   readonly scrollOffset: number;
-  /** How tall the rows were. */
+  /** The measured rows. */
   readonly measurements: readonly VirtualItem[];
 }
 
-/** By chat; who was at the end comes back to the end. */
+/** Scroll positions by chat. A chat left at its end has no entry. */
 export const scrollPositions = new WeakMap<ChatStore, Map<number, ScrollPosition>>();

@@ -2,27 +2,27 @@ import type { ChatState } from '../store/chatState';
 import { getDisplayName } from '../store/hooks';
 import { loadEmoji, searchEmoji } from './emoji';
 
-/** Something that a few letters stand for. */
+/** A completion of the word at the caret. */
 export interface Suggestion {
   readonly key: string;
-  /** What is put into the text. */
+  /** The text that is inserted. */
   readonly insert: string;
   readonly label: string;
   readonly hint: string;
   readonly userId: number | null;
 }
 
-/** The word that is being written, and where it begins. */
+/** The word at the caret and its start. */
 interface SuggestionQuery {
   readonly kind: 'user' | 'emoji';
   readonly word: string;
   readonly start: number;
 }
 
-/** So many are offered. */
+/** Maximum number of suggestions. */
 const MAX_SUGGESTIONS = 8;
 
-/** What is being asked for at the caret, if anything. */
+/** Parses the mention or emoji query at the caret, if any. */
 export function parseSuggestionQuery(text: string, caret: number): SuggestionQuery | null {
   const before = text.slice(0, caret);
   const match = /(?:^|\s)([@:])([\p{L}\p{N}_.+-]*)$/u.exec(before);
@@ -32,7 +32,7 @@ export function parseSuggestionQuery(text: string, caret: number): SuggestionQue
   return { kind: trigger === '@' ? 'user' : 'emoji', word: word.toLowerCase(), start: caret - word.length - 1 };
 }
 
-/** People of a chat whose name begins with a word, those who are in it first. */
+/** Suggests known users whose name begins with a word, members of the chat first. */
 export function suggestUsers(state: ChatState, chatId: number, word: string): Suggestion[] {
   const members = new Set(state.members.get(chatId)?.map(({ id }) => id));
   const matchesWord = (name: string) => name.toLowerCase().startsWith(word);
@@ -54,7 +54,7 @@ export function suggestUsers(state: ChatState, chatId: number, word: string): Su
     }));
 }
 
-/** Emoji whose name begins with a word. */
+/** Suggests emoji that match a word. */
 export async function suggestEmoji(word: string): Promise<Suggestion[]> {
   const all = await loadEmoji().catch(() => []);
   return searchEmoji(all, word)

@@ -2,10 +2,10 @@ import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { getDisplayName, getMessagePreview, useChatStore } from '../store/hooks';
 
-/** New messages are read out at most so often, in milliseconds. */
+/** Minimum time between screen reader announcements, in milliseconds. */
 const ANNOUNCE_INTERVAL_MS = 3_000;
 
-/** What is read out to those who do not see: each message, or how many. */
+/** The screen reader announcement: the new message, or the number of new messages. */
 export function useAnnouncements(chatId: number): string {
   const { t } = useTranslation();
   const chatStore = useChatStore();

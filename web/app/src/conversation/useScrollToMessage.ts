@@ -4,16 +4,16 @@ import type { Timeline } from '../store/chatState';
 import { useUiStore } from '../uiStore';
 import type { TimelineRows } from './rows';
 
-/** Going to a message takes some frames, for which nothing may come above it, in milliseconds. */
+/** A scroll to a message takes several frames. No older page is loaded during this time, in milliseconds. */
 const SCROLL_LOCK_MS = 400;
 
-/** The last of these, in milliseconds. */
+/** The scroll is corrected this long before the lock ends, in milliseconds. */
 const SETTLE_MS = 100;
 
-/** How long a message that was gone to stays marked, in milliseconds. */
+/** How long the target message stays highlighted, in milliseconds. */
 const HIGHLIGHT_MS = 2_400;
 
-/** Goes to a message once it is there, and says for a while which it was. */
+/** Scrolls to a message once it is loaded and highlights it for a moment. */
 export function useScrollToMessage(
   target: number | null,
   rows: TimelineRows,
@@ -40,7 +40,7 @@ export function useScrollToMessage(
   }, [target, requestKey, rows, virtualizer, timeline.loading]);
   useEffect(() => {
     if (highlight === null) return;
-    // Rows that were only guessed when it was gone to are measured now.
+    // By now the rows around the target have been measured, not estimated.
     const realign = () => {
       const index = latestRows.current.indexOf(highlight.target);
       if (index >= 0) virtualizer.scrollToIndex(index, { align: 'center' });

@@ -4,8 +4,8 @@ import { EMPTY_TIMELINE } from '../store/chatState';
 import { useChatState, useChatStore } from '../store/hooks';
 
 /**
- * What is new to the reader: the line stays where it was when the chat was opened,
- * and goes when they answer or come back to the end.
+ * The unread marker. It stays where it was when the chat was opened, until the user
+ * sends a message or scrolls back to the end.
  */
 export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
   const chatStore = useChatStore();
@@ -15,7 +15,7 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
   const [lastReadId, setLastReadId] = useState<number | null>(() =>
     (chat?.unread_count ?? 0) > 0 ? (chat?.last_read_message_id ?? 0) : null,
   );
-  // What was unread when the chat was opened, as the line is.
+  // The unread count when the chat was opened. Like the marker, it does not change.
   const [initialUnreadCount] = useState(chat?.unread_count ?? 0);
   const [isJumpOffered, setIsJumpOffered] = useState(true);
   const [isFocused, setIsFocused] = useState(() => document.hasFocus());
@@ -30,11 +30,11 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
     };
   }, []);
 
-  // What comes while nobody looks, or further down, is new too.
+  // Messages that arrive while the page is unfocused or scrolled up are unread too.
   const unread = chat?.unread_count ?? 0;
   useEffect(() => {
     if (unread > 0 && !(isAtEnd && isFocused)) {
-      // While nobody looks the line begins anew; further up it stays.
+      // At the end, an unfocused page moves the marker; scrolled up, the marker stays.
       const readMarker = chat?.last_read_message_id ?? 0;
       setLastReadId((now) => (isAtEnd ? readMarker : (now ?? readMarker)));
     }
@@ -44,7 +44,7 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
     if (isAtEnd && isFocused && lastId > 0) chatStore.receipts.markRead(chatId, lastId);
   }, [chatStore, chatId, isAtEnd, isFocused, lastId]);
 
-  // Coming back to the end has read it.
+  // Scrolling back to the end marks everything as read.
   const wasAtEnd = useRef(isAtEnd);
   useEffect(() => {
     if (isAtEnd && !wasAtEnd.current) setLastReadId(null);
@@ -53,15 +53,15 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
 
   const isNew = (message: Message) => lastReadId !== null && message.id > lastReadId && message.sender_id !== myId;
   const firstUnreadId = lastReadId === null ? null : (timeline.messages.find(isNew)?.id ?? null);
-  // The line cannot be shown, because it lies in what was not read yet.
+  // The marker is above the loaded messages, so it cannot be shown.
   const isMarkerUnloaded = lastReadId !== null && (timeline.messages[0]?.id ?? 0) > lastReadId && timeline.hasOlder;
   return {
     firstUnreadId: isMarkerUnloaded ? null : firstUnreadId,
-    /** How many came since, further down. */
+    /** Number of new messages below the viewport. */
     count: isAtEnd ? 0 : unread,
-    /** The message that was read last; 0 if none was, null if there is nothing new. */
+    /** The last read message; 0 if none was read, null if nothing is unread. */
     lastReadId,
-    /** Whether what is new begins further up than what was fetched. */
+    /** Whether the first unread message is above the loaded messages. */
     isAboveLoaded: isMarkerUnloaded && isJumpOffered && initialUnreadCount > 0,
     initialUnreadCount,
     clear: () => {

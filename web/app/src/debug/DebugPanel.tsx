@@ -7,7 +7,7 @@ import { Button } from '../ui/Button';
 import { SidePanel } from '../ui/SidePanel';
 import styles from './DebugPanel.module.css';
 
-/** What comes over the wire, as it comes. */
+/** Shows the connection state and the received frames live. */
 export default function DebugPanel() {
   const { t } = useTranslation();
   const chatStore = useChatStore();
@@ -57,7 +57,7 @@ export default function DebugPanel() {
   );
 }
 
-/** From the database's clock to this page's. */
+/** Time from the database's clock to this page's clock. */
 function formatLag({ at, event }: Frame): string {
   return event && 'at' in event ? `${at - Date.parse(event.at)} ms` : '';
 }

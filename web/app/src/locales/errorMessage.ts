@@ -1,19 +1,19 @@
 import { ApiError } from '@confab/sdk';
 
-/** What went wrong, as a sentence for people. */
+/** Returns an error as a sentence for the user. */
 export function getErrorMessage(error: unknown): string {
   const [first, second] = error instanceof ApiError ? (error.errors ?? []) : [];
   if (first && !second) return toSentence(stripFieldName(first.field, first.detail));
   return toSentence(error instanceof Error ? error.message : String(error));
 }
 
-/** What is wrong with a field of a form, if anything is. */
+/** Returns the error of a form field, if any. */
 export function getFieldError(error: unknown, field: string): string | undefined {
   const fieldError = error instanceof ApiError ? error.errors?.find((one) => one.field === field) : undefined;
   return fieldError && toSentence(stripFieldName(field, fieldError.detail));
 }
 
-/** The server names the field first, which stands beside it already. */
+/** Removes the field name that the server puts first: the label already shows it. */
 function stripFieldName(field: string, detail: string): string {
   return detail.startsWith(`${field}: `) ? detail.slice(field.length + 2) : detail;
 }

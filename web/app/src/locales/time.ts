@@ -1,4 +1,4 @@
-/** Times for people, in their own language. */
+/** Times formatted for the user's locale. */
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const weekdayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'short' });
@@ -17,7 +17,7 @@ const DAY_MS = 86_400_000;
 /** As in `14:05`. */
 export const formatTime = (at: string) => timeFormat.format(new Date(at));
 
-/** As in `14:05`, or `2:05` where a clock has twelve hours. */
+/** As in `14:05`, or `2:05` in a 12-hour locale. */
 export const formatCompactTime = (at: string) =>
   timeFormat
     .formatToParts(new Date(at))
@@ -29,7 +29,7 @@ export const formatCompactTime = (at: string) =>
 /** As in `Friday, 20 November 2026 at 14:05:11`. */
 export const formatFullTime = (at: string) => fullFormat.format(new Date(at));
 
-/** Two moments with the same are on one day. */
+/** Equal for two times on the same day. */
 export const getDayKey = (at: string) => new Date(at).toDateString();
 
 /** As in `Today`, `Yesterday` or `Monday, 2 November 2026`. */
@@ -40,7 +40,7 @@ export function formatDay(at: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
 
-/** As short as it is clear: the time today, the day this week, else the date. */
+/** The time if today, the weekday within the last six days, otherwise the date. */
 export function formatShortTime(at: string): string {
   const date = new Date(at);
   if (getDayKey(at) === new Date().toDateString()) return timeFormat.format(date);

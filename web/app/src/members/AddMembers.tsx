@@ -11,10 +11,10 @@ import { FormError } from '../ui/Field';
 import { useAction } from '../ui/useAction';
 import { useUiStore } from '../uiStore';
 
-/** How long a new invitation is good, in seconds. */
+/** Lifetime of a new invite, in seconds. */
 const INVITE_LIFETIME_S = 7 * 86_400;
 
-/** Brings people into a chat: by name, or by a link to give them. */
+/** Adds users to a chat, or creates an invite link. */
 export function AddMembers({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();

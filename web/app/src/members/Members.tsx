@@ -10,12 +10,12 @@ import { SidePanel } from '../ui/SidePanel';
 import { useUiStore, withToast } from '../uiStore';
 import styles from './Members.module.css';
 
-/** How long is waited before who is here is asked again, in milliseconds. */
+/** Delay before a failed request for the members is retried, in milliseconds. */
 const RETRY_DELAY_MS = 3_000;
 
 const NO_MEMBERS: readonly Member[] = [];
 
-/** Who is in a chat, and who of them is here. */
+/** The members of a chat, grouped by presence. */
 export function Members({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
@@ -60,7 +60,7 @@ export function Members({ chatId }: { readonly chatId: number }) {
           {t('loading')}
         </p>
       )}
-      {/* One list, so that who comes or goes keeps their row, and the menu that is open on it. */}
+      {/* One list, so that a member whose presence changes keeps their row and its open menu. */}
       <ul>
         {groups.flatMap(({ key, title, list }) =>
           list.length === 0

@@ -7,7 +7,7 @@ import { withToast } from '../uiStore';
 import { SearchResults } from './SearchResults';
 import styles from './SearchResults.module.css';
 
-/** What was pinned in a chat. */
+/** The pinned messages of a chat. */
 export default function PinsPanel({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();

@@ -10,10 +10,10 @@ import { withToast } from '../uiStore';
 import { SearchResults } from './SearchResults';
 import styles from './SearchResults.module.css';
 
-/** A pause in typing after which is asked, in milliseconds. */
+/** Debounce of the search, in milliseconds. */
 const DEBOUNCE_MS = 250;
 
-/** What is asked for, apart from the words. */
+/** The search filters. */
 type SearchFilters = Pick<SearchQuery, 'chat_id' | 'has'>;
 
 interface LoadedResults {
@@ -21,7 +21,7 @@ interface LoadedResults {
   readonly next: string | null;
 }
 
-/** Searches what was said, here or everywhere. */
+/** Searches messages in this chat or in all chats. */
 export default function SearchPanel({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
@@ -62,7 +62,7 @@ export default function SearchPanel({ chatId }: { readonly chatId: number }) {
       if (!results?.next) return;
       const page = await chatStore.client.api.searchNext(results.next);
       chatStore.users.ensure(page.items.flatMap(({ sender_id }) => sender_id ?? []));
-      // Something else may have been asked meanwhile.
+      // The query may have changed meanwhile.
       setResults((now) =>
         now === results ? { messages: [...results.messages, ...page.items], next: page.next } : now,
       );

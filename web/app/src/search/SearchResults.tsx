@@ -7,7 +7,7 @@ import { Avatar } from '../ui/Avatar';
 import { isWide, useUiStore } from '../uiStore';
 import styles from './SearchResults.module.css';
 
-/** Messages out of their place, each a way to it. */
+/** A list of messages; a click jumps to the message. */
 export function SearchResults({
   messages,
   showsChat,
@@ -40,7 +40,7 @@ function SearchResult({ message, showsChat }: { readonly message: Message; reado
         className={styles.result}
         onClick={() => {
           requestScroll();
-          // It would cover what was found.
+          // The panel would cover the message.
           if (panel && !isWide()) togglePanel(panel);
           navigate(`/chats/${message.chat_id}/${message.id}`);
         }}

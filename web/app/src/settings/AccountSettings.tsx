@@ -8,7 +8,7 @@ import { saveBlob } from '../ui/files';
 import { useAction } from '../ui/useAction';
 import { useUiStore, withToast } from '../uiStore';
 
-/** The password, all that is known of one, and the way out for good. */
+/** Change the password, export the data, or delete the account. */
 export function AccountSettings() {
   const { t } = useTranslation();
   const { api } = useChatStore().client;

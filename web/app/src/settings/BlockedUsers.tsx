@@ -6,7 +6,7 @@ import { Button } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { useList } from '../ui/useList';
 
-/** Whom one does not wish to hear from directly. */
+/** The users that the user has blocked. */
 export function BlockedUsers() {
   const { t } = useTranslation();
   const { users } = useChatStore().client.api;

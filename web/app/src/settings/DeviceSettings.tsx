@@ -5,7 +5,7 @@ import { Button } from '../ui/Button';
 import { areNotificationsEnabled, setNotificationsEnabled } from './notifications';
 import { getTheme, setTheme, type Theme } from './theme';
 
-/** What is set for this browser alone. */
+/** The settings of this browser. */
 export function DeviceSettings() {
   const { t } = useTranslation();
   const [selected, setSelected] = useState(getTheme);

@@ -9,7 +9,7 @@ import { useAction } from '../ui/useAction';
 import { useUiStore } from '../uiStore';
 import profileStyles from './Profile.module.css';
 
-/** How others see one. */
+/** The user's public profile. */
 export function Profile() {
   const { t } = useTranslation();
   const chatStore = useChatStore();

@@ -6,7 +6,7 @@ import { Button } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { useList } from '../ui/useList';
 
-/** Where one is signed in. */
+/** The user's sessions. */
 export function Sessions() {
   const { t } = useTranslation();
   const { me } = useChatStore().client.api;
@@ -34,7 +34,7 @@ export function Sessions() {
   );
 }
 
-/** What a browser calls itself, in two words. */
+/** Shortens a user agent to browser and system. */
 function describeDevice(agent: string): string {
   const browser = /(Edg|OPR|Firefox|Chrome|Safari)\//.exec(agent)?.[1] ?? agent.split(/[ /]/)[0] ?? '';
   const system = /(Windows|Mac OS X|Android|iPhone|iPad|Linux)/.exec(agent)?.[1];

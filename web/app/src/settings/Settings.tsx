@@ -8,7 +8,7 @@ import { DeviceSettings } from './DeviceSettings';
 import { Profile } from './Profile';
 import { Sessions } from './Sessions';
 
-/** All that one may set. */
+/** The settings dialog. */
 export function Settings() {
   const { t } = useTranslation();
   const closeModal = useUiStore((ui) => ui.closeModal);

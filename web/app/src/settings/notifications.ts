@@ -7,13 +7,13 @@ import { getChatTitle, getDisplayName, getMessagePreview, useChatStore } from '.
 
 const STORAGE_KEY = 'confab.notify';
 
-/** When any tab last had the focus, in milliseconds since 1970. */
+/** Storage key: when any tab last had the focus, in milliseconds since 1970. */
 const LAST_FOCUSED_KEY = 'confab.looked';
 
-/** A tab that is looked at says so this often, in milliseconds. */
+/** How often a focused tab records its focus, in milliseconds. */
 const FOCUS_INTERVAL_MS = 2_000;
 
-/** Whether this device may be disturbed. */
+/** Whether notifications are enabled on this device. */
 export function areNotificationsEnabled(): boolean {
   return (
     deviceStorage.getItem(STORAGE_KEY) === 'true' &&
@@ -22,14 +22,14 @@ export function areNotificationsEnabled(): boolean {
   );
 }
 
-/** Asks the browser; answers whether it agrees. */
+/** Requests permission from the browser. Returns whether it was granted. */
 export async function setNotificationsEnabled(isEnabled: boolean): Promise<boolean> {
   const isGranted = isEnabled && 'Notification' in globalThis && (await Notification.requestPermission()) === 'granted';
   deviceStorage.setItem(STORAGE_KEY, String(isGranted));
   return isGranted;
 }
 
-/** Tells the desktop of what calls me while I look elsewhere. */
+/** Shows desktop notifications for direct messages and mentions while no tab has the focus. */
 export function useNotifications() {
   const chatStore = useChatStore();
   const [, navigate] = useLocation();
@@ -41,7 +41,7 @@ export function useNotifications() {
   useEffect(
     () =>
       chatStore.client.on('message.new', ({ message }) => {
-        // What is caught up on is no news, and of several tabs one tells.
+        // Events replayed during catch-up do not notify, and only the leader tab notifies.
         const isLive = chatStore.client.state === 'live' && chatStore.client.isLeader;
         if (isLive && shouldNotify(chatStore, message) && !isAppFocused() && areNotificationsEnabled())
           showNotification(chatStore, message, navigate);
@@ -79,6 +79,6 @@ function showNotification({ state }: ChatStore, message: Message, navigate: (pat
       notification.close();
     };
   } catch {
-    // Some phones have the word and not the thing.
+    // Some phones define `Notification` but its constructor throws.
   }
 }

@@ -1,23 +1,23 @@
 import { deviceStorage } from '../storage';
 
-/** How it looks, as chosen on this device; `system` follows it. */
+/** The theme of this device; `system` follows the system's setting. */
 export type Theme = 'system' | 'light' | 'dark';
 
 const STORAGE_KEY = 'confab.theme';
 
-/** What was chosen. */
+/** Returns the stored theme. */
 export function getTheme(): Theme {
   const stored = deviceStorage.getItem(STORAGE_KEY);
   return stored === 'light' || stored === 'dark' ? stored : 'system';
 }
 
-/** Chooses, and shows it. */
+/** Stores a theme and applies it. */
 export function setTheme(theme: Theme): void {
   deviceStorage.setItem(STORAGE_KEY, theme);
   applyTheme();
 }
 
-/** Shows what was chosen. */
+/** Applies the stored theme. */
 export function applyTheme(): void {
   const theme = getTheme();
   if (theme === 'system') delete document.documentElement.dataset.theme;

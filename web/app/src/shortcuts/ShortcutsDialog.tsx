@@ -19,7 +19,7 @@ const KEY_LABELS: Record<(typeof SHORTCUTS)[number], string> = {
   help: isMac ? '⌘ /' : 'Ctrl /',
 };
 
-/** What the keys do. */
+/** The list of keyboard shortcuts. */
 export function ShortcutsDialog() {
   const { t } = useTranslation();
   const closeModal = useUiStore((ui) => ui.closeModal);

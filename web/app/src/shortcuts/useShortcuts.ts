@@ -4,7 +4,7 @@ import { getOrderedChats } from '../sidebar/chatOrder';
 import { parseChatId, useChatStore } from '../store/hooks';
 import { isWide, useUiStore } from '../uiStore';
 
-/** The keys that work everywhere. */
+/** The global keyboard shortcuts. */
 export function useShortcuts() {
   const chatStore = useChatStore();
   const [path, navigate] = useLocation();

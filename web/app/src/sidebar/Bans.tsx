@@ -8,7 +8,7 @@ import { FormError } from '../ui/Field';
 import { useList } from '../ui/useList';
 import styles from './lists.module.css';
 
-/** Who may not come into a chat. */
+/** The users banned from a chat. */
 export function Bans({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const { members } = useChatStore().client.api;

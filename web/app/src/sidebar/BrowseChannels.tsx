@@ -10,7 +10,15 @@ import { Field, FormError } from '../ui/Field';
 import { useUiStore, withToast } from '../uiStore';
 import styles from './lists.module.css';
 
-/** Public channels, to look at and to join. */
+/** The channels on one page. */
+const PAGE_SIZE = 50;
+
+/** How long typing must pause before a search starts, in milliseconds. */
+const SEARCH_DELAY_MS = 250;
+
+const getParams = (query: string) => ({ limit: PAGE_SIZE, ...(query.trim() && { q: query.trim() }) });
+
+/** Lists public channels to open or join. */
 export function BrowseChannels() {
   const { t } = useTranslation();
   const chatStore = useChatStore();
@@ -18,22 +26,36 @@ export function BrowseChannels() {
   const [, navigate] = useLocation();
   const [query, setQuery] = useState('');
   const [channels, setChannels] = useState<readonly Chat[] | null>(null);
+  /** The query of the next page; null on the last page. */
+  const [nextPage, setNextPage] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
   const joinedIds = useChatState(({ chats }) => [...chats.keys()]);
 
   useEffect(() => {
     let isCancelled = false;
     setError(null);
-    const text = query.trim();
-    const params = text ? { q: text, limit: 50 } : { limit: 50 };
-    chatStore.client.api.chats.listChannels(params).then(
-      ({ items }) => !isCancelled && setChannels(items),
-      (error) => !isCancelled && setError(getErrorMessage(error)),
-    );
+    const search = () =>
+      chatStore.client.api.chats.listChannels(getParams(query)).then(
+        ({ items, next }) => {
+          if (isCancelled) return;
+          setChannels(items);
+          setNextPage(next);
+        },
+        (error) => !isCancelled && setError(getErrorMessage(error)),
+      );
+    const timer = setTimeout(search, query === '' ? 0 : SEARCH_DELAY_MS);
     return () => {
       isCancelled = true;
+      clearTimeout(timer);
     };
   }, [query, chatStore]);
+
+  const loadMore = (page: string) =>
+    withToast(async () => {
+      const { items, next } = await chatStore.client.api.chats.listChannelsNext(page);
+      setChannels((now) => [...(now ?? []), ...items]);
+      setNextPage(next);
+    });
 
   const openChannel = (chat: Chat) =>
     withToast(async () => {
@@ -67,6 +89,7 @@ export function BrowseChannels() {
           ))}
           {channels?.length === 0 && <li className={styles.empty}>{t('chats.noResults')}</li>}
         </ul>
+        {nextPage !== null && <Button onClick={() => loadMore(nextPage)}>{t('search.loadMore')}</Button>}
       </div>
     </Dialog>
   );

@@ -13,7 +13,7 @@ import { Bans } from './Bans';
 import { Invites } from './Invites';
 import styles from './lists.module.css';
 
-/** What a chat is called and about, who may come in, and the ways out of it. */
+/** The details, invites and bans of a chat, and the actions to leave or delete it. */
 export function ChatSettings({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const closeModal = useUiStore((ui) => ui.closeModal);

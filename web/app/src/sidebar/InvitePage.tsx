@@ -9,7 +9,7 @@ import { Button } from '../ui/Button';
 import { Icon } from '../ui/Icon';
 import { withToast } from '../uiStore';
 
-/** An invitation that came as a link. */
+/** The page that an invite link opens. */
 export function InvitePage({ code }: { readonly code: string }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();

@@ -9,7 +9,7 @@ import { useList } from '../ui/useList';
 import { useUiStore } from '../uiStore';
 import styles from './lists.module.css';
 
-/** The links that lead into a chat. */
+/** The invites of a chat. */
 export function Invites({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const { invites } = useChatStore().client.api;

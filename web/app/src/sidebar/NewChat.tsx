@@ -15,7 +15,7 @@ type ChatKind = 'directOrGroup' | Extract<ChatType, 'public_channel' | 'private_
 
 const CHAT_KINDS: readonly ChatKind[] = ['directOrGroup', 'public_channel', 'private_channel'];
 
-/** A new conversation: with people, or about something. */
+/** Creates a direct chat, a group or a channel. */
 export function NewChat() {
   const { t } = useTranslation();
   const chatStore = useChatStore();

@@ -8,7 +8,7 @@ import { useUiStore } from '../uiStore';
 import listStyles from './lists.module.css';
 import styles from './QuickSwitcher.module.css';
 
-/** Goes to a chat by a few letters of its name. */
+/** Opens a chat by part of its name. */
 export function QuickSwitcher() {
   const { t } = useTranslation();
   const closeModal = useUiStore((ui) => ui.closeModal);

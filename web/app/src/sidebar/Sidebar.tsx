@@ -25,7 +25,7 @@ import styles from './Sidebar.module.css';
 
 const STATUSES: readonly Status[] = ['online', 'away', 'busy', 'offline'];
 
-/** All chats, and whose they are. */
+/** The list of chats and the account menu. */
 export function Sidebar() {
   const { t } = useTranslation();
   const openModal = useUiStore((ui) => ui.openModal);
@@ -118,7 +118,7 @@ const ChatListItem = memo(function ChatListItem({
   );
 });
 
-/** What kind of chat it is, or whose face it has. */
+/** The avatar of a direct chat, or the icon of the chat type. */
 function ChatIcon({ chat }: { readonly chat: ChatSummary }) {
   const peer = useChatState((state) => state.users.get(getPeerId(state, chat) ?? 0));
   const status = useChatState((state) => state.presences.get(getPeerId(state, chat) ?? 0)?.status ?? 'offline');
@@ -154,7 +154,7 @@ function Preview({ chat, draft }: { readonly chat: ChatSummary; readonly draft: 
   );
 }
 
-/** Who one is, how one is seen, and the way out. */
+/** The user's account: presence, settings and sign-out. */
 function AccountMenu() {
   const { t } = useTranslation();
   const chatStore = useChatStore();

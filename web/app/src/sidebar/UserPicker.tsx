@@ -8,10 +8,10 @@ import { Icon } from '../ui/Icon';
 import { withToast } from '../uiStore';
 import styles from './lists.module.css';
 
-/** A pause in typing after which is asked, in milliseconds. */
+/** Debounce of the search, in milliseconds. */
 const DEBOUNCE_MS = 150;
 
-/** Finds people by name, and chooses some of them. */
+/** Searches users by name and selects some of them. */
 export function UserPicker(props: {
   readonly selected: readonly User[];
   readonly onChange: (selected: readonly User[]) => void;

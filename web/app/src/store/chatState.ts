@@ -1,42 +1,42 @@
 import type { ChatSummary, Me, Member, Message, PendingMessage, Presence, StateChange, User } from '@confab/sdk';
 
-/** A run of a chat's history without a gap, oldest first. */
+/** A gapless range of a chat's history, oldest first. */
 export interface Timeline {
   readonly messages: readonly Message[];
   readonly hasOlder: boolean;
   readonly hasNewer: boolean;
-  /** Which way is being read. */
+  /** Which page is being loaded. */
   readonly loading: 'idle' | 'initial' | 'older' | 'newer';
-  /** Why it could not be read. */
+  /** The error of the last load. */
   readonly failure: string | null;
 }
 
-/** How far somebody has received and read a chat: message ids, inclusive. */
+/** The last message ids that a user has received and read in a chat, inclusive. */
 export interface ReceiptPosition {
   readonly delivered: number;
   readonly read: number;
 }
 
-/** All that the screen shows of the server. Never changed in place. */
+/** Everything the UI shows of the server's data. Immutable. */
 export interface ChatState {
   readonly me: Me;
   readonly chats: ReadonlyMap<number, ChatSummary>;
   readonly users: ReadonlyMap<number, User>;
   readonly presences: ReadonlyMap<number, Presence>;
-  /** By chat and person: until when they are shown as typing, in milliseconds since 1970. */
+  /** By chat and user: until when the user is shown as typing, in milliseconds since 1970. */
   readonly typing: ReadonlyMap<number, ReadonlyMap<number, number>>;
-  /** Of chats that have been opened. */
+  /** Loaded member lists, by chat. */
   readonly members: ReadonlyMap<number, readonly Member[]>;
-  /** Of chats that have been opened. */
+  /** Timelines of the chats that were opened. */
   readonly timelines: ReadonlyMap<number, Timeline>;
-  /** By chat and person. */
+  /** By chat and user. */
   readonly receipts: ReadonlyMap<number, ReadonlyMap<number, ReceiptPosition>>;
-  /** On their way, by nonce. */
+  /** Unsent messages, by nonce. */
   readonly pending: ReadonlyMap<string, PendingMessage>;
   readonly connection: Pick<StateChange, 'to' | 'retryAt'>;
 }
 
-/** A timeline that nothing is known of yet. */
+/** A timeline before the first load. */
 export const EMPTY_TIMELINE: Timeline = {
   messages: [],
   hasOlder: true,
@@ -45,12 +45,12 @@ export const EMPTY_TIMELINE: Timeline = {
   failure: null,
 };
 
-/** A map with one thing changed. */
+/** Returns a copy of a map with one entry set. */
 export function withEntry<Key, Value>(map: ReadonlyMap<Key, Value>, key: Key, value: Value): ReadonlyMap<Key, Value> {
   return new Map(map).set(key, value);
 }
 
-/** A map with one thing gone. */
+/** Returns a map without one entry. */
 export function withoutEntry<Key, Value>(map: ReadonlyMap<Key, Value>, key: Key): ReadonlyMap<Key, Value> {
   if (!map.has(key)) return map;
   const copy = new Map(map);
@@ -58,7 +58,7 @@ export function withoutEntry<Key, Value>(map: ReadonlyMap<Key, Value>, key: Key)
   return copy;
 }
 
-/** Puts messages into a run where their ids belong; what is there already is replaced. */
+/** Merges messages into a timeline by id; existing messages are replaced. */
 export function mergeMessages(existing: readonly Message[], incoming: readonly Message[]): readonly Message[] {
   const last = existing.at(-1);
   const first = incoming[0];

@@ -19,31 +19,31 @@ import { applyPending, applySent, reduce } from './reducer';
 import { getTransport } from './transport';
 import { UserCache } from './users';
 
-/** How long a first screen that could not be had is waited for, in milliseconds. */
+/** Delay before a failed bootstrap is retried, in milliseconds. */
 const RETRY_DELAY_MS = 2_000;
 
-/** What the screen stands on. */
+/** The state of the store. */
 interface ChatStoreState {
-  /** Null until the first screen is there. */
+  /** Null until the bootstrap has loaded. */
   readonly state: ChatState | null;
-  /** Why it is not. */
+  /** The error of the last bootstrap. */
   readonly failure: unknown;
 }
 
-/** One person's Confab in one tab: the client, the world it knows of, and what can be done in it. */
+/** One account in one tab: the client, the state, and the actions on it. */
 export class ChatStore {
   readonly client: ChatClient;
   readonly frames = new FrameLog();
   readonly #store: StoreApi<ChatStoreState> = createStore(() => ({ state: null, failure: null }));
   readonly #queuedEvents: Event[] = [];
   #isFlushScheduled = false;
-  /** Counts openings, so that only the latest counts. */
+  /** Incremented by each open, so that responses of an earlier one are ignored. */
   #generation = 0;
   #wasLive = false;
   readonly #quotedMessages = new Map<number, Promise<Message>>();
   readonly #staleChats = new Set<number>();
   #pendingRefresh: Promise<void> | null = null;
-  /** Chats of which something was read while what had happened was not known yet. */
+  /** Chats that were loaded while the connection was not live. */
   readonly #loadedWhileOffline = new Set<number>();
   readonly users: UserCache;
   readonly receipts: ReceiptTracker;
@@ -80,7 +80,7 @@ export class ChatStore {
       if (isReconnected) this.#handleReconnect();
     });
     client.on('reset', ({ reason }) => {
-      this.frames.addNote(`resync: ${reason}`);
+      this.frames.addNote(`reset: ${reason}`);
       this.close();
       void this.open();
     });
@@ -100,7 +100,7 @@ export class ChatStore {
     return this.#store.getState().state;
   }
 
-  /** Fetches the first screen and listens from there. */
+  /** Loads the bootstrap and subscribes to events from its cursor. */
   async open(): Promise<void> {
     this.#generation += 1;
     const generation = this.#generation;
@@ -110,9 +110,9 @@ export class ChatStore {
       this.#queuedEvents.length = 0;
       this.#store.setState({ state: this.#createInitialState(bootstrap), failure: null });
       this.client.connect(bootstrap.cursor).catch(() => {
-        // The state says so.
+        // The connection state shows the failure.
       });
-      // A group without a name is called after its people.
+      // The title of an unnamed group consists of its members' names.
       for (const chat of bootstrap.chats.filter(isUnnamedGroup)) void this.loadMembers(chat.id).catch(() => {});
     } catch (failure) {
       if (generation !== this.#generation) return;
@@ -127,16 +127,16 @@ export class ChatStore {
     this.client.close();
   }
 
-  /** Tries at once what is tried again anyway. */
+  /** Retries the connection or the bootstrap immediately. */
   retryNow(): void {
     if (this.#store.getState().failure === null) this.client.reconnect();
     else void this.open();
   }
 
-  /** The line is whole: what could not be read is read, what is not in the log is asked for, what is not known is told. */
+  /** Runs when the connection is live again: sends receipts, reloads failed timelines, refreshes users and presence. */
   #handleReconnect(): void {
     void this.receipts.flush();
-    // What was read meanwhile has what the stream has just told again.
+    // Reload timelines that failed, and those loaded while offline: replayed events were applied to them twice.
     this.#updateState((state) => ({
       ...state,
       timelines: new Map(
@@ -167,7 +167,7 @@ export class ChatStore {
     };
   }
 
-  /** Events that come together are folded, and shown, together. */
+  /** Events that arrive in the same frame are applied, and rendered, together. */
   #queueEvent(event: Event): void {
     this.#queuedEvents.push(event);
     if (this.#isFlushScheduled) return;
@@ -180,18 +180,18 @@ export class ChatStore {
       this.flushEvents();
     };
     requestAnimationFrame(flushOnce);
-    // A hidden page has no frames.
+    // A hidden page gets no animation frames.
     setTimeout(flushOnce, 100);
   }
 
-  /** Folds what was heard. */
+  /** Applies the queued events. */
   flushEvents(): void {
     const events = this.#queuedEvents.splice(0);
     this.#updateState((state) => events.reduce(reduce, state));
     for (const event of events) this.#runSideEffects(event);
   }
 
-  /** What an event asks of this device. */
+  /** Runs the side effects of an event. */
   #runSideEffects(event: Event): void {
     const { state } = this;
     if (!state) return;
@@ -221,7 +221,7 @@ export class ChatStore {
     if (next !== state) this.#store.setState({ state: next });
   }
 
-  /** Shows a chat: what it was last, a message of it, or its present. */
+  /** Loads a chat's timeline: around a message, or the latest messages if none is loaded. */
   async openChat(chatId: number, messageId: number | null): Promise<void> {
     if (this.#wasLive && this.state?.connection.to !== 'live') this.#loadedWhileOffline.add(chatId);
     if (messageId === null) await this.history.loadInitial(chatId);
@@ -229,7 +229,7 @@ export class ChatStore {
     await this.receipts.load(chatId);
   }
 
-  /** Fetches a chat's row: its counts, or all of it if it is new. Those that wait are fetched together. */
+  /** Refreshes a chat's summary, or adds it if it is new. Concurrent refreshes share one request. */
   refreshChat(chatId: number): Promise<void> {
     this.#staleChats.add(chatId);
     this.#pendingRefresh ??= this.#refreshStaleChats().finally(() => {
@@ -247,7 +247,7 @@ export class ChatStore {
       const fresh = chats.filter(({ id }) => wanted.includes(id));
       for (const chat of fresh) {
         const known = this.state?.chats.get(chat.id)?.last_message?.id ?? 0;
-        // Something was said while it was on its way.
+        // A message arrived during the request: refresh again.
         if ((chat.last_message?.id ?? 0) < known) this.#staleChats.add(chat.id);
         else this.#updateState((state) => ({ ...state, chats: withEntry(state.chats, chat.id, chat) }));
         this.users.ensure(chat.last_message?.sender_id ? [chat.last_message.sender_id] : []);
@@ -255,12 +255,12 @@ export class ChatStore {
     }
   }
 
-  /** Puts a chat that was just made or joined on the screen before its event comes. */
+  /** Adds a chat that was just created or joined, without waiting for its event. */
   async ensureChat(chatId: number): Promise<void> {
     if (!this.state?.chats.has(chatId)) await this.refreshChat(chatId);
   }
 
-  /** A message that another one answers, fetched once. */
+  /** Fetches the message that another one replies to, once. */
   loadQuotedMessage(messageId: number): Promise<Message> {
     const known = this.#quotedMessages.get(messageId);
     if (known) return known;
@@ -273,7 +273,7 @@ export class ChatStore {
     return request;
   }
 
-  /** Reads who is in a chat, as far as a panel shows them. */
+  /** Loads the members of a chat, up to about 500. */
   async loadMembers(chatId: number): Promise<void> {
     const members: Member[] = [];
     let after: number | undefined;
@@ -289,12 +289,12 @@ export class ChatStore {
     this.#updateState((state) => ({ ...state, members: withEntry(state.members, chatId, members) }));
   }
 
-  /** Sends; what becomes of it is in the world's `pending`. */
+  /** Sends a message. Its status is in `pending`. */
   sendMessage(chatId: number, draft: Omit<NewMessage, 'nonce'>): void {
     void this.client.messages.send(chatId, draft);
   }
 
-  /** Does what was asked, and shows its answer without waiting for the event. */
+  /** Edits a message and applies the response without waiting for the event. */
   async editMessage(message: Message, content: string): Promise<void> {
     const edited = await this.client.api.messages.edit(message.id, content);
     const editedMessage = { ...edited, nonce: message.nonce };
@@ -306,7 +306,7 @@ export class ChatStore {
     });
   }
 
-  /** Adds a reaction, or takes it away. Shown at once; put back if the server refuses. */
+  /** Adds or removes a reaction. Applied optimistically, and reverted if the request fails. */
   async toggleReaction(message: Message, emoji: string): Promise<void> {
     const { state } = this;
     if (!state) return;

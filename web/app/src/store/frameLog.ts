@@ -1,18 +1,18 @@
 import type { Event } from '@confab/sdk';
 
-/** One line of what came over the wire. */
+/** One entry of the log. */
 export interface Frame {
   readonly index: number;
   readonly at: number;
   readonly text: string;
-  /** An event, or a change of the connection. */
+  /** The event; null for a change of the connection. */
   readonly event: Event | null;
 }
 
-/** So many are remembered. */
+/** Maximum number of entries. */
 const MAX_FRAMES = 200;
 
-/** The last of what came over the wire, for whoever looks into it. */
+/** The latest frames, for the debug panel. */
 export class FrameLog {
   #frames: readonly Frame[] = [];
   #count = 0;
@@ -26,12 +26,12 @@ export class FrameLog {
     this.#push({ text, event: null });
   }
 
-  /** How many there were since the page was opened. */
+  /** Number of frames since the page was loaded. */
   get count(): number {
     return this.#count;
   }
 
-  /** The latest last. */
+  /** Oldest first. */
   readonly list = (): readonly Frame[] => this.#frames;
 
   readonly subscribe = (listener: () => void): (() => void) => {

@@ -5,17 +5,17 @@ import { useShallow } from 'zustand/react/shallow';
 import type { ChatState } from './chatState';
 import type { ChatStore } from './chatStore';
 
-/** The house that a screen belongs to. */
+/** Provides the chat store. */
 export const ChatStoreContext = createContext<ChatStore | null>(null);
 
-/** The house; only inside it. */
+/** Returns the chat store. Throws outside of `ChatStoreContext`. */
 export function useChatStore(): ChatStore {
   const chatStore = useContext(ChatStoreContext);
   if (!chatStore) throw new Error('useChatStore must be used inside ChatStoreContext');
   return chatStore;
 }
 
-/** A part of the world, followed as it changes. */
+/** Subscribes to a part of the state. */
 export function useChatState<Selected>(selector: (state: ChatState) => Selected): Selected {
   return useStore(
     useChatStore().store,
@@ -31,23 +31,23 @@ export function useHasPermission(chatId: number, permission: Permission): boolea
   return useChatState(({ chats }) => chats.get(chatId)?.permissions?.includes(permission) ?? false);
 }
 
-/** The chat that an address of the page is about. */
+/** Parses the chat id from a path. */
 export function parseChatId(path: string): number | null {
   const id = /^\/chats\/(\d+)(?:\/|$)/.exec(path)?.[1];
   return id === undefined ? null : Number(id);
 }
 
-/** How a person is called. */
+/** Returns a user's display name. */
 export function getDisplayName(user: Pick<User, 'display_name' | 'username'> | undefined): string {
   return user ? user.display_name || user.username : '…';
 }
 
-/** The other one of a direct chat. */
+/** Returns the id of the other user of a direct chat. */
 export function getPeerId(state: ChatState, chat: ChatSummary): number | null {
   return chat.pair?.find((id) => id !== state.me.id) ?? null;
 }
 
-/** How a chat is called: a direct one after the other person, a group without a name after its people. */
+/** Returns a chat's title: the other user of a direct chat, or the members of an unnamed group. */
 export function getChatTitle(state: ChatState, chat: ChatSummary): string {
   const peer = getPeerId(state, chat);
   if (peer !== null) return getDisplayName(state.users.get(peer));
@@ -56,12 +56,12 @@ export function getChatTitle(state: ChatState, chat: ChatSummary): string {
   return others?.slice(0, 3).map(getDisplayName).join(', ') || '…';
 }
 
-/** When anything last happened in a chat. */
+/** Returns the time of a chat's last activity. */
 export function getLastActivityAt(chat: ChatSummary): string {
   return chat.last_message?.created_at ?? chat.created_at;
 }
 
-/** What a message says in one line. */
+/** Returns a message as one line. */
 export function getMessagePreview(message: Message): string {
   const text = message.content
     .replace(/^```\w*$/gm, '')

@@ -4,16 +4,16 @@ import { EMPTY_TIMELINE, mergeMessages, type Timeline, withEntry } from './chatS
 import type { StoreContext } from './storeContext';
 import type { UserCache } from './users';
 
-/** Messages read at once. */
+/** Messages per page. */
 const PAGE_SIZE = 50;
 
-/** A run longer than this is cut to its newest part when nobody looks at the rest. */
+/** A longer timeline is trimmed to its newest messages when its chat is closed. */
 const TRIMMED_LENGTH = 300;
 
-/** Where a run may grow while it is looked at. */
+/** A timeline is trimmed at this length while its chat is open at the end. */
 const MAX_LENGTH = 1_000;
 
-/** Reads what was said, page by page, into runs without gaps. */
+/** Loads history page by page into gapless timelines. */
 export class MessageHistory {
   readonly #context: StoreContext;
   readonly #users: UserCache;
@@ -24,17 +24,17 @@ export class MessageHistory {
     this.#users = users;
   }
 
-  /** Reads a chat for the first time. */
+  /** Loads the latest page of a chat, unless messages are loaded already. */
   async loadInitial(chatId: number): Promise<void> {
     await this.#loads.get(chatId);
     const { messages, hasOlder, failure } = this.#getTimeline(chatId);
     if (messages.length === 0 && hasOlder && failure === null) await this.loadLatest(chatId);
   }
 
-  /** Goes to the newest page. */
+  /** Replaces the timeline with the latest page. */
   loadLatest(chatId: number): Promise<void> {
     return this.#reload(chatId, {}, (page, isLast) => {
-      // What came while the page was on its way is newer than it.
+      // Keep the messages that arrived during the request.
       const newest = page.at(-1)?.id ?? 0;
       const timeline = this.#getTimeline(chatId);
       const since = timeline.hasNewer ? [] : timeline.messages.filter(({ id }) => id > newest);
@@ -43,7 +43,7 @@ export class MessageHistory {
     });
   }
 
-  /** Makes sure that a message is in its chat's run; answers whether it is. */
+  /** Loads the page around a message. Returns whether the message is loaded. */
   async loadAround(chatId: number, messageId: number): Promise<boolean> {
     const isLoaded = () => this.#getTimeline(chatId).messages.some(({ id }) => id === messageId);
     if (isLoaded()) return true;
@@ -55,9 +55,9 @@ export class MessageHistory {
     return isLoaded();
   }
 
-  /** The first message after one; null if there is none. */
+  /** Returns the id of the first message after a given one; null if there is none. */
   async findFirstAfter(chatId: number, messageId: number): Promise<number | null> {
-    // Ids begin at 1, and the server takes none below it.
+    // Ids start at 1, and the server rejects smaller ones.
     const page = await this.#context.api.messages.list(chatId, { after: Math.max(messageId, 1), limit: 1 });
     return page.items[0]?.id ?? null;
   }
@@ -68,7 +68,7 @@ export class MessageHistory {
     if (!hasOlder || !first || this.#loads.has(chatId)) return;
     await this.#startLoad(chatId, 'older', { before: first.id }, (page, isLast) => {
       const now = this.#getTimeline(chatId).messages;
-      // Begun anew meanwhile: this belongs to what was there before.
+      // The timeline was replaced during the request: ignore the page.
       if (now[0]?.id !== first.id) return {};
       return { messages: [...page, ...now], hasOlder: !isLast };
     });
@@ -85,7 +85,7 @@ export class MessageHistory {
     });
   }
 
-  /** Nobody looks at the older part of a run. */
+  /** Drops the older messages of a timeline. */
   trim(chatId: number, isClosed: boolean): void {
     const timeline = this.#getTimeline(chatId);
     if (
@@ -97,7 +97,7 @@ export class MessageHistory {
     this.#updateTimeline(chatId, { messages: timeline.messages.slice(-TRIMMED_LENGTH), hasOlder: true });
   }
 
-  /** Whether something was said after a run's end: then it must not be joined to the present. */
+  /** Whether messages are missing after the given ones. If so, live messages must not be appended. */
   #hasNewerMessages(chatId: number, messages: readonly Message[]): boolean {
     const newest = this.#context.getState()?.chats.get(chatId)?.last_message?.id ?? 0;
     return (messages.at(-1)?.id ?? 0) < newest;
@@ -114,7 +114,7 @@ export class MessageHistory {
     }));
   }
 
-  /** Goes elsewhere, once what is being read has come. */
+  /** Replaces the timeline after pending loads have finished. */
   async #reload(chatId: number, query: { around?: number }, mergePage: MergePage): Promise<void> {
     while (this.#loads.has(chatId)) await this.#loads.get(chatId);
     await this.#startLoad(chatId, 'initial', query, mergePage);
@@ -141,15 +141,15 @@ export class MessageHistory {
       const messages = page.items.toSorted((one, other) => one.id - other.id);
       this.#users.ensure(messages.flatMap(({ sender_id }) => sender_id ?? []));
       flushEvents();
-      // Over before it is seen to be: the next may begin as this one is shown.
+      // Remove the load before the state changes: rendering the page may start the next load.
       this.#loads.delete(chatId);
-      // Of the world before this one: what was changed between them, it does not know.
+      // The state was reset during the request: the page may be outdated.
       if (getGeneration() !== generation) return;
       this.#updateTimeline(chatId, { ...mergePage(messages, page.items.length < PAGE_SIZE), loading: 'idle' });
     } catch (error) {
       this.#loads.delete(chatId);
       if (getGeneration() !== generation) return;
-      // What came meanwhile hangs in the air without what was before it.
+      // Drop the messages that arrived meanwhile: the history before them is missing.
       const cleared = isEmpty ? { messages: [] } : {};
       this.#updateTimeline(chatId, {
         ...cleared,
@@ -160,5 +160,5 @@ export class MessageHistory {
   }
 }
 
-/** How a page is put into a run; `isLast` if it ends where history does. */
+/** Merges a page into a timeline; `isLast` if there are no more pages in this direction. */
 type MergePage = (page: readonly Message[], isLast: boolean) => Partial<Timeline>;

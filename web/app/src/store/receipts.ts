@@ -2,18 +2,18 @@ import { isRetryable } from '@confab/sdk';
 import { type ReceiptPosition, withEntry } from './chatState';
 import type { StoreContext } from './storeContext';
 
-/** In larger chats nobody is shown who has read what. */
+/** Larger chats show no read receipts. */
 export const MAX_RECEIPT_MEMBERS = 50;
 
-/** Marks are told at most so often for each chat, in milliseconds. */
+/** Minimum time between two updates for a chat, in milliseconds. */
 const SEND_INTERVAL_MS = 400;
 
 type ReceiptKind = 'read' | 'delivered';
 
-/** How far everybody has come: tells the server of oneself, and learns it of the others. */
+/** Sends the user's read and delivery markers, and loads those of other members. */
 export class ReceiptTracker {
   readonly #context: StoreContext;
-  /** One's own furthest of each, until it is told. */
+  /** The user's latest markers that are not sent yet. */
   readonly #unsent = new Map<string, { readonly kind: ReceiptKind; readonly chatId: number; messageId: number }>();
   #timer: ReturnType<typeof setTimeout> | null = null;
 
@@ -21,7 +21,7 @@ export class ReceiptTracker {
     this.#context = context;
   }
 
-  /** Everything up to a message was read. */
+  /** Marks everything up to a message as read. */
   markRead(chatId: number, messageId: number): void {
     const chat = this.#context.getState()?.chats.get(chatId);
     if (!chat || (messageId <= (chat.last_read_message_id ?? 0) && chat.unread_count === 0)) return;
@@ -37,7 +37,7 @@ export class ReceiptTracker {
     this.advance('read', chatId, messageId);
   }
 
-  /** One has come as far as this. */
+  /** Advances a marker. */
   advance(kind: ReceiptKind, chatId: number, messageId: number): void {
     const key = `${kind} ${chatId}`;
     const known = this.#unsent.get(key);
@@ -46,7 +46,7 @@ export class ReceiptTracker {
     this.#timer ??= setTimeout(() => void this.flush(), SEND_INTERVAL_MS);
   }
 
-  /** Tells what waits; what cannot be told waits on. */
+  /** Sends all queued markers. A marker that fails with a retryable error stays queued. */
   async flush(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -56,7 +56,7 @@ export class ReceiptTracker {
         const { markDelivered, markRead } = this.#context.api.chats;
         await (kind === 'read' ? markRead : markDelivered)(chatId, messageId);
       } catch (error) {
-        // It is told again when the line is whole, or with the next one; unless the server wants none of it.
+        // Retried on the next flush or reconnect. Other errors drop the marker.
         if (isRetryable(error)) continue;
       }
       if (this.#unsent.get(key) === receipt && receipt.messageId === messageId) this.#unsent.delete(key);
@@ -64,7 +64,7 @@ export class ReceiptTracker {
     }
   }
 
-  /** Reads how far the others are with my latest message. */
+  /** Loads the receipts of the user's latest message. */
   async load(chatId: number): Promise<void> {
     const state = this.#context.getState();
     const chat = state?.chats.get(chatId);

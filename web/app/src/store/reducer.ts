@@ -8,13 +8,13 @@ import {
   withoutEntry,
 } from './chatState';
 
-/** A count that says "so many or more". */
+/** The server caps counts at this value: it means "this many or more". */
 const MAX_COUNT = 1_000;
 
 const increment = (count: number) => Math.min(count + 1, MAX_COUNT);
 const decrement = (count: number) => (count >= MAX_COUNT ? count : Math.max(count - 1, 0));
 
-/** The world after an event. Pure; an event that changes nothing answers the same world. */
+/** Applies an event. Pure. Returns the same state if nothing changes. */
 export function reduce(state: ChatState, event: Event): ChatState {
   switch (event.type) {
     case 'message.new':
@@ -88,12 +88,12 @@ export function reduce(state: ChatState, event: Event): ChatState {
   }
 }
 
-/** The world once the server has a message of ours, which its event may tell later, or has told. */
+/** Applies a sent message. Its event may arrive before or after. */
 export function applySent(state: ChatState, nonce: string, message: Message): ChatState {
   return applyMessage({ ...state, pending: withoutEntry(state.pending, nonce) }, message);
 }
 
-/** The world with a message on its way. */
+/** Adds or updates an unsent message. */
 export function applyPending(state: ChatState, pending: PendingMessage): ChatState {
   return { ...state, pending: withEntry(state.pending, pending.nonce, pending) };
 }
@@ -113,11 +113,11 @@ function applyMessage(state: ChatState, message: Message): ChatState {
     next = { ...next, chats };
   }
   next = updateTimeline(next, message.chat_id, (timeline) => {
-    // A run that ends before the present must not be joined to it.
+    // Newer messages are not loaded: appending this one would leave a gap.
     const isKnown =
       message.id <= (timeline.messages.at(-1)?.id ?? 0) && timeline.messages.some(({ id }) => id === message.id);
     if (timeline.hasNewer && !isKnown) return timeline;
-    // Nothing was read of it yet: what is said is in what will be.
+    // The timeline is not loaded yet; the first page will contain this message.
     if (timeline.messages.length === 0 && timeline.hasOlder && timeline.loading === 'idle') return timeline;
     return { ...timeline, messages: mergeMessages(timeline.messages, [message]) };
   });
@@ -170,7 +170,7 @@ function applyReaction(
 ): Message {
   const isMine = user_id === state.me.id;
   const known = message.reactions.find((one) => one.emoji === emoji);
-  // Told already: the answer to our own request was first.
+  // Already applied optimistically.
   if (isMine && (known?.me ?? false) === delta > 0) return message;
   if (!known && delta < 0) return message;
   const reactions = known
@@ -242,12 +242,12 @@ function applyReceipt(state: ChatState, chatId: number, userId: number, position
   return { ...state, receipts: withEntry(state.receipts, chatId, withEntry(chatReceipts, userId, receipt)) };
 }
 
-/** Whether a message calls me. */
+/** Whether a message mentions the user. */
 function mentionsMe(state: ChatState, message: Message): boolean {
   return message.mentions_everyone || message.mentions.includes(state.me.id);
 }
 
-/** A chat that has just come. */
+/** Creates the summary of a new chat. */
 function toChatSummary({ chat, last_read_message_id }: EventOf<'chat.new'> | EventOf<'chat.added'>): ChatSummary {
   return { ...chat, is_muted: false, last_message: null, last_read_message_id, mention_count: 0, unread_count: 0 };
 }
@@ -275,7 +275,7 @@ function updateTimeline(state: ChatState, chatId: number, change: (timeline: Tim
   return next === timeline ? state : { ...state, timelines: withEntry(state.timelines, chatId, next) };
 }
 
-/** Changes a message wherever it is shown. */
+/** Changes a message in the timeline and in the chat's summary. */
 function updateMessage(state: ChatState, chatId: number, id: number, change: (message: Message) => Message): ChatState {
   const next = updateTimeline(state, chatId, (timeline) => {
     const index = timeline.messages.findIndex((message) => message.id === id);

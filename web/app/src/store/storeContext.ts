@@ -1,14 +1,14 @@
 import type { ChatClient } from '@confab/sdk';
 import type { ChatState } from './chatState';
 
-/** What those stand on who read and change a part of the world. */
+/** What `UserCache`, `ReceiptTracker` and `MessageHistory` need from the store. */
 export interface StoreContext {
   readonly api: ChatClient['api'];
-  /** Null until the first screen is there. */
+  /** Null until the bootstrap has loaded. */
   getState(): ChatState | null;
-  /** Another one for each fresh first screen: what was asked before it is answered for nobody. */
+  /** Changes with each open and close, so that responses to earlier requests can be ignored. */
   getGeneration(): number;
   update(change: (state: ChatState) => ChatState): void;
-  /** Folds what was heard, so that an answer is put beside what is known now. */
+  /** Applies the queued events, so that a response is merged into the current state. */
   flushEvents(): void;
 }

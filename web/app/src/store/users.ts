@@ -1,15 +1,15 @@
 import type { User } from '@confab/sdk';
 import type { StoreContext } from './storeContext';
 
-/** Asked for in one request, at most. */
+/** Maximum number of ids per request. */
 const MAX_IDS_PER_REQUEST = 100;
 
-/** Learns who people are, and how they are seen. */
+/** Loads users and their presence. */
 export class UserCache {
   readonly #context: StoreContext;
-  /** Asked for, and not known yet. */
+  /** Ids that are queued or being fetched. */
   readonly #requested = new Set<number>();
-  /** Asked for in vain. */
+  /** Ids whose request has not succeeded. */
   readonly #missing = new Set<number>();
   readonly #userBatcher = new RequestBatcher((ids) => this.#fetchUsers(ids));
   readonly #presenceBatcher = new RequestBatcher((ids) => this.#applyPresences(ids));
@@ -18,7 +18,7 @@ export class UserCache {
     this.#context = context;
   }
 
-  /** Fetches people who are not known yet. */
+  /** Fetches the users that are not loaded yet. */
   ensure(ids: readonly number[]): void {
     const { users } = this.#context.getState() ?? {};
     const unknownIds = ids.filter((id) => !users?.has(id) && !this.#requested.has(id));
@@ -26,7 +26,7 @@ export class UserCache {
     this.#userBatcher.add(unknownIds);
   }
 
-  /** Remembers people. */
+  /** Adds users to the state. */
   add(users: readonly User[]): void {
     if (users.length === 0) return;
     this.#context.update((state) => ({
@@ -37,12 +37,12 @@ export class UserCache {
     this.refreshPresence(users.map(({ id }) => id).filter((id) => !presences?.has(id)));
   }
 
-  /** Asks how people are seen now. */
+  /** Fetches the current presence of users. */
   refreshPresence(ids: Iterable<number>): void {
     this.#presenceBatcher.add(ids);
   }
 
-  /** After a break: nobody has told how people are seen, and some could not be had. */
+  /** Runs after a reconnect: presence events are not replayed, and some requests may have failed. */
   catchUp(): void {
     this.refreshPresence(this.#context.getState()?.users.keys() ?? []);
     this.ensure([...this.#missing]);
@@ -62,7 +62,7 @@ export class UserCache {
     const before = this.#context.getState()?.presences;
     const fetched = await this.#context.api.presence.list(ids);
     this.#context.flushEvents();
-    // What was told meanwhile is newer.
+    // A presence event that arrived during the request is newer.
     this.#context.update((state) => {
       const unchanged = fetched.filter(({ user_id }) => state.presences.get(user_id) === before?.get(user_id));
       return {
@@ -73,7 +73,7 @@ export class UserCache {
   }
 }
 
-/** Asks together for what is wanted at the same time, one request after the other. */
+/** Batches ids into requests and runs one request at a time. */
 class RequestBatcher {
   readonly #request: (ids: readonly number[]) => Promise<void>;
   readonly #queuedIds = new Set<number>();

@@ -6,24 +6,24 @@ import styles from './Avatar.module.css';
 import { useFileUrl } from './files';
 import { StatusDot } from './StatusDot';
 
-/** A colour that stays with a name, as a hue in degrees. */
+/** Derives a stable hue from a name, in degrees. */
 function getHue(name: string): number {
   let hash = 7;
   for (const char of name) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) % 360;
   return hash;
 }
 
-/** The first letters of the first and the last word. */
+/** Returns the first letters of the first and last word. */
 function getInitials(name: string): string {
   const words = name.trim().split(/\s+/);
   const letters = [words[0], words.length > 1 ? words.at(-1) : undefined];
   return letters.map((word) => [...(word ?? '')][0]?.toUpperCase() ?? '').join('');
 }
 
-/** A picture, or the initials of a name. The name stands beside it, so it is silent. */
+/** An image, or the initials of a name. Hidden from screen readers, because the name is next to it. */
 export function AvatarImage(props: {
   readonly name: string;
-  /** What the colour comes from. */
+  /** The text that determines the colour. */
   readonly seed: string;
   readonly imageUrl?: string | null;
   readonly size?: number;
@@ -49,7 +49,7 @@ export function AvatarImage(props: {
   );
 }
 
-/** Somebody's picture, or their initials. */
+/** A user's avatar. */
 export function Avatar(props: {
   readonly user: Pick<User, 'username' | 'display_name' | 'avatar_url'> | undefined;
   readonly size?: number;

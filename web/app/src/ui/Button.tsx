@@ -2,7 +2,7 @@ import type { ComponentProps } from 'react';
 import styles from './Button.module.css';
 import { Icon, type IconName } from './Icon';
 
-/** A button with words. */
+/** A button with a text label. */
 export function Button({
   variant = 'secondary',
   className,
@@ -11,7 +11,7 @@ export function Button({
   return <button type="button" className={`${styles.button} ${styles[variant]} ${className ?? ''}`} {...rest} />;
 }
 
-/** A button with a drawing, and a name for those who do not see it. */
+/** A button with an icon and an accessible name. */
 export function IconButton({
   icon,
   label,

@@ -8,20 +8,20 @@ import { Dialog } from './Dialog';
 import { FormError } from './Field';
 import { useAction } from './useAction';
 
-/** What is asked before something is done that cannot be undone. */
+/** A confirmation of an action that cannot be undone. */
 export interface Confirmation {
   readonly title: string;
   readonly text: string;
-  /** What the button says that does it. */
+  /** The label of the confirm button. */
   readonly confirmLabel: string;
   readonly action: () => Promise<unknown>;
-  /** The chat that it is about; when that goes, so does the question. */
+  /** The chat concerned. The dialog closes when the chat is removed. */
   readonly chatId?: number;
-  /** Where the keys are put when it is done. */
+  /** Returns the element to focus after the action. */
   readonly getFocusTarget?: () => HTMLElement | null;
 }
 
-/** Asks before something is done that cannot be undone. */
+/** Asks for confirmation of an action that cannot be undone. */
 export function ConfirmDialog({ title, text, confirmLabel, action, chatId, getFocusTarget }: Confirmation) {
   const { t } = useTranslation();
   const closeModal = useUiStore((ui) => ui.closeModal);
@@ -39,17 +39,17 @@ export function ConfirmDialog({ title, text, confirmLabel, action, chatId, getFo
   const confirm = async () => {
     setIsBusy(true);
     if (!(await run(action))) return setIsBusy(false);
-    // Another layer may have taken its place.
+    // Another modal may have replaced this one.
     if (!isMounted.current) return;
     closeModal();
-    // Where they were may be gone.
+    // The element that had focus before may no longer exist.
     if (getFocusTarget) requestAnimationFrame(() => getFocusTarget()?.focus());
   };
   useEffect(() => {
     if (isChatGone && !isBusy) closeModal();
   }, [isChatGone, isBusy, closeModal]);
   return (
-    // While it is being done nothing else begins.
+    // The dialog cannot be closed while the action runs.
     <Dialog title={title} description={text} onClose={() => isBusy || closeModal()} initialFocus={cancelRef}>
       <FormError>{error}</FormError>
       <div className={styles.actions}>

@@ -4,15 +4,15 @@ import { useTranslation } from 'react-i18next';
 import { IconButton } from './Button';
 import styles from './Dialog.module.css';
 
-/** A layer above everything with a title; Escape and the cross close it. */
+/** A modal dialog with a title. Escape and the close button close it. */
 export function Dialog(props: {
   readonly title: string;
   readonly onClose: () => void;
   readonly children: ReactNode;
   readonly isWide?: boolean;
-  /** For a question that must be answered: what it is about. */
+  /** The text of an alert dialog. */
   readonly description?: string;
-  /** Where the keys begin. */
+  /** The element that gets the focus first. */
   readonly initialFocus?: RefObject<HTMLElement | null>;
 }) {
   const { t } = useTranslation();

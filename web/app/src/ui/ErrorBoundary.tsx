@@ -4,12 +4,12 @@ import { Button } from './Button';
 import styles from './ErrorBoundary.module.css';
 import { retryFailedLoads } from './lazyWithRetry';
 
-/** Keeps what goes wrong inside from what is outside, as when a part of the page cannot be fetched. */
+/** Contains rendering errors of its children, such as a chunk that failed to load. */
 export class ErrorBoundary extends Component<
   {
     readonly children: ReactNode;
     readonly fallback?: ReactNode;
-    /** Stands in for what broke, where there is no room to say so. */
+    /** Replaces the default error message where there is no room for it. */
     readonly renderError?: () => ReactNode;
   },
   { readonly error: unknown }

@@ -2,7 +2,7 @@ import type { ComponentProps, ReactNode } from 'react';
 import { useId } from 'react';
 import styles from './Field.module.css';
 
-/** A line to write in, with its name above and what is wrong with it below. */
+/** A text field with a label and an error message. */
 export function Field({
   label,
   hint,
@@ -33,7 +33,7 @@ export function Field({
   );
 }
 
-/** What went wrong with a form as a whole. */
+/** The error message of a form. */
 export function FormError({ children }: { readonly children: ReactNode }) {
   return (
     <p role="alert" className={styles.formError}>

@@ -1,4 +1,4 @@
-/** Drawn on a 20 by 20 grid, as strokes. */
+/** Stroked paths on a 20 by 20 grid. */
 const PATHS = {
   add: 'M10 4v12M4 10h12',
   back: 'M12 4l-6 6 6 6',
@@ -32,10 +32,10 @@ const PATHS = {
   warn: 'M10 3.5l7.5 13h-15zM10 8.5v3.5M10 14.2v.1',
 } as const;
 
-/** The name of a drawing. */
+/** The name of an icon. */
 export type IconName = keyof typeof PATHS;
 
-/** A drawing that says nothing by itself: whoever shows it names it. */
+/** A decorative icon. The parent provides the accessible name. */
 export function Icon({ name, size = 20 }: { readonly name: IconName; readonly size?: number }) {
   return (
     <svg

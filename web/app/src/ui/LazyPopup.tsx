@@ -4,12 +4,12 @@ import { useUiStore } from '../uiStore';
 import { ErrorBoundary } from './ErrorBoundary';
 import { retryFailedLoads } from './lazyWithRetry';
 
-/** A button whose layer is fetched when it is first clicked; until then it is only a button. */
+/** A button whose popup is loaded on the first click. */
 export function LazyPopup(props: {
   readonly trigger: ReactElement<Record<string, unknown>>;
   readonly popup: 'menu' | 'dialog';
   readonly onOpenChange?: ((isOpen: boolean) => void) | undefined;
-  /** The button again, with its layer open. */
+  /** The button with its popup open. */
   readonly children: ReactNode;
 }) {
   const { trigger, popup, onOpenChange, children } = props;
@@ -34,7 +34,7 @@ export function LazyPopup(props: {
   );
 }
 
-/** Its layer could not be fetched: it is a button again. */
+/** Shows a toast when the popup failed to load, and renders the plain button again. */
 function Unavailable({ button, onHandled }: { readonly button: ReactElement; readonly onHandled: () => void }) {
   const { t } = useTranslation();
   const onHandledRef = useRef(onHandled);

@@ -2,17 +2,17 @@ import type { ReactElement, ReactNode } from 'react';
 import { LazyPopup } from './LazyPopup';
 import { LazyModule } from './lazyWithRetry';
 
-/** What an open menu is made of. */
+/** The chunk with the menu components. */
 export const menuModule = new LazyModule(() => import('./OpenMenu'));
 const OpenMenu = menuModule.component((part) => part.default);
 
-/** One thing to do. */
+/** A menu item. */
 export const MenuItem = menuModule.component((part) => part.MenuItem);
 
-/** A line between groups of things. */
+/** A separator between groups of items. */
 export const MenuSeparator = menuModule.component((part) => part.MenuSeparator);
 
-/** A list of things to do, opened by a button. */
+/** A menu that is opened by a button. */
 export function Menu(props: {
   readonly trigger: ReactElement<Record<string, unknown>>;
   readonly children: ReactNode;

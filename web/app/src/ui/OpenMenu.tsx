@@ -3,7 +3,7 @@ import type { ReactElement, ReactNode } from 'react';
 import { Icon, type IconName } from './Icon';
 import styles from './Menu.module.css';
 
-/** A list of things to do, opened by its button from the first. */
+/** A menu with its button, initially open. */
 export default function OpenMenu(props: {
   readonly trigger: ReactElement<Record<string, unknown>>;
   readonly children: ReactNode;
@@ -27,7 +27,7 @@ export default function OpenMenu(props: {
   );
 }
 
-/** One thing to do. */
+/** A menu item. */
 export function MenuItem(props: {
   readonly icon?: IconName;
   readonly children: ReactNode;
@@ -42,7 +42,7 @@ export function MenuItem(props: {
   );
 }
 
-/** A line between groups of things. */
+/** A separator between groups of items. */
 export function MenuSeparator() {
   return <Base.Separator className={styles.separator} />;
 }

@@ -4,7 +4,7 @@ import { useUiStore } from '../uiStore';
 import { IconButton } from './Button';
 import styles from './SidePanel.module.css';
 
-/** What stands beside the timeline. */
+/** A panel next to the timeline. */
 export function SidePanel(props: { readonly title: string; readonly label: string; readonly children: ReactNode }) {
   const { t } = useTranslation();
   const { panel, togglePanel } = useUiStore();

@@ -1,7 +1,7 @@
 import type { Presence } from '@confab/sdk';
 import styles from './StatusDot.module.css';
 
-/** How somebody is seen, as a dot; what it means is said beside it. */
+/** A presence dot. The parent provides the accessible name. */
 export function StatusDot({ status }: { readonly status: Presence['status'] }) {
   return <i className={`${styles.status} ${styles[status]}`} />;
 }

@@ -2,7 +2,7 @@ import { Tabs as Base } from '@base-ui/react/tabs';
 import type { ReactNode } from 'react';
 import styles from './Tabs.module.css';
 
-/** Parts of a layer, one of them shown. */
+/** Tabs of a dialog. */
 export function Tabs(props: {
   readonly label: string;
   readonly tabs: readonly { readonly name: string; readonly body: ReactNode }[];

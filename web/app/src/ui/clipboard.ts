@@ -1,4 +1,4 @@
-/** Puts a text where it can be pasted from; the old way where a page without TLS has no other. Throws if neither works. */
+/** Copies a text. Uses `execCommand` where a page without TLS has no clipboard API. Throws if the copy fails. */
 export async function copyToClipboard(text: string): Promise<void> {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const textarea = document.createElement('textarea');
@@ -7,5 +7,5 @@ export async function copyToClipboard(text: string): Promise<void> {
   textarea.select();
   const isCopied = document.execCommand('copy');
   textarea.remove();
-  if (!isCopied) throw new Error('This browser does not let a page copy.');
+  if (!isCopied) throw new Error('Your browser blocked copying.');
 }

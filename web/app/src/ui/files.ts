@@ -2,13 +2,13 @@ import { useEffect, useState } from 'react';
 import type { ChatStore } from '../store/chatStore';
 import { useChatStore } from '../store/hooks';
 
-/** So many pictures are held at once. */
+/** Maximum number of cached files. */
 const MAX_CACHED_FILES = 150;
 
-/** What was fetched with a token, by address, the latest used last: a page can only show it as `blob:`. */
+/** Files fetched with a token, by URL, most recently used last. A page can only show them as `blob:` URLs. */
 const fileUrlCache = new WeakMap<ChatStore, Map<string, Promise<string>>>();
 
-/** The `blob:` address of a private file. */
+/** Returns the `blob:` URL of a private file. */
 function getFileUrl(chatStore: ChatStore, url: string): Promise<string> {
   const files = fileUrlCache.get(chatStore) ?? new Map<string, Promise<string>>();
   fileUrlCache.set(chatStore, files);
@@ -25,7 +25,7 @@ function getFileUrl(chatStore: ChatStore, url: string): Promise<string> {
   return file;
 }
 
-/** The `blob:` address of a private file, once it is there. */
+/** Returns the `blob:` URL of a private file; null until it is loaded. */
 export function useFileUrl(url: string | null): string | null {
   const chatStore = useChatStore();
   const [loaded, setLoaded] = useState<{ readonly url: string; readonly objectUrl: string } | null>(null);
@@ -43,22 +43,22 @@ export function useFileUrl(url: string | null): string | null {
   return loaded?.url === url ? loaded.objectUrl : null;
 }
 
-/** Lets go of all that somebody looked at. */
+/** Revokes all `blob:` URLs of an account. */
 export function clearFileCache(chatStore: ChatStore): void {
   for (const file of fileUrlCache.get(chatStore)?.values() ?? [])
     file.then((objectUrl) => URL.revokeObjectURL(objectUrl)).catch(() => {});
   fileUrlCache.delete(chatStore);
 }
 
-/** How long a saved file is held for the browser to take it, in milliseconds. */
+/** How long the URL of a saved file is kept for the browser, in milliseconds. */
 const REVOKE_DELAY_MS = 60_000;
 
-/** Saves a private file under its name. */
+/** Downloads a private file under its name. */
 export async function downloadFile(chatStore: ChatStore, url: string, filename: string): Promise<void> {
   saveBlob(await chatStore.client.api.files.get(url), filename);
 }
 
-/** Gives bytes away as a file. */
+/** Saves a blob as a file. */
 export function saveBlob(bytes: Blob, filename: string): void {
   const anchor = document.createElement('a');
   anchor.href = URL.createObjectURL(bytes);
@@ -67,7 +67,7 @@ export function saveBlob(bytes: Blob, filename: string): void {
   setTimeout(() => URL.revokeObjectURL(anchor.href), REVOKE_DELAY_MS);
 }
 
-/** A size for people, as in `1.4 MB`. */
+/** Formats a size, as in `1.4 MB`. */
 export function formatFileSize(bytes: number): string {
   const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'] as const;
   const unitIndex = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);

@@ -1,9 +1,9 @@
 import { type ComponentType, createElement, use } from 'react';
 
-/** Forgets what could not be fetched, of each part. */
+/** Callbacks that reset the chunks that failed to load. */
 const failedLoads = new Set<() => void>();
 
-/** Style sheets that could not be fetched. The bundler's loader asks for each once. */
+/** Style sheets that failed to load. The bundler's loader requests each only once. */
 const failedStylesheets = new Set<string>();
 
 addEventListener(
@@ -16,7 +16,7 @@ addEventListener(
   true,
 );
 
-/** Fetches what is missing of how the page looks. */
+/** Loads the failed style sheets again. */
 function reloadStylesheets(): Promise<unknown> {
   const hrefs = [...failedStylesheets];
   failedStylesheets.clear();
@@ -28,7 +28,7 @@ function reloadStylesheets(): Promise<unknown> {
           link.rel = 'stylesheet';
           link.href = href;
           link.onload = resolve;
-          link.onerror = () => reject(new Error('a style sheet could not be fetched'));
+          link.onerror = () => reject(new Error('a style sheet failed to load'));
           document.head.append(link);
         }),
     ),
@@ -36,9 +36,9 @@ function reloadStylesheets(): Promise<unknown> {
 }
 
 /**
- * A file of the page that is fetched when something of it is first shown. As React's
- * `lazy`, but one that could not be fetched can be asked for again, and one that is
- * there already is shown at once.
+ * A chunk that is loaded when one of its components is first rendered. Unlike React's
+ * `lazy`, a failed load can be retried, and a chunk that is already loaded renders
+ * without suspending.
  */
 export class LazyModule<Module> {
   readonly #load: () => Promise<Module>;
@@ -49,7 +49,7 @@ export class LazyModule<Module> {
     this.#load = load;
   }
 
-  /** Fetches it before it is wanted. */
+  /** Loads the chunk before it is needed. */
   preload(): Promise<Module> {
     this.#loading ??= reloadStylesheets()
       .then(this.#load)
@@ -68,20 +68,20 @@ export class LazyModule<Module> {
     return this.#loading;
   }
 
-  /** A component of it. */
+  /** Returns a component of the chunk. */
   component<Props extends object>(pick: (module: Module) => ComponentType<Props>): ComponentType<Props> {
     return (props) => createElement(pick(this.#module ?? use(this.preload())), props);
   }
 }
 
-/** What a file of the page has to show. */
+/** Wraps the default export of a chunk. */
 export function lazyWithRetry<Props extends object>(
   load: () => Promise<{ readonly default: ComponentType<Props> }>,
 ): ComponentType<Props> {
   return new LazyModule(load).component((module) => module.default);
 }
 
-/** Parts that could not be fetched are fetched when they are shown next. */
+/** Resets failed chunks, so that they are loaded again on the next render. */
 export function retryFailedLoads(): void {
   for (const reset of failedLoads) reset();
   failedLoads.clear();

@@ -1,10 +1,10 @@
 import { useCallback, useState } from 'react';
 import { getErrorMessage } from '../locales/errorMessage';
 
-/** Tries things, and keeps why the last one was refused. */
+/** Runs actions and keeps the error of the last one. */
 export function useAction(): {
   readonly error: string | null;
-  /** Answers whether it was done. */
+  /** Returns whether the action succeeded. */
   readonly run: (action: () => Promise<unknown>) => Promise<boolean>;
 } {
   const [error, setError] = useState<string | null>(null);

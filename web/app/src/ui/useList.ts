@@ -2,11 +2,11 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import { withToast } from '../uiStore';
 import { useAction } from './useAction';
 
-/** A list that is read when it is shown, and loses one when the server says that it is gone. */
+/** Loads a list on mount. An item is removed once the server has confirmed it. */
 export function useList<Item>(fetchItems: () => Promise<readonly Item[]>): {
-  /** Null until it is there. */
+  /** Null until it is loaded. */
   readonly items: readonly Item[] | null;
-  /** Why it could not be read. */
+  /** The error of the load. */
   readonly error: string | null;
   readonly isBusy: boolean;
   readonly removeItem: (item: Item, request: () => Promise<unknown>) => Promise<void>;
@@ -20,7 +20,7 @@ export function useList<Item>(fetchItems: () => Promise<readonly Item[]>): {
   const removeItem = useCallback(
     (item: Item, request: () => Promise<unknown>) =>
       withToast(async () => {
-        // A second click is the first.
+        // Ignore a second click.
         if (pendingRemovals.current.has(item)) return;
         pendingRemovals.current.add(item);
         try {
