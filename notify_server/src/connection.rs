@@ -52,12 +52,12 @@ enum DisconnectReason {
 impl DisconnectReason {
     fn label(&self) -> &'static str {
         match self {
-            Self::ClientGone(error) if error.kind() == io::ErrorKind::TimedOut => "slow",
-            Self::ClientGone(_) => "gone",
+            Self::ClientGone(error) if error.kind() == io::ErrorKind::TimedOut => "slow_consumer",
+            Self::ClientGone(_) => "client_gone",
             Self::Closed(CloseReason::HistoryChanged) => "history_changed",
-            Self::Closed(CloseReason::TooManyConnections) => "too_many",
-            Self::Closed(CloseReason::SessionRevoked) => "revoked",
-            Self::Closed(CloseReason::ShuttingDown) => "stopping",
+            Self::Closed(CloseReason::TooManyConnections) => "too_many_connections",
+            Self::Closed(CloseReason::SessionRevoked) => "session_revoked",
+            Self::Closed(CloseReason::ShuttingDown) => "shutting_down",
             Self::Unavailable(_) => "unavailable",
         }
     }

@@ -25,7 +25,7 @@ async fn the_path_of_an_event_is_counted_from_the_send_to_the_socket() {
     let cursor = bobs.cursor().to_owned();
     drop(bobs);
     eventually("the stream is closed", || async { app.metric("confab_connections").await == 0.0 }).await;
-    assert_eq!(app.metric("confab_connections_closed_total{reason=\"gone\"}").await, 1.0);
+    assert_eq!(app.metric("confab_connections_closed_total{reason=\"client_gone\"}").await, 1.0);
 
     alice.say_in(team, "missed").await;
     bob.resume(&cursor).await.read_replay().await;

@@ -92,7 +92,7 @@ async fn a_one_byte_per_second_reader_is_closed_and_delays_nobody() {
     assert!(begun.elapsed() < Duration::from_secs(8), "the healthy reader waited {:?}", begun.elapsed());
     assert!(app.metric("confab_send_queue_bytes").await <= 1024.0 * 1024.0);
     eventually("the slow connection is closed", || async {
-        app.metric("confab_connections_closed_total{reason=\"slow\"}").await == 1.0
+        app.metric("confab_connections_closed_total{reason=\"slow_consumer\"}").await == 1.0
     })
     .await;
     assert!(begun.elapsed() < DEADLINE);

@@ -347,7 +347,7 @@ async fn a_client_that_reads_nothing_is_closed_and_delays_nobody() {
     alice.say_in(team, "marker").await;
     assert_eq!(bobs.read_until("marker").await.len(), 200);
     eventually("the idle connection is closed", async || {
-        app.metric("confab_connections_closed_total{reason=\"slow\"}").await == 1.0
+        app.metric("confab_connections_closed_total{reason=\"slow_consumer\"}").await == 1.0
     })
     .await;
     drop(idle);

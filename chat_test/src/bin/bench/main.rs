@@ -16,6 +16,7 @@ mod report;
 mod scale;
 mod sends;
 mod streams;
+mod writes;
 
 use report::Report;
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -37,6 +38,9 @@ fn main() {
     let is_selected = |name: &str| part.as_deref().is_none_or(|part| part == name);
     if is_selected("sends") {
         run_on_core(None, sends::run(&mut report));
+    }
+    if is_selected("writes") {
+        run_on_core(None, writes::run(&mut report));
     }
     if is_selected("fanout") {
         run_on_core(Some(LOAD_CORE), fanout::run(&mut report));
