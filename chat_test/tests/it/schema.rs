@@ -60,7 +60,7 @@ async fn notify_carries_a_position_and_nothing_else() {
     let mut listener = sqlx::postgres::PgListener::connect(&app.database.url).await.expect("listening");
     listener.listen(chat_core::events::CHANNEL).await.expect("listening");
     alice.say("team", &"long ".repeat(10_000)).await;
-    let notification = listener.recv().await.expect("rung");
+    let notification = listener.recv().await.expect("a notification");
     let last: i64 = sqlx::query_scalar("select max(id) from events").fetch_one(&app.db).await.expect("the last");
     assert_eq!(notification.payload(), last.to_string());
 }
