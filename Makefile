@@ -2,15 +2,15 @@
 .PHONY: run cluster test check bench release openapi configuration fmt help
 
 help:
-	@echo "make run       Confab on http://127.0.0.1:6688, from a bare clone"
-	@echo "make cluster   the same as many processes: two chat servers, three notify servers, Redis, nginx"
-	@echo "make check     format, lints, documentation, licences, spelling, shell scripts, types"
-	@echo "make test      every test, from a bare clone"
-	@echo "make bench     measurements beside controls; PART=writes|sends|fanout|latency|relay|presence|crowd|memory|scale for one"
-	@echo "make release   one self-contained confab with its checksum, under target/dist"
-	@echo "make openapi   generates docs/openapi.json and the TypeScript types"
-	@echo "make configuration  generates docs/configuration.md"
-	@echo "make fmt       formats the code"
+	@echo "make run            run Confab on http://127.0.0.1:6688"
+	@echo "make cluster        run Confab as many processes: two chat servers, three notify servers, Redis, nginx"
+	@echo "make check          check format, lints, documentation, licences, spelling, shell scripts and types"
+	@echo "make test           run every test"
+	@echo "make bench          run the benchmarks and their controls; one: PART=writes|sends|fanout|latency|relay|presence|crowd|memory|scale"
+	@echo "make release        build one self-contained confab with its checksum, under target/dist"
+	@echo "make openapi        generate docs/openapi.json and the TypeScript types"
+	@echo "make configuration  generate docs/configuration.md"
+	@echo "make fmt            format the code"
 
 run:
 	@scripts/setup run
@@ -45,7 +45,7 @@ test:
 bench:
 	@scripts/setup bench
 	@scripts/step "building in release mode (minutes the first time)" cargo build --locked --release --package chat_server --package notify_server --package chat_test
-	@scripts/step "measuring" "$${CARGO_TARGET_DIR:-./target}/release/bench" $(PART)
+	@scripts/step "running the benchmarks" "$${CARGO_TARGET_DIR:-./target}/release/bench" $(PART)
 
 release:
 	@scripts/setup run

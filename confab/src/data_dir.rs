@@ -35,7 +35,7 @@ impl DataDir {
             let mut holder = String::new();
             let _ = lock.read_to_string(&mut holder);
             bail!(
-                "the data directory {} is in use by another confab, process {}; stop it or choose another directory with --data",
+                "the data directory {} is in use by confab process {}; stop it or choose another directory with --data",
                 path.display(),
                 holder.trim()
             );

@@ -29,8 +29,8 @@ const STOP_TIMEOUT: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_secs(
 /// A process that runs for longer than this has started successfully.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
-/// The pause before the second restart of a process that keeps exiting; it doubles up
-/// to 16 times this.
+/// The unit of the restart delay. The first restart is immediate; a process that keeps
+/// exiting restarts 2 to 16 units after its previous start.
 const RESTART_BACKOFF: Duration = Duration::from_millis(500);
 
 /// A process, running or not.

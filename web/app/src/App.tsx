@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from 'react';
+import { useEffect, useState } from 'react';
 import { AppShell } from './AppShell';
 import { type Account, activate, currentAccount, listAccounts, signOut } from './auth/accounts';
 import { SignInPage } from './auth/SignInPage';
@@ -12,10 +12,13 @@ import { useUiStore } from './uiStore';
 /** The chats of the signed-in user, or the sign-in page. */
 export function App() {
   const [account, setAccount] = useState(restoreAccount);
-  const chatStore = useMemo(() => account && new ChatStore(account, activate(account)), [account]);
+  const [chatStore, setChatStore] = useState<ChatStore | null>(null);
 
   useEffect(() => {
-    if (!chatStore) return;
+    if (!account) return;
+    // Created by the effect that closes it, so that none outlives a second mount.
+    const chatStore = new ChatStore(account, activate(account));
+    setChatStore(chatStore);
     void chatStore.open();
     const handleSignedOut = () => {
       signOut();
@@ -30,10 +33,12 @@ export function App() {
       chatStore.session.close();
       clearFileCache(chatStore);
       useUiStore.getState().closeModal();
+      setChatStore(null);
     };
-  }, [chatStore]);
+  }, [account]);
 
-  if (!chatStore) return <SignInPage onSignedIn={setAccount} />;
+  if (!account) return <SignInPage onSignedIn={setAccount} />;
+  if (chatStore?.account !== account) return null;
   return (
     <ErrorBoundary>
       <ChatStoreContext value={chatStore} key={chatStore.account.id}>
