@@ -15,9 +15,6 @@ export default defineConfig({
   outputDir: '../../screenshots/failures',
   reporter: [['list']],
   workers: 1,
-  // A jump right after a page load can end beside its target. Playwright lists a test that
-  // passes only on a retry as flaky.
-  retries: 3,
   timeout: 60_000,
   expect: { timeout: 15_000 },
   use: {
