@@ -83,7 +83,11 @@ impl State {
             }
             "member.joined" => add(&mut chat["member_count"], 1),
             "member.left" => add(&mut chat["member_count"], -1),
-            "member.updated" if event["user_id"] == me => chat["role"] = event["role"].clone(),
+            "member.updated" if event["user_id"] == me => {
+                for field in ["role", "permissions"] {
+                    chat[field] = event[field].clone();
+                }
+            }
             "chat.muted" => chat["is_muted"] = event["is_muted"].clone(),
             "message.new" => {
                 chat["last_message"] = message.clone();

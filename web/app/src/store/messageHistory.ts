@@ -47,6 +47,9 @@ export class MessageHistory {
   async loadAround(chatId: number, messageId: number): Promise<boolean> {
     const isLoaded = () => this.#getTimeline(chatId).messages.some(({ id }) => id === messageId);
     if (isLoaded()) return true;
+    // The load that is pending may be of this very page.
+    await this.#loads.get(chatId);
+    if (isLoaded()) return true;
     await this.#reload(chatId, { around: messageId }, (page) => ({
       messages: page,
       hasOlder: true,
