@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { expect, type TestUser, test } from './fixtures';
 
 /** A file as in the `DataTransfer` of a drop or paste event. */
-const createDataTransfer = (person: TestUser, name: string) =>
-  person.page.evaluateHandle((file) => {
+const createDataTransfer = (user: TestUser, name: string) =>
+  user.page.evaluateHandle((file) => {
     const data = new DataTransfer();
     data.items.add(new File(['some words'], file, { type: 'text/plain' }));
     return data;

@@ -15,13 +15,13 @@ test('messages survive a server crash and arrive exactly once', async ({ createU
   await expect(alice.page.getByText('Reconnecting…')).toBeVisible();
   await expect(alice.page.getByText('Your messages are safe')).toBeVisible();
   await server.launch();
-  for (const person of [alice, bob]) {
-    await expect(person.message('nobody is there, two')).toBeVisible({ timeout: 40_000 });
-    await expect(person.log.locator('[data-pending]')).toHaveCount(0);
+  for (const user of [alice, bob]) {
+    await expect(user.message('nobody is there, two')).toBeVisible({ timeout: 40_000 });
+    await expect(user.log.locator('[data-pending]')).toHaveCount(0);
     for (const text of ['before', 'nobody is there, one', 'nobody is there, two']) {
-      await expect(person.message(text)).toHaveCount(1);
+      await expect(user.message(text)).toHaveCount(1);
     }
-    await expect(person.page.getByText('Reconnecting…')).toBeHidden();
+    await expect(user.page.getByText('Reconnecting…')).toBeHidden();
   }
   const texts = await bob.log.getByRole('article').allInnerTexts();
   expect(texts.findIndex((text) => text.includes('one'))).toBeLessThan(texts.findIndex((text) => text.includes('two')));

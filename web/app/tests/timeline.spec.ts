@@ -3,8 +3,8 @@ import type { Locator } from '@playwright/test';
 import { expect, insertMessages, sql, type TestUser, test } from './fixtures';
 
 /** Returns the position of a message, in pixels from the top. */
-const getTop = (person: TestUser, id: number) =>
-  person.page.locator(`[data-message="${id}"]`).evaluate((row) => row.getBoundingClientRect().top);
+const getTop = (user: TestUser, id: number) =>
+  user.page.locator(`[data-message="${id}"]`).evaluate((row) => row.getBoundingClientRect().top);
 
 /** Returns the first fully visible message. */
 const findFirstVisible = (log: Locator) =>
@@ -21,8 +21,8 @@ const getDistanceFromEnd = (log: Locator) =>
 const scrollTo = (log: Locator, top: number) => log.evaluate((scroller, to) => scroller.scrollTo(0, to), top);
 
 /** Waits until the timeline has not moved for 16 frames. */
-async function waitUntilStill(person: TestUser): Promise<void> {
-  await person.page.evaluate(
+async function waitUntilStill(user: TestUser): Promise<void> {
+  await user.page.evaluate(
     () =>
       new Promise<void>((resolve) => {
         const scroller = document.querySelector('[role=log]');
@@ -155,6 +155,20 @@ test('rule 5: a jump centres and highlights the message', async ({ createUser, c
   await expect.poll(() => findFirstVisible(alice.log)).toBeLessThan(first - 20);
   await alice.page.getByRole('button', { name: 'Jump to latest' }).click();
   await expect(alice.message('message 600')).toBeInViewport();
+});
+
+test('a link to the first message loads its page once and shows it', async ({ createUser, createGroup, server }) => {
+  const { alice, bob, chat } = await openHistory(createUser, createGroup, server, 600);
+  const page = await bob.api.messages.list(chat, { limit: 1 });
+  const first = (page.items[0]?.id ?? 0) - 599;
+  const loads: string[] = [];
+  alice.page.on('request', (request) => request.url().includes('around=') && loads.push(request.url()));
+  await alice.open(chat, first);
+  await expect(alice.page.locator(`[data-message="${first}"]`)).toHaveAttribute('data-highlighted', 'true');
+  await waitUntilStill(alice);
+  await expect(alice.page.locator(`[data-message="${first}"]`)).toBeInViewport({ ratio: 1 });
+  expect(await alice.log.evaluate((scroller) => scroller.scrollTop)).toBe(0);
+  expect(loads).toHaveLength(1);
 });
 
 test('rule 5b: paging forward from the past reaches the latest', async ({ createUser, createGroup, server }) => {

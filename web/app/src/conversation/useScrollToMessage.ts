@@ -30,8 +30,6 @@ export function useScrollToMessage(
   );
   const [isScrolling, setIsScrolling] = useState(false);
   useLayoutEffect(() => {
-    // A timeline that was dropped, as after a reconnect, is loaded again: scroll again too.
-    if (timeline.messages.length === 0) handledRequest.current = null;
     if (target === null || requestKey === handledRequest.current || timeline.loading === 'initial') return;
     const index = rows.indexOf(target);
     if (index < 0) return;
@@ -39,7 +37,7 @@ export function useScrollToMessage(
     virtualizer.scrollToIndex(index, { align: 'center' });
     setHighlight({ target, requestKey });
     setIsScrolling(true);
-  }, [target, requestKey, rows, virtualizer, timeline.loading, timeline.messages.length]);
+  }, [target, requestKey, rows, virtualizer, timeline.loading]);
   useEffect(() => {
     if (highlight === null) return;
     // By now the rows around the target have been measured, not estimated.
