@@ -25,7 +25,7 @@ export interface OutboxEvents {
   pending: PendingMessage;
   /** The server has stored the message. */
   sent: { readonly nonce: string; readonly message: Message };
-  /** The author has discarded the message. */
+  /** The message was discarded here, or another tab has sent or discarded it. */
   dropped: { readonly nonce: string; readonly chatId: number };
 }
 
@@ -41,6 +41,8 @@ export class Outbox extends Emitter<OutboxEvents> {
   readonly #activeChats = new Set<number>();
   /** Nonces of this tab. All other stored messages belong to other tabs. */
   readonly #ownNonces = new Set<string>();
+  /** Nonces that were loaded from the storage. Another tab may send or discard these messages too. */
+  readonly #sharedNonces = new Set<string>();
   #pauseController = new AbortController();
   #isClosed = false;
 
@@ -51,6 +53,7 @@ export class Outbox extends Emitter<OutboxEvents> {
     this.#key = key;
     for (const pending of this.#load()) {
       this.#ownNonces.add(pending.nonce);
+      this.#sharedNonces.add(pending.nonce);
       this.#queue(pending.chatId).push(pending);
     }
   }
@@ -115,6 +118,7 @@ export class Outbox extends Emitter<OutboxEvents> {
     try {
       let failures = 0;
       for (;;) {
+        this.#dropRemovedElsewhere();
         // A failed message keeps its place and does not block later ones.
         const next = this.#queues.get(chatId)?.find((one) => one.status === 'sending');
         if (!next || this.#isClosed) return;
@@ -174,10 +178,19 @@ export class Outbox extends Emitter<OutboxEvents> {
   }
 
   #remove({ chatId, nonce }: PendingMessage): void {
+    this.#sharedNonces.delete(nonce);
     const remaining = this.#queue(chatId).filter((one) => one.nonce !== nonce);
     if (remaining.length > 0) this.#queues.set(chatId, remaining);
     else this.#queues.delete(chatId);
     this.#save();
+  }
+
+  /** Drops the messages that another tab has removed from the storage. */
+  #dropRemovedElsewhere(): void {
+    const shared = this.list().filter(({ nonce }) => this.#sharedNonces.has(nonce));
+    if (shared.length === 0) return;
+    const stored = new Set(this.#load().map(({ nonce }) => nonce));
+    for (const { nonce } of shared) if (!stored.has(nonce)) this.drop(nonce);
   }
 
   #load(): PendingMessage[] {
@@ -189,6 +202,7 @@ export class Outbox extends Emitter<OutboxEvents> {
   }
 
   #save(): void {
+    this.#dropRemovedElsewhere();
     const others = this.#load().filter(({ nonce }) => !this.#ownNonces.has(nonce));
     const all = [...others, ...this.list()];
     try {

@@ -159,6 +159,30 @@ test('pending messages of a closed page are sent once by the next', async () => 
   nextClient.close();
 });
 
+test('a message that one tab discards is not sent by another that has loaded it', async () => {
+  const storage = memoryStorage();
+  const options = { getToken: async () => 'any', storage, userId: 'alice', shareConnection: false } as const;
+  const alice = await TestUser.signIn('alice', { storage, userId: 'alice' });
+  const team = await alice.findChatId('team');
+  const firstTab = createChatClient({ ...options, baseUrl: 'http://127.0.0.1:9' });
+  void firstTab.messages.send(team, { content: 'discarded in the first tab' });
+  void firstTab.messages.send(team, { content: 'kept in the first tab' });
+  const secondTab = createChatClient({ ...options, baseUrl: server.url, getToken: alice.session.getToken });
+  expect(secondTab.messages.listPending(team)).toHaveLength(2);
+  const dropped: string[] = [];
+  secondTab.on('dropped', ({ nonce }) => dropped.push(nonce));
+  const [discarded] = firstTab.messages.listPending(team);
+  firstTab.messages.drop(discarded?.nonce ?? '');
+  firstTab.close();
+  await secondTab.connect();
+  await waitUntil('the kept message is sent', () => secondTab.messages.listPending().length === 0);
+  expect(dropped).toEqual([discarded?.nonce]);
+  const { items } = await secondTab.messages.list(team, { limit: 5 });
+  const contents = items.map(({ content }) => content).filter((content) => content.endsWith('the first tab'));
+  expect(contents).toEqual(['kept in the first tab']);
+  secondTab.close();
+});
+
 test('a rejected message fails with its error and blocks nothing', async () => {
   const alice = await TestUser.signIn('alice');
   const team = await alice.findChatId('team');
