@@ -4,9 +4,9 @@ import { type Account, activate, currentAccount, listAccounts, signOut } from '.
 import { SignInPage } from './auth/SignInPage';
 import { deviceStorage } from './storage';
 import { ChatStore } from './store/chatStore';
+import { clearFileCache } from './store/fileCache';
 import { ChatStoreContext } from './store/hooks';
 import { ErrorBoundary } from './ui/ErrorBoundary';
-import { clearFileCache } from './ui/files';
 import { useUiStore } from './uiStore';
 
 /** The chats of the signed-in user, or the sign-in page. */

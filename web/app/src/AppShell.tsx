@@ -16,6 +16,7 @@ import { ErrorBoundary } from './ui/ErrorBoundary';
 import { Icon } from './ui/Icon';
 import { LazyModule, lazyWithRetry, retryFailedLoads } from './ui/lazyWithRetry';
 import { menuModule } from './ui/Menu';
+import { dismissToast, useToast } from './ui/toast';
 import { useUiStore } from './uiStore';
 
 const modalModule = new LazyModule(() => import('./ModalRoot'));
@@ -159,13 +160,12 @@ function Skeleton() {
 }
 
 function Toast() {
-  const toast = useUiStore((ui) => ui.toast);
-  const dismissToast = useUiStore((ui) => ui.dismissToast);
+  const toast = useToast(({ toast }) => toast);
   useEffect(() => {
     if (!toast) return;
     const timer = setTimeout(() => dismissToast(toast.id), 5_000);
     return () => clearTimeout(timer);
-  }, [toast, dismissToast]);
+  }, [toast]);
   return (
     <div role="alert" className={styles.toasts}>
       {toast && (

@@ -1,3 +1,4 @@
+import { ConfirmDialog } from './ConfirmDialog';
 import { EditHistory } from './conversation/EditHistory';
 import { AddMembers } from './members/AddMembers';
 import { Settings } from './settings/Settings';
@@ -6,7 +7,6 @@ import { BrowseChannels } from './sidebar/BrowseChannels';
 import { ChatSettings } from './sidebar/ChatSettings';
 import { NewChat } from './sidebar/NewChat';
 import { QuickSwitcher } from './sidebar/QuickSwitcher';
-import { ConfirmDialog } from './ui/ConfirmDialog';
 import type { Modal } from './uiStore';
 
 /** Renders the open modal. All modals are in one chunk, loaded with the first. */

@@ -1,6 +1,5 @@
 import { create } from 'zustand';
-import { getErrorMessage } from './locales/errorMessage';
-import type { Confirmation } from './ui/ConfirmDialog';
+import type { Confirmation } from './ConfirmDialog';
 
 /** A modal dialog. */
 export type Modal =
@@ -21,16 +20,12 @@ export type Panel = 'members' | 'search' | 'pins' | 'debug';
 interface UiState {
   readonly modal: Modal | null;
   readonly panel: Panel | null;
-  /** A temporary message. */
-  readonly toast: { readonly text: string; readonly id: number } | null;
   /** Counts scroll requests, so that a repeated request for the same message scrolls again. */
   readonly scrollRequestCount: number;
   requestScroll(): void;
   openModal(modal: Modal): void;
   closeModal(): void;
   togglePanel(panel: Panel): void;
-  showToast(text: string): void;
-  dismissToast(id: number): void;
 }
 
 /** Whether the window fits three panes. */
@@ -40,21 +35,9 @@ export const isWide = () => matchMedia('(min-width: 64rem)').matches;
 export const useUiStore = create<UiState>((set) => ({
   modal: null,
   panel: isWide() ? 'members' : null,
-  toast: null,
   scrollRequestCount: 0,
   requestScroll: () => set((ui) => ({ scrollRequestCount: ui.scrollRequestCount + 1 })),
   openModal: (modal) => set({ modal }),
   closeModal: () => set({ modal: null }),
   togglePanel: (panel) => set((ui) => ({ panel: ui.panel === panel ? null : panel })),
-  showToast: (text) => set((ui) => ({ toast: { text, id: (ui.toast?.id ?? 0) + 1 } })),
-  dismissToast: (id) => set((ui) => (ui.toast?.id === id ? { toast: null } : {})),
 }));
-
-/** Runs an action and shows a toast if it fails. */
-export async function withToast(action: () => Promise<unknown>): Promise<void> {
-  try {
-    await action();
-  } catch (error) {
-    useUiStore.getState().showToast(getErrorMessage(error));
-  }
-}

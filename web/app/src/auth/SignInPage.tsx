@@ -3,7 +3,7 @@ import { type FormEvent, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { getErrorMessage, getFieldError } from '../locales/errorMessage';
 import { deviceStorage } from '../storage';
-import { AvatarImage } from '../ui/Avatar';
+import { AvatarImage } from '../ui/AvatarImage';
 import { Button } from '../ui/Button';
 import { Field, FormError } from '../ui/Field';
 import { type Account, listAccounts, signIn, signUp } from './accounts';

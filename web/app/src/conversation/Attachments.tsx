@@ -1,12 +1,13 @@
 import type { FileInfo } from '@confab/sdk';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { downloadFile, useFileUrl } from '../store/fileCache';
 import { useChatStore } from '../store/hooks';
 import { ErrorBoundary } from '../ui/ErrorBoundary';
-import { downloadFile, formatFileSize, useFileUrl } from '../ui/files';
+import { formatFileSize } from '../ui/files';
 import { Icon } from '../ui/Icon';
 import { lazyWithRetry } from '../ui/lazyWithRetry';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import styles from './Attachments.module.css';
 import { getImageSize, isImage } from './rows';
 

@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { IconButton } from '../ui/Button';
 import { copyToClipboard } from '../ui/clipboard';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import styles from './Markdown.module.css';
 
 /** A code block, highlighted once the highlighter is loaded. */

@@ -9,10 +9,10 @@ import {
   useState,
 } from 'react';
 import { useTranslation } from 'react-i18next';
+import { Avatar } from '../members/Avatar';
 import { getChatTitle, getDisplayName, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { IconButton } from '../ui/Button';
-import { useUiStore } from '../uiStore';
+import { showToast } from '../ui/toast';
 import styles from './Composer.module.css';
 import { type DraftHandle, useDraft } from './drafts';
 import { EmojiButton } from './EmojiButton';
@@ -52,7 +52,7 @@ export function Composer(props: {
   }, [textareaRef]);
 
   const send = () => {
-    if (uploads.some(({ failure }) => failure !== null)) return useUiStore.getState().showToast(t('upload.failed'));
+    if (uploads.some(({ failure }) => failure !== null)) return showToast(t('upload.failed'));
     if (!draft.send()) return;
     typingNotifier.stop();
     dismiss();

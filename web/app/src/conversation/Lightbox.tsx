@@ -2,10 +2,10 @@ import { Dialog } from '@base-ui/react/dialog';
 import type { FileInfo } from '@confab/sdk';
 import type { KeyboardEvent } from 'react';
 import { useTranslation } from 'react-i18next';
+import { downloadFile, useFileUrl } from '../store/fileCache';
 import { useChatStore } from '../store/hooks';
 import { IconButton } from '../ui/Button';
-import { downloadFile, useFileUrl } from '../ui/files';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import styles from './Lightbox.module.css';
 
 /** A full-window image viewer. The arrow keys move between the images of the message. */

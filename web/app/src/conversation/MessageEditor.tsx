@@ -3,7 +3,7 @@ import { type KeyboardEvent, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import styles from './Message.module.css';
 
 /** Edits a message in place. */

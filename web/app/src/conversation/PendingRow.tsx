@@ -1,10 +1,10 @@
 import type { PendingMessage } from '@confab/sdk';
 import { memo } from 'react';
 import { useTranslation } from 'react-i18next';
+import { Avatar } from '../members/Avatar';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { Icon } from '../ui/Icon';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import { DraftHandle } from './drafts';
 import { Markdown } from './Markdown';
 import styles from './Message.module.css';

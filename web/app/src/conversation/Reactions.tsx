@@ -1,7 +1,7 @@
 import type { Message } from '@confab/sdk';
 import { useTranslation } from 'react-i18next';
 import { useChatStore } from '../store/hooks';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import styles from './Reactions.module.css';
 
 /** The reactions to a message, with a toggle for each. */

@@ -6,7 +6,7 @@ import { EMPTY_TIMELINE } from '../store/chatState';
 import { useChatState, useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Icon } from '../ui/Icon';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import { ConversationStart } from './ConversationStart';
 import { MessageRow } from './MessageRow';
 import { PendingRow } from './PendingRow';

@@ -1,10 +1,10 @@
 import { useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
+import { SidePanel } from '../SidePanel';
 import type { Frame } from '../store/frameLog';
 import { useChatState, useChatStore } from '../store/hooks';
 import { getTransport, setTransport, TRANSPORTS } from '../store/transport';
 import { Button } from '../ui/Button';
-import { SidePanel } from '../ui/SidePanel';
 import styles from './DebugPanel.module.css';
 
 /** Shows the connection state and the received frames live. */

@@ -8,6 +8,7 @@ import { Button } from '../ui/Button';
 import { copyToClipboard } from '../ui/clipboard';
 import { Dialog } from '../ui/Dialog';
 import { FormError } from '../ui/Field';
+import { showToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
 import { useUiStore } from '../uiStore';
 
@@ -19,7 +20,6 @@ export function AddMembers({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const closeModal = useUiStore((ui) => ui.closeModal);
-  const showToast = useUiStore((ui) => ui.showToast);
   const memberIds = useChatState(({ members }) => members.get(chatId)?.map(({ id }) => id) ?? []);
   const [selectedUsers, setSelectedUsers] = useState<readonly User[]>([]);
   const [invite, setInvite] = useState<Invite | null>(null);

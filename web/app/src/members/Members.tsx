@@ -2,12 +2,13 @@ import type { Member, Role } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
+import { SidePanel } from '../SidePanel';
 import { getDisplayName, useChatState, useChatStore, useHasPermission } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { Button } from '../ui/Button';
 import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
-import { SidePanel } from '../ui/SidePanel';
-import { useUiStore, withToast } from '../uiStore';
+import { showToast, withToast } from '../ui/toast';
+import { useUiStore } from '../uiStore';
+import { Avatar } from './Avatar';
 import styles from './Members.module.css';
 
 /** Delay before a failed request for the members is retried, in milliseconds. */
@@ -183,7 +184,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
             onClick={() =>
               withToast(async () => {
                 await api.users.block(member.id);
-                useUiStore.getState().showToast(t('members.blocked', { name: getDisplayName(user) }));
+                showToast(t('members.blocked', { name: getDisplayName(user) }));
               })
             }
           >

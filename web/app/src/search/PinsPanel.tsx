@@ -1,9 +1,9 @@
 import type { Message } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { SidePanel } from '../SidePanel';
 import { useChatStore } from '../store/hooks';
-import { SidePanel } from '../ui/SidePanel';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import { SearchResults } from './SearchResults';
 import styles from './SearchResults.module.css';
 

@@ -2,11 +2,11 @@ import type { Message, SearchQuery } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { getErrorMessage } from '../locales/errorMessage';
+import { SidePanel } from '../SidePanel';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Field, FormError } from '../ui/Field';
-import { SidePanel } from '../ui/SidePanel';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import { SearchResults } from './SearchResults';
 import styles from './SearchResults.module.css';
 

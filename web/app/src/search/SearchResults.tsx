@@ -2,8 +2,8 @@ import type { Message } from '@confab/sdk';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { formatShortTime } from '../locales/time';
+import { Avatar } from '../members/Avatar';
 import { getChatTitle, getDisplayName, getMessagePreview, useChatState } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { isWide, useUiStore } from '../uiStore';
 import styles from './SearchResults.module.css';
 

@@ -5,8 +5,8 @@ import { useChatState, useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Field, FormError } from '../ui/Field';
 import { saveBlob } from '../ui/files';
+import { showToast, withToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
-import { useUiStore, withToast } from '../uiStore';
 
 /** Change the password, export the data, or delete the account. */
 export function AccountSettings() {
@@ -33,7 +33,6 @@ export function AccountSettings() {
 function ChangePassword() {
   const { t } = useTranslation();
   const chatStore = useChatStore();
-  const showToast = useUiStore((ui) => ui.showToast);
   const { error, run } = useAction();
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();

@@ -1,7 +1,7 @@
 import { useTranslation } from 'react-i18next';
+import { Avatar } from '../members/Avatar';
 import styles from '../sidebar/lists.module.css';
 import { getDisplayName, useChatStore } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { Button } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { useList } from '../ui/useList';

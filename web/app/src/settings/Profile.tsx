@@ -1,12 +1,12 @@
 import type { FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
+import { Avatar } from '../members/Avatar';
 import styles from '../sidebar/lists.module.css';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { Button } from '../ui/Button';
 import { Field, FormError } from '../ui/Field';
+import { showToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
-import { useUiStore } from '../uiStore';
 import profileStyles from './Profile.module.css';
 
 /** The user's public profile. */
@@ -14,7 +14,6 @@ export function Profile() {
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const me = useChatState((state) => state.me);
-  const showToast = useUiStore((ui) => ui.showToast);
   const { error, run } = useAction();
   const { api } = chatStore.client;
   const save = async (action: () => Promise<unknown>) => {

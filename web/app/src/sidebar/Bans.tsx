@@ -1,8 +1,8 @@
 import type { Ban, BanPage } from '@confab/sdk';
 import { useCallback } from 'react';
 import { useTranslation } from 'react-i18next';
+import { Avatar } from '../members/Avatar';
 import { getDisplayName, useChatStore } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { Button } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { useList } from '../ui/useList';

@@ -7,7 +7,8 @@ import { useChatState, useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Dialog } from '../ui/Dialog';
 import { Field, FormError } from '../ui/Field';
-import { useUiStore, withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
+import { useUiStore } from '../uiStore';
 import styles from './lists.module.css';
 
 /** The channels on one page. */

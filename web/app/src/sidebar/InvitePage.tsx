@@ -7,7 +7,7 @@ import { getErrorMessage } from '../locales/errorMessage';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Icon } from '../ui/Icon';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 
 /** The page that an invite link opens. */
 export function InvitePage({ code }: { readonly code: string }) {

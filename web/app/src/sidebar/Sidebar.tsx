@@ -5,6 +5,7 @@ import { Link, useLocation } from 'wouter';
 import { signOut } from '../auth/accounts';
 import { loadDraftText } from '../conversation/drafts';
 import { formatShortTime } from '../locales/time';
+import { Avatar } from '../members/Avatar';
 import {
   getChatTitle,
   getDisplayName,
@@ -14,12 +15,12 @@ import {
   useChatState,
   useChatStore,
 } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { IconButton } from '../ui/Button';
 import { Icon, type IconName } from '../ui/Icon';
 import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
 import { StatusDot } from '../ui/StatusDot';
-import { useUiStore, withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
+import { useUiStore } from '../uiStore';
 import { getSectionChats, type Section } from './chatOrder';
 import styles from './Sidebar.module.css';
 

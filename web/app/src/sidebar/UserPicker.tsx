@@ -1,11 +1,11 @@
 import type { User } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { Avatar } from '../members/Avatar';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
-import { Avatar } from '../ui/Avatar';
 import { Field } from '../ui/Field';
 import { Icon } from '../ui/Icon';
-import { withToast } from '../uiStore';
+import { withToast } from '../ui/toast';
 import styles from './lists.module.css';
 
 /** Debounce of the search, in milliseconds. */

@@ -1,8 +1,8 @@
 import { cloneElement, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useUiStore } from '../uiStore';
 import { ErrorBoundary } from './ErrorBoundary';
 import { retryFailedLoads } from './lazyWithRetry';
+import { showToast } from './toast';
 
 /** A button whose popup is loaded on the first click. */
 export function LazyPopup(props: {
@@ -39,7 +39,7 @@ function Unavailable({ button, onHandled }: { readonly button: ReactElement; rea
   const { t } = useTranslation();
   const onHandledRef = useRef(onHandled);
   useEffect(() => {
-    useUiStore.getState().showToast(t('errorBoundary.loadFailed'));
+    showToast(t('errorBoundary.loadFailed'));
     retryFailedLoads();
     onHandledRef.current();
   }, [t]);

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { withToast } from '../uiStore';
+import { withToast } from './toast';
 import { useAction } from './useAction';
 
 /** Loads a list on mount. An item is removed once the server has confirmed it. */

@@ -1,9 +1,7 @@
-import type { Presence, User } from '@confab/sdk';
+import type { Presence } from '@confab/sdk';
 import type { CSSProperties } from 'react';
 import { useTranslation } from 'react-i18next';
-import { getDisplayName } from '../store/hooks';
-import styles from './Avatar.module.css';
-import { useFileUrl } from './files';
+import styles from './AvatarImage.module.css';
 import { StatusDot } from './StatusDot';
 
 /** Derives a stable hue from a name, in degrees. */
@@ -47,15 +45,4 @@ export function AvatarImage(props: {
       )}
     </span>
   );
-}
-
-/** A user's avatar. */
-export function Avatar(props: {
-  readonly user: Pick<User, 'username' | 'display_name' | 'avatar_url'> | undefined;
-  readonly size?: number;
-  readonly status?: Presence['status'] | undefined;
-}) {
-  const { user, ...rest } = props;
-  const imageUrl = useFileUrl(user?.avatar_url ?? null);
-  return <AvatarImage name={getDisplayName(user)} seed={user?.username ?? ''} imageUrl={imageUrl} {...rest} />;
 }

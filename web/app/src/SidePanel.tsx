@@ -1,8 +1,8 @@
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useUiStore } from '../uiStore';
-import { IconButton } from './Button';
 import styles from './SidePanel.module.css';
+import { IconButton } from './ui/Button';
+import { useUiStore } from './uiStore';
 
 /** A panel next to the timeline. */
 export function SidePanel(props: { readonly title: string; readonly label: string; readonly children: ReactNode }) {

@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useChatState } from '../store/hooks';
-import { useUiStore } from '../uiStore';
-import { Button } from './Button';
 import styles from './ConfirmDialog.module.css';
-import { Dialog } from './Dialog';
-import { FormError } from './Field';
-import { useAction } from './useAction';
+import { useChatState } from './store/hooks';
+import { Button } from './ui/Button';
+import { Dialog } from './ui/Dialog';
+import { FormError } from './ui/Field';
+import { useAction } from './ui/useAction';
+import { useUiStore } from './uiStore';
 
 /** A confirmation of an action that cannot be undone. */
 export interface Confirmation {
