@@ -262,4 +262,23 @@ mod tests {
             }
         }
     }
+
+    /// The catalogue describes the events of the whole domain, so it imports the domain.
+    #[test]
+    fn no_domain_module_imports_the_catalogue() {
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut directories = vec![source];
+        let mut files = Vec::new();
+        while let Some(directory) = directories.pop() {
+            for entry in directory.read_dir().expect("a directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() { directories.push(path) } else { files.push(path) }
+            }
+        }
+        assert!(files.len() > 30, "{files:?}");
+        for file in files.iter().filter(|file| !file.ends_with("events/mod.rs") && !file.ends_with("lib.rs")) {
+            let source = std::fs::read_to_string(file).expect("source text");
+            assert!(!source.contains("catalogue::"), "{} imports the catalogue", file.display());
+        }
+    }
 }

@@ -193,3 +193,39 @@ test('a mention notifies once across all unfocused tabs', async ({ createUser, c
   await expect(other.locator(`a[href="/chats/${chat}"]`)).toContainText('1');
   expect(await shownNotifications()).toHaveLength(1);
 });
+
+test('a member of a public channel without the permissions sees no Add and no Pin', async ({ createUser }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const { id } = await alice.api.chats.create({ type: 'public_channel', name: `channel of ${alice.me.username}` });
+  await bob.api.chats.join(id);
+  await alice.client.messages.send(id, { content: 'a message to pin' });
+  for (const [user, isAllowed] of [
+    [alice, true],
+    [bob, false],
+  ] as const) {
+    await user.open(id);
+    await user.message('a message to pin').hover();
+    await user.page.getByRole('button', { name: 'More' }).click();
+    await expect(user.page.getByRole('menuitem', { name: 'Copy link' })).toBeVisible();
+    await expect(user.page.getByRole('menuitem', { name: 'Pin' })).toHaveCount(isAllowed ? 1 : 0);
+    await user.page.keyboard.press('Escape');
+    await expect(user.page.getByRole('button', { name: 'Add people' })).toHaveCount(isAllowed ? 1 : 0);
+  }
+});
+
+test('public channels are found page by page, with one request after typing', async ({ createUser }) => {
+  const alice = await createUser('Alice');
+  const prefix = `browse-${alice.me.username}`;
+  for (let n = 10; n < 63; n += 1) await alice.api.chats.create({ type: 'public_channel', name: `${prefix} ${n}` });
+  await alice.page.goto(alice.url);
+  await alice.page.getByRole('button', { name: 'Browse channels' }).first().click();
+  const dialog = alice.page.getByRole('dialog');
+  const searches: string[] = [];
+  alice.page.on('request', (request) => request.url().includes('/api/channels?') && searches.push(request.url()));
+  await dialog.getByLabel('Search channels').pressSequentially(prefix);
+  await expect(dialog.getByText(`# ${prefix}`)).toHaveCount(50);
+  expect(searches.filter((url) => url.includes('q='))).toHaveLength(1);
+  await dialog.getByRole('button', { name: 'Load more' }).click();
+  await expect(dialog.getByText(`# ${prefix}`)).toHaveCount(53);
+  await expect(dialog.getByRole('button', { name: 'Load more' })).toHaveCount(0);
+});

@@ -26,9 +26,8 @@ export function BrowseChannels() {
   const closeModal = useUiStore((ui) => ui.closeModal);
   const [, navigate] = useLocation();
   const [query, setQuery] = useState('');
-  const [channels, setChannels] = useState<readonly Chat[] | null>(null);
-  /** The query of the next page; null on the last page. */
-  const [nextPage, setNextPage] = useState<string | null>(null);
+  /** The loaded channels, and the query of the next page; null on the last page. */
+  const [found, setFound] = useState<{ readonly items: readonly Chat[]; readonly next: string | null } | null>(null);
   const [error, setError] = useState<string | null>(null);
   const joinedIds = useChatState(({ chats }) => [...chats.keys()]);
 
@@ -37,11 +36,7 @@ export function BrowseChannels() {
     setError(null);
     const search = () =>
       chatStore.client.api.chats.listChannels(getParams(query)).then(
-        ({ items, next }) => {
-          if (isCancelled) return;
-          setChannels(items);
-          setNextPage(next);
-        },
+        (page) => !isCancelled && setFound(page),
         (error) => !isCancelled && setError(getErrorMessage(error)),
       );
     const timer = setTimeout(search, query === '' ? 0 : SEARCH_DELAY_MS);
@@ -54,8 +49,8 @@ export function BrowseChannels() {
   const loadMore = (page: string) =>
     withToast(async () => {
       const { items, next } = await chatStore.client.api.chats.listChannelsNext(page);
-      setChannels((now) => [...(now ?? []), ...items]);
-      setNextPage(next);
+      // Ignore the page if another search has replaced the list meanwhile.
+      setFound((now) => (now?.next === page ? { items: [...now.items, ...items], next } : now));
     });
 
   const openChannel = (chat: Chat) =>
@@ -73,8 +68,8 @@ export function BrowseChannels() {
       <div className={styles.form}>
         <Field label={t('chats.searchChannels')} value={query} onChange={(event) => setQuery(event.target.value)} />
         <FormError>{error}</FormError>
-        <ul className={styles.list} aria-busy={channels === null && error === null}>
-          {channels?.map((chat) => (
+        <ul className={styles.list} aria-busy={found === null && error === null}>
+          {found?.items.map((chat) => (
             <li key={chat.id} className={styles.row}>
               <div>
                 <strong># {chat.name}</strong>
@@ -88,9 +83,9 @@ export function BrowseChannels() {
               </Button>
             </li>
           ))}
-          {channels?.length === 0 && <li className={styles.empty}>{t('chats.noResults')}</li>}
+          {found?.items.length === 0 && <li className={styles.empty}>{t('chats.noResults')}</li>}
         </ul>
-        {nextPage !== null && <Button onClick={() => loadMore(nextPage)}>{t('search.loadMore')}</Button>}
+        {found?.next && <Button onClick={() => found.next && loadMore(found.next)}>{t('search.loadMore')}</Button>}
       </div>
     </Dialog>
   );
