@@ -1,28 +1,36 @@
 -- Creating and dropping partitions of the event log.
 
--- Creates the partitions that the log will need: `ahead` partitions of `size` events
--- past the last event.
-create function add_event_partitions(size bigint, ahead int) returns int language plpgsql as $$
-declare
-    last_id  bigint := (select last_value from events_id_seq);
-    -- The end of the last partition, or of what the default partition holds.
-    next_bound  bigint := greatest(
+-- The first id that no partition holds and that the default partition does not hold.
+create function next_event_partition() returns bigint language sql as $$
+    select greatest(
         1,
         (select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), $x$TO \('(\d+)'\)$x$))[1]::bigint)
          from pg_inherits i join pg_class c on c.oid = i.inhrelid
          where i.inhparent = 'events'::regclass),
         (select max(id) + 1 from events_default)
-    );
+    )
+$$;
+
+-- Creates the partitions that the log will need: `ahead` partitions of `size` events
+-- past the last event.
+create function add_event_partitions(size bigint, ahead int) returns int language plpgsql as $$
+declare
+    bound          bigint;
     created_count  int := 0;
 begin
     if not pg_try_advisory_xact_lock(4861703374917) then return 0; end if;
-    while next_bound <= last_id + size * ahead loop
+    if next_event_partition() > (select last_value from events_id_seq) + size * ahead then return 0; end if;
+    -- A statement that began to append before a partition existed puts its events into
+    -- the default partition, so nobody may append while partitions are attached.
+    perform append_lock();
+    loop
+        bound := next_event_partition();
+        exit when bound > (select last_value from events_id_seq) + size * ahead;
         -- Attached, because creating it in place would block every reader.
-        execute format('create table events_%s (like events including all)', next_bound);
-        execute format('alter table events_%1$s add constraint bounds check (id >= %1$s and id < %2$s)', next_bound, next_bound + size);
-        execute format('alter table events attach partition events_%1$s for values from (%1$s) to (%2$s)', next_bound, next_bound + size);
-        execute format('alter table events_%s drop constraint bounds', next_bound);
-        next_bound := next_bound + size;
+        execute format('create table events_%s (like events including all)', bound);
+        execute format('alter table events_%1$s add constraint bounds check (id >= %1$s and id < %2$s)', bound, bound + size);
+        execute format('alter table events attach partition events_%1$s for values from (%1$s) to (%2$s)', bound, bound + size);
+        execute format('alter table events_%s drop constraint bounds', bound);
         created_count := created_count + 1;
     end loop;
     return created_count;

@@ -30,8 +30,8 @@ impl ClusterKey {
     }
 
     fn new(system: i64, database: i64, secret: &[u8]) -> Self {
-        let digest = Sha256::digest(format!("{system}/{database}"));
-        let id = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+        let mut id = hex::encode(Sha256::digest(format!("{system}/{database}")));
+        id.truncate(10);
         Self { id, secret: hmac::Key::new(hmac::HMAC_SHA256, secret) }
     }
 

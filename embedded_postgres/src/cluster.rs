@@ -266,8 +266,9 @@ fn create_and_canonicalize(path: &Path) -> Result<PathBuf, Error> {
 }
 
 fn short_hash(path: &Path) -> String {
-    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = hex::encode(Sha256::digest(path.as_os_str().as_encoded_bytes()));
+    digits.truncate(12);
+    digits
 }
 
 fn read_log_tail(log: &Path) -> String {

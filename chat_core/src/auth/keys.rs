@@ -8,8 +8,9 @@ use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},
     signature::{Ed25519KeyPair, KeyPair},
 };
-use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use pem::{EncodeConfig, LineEnding, Pem};
 use sha2::{Digest, Sha256};
 use std::{
     fmt, fs,
@@ -66,8 +67,7 @@ impl Signer {
 
     /// Parses PKCS#8 PEM text.
     pub fn from_pem(pem: &str) -> io::Result<Self> {
-        let der = decode_pem(pem, PRIVATE_KEY_LABEL)?;
-        let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid_data("this is not an Ed25519 private key"))?;
+        let (der, pair) = parse_private_key(pem)?;
         let own = PublicKey::from_der(&encode_public_der(&pair)?)?;
         Ok(Self {
             key: EncodingKey::from_ed_der(&der),
@@ -151,16 +151,15 @@ fn generate_private_key() -> io::Result<String> {
 
 /// Puts the public key of a private key first in the public key file.
 fn add_public_key(private: &Path, public: &Path) -> io::Result<()> {
-    let der = decode_pem(&fs::read_to_string(private)?, PRIVATE_KEY_LABEL)?;
-    let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid_data("this is not an Ed25519 private key"))?;
-    let own = encode_pem(PUBLIC_KEY_LABEL, &encode_public_der(&pair)?);
+    let (_, pair) = parse_private_key(&fs::read_to_string(private)?)?;
+    let own = encode_public_der(&pair)?;
     let others = match fs::read_to_string(public) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Ok(text) => decode_pem(&text, PUBLIC_KEY_LABEL)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
-    let others = pem_blocks(&others).filter(|block| block.trim() != own.trim()).take(MAX_PUBLIC_KEYS - 1);
-    let text = others.fold(own.clone(), |text, block| text + block.trim() + "\n");
+    let others = others.iter().filter(|der| **der != own).take(MAX_PUBLIC_KEYS - 1);
+    let text: String = std::iter::once(&own).chain(others).map(|der| encode_pem(PUBLIC_KEY_LABEL, der)).collect();
     write_atomically(public, 0o644, &text)
 }
 
@@ -174,17 +173,7 @@ fn write_atomically(path: &Path, mode: u32, text: &str) -> io::Result<()> {
 }
 
 fn read_public_keys(path: &Path) -> io::Result<Vec<PublicKey>> {
-    let text = fs::read_to_string(path)?;
-    let keys: Vec<PublicKey> = pem_blocks(&text)
-        .map(|block| PublicKey::from_der(&decode_pem(block, PUBLIC_KEY_LABEL)?))
-        .collect::<io::Result<_>>()?;
-    if keys.is_empty() { Err(invalid_data("this file contains no public key")) } else { Ok(keys) }
-}
-
-/// The PEM blocks of a text.
-fn pem_blocks(text: &str) -> impl Iterator<Item = &str> {
-    let end = "-----END PUBLIC KEY-----";
-    text.split_inclusive(end).map(str::trim).filter(|block| !block.is_empty())
+    decode_pem(&fs::read_to_string(path)?, PUBLIC_KEY_LABEL)?.iter().map(|der| PublicKey::from_der(der)).collect()
 }
 
 fn encode_public_der(pair: &Ed25519KeyPair) -> io::Result<Vec<u8>> {
@@ -196,25 +185,26 @@ fn encode_public_der(pair: &Ed25519KeyPair) -> io::Result<Vec<u8>> {
 /// Derives a key id from a hash of the public key, long enough to tell keys apart.
 fn key_id(public_der: &[u8]) -> String {
     let digest = Sha256::digest(public_der);
-    BASE64_URL_SAFE_NO_PAD.encode(digest.get(..9).unwrap_or_default())
+    BASE64_URL_SAFE_NO_PAD.encode(digest.get(..9).expect("a SHA-256 digest has 32 bytes"))
 }
 
 fn encode_pem(label: &str, der: &[u8]) -> String {
-    // The base64 of an Ed25519 key fits into two lines of 64 characters.
-    let body = BASE64_STANDARD.encode(der);
-    let (first, rest) = body.split_at(body.len().min(64));
-    let rest = if rest.is_empty() { String::new() } else { format!("{rest}\n") };
-    format!("-----BEGIN {label}-----\n{first}\n{rest}-----END {label}-----\n")
+    pem::encode_config(&Pem::new(label, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
-fn decode_pem(pem: &str, label: &str) -> io::Result<Vec<u8>> {
-    let body = pem
-        .trim()
-        .strip_prefix(&format!("-----BEGIN {label}-----"))
-        .and_then(|rest| rest.strip_suffix(&format!("-----END {label}-----")))
-        .ok_or_else(|| invalid_data("this is not a PEM file of the expected type"))?;
-    let body: String = body.chars().filter(|c| !c.is_whitespace()).collect();
-    BASE64_STANDARD.decode(body).map_err(|_| invalid_data("this PEM file is damaged"))
+/// Returns the contents of the PEM blocks of a text; each must have the label.
+fn decode_pem(text: &str, label: &str) -> io::Result<Vec<Vec<u8>>> {
+    let blocks = pem::parse_many(text).map_err(|_| invalid_data("this PEM file is damaged"))?;
+    if blocks.is_empty() || blocks.iter().any(|block| block.tag() != label) {
+        return Err(invalid_data("this is not a PEM file of the expected type"));
+    }
+    Ok(blocks.into_iter().map(Pem::into_contents).collect())
+}
+
+fn parse_private_key(text: &str) -> io::Result<(Vec<u8>, Ed25519KeyPair)> {
+    let der = decode_pem(text, PRIVATE_KEY_LABEL)?.swap_remove(0);
+    let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| invalid_data("this is not an Ed25519 private key"))?;
+    Ok((der, pair))
 }
 
 fn invalid_data(message: &'static str) -> io::Error {

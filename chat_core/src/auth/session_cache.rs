@@ -3,9 +3,12 @@
 
 use super::{Claims, sessions};
 use crate::Result;
-use dashmap::{DashMap, Entry};
+use quick_cache::sync::Cache;
 use sqlx::PgPool;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// Age at which a cached check is refreshed from the database. A revoked session is
@@ -15,7 +18,7 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// Maximum age of a cached check while one caller refreshes it and the others proceed.
 const MAX_STALE_AGE: Duration = Duration::from_secs(5);
 
-/// Maximum number of cached sessions; when full, expired ones are evicted.
+/// Maximum number of cached sessions; a full cache evicts the least used.
 const CAPACITY: usize = 100_000;
 
 /// Queries the database about each session at most once a second, however many
@@ -23,21 +26,21 @@ const CAPACITY: usize = 100_000;
 #[derive(Debug)]
 pub struct SessionCache {
     db: PgPool,
-    sessions: DashMap<Uuid, CachedSession>,
+    sessions: Cache<Uuid, Arc<CachedSession>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct CachedSession {
     /// When the session was last found active.
     verified_at: Instant,
     /// When a caller last started a refresh.
-    refreshing_since: Instant,
+    refreshing_since: Mutex<Instant>,
 }
 
 impl SessionCache {
     /// Creates an empty cache.
     pub fn new(db: PgPool) -> Self {
-        Self { db, sessions: DashMap::new() }
+        Self { db, sessions: Cache::new(CAPACITY) }
     }
 
     /// Rejects a session that was revoked or has expired.
@@ -51,23 +54,22 @@ impl SessionCache {
             self.remove(claims.session_id);
             return Err(sessions::REVOKED);
         }
-        if self.sessions.len() >= CAPACITY {
-            self.sessions.retain(|_, entry| entry.verified_at.elapsed() < MAX_AGE);
-        }
-        self.sessions.insert(claims.session_id, CachedSession { verified_at: now, refreshing_since: now });
+        let session = CachedSession { verified_at: now, refreshing_since: Mutex::new(now) };
+        self.sessions.insert(claims.session_id, Arc::new(session));
         Ok(())
     }
 
     /// Whether the cached check is fresh, or another caller is refreshing it.
     fn is_cached(&self, session: Uuid, now: Instant) -> bool {
-        let Entry::Occupied(mut entry) = self.sessions.entry(session) else { return false };
-        let entry = entry.get_mut();
-        if now - entry.verified_at < MAX_AGE
-            || (now - entry.verified_at < MAX_STALE_AGE && now - entry.refreshing_since < MAX_AGE)
-        {
+        let Some(cached) = self.sessions.get(&session) else { return false };
+        if now - cached.verified_at < MAX_AGE {
             return true;
         }
-        entry.refreshing_since = now;
+        let mut refreshing_since = cached.refreshing_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if now - cached.verified_at < MAX_STALE_AGE && now - *refreshing_since < MAX_AGE {
+            return true;
+        }
+        *refreshing_since = now;
         false
     }
 

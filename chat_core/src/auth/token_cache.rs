@@ -3,20 +3,16 @@
 
 use super::{Audience, Claims};
 use chrono::{DateTime, Utc};
+use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
-use std::{
-    collections::HashMap,
-    sync::{PoisonError, RwLock},
-};
 
-/// Maximum number of cached tokens; a full cache is cleared.
+/// Maximum number of cached tokens; a full cache evicts the least used.
 const CAPACITY: usize = 65_536;
 
 type Hash = [u8; 32];
 
 /// Valid tokens by their hash, until they expire.
-#[derive(Default)]
-pub(super) struct TokenCache(RwLock<HashMap<Hash, CachedToken>>);
+pub(super) struct TokenCache(Cache<Hash, CachedToken>);
 
 #[derive(Clone, Copy)]
 struct CachedToken {
@@ -25,20 +21,22 @@ struct CachedToken {
     expires_at: i64,
 }
 
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self(Cache::new(CAPACITY))
+    }
+}
+
 impl TokenCache {
     /// The claims of a token that was verified for this audience and has not expired.
     pub(super) fn get(&self, token: &str, audience: Audience, now: DateTime<Utc>) -> Option<Claims> {
-        let entries = *self.0.read().unwrap_or_else(PoisonError::into_inner).get(&hash(token))?;
-        (entries.audience == audience && now.timestamp() < entries.expires_at).then_some(entries.claims)
+        let cached = self.0.get(&hash(token))?;
+        (cached.audience == audience && now.timestamp() < cached.expires_at).then_some(cached.claims)
     }
 
     /// Caches a valid token until `expires_at`, a Unix time in seconds.
     pub(super) fn insert(&self, token: &str, audience: Audience, claims: Claims, expires_at: i64) {
-        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= CAPACITY {
-            entries.clear();
-        }
-        entries.insert(hash(token), CachedToken { audience, claims, expires_at });
+        self.0.insert(hash(token), CachedToken { audience, claims, expires_at });
     }
 }
 

@@ -15,8 +15,9 @@ impl Epoch {
     /// Derives the epoch from the system identifier of a Postgres cluster, its
     /// timeline and the database in it.
     pub fn of(system: i64, timeline: &str, database: i64) -> Self {
-        let digest = Sha256::digest(format!("{system}/{timeline}/{database}"));
-        Self(digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect())
+        let mut digits = hex::encode(Sha256::digest(format!("{system}/{timeline}/{database}")));
+        digits.truncate(10);
+        Self(digits.into())
     }
 }
 

@@ -76,7 +76,8 @@ impl Document {
     /// of its handler.
     pub(crate) fn add<H: OperationHandler<A>, A>(&mut self, method: &Method, path: &str, summary: &str) {
         let mut names = std::any::type_name::<H>().rsplit("::");
-        let (verb, noun) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        let mut next_name = || names.next().expect("a handler is a function of a module");
+        let (verb, noun) = (next_name(), next_name());
         let mut operation = Operation::new(&mut self.schemas);
         H::describe(&mut operation);
         let mut operation = operation.finish();
@@ -141,7 +142,7 @@ impl Document {
 
 /// The description as text, generated once.
 static OPENAPI_JSON: LazyLock<String> = LazyLock::new(|| {
-    let mut text = serde_json::to_string_pretty(&crate::routes().into_document()).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&crate::routes().into_document()).expect("the description is JSON");
     text.push('\n');
     text
 });

@@ -46,6 +46,44 @@ async fn create_partitions(app: &TestApp) {
     .await;
 }
 
+/// Makes the next event the first one without a partition.
+async fn skip_to_end_of_partitions(app: &TestApp) {
+    run(app, "select setval('events_id_seq', (select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''(\\d+)'))[1]::bigint)
+         from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'events'::regclass), false)").await;
+}
+
+#[tokio::test]
+async fn a_new_log_partition_breaks_no_statement_that_appends() {
+    let app = TestApp::start().await;
+    create_partitions(&app).await;
+    skip_to_end_of_partitions(&app).await;
+    let db = app.db.clone();
+    let appending = tokio::spawn(async move {
+        let mut transaction = db.begin().await.expect("a transaction");
+        sqlx::query("select append_lock()").execute(&mut *transaction).await.expect("the append lock");
+        // One statement, long enough for a partition to be attached while it runs.
+        sqlx::query(
+            "insert into events (type, user_id, data)
+             select 'user.updated', 1, '{\"n\":1}' from (select pg_sleep(1)) slowly, generate_series(1, 30)",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await
+    });
+    let sleeps = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+    eventually("the statement runs", || async {
+        sqlx::query_scalar::<_, i64>(sleeps).fetch_one(&app.db).await.expect("the activity") == 1
+    })
+    .await;
+    run(&app, "select add_event_partitions(10, 3)").await;
+    appending.await.expect("no panic").expect("the statement succeeds");
+    let stored: i64 = sqlx::query_scalar("select count(*) from events_default where data::text = '{\"n\":1}'")
+        .fetch_one(&app.db)
+        .await
+        .expect("a count");
+    assert_eq!(stored, 30);
+}
+
 #[tokio::test]
 async fn dropping_old_log_partitions_loses_no_recent_events() {
     let app = TestApp::start().await;
@@ -53,8 +91,7 @@ async fn dropping_old_log_partitions_loses_no_recent_events() {
     create_partitions(&app).await;
     let before = partitions(&app).await;
     // From here on create partitions of ten events, directly after the existing ones.
-    run(&app, "select setval('events_id_seq', (select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''(\\d+)'))[1]::bigint)
-         from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'events'::regclass), false)").await;
+    skip_to_end_of_partitions(&app).await;
     run(&app, "select add_event_partitions(10, 3)").await;
     assert!(partitions(&app).await > before);
     let mut bobs = bob.listen().await;

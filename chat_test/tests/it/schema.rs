@@ -132,7 +132,7 @@ fn released_migrations_never_change() {
     for line in released.lines() {
         let (checksum, file) = line.split_once("  ").expect("a checksum and a file");
         let bytes = std::fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file} was released: {error}"));
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(&bytes));
         assert_eq!(digest, checksum, "{file} was released and has changed; write a new migration instead");
         count += 1;
     }
