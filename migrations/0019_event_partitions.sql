@@ -20,6 +20,8 @@ declare
 begin
     if not pg_try_advisory_xact_lock(4861703374917) then return 0; end if;
     if next_event_partition() > (select last_value from events_id_seq) + size * ahead then return 0; end if;
+    -- Readers and writers queue behind an attach, which itself waits for a backup.
+    perform set_config('lock_timeout', '1s', true);
     -- A statement that began to append before a partition existed puts its events into
     -- the default partition, so nobody may append while partitions are attached.
     perform append_lock();
@@ -34,6 +36,9 @@ begin
         created_count := created_count + 1;
     end loop;
     return created_count;
+exception when lock_not_available then
+    -- The next round tries again. Until then the default partition takes the events.
+    return 0;
 end $$;
 
 -- Drops the partitions whose last event is older than a time. The partition with the

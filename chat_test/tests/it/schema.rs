@@ -4,8 +4,11 @@ use chat_test::{TestApp, TestDatabase};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
+/// Runs a statement that a constraint rejects, under the append lock like every writer,
+/// and returns the name of the constraint.
 async fn expect_rejection(db: &PgPool, sql: &'static str) -> String {
-    let error = sqlx::query(sql).execute(db).await.expect_err(sql);
+    let mut transaction = db.begin_with("begin; select append_lock()").await.expect("a transaction");
+    let error = sqlx::query(sql).execute(&mut *transaction).await.expect_err(sql);
     let error = error.as_database_error().expect("an error of the database");
     error.constraint().unwrap_or(error.message()).to_owned()
 }
