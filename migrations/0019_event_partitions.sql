@@ -1,11 +1,11 @@
--- Creating and dropping partitions of the event log.
+-- Functions that create and drop partitions of the event log.
 
 -- Creates the partitions that the log will need: `ahead` partitions of `size` events
 -- past the last event.
 create function add_event_partitions(size bigint, ahead int) returns int language plpgsql as $$
 declare
     last_id  bigint := (select last_value from events_id_seq);
-    -- The end of the last partition, or of what the default partition holds.
+    -- The end of the last partition, or of the events in the default partition.
     next_bound  bigint := greatest(
         1,
         (select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), $x$TO \('(\d+)'\)$x$))[1]::bigint)
@@ -17,7 +17,7 @@ declare
 begin
     if not pg_try_advisory_xact_lock(4861703374917) then return 0; end if;
     while next_bound <= last_id + size * ahead loop
-        -- Attached, because creating it in place would block every reader.
+        -- Create, then attach: creating a partition in place would block every reader.
         execute format('create table events_%s (like events including all)', next_bound);
         execute format('alter table events_%1$s add constraint bounds check (id >= %1$s and id < %2$s)', next_bound, next_bound + size);
         execute format('alter table events attach partition events_%1$s for values from (%1$s) to (%2$s)', next_bound, next_bound + size);
@@ -36,7 +36,7 @@ declare
     is_old  boolean;
     dropped int := 0;
 begin
-    -- All readers queue behind a waiting drop.
+    -- Limit the wait: all readers queue behind a waiting drop.
     perform set_config('lock_timeout', '1s', true);
     for part in
         select c.oid::regclass as name, (regexp_match(pg_get_expr(c.relpartbound, c.oid), $x$TO \('(\d+)'\)$x$))[1]::bigint as upper_bound
@@ -51,7 +51,7 @@ begin
         execute format('drop table %s', part.name);
         dropped := dropped + 1;
     end loop;
-    -- Events that were written when no partition existed for them.
+    -- Events in the default partition, written when no partition existed for them.
     delete from events_default where at < older_than and id < (select max(id) from events);
     return dropped;
 end $$;
