@@ -28,7 +28,7 @@ begin atomic
     cross join lateral (
         select exists (
             select from connections c join replicas r on r.id = c.replica_id
-            -- Ignore stopped replicas: if all have stopped, none is left to delete their rows.
+            -- Ignore stopped replicas: if all stop, none deletes their connections.
             where c.user_id = p.id and r.heartbeat_at > clock_timestamp() - interval '15 seconds'
         ) as is_connected
     ) connectivity

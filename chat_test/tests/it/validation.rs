@@ -193,7 +193,7 @@ async fn an_invalid_id_is_rejected_in_every_path() {
             ("{user_id}", id),
             ("{file_id}", id),
             ("{message_id}", id),
-            ("{session_id}", "a session id is a UUID"),
+            ("{session_id}", "a session id must be a UUID"),
             ("{code}", "an invite code must have 8 to 64 letters, digits, dashes or underscores"),
             ("{emoji}", "a reaction must be one emoji"),
         ] {
