@@ -94,7 +94,7 @@ fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
     let Ok(mut decoder) = reader.into_decoder() else { return Ok(None) };
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(Error::invalid("file", format!("images can have at most {} million pixels", MAX_PIXELS / 1_000_000)));
+        return Err(Error::invalid("file", format!("at most {} million pixels are allowed", MAX_PIXELS / 1_000_000)));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let Ok(mut image) = DynamicImage::from_decoder(decoder) else { return Ok(None) };

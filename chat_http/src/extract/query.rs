@@ -15,7 +15,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let axum::extract::Query(query) = axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
-            // Example: "Failed to deserialize query string: limit: must be an integer from 1 to 100".
+            // Example: "Failed to deserialize query string: limit: expected an integer".
             let text = rejection.body_text();
             let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
             let (field, detail) = text.split_once(": ").unwrap_or(("query", text));
