@@ -1,4 +1,4 @@
-//! Retention: what housekeeping deletes, and what it keeps.
+//! Retention: which data housekeeping deletes, and which data it keeps.
 
 use chat_core::events;
 use chat_core::housekeeping::RetentionConfig;
@@ -36,8 +36,8 @@ async fn partitions(app: &TestApp) -> i64 {
         .expect("a count")
 }
 
-/// Waits until the log has partitions ahead. The server creates them when it starts, or
-/// this function does.
+/// Waits until the log has partitions ahead of the last event, which the server creates
+/// when it starts, or creates them.
 async fn create_partitions(app: &TestApp) {
     eventually("the log has partitions ahead", || async {
         run_housekeeping(app, RetentionConfig::DEFAULT).await;
@@ -52,7 +52,7 @@ async fn dropping_old_log_partitions_loses_no_recent_events() {
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     create_partitions(&app).await;
     let before = partitions(&app).await;
-    // From here on create partitions of ten events, directly after the existing ones.
+    // From now on create partitions of ten events, directly after the existing ones.
     run(&app, "select setval('events_id_seq', (select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''(\\d+)'))[1]::bigint)
          from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'events'::regclass), false)").await;
     run(&app, "select add_event_partitions(10, 3)").await;
@@ -88,7 +88,7 @@ async fn dropping_old_log_partitions_loses_no_recent_events() {
 async fn a_fully_expired_log_keeps_its_last_position() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
-    // This message goes into its own partition, after those of the demo data.
+    // This message is stored in its own partition, after the partitions of the demo data.
     create_partitions(&app).await;
     alice.say("team", "and then nothing for a year").await;
     run(&app, "update events set at = now() - interval '400 days'").await;

@@ -178,7 +178,7 @@ async fn an_invalid_id_is_rejected_in_every_path() {
     let id = "an id must be an integer from 1 to 9007199254740991";
     let garbage = ["0", "-1", "9007199254740992", "99999999999999999999", "text", "1.0", "%00", "%F0%9F%A6%8A", "1%27"];
     for route in chat_server::routes().list().iter().filter(|route| route.path.contains('{')) {
-        // Valid ids that do not exist: a path of these finds nothing.
+        // Valid ids of objects that do not exist: a path with these ids returns 404.
         let nobodys = |path: &str| {
             path.replace("{chat_id}", "9007199254740991")
                 .replace("{user_id}", "9007199254740991")

@@ -101,7 +101,7 @@ impl Process {
         &self.name
     }
 
-    /// Starts the process. If `setpriv` is installed, it ends when this process is killed.
+    /// Starts the process. If `setpriv` is installed, it ends if this process is killed.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         self.started_at = Instant::now();
         let log = File::options().create(true).append(true).open(&self.log);
