@@ -25,7 +25,7 @@ export interface OutboxEvents {
   pending: PendingMessage;
   /** The server has stored the message. */
   sent: { readonly nonce: string; readonly message: Message };
-  /** The author has discarded the message. */
+  /** The sender has discarded the message. */
   dropped: { readonly nonce: string; readonly chatId: number };
 }
 

@@ -5,7 +5,7 @@ import { useChatStore } from '../store/hooks';
 /** Maximum number of cached files. */
 const MAX_CACHED_FILES = 150;
 
-/** Files fetched with a token, by URL, most recently used last. A page can only show them as `blob:` URLs. */
+/** Files fetched with a token, by URL, most recently used last. A page can show private files only as `blob:` URLs. */
 const fileUrlCache = new WeakMap<ChatStore, Map<string, Promise<string>>>();
 
 /** Returns the `blob:` URL of a private file. */
