@@ -188,6 +188,6 @@ fn fallback_detail(status: StatusCode, method: &Method, path: &str) -> String {
         StatusCode::METHOD_NOT_ALLOWED => format!("{path} does not support {method}"),
         StatusCode::REQUEST_TIMEOUT => "the request was not received in time".into(),
         StatusCode::INTERNAL_SERVER_ERROR => "internal server error".into(),
-        _ => status.canonical_reason().unwrap_or("refused").to_lowercase(),
+        _ => status.canonical_reason().unwrap_or("rejected").to_lowercase(),
     }
 }

@@ -1,5 +1,5 @@
-//! The user that Postgres runs as. Postgres refuses to run as root, so root runs
-//! it as an unprivileged user.
+//! The user that Postgres runs as. Postgres does not run as root, so root runs it as
+//! an unprivileged user.
 
 use crate::{Error, io_error};
 use std::{

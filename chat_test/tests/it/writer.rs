@@ -174,7 +174,7 @@ fn read(registry: &prometheus_client::registry::Registry, name: &str) -> u64 {
 }
 
 /// A hundred thousand sends while Postgres is paused for five seconds. A limited number
-/// of sends wait, the rest are rejected as retryable, and no acknowledged message is lost.
+/// of sends wait, the rest are rejected as retryable, and no stored message is lost.
 #[tokio::test]
 async fn sends_while_postgres_is_paused_are_bounded_and_not_lost() {
     const SENDS: usize = 100_000;
