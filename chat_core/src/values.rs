@@ -124,7 +124,7 @@ text_types! {
     /// A client-chosen key that makes one refresh idempotent: 16 to 64 random characters.
     RefreshNonce { "minLength": 16, "maxLength": 64 } = |text| check_length(text, "a nonce", 16, 64);
     /// A search text: 1 to 100 characters.
-    SearchText { "minLength": 1, "maxLength": 100 } = |text| check_length(text.trim().to_owned(), "a search text", 1, 100);
+    SearchText { "minLength": 1, "maxLength": 100 } = |text| check_length(text.trim().to_owned(), "a query", 1, 100);
 }
 
 /// Deserializes an enum from its name as a string only: serde's derived
