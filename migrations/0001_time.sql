@@ -1,4 +1,4 @@
--- How every time is written on the wire: RFC 3339, UTC, microseconds.
+-- Formats a time for the wire: RFC 3339, UTC, microseconds.
 
 create function to_rfc3339(t timestamptz) returns text
 language sql stable parallel safe

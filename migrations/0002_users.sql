@@ -1,6 +1,6 @@
--- Users. A username is what others type after "@"; an email address is for signing
--- in, and no other user ever sees it. Both are unique without regard to case, by
--- index: of two sign-ups at the same instant only one succeeds.
+-- Users. Others mention a user by the username, after "@". The email address is for
+-- signing in and is never shown to other users. Both are unique without regard to
+-- case, by index: of two concurrent sign-ups only one succeeds.
 
 create table users (
     id            bigint generated always as identity primary key,
@@ -9,7 +9,7 @@ create table users (
     email         text        not null,
     password_hash text        not null,
     bio           text        not null default '',
-    -- An image that the user uploaded; files come in 0005.
+    -- An image that the user uploaded; 0005 creates the table of files.
     avatar_file_id bigint,
     created_at    timestamptz not null default now(),
     -- A deleted account keeps its row without personal data, so that its messages

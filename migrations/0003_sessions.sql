@@ -1,6 +1,6 @@
 -- A session is one signed-in device. Its refresh tokens form a family: each is used
--- once and replaced, and the reuse of one ends the session, because either the owner
--- or a thief holds a stolen copy. Only hashes are stored.
+-- once and replaced. The reuse of a token ends the session, because one of its two
+-- users has a stolen copy. Only hashes are stored.
 
 create table sessions (
     id         uuid        primary key,

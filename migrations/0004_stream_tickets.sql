@@ -1,4 +1,4 @@
--- A stream ticket opens one event stream, once, within half a minute.
+-- A stream ticket opens one event stream, once, within 30 seconds.
 
 create table stream_tickets (
     hash       bytea       primary key,

@@ -1,6 +1,6 @@
 -- Uploaded files. The bytes are in the blob store under a random key. A file is
--- private to its uploader until a message shows it, and then to the members of that
--- message's chat. A user's avatar is visible to everyone.
+-- private to its uploader until a message attaches it; then the members of the
+-- message's chat can read it. A user's avatar is visible to everyone.
 
 create table files (
     id          bigint generated always as identity primary key,
@@ -24,7 +24,7 @@ create index users_avatar_file_id on users (avatar_file_id) where avatar_file_id
 alter table files
     add column width          int,
     add column height         int,
-    -- The thumbnail, in the blob store too.
+    -- The thumbnail, also in the blob store.
     add column thumbnail_key  text unique,
     add column thumbnail_type text,
     add column thumbnail_size bigint,

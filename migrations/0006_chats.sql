@@ -1,5 +1,5 @@
 -- Chats. A direct chat ('single') belongs to one pair of users, so the pair is stored,
--- smaller id first, and unique.
+-- smaller id first, under a unique constraint.
 
 create type chat_type as enum ('single', 'group', 'private_channel', 'public_channel');create table chats (
     id          bigint generated always as identity primary key,

@@ -6,11 +6,11 @@ create table chat_members (
     user_id   bigint      not null references users on delete cascade,
     role      member_role not null default 'member',
     joined_at timestamptz not null default now(),
-    -- Messages up to this one were sent before the user joined, and are not unread.
+    -- Messages up to this one were sent before the user joined. They are not unread.
     joined_after_message_id bigint   not null default 0,
-    -- False for a user whom the other one of a direct chat has blocked.
+    -- False for a user whom the other member of a direct chat has blocked.
     can_send  boolean     not null default true,
-    -- The member's own choice: no notifications.
+    -- The member has turned off notifications.
     is_muted  boolean     not null default false,
     primary key (chat_id, user_id)
 );
@@ -18,9 +18,9 @@ create table chat_members (
 create index chat_members_user_id on chat_members (user_id, chat_id);
 create index chat_members_owners on chat_members (chat_id) where role = 'owner';
 
--- The permissions of each role in each type of chat: the table of
--- chat_core/src/permissions.rs, which a test compares with this one. It is here so
--- that chats in events carry the permissions of their receiver.
+-- The permissions of each role in each type of chat: a copy of the table in
+-- chat_core/src/permissions.rs; a test compares the two. The copy lets events about
+-- chats contain the permissions of their recipient.
 create table role_permissions (
     chat_type   chat_type   not null,
     role        member_role not null,
@@ -42,13 +42,13 @@ insert into role_permissions (chat_type, role, permissions) values
     ('public_channel', 'admin', '{invite,edit_chat,pin,delete_others_messages,view_revisions,remove_members,leave}'),
     ('public_channel', 'owner', '{invite,edit_chat,pin,delete_others_messages,view_revisions,remove_members,set_roles,set_retention,delete_chat,leave}');
 
--- What a member of this role may do; null without a role.
+-- Returns the permissions of a role in a type of chat; null without a role.
 create function permissions_of(of_type chat_type, of_role member_role) returns text[]
 language sql stable parallel safe
 return (select p.permissions from role_permissions p where p.chat_type = of_type and p.role = of_role);
 
--- A chat as a member sees it. `role` and `permissions` are the viewer's, and null
--- where one text is sent to many; the caller counts once for all viewers.
+-- A chat as a member sees it. `role` and `permissions` are the viewer's, and null in
+-- an event with many recipients. The caller counts the members once for all viewers.
 create function chat_json(c chats, member_count bigint, role member_role) returns json
 language sql stable parallel safe
 return (
@@ -60,7 +60,7 @@ return (
     ) j
 );
 
--- Counts members up to 10,000, which stands for "10,000 or more".
+-- Counts members up to 10,000, which means "10,000 or more".
 create function member_count(of_chat bigint) returns bigint
 language sql stable parallel safe
 return (select count(*) from (select from chat_members m where m.chat_id = of_chat limit 10000) members);

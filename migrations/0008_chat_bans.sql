@@ -1,4 +1,4 @@
--- Users who may not join a chat again, and why.
+-- Users who may not join a chat again, and the reason.
 
 create table chat_bans (
     chat_id   bigint      not null references chats on delete cascade,

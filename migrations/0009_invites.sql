@@ -1,4 +1,4 @@
--- Invites: links that admit users until a time or for a number of uses.
+-- Invites: links that let users join until a time or for a number of uses.
 
 create table invites (
     code       text        primary key,

@@ -1,7 +1,7 @@
--- Messages. Ids grow in commit order, because every visible write holds the append
--- lock (0018) from before its first row until its commit. "Everything up to message
--- 17" is therefore a complete statement, for pages and for read markers. A nonce is
--- the sender's name for one send: the same nonce again finds the first message.
+-- Messages. Ids increase in commit order, because every visible write holds the append
+-- lock (0018) from before its first row until its commit. "All messages up to 17" is
+-- therefore well defined, for pages and for read markers. The sender chooses a nonce
+-- for each send; a repeated nonce returns the first message.
 
 create table messages (
     id         bigint generated always as identity primary key,
@@ -13,16 +13,16 @@ create table messages (
     created_at timestamptz not null default clock_timestamp(),
     edited_at  timestamptz,
     deleted_at timestamptz,
-    -- The members that it mentions by name, resolved by the server.
+    -- The members that the message mentions by name, resolved by the server.
     mentions   bigint[]    not null default '{}',
     mentions_everyone boolean not null default false,
     pinned_at  timestamptz,
     pinned_by  bigint      references users on delete set null,
     constraint messages_content_size check (octet_length(content) <= 65536),
     constraint messages_nonce_length check (char_length(nonce) between 1 and 64),
-    -- A reply stays in its chat: it references the pair of columns. A deleted message
-    -- keeps its row, so a reply always has its target; only retention deletes rows.
-    -- The included columns serve the unread count.
+    -- A reply references a message of the same chat, by this pair of columns. A deleted
+    -- message keeps its row, so a reply always has its target; only retention deletes
+    -- rows. The included columns serve the unread count.
     constraint messages_chat_id_id_key unique (chat_id, id) include (sender_id, deleted_at),
     constraint messages_reply_to_fkey foreign key (chat_id, reply_to) references messages (chat_id, id)
         on delete set null (reply_to)

@@ -1,5 +1,5 @@
--- The earlier texts of edited messages, for the admins of the chat. Deleting a message
--- deletes them too.
+-- Revisions: the earlier texts of edited messages, for the admins of the chat. Deleting
+-- a message also deletes its revisions.
 
 create table message_edits (
     message_id bigint      not null references messages on delete cascade,

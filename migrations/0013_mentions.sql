@@ -1,4 +1,4 @@
--- Mentions by user, from which unread counts are read. Only the triggers of messages
+-- Mentions by user, for counts of unread mentions. Only the triggers of messages
 -- (0023) write here. A null user_id mentions everyone.
 
 create table mentions (
@@ -11,8 +11,8 @@ create table mentions (
 create index mentions_chat_id on mentions (chat_id, user_id, message_id) include (sender_id);
 create index mentions_message_id on mentions (message_id);
 
--- Resolves names, in lower case, to members of a chat other than the sender, and
--- says whether everyone is mentioned, which only an admin may do.
+-- Resolves names, in lower case, to members of a chat other than the sender. Also
+-- returns whether everyone is mentioned, which only admins and owners may do.
 create function resolve_mentions(of_chat bigint, by_user bigint, names text[])
 returns table (user_ids bigint[], everyone boolean)
 language sql stable rows 1

@@ -1,7 +1,7 @@
--- The one JSON form of a message, for REST and for events. A deleted message keeps its
--- place and loses its content. One text is sent to many users, so whether the viewer
--- has reacted is null here. It is a view because the planner sees through a view; a
--- function would be planned again by every statement that calls it.
+-- The only JSON form of a message, for REST and for events. A deleted message keeps its
+-- row and loses its content. `me` in reactions is null here, because the JSON is sent
+-- to many users. It is a view, because the planner inlines views; a function would be
+-- planned again by every statement that calls it.
 
 create view message_view as
 select m.id, m.chat_id, m.sender_id, m.nonce, m.reply_to,

@@ -1,7 +1,7 @@
--- Receipts are markers, not one row per message and reader: "everything in this chat up
--- to message m was delivered to (or read by) this user at this time". Each move forward
--- is one row, so "who read message m, and when" is the first marker at or past m, and
--- storage grows with moves.
+-- Receipts are markers, not one row per message and reader: "all messages of this chat up
+-- to message m were delivered to (or read by) this user at this time". Each move forward
+-- adds one row. A user read message m at the time of the user's first marker at or after
+-- m. Storage grows with the number of moves.
 
 create type receipt_kind as enum ('delivered', 'read');
 

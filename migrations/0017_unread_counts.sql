@@ -1,4 +1,4 @@
--- Unread counts are never stored, always counted from an index, up to a limit.
+-- Unread counts are never stored. They are counted from an index, up to a limit.
 
 -- The position up to which a member has read: the read marker, or the last message
 -- before the member joined.
@@ -9,8 +9,8 @@ return greatest(m.joined_after_message_id, (
     where r.chat_id = m.chat_id and r.user_id = m.user_id and r.kind = 'read'
 ));
 
--- Counts the messages of others after a position, up to 1,000, which stands for
--- "1,000 or more": so the cost of a chat that nobody reads is bounded.
+-- Counts the messages of others after a position, up to 1,000, which means "1,000 or
+-- more". The limit bounds the cost for a chat that a member never reads.
 create function unread_count(m chat_members, after bigint) returns bigint
 language sql stable parallel safe
 return (
@@ -22,7 +22,7 @@ return (
     ) unread
 );
 
--- Counts those of them that mention the member or everyone.
+-- Counts the messages after a position that mention the member or everyone.
 create function mention_count(m chat_members, after bigint) returns bigint
 language sql stable parallel safe
 return (

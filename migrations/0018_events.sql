@@ -1,29 +1,29 @@
--- The event log: everything that anyone can see change, in one order.
+-- The event log: every change that users can see, in one order.
 --
--- The order is the order of commits. A sequence alone would not give it: ids are drawn
--- before commit, so a reader that asks for "everything after 41" while the writer of 40
--- is still open would never see 40. A writer therefore holds one lock from before its
--- first id is drawn until its commit is visible. Any snapshot then contains a whole
--- prefix of the log.
+-- The order is the order of commits. A sequence alone would not ensure this order: ids
+-- are drawn before the commit, so a reader that asks for all events after 41 while the
+-- transaction of event 40 is open would never see 40. A writer therefore holds one lock
+-- from before its first id is drawn until its commit is visible. Any snapshot then
+-- contains a complete prefix of the log.
 --
 -- Only triggers insert here. NOTIFY carries the last id and is only a hint; readers read
 -- the table.
 --
 -- The log is partitioned, so that old events are dropped with their partition at no
 -- cost. Housekeeping (0019) creates partitions ahead of time; events without a partition
--- go to the default one, and nothing is lost.
+-- are stored in the default partition, so no event is lost.
 
 create sequence events_id_seq;
 
 create table events (
     id      bigint primary key default nextval('events_id_seq'),
     type    text        not null,
-    -- The audience: the one user, if set; otherwise the members of the chat at this
+    -- The audience: this user, if set; otherwise the members of the chat at this
     -- position of the log.
     chat_id bigint,
     user_id bigint,
     at      timestamptz not null default clock_timestamp(),
-    -- The message that it concerns, if it concerns one.
+    -- The message that the event is about, if there is one.
     message_id bigint,
     -- The complete JSON object of the event, without its type and id, which the
     -- stream adds.
@@ -44,7 +44,7 @@ begin
     perform pg_advisory_xact_lock(4861703374914);
 end $$;
 
--- Every trigger that appends begins with append_lock() and ends with this.
+-- Every trigger that appends begins with append_lock() and ends with this function.
 create function notify_log() returns void language plpgsql as $$
 begin
     -- Drawn under the append lock in this transaction, so it is the last id.

@@ -1,4 +1,4 @@
--- Creating and dropping partitions of the event log.
+-- Functions that create and drop partitions of the event log.
 
 -- The first id that no partition holds and that the default partition does not hold.
 create function next_event_partition() returns bigint language sql as $$
@@ -28,7 +28,7 @@ begin
     loop
         bound := next_event_partition();
         exit when bound > (select last_value from events_id_seq) + size * ahead;
-        -- Attached, because creating it in place would block every reader.
+        -- Create, then attach: creating a partition in place would block every reader.
         execute format('create table events_%s (like events including all)', bound);
         execute format('alter table events_%1$s add constraint bounds check (id >= %1$s and id < %2$s)', bound, bound + size);
         execute format('alter table events attach partition events_%1$s for values from (%1$s) to (%2$s)', bound, bound + size);

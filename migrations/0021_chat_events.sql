@@ -27,8 +27,8 @@ create trigger chats_updated after update on chats
     referencing new table as new_rows old table as old_rows
     for each statement execute function chats_updated();
 
--- Runs before the delete and once per row, because the members are deleted with their
--- chat and are its audience.
+-- Runs before the delete and once per row, because the members are the audience of the
+-- event and are deleted with their chat.
 create function chat_deleted() returns trigger language plpgsql as $$
 begin
     perform append_lock();

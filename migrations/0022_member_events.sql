@@ -1,9 +1,9 @@
 -- Events about members. Each trigger runs once per statement.
 --
--- Four event types change what a user may receive, and each is addressed to that user:
--- chat.new and chat.added begin a membership, chat.removed and chat.deleted end it. The
--- order within one change does the rest: member.joined is written before chat.added,
--- and member.left after chat.removed, so both reach exactly the other members.
+-- Four event types change a membership, and each is addressed to the user of that
+-- membership: chat.new and chat.added begin it, chat.removed and chat.deleted end it.
+-- member.joined is written before chat.added, and member.left after chat.removed, so
+-- that both are sent to exactly the other members.
 
 create function members_inserted() returns trigger language plpgsql as $$
 begin
@@ -69,7 +69,7 @@ create trigger members_updated after update on chat_members
     referencing new table as new_rows old table as old_rows
     for each statement execute function members_updated();
 
--- Muting is sent to the member's own devices.
+-- Sent only to the member's own devices.
 create function members_muted() returns trigger language plpgsql as $$
 begin
     if not exists (
@@ -99,7 +99,7 @@ create function members_deleted() returns trigger language plpgsql as $$
 declare
     actor text := coalesce(current_setting('confab.actor', true), '');
 begin
-    -- The members of a deleted chat have received chat.deleted.
+    -- If the chat was deleted, its members have already received chat.deleted.
     if not exists (select from old_rows o join chats c on c.id = o.chat_id) then return null; end if;
     perform append_lock();
     insert into events (type, chat_id, user_id, data)

@@ -25,8 +25,8 @@ create trigger messages_inserted after insert on messages
     referencing new table as new_rows
     for each statement execute function messages_inserted();
 
--- The event carries the earlier mentions, so that a client can correct its counts
--- without having the message.
+-- The event contains the earlier mentions, so that a client can correct its counts
+-- even if it has not loaded the message.
 create function messages_updated() returns trigger language plpgsql as $$
 begin
     if not exists (
@@ -66,7 +66,7 @@ create trigger messages_updated after update on messages
     referencing new table as new_rows old table as old_rows
     for each statement execute function messages_updated();
 
--- Retention deletes the oldest messages of a chat, all up to one. The messages of a
+-- Retention deletes all messages of a chat up to one message. The messages of a
 -- deleted chat are deleted without an event.
 create function messages_deleted() returns trigger language plpgsql as $$
 begin

@@ -15,7 +15,7 @@ begin
         select n.chat_id, to_rfc3339(clock_timestamp()) as at, n.user_id, n.message_id, to_rfc3339(n.at) as delivered_at
     ) d
     order by n.chat_id, n.user_id, n.message_id;
-    -- For the reader's other devices.
+    -- Sent to the reader's own devices.
     insert into events (type, chat_id, user_id, data)
     select 'read_state', m.chat_id, m.user_id, row_to_json(j)
     from (

@@ -1,13 +1,13 @@
 -- Sends a batch of messages by any number of users: one call, one transaction, one
--- round trip, and an outcome for each message. A message is left out if its sender is
+-- round trip, and an outcome for each message. A message is skipped if its sender is
 -- not a member or cannot send, if its nonce is used, or if its reply or file is not
--- allowed; the rest of the batch is written all the same.
+-- allowed; the rest of the batch is still written.
 --
--- The messages come as arrays of one length. The files come beside them, one entry per
--- attachment, with the index of its message in the batch (from 0) and its position in
--- the message; the mentioned names likewise.
+-- The messages are passed as arrays of one length. The files are passed as separate
+-- arrays, one entry per attachment, with the index of its message in the batch (from 0)
+-- and its position in the message. The mentioned names are passed in the same way.
 --
--- A function is planned once per connection. Every row is reached by key, so one plan
+-- A function is planned once per connection. Every row is found by key, so one plan
 -- fits all batches.
 
 create function send_messages(
@@ -20,7 +20,7 @@ language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = o
 declare
     written_count int;
 begin
-    -- Each later statement sees everything that was committed before this.
+    -- Each later statement sees everything that was committed before this statement.
     perform append_lock();
 
     return query
@@ -66,9 +66,9 @@ begin
     get diagnostics written_count = row_count;
     if written_count = cardinality(chat_ids) then return; end if;
 
-    -- The reason for each message that was left out; written messages get no second
-    -- outcome that counts. A used nonce comes last: a message that is wrong in itself
-    -- is so whatever else the batch holds.
+    -- The reason for each skipped message; for a written message the first outcome
+    -- counts. A used nonce is checked last: an invalid message must get the same
+    -- outcome whatever else the batch holds.
     return query
     select i.nth::int - 1,
            case when m.user_id is null then 'not_a_member'
@@ -80,7 +80,7 @@ begin
                         select from files f where f.id = a.file_id and f.uploader_id = i.sender_id)
                 ) then 'file_not_found'
                 when original.id is not null then 'duplicate'
-                -- It replies to a message of this batch, which nobody could know.
+                -- The reply target is in this batch, so its id was unknown to the sender.
                 else 'reply_not_found'
            end, original.id, original.created_at
     from unnest(chat_ids, sender_ids, reply_to_ids, nonces) with ordinality as i (chat_id, sender_id, reply_to, nonce, nth)

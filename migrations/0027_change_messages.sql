@@ -1,6 +1,6 @@
 -- Changes to one message, and read markers: one call and one round trip each, so that
--- the append lock is never held over a client's round trips. Each function takes the
--- lock first, then checks, then writes, and returns its outcome as a word. `minimum` is
+-- the append lock is never held during a client's round trips. Each function takes the
+-- lock first, then checks, then writes, and returns its outcome as text. `minimum` is
 -- the lowest role with the permission in this type of chat, from
 -- chat_core/src/permissions.rs.
 
@@ -82,8 +82,8 @@ begin
     return 'done';
 end $$;
 
--- Keeps the replaced text, and at most `max_revisions` of them. The same text again
--- changes nothing.
+-- Edits a message and keeps the replaced text, up to `max_revisions` revisions. An
+-- identical text changes nothing.
 create function edit_message(of_message bigint, actor bigint, new_content text, names text[], max_revisions int)
 returns text language plpgsql as $$
 declare
@@ -114,7 +114,7 @@ begin
     return 'done';
 end $$;
 
--- Deletes a message for its author, or for a role with the permission. Its row stays,
+-- Deletes a message for its sender, or for a role with the permission. The row stays,
 -- without its content; reactions, revisions and attachments are deleted.
 create function delete_message(of_message bigint, actor bigint, minimum member_role)
 returns text language plpgsql as $$
@@ -128,7 +128,7 @@ begin
         return 'forbidden';
     end if;
     if access.is_deleted then return 'done'; end if;
-    -- First, so that the rows below are deleted without events.
+    -- Done first, so that the rows below are deleted without events.
     update messages m
     set content = '', mentions = '{}', mentions_everyone = false, pinned_at = null, pinned_by = null,
         deleted_at = clock_timestamp()
@@ -139,8 +139,8 @@ begin
     return 'done';
 end $$;
 
--- Moves a marker forward and returns where it stands; it never moves back. Channels do
--- not track delivery: there the marker that was asked for is the answer.
+-- Moves a marker forward and returns its position; a marker never moves back. Channels
+-- do not track delivery; for them the requested marker is returned.
 create function advance_marker(of_chat bigint, reader bigint, of_kind receipt_kind, to_message bigint)
 returns table (outcome text, message_id bigint, at timestamptz) language plpgsql as $$
 #variable_conflict use_column

@@ -1,8 +1,8 @@
 -- Search by words and by substrings, in any language. These indexes are expensive to
 -- update, so sending does not update them: a job of the chat server copies new messages
--- into them about once a second. Message ids grow in commit order, so one number says
--- how far it has come, and a search scans the few messages after it: a new message is
--- found at once.
+-- into them about once a second. Message ids increase in commit order, so one number
+-- records the progress. A search also scans the few messages after it, so that a new
+-- message is found immediately.
 
 create extension if not exists pg_trgm;
 
@@ -15,24 +15,24 @@ create table search_entries (
     content    text   not null
 );
 
--- For a common word in one chat: scanned from the newest back.
+-- For a common word in one chat: scanned from the newest message backwards.
 create index search_entries_chat_id on search_entries (chat_id, message_id);
 
 create table search_progress (
     id    boolean primary key default true check (id),
-    -- Every message up to this one has its entry.
+    -- Every message up to this one is indexed.
     indexed_up_to  bigint  not null
 );
 
 insert into search_progress (indexed_up_to) values (0);
 
--- 'simple' keeps every word as written, because chats have no one language.
+-- 'simple' keeps every word as written, because chats are not in one language.
 create function search_vector(content text) returns tsvector
 language sql immutable parallel safe
 return to_tsvector('simple', content);
 
 -- Parses the text of a search box. The last word may be incomplete, unless it ends an
--- excluded phrase. A text of operators alone finds nothing.
+-- excluded phrase. A text that consists only of operators matches nothing.
 create function search_query(input text) returns tsquery
 language sql immutable parallel safe
 return case
@@ -61,7 +61,7 @@ begin
     ), indexed as (
         insert into search_entries (message_id, chat_id, content)
         select id, chat_id, content from new_messages where deleted_at is null and content <> ''
-        -- The message was edited meanwhile, so its entry is newer.
+        -- The message was edited in the meantime, so its entry is newer.
         on conflict do nothing
     )
     select count(*), max(id) into indexed_count, last_id from new_messages;
@@ -69,7 +69,7 @@ begin
     return indexed_count;
 end $$;
 
--- An edit is rare, and is indexed at once. A deleted message has an empty entry, so
+-- Edits are rare and are indexed immediately. A deleted message has an empty entry, so
 -- that a concurrent copy does not restore its content.
 create function messages_reindexed() returns trigger language plpgsql as $$
 begin

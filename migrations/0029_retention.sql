@@ -1,8 +1,8 @@
--- Deletes messages that have outlived the retention of their chat, or of the server if
+-- Deletes messages that are older than the retention of their chat, or of the server if
 -- the chat has none.
 
--- Finds up to `batch_size` of them, without the append lock. The oldest message of each
--- chat says whether the rest of the chat is read at all.
+-- Finds up to `batch_size` expired messages, without the append lock. The rest of a chat
+-- is read only if the oldest message of the chat has expired.
 create function find_expired_messages(server_days int, batch_size int) returns setof bigint
 language sql stable rows 500
 begin atomic
@@ -25,8 +25,8 @@ begin atomic
     order by m.id limit batch_size;
 end;
 
--- Deletes those that have still outlived their retention under the append lock, and
--- returns how many.
+-- Checks the found messages again under the append lock, deletes those that have
+-- expired, and returns how many.
 create function delete_expired_messages(server_days int, message_ids bigint[]) returns int language plpgsql as $$
 declare
     deleted_count int;

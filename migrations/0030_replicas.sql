@@ -1,5 +1,5 @@
--- The notify servers that run. Soft state: it is written again after a crash, so it is
--- unlogged, and a heartbeat waits for no disk.
+-- The running notify servers. Soft state: it is written again after a crash, so the table
+-- is unlogged, and a heartbeat does not wait for the disk.
 
 create unlogged table replicas (
     id         uuid primary key,

@@ -1,5 +1,5 @@
--- A secret that only the servers of this database know. They sign what they exchange
--- through Redis with it.
+-- A secret that only the servers of this database know. With it they sign the data that
+-- they exchange through Redis.
 
 create table cluster_key (
     id boolean primary key default true check (id),

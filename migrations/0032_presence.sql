@@ -1,5 +1,5 @@
--- Presence. Soft state except the status that users choose: a connection is a row that
--- is deleted with its replica.
+-- Presence. All of it is soft state except the status that users choose: a connection is
+-- a row that is deleted with its replica.
 
 create unlogged table connections (
     user_id    bigint not null references users on delete cascade,
@@ -28,7 +28,7 @@ begin atomic
     cross join lateral (
         select exists (
             select from connections c join replicas r on r.id = c.replica_id
-            -- If all replicas are gone, none removes the others.
+            -- Ignore stopped replicas: if all stop, none deletes their connections.
             where c.user_id = p.id and r.heartbeat_at > clock_timestamp() - interval '15 seconds'
         ) as is_connected
     ) connectivity
@@ -45,7 +45,7 @@ begin
     perform from presences p where p.user_id = any(user_ids) order by p.user_id for no key update;
 end $$;
 
--- Records that users connected to a replica, and returns those who came online.
+-- Records that users connected to a replica, and returns who came online.
 create function mark_connected(replica uuid, user_ids bigint[]) returns setof bigint language plpgsql as $$
 begin
     perform lock_presences(user_ids);
@@ -61,7 +61,7 @@ begin
       and not exists (select from connections c where c.user_id = p.user_id and c.replica_id <> replica);
 end $$;
 
--- Records that users left a replica some time ago, and returns those who went offline.
+-- Records that users left a replica some time ago, and returns who went offline.
 create function mark_disconnected(replica uuid, user_ids bigint[], elapsed interval) returns setof bigint language plpgsql as $$
 begin
     perform lock_presences(user_ids);
@@ -77,7 +77,7 @@ begin
     returning p.user_id;
 end $$;
 
--- Removes replicas without a heartbeat for a while, and returns the users who went
+-- Removes replicas whose heartbeat is older than a limit, and returns the users who went
 -- offline with them.
 create function reap_replicas(grace_period interval) returns setof bigint language plpgsql as $$
 declare

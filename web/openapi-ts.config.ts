@@ -1,6 +1,6 @@
 import { defineConfig } from '@hey-api/openapi-ts';
 
-// The types of everything that goes over the wire, from the server's own description.
+// Generates the types of requests, responses and events from the server's OpenAPI description.
 export default defineConfig({
   input: '../docs/openapi.json',
   output: { path: process.env.TYPES_OUT ?? 'sdk/src/wire', indexFile: false },

@@ -8,8 +8,8 @@ use sqlx::{PgConnection, PgPool};
 const PAGE_ROWS: i64 = 500;
 
 /// The sections of an export. Each query returns keys and lines of JSON for a user
-/// ($1), after a key ($2), up to a number of rows ($3). Sessions are few and come on
-/// one page, the newest first.
+/// ($1), after a key ($2), up to a number of rows ($3). All sessions come on one page,
+/// newest first, because a user has few.
 const EXPORT_SECTIONS: [&str; 6] = [
     "select 0::bigint, json_build_object('type', 'user', 'user', user_json(u), 'email', u.email)::text
      from users u where u.id = $1 and $2 < 0 and $3 > 0",
@@ -61,9 +61,9 @@ struct ExportPosition {
 }
 
 /// Deletes an account: removes its personal data, revokes its sessions and removes
-/// it from all chats except direct ones. Its messages stay under an anonymous name;
-/// users who do not want that delete them first. A chat that it owned alone passes
-/// to the longest-serving admin, or else member. Idempotent.
+/// it from all chats except direct ones. Messages that the user has not deleted stay
+/// under an anonymous name. If the user was the only owner of a chat, the
+/// longest-serving admin, or else member, becomes its owner. Idempotent.
 pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
     let mut log = events::begin(db, user).await?;
     let is_active: Option<bool> = sqlx::query_scalar("select deleted_at is null from users where id = $1")

@@ -5,7 +5,7 @@
 use crate::{Error, Result, UserId, events, users::User};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
-/// The most users that one user blocks.
+/// Maximum number of users that one user can block.
 const MAX_BLOCKS: i64 = 1_000;
 
 /// Blocks a user. Idempotent.
@@ -22,7 +22,7 @@ pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> 
         .fetch_one(&mut *log)
         .await?;
     if others >= MAX_BLOCKS {
-        return Err(Error::Conflict { code: "too_many_blocks", detail: "you block too many users; unblock one first" });
+        return Err(Error::Conflict { code: "too_many_blocks", detail: "too many blocked users; unblock one first" });
     }
     let inserted = sqlx::query(
         "insert into blocks (blocker_id, blocked_id) select $1, id from users where id = $2
@@ -80,7 +80,7 @@ pub async fn list(db: impl PgExecutor<'_>, blocker: UserId) -> Result<Vec<User>>
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
-/// Whether either has blocked the other.
+/// Whether either user has blocked the other.
 pub(crate) async fn is_either_blocked(db: &mut PgConnection, one: UserId, other: UserId) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "select exists (select from blocks

@@ -23,12 +23,12 @@ pub struct Bootstrap {
     pub user: Me,
     /// The caller's chats, the most recently active first.
     pub chats: Vec<ChatSummary>,
-    /// The users that these chats show first: the senders of the last messages, and
-    /// the other members of direct chats and groups. At most 500.
+    /// The users to display with the chats: the senders of the last messages, and the
+    /// other members of direct chats and groups. At most 500.
     pub users: Vec<User>,
-    /// The current presence of those users. Unlike the rest, it is not as of the cursor.
+    /// The current presence of the users in `users`. It may be newer than the cursor.
     pub presences: Vec<Presence>,
-    /// The cursor after which the events that follow this state begin.
+    /// The cursor of this state. Events after it change the state.
     pub cursor: Cursor,
 }
 

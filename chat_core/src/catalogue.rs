@@ -15,8 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// An event. `id` is the cursor after it, from which a stream resumes; `at` is when
-/// it happened. Clients ignore types and fields that they do not know.
+/// An event. A stream resumes after the cursor `id`; `at` is the time of the event.
+/// Clients must ignore types and fields that they do not know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", deny_unknown_fields)]
 #[expect(missing_docs, reason = "each variant documents its fields")]
@@ -78,14 +78,14 @@ pub enum Event {
     /// A chat was deleted; sent to each of its members.
     #[serde(rename = "chat.deleted")]
     ChatDeleted { id: Cursor, chat_id: ChatId, at: Time, chat: Chat },
-    /// The receiver became a member of a chat. Messages after
+    /// The recipient became a member of a chat. Messages after
     /// `last_read_message_id` are unread.
     #[serde(rename = "chat.added")]
     AddToChat { id: Cursor, chat_id: ChatId, at: Time, chat: Chat, last_read_message_id: Option<MessageId> },
-    /// The receiver is no longer a member of a chat.
+    /// The recipient is no longer a member of a chat.
     #[serde(rename = "chat.removed")]
     RemoveFromChat { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, reason: RemovalReason },
-    /// The receiver muted or unmuted a chat.
+    /// The recipient muted or unmuted a chat.
     #[serde(rename = "chat.muted")]
     ChatMuted { id: Cursor, chat_id: ChatId, at: Time, is_muted: bool },
     /// A user became a member; sent to the other members.
@@ -97,8 +97,8 @@ pub enum Event {
     /// The role of a member changed.
     #[serde(rename = "member.updated")]
     MemberUpdated { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, role: Role, permissions: Vec<Permission> },
-    /// The receiver's read state of a chat changed; sent to the receiver's own
-    /// devices.
+    /// The recipient's read state of a chat changed; sent to all devices of the
+    /// recipient.
     #[serde(rename = "read_state")]
     ReadState {
         id: Cursor,
@@ -111,10 +111,10 @@ pub enum Event {
     /// The username, display name, bio or avatar of a user changed.
     #[serde(rename = "user.updated")]
     UserUpdated { id: Cursor, at: Time, user: User },
-    /// A session of the receiver was revoked; its streams end.
+    /// A session of the recipient was revoked; the streams of the session end.
     #[serde(rename = "session.revoked")]
     SessionRevoked { id: Cursor, at: Time, session_id: Uuid },
-    /// A user types or has stopped. Delivered at most once and not replayed.
+    /// A user is typing or has stopped. Delivered at most once and not replayed.
     #[serde(rename = "typing")]
     Typing(Typing),
     /// The presence of a user changed. Delivered at most once and not replayed.

@@ -35,8 +35,8 @@ impl ClusterKey {
         Self { id, secret: hmac::Key::new(hmac::HMAC_SHA256, secret) }
     }
 
-    /// The name of a Redis key: `confab:<cluster id>:<name>`. Another cluster has other
-    /// names, even one on a copy of the same database.
+    /// The name of a Redis key: `confab:<cluster id>:<name>`. Each cluster has different
+    /// names, even a cluster on a copy of the same database.
     pub fn redis_key(&self, name: impl fmt::Display) -> String {
         format!("confab:{}:{name}", self.id)
     }

@@ -14,7 +14,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// A validation error in one field of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
-    /// The path of the field, as in `files[2]`; a query or path parameter's name.
+    /// The path of a field in the body, such as `files[2]`, or the name of a parameter.
     pub field: String,
     /// `missing`, `unknown`, `invalid`, or a more specific code that clients act on.
     pub code: &'static str,
@@ -38,7 +38,7 @@ pub enum Error {
     #[error("{0}")]
     Forbidden(&'static str),
     /// 404. The resource does not exist, or the caller may not see it.
-    #[error("there is no such {0}, or you cannot see it")]
+    #[error("{0} not found, or not visible to you")]
     NotFound(&'static str),
     /// 400. The request cannot be parsed.
     #[error("{0}")]
@@ -57,21 +57,21 @@ pub enum Error {
         /// A human-readable explanation.
         detail: &'static str,
     },
-    /// 410, with the code `reset`: the events after a cursor are not available, for
-    /// this reason, and the client starts over from a fresh state.
+    /// 410, with the code `reset`: the events after a cursor are not available, for the
+    /// given reason. The client must start over from a fresh state.
     #[error("the events after this cursor are not available ({0}); start over from /api/bootstrap")]
     Reset(&'static str),
     /// 413. The request is too large; the number is the limit in bytes.
     #[error("too large; the limit is {0} bytes")]
     TooLarge(u64),
     /// 429. The rate limit is exceeded; the response says when to retry.
-    #[error("too many requests; slow down")]
+    #[error("too many requests; try again later")]
     TooManyRequests,
     /// 503. The server cannot handle the request now; the client should retry.
     #[error("the server is temporarily unavailable; try again in a moment")]
     Unavailable(#[source] Source),
     /// 500. A fault of the server.
-    #[error("something went wrong on the server")]
+    #[error("internal server error")]
     Internal(#[source] Source),
 }
 
@@ -102,9 +102,9 @@ impl From<sqlx::Error> for Error {
             E::Database(e) => e.code().is_some_and(|code| is_transient(&code)),
             _ => false,
         };
-        // The input was validated; what it refers to was deleted in the meantime.
+        // The input was validated, but a row that it refers to has been deleted since.
         if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()) {
-            return Self::Conflict { code: "gone", detail: "something this request refers to was deleted" };
+            return Self::Conflict { code: "gone", detail: "an object that this request refers to was deleted" };
         }
         if is_retryable { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
     }

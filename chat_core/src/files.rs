@@ -19,9 +19,9 @@ pub struct FileInfo {
     pub size: i64,
     /// The media type, detected from the content rather than taken from the uploader.
     pub mime_type: String,
-    /// The width of an image, upright, in pixels.
+    /// The width of an image after its orientation is applied, in pixels.
     pub width: Option<i32>,
-    /// The height of an image, upright, in pixels.
+    /// The height of an image after its orientation is applied, in pixels.
     pub height: Option<i32>,
     /// The URL of the thumbnail of an image.
     pub thumbnail_url: Option<String>,
@@ -32,22 +32,22 @@ pub struct FileInfo {
 pub struct NewFile {
     /// The random key of the blob.
     pub blob_key: String,
-    /// 1 to 255 characters.
+    /// The file name: 1 to 255 characters.
     pub filename: String,
     /// The media type, detected from the content.
     pub mime_type: String,
     /// The size in bytes.
     pub size: i64,
-    /// Set for an image.
+    /// The metadata of an image; `None` for other files.
     pub image: Option<NewImage>,
 }
 
 /// The metadata of an image.
 #[derive(Debug)]
 pub struct NewImage {
-    /// The width, upright, in pixels.
+    /// The width after the orientation is applied, in pixels.
     pub width: i32,
-    /// The height, upright, in pixels.
+    /// The height after the orientation is applied, in pixels.
     pub height: i32,
     /// The random key of the thumbnail's blob.
     pub thumbnail_key: String,
@@ -73,7 +73,7 @@ pub enum Rendition {
     Thumbnail,
 }
 
-/// What is needed to serve a file.
+/// The data needed to serve a file.
 #[derive(Debug, sqlx::FromRow)]
 pub struct StoredFile {
     /// The key of the blob.

@@ -5,23 +5,24 @@ use crate::{FileId, MessageId, Result};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use std::time::{Duration, Instant};
 
-/// How many events one partition of the log holds.
+/// Number of events in one partition of the log.
 const EVENTS_PER_PARTITION: i64 = 10_000_000;
 
-/// The number of partitions ahead of the last event: enough for half an hour at
-/// 20,000 events a second.
+/// Number of partitions created ahead of the last event: enough for half an hour at
+/// 20,000 events per second.
 const PARTITIONS_AHEAD: i32 = 3;
 
-/// The most messages deleted in one transaction, so that senders hardly wait.
+/// Maximum number of messages deleted in one transaction; small, so that senders do
+/// not wait for long.
 const EXPIRE_BATCH: i32 = 500;
 
-/// How long one run expires messages; the next run continues.
+/// Maximum time that one run expires messages; the next run continues.
 const EXPIRE_TIME_BUDGET: Duration = Duration::from_secs(20);
 
 /// How long an uploaded file may wait to be attached, in hours.
 const ORPHAN_MIN_AGE_HOURS: i32 = 24;
 
-/// The most files deleted in one run.
+/// Maximum number of files deleted in one run.
 const ORPHAN_BATCH: i64 = 1_000;
 
 /// How long data is kept, and how much of it.
@@ -30,10 +31,10 @@ pub struct RetentionConfig {
     /// Days that events are kept, at least 1: how long a client can be away and
     /// still resume.
     pub event_days: u16,
-    /// Days that messages are kept where their chat does not say; 0 keeps them for
-    /// ever.
+    /// Days that messages are kept in chats without their own setting; 0 keeps them
+    /// forever.
     pub message_days: u16,
-    /// Bytes of files that one user may have.
+    /// Maximum total size of one user's files, in bytes.
     pub user_quota_bytes: i64,
 }
 
@@ -42,7 +43,7 @@ impl RetentionConfig {
     pub const DEFAULT: Self = Self { event_days: 30, message_days: 0, user_quota_bytes: 5 * 1024 * 1024 * 1024 };
 }
 
-/// What one run did.
+/// The result of one run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Partitions of the log created.
@@ -59,7 +60,7 @@ pub struct Report {
 
 /// Runs once, or returns `None` if another process is running.
 pub async fn run(db: &PgPool, retention: RetentionConfig) -> Result<Option<Report>> {
-    // Closing the connection releases the lock, whatever happened before.
+    // Closing the connection releases the lock, even after an error.
     let mut lock_connection = db.acquire().await?.detach();
     let has_lock: bool =
         sqlx::query_scalar("select pg_try_advisory_lock(4861703374916)").fetch_one(&mut lock_connection).await?;
@@ -69,7 +70,7 @@ pub async fn run(db: &PgPool, retention: RetentionConfig) -> Result<Option<Repor
 }
 
 async fn run_all(db: &mut PgConnection, retention: RetentionConfig) -> Result<Report> {
-    // Partitions first: they cannot wait.
+    // First, because the log must not run out of partitions.
     let partitions_created = create_partitions(&mut *db).await?;
     let partitions_dropped = sqlx::query_scalar("select drop_event_partitions(now() - make_interval(days => $1))")
         .bind(i32::from(retention.event_days.max(1)))
@@ -82,8 +83,8 @@ async fn run_all(db: &mut PgConnection, retention: RetentionConfig) -> Result<Re
 }
 
 /// Deletes files that no message and no profile uses, and returns their blob keys.
-/// Candidates are found without the append lock and checked again under it, because
-/// one may be sent meanwhile.
+/// Finds candidates without the append lock and checks them again under it, because
+/// a message may attach one in the meantime.
 async fn delete_orphans(db: &mut PgConnection) -> Result<Vec<String>> {
     let candidates: Vec<FileId> = sqlx::query_scalar(
         "select f.id from files f
@@ -168,7 +169,7 @@ async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
     Ok(deleted)
 }
 
-/// The keys among these that belong to no file, because the upload was never
+/// Returns the given keys that belong to no file, because the upload was never
 /// finished or the file was deleted.
 pub async fn unreferenced_keys(db: &PgPool, keys: &[String]) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(

@@ -1,5 +1,5 @@
 //! Identifiers. Each table has its own type, so that a chat id cannot be used as a
-//! user id. Each id is a whole number that JavaScript represents exactly.
+//! user id. Each id is an integer that JavaScript represents exactly.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,7 +11,7 @@ pub const MAX_ID: i64 = (1 << 53) - 1;
 
 /// The error for text or a number that is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an id is a whole number from 1 to 9007199254740991")]
+#[error("an id must be an integer from 1 to 9007199254740991")]
 pub struct InvalidId;
 
 macro_rules! ids {
@@ -44,7 +44,7 @@ macro_rules! ids {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                // Each id has one spelling: no plus sign, no leading zeros.
+                // Each id has exactly one text form: no plus sign, no leading zeros.
                 if text.starts_with('0') || !text.bytes().all(|byte| byte.is_ascii_digit()) {
                     return Err(InvalidId);
                 }
@@ -90,11 +90,11 @@ ids! {
     UserId
     /// A direct chat, a group or a channel.
     ChatId
-    /// A message. Message ids grow in commit order.
+    /// A message. Message ids increase in commit order.
     MessageId
     /// An uploaded file.
     FileId
-    /// A position in the event log. Event ids grow in commit order.
+    /// A position in the event log. Event ids increase in commit order.
     EventId
 }
 
@@ -102,7 +102,7 @@ impl EventId {
     /// The position before the first event.
     pub const START: Self = Self(0);
 
-    /// Returns the position that many events earlier, or the start.
+    /// Returns the position `events` earlier, or the start.
     pub fn saturating_sub(self, events: i64) -> Self {
         Self((self.0 - events).max(0))
     }

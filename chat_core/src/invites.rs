@@ -11,10 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
-/// The longest lifetime of an invite, in seconds: one year.
+/// Maximum lifetime of an invite, in seconds: one year.
 pub const MAX_LIFETIME_SECONDS: i64 = 365 * 24 * 3600;
 
-/// The most active invites of one chat.
+/// Maximum number of active invites of one chat.
 pub const MAX_ACTIVE: i64 = 100;
 
 /// An invite to a chat.
@@ -36,7 +36,7 @@ pub struct Invite {
     pub uses: i32,
 }
 
-/// What the holder of an invite may see before joining.
+/// The preview of an invite, shown before a user joins.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "InvitePreview")]
 pub struct Preview {
@@ -61,10 +61,10 @@ pub struct NewInvite {
 /// Creates an invite.
 pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -> Result<Invite> {
     if new.expires_in.is_some_and(|seconds| !(1..=MAX_LIFETIME_SECONDS).contains(&seconds)) {
-        return Err(Error::invalid("expires_in", format!("an invite lasts 1 to {MAX_LIFETIME_SECONDS} seconds")));
+        return Err(Error::invalid("expires_in", format!("expires_in must be 1 to {MAX_LIFETIME_SECONDS} seconds")));
     }
     if new.max_uses.is_some_and(|uses| uses < 1) {
-        return Err(Error::invalid("max_uses", "an invite needs at least one use"));
+        return Err(Error::invalid("max_uses", "max_uses must be at least 1"));
     }
     let mut log = events::begin(db, actor).await?;
     members::require_membership(&mut log, chat, actor).await?.require(Permission::Invite)?;
@@ -73,7 +73,7 @@ pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -
         .fetch_one(&mut *log)
         .await?;
     if active >= MAX_ACTIVE {
-        return Err(Error::Conflict { code: "too_many_invites", detail: "revoke another invite first" });
+        return Err(Error::Conflict { code: "too_many_invites", detail: "too many active invites; revoke one first" });
     }
     let invite = sqlx::query_as(
         "insert into invites (code, chat_id, created_by, expires_at, max_uses)
@@ -133,8 +133,8 @@ pub async fn preview(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<Previ
     Ok(Preview { code, chat, expires_at })
 }
 
-/// Joins the chat of an invite; returns the chat, and whether the user is a new
-/// member.
+/// Accepts an invite: adds the user to its chat. Returns the chat, and whether the
+/// user is a new member.
 pub async fn accept(db: &PgPool, user: UserId, code: &InviteCode) -> Result<chats::CreateOutcome> {
     let mut log = events::begin(db, user).await?;
     let chat: ChatId = sqlx::query_scalar("select chat_id from active_invites where code = $1")

@@ -1,9 +1,9 @@
-//! Confab's domain: every noun of the system with its types, its rules and its
-//! SQL, and the event log. Both servers depend on this crate and not on each
-//! other. It knows no HTTP and no command line.
+//! Confab's domain: the types, rules and SQL of every entity (users, chats, messages
+//! and so on), and the event log. Both servers depend on this crate and not on each
+//! other. The crate contains no HTTP and no command line.
 //!
-//! The log (`events`) imports no noun; nouns append to it. The catalogue of events
-//! (`catalogue`) imports every noun, and no noun imports it.
+//! The log (`events`) imports no entity module; entity modules append to it. The
+//! catalogue of events (`catalogue`) imports all of them, and none imports it.
 #![warn(missing_docs)]
 
 pub mod accounts;

@@ -49,7 +49,7 @@ impl From<MemberRow> for Member {
     }
 }
 
-/// Lists a page of the members of a chat by user id, after the given one.
+/// Lists a page of the members of a chat, ordered by user id, after the given user.
 pub async fn list(db: impl PgExecutor<'_>, chat: ChatId, after: Option<UserId>, limit: i64) -> Result<Vec<Member>> {
     let rows: Vec<MemberRow> = sqlx::query_as(
         r#"select user_json(u) as "user", m.role, m.joined_at
@@ -99,7 +99,7 @@ pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<AddOutcome>
     Ok(outcome)
 }
 
-/// Adds a user who joins or follows an invite, unless they are banned.
+/// Adds a user who joins or accepts an invite, unless the user is banned.
 pub(crate) async fn add_member(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let banned = || Error::Forbidden("you are banned from this chat");
     let is_new = admit(&mut *log, chat, user, Role::Member, banned).await?;
@@ -181,7 +181,7 @@ pub async fn set_muted(db: &PgPool, chat: ChatId, user: UserId, is_muted: bool) 
     Ok(())
 }
 
-/// Removes a member. The actor has a higher role, or is that member.
+/// Removes a member. The actor must have a higher role, or be that member.
 pub async fn remove(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
     let membership = require_membership(&mut log, chat, actor).await?;
@@ -212,7 +212,7 @@ async fn leave_locked(
 ) -> Result<()> {
     membership.require(Permission::Leave)?;
     let has_others: bool =
-        // Ordered by the key; otherwise the planner prefers to scan all members.
+        // Ordered by the key, because otherwise the planner scans all members.
         sqlx::query_scalar(
             "select exists (select from (
                  select user_id from chat_members where chat_id = $1 order by user_id limit 2
@@ -262,6 +262,6 @@ async fn require_other_owner(log: &mut PgConnection, chat: ChatId, user: UserId)
     if has_other_owner {
         Ok(())
     } else {
-        Err(Error::Conflict { code: "last_owner", detail: "make another member an owner first" })
+        Err(Error::Conflict { code: "last_owner", detail: "you are the only owner; make another member owner first" })
     }
 }

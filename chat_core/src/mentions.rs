@@ -1,21 +1,21 @@
-//! Finds the user names that a text mentions.
+//! Finds the usernames that a text mentions.
 
 use crate::values::Content;
 
-/// The most names that one message mentions; more are only text.
+/// Maximum number of names that one message mentions; further names are plain text.
 const MAX_MENTIONS: usize = 50;
 
 impl Content {
-    /// The names after an `@`, in lower case, each once. The database resolves them
-    /// to members. A dot or dash at the end may belong to the sentence, so such a
-    /// name is listed with it and without it.
+    /// Returns the names after an `@`, in lower case, without duplicates. The database
+    /// resolves them to members. A dot or dash at the end may belong to the sentence,
+    /// so such a name is returned both with it and without it.
     pub fn mentions(&self) -> Vec<String> {
         let is_username_char = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let text = self.as_str();
         let mut mentions = Vec::new();
         for (at, _) in text.match_indices('@') {
             let (before, after) = text.split_at(at);
-            // As in an email address.
+            // An `@` after a letter or digit is part of an email address.
             if before.ends_with(|c: char| c.is_alphanumeric()) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Metrics in the OpenMetrics format that Prometheus reads. Each part owns its
 //! metrics and registers them. There is no global registry, so that two servers in
-//! one process do not count for each other.
+//! one process do not share counters.
 
 use prometheus_client::{
     collector::Collector,

@@ -1,4 +1,4 @@
-//! Who may do what in a chat: one pure table.
+//! The permissions of each role in each type of chat, as one table.
 
 use crate::{
     Error, Result,
@@ -7,7 +7,7 @@ use crate::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a role may allow a member to do.
+/// A permission of a member in a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
@@ -19,7 +19,7 @@ pub enum Permission {
     Pin,
     /// Delete the messages of others.
     DeleteOthersMessages,
-    /// List the earlier texts of edited messages.
+    /// List the revisions of edited messages.
     ViewRevisions,
     /// Remove and ban members of a lower role.
     RemoveMembers,
@@ -50,8 +50,9 @@ impl Permission {
 }
 
 /// The lowest role with a permission in a type of chat; `None` if no role has it. The
-/// two members of a direct chat are equals, and stay. The table `role_permissions`
-/// (`migrations/0007_chat_members.sql`) says the same, for chats in events.
+/// two members of a direct chat have equal rights and cannot leave. The SQL table
+/// `role_permissions` (`migrations/0007_chat_members.sql`) has the same content, for
+/// chats in events.
 #[rustfmt::skip]
 pub fn minimum_role(permission: Permission, kind: ChatType) -> Option<Role> {
     use ChatType::{Group, PrivateChannel, PublicChannel, Single};
@@ -99,8 +100,8 @@ impl Membership {
         if self.role > other { Ok(()) } else { Err(Error::Forbidden("you cannot remove a member of this role")) }
     }
 
-    /// Requires the permission to add a member with this role: members add members,
-    /// and a higher role is given only by a role above it.
+    /// Requires the permission to add a member with this role. A role above `Member`
+    /// can be granted only by a role above it.
     pub fn require_can_add(self, role: Role) -> Result<()> {
         self.require(Permission::Invite)?;
         if role == Role::Member || self.role > role {

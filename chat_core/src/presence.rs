@@ -1,4 +1,4 @@
-//! Presence: who is connected, and with which status others see them.
+//! Presence: which users are connected, and the status that others see.
 
 use crate::{
     ChatId, Error, Result, UserId,
@@ -12,17 +12,17 @@ use uuid::Uuid;
 /// a page or to replace a replica.
 pub const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// Presence changes are sent to the members of chats up to this size; clients of
-/// larger chats ask for them. Otherwise a thousand users who connect to one chat
+/// Presence changes are sent to the members of chats up to this size; in larger chats
+/// clients request the presence. Otherwise a thousand users who connect to one chat
 /// would cause a million deliveries.
 pub const MAX_PRESENCE_FANOUT: i64 = 200;
 
-/// The presence of one user, for a viewer who shares a chat with them.
+/// Returns the presence of one user, for a viewer who shares a chat with the user.
 pub async fn get(db: &PgPool, viewer: UserId, user_id: UserId) -> Result<Presence> {
     visible_to(db, viewer, &[user_id]).await?.pop().ok_or(Error::NotFound("user"))
 }
 
-/// The presence of those users who share a chat with the viewer.
+/// Returns the presence of the given users who share a chat with the viewer.
 pub async fn visible_to(db: &PgPool, viewer: UserId, user_ids: &[UserId]) -> Result<Vec<Presence>> {
     Ok(sqlx::query_as(
         "select * from presence_of(array(
@@ -38,14 +38,14 @@ pub async fn visible_to(db: &PgPool, viewer: UserId, user_ids: &[UserId]) -> Res
     .await?)
 }
 
-/// The presence of some users, for any viewer.
+/// Returns the presence of some users, for any viewer.
 pub async fn load(db: impl sqlx::PgExecutor<'_>, user_ids: &[UserId]) -> Result<Vec<Presence>> {
     Ok(sqlx::query_as("select * from presence_of($1)").bind(user_ids).fetch_all(db).await?)
 }
 
-/// Sets the status that others see while the user is connected, and sends it to
-/// those who share a chat with the user. A user who is not connected is announced
-/// on connecting.
+/// Sets the status that others see while the user is connected, and sends it to the
+/// users who share a chat with the user. If the user is not connected, the status is
+/// sent when the user connects.
 pub async fn set_status(db: &PgPool, ephemeral: &EphemeralBus, user_id: UserId, status: Status) -> Result<Presence> {
     sqlx::query(
         "insert into presences as p (user_id, status, last_seen) values ($1, $2, clock_timestamp())
@@ -91,7 +91,7 @@ pub async fn reap_replicas(db: &PgPool) -> Result<Vec<Presence>> {
     load(db, &offline_user_ids).await
 }
 
-/// The chats whose members are told of the presence of these users.
+/// Returns the chats whose members receive the presence of these users.
 pub async fn memberships(db: &PgPool, user_ids: &[UserId]) -> Result<Vec<(UserId, ChatId)>> {
     Ok(sqlx::query_as(
         "with own as materialized (

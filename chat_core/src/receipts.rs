@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
-/// The kind of a read marker.
+/// The kind of a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "receipt_kind", rename_all = "snake_case")]
 pub enum ReceiptKind {
@@ -16,7 +16,7 @@ pub enum ReceiptKind {
     Read,
 }
 
-/// A read marker: it covers every message up to and including one.
+/// A read or delivery marker. It covers all messages up to and including one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct ReadMarker {
     /// The chat.
@@ -34,19 +34,19 @@ pub struct Receipt {
     pub user_id: UserId,
     /// When the message reached a device of the reader; null if unknown.
     pub delivered_at: Option<Time>,
-    /// When the user read the message; null if they have not.
+    /// When the reader read the message; null if unread.
     pub read_at: Option<Time>,
 }
 
-/// Whether a chat of this type tracks delivery. Channels do not: nobody needs it
-/// there, and a thousand members would each notify a thousand others.
+/// Whether a chat of this type tracks delivery. Channels do not, because each of a
+/// thousand members would notify a thousand others.
 fn tracks_delivery(kind: ChatType) -> bool {
     matches!(kind, ChatType::Single | ChatType::Group)
 }
 
-/// Moves a marker forward, up to and including a message, and returns where it
-/// stands; it never moves back. Channels do not track delivery: there the requested
-/// marker is returned.
+/// Moves a marker forward to a message, and returns its position. A marker never
+/// moves back. Channels do not track delivery; for them the requested marker is
+/// returned.
 pub async fn advance(
     db: &PgPool,
     chat: ChatId,
@@ -65,8 +65,8 @@ pub async fn advance(
     match (outcome.as_str(), message_id, at) {
         ("done", Some(message_id), Some(at)) => Ok(ReadMarker { chat_id: chat, message_id, at: Time(at) }),
         ("not_a_member", ..) => Err(Error::NotFound("chat")),
-        ("message_not_found", ..) => Err(Error::invalid("message_id", "there is no such message in this chat")),
-        (other, ..) => Err(Error::internal(format!("moving a marker ended as `{other}`"))),
+        ("message_not_found", ..) => Err(Error::invalid("message_id", "this chat has no message with this id")),
+        (other, ..) => Err(Error::internal(format!("unknown outcome of a marker change: `{other}`"))),
     }
 }
 
@@ -91,8 +91,8 @@ pub async fn auto_deliver(db: &PgPool, chat: ChatId, user: UserId, kind: ChatTyp
     Ok(())
 }
 
-/// Lists the receipts of a message for its sender, by reader. Each time is that of
-/// the reader's first marker at or after the message. Read implies delivered.
+/// Lists the receipts of a message for its sender, by reader. Each time comes from the
+/// reader's first marker at or after the message. A read message counts as delivered.
 pub async fn list_for_message(
     db: &mut PgConnection,
     viewer: UserId,

@@ -1,5 +1,5 @@
-//! The optional Redis client. Redis only carries data between servers; the truth is
-//! stored elsewhere. Lost or forged data costs time and nothing else.
+//! The optional Redis client. Redis only carries data between servers; the database is
+//! the source of truth. Lost or forged data causes delays and nothing else.
 
 use crate::{Error, Result};
 use redis::{
@@ -115,7 +115,7 @@ pub fn unavailable(error: RedisError) -> Error {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the passwords.
+        // Omit the passwords.
         let addresses = self.nodes.iter().map(|node| node.get_connection_info().addr().to_string());
         f.debug_list().entries(addresses).finish()
     }

@@ -1,5 +1,5 @@
 //! The notify server replicas of one database and their leader, which exists for
-//! efficiency only. Two leaders at once, or none, cost time and nothing else.
+//! efficiency only. Two leaders at once, or none, cause delays and nothing else.
 
 use crate::Result;
 use sqlx::PgPool;
@@ -35,8 +35,8 @@ pub async fn find_leader(db: &PgPool) -> Result<Option<String>> {
     Ok(sqlx::query_scalar(query).bind(LEASE).fetch_optional(db).await?)
 }
 
-/// Lets another replica lead. Users connected here still count as connected for the
-/// usual grace period, in which they reconnect to another replica.
+/// Makes another replica the leader. Users connected here still count as connected for
+/// the usual grace period, in which they reconnect to another replica.
 pub async fn step_down(db: &PgPool, replica: Uuid) -> Result<()> {
     sqlx::query("update replicas set started_at = 'infinity' where id = $1").bind(replica).execute(db).await?;
     Ok(())

@@ -52,7 +52,7 @@ pub struct SearchCursor {
 /// within each rank.
 #[derive(Debug)]
 pub struct SearchResults {
-    /// The messages; `around=` in the history opens one in its context.
+    /// The messages. `around=` in the history shows a message in its context.
     pub messages: Vec<Message>,
     /// The cursor of the next page, if there is one.
     pub next: Option<SearchCursor>,
@@ -72,9 +72,9 @@ pub async fn search_messages(
 ) -> Result<SearchResults> {
     let text = query.text.as_str();
     if !text.chars().any(char::is_alphanumeric) {
-        return Err(Error::invalid("q", "a search needs at least one letter or digit"));
+        return Err(Error::invalid("q", "the search text must contain at least one letter or digit"));
     }
-    // One more than the page holds, to learn whether there is a next page.
+    // One more row than the page holds shows whether there is a next page.
     let wanted = limit + 1;
     let mut hits = Vec::new();
     for (rank, sql) in [
@@ -179,11 +179,11 @@ async fn search_by_rank(
 /// How often new messages are indexed.
 const INDEX_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most messages indexed at a time.
+/// Maximum number of messages indexed at a time.
 const INDEX_BATCH: i32 = 500;
 
-/// The pause after a full batch, as a multiple of the time it took, so that senders
-/// keep most of the machine.
+/// The pause after a full batch, as a multiple of the time it took, so that indexing
+/// does not slow down senders.
 const PAUSE_FACTOR: u32 = 3;
 
 /// Indexes new messages until `shutdown`. Any number of processes may run this; only

@@ -1,4 +1,4 @@
-//! LIKE patterns from text that people type.
+//! LIKE patterns from user input.
 
 /// A pattern for "contains this text".
 pub(crate) fn contains_pattern(text: &str) -> String {

@@ -1,5 +1,5 @@
-//! Typing indicators: sent to the members of a chat at a limited rate, and gone
-//! after a few seconds.
+//! Typing indicators: sent to the members of a chat at a limited rate, and valid for
+//! a few seconds.
 
 use crate::{
     ChatId, Error, Result, UserId,
@@ -9,19 +9,19 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use sqlx::PgPool;
 use std::{num::NonZeroU32, time::Duration};
 
-/// How long an indicator holds. Clients repeat it every few seconds.
+/// How long an indicator is valid. Clients repeat it every few seconds.
 const TYPING_TTL: Duration = Duration::from_secs(6);
 
-/// How often the indicator of one user in one chat is passed on, after the burst.
-/// Starts and stops are counted apart, so that a stop is not held back by starts.
+/// Minimum interval between indicators of one user in one chat, after the burst.
+/// Starts and stops are counted separately, so that starts do not suppress a stop.
 const RATE: Duration = Duration::from_secs(2);
 
 const BURST: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
 
-/// Past this many keys those with their whole quota are dropped.
+/// Maximum number of tracked keys. Beyond it, keys with a full quota are removed.
 const MAX_TRACKED_KEYS: usize = 50_000;
 
-/// Passes on who types.
+/// Sends typing indicators to the members of a chat.
 #[derive(Debug)]
 pub struct TypingNotifier {
     db: PgPool,
@@ -30,14 +30,14 @@ pub struct TypingNotifier {
 }
 
 impl TypingNotifier {
-    /// Starts with no indicator counted.
+    /// Creates a notifier that has counted no indicator.
     pub fn new(db: PgPool, ephemeral: EphemeralBus) -> Self {
         let quota = Quota::with_period(RATE).expect("two seconds are not zero").allow_burst(BURST);
         Self { db, ephemeral, rate_limiter: RateLimiter::keyed(quota) }
     }
 
-    /// Tells the members of a chat that a user types, or has stopped. Past the rate
-    /// it does nothing, and does not ask the database.
+    /// Tells the members of a chat that a user is typing, or has stopped. Beyond the
+    /// rate it does nothing and does not query the database.
     pub async fn notify(&self, user_id: UserId, chat_id: ChatId, is_typing: bool) -> Result<()> {
         if self.rate_limiter.len() > MAX_TRACKED_KEYS {
             self.rate_limiter.retain_recent();
@@ -55,7 +55,7 @@ impl TypingNotifier {
         .await?
         .ok_or(Error::NotFound("chat"))?;
         if !can_send {
-            return Err(Error::Forbidden("you cannot send messages here"));
+            return Err(Error::Forbidden("you cannot send messages in this chat"));
         }
         let expires_in_ms = if is_typing { TYPING_TTL.as_millis().try_into().unwrap_or(u64::MAX) } else { 0 };
         self.ephemeral.publish(&[EphemeralEvent::Typing(Typing { chat_id, user_id, username, expires_in_ms })]).await;

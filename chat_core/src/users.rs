@@ -92,7 +92,7 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     })
     .on_constraint("users_email_key", || Error::Conflict {
         code: "email_taken",
-        detail: "there is already an account with this email",
+        detail: "an account with this email already exists",
     })?;
     Ok(id)
 }

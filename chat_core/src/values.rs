@@ -1,4 +1,4 @@
-//! Text that users type, parsed at the boundary into types that are always valid.
+//! User input, parsed at the boundary into types that are always valid.
 //! No value contains a NUL, which Postgres cannot store.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -67,7 +67,7 @@ text_types! {
         if (2..=32).contains(&text.len()) && has_valid_start && text.chars().all(is_allowed) {
             Ok(text)
         } else {
-            Err("a username has 2 to 32 letters, digits, dots, dashes or underscores, and starts with a letter or digit".into())
+            Err("a username must have 2 to 32 letters, digits, dots, dashes or underscores, and start with a letter or digit".into())
         }
     };
     /// 1 to 64 characters.
@@ -83,13 +83,13 @@ text_types! {
         if is_well_formed && is_plain && text.chars().count() <= 254 {
             Ok(text)
         } else {
-            Err("this is not an email".into())
+            Err("an email must look like name@example.com and have at most 254 characters".into())
         }
     };
     /// 8 to 128 characters.
     Password { "format": "password", "minLength": 8, "maxLength": 128 } = |text| match text.chars().count() {
         8..=128 if !text.contains('\0') => Ok(text),
-        _ => Err("a password has 8 to 128 characters".into()),
+        _ => Err("a password must have 8 to 128 characters".into()),
     };
     /// 1 to 100 characters.
     ChatName { "minLength": 1, "maxLength": 100 } = |text| single_line(text, "a chat's name", 1, 100);
@@ -102,29 +102,29 @@ text_types! {
     /// An emoji, in the spelling that Unicode recommends.
     Emoji { "minLength": 1, "maxLength": 32, "examples": ["🎉"] } = |text| match emojis::get(&text) {
         Some(emoji) => Ok(emoji.as_str().to_owned()),
-        None => Err("a reaction is one emoji".into()),
+        None => Err("a reaction must be one emoji".into()),
     };
     /// The secret part of an invite link: 8 to 64 letters, digits, dashes or underscores.
     InviteCode { "pattern": "^[A-Za-z0-9_-]{8,64}$" } = |text| match (8..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         true => Ok(text),
-        false => Err("this is not an invite code".into()),
+        false => Err("an invite code must have 8 to 64 letters, digits, dashes or underscores".into()),
     };
     /// At most 1,000 characters.
     Description { "maxLength": 1000 } = |text| check_length(text, "a description", 0, 1000);
     /// A message's text, at most 64 KiB of UTF-8.
     Content { "maxLength": 65536 } = |text| {
         if text.len() > MAX_CONTENT_BYTES {
-            Err(format!("a message has at most {MAX_CONTENT_BYTES} bytes"))
+            Err(format!("a message must have at most {MAX_CONTENT_BYTES} bytes"))
         } else {
             reject_nul(text, "a message")
         }
     };
     /// A client-chosen key that makes one send idempotent: 1 to 64 characters.
     Nonce { "minLength": 1, "maxLength": 64 } = |text| check_length(text, "a nonce", 1, 64);
-    /// A device's key for one refresh of its tokens: 16 to 64 unguessable characters.
+    /// A client-chosen key that makes one refresh idempotent: 16 to 64 random characters.
     RefreshNonce { "minLength": 16, "maxLength": 64 } = |text| check_length(text, "a nonce", 16, 64);
     /// A search text: 1 to 100 characters.
-    SearchText { "minLength": 1, "maxLength": 100 } = |text| check_length(text.trim().to_owned(), "a search", 1, 100);
+    SearchText { "minLength": 1, "maxLength": 100 } = |text| check_length(text.trim().to_owned(), "a query", 1, 100);
 }
 
 /// Deserializes an enum from its name as a string only: serde's derived
@@ -148,7 +148,7 @@ pub(crate) fn deserialize_nullable<'de, T: Deserialize<'de>, D: Deserializer<'de
     Option::deserialize(from).map(Some)
 }
 
-/// The largest message text, in bytes of UTF-8.
+/// Maximum size of a message text, in bytes of UTF-8.
 pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 
 /// The prefix of the usernames of deleted accounts.
@@ -170,8 +170,8 @@ fn reject_nul(text: String, what: &str) -> Result<String, String> {
 
 fn check_length(text: String, what: &str, min: usize, max: usize) -> Result<String, String> {
     match text.chars().count() {
-        n if n < min => Err(format!("{what} needs at least {min} character{}", if min == 1 { "" } else { "s" })),
-        n if n > max => Err(format!("{what} has at most {max} characters")),
+        n if n < min => Err(format!("{what} must have at least {min} character{}", if min == 1 { "" } else { "s" })),
+        n if n > max => Err(format!("{what} must have at most {max} characters")),
         _ => reject_nul(text, what),
     }
 }

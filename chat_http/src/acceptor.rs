@@ -32,41 +32,41 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a kept-alive connection may wait between requests.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The largest head of a request, in bytes.
+/// Maximum size of a request head, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// The most header fields of a request.
+/// Maximum number of header fields of a request.
 const MAX_HEADERS: usize = 64;
 
-/// After a shutdown request the server goes on accepting until no connection has
-/// come for this long: a load balancer takes a moment to notice.
+/// After a shutdown request the server keeps accepting until no new connection has
+/// arrived for this long, because a load balancer takes a moment to notice.
 const ACCEPT_QUIET_PERIOD: Duration = Duration::from_millis(250);
 
-/// The longest that it goes on accepting.
+/// Maximum time that the server keeps accepting after a shutdown request.
 const MAX_ACCEPT_AFTER_SHUTDOWN: Duration = Duration::from_secs(2);
 
-/// The pause after a failed `accept`, which mostly means no free file descriptor.
+/// The pause after a failed `accept`, usually because no file descriptor is free.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// A connection whose first request head has arrived whole.
+/// A connection whose first request head has arrived completely.
 #[derive(Debug)]
 pub struct PeekedRequest {
     /// The connection.
     pub stream: TcpStream,
-    /// All bytes read so far: the head and whatever came with it.
+    /// All bytes read so far: the head and any bytes after it.
     pub buffer: BytesMut,
     /// The address of the client.
     pub peer: SocketAddr,
 }
 
-/// Sees each new connection before hyper does. It may serve the connection itself,
-/// to the end; any other it returns untouched.
+/// Receives each new connection before hyper does. It either serves the connection
+/// itself, to its end, or returns the connection unchanged.
 pub trait ConnectionHook: Clone + Send + Sync + 'static {
     /// Returns the connection, or serves it and returns nothing.
     fn try_take(&self, request: PeekedRequest) -> impl Future<Output = Option<PeekedRequest>> + Send;
 }
 
-/// Takes no connection.
+/// A hook that takes no connection.
 #[derive(Debug, Clone, Copy)]
 pub struct NoHook;
 
@@ -76,13 +76,13 @@ impl ConnectionHook for NoHook {
     }
 }
 
-/// One of the connections that are allowed at once. Each request carries it in its
-/// extensions, for a handler that keeps the connection after the response.
+/// The permit of one open connection. Each request has it in its extensions, for a
+/// handler that keeps the connection open after the response.
 #[derive(Debug, Clone)]
 pub struct ConnectionPermit(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
-/// Raises the limit on open files as far as it goes and returns it; each open
-/// connection needs one.
+/// Raises the limit on open files to the maximum and returns it. Each open
+/// connection needs one file descriptor.
 pub fn raise_file_limit() -> Option<u64> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -91,8 +91,8 @@ pub fn raise_file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Serves connections until `shutdown`. Late connections are then served until
-/// none comes, and open ones have `DRAIN_TIMEOUT` to finish.
+/// Serves connections until `shutdown`. Then keeps accepting until no new connection
+/// arrives; open connections have `DRAIN_TIMEOUT` to finish.
 pub async fn serve(
     listener: TcpListener,
     max_connections: usize,
@@ -144,8 +144,8 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// The next connection; `None` after `shutdown`, once none comes. At the limit
-    /// it leaves clients in the listen queue until a connection ends.
+    /// Accepts the next connection. Returns `None` after `shutdown`, once no connection
+    /// arrives. At the limit, clients wait in the listen queue until a connection ends.
     async fn accept(&self, shutdown: &CancellationToken) -> Option<(TcpStream, SocketAddr, ConnectionPermit)> {
         let quiet_period = sleep_after(shutdown, ACCEPT_QUIET_PERIOD);
         let next = async {
@@ -167,9 +167,9 @@ impl Acceptor {
         }
     }
 
-    /// Closes the listener and returns the connections that the kernel has
-    /// accepted already. It asks the kernel directly: the runtime may not have
-    /// seen the last of them.
+    /// Closes the listener and returns the connections that the kernel has already
+    /// accepted. Reads them from the kernel directly, because the runtime may not
+    /// have noticed the last ones.
     fn drain_backlog(self) -> Vec<(TcpStream, SocketAddr, ConnectionPermit)> {
         let Ok(listener) = self.listener.into_std() else { return Vec::new() };
         let mut backlog = Vec::new();
@@ -193,7 +193,7 @@ async fn handle_connection(
     phase: ShutdownPhase,
 ) {
     let mut request = PeekedRequest { stream, buffer: BytesMut::new(), peer };
-    // Frames are written whole; waiting for more to send only adds latency.
+    // Each write is a complete frame, so waiting for more data only adds latency.
     let _ = request.stream.set_nodelay(true);
     let head = tokio::select! {
         // A request that was sent before the drain began may still be on its way.
@@ -206,7 +206,7 @@ async fn handle_connection(
             let _ = request.stream.write_all(HEAD_TOO_LARGE).await;
             return;
         }
-        // The client closed the connection or is too slow: there is nobody to answer.
+        // The client closed the connection or is too slow: send no response.
         Ok(Err(_)) | Err(_) => return,
     }
     if let Some(request) = hook.try_take(request).await {
@@ -217,7 +217,7 @@ async fn handle_connection(
 const HEAD_TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Reads until the blank line; false if it does not come within the limit.
+/// Reads until the blank line; false if the head exceeds the size limit.
 async fn read_head(request: &mut PeekedRequest) -> io::Result<bool> {
     loop {
         let old_len = request.buffer.len();
@@ -260,8 +260,8 @@ async fn serve_http(peeked: PeekedRequest, permit: ConnectionPermit, router: Rou
             .with_upgrades()
     );
     let result = tokio::select! {
-        // Polled first, so that a request that was read is started: hyper would
-        // drop an unstarted one without a response.
+        // Poll the connection first, so that a request that was read is started:
+        // hyper would drop an unstarted request without a response.
         biased;
         result = connection.as_mut() => result,
         () = draining.cancelled() => {

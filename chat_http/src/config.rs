@@ -1,11 +1,11 @@
-//! Reads settings: flags before environment variables before `config.toml` before
-//! defaults. A key of the file is its variable in lower case.
+//! Reads settings. Flags override environment variables, which override
+//! `config.toml`. A key of the file is the environment variable in lower case.
 
 use crate::settings::AllSettings;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Parser};
 use std::{collections::BTreeSet, fs, io, path::Path};
 
-/// The file, in the working directory; it need not exist.
+/// The configuration file, in the working directory. It is optional.
 pub const CONFIG_FILE: &str = "config.toml";
 
 /// Parses the command line, the environment and the file into `T`, or ends the
@@ -22,7 +22,7 @@ pub fn parse<T: Parser>() -> T {
 /// One row of the documentation of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingDoc {
-    /// The environment variable; in lower case the key of `config.toml`.
+    /// The environment variable. In lower case it is the key in `config.toml`.
     pub variable: String,
     /// The flag, as in `--bind`.
     pub flag: String,
@@ -51,7 +51,7 @@ fn document(argument: &Arg) -> Option<SettingDoc> {
     })
 }
 
-/// The variables that a command or one of its subcommands reads.
+/// Returns the variables that a command or one of its subcommands reads.
 pub fn variables(command: &Command) -> BTreeSet<String> {
     let own = command.get_arguments().filter_map(variable);
     own.chain(command.get_subcommands().flat_map(variables)).collect()
@@ -62,7 +62,7 @@ fn variable(argument: &Arg) -> Option<String> {
 }
 
 /// Makes the values of the file the defaults of their arguments, so that flags and
-/// the environment still come first. A key of another program is left alone.
+/// the environment override them. Ignores the keys of other programs.
 fn apply_config_file(mut command: Command, file: &Path) -> Result<Command, String> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
@@ -77,11 +77,11 @@ fn apply_config_file(mut command: Command, file: &Path) -> Result<Command, Strin
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Float(number) => number.to_string(),
             toml::Value::Boolean(is_on) => is_on.to_string(),
-            _ => return Err(format!("{}: `{key}` must be a text, a number, true or false", file.display())),
+            _ => return Err(format!("{}: `{key}` must be a string, a number, true or false", file.display())),
         };
         let variable = key.to_ascii_uppercase();
         if key != key.to_ascii_lowercase() || !(known.contains(&variable) || variables(&command).contains(&variable)) {
-            return Err(format!("{}: there is no setting `{key}`", file.display()));
+            return Err(format!("{}: unknown setting `{key}`", file.display()));
         }
         set_default(&mut command, &variable, &value);
     }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn read(file: &str, flags: &[&str]) -> Result<Settings, String> {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join(CONFIG_FILE);
         fs::write(&path, file).expect("written");
         let command = apply_config_file(Settings::command(), &path)?;
@@ -153,7 +153,7 @@ mod tests {
         assert!(read("database_url = \"d\"\nnotify_max_connections = 5\nmax_connections = 6", &[]).is_ok());
         for bad in ["bnid = \"x\"", "bind = \"0.0.0.0:2\"", "CHAT_BIND = \"0.0.0.0:2\""] {
             let file = format!("database_url = \"d\"\n{bad}");
-            assert!(read(&file, &[]).err().expect("an error").contains("there is no setting"), "{bad}");
+            assert!(read(&file, &[]).err().expect("an error").contains("unknown setting"), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which web origins may call from a browser.
+//! The web origins that may call the server from a browser.
 
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use std::{sync::Arc, time::Duration};
@@ -7,12 +7,12 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 /// How long a browser may cache a preflight response.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// Text that no browser would send as an origin.
+/// The error for text that is not a web origin.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an origin; an origin looks like https://chat.example or http://127.0.0.1:3000, without a path")]
+#[error("`{0}` is not an origin; use the form https://chat.example or http://127.0.0.1:3000, without a path")]
 pub struct InvalidOrigin(String);
 
-/// The web origins, besides the server's own, whose pages may call.
+/// The web origins, in addition to the server's own, whose pages may call the server.
 #[derive(Debug, Clone, Default)]
 pub struct AllowedOrigins(Arc<[HeaderValue]>);
 

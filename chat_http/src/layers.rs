@@ -1,4 +1,4 @@
-//! The layers that every request passes, in one order for all servers.
+//! The middleware layers of all servers, in one order.
 
 use crate::{AllowedOrigins, ApiError, problem, request_id};
 use axum::{Router, body::Body, extract::MatchedPath, http::Request, middleware, response::IntoResponse};
@@ -12,22 +12,22 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-/// A smaller body is not compressed, in bytes: it fits into one packet anyway.
+/// Minimum size of a compressed body, in bytes. A smaller body fits into one packet.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
-/// Wraps a router: request id, problem bodies, panics, a trace span, compression,
-/// and CORS outermost.
+/// Adds the layers to a router: request id, problem bodies, panic handling, a trace
+/// span, compression, and CORS as the outermost layer.
 pub fn with_layers(router: Router, origins: &AllowedOrigins) -> Router {
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request<Body>| {
-            // The matched route, never the full URI: a query can hold a ticket.
+            // Log the matched route, never the full URI: a query can contain a ticket.
             let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
             let request_id = request_id::request_id(request.headers());
             tracing::debug_span!("http", method = %request.method(), route, request_id)
         })
         .on_failure(());
-    // Streams must not wait for a compressor's buffer, and files are mostly
-    // compressed already.
+    // A compressor would buffer and so delay streams, and most files are already
+    // compressed.
     let compressible = SizeAbove::new(MIN_COMPRESSED_BYTES)
         .and(NotForContentType::SSE)
         .and(NotForContentType::IMAGES)

@@ -1,7 +1,7 @@
-//! What Confab's HTTP servers share: errors as problem+json, the layers around
+//! Code that Confab's HTTP servers share: errors as problem+json, the layers around
 //! every route, extractors, rate limits, the acceptor with graceful shutdown,
-//! settings and logs. It knows the domain's errors and ids, and holds no rule of
-//! the domain.
+//! settings and logs. It uses the domain's errors and ids, and contains no domain
+//! rules.
 #![warn(missing_docs)]
 
 pub mod acceptor;

@@ -1,5 +1,5 @@
-//! Where `/metrics` is served: beside the other routes, or on an address of its
-//! own that the outside does not reach.
+//! The `/metrics` endpoint: with the other routes, or on a separate address that
+//! need not be public.
 
 use crate::{
     AllowedOrigins,
@@ -12,26 +12,26 @@ use std::{io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The path of the metrics.
+/// The path of the metrics endpoint.
 pub const METRICS_PATH: &str = "/metrics";
 
 /// The media type of OpenMetrics 1.0.
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The most connections to a dedicated address.
+/// Maximum number of connections to a dedicated address.
 const MAX_SCRAPERS: usize = 16;
 
 /// Where metrics are served.
 #[derive(Debug)]
 pub enum MetricsEndpoint {
-    /// Beside the other routes.
+    /// With the other routes.
     Shared,
-    /// On an address of its own.
+    /// On a separate address.
     Dedicated(TcpListener),
 }
 
 impl MetricsEndpoint {
-    /// Dedicated if there is an address, shared if not.
+    /// Creates a dedicated endpoint if there is an address, and a shared one if not.
     pub async fn bind(address: Option<SocketAddr>) -> io::Result<Self> {
         Ok(match address {
             Some(address) => Self::Dedicated(TcpListener::bind(address).await?),
@@ -39,8 +39,8 @@ impl MetricsEndpoint {
         })
     }
 
-    /// The route to add to a server. A dedicated endpoint serves the metrics
-    /// itself until `shutdown` and adds no route.
+    /// Returns the route to add to a server. A dedicated endpoint instead serves the
+    /// metrics itself until `shutdown` and adds no route.
     pub fn into_router(self, registry: Registry, shutdown: &CancellationToken) -> Router {
         let router = router(registry);
         match self {

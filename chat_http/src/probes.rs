@@ -16,17 +16,17 @@ use tokio_util::sync::CancellationToken;
 /// The paths of the probes: liveness and readiness.
 pub const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
-/// A check that takes longer counts as failed.
+/// Time limit of a check. A check that takes longer has failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One condition of readiness.
+/// A named check that must pass for the server to be ready.
 pub struct ReadinessCheck {
     name: &'static str,
     check: Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
 }
 
 impl ReadinessCheck {
-    /// A named condition.
+    /// Creates a check.
     pub fn new<F: Future<Output = bool> + Send + 'static>(
         name: &'static str,
         check: impl Fn() -> F + Send + Sync + 'static,
@@ -35,9 +35,9 @@ impl ReadinessCheck {
     }
 }
 
-/// `/livez` answers while the process runs. `/readyz` answers 200 if every check
-/// passes and the server is not stopping, and 503 otherwise; the body names each
-/// check and its result.
+/// Routes of the probes. `/livez` returns 200 while the process runs. `/readyz`
+/// returns 200 if every check passes and the server is not stopping, and 503
+/// otherwise; the body lists each check and its result.
 pub fn router(checks: Vec<ReadinessCheck>, shutdown: CancellationToken) -> Router {
     let checks = Arc::new(checks);
     let ready = move || {

@@ -23,7 +23,7 @@ pub const RETRY_AFTER_SECONDS: u64 = 1;
 /// The result of a handler or an extractor.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
-/// An error of the domain on its way to a client.
+/// A domain error as the response of a handler.
 #[derive(Debug)]
 pub struct ApiError(pub Error);
 
@@ -39,16 +39,16 @@ impl From<sqlx::Error> for ApiError {
     }
 }
 
-/// An error as it goes over the wire.
+/// The body of an error response.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
     status: u16,
-    /// A sentence for people.
+    /// A human-readable explanation.
     pub detail: String,
-    /// A stable word for programs.
+    /// A stable code for programs.
     pub code: &'static str,
     request_id: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -56,7 +56,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The error as a client sees it.
+    /// Creates the problem that a client receives for an error.
     pub fn new(error: &Error, request_id: &str) -> Self {
         let errors = match error {
             Error::Invalid(errors) => errors.clone(),
@@ -78,7 +78,7 @@ impl Problem {
     }
 }
 
-/// The status of an outcome.
+/// Returns the status of an error.
 pub fn status(error: &Error) -> StatusCode {
     match error {
         Error::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
@@ -122,8 +122,8 @@ fn code_of_status(status: StatusCode) -> &'static str {
     }
 }
 
-/// Carries the error itself in the extensions; `render` writes the body, because
-/// only it knows the request id.
+/// Puts the error into the extensions of the response. `render` writes the body,
+/// because it also needs the request id.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = status(&self.0).into_response();
@@ -132,12 +132,12 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Marks an error response whose own body says more than a problem would.
+/// Marks an error response that keeps its own body.
 #[derive(Clone)]
 pub(crate) struct KeepBody;
 
-/// Writes the body of every error response, whoever made it, and logs each server
-/// error once.
+/// Writes the body of every error response, whichever layer produced it, and logs each
+/// server error once.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
     let request_id = request_id(request.headers()).to_owned();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -184,10 +184,10 @@ pub fn log_server_error(error: &Error, method: &Method, path: &str, request_id: 
 
 fn fallback_detail(status: StatusCode, method: &Method, path: &str) -> String {
     match status {
-        StatusCode::NOT_FOUND => format!("there is nothing at {path}"),
+        StatusCode::NOT_FOUND => format!("no route matches {path}"),
         StatusCode::METHOD_NOT_ALLOWED => format!("{path} does not support {method}"),
-        StatusCode::REQUEST_TIMEOUT => "the request took too long to arrive".into(),
-        StatusCode::INTERNAL_SERVER_ERROR => "something went wrong on the server".into(),
-        _ => status.canonical_reason().unwrap_or("refused").to_lowercase(),
+        StatusCode::REQUEST_TIMEOUT => "the request was not received in time".into(),
+        StatusCode::INTERNAL_SERVER_ERROR => "internal server error".into(),
+        _ => status.canonical_reason().unwrap_or("rejected").to_lowercase(),
     }
 }

@@ -1,5 +1,5 @@
-//! Rate limits by user, by address and by class of route. Limits are kept per
-//! server process: they keep one runaway client from crowding out the others.
+//! Rate limits by user, by address and by class of route. Each server process counts
+//! for itself. The limits prevent one faulty client from using up the capacity.
 
 use crate::{ApiError, trusted_proxies::TrustedProxies};
 use axum::{
@@ -27,16 +27,16 @@ use std::{
     time::Duration,
 };
 
-/// What a route costs; each class has a limit of its own.
+/// The class of a route. Each class has its own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteClass {
-    /// Tries a password or a token; limited by address.
+    /// Verifies a password or a token; limited by address.
     Auth,
     /// Stores files; limited by user.
     Upload,
-    /// Changes something; limited by user.
+    /// Changes data; limited by user.
     Write,
-    /// Only reads; limited by user.
+    /// Only reads data; limited by user.
     Read,
 }
 
@@ -50,8 +50,8 @@ impl RouteClasses {
         self.0.insert((method, path.to_owned()), class);
     }
 
-    /// The class of a request. One that matches no route counts as a read or a
-    /// write by its method.
+    /// Returns the class of a request. A request that matches no route is a read or
+    /// a write depending on its method.
     fn get(&self, request: &Request) -> RouteClass {
         let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
         let class = route.and_then(|path| self.0.get(&(request.method().clone(), path)).copied());
@@ -62,7 +62,7 @@ impl RouteClasses {
     }
 }
 
-/// A number of requests in a period; all of them may come at once.
+/// Maximum number of requests in a period, also in one burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rate {
     count: NonZeroU32,
@@ -100,7 +100,7 @@ impl FromStr for Rate {
     }
 }
 
-/// The setting: `off`, `on`, or `on` with other numbers for some classes, as in
+/// The setting: `off`, `on`, or different limits for some classes, such as
 /// `auth=10/m,write=20/s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimits(Option<Rates>);
@@ -115,7 +115,7 @@ struct Rates {
     address: Rate,
 }
 
-/// Generous: a person who types, and their devices, never reach these.
+/// The default limits. A user who types, on several devices, stays far below them.
 const DEFAULT: Rates = Rates {
     auth: Rate::per_minute(60),
     upload: Rate::per_minute(120),
@@ -124,10 +124,10 @@ const DEFAULT: Rates = Rates {
     address: Rate::per_second(1_000),
 };
 
-/// Text that is not a setting of rate limits.
+/// The error for text that is not a setting of rate limits.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not a rate limit; give off, on, or some of auth=60/m,upload=120/m,write=50/s,read=100/s,address=1000/s"
+    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,upload=120/m,write=50/s,read=100/s,address=1000/s"
 )]
 pub struct InvalidRateLimits(String);
 
@@ -189,7 +189,7 @@ fn keyed_limiter<K: Hash + Eq + Clone>(rate: Rate) -> KeyedLimiter<K> {
 }
 
 impl RateLimiter {
-    /// Starts with no requests counted.
+    /// Creates a limiter that has counted no request.
     pub fn new(limits: RateLimits, trusted_proxies: TrustedProxies) -> Self {
         let limiters = limits.0.map(|rates| Limiters {
             auth: keyed_limiter(rates.auth),
@@ -201,14 +201,14 @@ impl RateLimiter {
         Self { limiters, trusted_proxies, clock: QuantaClock::default() }
     }
 
-    /// Forgets users and addresses that have their whole limit again.
+    /// Removes users and addresses that have their full limit again.
     pub fn remove_stale(&self) {
         let Some(Limiters { auth, upload, write, read, address }) = &self.limiters else { return };
         [auth, address].into_iter().for_each(governor::RateLimiter::retain_recent);
         [upload, write, read].into_iter().for_each(governor::RateLimiter::retain_recent);
     }
 
-    /// Counts a request; what is left is `None` without limits.
+    /// Counts a request and returns the rest of its limit; `None` without limits.
     fn check(
         &self,
         request: &Request,
@@ -252,18 +252,18 @@ impl RateLimiter {
     }
 }
 
-/// The user that a token claims. Whether the session still lives is checked later.
+/// The user that a token claims. Whether the session is active is checked later.
 fn claimed_user(verifier: &Verifier, headers: &HeaderMap) -> Option<UserId> {
     let bearer = auth::parse_bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)?;
     verifier.verify(bearer, Audience::Api).ok().map(|claims| claims.user_id)
 }
 
-/// What is left of a limit.
+/// The state of a limit after a request.
 #[derive(Debug)]
 struct RateLimitStatus {
     limit: u32,
     remaining: u32,
-    /// Until the whole limit is back, or one request if none is left.
+    /// Time until the full limit is available, or one request if none remains.
     reset: Duration,
 }
 
@@ -278,13 +278,13 @@ impl RateLimitStatus {
     }
 }
 
-/// Rounded up.
+/// Returns a duration in seconds, rounded up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// The middleware: refuses a request over its limit with 429, and writes what is
-/// left into the headers of every response.
+/// The middleware: rejects a request over its limit with 429, and writes the state of
+/// the limit into the headers of every response.
 pub async fn enforce(
     limiter: &RateLimiter,
     classes: &RouteClasses,

@@ -1,5 +1,5 @@
-//! Request ids: every request and its response carry one, and so does every log
-//! line about them.
+//! Request ids: every request, its response and every log line about them have the
+//! same id.
 
 use axum::{
     extract::Request,
@@ -10,7 +10,7 @@ use axum::{
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request id that is accepted from a client, in bytes.
+/// Maximum length of a request id from a client, in bytes.
 const MAX_LENGTH: usize = 64;
 
 /// Creates a request id, a UUID of version 7.
@@ -23,8 +23,8 @@ pub fn request_id(headers: &HeaderMap) -> &str {
     headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Gives every request an id and its response the same one. A client's own id is
-/// kept if it is short and plain; tower-http's layer would keep any.
+/// Assigns an id to every request and its response. Keeps a client's own id if it is
+/// short and consists of safe characters; tower-http's layer would keep any id.
 pub(crate) async fn assign(mut request: Request, next: Next) -> Response {
     let is_plain = |id: &str| {
         (1..=MAX_LENGTH).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

@@ -1,4 +1,4 @@
-//! A connection whose first bytes were read already and are read again.
+//! A connection whose first bytes were already read and must be read again.
 
 use bytes::{Buf, BytesMut};
 use std::{
@@ -11,7 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Yields `buffer` first, then the rest of `stream`.
+/// Reads `buffer` first, then the rest of `stream`.
 pub(crate) struct Rewind {
     pub(crate) buffer: BytesMut,
     pub(crate) stream: TcpStream,

@@ -1,5 +1,5 @@
-//! Every setting, declared once. A program flattens the groups that it reads; the
-//! union of all groups says which keys `config.toml` may hold.
+//! Every setting, declared once. A program flattens the groups that it reads. The
+//! union of all groups is the set of keys that `config.toml` may contain.
 
 use crate::{rate_limit::RateLimits, telemetry::LogFormat, trusted_proxies::TrustedProxies};
 use chat_core::{
@@ -54,10 +54,10 @@ pub struct AllSettings {
     log: LogSettings,
 }
 
-/// Where the API listens.
+/// The address of the API.
 #[derive(Debug, Clone, Args)]
 pub struct ChatBind {
-    /// Address of the API, and of everything else in `confab dev` and `confab serve`.
+    /// Address of the API, or of the whole server in `confab dev` and `confab serve`.
     #[arg(
         long = "bind",
         alias = "chat-bind",
@@ -68,7 +68,7 @@ pub struct ChatBind {
     pub chat_bind: SocketAddr,
 }
 
-/// Where the streams listen.
+/// The address of the event streams.
 #[derive(Debug, Clone, Args)]
 pub struct NotifyBind {
     /// Address of the event streams.
@@ -79,7 +79,7 @@ pub struct NotifyBind {
 /// The database.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseSettings {
-    /// Postgres 15 or newer, as in postgres://user:password@host/name.
+    /// URL of a Postgres 15 or newer, such as postgres://user:password@host/name.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
 }
@@ -87,7 +87,7 @@ pub struct DatabaseSettings {
 /// The database of a program that can start one itself.
 #[derive(Debug, Clone, Args)]
 pub struct OptionalDatabaseSettings {
-    /// Use this database instead of an embedded one.
+    /// URL of the database to use instead of an embedded one.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 }
@@ -95,9 +95,10 @@ pub struct OptionalDatabaseSettings {
 /// Redis.
 #[derive(Debug, Clone, Args)]
 pub struct RedisSettings {
-    /// Redis, through which replicas share one reading of the event log; without it
-    /// each reads the log itself. `redis://user:password@host:6379`, `rediss://` or
-    /// `unix://`; several nodes of a Redis Cluster with commas between them.
+    /// URL of Redis, through which one replica relays the event log to the others;
+    /// without Redis each replica reads the log itself. The form is
+    /// `redis://user:password@host:6379`, `rediss://` or `unix://`; for a Redis Cluster
+    /// several nodes, separated by commas.
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 }
@@ -105,7 +106,7 @@ pub struct RedisSettings {
 /// The data directory.
 #[derive(Debug, Clone, Args)]
 pub struct DataSettings {
-    /// Directory of the keys, the uploaded files and the embedded database.
+    /// Data directory: the keys, the uploaded files and the embedded database.
     #[arg(long = "data", alias = "chat-data-dir", value_name = "DIR", env = "CHAT_DATA_DIR", default_value = "data")]
     pub chat_data_dir: PathBuf,
 }
@@ -113,10 +114,10 @@ pub struct DataSettings {
 /// The keys of a server that signs tokens.
 #[derive(Debug, Clone, Args)]
 pub struct SigningKeySettings {
-    /// The Ed25519 private key that signs tokens, PKCS#8 PEM.
+    /// File with the Ed25519 private key that signs tokens, as PKCS#8 PEM.
     #[arg(long, value_name = "FILE", env = "JWT_PRIVATE_KEY_FILE")]
     pub jwt_private_key_file: PathBuf,
-    /// Public keys whose tokens are accepted, the newest first.
+    /// File with the public keys that verify tokens, newest first.
     #[arg(long, value_name = "FILE", env = "JWT_PUBLIC_KEY_FILE")]
     pub jwt_public_key_file: Option<PathBuf>,
 }
@@ -141,7 +142,7 @@ fn naming(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
 /// The keys of a server that only verifies tokens.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyingKeySettings {
-    /// Public keys whose tokens are accepted, the newest first.
+    /// File with the public keys that verify tokens, newest first.
     #[arg(long, value_name = "FILE", env = "JWT_PUBLIC_KEY_FILE")]
     pub jwt_public_key_file: PathBuf,
 }
@@ -153,15 +154,15 @@ impl VerifyingKeySettings {
     }
 }
 
-/// Browsers and the public address.
+/// Web origins and the public URL.
 #[derive(Debug, Clone, Args)]
 pub struct WebSettings {
-    /// Web origins, separated by commas, whose pages may call besides the server's
-    /// own.
+    /// Web origins, separated by commas, whose pages may call the server, in addition to
+    /// the server's own origin.
     #[arg(long, value_name = "ORIGINS", env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: String,
-    /// The address that users type, as in `https://chat.example`. With https, cookies
-    /// are marked `Secure`.
+    /// Public URL of the server, such as `https://chat.example`. With https, cookies are
+    /// marked `Secure`.
     #[arg(long, value_name = "URL", env = "PUBLIC_URL")]
     pub public_url: Option<PublicUrl>,
 }
@@ -181,8 +182,8 @@ pub struct LimitSettings {
     /// `confab dev` unless set.
     #[arg(long, value_name = "LIMITS", env = "RATE_LIMITS")]
     pub rate_limits: Option<RateLimits>,
-    /// Networks of your own reverse proxies, as in 10.0.0.0/8,::1. Their
-    /// `X-Forwarded-For` is believed.
+    /// Networks of trusted reverse proxies, such as 10.0.0.0/8,::1. Their
+    /// `X-Forwarded-For` header is used.
     #[arg(long, value_name = "NETWORKS", env = "TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,
 }
@@ -190,14 +191,14 @@ pub struct LimitSettings {
 /// How long data is kept, and how much of it.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct RetentionSettings {
-    /// Days that a client can be away and still resume its stream.
+    /// Number of days that events are kept. A client can resume its stream for that long.
     #[arg(long, value_name = "DAYS", env = "EVENT_RETENTION_DAYS", default_value_t = RetentionConfig::DEFAULT.event_days)]
     pub event_retention_days: u16,
-    /// Days that messages are kept where their chat does not say; 0 keeps them for
-    /// ever.
+    /// Number of days that messages are kept in chats without their own setting; 0 keeps
+    /// them forever.
     #[arg(long, value_name = "DAYS", env = "MESSAGE_RETENTION_DAYS", default_value_t = RetentionConfig::DEFAULT.message_days)]
     pub message_retention_days: u16,
-    /// Bytes of files that one user may have.
+    /// Maximum total size of one user's files, in bytes.
     #[arg(long, value_name = "BYTES", env = "USER_QUOTA_BYTES", default_value_t = RetentionConfig::DEFAULT.user_quota_bytes)]
     pub user_quota_bytes: i64,
 }
@@ -215,7 +216,7 @@ impl From<RetentionSettings> for RetentionConfig {
 /// The demo accounts.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct DemoSettings {
-    /// Offer the demo accounts on the sign-in page.
+    /// Show the demo accounts on the sign-in page.
     #[arg(long, env = "DEMO_MODE")]
     pub demo_mode: bool,
 }
@@ -223,18 +224,18 @@ pub struct DemoSettings {
 /// The web frontend.
 #[derive(Debug, Clone, Args)]
 pub struct FrontendSettings {
-    /// Directory of a web frontend to serve instead of the one inside the program.
+    /// Directory of a web frontend to serve instead of the embedded one.
     #[arg(long = "web-dir", alias = "chat-web-dir", value_name = "DIR", env = "CHAT_WEB_DIR")]
     pub chat_web_dir: Option<PathBuf>,
 }
 
 macro_rules! metrics_settings {
     ($name:ident, $field:ident, $env:literal, $of:literal) => {
-        #[doc = concat!("Where the metrics of ", $of, " are.")]
+        #[doc = concat!("The metrics endpoint of ", $of, ".")]
         #[derive(Debug, Clone, Copy, Args)]
         pub struct $name {
-            /// The address; `None` means beside the other routes.
-            #[arg(long, value_name = "ADDRESS", env = $env, help = concat!("Address of `/metrics` of ", $of, "; beside the other routes unless set"))]
+            /// The address; `None` means with the other routes.
+            #[arg(long, value_name = "ADDRESS", env = $env, help = concat!("Address of `/metrics` of ", $of, "; served with the other routes unless set"))]
             pub $field: Option<SocketAddr>,
         }
     };
@@ -246,11 +247,11 @@ metrics_settings!(NotifyMetricsSettings, notify_metrics_bind, "NOTIFY_METRICS_BI
 
 macro_rules! connection_settings {
     ($name:ident, $field:ident, $env:literal, $of:literal, $default:literal) => {
-        #[doc = concat!("The connections of ", $of, ".")]
+        #[doc = concat!("The connection limit of ", $of, ".")]
         #[derive(Debug, Clone, Copy, Args)]
         pub struct $name {
-            /// The most open connections.
-            #[arg(long, value_name = "COUNT", env = $env, default_value_t = $default, help = concat!("The most open connections of ", $of))]
+            /// Maximum number of open connections.
+            #[arg(long, value_name = "COUNT", env = $env, default_value_t = $default, help = concat!("Maximum number of open connections of ", $of))]
             pub $field: usize,
         }
     };
@@ -269,21 +270,21 @@ connection_settings!(
 /// Logs.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LogSettings {
-    /// Format of log lines. `RUST_LOG` filters them.
+    /// Format of log lines. The environment variable `RUST_LOG` filters log lines.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
     pub log_format: LogFormat,
 }
 
-/// The address that users type: a scheme and a host, without a path.
+/// The public URL of a server: a scheme and a host, without a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     is_https: bool,
     text: String,
 }
 
-/// Text that is not such an address.
+/// The error for text that is not a public URL.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a public address; it looks like https://chat.example, without a path")]
+#[error("`{0}` is not a public URL; use the form https://chat.example, without a path")]
 pub struct InvalidPublicUrl(String);
 
 impl std::str::FromStr for PublicUrl {
@@ -311,7 +312,7 @@ impl PublicUrl {
         self.is_https
     }
 
-    /// The address without a slash at its end.
+    /// Returns the URL without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.text
     }

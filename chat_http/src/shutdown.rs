@@ -1,25 +1,25 @@
-//! How a server learns that it should stop, and in which phases it does.
+//! Graceful shutdown: the signal handler and the phases.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The two steps of a graceful shutdown.
+/// The two phases of a graceful shutdown.
 #[derive(Debug, Clone)]
 pub(crate) struct ShutdownPhase {
-    /// The server was asked to stop: each response is the last on its connection.
+    /// A shutdown was requested: each response is the last on its connection.
     pub(crate) requested: CancellationToken,
-    /// No new connection is accepted: idle connections close.
+    /// No new connection is accepted, and idle connections close.
     pub(crate) draining: CancellationToken,
 }
 
-/// A token that Ctrl-C or SIGTERM cancels. A second signal ends the process at
-/// once, with exit status 130.
+/// Returns a token that Ctrl-C or SIGTERM cancels. A second signal ends the process
+/// immediately, with exit status 130.
 pub fn shutdown_on_signal() -> CancellationToken {
     let token = CancellationToken::new();
     let shutdown = token.clone();
     tokio::spawn(async move {
         wait_for_signal().await;
-        tracing::info!("shutting down; send the signal again to stop at once");
+        tracing::info!("shutting down; send the signal again to stop immediately");
         shutdown.cancel();
         wait_for_signal().await;
         std::process::exit(130);

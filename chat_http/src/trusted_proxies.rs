@@ -1,4 +1,4 @@
-//! Which peers may say, in `X-Forwarded-For`, who the client is.
+//! The peers whose `X-Forwarded-For` header determines the client's address.
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -12,9 +12,9 @@ use std::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
-/// Text that is not a list of networks.
+/// The error for text that is not a list of networks.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an address or a network; give a comma-separated list such as 10.0.0.0/8,::1")]
+#[error("`{0}` is not an address or a network; use a comma-separated list such as 10.0.0.0/8,::1")]
 pub struct InvalidNetwork(String);
 
 impl FromStr for TrustedProxies {
@@ -33,9 +33,9 @@ impl FromStr for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// The address of the client: the peer, or, if the peer is a trusted proxy, the
-    /// rightmost entry of `X-Forwarded-For` that is not one. IPv6 addresses are cut
-    /// to their /64 network, because one home has all of it.
+    /// Returns the address of the client: the peer, or, if the peer is a trusted proxy,
+    /// the rightmost entry of `X-Forwarded-For` that is not a trusted proxy. IPv6
+    /// addresses are truncated to their /64 network, because one client has all of it.
     pub fn client_address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
         let peer = peer.unwrap_or(Ipv6Addr::UNSPECIFIED.into()).to_canonical();
         let mut client = peer;
@@ -44,7 +44,7 @@ impl TrustedProxies {
                 headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
             let entries = lines.iter().rev().flat_map(|line| line.rsplit(',')).map(str::trim);
             for entry in entries {
-                // An entry that is no address was not written by a proxy of ours.
+                // A trusted proxy never writes an entry that is not an address.
                 let Ok(address) = entry.parse::<IpAddr>() else { break };
                 client = address.to_canonical();
                 if !self.contains(client) {

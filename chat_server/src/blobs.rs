@@ -1,4 +1,4 @@
-//! The object store for the bytes of files. It is on disk, and its keys are random.
+//! The store for the bytes of files: an object store on disk with random keys.
 
 use bytes::Bytes;
 use chat_core::{Error, Result};
@@ -9,10 +9,10 @@ use object_store::{
 };
 use std::{ops::Range, os::unix::fs::PermissionsExt, sync::Arc};
 
-/// How many bytes at the start of a file its type is detected from.
+/// Number of bytes at the start of a file from which its type is detected.
 const SNIFF_BYTES: usize = 8 * 1024;
 
-/// The most parts of one upload that are being written to the store at once.
+/// Maximum number of parts of one upload that are written to the store at once.
 const MAX_PARTS_IN_FLIGHT: usize = 4;
 
 /// The object store.
@@ -27,11 +27,11 @@ pub(crate) struct StoredBlob {
     pub(crate) mime_type: String,
 }
 
-/// The bytes of a stored blob, as they are read.
+/// The bytes of a stored blob, as a stream.
 pub(crate) type BlobStream = BoxStream<'static, object_store::Result<Bytes>>;
 
 impl BlobStore {
-    /// Opens a store in a folder. Creates the folder if needed.
+    /// Opens a store in a directory. Creates the directory if needed.
     pub fn on_disk(folder: &std::path::Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         // Other accounts of the machine must not read uploads.
@@ -40,7 +40,7 @@ impl BlobStore {
         Ok(Self(Arc::new(store)))
     }
 
-    /// Stores a file as it arrives. Past `max_bytes` it fails and stores nothing.
+    /// Stores a file as it arrives. A file of more than `max_bytes` is rejected.
     pub(crate) async fn store<E: Into<Error>>(
         &self,
         chunks: impl futures_util::Stream<Item = Result<Bytes, E>>,

@@ -1,5 +1,5 @@
-//! Extractors of this server. A value of one of these types proves that the caller is
-//! signed in, or is a member of the chat in the path.
+//! Extractors of this server. `Caller` proves that the caller is signed in, and
+//! `ChatMember` that the caller is a member of the chat in the path.
 
 use crate::{AppState, limits};
 use axum::{
@@ -44,7 +44,7 @@ impl FromRequestParts<Arc<AppState>> for Caller {
     }
 }
 
-/// A member of the chat in the path. Any other caller gets 404.
+/// The caller as a member of the chat in the path. Other callers get 404.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChatMember {
     pub(crate) user_id: UserId,
@@ -63,7 +63,7 @@ impl FromRequestParts<Arc<AppState>> for ChatMember {
     }
 }
 
-/// The number of items on a page: 1 to 100.
+/// Number of items per page: 1 to 100.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit(pub(crate) i64);
 
@@ -78,7 +78,7 @@ impl JsonSchema for Limit {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "The number of items on a page.", "type": "integer",
+            "description": "Number of items per page.", "type": "integer",
             "minimum": 1, "maximum": limits::MAX_PAGE_SIZE, "default": limits::DEFAULT_PAGE_SIZE,
         })
     }
@@ -92,7 +92,7 @@ impl Default for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let out_of_range = || D::Error::custom(format!("a page has 1 to {} items", limits::MAX_PAGE_SIZE));
+        let out_of_range = || D::Error::custom(format!("must be an integer from 1 to {}", limits::MAX_PAGE_SIZE));
         let number = String::deserialize(deserializer)?.parse().map_err(|_| out_of_range())?;
         if (1..=limits::MAX_PAGE_SIZE).contains(&number) { Ok(Self(number)) } else { Err(out_of_range()) }
     }
@@ -125,8 +125,8 @@ impl<'de> Deserialize<'de> for UserIds {
         let ids: std::result::Result<Vec<UserId>, _> = text.split(',').map(str::parse).collect();
         match ids {
             Ok(ids) if ids.len() <= limits::MAX_USER_IDS => Ok(Self(ids)),
-            Ok(_) => Err(D::Error::custom(format!("at most {} ids are allowed", limits::MAX_USER_IDS))),
-            Err(_) => Err(D::Error::custom("use whole numbers from 1 up, separated by commas")),
+            Ok(_) => Err(D::Error::custom(format!("must be at most {} ids", limits::MAX_USER_IDS))),
+            Err(_) => Err(D::Error::custom("must be integers from 1, separated by commas")),
         }
     }
 }

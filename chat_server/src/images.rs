@@ -10,14 +10,14 @@ use img_parts::{Bytes as ImgBytes, DynImage, ImageEXIF, jpeg::Jpeg, jpeg::marker
 use std::io::Cursor;
 use tokio::sync::Semaphore;
 
-/// The most pixels of an image. Decoding a larger one would take hundreds of
-/// megabytes.
+/// Maximum number of pixels of an image. Decoding a larger image would take hundreds
+/// of megabytes.
 const MAX_PIXELS: u64 = 40_000_000;
 
-/// The most memory that decoding one image may take, in bytes.
+/// Maximum memory that decoding one image may take, in bytes.
 const MAX_DECODER_BYTES: u64 = 512 * 1024 * 1024;
 
-/// The longest side of a thumbnail, in pixels.
+/// Maximum length of each side of a thumbnail, in pixels.
 const THUMBNAIL_SIDE: u32 = 480;
 
 /// The JPEG quality of a thumbnail, in percent.
@@ -29,7 +29,7 @@ struct DecodedImage {
     /// The size in pixels, as displayed: after the orientation is applied.
     width: u32,
     height: u32,
-    /// The same image without metadata; `None` if it had none.
+    /// The file without its metadata; `None` if it had no metadata.
     stripped: Option<Vec<u8>>,
     thumbnail: Vec<u8>,
     thumbnail_type: &'static str,
@@ -39,8 +39,8 @@ struct DecodedImage {
 static DECODE_PERMITS: Semaphore = Semaphore::const_new(2);
 
 /// Decodes a stored file if it is an image, replaces it with a copy without metadata
-/// and stores a thumbnail. A file that only starts like an image gets the type
-/// `application/octet-stream`.
+/// and stores a thumbnail. A file that starts like an image but cannot be decoded gets
+/// the type `application/octet-stream`.
 pub(crate) async fn render(blobs: &BlobStore, stored: &mut StoredBlob) -> Result<Option<NewImage>> {
     if !is_image(&stored.mime_type) {
         return Ok(None);
@@ -48,7 +48,7 @@ pub(crate) async fn render(blobs: &BlobStore, stored: &mut StoredBlob) -> Result
     let place = DECODE_PERMITS.acquire().await.map_err(Error::internal)?;
     let (bytes, mime_type) = (blobs.read_all(&stored.key).await?, stored.mime_type.clone());
     let task = tokio::task::spawn_blocking(move || {
-        // Decoding holds the permit to its end, even if the request was cancelled.
+        // Decoding holds the permit until it ends, even if the request is cancelled.
         let _permit = place;
         decode(&bytes, &mime_type)
     });
@@ -68,7 +68,7 @@ pub(crate) async fn render(blobs: &BlobStore, stored: &mut StoredBlob) -> Result
     Ok(Some(NewImage { width: side(width)?, height: side(height)?, thumbnail_key, thumbnail_type, thumbnail_size }))
 }
 
-/// Whether a type is one of the image types that are decoded.
+/// Whether images of this type are decoded.
 fn is_image(mime_type: &str) -> bool {
     image_format(mime_type).is_some()
 }
@@ -83,8 +83,8 @@ fn image_format(mime_type: &str) -> Option<ImageFormat> {
     }
 }
 
-/// Decodes an image; `None` if it is not one, whatever its first bytes say. Slow, and
-/// takes much memory.
+/// Decodes an image. Returns `None` if the bytes are not an image, even if they start
+/// like one. Slow, and uses much memory.
 fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
     let Some(format) = image_format(mime_type) else { return Ok(None) };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -94,7 +94,7 @@ fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
     let Ok(mut decoder) = reader.into_decoder() else { return Ok(None) };
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(Error::invalid("file", format!("use at most {} million pixels", MAX_PIXELS / 1_000_000)));
+        return Err(Error::invalid("file", format!("at most {} million pixels are allowed", MAX_PIXELS / 1_000_000)));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let Ok(mut image) = DynamicImage::from_decoder(decoder) else { return Ok(None) };
@@ -120,8 +120,8 @@ fn encode(image: &DynamicImage) -> Result<(Vec<u8>, &'static str)> {
     Ok((bytes, "image/jpeg"))
 }
 
-/// Removes the metadata that says where, when and with what an image was taken. Keeps
-/// the pixels and the orientation. Returns `None` if there was none to remove.
+/// Removes the metadata that tells where, when and with what device an image was taken.
+/// Keeps the pixels and the orientation. Returns `None` if there is no such metadata.
 fn strip_metadata(bytes: &[u8], orientation: Orientation) -> Option<Vec<u8>> {
     let image = DynImage::from_bytes(ImgBytes::copy_from_slice(bytes)).ok().flatten()?;
     let exif = upright_exif(orientation);
@@ -171,7 +171,7 @@ fn strip_webp(webp: &mut WebP) -> bool {
     webp.chunks().len() < before
 }
 
-/// An EXIF block that holds the orientation and nothing else.
+/// Creates an EXIF block that contains only the orientation.
 fn upright_exif(orientation: Orientation) -> Option<ImgBytes> {
     if orientation == Orientation::NoTransforms {
         return None;

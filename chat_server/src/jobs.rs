@@ -13,13 +13,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// How often partitions of the log are created and stale rate limits removed.
+/// How often partitions of the log are created and stale rate limits are removed.
 const MINUTE_JOB_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often housekeeping runs.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// The most blob keys in one query.
+/// Maximum number of blob keys in one query.
 const KEYS_PER_QUERY: usize = 1_000;
 
 /// The minimum age at which a blob without a file is deleted, in hours.
@@ -36,8 +36,8 @@ pub async fn run_housekeeping(db: &PgPool, blobs: &BlobStore, retention: Retenti
     Ok(report)
 }
 
-/// Deletes blobs that belong to no file. A crash between storing the bytes and
-/// writing the row leaves them behind.
+/// Deletes blobs that belong to no file. A crash after the bytes of an upload are stored
+/// and before the row is written leaves such a blob.
 async fn delete_unreferenced_blobs(db: &PgPool, blobs: &BlobStore) -> Result<()> {
     let old_keys = blobs.list_stored_before(time::now() - TimeDelta::hours(MIN_UNREFERENCED_HOURS));
     old_keys

@@ -1,5 +1,5 @@
 //! Confab's REST API: users, chats, messages and files, written to Postgres.
-//! No handler publishes a stored event; the database does, at commit.
+//! No handler publishes a stored event; database triggers append it, in the same commit.
 
 mod blobs;
 mod extract;

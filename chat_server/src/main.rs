@@ -8,10 +8,10 @@ use chat_http::{
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccounts, Settings};
 use tokio::net::TcpListener;
 
-/// The most database connections of one replica.
+/// Maximum number of database connections of one replica.
 const MAX_POOL_CONNECTIONS: u32 = 16;
 
-/// The most database connections of its writer: one writes, one is in reserve.
+/// Maximum number of database connections of the writer: one in use, one in reserve.
 const MAX_WRITER_POOL_CONNECTIONS: u32 = 2;
 
 #[tokio::main]

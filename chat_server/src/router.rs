@@ -1,4 +1,4 @@
-//! Every route of the API, on one screen.
+//! All routes of the API, in one table.
 
 use crate::{
     AppState,
@@ -25,9 +25,8 @@ use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-/// The routes: class for the rate limits, method, path, handler and summary. The
-/// handler's types say whether a route needs a token, what it reads and what it
-/// returns.
+/// The routes: rate limit class, method, path, handler and summary. The types of a
+/// handler determine whether the route requires a token, its input and its output.
 #[rustfmt::skip]
 pub fn routes() -> Routes {
     use RouteClass::{Auth, Read, Upload, Write};
@@ -45,20 +44,20 @@ pub fn routes() -> Routes {
         .on(Read,   GET,    "/api/sessions",                                auth::list_sessions,       "List the caller's sessions.")
         .on(Write,  DELETE, "/api/sessions/{session_id}",                   auth::revoke_session,      "Revoke one of the caller's sessions.")
 
-        .on(Read,   GET,    "/api/me",                                      users::get_me,             "Get the caller.")
+        .on(Read,   GET,    "/api/me",                                      users::get_me,             "Get the caller's profile.")
         .on(Write,  PATCH,  "/api/me",                                      users::update,             "Update the caller's profile.")
         .on(Read,   GET,    "/api/me/export",                               accounts::export,          "Export the caller's data.")
-        .on(Auth,   DELETE, "/api/me",                                      accounts::delete,          "Delete the caller's account; messages stay, without the name.")
+        .on(Auth,   DELETE, "/api/me",                                      accounts::delete,          "Delete the caller's account; messages stay under an anonymous name.")
         .on(Auth,   PUT,    "/api/me/password",                             auth::change_password,     "Change the password and sign out all other sessions.")
-        .on(Read,   GET,    "/api/users",                                   users::list,               "List users by id.")
-        .on(Read,   GET,    "/api/users/search",                            users::search,             "Search users by the beginning of their names.")
+        .on(Read,   GET,    "/api/users",                                   users::list,               "List the users with the given ids.")
+        .on(Read,   GET,    "/api/users/search",                            users::search,             "Search users whose name starts with a text.")
         .on(Read,   GET,    "/api/users/{user_id}",                         users::get,                "Get a user.")
         .on(Read,   GET,    "/api/blocks",                                  users::list_blocked,       "List blocked users.")
         .on(Write,  PUT,    "/api/users/{user_id}/block",                   users::block,              "Block a user.")
         .on(Write,  DELETE, "/api/users/{user_id}/block",                   users::unblock,            "Unblock a user.")
 
         .on(Write,  PUT,    "/api/presence",                                presence::update,          "Set the caller's status.")
-        .on(Read,   GET,    "/api/presence",                                presence::list,            "List the presence of users by id.")
+        .on(Read,   GET,    "/api/presence",                                presence::list,            "List the presence of the users with the given ids.")
         .on(Read,   GET,    "/api/presence/{user_id}",                      presence::get,             "Get the presence of a user.")
 
         .on(Read,   GET,    "/api/channels",                                channels::list,            "List public channels.")
@@ -66,59 +65,59 @@ pub fn routes() -> Routes {
         .on(Write,  POST,   "/api/chats/{chat_id}/leave",                   channels::leave,           "Leave a chat.")
 
         .on(Write,  POST,   "/api/chats",                                   chats::create,             "Create a chat.")
-        .on(Read,   GET,    "/api/chats",                                   chats::list,               "List the caller's chats, the most recently active first.")
+        .on(Read,   GET,    "/api/chats",                                   chats::list,               "List the caller's chats, most recently active first.")
         .on(Read,   GET,    "/api/chats/{chat_id}",                         chats::get,                "Get a chat.")
         .on(Write,  PATCH,  "/api/chats/{chat_id}",                         chats::update,             "Update a chat's name, description, topic or retention.")
         .on(Write,  DELETE, "/api/chats/{chat_id}",                         chats::delete,             "Delete a chat and everything in it.")
         .on(Write,  PUT,    "/api/chats/{chat_id}/mute",                    chats::mute,               "Mute a chat.")
         .on(Write,  DELETE, "/api/chats/{chat_id}/mute",                    chats::unmute,             "Unmute a chat.")
 
-        .on(Read,   GET,    "/api/chats/{chat_id}/members",                 members::list,             "List members by id.")
+        .on(Read,   GET,    "/api/chats/{chat_id}/members",                 members::list,             "List the members of a chat, ordered by user id.")
         .on(Write,  POST,   "/api/chats/{chat_id}/members",                 members::add,              "Add a member.")
         .on(Write,  PATCH,  "/api/chats/{chat_id}/members/{user_id}",       members::update,           "Change a member's role.")
         .on(Write,  DELETE, "/api/chats/{chat_id}/members/{user_id}",       members::remove,           "Remove a member.")
-        .on(Write,  POST,   "/api/chats/{chat_id}/transfer",                members::transfer,         "Transfer ownership.")
-        .on(Read,   GET,    "/api/chats/{chat_id}/bans",                    bans::list,                "List bans.")
+        .on(Write,  POST,   "/api/chats/{chat_id}/transfer",                members::transfer,         "Transfer ownership of a chat.")
+        .on(Read,   GET,    "/api/chats/{chat_id}/bans",                    bans::list,                "List the bans of a chat.")
         .on(Write,  PUT,    "/api/chats/{chat_id}/bans/{user_id}",          bans::create,              "Ban a user.")
         .on(Write,  DELETE, "/api/chats/{chat_id}/bans/{user_id}",          bans::delete,              "Unban a user.")
         .on(Write,  POST,   "/api/chats/{chat_id}/invites",                 invites::create,           "Create an invite.")
-        .on(Read,   GET,    "/api/chats/{chat_id}/invites",                 invites::list,             "List active invites.")
+        .on(Read,   GET,    "/api/chats/{chat_id}/invites",                 invites::list,             "List the active invites of a chat.")
         .on(Write,  DELETE, "/api/chats/{chat_id}/invites/{code}",          invites::revoke,           "Revoke an invite.")
         .on(Read,   GET,    "/api/invites/{code}",                          invites::preview,          "Preview an invite.")
         .on(Write,  POST,   "/api/invites/{code}",                          invites::accept,           "Accept an invite.")
 
-        .on(Write,  POST,   "/api/chats/{chat_id}/messages",                messages::create,          "Send a message; the same nonce again returns the first message.")
-        .on(Read,   GET,    "/api/chats/{chat_id}/messages",                messages::list,            "List messages, newest first.")
-        .on(Read,   GET,    "/api/chats/{chat_id}/pins",                    messages::list_pins,       "List pinned messages, the last pinned first.")
-        .on(Write,  PUT,    "/api/chats/{chat_id}/read",                    receipts::mark_read,       "Mark all messages up to one as read.")
-        .on(Write,  PUT,    "/api/chats/{chat_id}/delivered",               receipts::mark_delivered,  "Mark all messages up to one as delivered.")
+        .on(Write,  POST,   "/api/chats/{chat_id}/messages",                messages::create,          "Send a message; a repeated nonce returns the first message.")
+        .on(Read,   GET,    "/api/chats/{chat_id}/messages",                messages::list,            "List the messages of a chat, newest first.")
+        .on(Read,   GET,    "/api/chats/{chat_id}/pins",                    messages::list_pins,       "List the pinned messages of a chat, most recently pinned first.")
+        .on(Write,  PUT,    "/api/chats/{chat_id}/read",                    receipts::mark_read,       "Mark all messages up to a message as read.")
+        .on(Write,  PUT,    "/api/chats/{chat_id}/delivered",               receipts::mark_delivered,  "Mark all messages up to a message as delivered.")
         .on(Write,  POST,   "/api/chats/{chat_id}/typing",                  presence::notify_typing,   "Send a typing indicator.")
         .on(Read,   GET,    "/api/messages/{message_id}",                   messages::get,             "Get a message.")
         .on(Write,  PATCH,  "/api/messages/{message_id}",                   messages::update,          "Edit a message.")
         .on(Write,  DELETE, "/api/messages/{message_id}",                   messages::delete,          "Delete a message.")
-        .on(Read,   GET,    "/api/messages/{message_id}/edits",             messages::list_revisions,  "List the earlier texts of a message.")
-        .on(Read,   GET,    "/api/messages/{message_id}/replies",           messages::list_replies,    "List replies, newest first.")
-        .on(Read,   GET,    "/api/messages/{message_id}/receipts",          messages::list_receipts,   "List who received and read one of the caller's messages.")
+        .on(Read,   GET,    "/api/messages/{message_id}/edits",             messages::list_revisions,  "List the revisions of a message.")
+        .on(Read,   GET,    "/api/messages/{message_id}/replies",           messages::list_replies,    "List the replies to a message, newest first.")
+        .on(Read,   GET,    "/api/messages/{message_id}/receipts",          messages::list_receipts,   "List the receipts of one of the caller's messages.")
         .on(Write,  PUT,    "/api/messages/{message_id}/reactions/{emoji}", messages::react,           "Add a reaction.")
         .on(Write,  DELETE, "/api/messages/{message_id}/reactions/{emoji}", messages::unreact,         "Remove a reaction.")
         .on(Write,  PUT,    "/api/messages/{message_id}/pin",               messages::pin,             "Pin a message.")
         .on(Write,  DELETE, "/api/messages/{message_id}/pin",               messages::unpin,           "Unpin a message.")
         .on(Read,   GET,    "/api/search",                                  search::messages,          "Search messages, best match first.")
 
-        .on(Upload, POST,   "/api/upload",                                  files::upload,             "Upload files; they stay private until a message shows them.")
+        .on(Upload, POST,   "/api/upload",                                  files::upload,             "Upload files; a file is private until a message attaches it.")
         .on(Read,   GET,    "/api/files/{file_id}",                         files::download,           "Download a file.")
         .on(Read,   GET,    "/api/files/{file_id}/thumbnail",               files::download_thumbnail, "Download the thumbnail of an image.")
 
-        .on(Read,   GET,    "/api/bootstrap",                               events::bootstrap,         "Get everything for a first screen, and the cursor to resume from.")
+        .on(Read,   GET,    "/api/bootstrap",                               events::bootstrap,         "Get the initial state, and the cursor to resume from.")
         .on(Read,   GET,    "/api/events",                                  events::list,              "List the events after a cursor.")
-        .on(Write,  POST,   "/api/events/ticket",                           events::create_ticket,     "Create a ticket that opens one stream.")
+        .on(Write,  POST,   "/api/events/ticket",                           events::create_ticket,     "Create a single-use ticket for an event stream.")
         .on(Read,   GET,    "/api/config",                                  config::get,               "Get the server's name, limits and features.")
 }
 
 /// How long a body may pause before the request fails.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The largest upload. JSON bodies have their own limit (`buffer_body`).
+/// Maximum size of an upload, in bytes. JSON bodies have another limit (`buffer_body`).
 const MAX_UPLOAD_BYTES: usize = MAX_FILE_BYTES as usize * MAX_FILES_PER_UPLOAD + MAX_JSON_BYTES;
 
 /// One route.
@@ -130,7 +129,7 @@ pub struct Route {
     pub path: &'static str,
 }
 
-/// A router with the list of its routes, their classes and their description.
+/// A router, with the list, the classes and the description of its routes.
 pub struct Routes {
     router: Router<Arc<AppState>>,
     list: Vec<Route>,

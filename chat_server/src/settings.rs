@@ -5,10 +5,10 @@ use chat_http::settings::{
     LogSettings, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
 };
 
-/// Confab's REST API. Each setting is a flag, an environment variable, or a key of
+/// Serve Confab's REST API. Each setting is a flag, an environment variable, or a key of
 /// `config.toml`.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(name = "chat_server", version, about = "Confab's REST API")]
+#[command(name = "chat_server", version, about = "Serve Confab's REST API")]
 pub struct Settings {
     #[command(flatten)]
     pub bind: ChatBind,

@@ -25,7 +25,7 @@ use sqlx::PgPool;
 use std::{fs, io, path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-/// The parts of a chat server. The database and Redis need not be up yet.
+/// The dependencies of a chat server. The database and Redis need not be available yet.
 #[derive(Debug)]
 pub struct AppConfig {
     /// The pool for requests.
@@ -38,7 +38,7 @@ pub struct AppConfig {
     pub signer: Signer,
     /// Holds the bytes of files.
     pub blobs: BlobStore,
-    /// Limits how often a user or an address may call.
+    /// Limits the requests of each user and address.
     pub rate_limits: RateLimits,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
@@ -46,7 +46,7 @@ pub struct AppConfig {
     pub retention: RetentionConfig,
     /// Whether browsers reach the server over TLS, so that cookies are `Secure`.
     pub is_https: bool,
-    /// The accounts that the sign-in page offers, if any.
+    /// The demo accounts that the sign-in page shows, if any.
     pub demo: Option<DemoAccounts>,
 }
 
@@ -60,8 +60,8 @@ pub struct DemoAccounts {
     pub accounts: Vec<DemoAccount>,
 }
 
-/// The file that `confab` writes into the data directory when it seeds the demo
-/// data, for chat servers that share the directory.
+/// The file in the data directory to which `confab` writes the demo accounts when it
+/// seeds the demo data, for chat servers that share the directory.
 const DEMO_ACCOUNTS_FILE: &str = "demo_accounts.json";
 
 impl DemoAccounts {

@@ -1,4 +1,4 @@
-//! Runs both servers as production does: separately, each on its own port.
+//! Runs both servers as in production: separately, each on its own port.
 
 use crate::{TestDatabase, TestUser, database, user::Endpoints};
 use chat_core::{
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// The origin of another host that CORS allows.
+/// A web origin on another host, which CORS allows.
 pub const ALLOWED_ORIGIN: &str = "https://friendly.example";
 
 /// A running Confab with the demo data.
@@ -32,7 +32,7 @@ pub struct TestApp {
     pub signer: Signer,
     /// The database of the servers.
     pub database: TestDatabase,
-    /// The folder that holds uploaded files.
+    /// The directory of uploaded files.
     pub files: std::path::PathBuf,
     /// The Redis that the replicas share, if any.
     redis: Option<Redis>,
@@ -42,43 +42,43 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// Starts both servers over a fresh copy of the demo data.
+    /// Starts both servers with a fresh copy of the demo data.
     pub async fn start() -> Self {
         Self::with_database(TestDatabase::create().await).await
     }
 
-    /// Starts both servers over a given database.
+    /// Starts both servers with the given database.
     pub async fn with_database(database: TestDatabase) -> Self {
         Self::new(database, None, RateLimits::OFF).await
     }
 
-    /// Starts both servers over a fresh copy of the demo data, with a Redis that other
+    /// Starts both servers with a fresh copy of the demo data and a Redis that other
     /// replicas can share.
     pub async fn with_redis(redis: &Redis) -> Self {
         Self::new(TestDatabase::create().await, Some(redis.clone()), RateLimits::OFF).await
     }
 
-    /// Starts both servers over a fresh copy of the demo data, with rate limits such as
-    /// `write=5/m`. They trust the loopback network as proxies.
+    /// Starts both servers with a fresh copy of the demo data and rate limits such as
+    /// `write=5/m`. The servers trust proxies in the loopback network.
     pub async fn with_rate_limits(limits: &str) -> Self {
         Self::new(TestDatabase::create().await, None, limits.parse().expect("limits")).await
     }
 
     async fn new(database: TestDatabase, redis: Option<Redis>, limits: RateLimits) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a directory");
         let private = folder.path().join("private.pem");
         keys::generate(&private, &folder.path().join("public.pem")).expect("a key");
         let signer = Signer::read(&private).expect("the key");
         Self::launch(database, redis, signer, Arc::new(folder), limits).await
     }
 
-    /// Starts another pair of servers over the same database, with the same keys
-    /// and the same Redis, if any.
+    /// Starts another pair of servers with the database, the keys and the Redis, if any,
+    /// of `self`.
     pub async fn replica_of(other: &Self) -> Self {
         Self::replica_with(other, other.database.clone(), other.redis.clone()).await
     }
 
-    /// Like [`Self::replica_of`], with its own URLs of the database and Redis.
+    /// Like [`Self::replica_of`], but with other URLs of the database and Redis.
     pub async fn replica_with(other: &Self, database: TestDatabase, redis: Option<Redis>) -> Self {
         Self::launch(database, redis, other.signer.clone(), Arc::clone(&other.folder), RateLimits::OFF).await
     }
@@ -157,7 +157,7 @@ impl TestApp {
         .expect("locks")
     }
 
-    /// Returns a stream request for a user, who does not need a password.
+    /// Returns a stream request for a user, without a sign-in.
     pub async fn stream_request_for(&self, user_id: i64) -> reqwest::RequestBuilder {
         let user_id = user_id.try_into().expect("an id");
         let token = sessions::open(&self.db, &self.signer, user_id, "").await.expect("a session").tokens.token;

@@ -1,4 +1,4 @@
-//! A TCP load balancer. Like most, it only knows which servers accept connections.
+//! A TCP load balancer. Its only health check is whether a server accepts connections.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,7 @@ use tokio::{
 /// Distributes connections round-robin over the servers that accept them.
 #[derive(Debug)]
 pub struct Balancer {
-    /// Its URL, such as `http://127.0.0.1:1234`.
+    /// The URL of the balancer, such as `http://127.0.0.1:1234`.
     pub url: String,
 }
 

@@ -13,7 +13,7 @@ const TEMPLATE: &str = "template_demo";
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// The cluster of this process. It ends with the process, however the process ends.
+/// The cluster of this process. It stops when the process ends, even if it is killed.
 pub(crate) async fn cluster() -> &'static Cluster {
     CLUSTER
         .get_or_init(|| async {

@@ -1,5 +1,5 @@
-//! A proxy in front of Postgres that can cut connections silently: bytes stop, but
-//! nothing is closed.
+//! A proxy in front of Postgres that can interrupt connections silently: it forwards no
+//! more bytes, but closes no connection.
 
 use crate::TestDatabase;
 use std::{
@@ -18,7 +18,7 @@ use tokio::{
 /// The file name of Postgres's socket.
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// A proxy for a database's socket. It forwards every byte until it is told to cut.
+/// A proxy for a database's socket. It forwards all bytes until a test interrupts it.
 #[derive(Debug)]
 pub struct FaultyProxy {
     /// The database as reached through the proxy.
@@ -36,7 +36,7 @@ struct State {
 impl FaultyProxy {
     /// Starts a proxy to a database of the shared cluster.
     pub async fn to(database: &TestDatabase) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a directory");
         let listener = UnixListener::bind(folder.path().join(SOCKET)).expect("a socket");
         let (scheme, rest) = database.url.split_once('@').expect("a URL");
         let (real, tail) = rest.split_once(":5432").expect("a URL");
@@ -59,7 +59,7 @@ impl FaultyProxy {
         self.state.listeners.load(Ordering::SeqCst)
     }
 
-    /// Stops all bytes on the connections that listen now. Later connections still work.
+    /// Stops forwarding on all connections that are listening. Later connections work.
     pub fn cut_listeners(&self) {
         self.state.is_cut.store(true, Ordering::SeqCst);
     }

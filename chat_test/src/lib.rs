@@ -1,6 +1,6 @@
-//! The test harness: real servers on port 0 over their own real Postgres, users of
-//! those servers, and clients of their event streams. It uses the words of the domain
-//! and waits with deadlines, never with fixed sleeps.
+//! The test harness: real servers on port 0 with a real Postgres, users of the servers,
+//! and clients of their event streams. It uses domain terms, and waits with deadlines
+//! instead of fixed sleeps.
 
 mod api_response;
 mod app;

@@ -1,5 +1,5 @@
-//! A Redis that belongs to one test. Servers reach it through a proxy that can delay
-//! replies, and tests can pause, kill and restart it.
+//! A Redis for one test. Servers connect to it through a proxy that can delay replies,
+//! and tests can pause, kill and restart it.
 
 use chat_core::redis::Redis;
 use redis::{Cmd, FromRedisValue};
@@ -30,7 +30,7 @@ pub struct TestRedis {
 impl TestRedis {
     /// Starts an empty Redis.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a directory");
         let redis = Self { process: Mutex::default(), delay_ms: Arc::default(), folder };
         redis.launch().await;
         let (near, far) = (redis.path("proxy"), redis.path("redis"));
@@ -47,7 +47,7 @@ impl TestRedis {
         redis
     }
 
-    /// Starts Redis again, empty, after `kill`.
+    /// Starts an empty Redis again after `kill`.
     pub async fn launch(&self) {
         let _ = std::fs::remove_file(self.path("redis"));
         let process = Command::new("redis-server")
@@ -73,7 +73,7 @@ impl TestRedis {
         crate::signal(self.lock().as_ref().and_then(Child::id).expect("Redis is running"), signal);
     }
 
-    /// Delays every reply from now on.
+    /// Delays all later replies.
     pub fn set_reply_delay(&self, delay: Duration) {
         self.delay_ms.store(u64::try_from(delay.as_millis()).expect("some time"), Ordering::Relaxed);
     }

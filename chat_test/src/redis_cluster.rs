@@ -22,7 +22,7 @@ pub struct TestRedisCluster {
 impl TestRedisCluster {
     /// Starts an empty cluster.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a directory");
         let (mut ports, mut processes) = (Vec::new(), Vec::new());
         for _ in SLOTS {
             let (port, bus) = (free_port().await, free_port().await);

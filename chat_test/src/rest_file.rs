@@ -1,9 +1,9 @@
 //! Parses `test.rest`, so that the file that developers open in their editor's REST
 //! client is also tested.
 //!
-//! The format is that of the editors: requests between `###` lines, `@name = value`
+//! The format is the one of editors: requests between `###` lines, `@name = value`
 //! variables, and `# @name` for a request whose response later requests use as
-//! `{{name.response.body.$.path}}`. We add comments that those clients ignore:
+//! `{{name.response.body.$.path}}`. We add comments that editors ignore:
 //! `# expect 201` and `# expect $.path value`.
 
 use http::Method;

@@ -19,11 +19,11 @@ pub struct Endpoints {
 pub struct TestUser {
     /// The username.
     pub name: String,
-    /// Their id.
+    /// The user id.
     pub id: i64,
-    /// Their access token.
+    /// The access token.
     pub token: String,
-    /// The value of their stream cookie.
+    /// The value of the stream cookie.
     pub cookie: String,
     /// The response to the sign-in or sign-up.
     pub auth_response: Value,
@@ -100,7 +100,7 @@ impl TestUser {
         self.send_request(Method::DELETE, path, None).await
     }
 
-    /// Returns the id of one of this user's chats by its name. `direct` is a direct chat.
+    /// Returns the id of one of this user's chats by name. `direct` means a direct chat.
     pub async fn chat_id(&self, name: &str) -> i64 {
         let chats = self.get("/api/chats").await.expect(200).json();
         let chats = chats["items"].as_array().expect("items").clone();

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A data directory that this process holds the lock of, until this is dropped.
+/// A locked data directory. Dropping this value releases the lock.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     pub(crate) path: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Locks the directory. Creates it if needed.
+    /// Locks the directory. Creates the directory if needed.
     pub(crate) fn lock(path: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("creating the data directory {}", path.display()))?;
         let path = fs::canonicalize(path).with_context(|| format!("finding {}", path.display()))?;
@@ -45,7 +45,7 @@ impl DataDir {
         Ok(Self { path, _lock: lock })
     }
 
-    /// Loads the key that signs tokens. Creates it on the first call.
+    /// Loads the key that signs tokens. Creates the key on the first call.
     pub(crate) fn load_signer(&self) -> anyhow::Result<Signer> {
         let folder = self.path.join("keys");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("creating the key directory")?;

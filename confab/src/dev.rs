@@ -28,18 +28,18 @@ use tokio_util::sync::CancellationToken;
 /// The name of the database in an embedded cluster.
 pub(crate) const DATABASE_NAME: &str = "confab";
 
-/// The most open connections.
+/// Maximum number of open connections.
 const MAX_CONNECTIONS: usize = 18_000;
 
 /// How often the supervisor checks that Postgres runs.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The first content of an empty database.
+/// Data to seed an empty database with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SeedData {
-    /// The demo data: four users, four chats, some history.
+    /// The demo data: four users, four chats and some history.
     Demo,
-    /// Nothing.
+    /// No data.
     None,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Dev {
     bind: ChatBind,
     #[command(flatten)]
     data: DataSettings,
-    /// The first content of an empty database.
+    /// Data to seed an empty database with.
     #[arg(long, value_enum, default_value = "demo")]
     seed: SeedData,
     #[command(flatten)]
@@ -70,8 +70,8 @@ impl Dev {
         acceptor::raise_file_limit();
         let shutdown = shutdown::shutdown_on_signal();
         let data_dir = DataDir::lock(&self.data.chat_data_dir)?;
-        // Bound before the database starts: a port in use is the likelier error, and is found
-        // faster.
+        // Bind before the database starts, because a port in use is the most likely error
+        // and is detected fast.
         let listener = node::bind_listener(self.bind.chat_bind).await?;
         if let Some(url) = &self.database.database_url {
             return self.serve(listener, url, &data_dir, shutdown).await;
@@ -182,7 +182,7 @@ pub(crate) async fn supervise_postgres(
             continue;
         }
         tracing::error!("Postgres exited; restarting it");
-        // The shell of the old server must end first: until then the process id in
+        // Stop the shell of the old server first: until it ends, the process id in
         // postmaster.pid counts as running.
         cluster.take().into_iter().for_each(Cluster::stop);
         match Cluster::start_durable(&binaries, &location).await {

@@ -1,4 +1,4 @@
-//! `confab doctor`: checks the machine, and says how to fix what is missing.
+//! `confab doctor`: checks the machine and prints how to fix problems.
 
 use chat_core::db;
 use chat_http::settings::{ChatBind, DataSettings, OptionalDatabaseSettings};
@@ -21,9 +21,9 @@ pub(crate) struct Doctor {
 /// The result of one check.
 enum Finding {
     Good(String),
-    /// Confab works without it.
+    /// A missing item that Confab can work without.
     Optional(String),
-    /// Confab does not work without it.
+    /// A missing item that Confab requires.
     Missing(String),
 }
 
@@ -31,7 +31,7 @@ impl Doctor {
     pub(crate) async fn run(self) -> ExitCode {
         let findings = [
             ("database", self.check_database().await),
-            ("data folder", self.check_data_dir()),
+            ("data directory", self.check_data_dir()),
             ("port", self.check_port().await),
             ("open files", check_open_files()),
             ("redis-server", check_program("redis-server", "--version", "only for several notify replicas")),
@@ -47,7 +47,7 @@ impl Doctor {
                     ("MISSING", text)
                 }
             };
-            println!("{mark}  {what:<12}  {text}");
+            println!("{mark}  {what:<14}  {text}");
         }
         if is_healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
@@ -70,9 +70,9 @@ impl Doctor {
     }
 
     fn check_data_dir(&self) -> Finding {
-        // A check creates nothing: `dev` creates the folder.
+        // A check creates nothing. `confab dev` creates the directory.
         if !self.data.chat_data_dir.exists() {
-            return Finding::Good(format!("{}, which the first start creates", self.data.chat_data_dir.display()));
+            return Finding::Good(format!("{}; the first start creates it", self.data.chat_data_dir.display()));
         }
         match ClusterLocation::for_data_dir(&self.data.chat_data_dir) {
             Ok(ClusterLocation { folder, is_moved: true, .. }) => Finding::Good(format!(
@@ -105,7 +105,7 @@ fn check_embedded_postgres() -> Finding {
 
 fn check_open_files() -> Finding {
     match chat_http::acceptor::raise_file_limit() {
-        Some(limit) if limit < 4096 => Finding::Optional(format!("at most {limit}; each open stream needs one")),
+        Some(limit) if limit < 4096 => Finding::Optional(format!("at most {limit}; each open stream uses one file")),
         Some(limit) => Finding::Good(format!("at most {limit}")),
         None => Finding::Good("no limit".into()),
     }

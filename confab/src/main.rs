@@ -1,4 +1,5 @@
-//! The command line. It composes the servers and prints; it holds no domain rules.
+//! The command line: composes the servers and prints messages. It contains no domain
+//! rules.
 
 mod cluster;
 mod configuration;
@@ -31,7 +32,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run everything in one process, with its own Postgres unless DATABASE_URL is set.
+    /// Run both servers in one process, with an embedded Postgres unless DATABASE_URL is
+    /// set.
     Dev(dev::Dev),
     /// Run a cluster on this machine: Postgres, Redis, several servers of each kind,
     /// and nginx.
@@ -44,9 +46,9 @@ enum Command {
     Seed(Seed),
     /// Run housekeeping now; the servers run it every hour.
     Housekeeping(maintenance::Housekeeping),
-    /// Export the data of an account, as lines of JSON.
+    /// Export the data of an account, as JSON lines.
     ExportAccount(maintenance::AccountArgs),
-    /// Delete an account; its messages stay, without the name.
+    /// Delete an account; its messages stay under an anonymous name.
     DeleteAccount(maintenance::AccountArgs),
     /// Replace the key that signs tokens; sessions stay valid.
     RotateKeys(RotateKeys),
@@ -54,18 +56,18 @@ enum Command {
     Openapi,
     /// Print the documentation of all settings, as Markdown.
     Configuration,
-    /// Check this machine and say what is missing.
+    /// Check this machine and print how to fix problems.
     Doctor(doctor::Doctor),
 }
 
-/// Servers read the keys when they start. Restart those that verify tokens first,
-/// then the one that signs.
+/// Replace the key that signs tokens; sessions stay valid. Servers read the keys when
+/// they start: restart the notify servers first, then the chat servers.
 #[derive(clap::Args)]
 struct RotateKeys {
-    /// The Ed25519 key that signs tokens, PKCS#8 PEM.
+    /// File with the Ed25519 private key that signs tokens, as PKCS#8 PEM.
     #[arg(long, env = "JWT_PRIVATE_KEY_FILE", default_value = "data/keys/jwt_private.pem")]
     jwt_private_key_file: PathBuf,
-    /// Its public key and those of the keys before it.
+    /// File with the public keys of the current and previous private keys, as PEM.
     #[arg(long, env = "JWT_PUBLIC_KEY_FILE", default_value = "data/keys/jwt_public.pem")]
     jwt_public_key_file: PathBuf,
 }
@@ -123,8 +125,8 @@ async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
 struct Seed {
     #[command(flatten)]
     database: DatabaseSettings,
-    /// Also add a large data set: a million messages, ten thousand users, five
-    /// thousand chats. Takes some minutes.
+    /// Also add a large data set: a million messages, ten thousand users and five
+    /// thousand chats. Takes a few minutes.
     #[arg(long)]
     scale: bool,
 }
@@ -136,7 +138,7 @@ impl Seed {
         let hasher = chat_core::auth::Hasher::new()?;
         match demo::seed(&db, &hasher).await.map_err(database::database_error)? {
             true => println!("seeded the demo data"),
-            false => println!("the database has users already; nothing was changed"),
+            false => println!("the database already has users; nothing was changed"),
         }
         if self.scale {
             scale::seed(&db, scale::LARGE).await.map_err(database::database_error)?;

@@ -1,5 +1,5 @@
-//! `confab housekeeping`, `export-account` and `delete-account`: manual operations
-//! that use the functions of the server.
+//! `confab housekeeping`, `export-account` and `delete-account`: maintenance commands
+//! that call the functions of the server.
 
 use crate::{database, node::files_dir};
 use anyhow::Context;
@@ -52,7 +52,7 @@ pub(crate) struct AccountArgs {
 }
 
 impl AccountArgs {
-    /// Writes the data of the account to standard output, as lines of JSON.
+    /// Writes the data of the account to standard output, as JSON lines.
     pub(crate) async fn export(self) -> anyhow::Result<()> {
         let (db, user) = self.find_user().await?;
         let pages = accounts::export(db, user);
@@ -76,7 +76,7 @@ impl AccountArgs {
         let email = Email::try_from(self.email.clone()).map_err(anyhow::Error::msg)?;
         let db = database::create_pool(&self.database.database_url)?;
         let found = users::find_credentials(&db, &email).await.map_err(database::database_error)?;
-        let user = found.with_context(|| format!("there is no account with the address {}", self.email))?.id;
+        let user = found.with_context(|| format!("no account with the email address {}", self.email))?.id;
         Ok((db, user))
     }
 }

@@ -25,7 +25,7 @@ use std::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The parts of a node.
+/// The dependencies of a node.
 pub(crate) struct Node {
     pub(crate) database_url: String,
     /// Connects to other nodes that use the same database.
@@ -53,7 +53,7 @@ impl Node {
     ) -> anyhow::Result<()> {
         let address = listener.local_addr().context("reading the address")?;
         let verifier = self.signer.verifier().clone();
-        // One pool per part, so that no part waits for the connections of another.
+        // Separate pools, so that no component waits for the connections of another.
         let pool = || database::create_pool(&self.database_url);
         let db = pool()?;
         let state = AppState::build(AppConfig {
@@ -158,7 +158,7 @@ pub(crate) fn files_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("files")
 }
 
-/// Binds the port. The error says how to choose another.
+/// Binds the address. The error says how to choose another address.
 pub(crate) async fn bind_listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await

@@ -1,5 +1,5 @@
-//! Several nodes on one database and one Redis, as processes: killed, paused and
-//! replaced one by one. No message is lost.
+//! Several nodes on one database and one Redis, as processes that are killed, paused and
+//! replaced one by one. No message may be lost.
 
 use chat_core::auth::{Signer, keys, sessions};
 use chat_test::{
@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-/// A failover takes at most 1.6 seconds; on a loaded machine, at most this.
+/// Time limit of a failover, which takes at most 1.6 seconds on an idle machine.
 const FAILOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The resources that the nodes share.
@@ -35,7 +35,7 @@ struct TestCluster {
 
 impl TestCluster {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a directory");
         let key = folder.path().join("private.pem");
         keys::generate(&key, &folder.path().join("public.pem")).expect("a key");
         Self { database: TestDatabase::create().await, redis: TestRedis::start().await, folder, key }
@@ -104,7 +104,7 @@ async fn sleep_ms(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
-/// Sends numbered messages until `stop` is set; the task returns how many.
+/// Sends numbered messages until `stop` is set. The task returns how many were sent.
 fn send_numbered(alice: &TestUser, team: i64) -> (Arc<AtomicBool>, tokio::task::JoinHandle<usize>) {
     let stop = Arc::new(AtomicBool::new(false));
     let (alice, stop_flag) = (alice.clone(), Arc::clone(&stop));
@@ -263,7 +263,7 @@ async fn a_rolling_restart_behind_a_balancer_loses_nothing() {
     let bob = TestUser::sign_in(&endpoints, "bob").await;
     let team = alice.chat_id("team").await;
     let stream = bob.listen().await;
-    // `say_in` requires a 201 each time: no error status, no broken connection.
+    // `say_in` requires a 201 for each message: no error status, no broken connection.
     let (stop, sending) = send_numbered(&alice, team);
     // Other clients open a new connection for each request meanwhile.
     let requesting: Vec<_> = (0..12)
@@ -283,8 +283,8 @@ async fn a_rolling_restart_behind_a_balancer_loses_nothing() {
     let receiving = tokio::spawn(collect_until_marker(stream, move |cursor| {
         let bob = bob.clone();
         async move {
-            // As a browser does. A node that is shutting down asks the client to
-            // reconnect.
+            // Reconnect as a browser does: a node that is shutting down asks the
+            // client to reconnect.
             loop {
                 sleep_ms(300).await;
                 if let Some(stream) = EventStream::try_open(bob.stream_request(Some(&cursor))).await {

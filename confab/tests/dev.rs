@@ -1,4 +1,4 @@
-//! `confab dev` as a user runs it: a process, a folder and signals.
+//! `confab dev` as a user runs it: as a process with a data directory and signals.
 
 use chat_test::{DEADLINE, Endpoints, EventStream, Signal, TestDatabase, TestUser};
 use std::{
@@ -68,8 +68,8 @@ impl Dev {
     }
 }
 
-/// The Postgres processes of a folder. Without `/proc`, as on macOS, the pid file of
-/// the running server.
+/// Returns the Postgres processes of a directory. Without `/proc`, as on macOS, returns
+/// the pid file of the running server.
 fn postgres_processes(folder: &Path) -> Vec<PathBuf> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::from_iter(Some(folder.join("postgres/data/postmaster.pid")).filter(|file| file.exists()));
@@ -94,7 +94,7 @@ async fn wait_until_no_postgres(folder: &Path) {
 }
 
 fn create_readable_folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a directory");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions set");
     folder
 }
@@ -182,11 +182,11 @@ async fn a_second_one_on_the_same_folder_says_who_holds_it() {
 async fn data_of_another_major_version_is_refused_and_left_alone() {
     let folder = create_readable_folder();
     let cluster = folder.path().join("postgres/data");
-    fs::create_dir_all(&cluster).expect("a folder");
+    fs::create_dir_all(&cluster).expect("a directory");
     fs::write(cluster.join("PG_VERSION"), "9\n").expect("written");
     let message = expect_failure(dev_command(folder.path())).await;
     assert!(message.contains("written by Postgres 9"), "{message}");
-    assert_eq!(fs::read_dir(&cluster).expect("the folder").count(), 1);
+    assert_eq!(fs::read_dir(&cluster).expect("the directory").count(), 1);
 }
 
 #[tokio::test]
@@ -198,10 +198,10 @@ async fn a_taken_port_says_what_to_do() {
     assert!(message.contains("--bind"), "{message}");
 }
 
-/// A clone in root's home: the user that runs Postgres cannot reach it.
+/// The data directory is in root's home, which the user that runs Postgres cannot access.
 #[tokio::test]
 async fn a_folder_that_postgres_cannot_reach_works_too() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a directory");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("permissions set");
     let mut dev = Dev::start(&folder.path().join("data")).await;
     let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
@@ -241,7 +241,7 @@ async fn a_given_database_url_is_used() {
 #[tokio::test]
 async fn a_frontend_in_web_dir_is_served_with_a_strict_policy() {
     let (folder, web) = (create_readable_folder(), create_readable_folder());
-    fs::create_dir(web.path().join("assets")).expect("a folder");
+    fs::create_dir(web.path().join("assets")).expect("a directory");
     for (name, text) in [("index.html", "<title>Mine</title>"), ("assets/app-1a2b.js", "talk()")] {
         fs::write(web.path().join(name), text).expect("written");
     }

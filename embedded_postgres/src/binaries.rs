@@ -7,29 +7,29 @@ use std::{
     process::Command,
 };
 
-/// The oldest major version with everything that the schema uses.
+/// The oldest major version that supports all features that the schema uses.
 const MIN_VERSION: u32 = 15;
 
 /// An installation of Postgres.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binaries {
-    /// Holds `initdb` and `postgres`.
+    /// The directory that contains `initdb` and `postgres`.
     pub folder: PathBuf,
     /// The major version.
     pub version: u32,
 }
 
 impl Binaries {
-    /// Finds an installation in `$CONFAB_PG_BIN`, else on the PATH, by `pg_config`,
-    /// or in the folders of Debian, Red Hat, Homebrew and Postgres.app. One that is
-    /// too old is used for the error message only, if there is no other.
+    /// Finds an installation in `$CONFAB_PG_BIN` if set, else on the PATH, with
+    /// `pg_config`, or in the directories of Debian, Red Hat, Homebrew and Postgres.app.
+    /// If all are too old, the error names one of them.
     pub fn find() -> Result<Self, Error> {
         if let Some(folder) = env::var_os("CONFAB_PG_BIN") {
             return Self::in_folder(Path::new(&folder))?.ok_or(Error::NotInstalled);
         }
         let path = env::var_os("PATH").unwrap_or_default();
         let on_path = env::split_paths(&path).filter_map(|folder| {
-            // A link on the PATH leads to the folder that holds the other programs.
+            // A link on the PATH points to the directory of the other programs.
             fs::canonicalize(folder.join("postgres")).ok()?.parent().map(Path::to_owned)
         });
         let configured = Command::new("pg_config")
@@ -55,8 +55,8 @@ impl Binaries {
         let output = Command::new(folder.join("postgres"))
             .arg("--version")
             .output()
-            .map_err(io_error(format!("asking {} for its version", folder.display())))?;
-        // As in "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
+            .map_err(io_error(format!("reading the version of {}", folder.display())))?;
+        // Example: "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text
             .split_whitespace()
@@ -66,7 +66,7 @@ impl Binaries {
         Self::checked(folder, version).map(Some)
     }
 
-    /// Refuses a version that cannot run the schema.
+    /// Rejects a version that does not support the schema.
     fn checked(folder: &Path, version: u32) -> Result<Self, Error> {
         if version < MIN_VERSION {
             return Err(Error::TooOld { folder: folder.to_owned(), version });
@@ -75,7 +75,7 @@ impl Binaries {
     }
 }
 
-/// Newest first within each family.
+/// Directories of common installations, newest first within each family.
 fn well_known_folders() -> Vec<PathBuf> {
     let families: [(&str, &str, &str); 6] = [
         ("/usr/lib/postgresql", "", "bin"),

@@ -17,30 +17,31 @@ use std::{
 /// after a crash.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a server whose owner was killed may take to stop.
+/// How long a server may take to stop after its owner was killed.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest folder path whose socket fits into a socket address, with room for
-/// `/.s.PGSQL.5432.lock`, in bytes.
+/// Maximum length of a directory path whose socket fits into a socket address, in
+/// bytes. It leaves room for `/.s.PGSQL.5432.lock`.
 const MAX_SOCKET_FOLDER: usize = 80;
 
-/// The characters of a path that a URL has encoded.
+/// The characters of a path that must be encoded in a URL.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The folder of a durable cluster and the user that runs it.
+/// The directory of a durable cluster and the user that runs it.
 #[derive(Debug, Clone)]
 pub struct ClusterLocation {
-    /// The cluster's folder.
+    /// The directory of the cluster.
     pub folder: PathBuf,
-    /// The user that runs it, if not the one of this process.
+    /// The user that runs the cluster, if not the user of this process.
     pub os_user: Option<OsUser>,
-    /// Whether it is outside of the data folder, because the user cannot reach that.
+    /// Whether the cluster is outside of the data directory, because the user cannot
+    /// access the data directory.
     pub is_moved: bool,
 }
 
 impl ClusterLocation {
-    /// Inside the data folder if the user can reach it, else under
-    /// `/var/lib/confab`.
+    /// Returns a location inside the data directory if the user can access it, else
+    /// under `/var/lib/confab`.
     pub fn for_data_dir(data: &Path) -> Result<Self, Error> {
         let data = create_and_canonicalize(data)?;
         let os_user = OsUser::find_unprivileged()?;
@@ -60,7 +61,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the durable cluster of a location, and creates it on the first call.
+    /// Starts the durable cluster of a location. Creates the cluster on the first call.
     pub async fn start_durable(binaries: &Binaries, location: &ClusterLocation) -> Result<Self, Error> {
         let folder = &location.folder;
         let data_dir = folder.join("data");
@@ -68,8 +69,8 @@ impl Cluster {
         check_version(&data_dir, binaries)?;
         wait_for_orphan(&data_dir)?;
         if !data_dir.join("PG_VERSION").exists() {
-            // Created beside and renamed, so that an interrupted first start leaves
-            // no half-made cluster.
+            // Create it under another name and rename it, so that an interrupted first
+            // start leaves no incomplete cluster.
             let fresh = folder.join("fresh");
             let _ = fs::remove_dir_all(&fresh);
             init_data_dir(binaries, &fresh, location.os_user.as_ref(), &[])?;
@@ -80,14 +81,14 @@ impl Cluster {
         start(binaries, &data_dir, socket_folder, &log, None, location.os_user.as_ref(), &["max_connections=100"]).await
     }
 
-    /// Starts a cluster in a new temporary folder that is removed when it stops. Its
-    /// data survives a killed process, but not a crash of the machine.
+    /// Starts a cluster in a new temporary directory that is removed when the cluster
+    /// stops. The data survives a killed process, but not a crash of the machine.
     pub async fn start_temporary(binaries: &Binaries) -> Result<Self, Error> {
         let os_user = OsUser::find_unprivileged()?;
         let folder = tempfile::Builder::new()
             .prefix("confab-pg-")
             .tempdir()
-            .map_err(io_error("making a temporary folder"))?
+            .map_err(io_error("creating a temporary directory"))?
             .keep();
         let data_dir = folder.join("data");
         if let Some(os_user) = &os_user {
@@ -99,7 +100,7 @@ impl Cluster {
         start(binaries, &data_dir, folder.clone(), &log, Some(&folder), os_user.as_ref(), &settings).await
     }
 
-    /// The URL of one of its databases.
+    /// Returns the URL of a database of this cluster.
     pub fn url(&self, database: &str) -> String {
         url(&self.socket_folder, database)
     }
@@ -112,7 +113,7 @@ impl Cluster {
             .fetch_one(&mut server)
             .await?;
         if !exists {
-            // These names are constants, never input.
+            // Both names are constants and never input.
             let sql = format!("create database \"{name}\" template \"{template}\"");
             sqlx::query(AssertSqlSafe(sql)).execute(&mut server).await?;
         }
@@ -120,7 +121,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Whether its server process runs.
+    /// Whether the server process is running.
     pub fn is_running(&self) -> bool {
         running_postmaster(&self.data_dir).is_some()
     }
@@ -156,9 +157,9 @@ async fn start(
     Ok(Cluster { data_dir: data_dir.to_owned(), socket_folder, lifeline })
 }
 
-/// The shell lives on when the server has failed, so the log decides: a failed
-/// server logs FATAL and leaves no postmaster.pid. Connections of an earlier server
-/// that was killed may have logged FATAL too.
+/// Whether the server is still starting. The shell keeps running after the server has
+/// failed, so this reads the log: a failed server logs FATAL and leaves no
+/// postmaster.pid. Connections of an earlier killed server may also have logged FATAL.
 fn is_starting(lifeline: &mut Lifeline, data_dir: &Path, log: &Path) -> bool {
     let has_failed = || {
         read_log_tail(log).lines().any(|line| line.contains("FATAL") && !line.contains("terminating connection"))
@@ -198,8 +199,8 @@ fn check_version(data_dir: &Path, binaries: &Binaries) -> Result<(), Error> {
     }
 }
 
-/// Waits for the server of a killed owner to stop. A server that stays belongs to
-/// somebody else.
+/// Waits until the server of a killed owner has stopped. A server that keeps running
+/// belongs to another owner.
 fn wait_for_orphan(data_dir: &Path) -> Result<(), Error> {
     let deadline = Instant::now() + ORPHAN_TIMEOUT;
     while let Some(pid) = running_postmaster(data_dir) {
@@ -214,8 +215,8 @@ fn wait_for_orphan(data_dir: &Path) -> Result<(), Error> {
 fn running_postmaster(data_dir: &Path) -> Option<u32> {
     let file = fs::read_to_string(data_dir.join("postmaster.pid")).ok()?;
     let pid: u32 = file.lines().next()?.trim().parse().ok()?;
-    // After a power failure the file remains, and another process may have the id:
-    // only a process whose command line names this folder is the server.
+    // After a power failure the file remains, and another process may have the id.
+    // Only a process whose command line contains this directory is the server.
     let command = fs::read(format!("/proc/{pid}/cmdline"));
     if command.is_ok_and(|command| !String::from_utf8_lossy(&command).contains(&data_dir.display().to_string())) {
         return None;
@@ -229,12 +230,12 @@ fn running_postmaster(data_dir: &Path) -> Option<u32> {
 
 fn url(socket_folder: &Path, database: &str) -> String {
     let folder = percent_encode(socket_folder.as_os_str().as_encoded_bytes(), NOT_UNRESERVED);
-    // Every part is given: sqlx would take a missing one from a PG* variable.
+    // Set every part, because sqlx takes a missing part from a PG* variable.
     format!("postgres://confab@{folder}:5432/{database}?sslmode=disable")
 }
 
-/// A folder beside the cluster, or, if that path is too long for a socket address,
-/// a short temporary folder of the same owner.
+/// Returns a directory next to the cluster, or, if that path is too long for a socket
+/// address, a short temporary directory of the same owner.
 fn socket_folder(folder: &Path, os_user: Option<&OsUser>) -> Result<PathBuf, Error> {
     let socket_folder = match folder.join("socket") {
         near if near.as_os_str().len() <= MAX_SOCKET_FOLDER => near,
@@ -246,22 +247,22 @@ fn socket_folder(folder: &Path, os_user: Option<&OsUser>) -> Result<PathBuf, Err
 
 fn make_folder(folder: &Path, os_user: Option<&OsUser>) -> Result<(), Error> {
     if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent).map_err(io_error(format!("making {}", parent.display())))?;
+        fs::create_dir_all(parent).map_err(io_error(format!("creating {}", parent.display())))?;
     }
     match fs::DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(io_error(format!("making {}", folder.display()))(error)),
+        Err(error) => return Err(io_error(format!("creating {}", folder.display()))(error)),
     }
     if let Some(os_user) = os_user {
         os_user.chown(folder)?;
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-        .map_err(io_error(format!("closing {} to others", folder.display())))
+        .map_err(io_error(format!("restricting access to {}", folder.display())))
 }
 
 fn create_and_canonicalize(path: &Path) -> Result<PathBuf, Error> {
-    fs::create_dir_all(path).map_err(io_error(format!("making {}", path.display())))?;
+    fs::create_dir_all(path).map_err(io_error(format!("creating {}", path.display())))?;
     fs::canonicalize(path).map_err(io_error(format!("finding {}", path.display())))
 }
 

@@ -1,5 +1,5 @@
-//! An embedded Postgres: a durable private cluster for `confab dev`, a temporary
-//! one for tests. It listens on a unix socket only, needs no password, and stops
+//! An embedded Postgres: a durable private cluster for `confab dev`, or a temporary
+//! cluster for tests. It listens on a unix socket only, needs no password, and stops
 //! with its owner, even if the owner is killed.
 #![warn(missing_docs)]
 
@@ -14,31 +14,31 @@ pub use os_user::OsUser;
 
 use std::{io, path::PathBuf};
 
-/// Why there is no embedded Postgres. Each message says what to do.
+/// Why the embedded Postgres is unavailable. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not installed.
+    /// Postgres is not installed.
     #[error(
         "no Postgres found. Install it (`apt-get install postgresql` or `brew install postgresql@17`), \
-         point CONFAB_PG_BIN at its bin folder, or set DATABASE_URL to a server of your own"
+         set CONFAB_PG_BIN to its bin directory, or set DATABASE_URL to another server"
     )]
     NotInstalled,
-    /// Too old.
+    /// The installed Postgres is too old.
     #[error(
         "the Postgres in {} has version {version}; Confab needs 15 or newer. \
-         Install a newer one, or point CONFAB_PG_BIN at its bin folder",
+         Install a newer version, or set CONFAB_PG_BIN to its bin directory",
         folder.display()
     )]
     TooOld {
-        /// Its bin folder.
+        /// The bin directory.
         folder: PathBuf,
-        /// Its major version.
+        /// The major version.
         version: u32,
     },
     /// The data belongs to another major version.
     #[error(
         "the data in {} was written by Postgres {found}, and the Postgres here is {installed}. \
-         Point CONFAB_PG_BIN at Postgres {found}, or dump and restore; Confab leaves the data untouched", folder.display()
+         Set CONFAB_PG_BIN to Postgres {found}, or dump and restore; Confab leaves the data untouched", folder.display()
     )]
     VersionMismatch {
         /// The data directory of the cluster.
@@ -48,7 +48,7 @@ pub enum Error {
         /// The version of the binaries.
         installed: u32,
     },
-    /// Another server runs on this data.
+    /// Another server is using the data.
     #[error("the database in {} is in use by process {pid}; stop it first", folder.display())]
     InUse {
         /// The data directory of the cluster.
@@ -57,20 +57,20 @@ pub enum Error {
         pid: u32,
     },
     /// This process is root, and there is no unprivileged user to run Postgres as.
-    #[error("Postgres does not run as root, and there is no user to run it as; set CONFAB_PG_USER to one")]
+    #[error("Postgres does not run as root, and no unprivileged user was found; set CONFAB_PG_USER to one")]
     NoOsUser,
-    /// The server did not come up.
+    /// The server did not start.
     #[error("Postgres did not start. The end of its log:\n{0}")]
     NotStarted(String),
-    /// A file or process could not be handled.
+    /// An operation on a file or process failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was attempted.
+        /// The operation that failed.
         what: String,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// A statement failed.
+    /// An SQL statement failed.
     #[error("the embedded database: {0}")]
     Sql(#[from] sqlx::Error),
 }

@@ -1,5 +1,5 @@
-//! A server process that cannot outlive this one: a shell starts it, and stops it
-//! when the pipe from this process to the shell closes. The kernel closes the pipe
+//! A server process that ends with this process: a shell starts the server, and stops
+//! it when the pipe from this process to the shell closes. The kernel closes the pipe
 //! even if this process is killed.
 
 use crate::{Error, OsUser, io_error};
@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Waits for the pipe to close, then asks the server for a fast shutdown. The first
-/// argument, if not empty, is a folder to remove at the end.
+/// argument, if not empty, is a directory to remove at the end.
 const SCRIPT: &str = r#"
 scratch=$1; shift
 "$@" </dev/null & server=$!
@@ -32,8 +32,8 @@ pub(super) struct Lifeline {
 }
 
 impl Lifeline {
-    /// Runs `server` in its own process group, so that the terminal's Ctrl-C does not
-    /// reach it, and logs to `log`.
+    /// Runs `server` in its own process group, so that Ctrl-C in the terminal does not
+    /// reach it, and writes its output to `log`.
     pub(super) fn start(
         server: &Path,
         arguments: &[String],
@@ -61,12 +61,12 @@ impl Lifeline {
         Ok(Self { shell })
     }
 
-    /// Whether the shell, and with it the server, still runs.
+    /// Whether the shell, and so the server, is still running.
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.shell.try_wait(), Ok(None))
     }
 
-    /// Requests a fast shutdown and waits for it.
+    /// Requests a fast shutdown and waits until the server has stopped.
     pub(super) fn stop(&mut self) {
         drop(self.shell.stdin.take());
         let deadline = std::time::Instant::now() + STOP_TIMEOUT;

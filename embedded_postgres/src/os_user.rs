@@ -1,5 +1,5 @@
-//! The user that Postgres runs as. Postgres refuses to run as root, so root runs
-//! it as an unprivileged user.
+//! The user that Postgres runs as. Postgres does not run as root, so root runs it as
+//! an unprivileged user.
 
 use crate::{Error, io_error};
 use std::{
@@ -12,15 +12,15 @@ use std::{
 /// An unprivileged user of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OsUser {
-    /// As in `/etc/passwd`; without an entry there Postgres does not start.
+    /// The name in `/etc/passwd`. Postgres does not start without an entry there.
     pub name: String,
     uid: u32,
     gid: u32,
 }
 
 impl OsUser {
-    /// For root the first that exists of `$CONFAB_PG_USER`, `postgres` and `nobody`;
-    /// any other user runs Postgres itself.
+    /// For root, returns `$CONFAB_PG_USER` if set, else `postgres` or `nobody`. Returns
+    /// `None` for any other user, who can run Postgres directly.
     pub fn find_unprivileged() -> Result<Option<Self>, Error> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -39,17 +39,17 @@ impl OsUser {
         command.uid(self.uid).gid(self.gid);
     }
 
-    /// Makes this user the owner of a folder.
+    /// Makes this user the owner of a directory.
     pub fn chown(&self, folder: &Path) -> Result<(), Error> {
         std::os::unix::fs::chown(folder, Some(self.uid), Some(self.gid)).map_err(io_error(format!(
-            "giving {} to the user {}",
+            "changing the owner of {} to {}",
             folder.display(),
             self.name
         )))
     }
 
-    /// Whether this user can reach a folder: every parent must let it through. The
-    /// home folder of root does not.
+    /// Whether this user can access a directory, for which every parent must grant
+    /// access. The home directory of root does not.
     pub fn can_reach(&self, folder: &Path) -> bool {
         folder.ancestors().filter_map(|part| fs::metadata(part).ok()).all(|part| {
             let bit = match part {

@@ -23,19 +23,19 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How long a connection waits for this replica to reach the client's cursor, which
-/// may come from a replica that is ahead.
+/// How long a connection waits for this replica to reach the client's cursor. A cursor
+/// from another replica may be ahead.
 const POSITION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How many times a connection tries to attach before the client is told to
 /// reconnect.
 const ATTACH_ATTEMPTS: usize = 5;
 
-/// How long a client waits to reconnect after its connection breaks, in milliseconds:
-/// a random time within the range.
+/// Range of the random time that a client waits to reconnect after its connection
+/// breaks, in milliseconds.
 const RETRY_MS: Range<u64> = 1_000..3_000;
 
-/// How many missed events are read from the log at once.
+/// Maximum number of missed events read from the log at once.
 const PAGE_EVENTS: i64 = 500;
 
 /// Why a connection ended.
@@ -75,7 +75,7 @@ impl DisconnectReason {
     }
 }
 
-/// Runs a connection to its end, and then tells the client whether and when to
+/// Runs a connection until it ends, and then tells the client whether and when to
 /// reconnect.
 pub(crate) async fn run(
     notify: &NotifyServer,
@@ -116,13 +116,13 @@ async fn serve(
     if let Some(cursor) = &resume
         && registration.notify.hub.cursor().is_none_or(|live_from| live_from.epoch == cursor.epoch)
     {
-        // If this replica does not get there, `load_missed_since` returns the error.
+        // If the position is not reached, `load_missed_since` returns the error.
         registration.notify.hub.wait_for_position(cursor.position, POSITION_TIMEOUT).await;
     }
     let log_end = loaded.0;
     let attached = registration.attach(Some(loaded)).await?;
     let sent = match resume {
-        // Boxed, as below: the future is large and short-lived.
+        // Boxed, because the future is large and short-lived.
         Some(cursor) => Box::pin(resume_from(registration, cursor, attached, log_end, transport)).await?,
         None => {
             registration.notify.metrics.record_opened("fresh");
@@ -135,9 +135,9 @@ async fn serve(
     send_live(registration, sent, transport).await
 }
 
-/// Greets a client that resumes and sends what it missed since its cursor. Returns
-/// the position that the client has reached. `log_end` is where the log ended a
-/// moment ago.
+/// Sends `ready` and the events that the client missed since its cursor. Returns the
+/// position that the client has reached. `log_end` is a recent end position of the
+/// log.
 async fn resume_from(
     registration: &HubRegistration<'_>,
     from: Cursor,
@@ -169,7 +169,7 @@ async fn resume_from(
     }
 }
 
-/// Returns why the client has to start over; any other error is returned as it is.
+/// Returns why the client has to start over, or the unchanged error if it need not.
 fn reset_reason(reason: DisconnectReason) -> Result<&'static str, DisconnectReason> {
     match reason {
         DisconnectReason::Unavailable(Error::Reset(reason)) => Ok(reason),
@@ -189,16 +189,16 @@ async fn send_reset(
     Ok(live_from.position)
 }
 
-/// The events that a connection missed, by where they were found.
+/// The events that a connection missed, by source.
 enum MissedEvents {
-    /// All of them, from memory.
+    /// All missed events, from memory.
     Buffered(Vec<Bytes>, EventId),
-    /// From the log: one page, and the rest if there is more.
+    /// From the log: the first page, and the rest if there is more.
     FromLog(Vec<Bytes>, Option<Box<Replay>>, Cursor),
 }
 
-/// Loads the events missed since a cursor; returns `Error::Reset` if that is
-/// impossible.
+/// Loads the events missed since a cursor. Returns `Error::Reset` if they are not
+/// available.
 async fn load_missed_since(
     registration: &HubRegistration<'_>,
     from: &Cursor,
@@ -211,7 +211,7 @@ async fn load_missed_since(
         return Err(Error::Reset("epoch").into());
     }
     if from.position > live_from.position {
-        // The cursor may come from a replica that is ahead; only the log can tell.
+        // The cursor may come from a replica that is ahead, so compare it with the log.
         let is_behind = log_end >= from.position;
         let behind = || Error::Unavailable("this replica is behind the log".into());
         return Err(if is_behind { behind() } else { Error::Reset("future") }.into());
@@ -219,8 +219,8 @@ async fn load_missed_since(
     load_missed(registration, attached, from.position, transport).await
 }
 
-/// Loads the events after a position that is at or before the one from which the
-/// connection is live.
+/// Loads the events after a position. The position must not be after the one from
+/// which the connection is live.
 async fn load_missed(
     registration: &HubRegistration<'_>,
     attached: LivePosition,
@@ -254,7 +254,7 @@ async fn load_page(
     Ok(MissedEvents::FromLog(frames, page.has_more.then_some(replay), up_to))
 }
 
-/// Sends what was missed, up to the position from which the connection is live.
+/// Sends the missed events up to the position from which the connection is live.
 /// Repeats if the send queue overflowed in the meantime.
 async fn catch_up(
     registration: &HubRegistration<'_>,
@@ -284,7 +284,7 @@ async fn catch_up(
     }
 }
 
-/// Brings a slow consumer up to date.
+/// Sends a slow consumer the events that its queue dropped.
 async fn catch_up_from_log(
     registration: &HubRegistration<'_>,
     sent: EventId,
@@ -308,8 +308,8 @@ async fn send_live(
 ) -> Result<std::convert::Infallible, DisconnectReason> {
     let heartbeat = Duration::from_millis(HEARTBEAT_MS);
     let mut frames: Vec<Bytes> = Vec::new();
-    // Both are created once and not for each event, which would cost more than the
-    // event itself.
+    // Create both futures once, because creating them for each event would cost more
+    // than sending the event.
     let mut client_closed = pin!(transport.client_closed());
     let mut next_ping = pin!(sleep(heartbeat));
     let mut last_write = Instant::now();
@@ -363,8 +363,8 @@ impl HubRegistration<'_> {
         }
     }
 
-    /// Registers with the hub. Loads the user's chats if this is their first
-    /// connection here.
+    /// Registers with the hub. Loads the user's chats if this is the user's first
+    /// connection to this replica.
     async fn attach(&self, mut loaded: Option<LoadedChats>) -> Result<LivePosition, DisconnectReason> {
         let hub = &self.notify.hub;
         for _ in 0..ATTACH_ATTEMPTS {
@@ -374,8 +374,8 @@ impl HubRegistration<'_> {
                     membership if membership.is_session_active => loaded = Some(membership.chats),
                     _ => return Err(DisconnectReason::Closed(CloseReason::SessionRevoked)),
                 },
-                // The loaded chats are kept: they are usable once the log reaches
-                // their position, however far it goes beyond.
+                // Keep the loaded chats: they are usable once the hub has reached
+                // their position or a later one.
                 Err(AttachError::LogBehind(position)) => drop(hub.wait_for_position(position, POSITION_TIMEOUT).await),
                 Err(AttachError::Closed(reason)) => return Err(DisconnectReason::Closed(reason)),
             }

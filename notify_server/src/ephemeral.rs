@@ -1,5 +1,5 @@
-//! Dispatches ephemeral events: looks up their audience, and sends them to those of
-//! it who are online here. It never delays events of the log.
+//! Dispatches ephemeral events: looks up their audience, and sends them to the users
+//! who are connected to this replica. It never delays events of the log.
 
 use crate::{frame, hub::Hub, relay::error_source};
 use chat_core::{
@@ -17,11 +17,11 @@ use std::{
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How many batches may wait; further ones are dropped.
+/// Maximum number of queued batches; further batches are dropped.
 const MAX_QUEUED_BATCHES: usize = 256;
 
-/// With more online members than this in a chat, typing events are dropped: there is
-/// always someone typing.
+/// Typing events of chats with more online members than this are dropped, because in
+/// such chats someone is always typing.
 const MAX_TYPING_AUDIENCE: usize = 1_000;
 
 /// How long to wait before subscribing again after Redis failed.
@@ -32,8 +32,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 pub(crate) struct EphemeralDispatcher(mpsc::Sender<Vec<EphemeralEvent>>);
 
 impl EphemeralDispatcher {
-    /// Subscribes to Redis, if there is one, and also dispatches whatever `enqueue`
-    /// is given.
+    /// Subscribes to Redis, if there is one. Also dispatches the events passed to
+    /// `enqueue`.
     pub(crate) fn start(bus: EphemeralBus, db: PgPool, hub: Arc<Hub>, shutdown: CancellationToken) -> Self {
         let (sender, mut batches) = mpsc::channel(MAX_QUEUED_BATCHES);
         let dispatcher = Self(sender);
@@ -102,7 +102,7 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
     }
     for (user_id, presence) in presences {
         let mut recipients = hub.online_members(&chats_by_user.remove(&user_id).unwrap_or_default());
-        // The user's own connections receive it too.
+        // The user's own connections receive the event too.
         recipients.insert(user_id);
         hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Presence(presence)));
     }

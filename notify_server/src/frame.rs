@@ -1,5 +1,5 @@
-//! Builds the frames sent to clients; no other module does. An event is encoded once
-//! and shared by every connection that receives it.
+//! Builds all frames that are sent to clients. An event is encoded once and shared by
+//! all connections that receive it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
@@ -19,14 +19,14 @@ pub(crate) const HEARTBEAT_MS: u64 = 15_000;
 /// A comment that keeps an idle connection open.
 pub(crate) const PING: Bytes = Bytes::from_static(b": ping\n\n");
 
-/// An event ready to be sent: what routing needs to know, and the bytes.
+/// An event ready to be sent: the fields that routing needs, and the bytes.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) id: EventId,
     pub(crate) audience: Audience,
-    /// The session whose connections it closes.
+    /// The session whose connections the event closes.
     pub(crate) revoked_session: Option<Uuid>,
-    /// The message whose content it carries.
+    /// The message whose content the event contains.
     pub(crate) message_id: Option<MessageId>,
     pub(crate) sse: Bytes,
 }
@@ -51,7 +51,7 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     let mut buffer = BytesMut::with_capacity(size);
     let mut ends = Vec::with_capacity(entries.len());
     for entry in entries {
-        // Writing to memory that grows cannot fail.
+        // Writing to a growable buffer cannot fail.
         let _ = write!(buffer, "id: {epoch}-{}\nevent: {}\ndata: ", entry.id, entry.kind);
         let _ = entry.write_json(epoch, &mut buffer);
         buffer.put_slice(b"\n\n");
@@ -70,7 +70,7 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
 }
 
 /// Returns the JSON objects in a slice of one or more frames. A frame that is not an
-/// event has none.
+/// event contains no object.
 pub(crate) fn json_objects(frames: &Bytes) -> impl Iterator<Item = Bytes> {
     const BATCH_FIELD: &[u8] = b"data: ";
     // A frame consists of lines, and its data is one of them.
@@ -92,8 +92,8 @@ fn parse_revoked_session(entry: &LogEntry) -> Option<Uuid> {
 /// The approximate size of a frame without its data, in bytes.
 const OVERHEAD_BYTES: usize = 128;
 
-/// Builds the first event of a connection. It carries an id only when nothing was
-/// missed: a client that resumes keeps its own until it is caught up.
+/// Builds the first event of a connection. It has an id only if no event was missed:
+/// a client that resumes keeps its own cursor until it has caught up.
 pub(crate) fn ready(cursor: &Cursor, resumed: bool, with_id: bool, user_id: UserId) -> Bytes {
     let data = json!({
         "type": "ready", "cursor": cursor, "resumed": resumed, "heartbeat_ms": HEARTBEAT_MS, "user_id": user_id,
@@ -101,14 +101,14 @@ pub(crate) fn ready(cursor: &Cursor, resumed: bool, with_id: bool, user_id: User
     control("ready", with_id.then_some(cursor), &data)
 }
 
-/// Tells the client that everything missed has been sent; from here on the connection
-/// is live.
+/// Tells the client that all missed events have been sent and that the connection is
+/// now live.
 pub(crate) fn caught_up(cursor: &Cursor) -> Bytes {
     control("caught_up", Some(cursor), &json!({ "type": "caught_up", "cursor": cursor }))
 }
 
-/// Tells the client that its missed events are unavailable, and to start over from a
-/// fresh state.
+/// Tells the client that its missed events are unavailable, and that it must start over
+/// from a fresh state.
 pub(crate) fn reset(reason: &str, cursor: &Cursor) -> Bytes {
     control("reset", Some(cursor), &json!({ "type": "reset", "reason": reason, "cursor": cursor }))
 }
@@ -124,8 +124,8 @@ pub(crate) fn ephemeral(event: &EphemeralEvent) -> Bytes {
 }
 
 /// Tells the client how long to wait before it reconnects: a random time within the
-/// range, to spread the reconnects of many clients that are disconnected at the same
-/// moment.
+/// range, which spreads the reconnects of many clients that were disconnected at the
+/// same time.
 pub(crate) fn retry(milliseconds: Range<u64>) -> Bytes {
     format!("retry: {}\n\n", rand::rng().random_range(milliseconds)).into()
 }

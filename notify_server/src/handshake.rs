@@ -1,5 +1,5 @@
-//! The handshake of a connection: who connects, and from where they resume. It is the
-//! same for every transport.
+//! The handshake of a connection: authentication and the cursor to resume from. All
+//! transports use it.
 
 use crate::{NotifyServer, membership_loader::LoadedMembership};
 use axum::{
@@ -22,7 +22,7 @@ struct ConnectQuery {
 /// The parameters of a request to connect.
 #[derive(Debug)]
 pub(crate) struct ConnectRequest {
-    /// The event after which to resume.
+    /// The cursor after which to resume.
     pub(crate) resume: Option<Cursor>,
     ticket: Option<String>,
 }
@@ -32,14 +32,13 @@ pub(crate) struct ConnectRequest {
 pub(crate) struct Handshake {
     pub(crate) claims: Claims,
     pub(crate) resume: Option<Cursor>,
-    /// An error here does not fail the request: a browser's `EventSource` would give
-    /// up for good on a 503, so the connection opens and says when to reconnect.
+    /// An error here does not fail the request: after a 503 a browser's `EventSource`
+    /// never reconnects, so the connection opens and tells the client when to reconnect.
     pub(crate) membership: Result<LoadedMembership>,
 }
 
 impl ConnectRequest {
-    /// Parses the request before anything is looked up, because that uses up a
-    /// ticket.
+    /// Parses the request. Runs before authentication, which consumes a ticket.
     pub(crate) fn parse(uri: &Uri, headers: &HeaderMap) -> Result<Self> {
         let Query(query) = Query::<ConnectQuery>::try_from_uri(uri)
             .map_err(|_| Error::Malformed("the query string is malformed".into()))?;
@@ -72,7 +71,7 @@ pub(crate) fn parse_cursor(text: &str) -> Result<Cursor> {
 }
 
 impl Handshake {
-    /// Loads the user's chats and checks that their session is active.
+    /// Loads the user's chats and checks that the session is active.
     pub(crate) async fn load(notify: &NotifyServer, claims: Claims, resume: Option<Cursor>) -> Result<Self> {
         let membership = notify.membership_loader.load(claims).await;
         if membership.as_ref().is_ok_and(|membership| !membership.is_session_active) {
@@ -82,7 +81,7 @@ impl Handshake {
     }
 }
 
-/// Whether the request comes from no page, from a page on this host, or from an
+/// Whether the request has no origin, or comes from a page on this host or from an
 /// allowed origin.
 pub(crate) fn is_allowed_origin(notify: &NotifyServer, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };

@@ -19,17 +19,17 @@ use std::{
 };
 use tokio::{sync::watch, time::timeout};
 
-/// The most connections of one user; a further one closes the oldest.
+/// Maximum number of connections of one user. A further connection closes the oldest.
 const MAX_CONNECTIONS_PER_USER: usize = 50;
 
 /// The online users of this replica and their connections.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     /// Held while an event is routed and while a connection attaches or detaches, so
-    /// that a connection is live from an exact position. Both maps change only under
-    /// it.
+    /// that a connection is live from an exact position. `users` and `members_by_chat`
+    /// change only while it is held.
     state: Mutex<HubState>,
-    /// Written under `state`; connections that resume read it without `state`.
+    /// Written while `state` is held; connections that resume read it without `state`.
     replay_buffer: RwLock<ReplayBuffer>,
     /// The online users.
     users: DashMap<UserId, OnlineUser>,
@@ -37,7 +37,7 @@ pub(crate) struct Hub {
     members_by_chat: DashMap<ChatId, HashSet<UserId>>,
     /// The users who came online or went offline since the last `take_changed_users`.
     changed_users: Mutex<HashSet<UserId>>,
-    /// The last routed position, for callers that wait for one.
+    /// The last routed position, for callers that wait for a position.
     position: watch::Sender<Option<EventId>>,
 }
 
@@ -53,14 +53,14 @@ struct HubState {
 struct OnlineUser {
     /// One queue per connection, oldest first.
     connections: Vec<Arc<SendQueue>>,
-    /// As of the hub's position. Shared with connections that resume.
+    /// The user's chats as of the hub's position. Shared with connections that resume.
     chats: Arc<Chats>,
 }
 
 /// The position from which a connection is live.
 #[derive(Debug)]
 pub(crate) struct LivePosition {
-    /// The connection receives every event after this.
+    /// The connection receives every event after this cursor.
     pub(crate) cursor: Cursor,
     /// The user's chats at that position.
     pub(crate) chats: Arc<Chats>,
@@ -81,18 +81,17 @@ pub(crate) struct HubStats {
 /// Why a connection is not attached.
 #[derive(Debug)]
 pub(crate) enum AttachError {
-    /// There are no usable chats of this user: load them and try again.
+    /// The chats of the user are not loaded. Load them and try again.
     ChatsNotLoaded,
-    /// The chats were loaded at this position, and the log is not yet routed that
-    /// far.
+    /// The chats were loaded as of this position, and the hub has not reached it yet.
     LogBehind(EventId),
-    /// The connection was closed: it must not attach again under another history.
+    /// The connection was closed and must not attach to another history.
     Closed(CloseReason),
 }
 
 impl Hub {
-    /// Returns where to read on from, given the head of the log. A new history is
-    /// started one replay buffer before its end, so that clients of a restarted
+    /// Returns the cursor to continue reading from, given the head of the log. A new
+    /// history starts one replay buffer before its end, so that clients of a restarted
     /// replica resume from memory.
     pub(crate) fn resume(&self, head: &Head) -> Cursor {
         if let Some(cursor) = self.cursor() {
@@ -107,12 +106,12 @@ impl Hub {
         Cursor { epoch: head.epoch.clone(), position }
     }
 
-    /// Starts a history at a position and discards the previous one: all connections
-    /// attached to that are closed.
+    /// Starts a history at a position and discards the previous history, with all of its
+    /// connections.
     fn start_history(&self, epoch: Epoch, position: EventId) {
         let mut state = self.lock();
         self.close_all(CloseReason::HistoryChanged);
-        // Every user is offline from here on, and may not reconnect to this replica.
+        // All users are now offline, and may reconnect to another replica.
         self.users.iter().for_each(|online_user| self.mark_changed(*online_user.key()));
         self.users.clear();
         self.members_by_chat.clear();
@@ -121,7 +120,7 @@ impl Hub {
         self.position.send_replace(Some(position));
     }
 
-    /// Closes every connection, and refuses all later ones.
+    /// Closes all connections and rejects later ones.
     pub(crate) fn stop(&self) {
         self.lock().is_stopped = true;
         self.close_all(CloseReason::ShuttingDown);
@@ -133,13 +132,13 @@ impl Hub {
         }
     }
 
-    /// How far the log has been routed.
+    /// Returns the position up to which the log has been routed.
     pub(crate) fn cursor(&self) -> Option<Cursor> {
         self.lock().cursor.clone()
     }
 
-    /// Routes the next batch of the log: all of its events up to a position.
-    /// Idempotent: events at or before the hub's own position are skipped.
+    /// Routes the next batch: all events of the log up to a position. Idempotent: skips
+    /// events at or before the hub's own position.
     pub(crate) fn route(&self, entries: &[LogEntry], up_to: EventId) {
         let mut state = self.lock();
         let Some(cursor) = state.cursor.as_mut() else { return };
@@ -256,7 +255,7 @@ impl Hub {
         Ok(LivePosition { cursor, chats })
     }
 
-    /// Removes a connection, and with the last one also its user.
+    /// Removes a connection, and also its user if it was the user's last connection.
     pub(crate) fn detach(&self, user: UserId, queue: &Arc<SendQueue>) {
         let _state = self.lock();
         let Entry::Occupied(mut online_user) = self.users.entry(user) else { return };
@@ -282,12 +281,12 @@ impl Hub {
         self.users.contains_key(&user)
     }
 
-    /// Whether more than `limit` members of a chat are online here.
+    /// Whether more than `limit` members of a chat are connected to this replica.
     pub(crate) fn has_more_online_members_than(&self, chat: ChatId, limit: usize) -> bool {
         self.members_by_chat.get(&chat).is_some_and(|members| members.len() > limit)
     }
 
-    /// Returns the users online here who are in any of these chats.
+    /// Returns the users connected to this replica who are in any of these chats.
     pub(crate) fn online_members(&self, chats: &HashSet<ChatId>) -> HashSet<UserId> {
         let _state = self.lock();
         chats.iter().filter_map(|chat| self.members_by_chat.get(chat)).flat_map(|members| members.clone()).collect()
@@ -316,7 +315,7 @@ impl Hub {
         matches!(timeout(time_limit, routed).await, Ok(Ok(_)))
     }
 
-    /// Counts all users and connections. Meant for occasional reads of the metrics.
+    /// Counts all users and connections. Slow; for occasional reads of the metrics.
     pub(crate) fn stats(&self) -> HubStats {
         let mut stats = HubStats::default();
         for online_user in &self.users {
@@ -344,13 +343,13 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, HubState> {
-        // A panic under the lock is a bug that has been reported; the maps are then
-        // at worst one event behind for one user.
+        // A panic under the lock is a bug and has been logged. Afterwards the maps are
+        // at most one event behind for one user.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asserts that `members_by_chat` holds each online user under exactly their
-    /// chats, and nobody else.
+    /// Asserts that `members_by_chat` contains each online user in exactly the user's
+    /// chats, and no other user.
     #[cfg(test)]
     fn check_invariants(&self) {
         let _state = self.lock();

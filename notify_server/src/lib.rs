@@ -47,8 +47,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// How many connections may read missed events from the database at once. The rest
-/// wait, so that a storm of reconnects does not starve other queries.
+/// Maximum number of connections that read missed events from the database at once.
+/// Others wait, so that many simultaneous reconnects do not delay other queries.
 const MAX_CONCURRENT_CATCH_UPS: usize = 8;
 
 /// The path of event streams.
@@ -57,18 +57,19 @@ pub const EVENTS_PATH: &str = "/events";
 /// The path of WebSockets.
 pub const WEBSOCKET_PATH: &str = "/ws";
 
-/// How many commands one user may send per second over all of their WebSockets, and
-/// how many in one burst.
+/// Maximum number of commands of one user per second, over all WebSockets of the user,
+/// and in one burst.
 const COMMANDS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
 const COMMAND_BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 
 /// How often `wait_until_live` checks whether the log is being followed.
 const LIVE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What a notify server depends on. Neither the database nor Redis has to be up yet.
+/// The dependencies of a notify server. The database and Redis need not be available
+/// yet.
 #[derive(Debug)]
 pub struct Deps {
-    /// The listening address, which is its name among the replicas.
+    /// The listening address, which identifies the server among the replicas.
     pub name: String,
     /// The database that holds the log.
     pub db: PgPool,
@@ -159,7 +160,7 @@ impl NotifyServer {
         })
     }
 
-    /// The routes, for connections that axum serves.
+    /// Returns the routes, for connections that axum serves.
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route(EVENTS_PATH, get(sse::events))
@@ -185,7 +186,7 @@ impl NotifyServer {
         self.metrics.register(registry, &self.hub);
     }
 
-    /// The checks that decide readiness.
+    /// Returns the readiness checks of this server.
     pub fn checks(&self) -> Vec<ReadinessCheck> {
         let health = Arc::clone(&self.health);
         vec![ReadinessCheck::new("listener", move || {

@@ -1,5 +1,5 @@
-//! Follows the log, in the mode that the relay chooses, and routes what it reads. No
-//! error ends the loop.
+//! Follows the log in the mode that the relay selects, and routes the events. Errors
+//! do not end the loop.
 
 use crate::{
     ephemeral::EphemeralDispatcher,
@@ -28,29 +28,29 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The longest that a lost NOTIFY can delay an event.
+/// Maximum delay of an event whose NOTIFY is lost.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often a follower reads the end of the log. It notices an event that the leader
-/// does not relay within two of these intervals.
+/// How often a follower reads the end position of the log. It detects an event that the
+/// leader does not relay within two intervals.
 const LOG_END_CHECK_INTERVAL: Duration = Duration::from_millis(400);
 
-/// How often the listener checks that the log is still the one it follows. A log that
-/// went backwards would stay silent for ever.
+/// How often the listener checks the history of the log. Without this check it would
+/// wait forever for new events of a log that was reset to an earlier position.
 const HISTORY_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long any single query may take.
+/// Time limit of a single query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a poll may take before its connection counts as half open. Each
-/// consecutive failure doubles it, up to `QUERY_TIMEOUT`, so that a slow database
-/// gets the time it needs.
+/// consecutive failure doubles the time, up to `QUERY_TIMEOUT`, so that a slow database
+/// can reply.
 const POLL_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// How many events are read at once.
+/// Maximum number of events read at once.
 const BATCH_EVENTS: i64 = 500;
 
-/// How old the last successful poll may be for the replica to be ready.
+/// Maximum age of the last successful poll for the replica to be ready.
 const MAX_POLL_AGE: Duration = Duration::from_secs(5);
 
 /// Whether the log is being followed.
@@ -185,15 +185,15 @@ impl Listener {
         loop {
             let page = with_timeout_of(time_limit, events::read_after(&mut *db, position, BATCH_EVENTS)).await?;
             for (id, reason) in &page.poison {
-                // This is worth an alert: only triggers write to the log, and they
+                // Logged as an error, because only triggers write to the log, and they
                 // never write such an event.
-                tracing::error!(event = %id, reason, "skipped an event that cannot be read");
+                tracing::error!(event = %id, reason, "skipped an unreadable event");
                 self.metrics.unreadable_events.inc();
             }
             let Some(up_to) = page.last_position else { return Ok(position) };
             let batch =
                 Arc::new(LogBatch { epoch: head.epoch.clone(), after: position, end: up_to, entries: page.entries });
-            // Publish first: the batch is on its way to the other replicas while it
+            // Publish first, so that the batch is sent to the other replicas while it
             // is dispatched here.
             if self.relay.mode() == Mode::Leader {
                 self.relay.publish(Arc::clone(&batch));
@@ -207,8 +207,8 @@ impl Listener {
         }
     }
 
-    /// Follows the leader, and checks at intervals that the log holds nothing more.
-    /// An error trips the circuit breaker.
+    /// Follows the leader, and checks at intervals that the log contains no event that
+    /// was not relayed. An error trips the circuit breaker.
     async fn run_relayed(&self, relay: &RedisRelay) -> Result<()> {
         let head = with_timeout(events::head(&self.db)).await?;
         let position = self.hub.resume(&head).position;
@@ -223,7 +223,7 @@ impl Listener {
         let mut expected_end = position;
         let mut becomes_leader = pin!(relay.wait_until_leader());
         loop {
-            // A tick does not cancel this read: its reply would have to be requested
+            // A tick must not cancel this read, because the read would have to be sent
             // again.
             let mut result = pin!(stream.next());
             let batches = loop {
@@ -235,7 +235,7 @@ impl Listener {
                         let now = with_timeout(events::head(&self.db)).await?;
                         self.check_history(&head, &now, position)?;
                         if position < expected_end {
-                            return Err(Error::Unavailable("the relay is silent while the log grows".into()));
+                            return Err(Error::Unavailable("the relay did not deliver new events of the log".into()));
                         }
                         expected_end = now.last;
                         self.health.mark_polled();
@@ -254,8 +254,8 @@ impl Listener {
         }
     }
 
-    /// Routes a batch. Events that were in the log before this replica followed it do
-    /// not count as delayed.
+    /// Routes a batch. The latency metric excludes events that were in the log before
+    /// this replica began to follow it.
     fn route(&self, batch: &LogBatch, log_end_at_start: EventId) {
         self.hub.route(&batch.entries, batch.end);
         let Metrics { events, log_batch_events: stretches, commit_to_hub, .. } = self.metrics.as_ref();
@@ -272,15 +272,15 @@ impl Listener {
 
     fn check_history(&self, head: &Head, now: &Head, position: EventId) -> Result<()> {
         if now.epoch != head.epoch || now.last < position {
-            return Err(Error::Unavailable("the log is no longer the one that was followed".into()));
+            return Err(Error::Unavailable("the history of the log has changed".into()));
         }
         self.metrics.log_lag.set(now.last.get() - position.get());
         Ok(())
     }
 }
 
-/// Returns a random time between half a ceiling and the ceiling, which doubles from
-/// 50 ms to at most 2 s.
+/// Returns a random time between half of a limit and the limit. The limit doubles with
+/// each failure, from 50 ms to at most 2 s.
 fn backoff(failures: u32) -> Duration {
     let ceiling = 50u64.saturating_mul(1 << failures.min(6)).min(2_000);
     Duration::from_millis(rand::rng().random_range(ceiling / 2..=ceiling))

@@ -1,4 +1,4 @@
-//! The notify server as a program of its own.
+//! The `notify_server` program.
 
 use anyhow::Context;
 use chat_core::{db, messages::Writer, redis::Redis};
@@ -6,10 +6,10 @@ use chat_http::{AllowedOrigins, acceptor, config, metrics::MetricsEndpoint, shut
 use notify_server::{Deps, NotifyServer, Settings};
 use tokio::net::TcpListener;
 
-/// The most database connections of one replica.
+/// Maximum number of database connections of one replica.
 const MAX_POOL_CONNECTIONS: u32 = 12;
 
-/// The most database connections of its writer: one writes, one is spare.
+/// Maximum number of database connections of the writer: one in use, one in reserve.
 const MAX_WRITER_POOL_CONNECTIONS: u32 = 2;
 
 #[tokio::main]

@@ -1,6 +1,6 @@
-//! Loads which chats a user is in, as of which position, and whether their session is
-//! still active. Requests that arrive during a read share the next one, so that a
-//! storm of reconnects costs a few reads and not one each.
+//! Loads the chats of a user as of a position of the log, and whether the user's session
+//! is active. Requests that arrive during a read share the next read, so that many
+//! simultaneous reconnects need only a few reads.
 
 use crate::{hub::LoadedChats, metrics::Metrics};
 use chat_core::{
@@ -21,18 +21,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many requests may wait. Further ones fail, and their clients are told to
-/// reconnect.
+/// Maximum number of queued requests. Further requests fail, and their clients are told
+/// to reconnect.
 const MAX_QUEUED: usize = 16_384;
 
-/// The most requests that one read serves.
+/// Maximum number of requests that one read serves.
 const BATCH: usize = 4_096;
 
-/// The time from one read to the next. A single request is served at once; requests
-/// in quick succession are collected.
+/// Minimum time between two reads. A single request is served immediately; requests in
+/// quick succession are collected.
 const LOAD_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What is loaded for a user who connects.
+/// The data loaded for a user who connects.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadedMembership {
     /// The user's chats, and the position as of which they were loaded.
@@ -43,7 +43,7 @@ pub(crate) struct LoadedMembership {
 
 type Request = (Claims, oneshot::Sender<Result<LoadedMembership, ()>>);
 
-/// A handle to the task that reads.
+/// A handle to the task that loads memberships.
 #[derive(Debug)]
 pub(crate) struct MembershipLoader(mpsc::Sender<Request>);
 
@@ -87,7 +87,7 @@ async fn answer_batch(db: &PgPool, batch: Vec<Request>) {
     }
     for (claims, reply) in batch {
         let loaded = match &loaded {
-            // A batch may hold two connections of one user: each gets a copy.
+            // A batch may contain two requests of one user: each gets a copy.
             Ok((position, chats, active_sessions)) => Ok(LoadedMembership {
                 chats: (*position, chats.get(&claims.user_id).cloned().unwrap_or_default()),
                 is_session_active: active_sessions.contains(&claims.session_id),
@@ -109,8 +109,8 @@ async fn query(db: &PgPool, batch: impl Iterator<Item = Claims>) -> Result<Loade
     for (user, chat) in memberships.chats {
         chats.entry(user).or_default().insert(chat);
     }
-    // Read after the memberships: the event of any later revocation then follows
-    // their position.
+    // Read after the memberships, so that the event of any later revocation
+    // comes after their position.
     let active_sessions = sessions::find_active(db, &session_ids).await?;
     Ok((memberships.position, chats, active_sessions))
 }

@@ -1,5 +1,5 @@
-//! Metrics along the path of an event: from commit to the hub, from the hub to the
-//! sockets, and every exception.
+//! Metrics of each step of an event: from the commit to the hub, from the hub to the
+//! sockets, and failures.
 
 use crate::hub::{Hub, HubStats};
 use chat_core::metrics;
@@ -10,8 +10,8 @@ use prometheus_client::{
 };
 use std::sync::Arc;
 
-/// One of this many writes of a connection is timed: the clock and the histogram
-/// would be a noticeable part of a delivery.
+/// One of this many writes of a connection is timed, because timing every write would
+/// noticeably increase the cost of a delivery.
 pub(crate) const WRITE_SAMPLE_INTERVAL: u32 = 16;
 
 /// The metrics of one notify server.
@@ -35,7 +35,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_closed: Family<Reason, Counter>,
 }
 
-/// How a connection opened, or what happened to a batch for Redis.
+/// The outcome of opening a connection, or of a batch for Redis.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
     pub(crate) outcome: &'static str,
@@ -96,19 +96,19 @@ impl Metrics {
     /// Adds these metrics to those of the process.
     pub(crate) fn register(&self, registry: &mut Registry, hub: &Arc<Hub>) {
         let Self { events, unreadable_events, log_batch_events, commit_to_hub, hub_to_socket, log_lag, .. } = self;
-        registry.register("events", "Events of the log that were routed", events.clone());
-        let help = "Events that were skipped because they cannot be read";
+        registry.register("events", "Events of the log routed by the hub", events.clone());
+        let help = "Events skipped because they cannot be read";
         registry.register("events_unreadable", help, unreadable_events.clone());
         registry.register("log_batch_events", "Events in one batch read from the log", log_batch_events.clone());
-        registry.register("commit_to_hub_seconds", "Time from an event to its routing", commit_to_hub.clone());
+        registry.register("commit_to_hub_seconds", "Time from commit to routing of an event", commit_to_hub.clone());
         registry.register("hub_to_socket_seconds", "Time from routing to the socket, sampled", hub_to_socket.clone());
-        registry.register("log_lag_events", "Events between the log's end and the hub", log_lag.clone());
+        registry.register("log_lag_events", "Number of events between the hub and the end of the log", log_lag.clone());
         let Self { relay_leading, relay_following, relay_failovers, relay_batches, presence_update, .. } = self;
         registry.register("relay_leading", "1 if this replica leads and reads the log for all", relay_leading.clone());
-        registry.register("relay_following", "1 if this replica follows the leader by Redis", relay_following.clone());
-        let help = "Times that the relay fell back from Redis to the log";
+        registry.register("relay_following", "1 if this replica reads events through Redis", relay_following.clone());
+        let help = "Number of times that this replica fell back from Redis to the log";
         registry.register("relay_failovers", help, relay_failovers.clone());
-        registry.register("relay_batches", "Batches of the log for Redis, by outcome", relay_batches.clone());
+        registry.register("relay_batches", "Batches published to Redis, by outcome", relay_batches.clone());
         registry.register("presence_update_seconds", "Duration of a presence update", presence_update.clone());
         let Self { slow_consumers, membership_loads, connections_opened, catch_ups, connections_closed, .. } = self;
         registry.register("slow_consumers", "Send queues that overflowed", slow_consumers.clone());
@@ -117,13 +117,13 @@ impl Metrics {
         registry.register("catch_ups", "Reads of missed events, by source", catch_ups.clone());
         registry.register("connections_closed", "Connections closed, by reason", connections_closed.clone());
         let gauges = [
-            ("connections", "Live connections"),
-            ("connected_users", "Users with a live connection"),
-            ("send_queue_frames", "Frames that wait in send queues"),
-            ("send_queue_bytes", "Bytes that wait in send queues"),
+            ("connections", "Open connections"),
+            ("connected_users", "Users with an open connection"),
+            ("send_queue_frames", "Frames in send queues"),
+            ("send_queue_bytes", "Bytes in send queues"),
         ];
         let hub = Arc::clone(hub);
-        // One walk over the hub for all four.
+        // One scan of the hub provides all four values.
         metrics::register_gauges(registry, gauges, move || {
             let HubStats { connections, connected_users, queued_frames, queued_bytes } = hub.stats();
             [connections, connected_users, queued_frames, queued_bytes]

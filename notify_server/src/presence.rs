@@ -1,5 +1,5 @@
-//! Publishes who is connected to this replica. Records in the database who connected,
-//! and who did not reconnect within the grace period, in batches.
+//! Publishes which users are connected to this replica. Records in the database, in
+//! batches, who connected and who did not reconnect within the grace period.
 
 use crate::{hub::Hub, metrics::Metrics, relay::error_source, replica::Replica};
 use chat_core::{
@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 /// How often presence is updated.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most users in one statement.
+/// Maximum number of users in one statement.
 const BATCH: usize = 1_000;
 
-/// The users of this replica as the database knows them.
+/// The users of this replica, and what the database has recorded about them.
 #[derive(Debug)]
 pub(crate) struct PresenceTracker {
     db: PgPool,
@@ -37,9 +37,9 @@ pub(crate) struct PresenceTracker {
 
 #[derive(Debug, Default)]
 struct TrackedUser {
-    /// Whether the database has recorded that they are connected.
+    /// Whether the database has recorded that the user is connected.
     is_published: bool,
-    /// When their last connection closed, if none has opened since.
+    /// When the user's last connection closed, if none has opened since.
     left_at: Option<Instant>,
 }
 
@@ -79,7 +79,7 @@ impl PresenceTracker {
             return Ok(false);
         }
         if incarnation != self.incarnation {
-            // The database has lost this replica and all of its connected users.
+            // The database has deleted this replica and all of its connected users.
             self.tracked.values_mut().for_each(|user| user.is_published = false);
             self.incarnation = incarnation;
         }

@@ -1,6 +1,6 @@
 //! The fast path of event streams: a connection whose first request is a plain `GET
-//! /events` is served on the bare socket, with a third of the memory that hyper would
-//! use. Every other connection is passed to hyper with all of its bytes.
+//! /events` is served directly on the socket, with a third of the memory that hyper
+//! would use. Every other connection is passed to hyper with all of its bytes.
 
 use crate::{
     NotifyServer, connection,
@@ -23,10 +23,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tower::ServiceExt;
 
-/// A request with more header fields is passed to hyper, which refuses it.
+/// Maximum number of header fields. Hyper rejects a request with more header fields.
 const MAX_HEADERS: usize = 64;
 
-/// The largest error body, in bytes.
+/// Maximum size of an error body, in bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// How long a client may take to receive an error response.
@@ -64,7 +64,7 @@ impl ConnectionHook for SseFastPath {
         let Some((uri, headers)) = parse_stream_request(&request.buffer) else { return Some(request) };
         let PeekedRequest { mut stream, buffer, peer } = request;
         drop(buffer);
-        // Boxed: the future is large, and is dropped before the stream begins.
+        // Boxed, because the future is large and is dropped before the stream begins.
         let (response, slot) = Box::pin(self.respond(uri, headers, peer)).await;
         match slot.take() {
             Some(handshake) => {
@@ -107,8 +107,8 @@ fn encode_head(response: &Response<Body>, content_length: Option<usize>) -> Vec<
     head.into_bytes()
 }
 
-/// Parses the target and headers of a plain `GET /events`; any other request is left
-/// to hyper.
+/// Parses the target and headers of a plain `GET /events`. Returns `None` for any other
+/// request.
 fn parse_stream_request(buffer: &[u8]) -> Option<(Uri, HeaderMap)> {
     if !buffer.starts_with(b"GET /events ") && !buffer.starts_with(b"GET /events?") {
         return None;

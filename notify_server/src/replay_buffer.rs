@@ -1,4 +1,4 @@
-//! The newest events of the log in memory, shared by every connection that resumes.
+//! The newest events of the log in memory, shared by all connections that resume.
 
 use crate::frame::Event;
 use bytes::Bytes;
@@ -9,10 +9,10 @@ use chat_core::{
 use std::collections::{BTreeMap, VecDeque};
 use uuid::Uuid;
 
-/// The most events in the buffer.
+/// Maximum number of events in the buffer.
 pub(crate) const MAX_EVENTS: usize = 32_768;
 
-/// The most bytes of frames in the buffer.
+/// Maximum total size of the frames in the buffer, in bytes.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Every event after `floor`, up to the newest.
@@ -21,18 +21,18 @@ pub(crate) struct ReplayBuffer {
     events: VecDeque<Event>,
     bytes: usize,
     floor: EventId,
-    /// The events that carry the content of a message, so that a deletion finds them
+    /// The events that contain the content of a message, so that a deletion finds them
     /// without a scan.
     by_message: BTreeMap<(ChatId, MessageId), Vec<EventId>>,
 }
 
 impl ReplayBuffer {
-    /// An empty buffer that begins after a position.
+    /// Creates an empty buffer that begins after a position.
     pub(crate) fn starting_after(floor: EventId) -> Self {
         Self { floor, ..Self::default() }
     }
 
-    /// Adds the newest events and drops the oldest past the limits.
+    /// Adds new events and drops the oldest events beyond the limits.
     pub(crate) fn extend(&mut self, events: Vec<Event>) {
         for event in &events {
             self.bytes += event.sse.len();
@@ -56,7 +56,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// Removes deleted content: the events stay, without it.
+    /// Removes deleted content from events. The events stay.
     pub(crate) fn redact(&mut self, redaction: Redaction) {
         let Redaction { chat_id, first, last } = redaction;
         let first = first.unwrap_or(MessageId::MIN);
@@ -71,16 +71,16 @@ impl ReplayBuffer {
         }
     }
 
-    /// Returns all events after one position up to another, if the buffer goes back
-    /// that far.
+    /// Returns all events after one position up to another, if the buffer still contains
+    /// all of them.
     fn between(&self, after: EventId, up_to: EventId) -> Option<impl DoubleEndedIterator<Item = &Event> + Clone> {
         let from = self.events.partition_point(|event| event.id <= after);
         let to = self.events.partition_point(|event| event.id <= up_to);
         (after >= self.floor).then(|| self.events.range(from..to.max(from)))
     }
 
-    /// Brings a user's chats forward from one position to another. Returns `None` if
-    /// the buffer does not go back that far.
+    /// Updates a user's chats from one position to a later position. Returns `None` if
+    /// the buffer does not contain all events between them.
     pub(crate) fn apply_membership_changes(
         &self,
         user: UserId,
@@ -99,8 +99,8 @@ impl ReplayBuffer {
         Some(self.between(after, up_to)?.any(|event| event.revoked_session == Some(session)))
     }
 
-    /// Returns the events for a user after one position and up to another, given
-    /// their chats at the latter.
+    /// Returns the events for a user after `after` up to `up_to`. `chats` are the user's
+    /// chats as of `up_to`.
     pub(crate) fn replay(&self, user: UserId, chats: &Chats, after: EventId, up_to: EventId) -> Option<Vec<Bytes>> {
         let events = self.between(after, up_to)?;
         let mut chats = chats.clone();
@@ -109,7 +109,7 @@ impl ReplayBuffer {
     }
 }
 
-/// The message whose content an event carries, with its chat.
+/// Returns the message whose content an event contains, with its chat.
 fn content_key(event: &Event) -> Option<(ChatId, MessageId)> {
     Some((event.audience.chat_id?, event.message_id?))
 }

@@ -1,4 +1,4 @@
-//! This replica among the others: sends its heartbeat and learns which replica leads.
+//! The registration of this replica: sends its heartbeat and learns whether it leads.
 
 use crate::{metrics::Metrics, relay::error_source};
 use chat_core::{
@@ -20,8 +20,8 @@ pub(crate) struct Replica {
     pub(crate) id: Uuid,
     /// Whether this replica leads.
     pub(crate) is_leader: watch::Receiver<bool>,
-    /// How many times the database has registered it: again after a crash of the
-    /// database, and after a silence for which the replica was reaped.
+    /// How many times the database has registered this replica. It registers the replica
+    /// again after the database crashed or reaped the replica.
     pub(crate) incarnations: watch::Receiver<u64>,
 }
 

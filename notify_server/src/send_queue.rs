@@ -1,5 +1,5 @@
-//! The frames that wait for one connection, bounded in number and in bytes. A queue
-//! that overflows is emptied and marked, and its connection reads the log instead.
+//! The queue of frames for one connection, limited in number and in bytes. A queue that
+//! overflows is emptied and marked, and its connection catches up from the log.
 
 use bytes::Bytes;
 use chat_core::EventId;
@@ -12,14 +12,13 @@ use std::{
 };
 use uuid::Uuid;
 
-/// The most entries that wait for one connection. An entry is one or more whole
-/// frames.
+/// Maximum number of entries in a queue. An entry is one or more complete frames.
 const MAX_FRAMES: usize = 1024;
 
-/// The most bytes that wait for one connection.
+/// Maximum total size of the entries in a queue, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// How much capacity an emptied vector keeps for the next entries.
+/// The capacity that an emptied vector keeps for the next entries.
 const KEPT_CAPACITY: usize = 16;
 
 /// Why the hub closes a connection.
@@ -35,7 +34,7 @@ pub(crate) enum CloseReason {
     ShuttingDown,
 }
 
-/// What a connection finds in its queue.
+/// The content of a queue, as its connection receives it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Polled {
     /// Entries to send, in order.
@@ -51,9 +50,9 @@ pub(crate) enum Polled {
     Closed(CloseReason),
 }
 
-/// The queue between the hub and one connection. The hub pushes, the connection
-/// takes. Both hold the lock for a few instructions and never across an await, so it
-/// is a std mutex.
+/// The queue between the hub and one connection. The hub pushes entries and the
+/// connection takes them. Both hold the lock for a few instructions and never across an
+/// await, so the lock is a std mutex.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     /// The session that opened the connection.
@@ -74,9 +73,10 @@ struct QueueState {
 }
 
 impl QueueState {
-    /// Takes what the queue holds; returns `None` if there is nothing yet.
+    /// Takes the content of the queue. Returns `None` if the queue is empty.
     fn take(&mut self, frames: &mut Vec<Bytes>) -> Option<Polled> {
-        // Entries queued before the close are still sent: they may say why.
+        // Entries queued before the close are still sent, because they may contain the
+        // reason.
         if let Some(routed_at) = self.routed_at.take() {
             self.bytes = 0;
             mem::swap(&mut self.frames, frames);
@@ -102,8 +102,8 @@ impl SendQueue {
         Self { session, ..Self::default() }
     }
 
-    /// Adds an entry that is routed now: whole frames, the last of which is the event
-    /// `last_event`. Never waits, never fails, never drops silently.
+    /// Adds an entry that is routed now: complete frames, the last of which is the event
+    /// `last_event`. Never waits and never fails. An overflow marks the queue as lagged.
     pub(crate) fn try_push(&self, frame: &Bytes, last_event: EventId, now: Instant) {
         let mut state = self.lock();
         if state.has_lagged || state.close_reason.is_some() {
@@ -144,8 +144,8 @@ impl SendQueue {
         state.has_lagged = false;
     }
 
-    /// Waits until the queue holds something, and replaces the contents of `frames`
-    /// with all of it. Only one task waits, so one waker is kept.
+    /// Waits until the queue is not empty, and moves all of its entries into `frames`,
+    /// which it clears first. Only one task waits, so one waker is kept.
     pub(crate) async fn next(&self, frames: &mut Vec<Bytes>) -> Polled {
         frames.clear();
         frames.shrink_to(KEPT_CAPACITY);
@@ -169,12 +169,12 @@ impl SendQueue {
         self.lock().take(frames)
     }
 
-    /// Returns why the connection is to be closed, if it is.
+    /// Returns why the hub closes the connection, if it does.
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.lock().close_reason
     }
 
-    /// Returns how many entries wait, and how many bytes.
+    /// Returns the number of entries in the queue, and their size in bytes.
     pub(crate) fn depth(&self) -> (usize, usize) {
         let state = self.lock();
         (state.frames.len(), state.bytes)
@@ -186,12 +186,12 @@ impl SendQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        // Nothing in here can panic halfway through a change.
+        // No code that holds the lock can panic in the middle of a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wakes the connection if it waits, after releasing the lock that it will need.
+/// Releases the lock, and then wakes the connection if it waits.
 fn wake(mut state: MutexGuard<'_, QueueState>) {
     let waker = state.waker.take();
     drop(state);

@@ -1,5 +1,5 @@
 //! Server-Sent Events over HTTP: the handshake and the response head, for connections
-//! that hyper serves and for those that the fast path serves.
+//! served by hyper and by the fast path.
 
 use crate::{
     NotifyServer, connection,
@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// An extension of requests from the fast path. The handler stores the handshake in
-/// it, for a caller that writes the stream itself.
+/// A request extension that the fast path sets. The handler stores the handshake in it,
+/// and the fast path then writes the stream itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HandshakeSlot(Arc<Mutex<Option<Handshake>>>);
 
@@ -44,7 +44,7 @@ const STREAM_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
 ];
 
-/// Opens an event stream. For the fast path it only stores the handshake in the slot.
+/// Opens an event stream. For the fast path, only stores the handshake in the slot.
 pub(crate) async fn events(
     State(server): State<Arc<NotifyServer>>,
     slot: Option<Extension<HandshakeSlot>>,
@@ -73,11 +73,11 @@ async fn handshake(server: &NotifyServer, uri: &Uri, headers: &HeaderMap) -> Res
     let request = ConnectRequest::parse(uri, headers)?;
     let claims = match request.authenticate(server, headers).await? {
         Some(claims) => claims,
-        // A browser sends the cookie for any page, so the origin is checked.
+        // A browser sends the cookie with requests from any page, so check the origin.
         None => {
             let cookie = cookie(headers).ok_or(token::MISSING)?;
             if !is_allowed_origin(server, headers) {
-                return Err(Error::Forbidden("this origin may not open event streams with a cookie").into());
+                return Err(Error::Forbidden("this origin is not allowed to open event streams with a cookie").into());
             }
             server.verifier.verify(cookie, Audience::Stream)?
         }

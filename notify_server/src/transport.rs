@@ -13,16 +13,16 @@ use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 /// How long a client may accept nothing before it is disconnected.
 pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much is handed to axum at once, in bytes.
+/// Maximum size of a chunk that is passed to axum, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The most buffers that one write hands to the kernel.
+/// Maximum number of buffers that one write passes to the kernel.
 const MAX_SLICES: usize = 64;
 
 /// The sending side of a connection.
 pub(crate) trait Transport: Send + Sync {
-    /// Sends these frames in order, in as few writes as possible. An error is final:
-    /// the client is gone, or accepted nothing for `STALL_TIMEOUT`.
+    /// Sends frames in order, in as few writes as possible. An error is final: the client
+    /// has disconnected, or accepted nothing for `STALL_TIMEOUT`.
     fn send(&self, frames: &[Bytes]) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Waits until the client closes the connection.
@@ -32,7 +32,7 @@ pub(crate) trait Transport: Send + Sync {
     fn close(&self, disconnect: Disconnect) -> impl Future<Output = ()> + Send;
 }
 
-/// How a connection ends, as far as its client should know.
+/// How a connection ends, as reported to its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disconnect {
     /// The client closed the connection.
@@ -43,7 +43,7 @@ pub(crate) enum Disconnect {
     Unauthorized,
     /// The client's first message is invalid.
     InvalidMessage,
-    /// The session has ended: there is no point in reconnecting.
+    /// The session has ended, so the client must not reconnect.
     SessionRevoked,
     /// The user has too many connections.
     TooManyConnections,
@@ -51,7 +51,7 @@ pub(crate) enum Disconnect {
     Reconnect,
 }
 
-/// Tells the client of an event stream when to reconnect, unless it should not.
+/// Tells the client of an event stream when to reconnect, unless it must not reconnect.
 async fn send_retry(transport: &impl Transport, disconnect: Disconnect) {
     let retry = match disconnect {
         Disconnect::ClientGone
@@ -59,14 +59,14 @@ async fn send_retry(transport: &impl Transport, disconnect: Disconnect) {
         | Disconnect::Unauthorized
         | Disconnect::InvalidMessage
         | Disconnect::SessionRevoked => return,
-        // A surplus tab that reconnects would only close another: let it wait.
+        // A tab that reconnects too early would close another tab's connection.
         Disconnect::TooManyConnections => 60_000..120_000,
         Disconnect::Reconnect => 250..2_500,
     };
     let _ = transport.send(&[frame::retry(retry)]).await;
 }
 
-/// A bare socket, served without hyper.
+/// A TCP socket, served without hyper.
 #[derive(Debug)]
 pub(crate) struct SocketTransport(pub(crate) TcpStream);
 
@@ -104,8 +104,8 @@ impl Transport for SocketTransport {
     }
 }
 
-/// What is still to be written: all of these frames except the first `offset` bytes
-/// of the first.
+/// The frames that are still to be written, except the first `offset` bytes of the first
+/// frame.
 struct PendingWrite<'a> {
     frames: &'a [Bytes],
     offset: usize,
@@ -124,7 +124,7 @@ impl PendingWrite<'_> {
     }
 
     fn write_some(&self, socket: &TcpStream) -> io::Result<usize> {
-        // `send` costs the kernel less than `writev`.
+        // `send` is cheaper than `writev`.
         if let [frame] = self.frames {
             return socket.try_write(frame.get(self.offset..).unwrap_or_default());
         }
@@ -138,7 +138,7 @@ impl PendingWrite<'_> {
         socket.try_write_vectored(slices.get(..count).unwrap_or_default())
     }
 
-    /// Skips the written bytes: whole frames, then a part of one.
+    /// Skips the written bytes: complete frames, then a part of one.
     fn skip(&mut self, mut written: usize) {
         while let Some((frame, rest)) = self.frames.split_first() {
             let pending = frame.len() - self.offset;
@@ -164,7 +164,7 @@ impl Transport for BodyTransport {
             if chunk.len() < CHUNK_BYTES && index + 1 < frames.len() {
                 continue;
             }
-            // A large frame is sent in parts, so that the stall timeout sees
+            // Send a large frame in parts, so that the stall timeout can detect
             // progress.
             while !chunk.is_empty() {
                 let part = chunk.split_to(chunk.len().min(CHUNK_BYTES)).freeze();

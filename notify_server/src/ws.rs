@@ -35,29 +35,29 @@ use tokio_tungstenite::{
 };
 use transport::{ProgressIo, WsTransport};
 
-/// How long a client without a token in its request has to send one.
+/// How long a client without a token in its request may take to send one.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client may be silent before it is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How many pings may go unanswered.
+/// Maximum number of consecutive pings without a reply.
 const MAX_MISSED_PONGS: u32 = 2;
 
-/// How long it may take to send a close frame, and then to receive the client's.
+/// Time limit to send a close frame, and then to receive the client's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The largest command, in bytes: 64 KiB of text, each character escaped.
+/// Maximum size of a command, in bytes: 64 KiB of text, with each character escaped.
 const MAX_COMMAND_BYTES: usize = 512 * 1024;
 
-/// The most bytes in the write buffer; a write beyond that fails.
+/// Maximum size of the write buffer, in bytes. A write beyond it fails.
 const MAX_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 type Io = ProgressIo<TokioIo<hyper::upgrade::Upgraded>>;
 type Reader = SplitStream<WebSocketStream<Io>>;
 
-/// Upgrades a request to a WebSocket. A token or ticket in the request is verified
-/// first, and an invalid one is refused as on any other route.
+/// Upgrades a request to a WebSocket. First verifies the token or ticket in the request,
+/// and rejects an invalid one as other routes do.
 pub(crate) async fn upgrade(
     State(notify): State<Arc<NotifyServer>>,
     mut request: Request,
@@ -65,7 +65,7 @@ pub(crate) async fn upgrade(
     let response = create_response_with_body(&request, Body::empty)
         .map_err(|error| Error::Malformed(format!("not a WebSocket handshake: {error}")))?;
     if !is_allowed_origin(&notify, request.headers()) {
-        return Err(Error::Forbidden("this origin may not open WebSockets").into());
+        return Err(Error::Forbidden("this origin is not allowed to open WebSockets").into());
     }
     let connect = ConnectRequest::parse(request.uri(), request.headers())?;
     let claims = connect.authenticate(&notify, request.headers()).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn upgrade(
         Some(claims) => Some(Handshake::load(&notify, claims, connect.resume.clone()).await?),
         None => None,
     };
-    // The permit counts the connection for as long as it is open.
+    // The permit counts the connection while it is open.
     let permit = request.extensions().get::<ConnectionPermit>().cloned();
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -195,7 +195,7 @@ async fn run_commands(notify: &Arc<NotifyServer>, claims: Claims, reader: &mut R
                         let error = Error::Malformed("commands must be text messages".into());
                         commands::error_reply(None, &error, &new_request_id())
                     }
-                    // The next read answers a close frame.
+                    // The next read replies to a close frame.
                     _ => continue,
                 };
                 if transport.send_json(&reply).await.is_err() {

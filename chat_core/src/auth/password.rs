@@ -17,7 +17,7 @@ const MAX_QUEUED: usize = 256;
 pub struct Hasher {
     queue: Arc<Semaphore>,
     permits: Arc<Semaphore>,
-    /// The hash that an unknown user's password is verified against, so that the
+    /// The hash to verify the password of an unknown user against, so that the
     /// response takes as long as for a known user.
     dummy_hash: Arc<str>,
 }
@@ -52,7 +52,7 @@ impl Hasher {
         Ok(matches && has_hash)
     }
 
-    /// Rejects a password that is easy to guess, also from the username or the email.
+    /// Rejects a password that is easy to guess, including from the username or email.
     pub async fn check_strength(&self, password: &Password, username: &Username, email: &Email) -> Result<()> {
         let inputs = [username.as_str().to_owned(), email.as_str().to_owned()];
         let password = password.clone();
@@ -74,7 +74,7 @@ impl Hasher {
 
     async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let _queue_permit =
-            self.queue.try_acquire().map_err(|_| Error::Unavailable("too many sign-ins at once".into()))?;
+            self.queue.try_acquire().map_err(|_| Error::Unavailable("too many passwords to hash at once".into()))?;
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal)?;
         spawn_blocking(move || {
             let result = work();

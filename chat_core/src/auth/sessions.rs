@@ -18,7 +18,7 @@ pub const SESSION_SECONDS: i64 = 30 * 24 * 3600;
 pub struct Tokens {
     /// The access token, for `Authorization: Bearer`.
     pub token: String,
-    /// Single-use token that gets the next pair.
+    /// A single-use token to exchange for the next pair of tokens.
     pub refresh_token: String,
     /// Lifetime of the access token, in seconds.
     pub expires_in: i64,
@@ -29,9 +29,9 @@ pub struct Tokens {
 pub struct AuthenticatedSession {
     /// The user and the session.
     pub claims: Claims,
-    /// For the response body.
+    /// The tokens for the response body.
     pub tokens: Tokens,
-    /// For the stream cookie; valid for event streams only.
+    /// The token for the stream cookie; valid for event streams only.
     pub stream_token: String,
 }
 
@@ -42,13 +42,13 @@ pub struct Session {
     pub id: Uuid,
     /// The `User-Agent` that the device sent when it signed in.
     pub user_agent: String,
-    /// When it signed in.
+    /// When the device signed in.
     pub created_at: Time,
-    /// When it last received tokens.
+    /// When the device last received tokens.
     pub used_at: Time,
-    /// When it expires unless it is refreshed.
+    /// When the session expires unless it is refreshed.
     pub expires_at: Time,
-    /// Whether it is the session of this request.
+    /// Whether this is the session that sent the request.
     pub current: bool,
 }
 
@@ -74,9 +74,9 @@ pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &st
 }
 
 /// Exchanges a refresh token for the next pair. Reuse of a token revokes the session,
-/// because one of the two holders has a stolen copy. Exception: a retry with the same
-/// nonce, while the token it returned is unused, returns that token again, because
-/// the first response was lost.
+/// because one of the two users of the token has a stolen copy. Exception: a retry
+/// with the same nonce returns the same pair again until that pair is used, because
+/// the first response may have been lost.
 pub async fn refresh(
     db: &PgPool,
     signer: &Signer,
@@ -155,7 +155,7 @@ pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<()>
     Ok(())
 }
 
-/// A user's active sessions, the most recently used first.
+/// Lists a user's active sessions, most recently used first.
 pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
     Ok(sqlx::query_as(
         "select id, user_agent, created_at, used_at, expires_at, id = $2 as current
@@ -169,7 +169,7 @@ pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
     .await?)
 }
 
-/// The active ones among the given sessions.
+/// Returns the given sessions that are active.
 pub async fn find_active(db: &PgPool, sessions: &[Uuid]) -> Result<HashSet<Uuid>> {
     let active: Vec<Uuid> =
         sqlx::query_scalar("select id from sessions where id = any($1) and revoked_at is null and expires_at > now()")

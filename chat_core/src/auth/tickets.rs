@@ -15,7 +15,7 @@ pub const TICKET_SECONDS: i64 = 30;
 pub struct Ticket {
     /// The value of the `ticket` query parameter.
     pub ticket: String,
-    /// Lifetime in seconds.
+    /// Lifetime of the unused ticket, in seconds.
     pub expires_in: i64,
 }
 

@@ -16,7 +16,7 @@ const LEEWAY_SECONDS: u64 = 30;
 /// What a token gives access to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Everything.
+    /// The whole API and event streams.
     Api,
     /// Event streams only; the audience of the stream cookie.
     Stream,

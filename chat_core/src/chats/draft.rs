@@ -32,19 +32,19 @@ impl TryFrom<ChatDraft> for NewChat {
         let ChatDraft { kind, name, description, members, user_id } = draft;
         if kind == ChatType::Single {
             if name.is_some() || description.is_some() {
-                return Err(Error::invalid("name", "a direct chat has no name and no description"));
+                return Err(Error::invalid("name", "a direct chat cannot have a name or a description"));
             }
             return match (user_id, members.as_slice()) {
                 (Some(other), []) => Ok(Self::Single(other)),
                 (None, [other]) => Ok(Self::Single(*other)),
-                _ => Err(Error::invalid_with_code("user_id", "missing", "a direct chat needs exactly one user_id")),
+                _ => Err(Error::invalid_with_code("user_id", "missing", "a direct chat must have exactly one user_id")),
             };
         }
         if user_id.is_some() {
-            return Err(Error::invalid("user_id", "user_id is for direct chats; list users in members"));
+            return Err(Error::invalid("user_id", "user_id is for direct chats only; list the users in members"));
         }
         if name.is_none() && kind != ChatType::Group {
-            return Err(Error::invalid_with_code("name", "missing", "a channel needs a name"));
+            return Err(Error::invalid_with_code("name", "missing", "a channel must have a name"));
         }
         if members.len() > MAX_INITIAL_MEMBERS {
             return Err(Error::invalid("members", format!("list at most {MAX_INITIAL_MEMBERS} initial members")));

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 use std::collections::HashMap;
 
-/// The most chats in a list and in the bootstrap: the most recently active ones.
+/// Maximum number of chats in a list and in the bootstrap, most recently active first.
 pub const MAX_LISTED_CHATS: i64 = 1_000;
 
 /// Maximum number of members listed at creation; more can join later.
@@ -40,21 +40,22 @@ pub struct Chat {
     pub description: String,
     /// The current topic; may be empty.
     pub topic: String,
-    /// Messages older than this many days are deleted; null: the server's setting applies.
+    /// Messages older than this many days are deleted; null for the server's setting.
     pub retention_days: Option<i32>,
     /// The user who created the chat; null if that user was deleted.
     pub created_by: Option<UserId>,
-    /// When it was created.
+    /// When the chat was created.
     pub created_at: Time,
-    /// When its name, description or topic last changed.
+    /// When the name, description or topic last changed.
     pub updated_at: Time,
-    /// The two members of a direct chat, whose names it shows; null for other types.
+    /// The two members of a direct chat; null for other types. Clients show the name of
+    /// the other member as the name of the chat.
     pub pair: Option<[UserId; 2]>,
     /// The number of members, counted up to 10,000.
     pub member_count: i64,
-    /// The viewer's role; null in an event for many users.
+    /// The role of the caller or recipient; null in an event with many recipients.
     pub role: Option<Role>,
-    /// What the viewer may do; null in an event for many users.
+    /// The permissions of the caller or recipient; null in an event with many recipients.
     pub permissions: Option<Vec<Permission>>,
 }
 
@@ -66,15 +67,15 @@ pub struct ChatSummary {
     pub chat: Chat,
     /// The newest message, deleted ones included.
     pub last_message: Option<Message>,
-    /// The number of messages of others after the viewer's read marker, or since the
-    /// viewer joined; counted up to 1,000.
+    /// Number of messages from others after the caller's read marker, or since the caller
+    /// joined; counted up to 1,000.
     pub unread_count: i64,
-    /// The number of those that mention the viewer or everyone.
+    /// Number of unread messages that mention the caller or everyone.
     pub mention_count: i64,
-    /// The viewer's read marker, or the last message before the viewer joined: later
-    /// messages are new to the viewer. Null if all are.
+    /// The caller's read marker, or the last message before the caller joined. Later
+    /// messages are unread. Null if all messages are unread.
     pub last_read_message_id: Option<MessageId>,
-    /// Whether the viewer has muted the chat.
+    /// Whether the caller has muted the chat.
     pub is_muted: bool,
 }
 
@@ -85,11 +86,11 @@ pub enum NewChat {
     Single(UserId),
     /// A group or a channel.
     Named {
-        /// Not `Single`.
+        /// The type; never `Single`.
         kind: ChatType,
-        /// Empty only for a group.
+        /// The name; empty only for a group.
         name: String,
-        /// May be empty.
+        /// The description; may be empty.
         description: String,
         /// The initial members, in addition to the creator.
         members: Vec<UserId>,
@@ -106,8 +107,8 @@ pub struct ChatPatch {
     pub description: Option<Description>,
     /// The topic.
     pub topic: Option<Topic>,
-    /// How many days messages are kept, 1 to 36,500; null: the server's setting.
-    /// Requires the role owner.
+    /// Number of days that messages are kept, 1 to 36,500; null for the server's
+    /// setting. Requires the role `owner`.
     #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
     pub retention_days: Option<Option<i32>>,
@@ -218,7 +219,7 @@ async fn require_users(log: &mut PgConnection, field: &str, users: &[UserId]) ->
     }
 }
 
-/// A chat as one of its members sees it; not found for other users.
+/// Returns a chat as one of its members sees it; `NotFound` for other users.
 pub async fn get(db: impl PgExecutor<'_>, id: ChatId, viewer: UserId) -> Result<Chat> {
     sqlx::query_scalar(
         "select chat_json(c, member_count(c.id), m.role)
@@ -248,12 +249,12 @@ pub async fn list(db: &mut PgConnection, viewer: UserId) -> Result<Vec<ChatSumma
     load_summaries(db, viewer, None).await
 }
 
-/// A chat as it is in its member's list; strangers get `NotFound`.
+/// Returns a chat as its member's chat list shows it; `NotFound` for other users.
 pub async fn get_summary(db: &mut PgConnection, id: ChatId, viewer: UserId) -> Result<ChatSummary> {
     load_summaries(db, viewer, Some(id)).await?.pop().ok_or(Error::NotFound("chat"))
 }
 
-/// The viewer's chats, or only one of them.
+/// Loads the viewer's chats, or only one of them.
 async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<ChatId>) -> Result<Vec<ChatSummary>> {
     let rows: Vec<ListRow> = sqlx::query_as(
         "select chat_json(c, member_count(c.id), m.role) as chat,
@@ -281,7 +282,7 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
     .fetch_all(&mut *db)
     .await?;
     let mut chats: Vec<ChatSummary> = rows.into_iter().map(ChatSummary::from).collect();
-    // Move the messages out, so that one query fills the reactions of all.
+    // Move the messages out, so that one query fills in the reactions of all chats.
     let mut newest: Vec<Message> = chats.iter_mut().filter_map(|row| row.last_message.take()).collect();
     messages::fill_own_reactions(db, viewer, &mut newest).await?;
     let mut newest: HashMap<ChatId, Message> = newest.into_iter().map(|message| (message.chat_id, message)).collect();
@@ -305,7 +306,7 @@ impl From<ListRow> for ChatSummary {
 }
 
 /// Lists public channels whose name contains a text, ordered by name, after the
-/// given one.
+/// given channel.
 pub async fn list_channels(
     db: impl PgExecutor<'_>,
     text: Option<&SearchText>,
@@ -336,7 +337,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
     if let Some(days) = patch.retention_days {
         membership.require(Permission::SetRetention)?;
         if days.is_some_and(|days| !(1..=36_500).contains(&days)) {
-            return Err(Error::invalid("retention_days", "must be between 1 and 36500 days"));
+            return Err(Error::invalid("retention_days", "the retention must be 1 to 36500 days"));
         }
     }
     sqlx::query(

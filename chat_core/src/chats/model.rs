@@ -39,9 +39,9 @@ impl<'de> Deserialize<'de> for ChatType {
 pub enum Role {
     /// Reads and sends messages.
     Member,
-    /// Also manages members of a lower role, and the chat's name.
+    /// Has all permissions of a member, manages members and edits the chat.
     Admin,
-    /// Also appoints admins and deletes the chat.
+    /// Has all permissions of an admin, appoints admins and deletes the chat.
     Owner,
 }
 

@@ -34,7 +34,7 @@ impl EphemeralBus {
         Self(Arc::new(Inner { db, redis: redis.map(RedisBus::new) }))
     }
 
-    /// Sends events to all notify servers; those that cannot be sent are dropped.
+    /// Sends events to all notify servers; drops events that cannot be sent.
     pub async fn publish(&self, events: &[EphemeralEvent]) {
         for batch in encode_batches(events) {
             if let Err(error) = self.send_batch(&batch).await {

@@ -14,8 +14,8 @@ pub struct Typing {
     pub user_id: UserId,
     /// The username, for display.
     pub username: String,
-    /// How long this is valid unless it is repeated, in milliseconds; 0 if the user
-    /// has stopped typing.
+    /// How long the indicator is valid unless it is repeated, in milliseconds; 0 if the
+    /// user has stopped typing.
     pub expires_in_ms: u64,
 }
 
@@ -28,9 +28,9 @@ pub enum Status {
     Online,
     /// Connected, but away.
     Away,
-    /// Connected, and not to be disturbed.
+    /// Connected, but does not want to be disturbed.
     Busy,
-    /// Not connected, or appears so by choice.
+    /// Not connected, or chose to appear offline.
     Offline,
 }
 
@@ -58,8 +58,8 @@ pub struct Presence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum EphemeralEvent {
-    /// For the members of the chat.
+    /// Sent to the members of the chat.
     Typing(Typing),
-    /// For the users who share a chat with this one.
+    /// Sent to the users who share a chat with this user.
     Presence(Presence),
 }

@@ -53,7 +53,7 @@ impl RedisBus {
         let signed = cluster_key.sign(&channel, batch.as_bytes());
         let mut cached = self.cached.lock().await;
         if cached.failed_at.is_some_and(|at| at.elapsed() < RETRY_PAUSE) {
-            return Err(Error::Unavailable("Redis failed a moment ago".into()));
+            return Err(Error::Unavailable("Redis failed less than a second ago".into()));
         }
         let reusable = cached.connection.take();
         let published = async {

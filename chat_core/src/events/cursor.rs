@@ -38,7 +38,7 @@ pub struct Cursor {
 
 /// The error for text that is not a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not a cursor; send an event id from the stream back unchanged")]
+#[error("invalid cursor; send an event id from the stream unchanged")]
 pub struct InvalidCursor;
 
 impl fmt::Display for Cursor {
@@ -71,7 +71,7 @@ impl JsonSchema for Cursor {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A position in the event log, opaque: send it back unchanged.", "type": "string",
+            "description": "An opaque position in the event log. Send it back unchanged.", "type": "string",
             "pattern": "^[0-9a-f]{10}-(0|[1-9][0-9]*)$", "examples": ["0a1b2c3d4e-17"],
         })
     }

@@ -18,8 +18,8 @@ pub const CHANNEL: &str = "events";
 
 /// Begins a transaction that may change what users can see, on behalf of
 /// `actor`. It takes the append lock first, so its statements see everything
-/// committed before it, row ids grow in commit order, and row locks are never
-/// taken in conflicting orders. Keep it short.
+/// committed before it, row ids increase in commit order, and row locks are never
+/// taken in conflicting orders. Keep the transaction short.
 pub async fn begin(db: &PgPool, actor: UserId) -> Result<Transaction<'static, Postgres>> {
     let begin = format!("begin; select append_lock(), set_config('confab.actor', '{actor}', true)");
     Ok(db.begin_with(AssertSqlSafe(begin)).await?)
@@ -28,7 +28,7 @@ pub async fn begin(db: &PgPool, actor: UserId) -> Result<Transaction<'static, Po
 /// One event as the log stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
-    /// The position; positions grow in commit order.
+    /// The position. Positions increase in commit order.
     pub id: EventId,
     /// The event type, such as `message.new`.
     pub kind: String,
@@ -37,7 +37,7 @@ pub struct LogEntry {
     pub chat_id: Option<ChatId>,
     /// The only recipient, if set.
     pub user_id: Option<UserId>,
-    /// The message that it concerns, if it concerns one.
+    /// The message that the event is about, if there is one.
     pub message_id: Option<MessageId>,
     /// The time of the append, just before the commit.
     pub at: Time,
@@ -46,8 +46,8 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
-    /// Writes the event as clients receive it: one JSON object on one line. It
-    /// puts type and id before the finished data and parses nothing.
+    /// Writes the event as clients receive it: one JSON object on one line. Inserts
+    /// the type and the id before the stored data without parsing it.
     pub fn write_json(&self, epoch: &Epoch, to: &mut impl fmt::Write) -> fmt::Result {
         let Self { id, kind, data, .. } = self;
         let rest = data.strip_prefix('{').unwrap_or(data);
@@ -56,16 +56,16 @@ impl LogEntry {
     }
 }
 
-/// How an event changes the membership of its addressee.
+/// How an event changes the membership of its recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MembershipChange {
-    /// The addressee receives the events of the chat from here on.
+    /// The recipient receives the events of the chat after this event.
     Join,
-    /// The addressee no longer receives them.
+    /// The recipient no longer receives the events of the chat.
     Leave,
 }
 
-/// Returns how an event of this type changes the membership of its addressee.
+/// Returns how an event of this type changes the membership of its recipient.
 pub fn membership_change(kind: &str) -> Option<MembershipChange> {
     match kind {
         "chat.new" | "chat.added" => Some(MembershipChange::Join),
@@ -85,12 +85,12 @@ pub struct LogPage {
     /// The last position that the page covers, with or without an entry; the next
     /// page starts after it.
     pub last_position: Option<EventId>,
-    /// Whether a limit cut the page, so that there may be more.
+    /// Whether a limit ended the page, so that more events may follow.
     pub has_more: bool,
 }
 
-/// The most data that one page of the log holds, in bytes; a page always holds at
-/// least one event.
+/// Maximum size of one page of the log, in bytes; a page always holds at least one
+/// event.
 const MAX_PAGE_BYTES: i64 = 1024 * 1024;
 
 /// Selects the log after $1, at most $2 rows and $3 bytes. `found` is the number
@@ -165,11 +165,11 @@ fn parse_entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
 pub struct Memberships {
     /// The last event in the snapshot that the chats were read from.
     pub position: EventId,
-    /// Pairs of user and chat, in no order; a user without chats has none.
+    /// Pairs of user and chat, in no order; a user without chats has no pair.
     pub chats: Vec<(UserId, ChatId)>,
 }
 
-/// Loads the chats of some users, and the position of the log at which they hold.
+/// Loads the chats of some users, and the position of the log that they are as of.
 pub async fn load_memberships(db: &PgPool, users: &[UserId]) -> Result<Memberships> {
     // One statement reads one snapshot, and a snapshot contains a complete prefix of the log.
     let rows: Vec<(EventId, Option<UserId>, Option<ChatId>)> = sqlx::query_as(
@@ -210,7 +210,7 @@ async fn load_membership_changes(
 /// The state of the log: its epoch and its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Changes when history may have been rewritten.
+    /// The epoch; changes when the history may have been rewritten.
     pub epoch: Epoch,
     /// The last event.
     pub last: EventId,
@@ -234,8 +234,8 @@ pub async fn head(db: impl PgExecutor<'_>) -> Result<Head> {
 
 #[cfg(test)]
 mod tests {
-    /// The log serves every part of the domain and depends on none: its modules import
-    /// ids, errors and times, and each other.
+    /// The log depends on no other part of the domain: its modules import only ids,
+    /// errors, times and each other.
     #[test]
     fn no_module_of_the_log_imports_the_domain() {
         let allowed = ["ids", "error", "time", "events"];

@@ -1,5 +1,5 @@
-//! Redaction: content that was deleted is not replayed. The log keeps the event that
-//! carried it, without the content.
+//! Redaction: deleted content is not replayed. An event whose content was deleted is
+//! replayed without the content.
 
 use super::LogEntry;
 use crate::{ChatId, MessageId, Result};
@@ -17,14 +17,15 @@ pub fn message_of(entry: &LogEntry) -> Option<MessageId> {
 pub struct Redaction {
     /// The chat.
     pub chat_id: ChatId,
-    /// The first of them; `None` means from the beginning of the chat.
+    /// The first message; `None` means from the beginning of the chat.
     pub first: Option<MessageId>,
-    /// The last of them.
+    /// The last message.
     pub last: MessageId,
 }
 
 impl Redaction {
-    /// A deletion concerns one message, retention all up to one.
+    /// Returns the messages that an event deletes: one message for a deletion, all
+    /// messages up to one for retention.
     pub fn from_entry(entry: &LogEntry) -> Option<Self> {
         let last = entry.message_id?;
         let first = match entry.kind.as_str() {
@@ -47,7 +48,7 @@ pub fn redact(data: &str) -> Option<String> {
     Some(event.to_string())
 }
 
-/// Redacts the entries whose messages have been deleted since.
+/// Redacts the entries whose messages were deleted later.
 pub(super) async fn redact_deleted(db: impl PgExecutor<'_>, entries: &mut [LogEntry]) -> Result<()> {
     let messages: Vec<(usize, MessageId)> =
         entries.iter().enumerate().filter_map(|(index, entry)| Some((index, message_of(entry)?))).collect();

@@ -1,5 +1,5 @@
-//! Selects the events that one user receives from a range of the log. It walks the
-//! user's memberships backwards to the start, then forwards with the events.
+//! Selects the events that one user receives from a range of the log. Reverts the
+//! user's membership changes to the start of the range, then applies them in order.
 
 use super::{
     LogEntry, LogPage, MAX_PAGE_BYTES, MembershipChange, load_membership_changes, log_page_sql, membership_change,
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 /// The chats of a user as of some position of the log.
 pub type Chats = HashSet<ChatId>;
 
-/// The recipients of an event, and how it changes the addressee's membership.
+/// The recipients of an event, and how it changes the membership of a single recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Audience {
     /// The chat of the event; its members receive the event if `user_id` is not
@@ -20,7 +20,7 @@ pub struct Audience {
     pub chat_id: Option<ChatId>,
     /// The only recipient, if set.
     pub user_id: Option<UserId>,
-    /// Whether the event adds that user to the chat or removes them from it.
+    /// Whether the event adds the user `user_id` to the chat or removes them from it.
     pub membership_change: Option<MembershipChange>,
 }
 
@@ -30,8 +30,8 @@ impl Audience {
         Self { chat_id: entry.chat_id, user_id: entry.user_id, membership_change: membership_change(&entry.kind) }
     }
 
-    /// Whether a user with these chats receives the event. Applies the membership
-    /// change of an event addressed to the user to the set.
+    /// Whether a user with these chats receives the event. If the event changes the
+    /// membership of the user, applies the change to `chats`.
     pub fn includes(&self, user: UserId, chats: &mut Chats) -> bool {
         match (self.user_id, self.chat_id) {
             (Some(addressee), _) if addressee != user => false,
@@ -88,8 +88,8 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Begins after `position` and ends at `end`; `chats` are the user's chats as
-    /// of `end`.
+    /// Begins a replay of the events after `position` up to `end`; `chats` are the
+    /// user's chats as of `end`.
     pub async fn begin(
         db: impl PgExecutor<'_>,
         user: UserId,

@@ -11,16 +11,16 @@ use crate::{
 };
 use sqlx::{PgConnection, PgPool};
 
-/// The most earlier texts of a message that are kept.
+/// Maximum number of revisions that are kept of one message.
 const MAX_REVISIONS: i32 = 100;
 
-/// The most pins in one chat.
+/// Maximum number of pins in one chat.
 pub const MAX_PINS: i32 = 50;
 
-/// The most different emoji on one message.
+/// Maximum number of different emoji on one message.
 pub const MAX_EMOJI: i32 = 20;
 
-/// Edits the text of the actor's own message. The same text again changes nothing.
+/// Edits the text of the actor's own message. An identical text changes nothing.
 pub async fn update(db: &PgPool, actor: UserId, id: MessageId, content: &Content) -> Result<Message> {
     let outcome = sqlx::query_scalar("select edit_message($1, $2, $3, $4, $5)")
         .bind(id)
@@ -34,7 +34,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: MessageId, content: &Content
     load_changed(db, id, actor).await
 }
 
-/// Deletes a message, for its author or a role with the permission. Idempotent.
+/// Deletes a message, for its sender or a role with the permission. Idempotent.
 pub async fn delete(db: &PgPool, actor: UserId, id: MessageId) -> Result<()> {
     let minimum = required_role(db, id, Permission::DeleteOthersMessages).await?;
     let outcome = sqlx::query_scalar("select delete_message($1, $2, $3)")
@@ -101,8 +101,8 @@ pub async fn remove_reaction(db: &PgPool, actor: UserId, id: MessageId, emoji: &
     load_changed(db, id, actor).await
 }
 
-/// Lists the earlier texts of a message, oldest first, for its author and for roles
-/// with the permission.
+/// Lists the revisions of a message, oldest first, for its sender and for roles with
+/// the permission.
 pub async fn list_revisions(db: &mut PgConnection, actor: UserId, id: MessageId) -> Result<Vec<MessageRevision>> {
     let access = load_access(&mut *db, id, actor).await?;
     if access.sender_id != Some(actor) {
@@ -114,8 +114,8 @@ pub async fn list_revisions(db: &mut PgConnection, actor: UserId, id: MessageId)
         .await?)
 }
 
-/// The lowest role with a permission in the chat of a message. The type of a chat
-/// never changes, so it is read without the append lock.
+/// Returns the lowest role with a permission in the chat of a message. The type of a
+/// chat never changes, so it is read without the append lock.
 async fn required_role(db: &PgPool, id: MessageId, permission: Permission) -> Result<Option<Role>> {
     let kind = find_chat_type(db, id).await?.ok_or(Error::NotFound("message"))?;
     Ok(minimum_role(permission, kind))
@@ -132,10 +132,10 @@ fn require_done(outcome: String) -> Result<()> {
         "done" => Ok(()),
         "not_found" => Err(Error::NotFound("message")),
         "deleted" => Err(Error::Conflict { code: "message_deleted", detail: "this message has been deleted" }),
-        "cannot_send" => Err(Error::Forbidden("you cannot send messages here")),
+        "cannot_send" => Err(Error::Forbidden("you cannot send messages in this chat")),
         "forbidden" => Err(Error::Forbidden("your role in this chat does not allow this")),
-        "not_the_author" => Err(Error::Forbidden("only its author can edit a message")),
-        "empty" => Err(Error::invalid("content", "a message needs text or files")),
-        other => Err(Error::internal(format!("a change of a message ended as `{other}`"))),
+        "not_the_author" => Err(Error::Forbidden("only the sender can edit a message")),
+        "empty" => Err(Error::invalid("content", "a message must have text or files")),
+        other => Err(Error::internal(format!("unknown outcome of a message change: `{other}`"))),
     }
 }

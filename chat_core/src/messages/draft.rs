@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-/// A message to be sent. Idempotent per nonce.
+/// A message to send. A repeated nonce returns the first message.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewMessage", example = json!({ "content": "Hello, @bob!", "nonce": "5f2c" }))]
@@ -23,18 +23,18 @@ pub struct MessageDraft {
 }
 
 impl MessageDraft {
-    /// Validates the draft. The statement that writes the message checks whether the
-    /// sender may send it, at no further cost.
+    /// Validates the draft. The statement that writes the message also checks whether
+    /// the sender may send it, which saves a query.
     pub fn into_new_message(self, sender_id: UserId, chat_id: ChatId) -> Result<NewMessage> {
         let Self { content, files, reply_to, nonce } = self;
         if content.is_blank() && files.is_empty() {
-            return Err(Error::invalid("content", "a message needs text or files"));
+            return Err(Error::invalid("content", "a message must have text or files"));
         }
         if files.len() > MAX_FILES {
-            return Err(Error::invalid("files", format!("a message has at most {MAX_FILES} files")));
+            return Err(Error::invalid("files", format!("a message can have at most {MAX_FILES} files")));
         }
         if (1..files.len()).any(|nth| files.get(..nth).is_some_and(|before| before.contains(&files[nth]))) {
-            return Err(Error::invalid("files", "a message cannot contain a file twice"));
+            return Err(Error::invalid("files", "a message cannot have the same file twice"));
         }
         Ok(NewMessage { chat_id, sender_id, content, files, reply_to, nonce })
     }

@@ -1,4 +1,4 @@
-//! Pages of message history, in both directions, by id and never by offset.
+//! Pages of message history in both directions, by message id and never by offset.
 
 use super::{Message, exists, fill_own_reactions, load_access};
 use crate::{ChatId, Error, MessageId, Result, UserId};

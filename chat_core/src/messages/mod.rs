@@ -25,19 +25,19 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, types::Json};
 use std::collections::HashSet;
 
-/// The most files in one message.
+/// Maximum number of files in one message.
 pub const MAX_FILES: usize = 10;
 
 /// A message as all members of its chat see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
-    /// The id; ids grow in commit order.
+    /// The id. Message ids increase in commit order.
     pub id: MessageId,
     /// The chat that contains the message.
     pub chat_id: ChatId,
     /// The sender; null if the account no longer exists.
     pub sender_id: Option<UserId>,
-    /// The text; empty once the message is deleted.
+    /// The text; empty if the message was deleted.
     pub content: String,
     /// The attached files, in the order that the sender chose.
     pub files: Vec<FileInfo>,
@@ -61,12 +61,12 @@ pub struct Message {
     pub pinned: bool,
 }
 
-/// An earlier text of an edited message.
+/// A revision: an earlier text of an edited message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct MessageRevision {
     /// The text that was replaced.
     pub content: String,
-    /// When it was replaced.
+    /// When this text was replaced.
     pub edited_at: Time,
 }
 
@@ -75,9 +75,10 @@ pub struct MessageRevision {
 pub struct Reaction {
     /// The emoji, one grapheme.
     pub emoji: String,
-    /// How many users reacted with the emoji.
+    /// Number of users who reacted with the emoji.
     pub count: i64,
-    /// Whether the viewer is one of them; null in events, which have many viewers.
+    /// Whether the caller reacted with the emoji; null in events, which have many
+    /// recipients.
     pub me: Option<bool>,
 }
 
@@ -132,7 +133,7 @@ impl MessageAccess {
     }
 }
 
-/// Loads the access of a member; for anybody else the message does not exist.
+/// Loads the access of a member; `NotFound` for other users.
 async fn load_access(db: impl PgExecutor<'_>, id: MessageId, actor: UserId) -> Result<MessageAccess> {
     sqlx::query_as("select chat_id, sender_id, role, type from access_of($1, $2) where chat_id is not null")
         .bind(id)
@@ -142,7 +143,7 @@ async fn load_access(db: impl PgExecutor<'_>, id: MessageId, actor: UserId) -> R
         .ok_or(Error::NotFound("message"))
 }
 
-/// The type of the chat of a message.
+/// Returns the type of the chat of a message.
 async fn find_chat_type(db: impl PgExecutor<'_>, id: MessageId) -> Result<Option<ChatType>> {
     Ok(sqlx::query_scalar("select c.type from messages m join chats c on c.id = m.chat_id where m.id = $1")
         .bind(id)
@@ -180,7 +181,7 @@ async fn load_by_ids(db: impl PgExecutor<'_>, ids: &[MessageId]) -> Result<Vec<M
     Ok(rows.into_iter().map(|Json(message)| message).collect())
 }
 
-/// Fills in whether the viewer is among those who reacted.
+/// Fills in whether the viewer has reacted.
 pub(crate) async fn fill_own_reactions(
     db: impl PgExecutor<'_>,
     viewer: UserId,
@@ -189,12 +190,12 @@ pub(crate) async fn fill_own_reactions(
     fill_reactions_of(db, messages, |_| Some(viewer)).await
 }
 
-/// Fills in, for each message, whether its own sender is among those who reacted.
+/// Fills in, for each message, whether its own sender has reacted.
 async fn fill_senders_reactions(db: impl PgExecutor<'_>, messages: &mut [Message]) -> Result<()> {
     fill_reactions_of(db, messages, |message| message.sender_id).await
 }
 
-/// One query for all messages that have reactions, whoever views them.
+/// Runs one query for all messages that have reactions, with a viewer for each.
 async fn fill_reactions_of(
     db: impl PgExecutor<'_>,
     messages: &mut [Message],

@@ -4,7 +4,7 @@ use super::{MAX_PINS, Message, fill_own_reactions};
 use crate::{ChatId, Result, UserId};
 use sqlx::{PgConnection, types::Json};
 
-/// Lists the pinned messages of a chat, the last pinned first.
+/// Lists the pinned messages of a chat, most recently pinned first.
 pub async fn list_pins(db: &mut PgConnection, viewer: UserId, chat: ChatId) -> Result<Vec<Message>> {
     let rows: Vec<Json<Message>> = sqlx::query_scalar(
         "select v.json from messages m join message_view v on v.id = m.id

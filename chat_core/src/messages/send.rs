@@ -6,8 +6,8 @@ use sqlx::{PgConnection, types::Json};
 use std::collections::HashMap;
 
 /// Writes messages in one transaction. Each has its own outcome: a rejected message
-/// does not affect the others. The outer error means that none was written, unless
-/// it is `Unavailable`: then it is unknown whether they were.
+/// does not affect the others. The outer error means that no message was written,
+/// except `Unavailable`, which means that it is unknown whether they were written.
 pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Result<SendOutcome>>> {
     let mentions: Vec<(i32, String)> = batch
         .iter()
@@ -52,15 +52,15 @@ impl OutcomeRow {
                 let message = stored.get(&id).cloned().unwrap_or_else(|| build_message(new, id, Time(at), files));
                 Ok(SendOutcome { message, is_new: true })
             }
-            // A missing message means that its chat has been deleted since.
+            // A missing message means that its chat was deleted later.
             (DUPLICATE, Some(id), _) => match stored.get(&id) {
                 Some(first) => Ok(SendOutcome { message: first.clone(), is_new: false }),
                 None => Err(Error::NotFound("chat")),
             },
             ("not_a_member", ..) => Err(Error::NotFound("chat")),
-            ("cannot_send", ..) => Err(Error::Forbidden("you cannot send messages here")),
-            ("reply_not_found", ..) => Err(Error::invalid("reply_to", "there is no such message in this chat")),
-            ("file_not_found", ..) => Err(Error::invalid("files", "only files that you uploaded yourself can be sent")),
+            ("cannot_send", ..) => Err(Error::Forbidden("you cannot send messages in this chat")),
+            ("reply_not_found", ..) => Err(Error::invalid("reply_to", "this chat has no message with this id")),
+            ("file_not_found", ..) => Err(Error::invalid("files", "you can send only files that you uploaded")),
             (other, ..) => Err(Error::internal(format!("unknown send outcome `{other}`"))),
         }
     }

@@ -14,13 +14,13 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-/// The most messages in one transaction.
+/// Maximum number of messages in one transaction.
 const MAX_BATCH: usize = 256;
 
-/// The most sends in the queue; more are rejected as `Unavailable`.
+/// Maximum number of sends in the queue; further sends are rejected as `Unavailable`.
 const MAX_QUEUED: usize = 8_192;
 
-/// The most memory of queued sends, in bytes.
+/// Maximum memory of queued sends, in bytes.
 const MAX_QUEUED_BYTES: usize = 32 * 1024 * 1024;
 
 /// The idle time after which a connection is pinged before use.
@@ -29,7 +29,8 @@ const PING_AFTER: Duration = Duration::from_millis(50);
 /// The memory that a queued send takes besides its text, in bytes.
 const OVERHEAD_BYTES: usize = 512;
 
-/// A handle to the task that writes messages. The task ends with its last handle.
+/// A handle to the task that writes messages. The task ends when its last handle is
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
@@ -65,8 +66,8 @@ impl Writer {
             let mut batch = Vec::with_capacity(MAX_BATCH);
             while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
                 if !batch_writer.write(std::mem::take(&mut batch)).await {
-                    // The database is unavailable: fail the queued sends now, so
-                    // that none waits for its own attempt.
+                    // The database is unavailable: fail all queued sends now, so
+                    // that they do not wait for separate attempts.
                     while let Ok(job) = queue.try_recv() {
                         let _ = job.reply.send(Err(unavailable()));
                     }
@@ -128,7 +129,7 @@ impl BatchWriter {
     /// Writes a batch and replies to each send; returns false if the database is
     /// unavailable.
     async fn write(&mut self, mut batch: Vec<Job>) -> bool {
-        // A caller that is gone has received no outcome and will retry.
+        // A caller that has disconnected received no outcome and will retry.
         batch.retain(|job| !job.reply.is_closed());
         let (new_messages, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.new, job.reply)).unzip();
         match self.send(&new_messages).await {

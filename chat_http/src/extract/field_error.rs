@@ -1,9 +1,9 @@
-//! serde's messages as field errors, without the caller's values: those can be
-//! long, and they can be passwords.
+//! Converts serde's messages to field errors without the caller's values, because
+//! values can be long or secret.
 
 use chat_core::error::FieldError;
 
-/// The longest detail, in characters.
+/// Maximum length of a detail, in characters.
 const MAX_DETAIL: usize = 300;
 
 /// Turns a message of serde about the field at `path` into an error that a client
@@ -27,15 +27,15 @@ pub fn field_error(path: String, message: &str) -> FieldError {
     FieldError { field, code, detail }
 }
 
-/// What was expected, in the words of JSON and not of Rust.
+/// Returns what was expected, in terms of JSON instead of Rust.
 fn expectation(message: &str) -> String {
     let expected = match message.rsplit_once("expected ") {
         Some((_, expected)) if !message.starts_with("missing") && !message.starts_with("unknown field") => expected,
-        _ if message.contains("invalid digit") || message.contains("parse integer") => "a whole number",
+        _ if message.contains("invalid digit") || message.contains("parse integer") => "an integer",
         _ => return message.chars().take(MAX_DETAIL).collect(),
     };
     let expected = match expected {
-        "i64" => "a whole number",
+        "i64" => "an integer",
         "a sequence" => "a list",
         structure if structure.starts_with("struct ") => "an object",
         other => other,

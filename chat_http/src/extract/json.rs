@@ -1,4 +1,4 @@
-//! JSON bodies, in and out.
+//! JSON bodies of requests and responses.
 
 use super::field_error::field_error;
 use crate::{ApiError, Result};
@@ -17,8 +17,8 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-/// A JSON body. As an extractor it answers 415 to another media type, 413 to too
-/// large a body, 400 to invalid JSON, and 422 to the wrong JSON.
+/// A JSON body. The extractor rejects another media type with 415, a body that is too
+/// large with 413, invalid JSON with 400, and JSON that fails validation with 422.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -42,9 +42,9 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Reads a body whole before the handler runs, unless it is an upload. A client
-/// that gets an early error while it still writes would see a broken connection
-/// and never the error.
+/// Reads the whole body before the handler runs, unless it is an upload. Otherwise
+/// a client that receives an error while it still writes would see a broken
+/// connection instead of the error.
 pub async fn buffer_body(limit: usize, request: Request, next: Next) -> Response {
     if media_type(request.headers()).starts_with("multipart/") {
         return next.run(request).await;
@@ -56,7 +56,7 @@ pub async fn buffer_body(limit: usize, request: Request, next: Next) -> Response
             let is_too_large = std::error::Error::source(&error).is_some_and(|cause| cause.is::<LengthLimitError>());
             let error = match is_too_large {
                 true => Error::TooLarge(limit as u64),
-                false => Error::Malformed("the body did not arrive whole".into()),
+                false => Error::Malformed("the body is incomplete".into()),
             };
             ([(header::CONNECTION, "close")], ApiError(error)).into_response()
         }
@@ -70,16 +70,16 @@ fn media_type(headers: &HeaderMap) -> String {
 }
 
 fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    // serde would also take the values of an object as a list.
+    // serde would also accept a list of the values in place of an object.
     if body.trim_ascii_start().starts_with(b"[") && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
-        return Err(Error::invalid("body", "the body is a list; send an object"));
+        return Err(Error::invalid("body", "the body must be an object, not a list"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        // serde reports a null in place of an enum as a syntax error; the syntax is
-        // fine.
+        // serde reports a null in place of an enum as a syntax error, although the
+        // syntax is valid.
         match serde_json::from_slice::<IgnoredAny>(body) {
             Ok(_) => Error::Invalid(vec![field_error(path, &inner.to_string())]),
             Err(error) => Error::Malformed(format!("the body is not valid JSON: {error}")),

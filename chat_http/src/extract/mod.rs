@@ -1,5 +1,5 @@
-//! Extractors that shadow axum's: the same names, with errors as problem+json and
-//! one entry per wrong field.
+//! Extractors with the names of axum's extractors. They return errors as
+//! problem+json, with one entry per invalid field.
 
 mod field_error;
 mod json;

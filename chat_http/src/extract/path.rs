@@ -12,7 +12,7 @@ use chat_core::{
 };
 use uuid::Uuid;
 
-/// One path parameter, found by the name that its type has in paths.
+/// One path parameter, found by the parameter name of its type.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
@@ -21,7 +21,7 @@ pub trait PathParam: Sized {
     /// The name in the path, as in `{chat_id}`.
     const NAME: &'static str;
 
-    /// Parses the parameter, or says in a sentence what it must be.
+    /// Parses the parameter. The error is a sentence that says what is allowed.
     fn parse(text: &str) -> Result<Self, String>;
 }
 
@@ -64,7 +64,7 @@ impl PathParam for Uuid {
     const NAME: &'static str = "session_id";
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "a session id is a UUID".to_owned())
+        text.parse().map_err(|_| "a session id must be a UUID".to_owned())
     }
 }
 
@@ -74,7 +74,7 @@ impl<S: Send + Sync, T: PathParam> FromRequestParts<S> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let params = RawPathParams::from_request_parts(parts, state)
             .await
-            .map_err(|_| Error::invalid(T::NAME, "this part of the path is not UTF-8"))?;
+            .map_err(|_| Error::invalid(T::NAME, "a path parameter must be UTF-8"))?;
         let (_, text) = params.iter().find(|(name, _)| *name == T::NAME).ok_or(Error::NotFound("path"))?;
         T::parse(text).map(Self).map_err(|detail| Error::invalid(T::NAME, detail).into())
     }

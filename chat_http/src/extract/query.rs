@@ -6,7 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use chat_core::Error;
 use serde::de::DeserializeOwned;
 
-/// The query string. Its types refuse unknown keys, as bodies do.
+/// The query string. Unknown keys are rejected, as in bodies.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -15,7 +15,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let axum::extract::Query(query) = axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
-            // As in "Failed to deserialize query string: limit: a page has 1 to 100 items".
+            // Example: "Failed to deserialize query string: limit: expected an integer".
             let text = rejection.body_text();
             let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
             let (field, detail) = text.split_once(": ").unwrap_or(("query", text));

@@ -149,7 +149,7 @@ impl<T: JsonSchema> OperationInput for Json<T> {
         let schema = operation.schemas.request.subschema_for::<T>();
         operation.body = Some(json!({ "required": true, "content": { "application/json": { "schema": schema } } }));
         operation.add_errors(&[
-            (400, "The body is not JSON."),
+            (400, "The body is not valid JSON."),
             (413, "The body is too large."),
             (415, "The media type is not JSON."),
             VALIDATION_FAILED,
@@ -159,7 +159,7 @@ impl<T: JsonSchema> OperationInput for Json<T> {
 
 impl<T: JsonSchema> OperationInput for Query<T> {
     fn describe_input(operation: &mut Operation<'_>) {
-        // OpenAPI has no schema for a whole query: its fields are parameters.
+        // OpenAPI has no schema for a whole query string: its fields are parameters.
         let schema = T::json_schema(&mut operation.schemas.request);
         let required: Vec<&str> =
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();

@@ -94,7 +94,7 @@ impl Document {
         }
     }
 
-    /// Adds the one operation that the notify server serves.
+    /// Adds the only operation that the notify server serves.
     fn add_stream(&mut self) {
         let event = self.schemas.response.subschema_for::<Event>();
         let parameter = |place: &str, name: &str, what: &str| json!({ "in": place, "name": name, "description": what, "schema": { "type": "string" } });
@@ -106,7 +106,7 @@ impl Document {
             "security": [{ "bearer": [] }, { "streamCookie": [] }, { "ticket": [] }],
             "parameters": [
                 parameter("header", "Last-Event-ID", "The id of the last received event; later events are replayed."),
-                parameter("query", "last_event_id", "The same, for clients that cannot send headers."),
+                parameter("query", "last_event_id", "Like `Last-Event-ID`, for clients that cannot send headers."),
             ],
             "responses": {
                 "200": { "description": "The event stream.", "content": { "text/event-stream": { "schema": event } } },
@@ -140,7 +140,7 @@ impl Document {
     }
 }
 
-/// The description as text, generated once.
+/// The description as JSON text, generated once.
 static OPENAPI_JSON: LazyLock<String> = LazyLock::new(|| {
     let mut text = serde_json::to_string_pretty(&crate::routes().into_document()).expect("the description is JSON");
     text.push('\n');

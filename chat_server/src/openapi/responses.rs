@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-/// 201: this request created it.
+/// 201: the request created the resource.
 #[derive(Debug)]
 pub(crate) struct Created<T>(pub(crate) T);
 
@@ -27,7 +27,7 @@ impl<T: JsonSchema> OperationOutput for Created<T> {
     }
 }
 
-/// 201 if this request created it, 200 if it existed.
+/// 201 if the request created the resource, 200 if it existed.
 #[derive(Debug)]
 pub(crate) struct CreatedOrOk<T> {
     pub(crate) is_new: bool,
@@ -48,7 +48,7 @@ impl<T: JsonSchema> OperationOutput for CreatedOrOk<T> {
     }
 }
 
-/// 204: done, without a body.
+/// 204: success, without a body.
 #[derive(Debug)]
 pub(crate) struct NoContent;
 
@@ -102,7 +102,7 @@ impl OperationOutput for FileBody {
     }
 }
 
-/// Lines of JSON, sent as they are read from the database.
+/// JSON lines, sent as they are read from the database.
 #[derive(Debug)]
 pub(crate) struct NdJson(pub(crate) Body);
 
@@ -117,6 +117,6 @@ impl IntoResponse for NdJson {
 impl OperationOutput for NdJson {
     fn describe_output(operation: &mut Operation<'_>) {
         let lines = json!({ "type": "string", "description": "One JSON object per line, with a `type`." });
-        operation.add_response(200, "OK, as lines of JSON.", Some((NDJSON, lines)));
+        operation.add_response(200, "OK, as JSON lines.", Some((NDJSON, lines)));
     }
 }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Exports the caller's data and messages, as lines of JSON.
+/// Exports the caller's data and messages, as JSON lines.
 pub(crate) async fn export(State(state): State<Arc<AppState>>, caller: Caller) -> Result<NdJson> {
     Ok(NdJson(Body::from_stream(accounts::export(state.db.clone(), caller.user_id))))
 }

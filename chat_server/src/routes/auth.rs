@@ -46,18 +46,18 @@ pub(crate) struct Signin {
     password: Password,
 }
 
-/// The refresh token of the last response with tokens.
+/// The latest refresh token of the client.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
     refresh_token: String,
-    /// Makes the request idempotent: the same token with the same nonce gets the same
-    /// response, until the new tokens are used.
+    /// Makes the request idempotent: a repeated token and nonce return the same new
+    /// tokens, until the new tokens are used.
     #[serde(default)]
     nonce: Option<RefreshNonce>,
 }
 
-/// Tokens, and the user that they belong to.
+/// New tokens, and the user whom they authenticate.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AuthResponse {
     #[serde(flatten)]
@@ -79,8 +79,8 @@ pub(crate) async fn signup(
     Ok(WithCookie { cookie, response: Created(body) })
 }
 
-/// Opens a session. An unknown email address takes as long and gets the same error as
-/// a wrong password.
+/// Opens a session. An unknown email address takes as long as a wrong password and
+/// returns the same error.
 pub(crate) async fn signin(
     State(state): State<Arc<AppState>>,
     headers: HeaderMap,
@@ -179,8 +179,8 @@ async fn build_auth_response(
     Ok(WithCookie { cookie, response: Json(AuthResponse { tokens: signed_in.tokens, user }) })
 }
 
-/// The cookie that authenticates event streams and nothing else, so that a page can
-/// write `new EventSource('/events')`.
+/// Returns the cookie that authenticates event streams and nothing else. It lets a page
+/// call `new EventSource('/events')`.
 fn stream_cookie(value: &str, seconds: i64, state: &AppState) -> String {
     let secure = if state.is_https { "; Secure" } else { "" };
     format!("{STREAM_COOKIE}={value}; Path=/events; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Returns the bans of a chat, by user id.
+/// Returns the bans of a chat, ordered by user id.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     member: ChatMember,

@@ -1,4 +1,4 @@
-//! Public channels, which every user can find and join, and leaving a chat.
+//! Public channels, which every user can find and join. Also leaves a chat.
 
 use super::Page;
 use crate::{
@@ -27,7 +27,7 @@ pub(crate) struct ChannelListParams {
     limit: Limit,
 }
 
-/// Returns public channels, by name.
+/// Returns public channels, ordered by name.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     _: Caller,

@@ -15,7 +15,7 @@ use chat_core::{
 use chat_http::Result;
 use std::sync::Arc;
 
-/// Creates a chat of any type. If the direct chat of a pair exists, returns it.
+/// Creates a chat of any type. Returns the existing direct chat if the pair has one.
 pub(crate) async fn create(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -25,7 +25,7 @@ pub(crate) async fn create(
     Ok(CreatedOrOk { is_new, body: chat })
 }
 
-/// Returns the caller's chats, the most recently active first.
+/// Returns the caller's chats, most recently active first.
 pub(crate) async fn list(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<ChatSummary>>> {
     let mut db = state.db.acquire().await?;
     Ok(Json(List { items: chats::list(&mut db, caller.user_id).await? }))

@@ -1,4 +1,5 @@
-//! The event log over REST, and the requests that precede opening a stream.
+//! The event log over REST, and the requests that a client sends before it opens a
+//! stream.
 
 use crate::{
     AppState,
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Creates a ticket. It opens one stream, once, within 30 seconds.
+/// Creates a ticket that opens one stream, once, within 30 seconds.
 pub(crate) async fn create_ticket(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Created<Ticket>> {
     Ok(Created(tickets::issue(&state.db, caller.claims()).await?))
 }
@@ -34,13 +35,13 @@ pub(crate) struct EventPageParams {
 /// A page of the events of one user, in order.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EventPage {
-    /// The events, as the stream sends them. A page can be empty without being the
+    /// The events, as the stream sends them. A page can be empty even if it is not the
     /// last.
     #[schemars(with = "Vec<Event>")]
     events: Vec<Box<RawValue>>,
-    /// The cursor after this page.
+    /// The cursor at the end of this page.
     cursor: Cursor,
-    /// Whether there are more events to read now.
+    /// Whether more events can be read now.
     more: bool,
 }
 
@@ -54,7 +55,7 @@ pub(crate) async fn list(
     Ok(Json(EventPage { events: page.events, cursor: page.cursor, more: page.more }))
 }
 
-/// Returns everything for a first screen, and the cursor to resume from.
+/// Returns the initial state of a client, and the cursor to resume from.
 pub(crate) async fn bootstrap(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<Bootstrap>> {
     Ok(Json(bootstrap::load(&state.db, caller.user_id).await?))
 }

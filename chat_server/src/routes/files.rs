@@ -39,7 +39,7 @@ pub(crate) async fn upload(
 ) -> Result<Created<Vec<FileInfo>>> {
     let multipart = multipart.map_err(|rejection| match rejection {
         MultipartRejection::InvalidBoundary(_) => {
-            Error::UnsupportedMediaType("send files as a form: `Content-Type: multipart/form-data; boundary=…`")
+            Error::UnsupportedMediaType("send files as a form with `Content-Type: multipart/form-data; boundary=…`")
         }
         other => Error::Malformed(other.body_text()),
     })?;
@@ -58,12 +58,12 @@ async fn receive(state: &AppState, mut multipart: Multipart, stored: &mut Vec<Ne
     while let Some(field) = multipart.next_field().await.map_err(multipart_error)? {
         let Some(filename) = field.file_name().map(sanitize_filename) else { continue };
         if stored.len() == MAX_FILES_PER_UPLOAD {
-            return Err(Error::invalid("file", format!("send at most {MAX_FILES_PER_UPLOAD} files per upload")));
+            return Err(Error::invalid("file", format!("an upload can have at most {MAX_FILES_PER_UPLOAD} files")));
         }
         stored.push(build_new_file(state, store(state, field).await?, filename).await?);
     }
     if stored.is_empty() {
-        return Err(Error::invalid_with_code("file", "missing", "add at least one file to the form"));
+        return Err(Error::invalid_with_code("file", "missing", "the form must contain at least one file"));
     }
     Ok(())
 }
@@ -89,13 +89,13 @@ async fn build_new_file(state: &AppState, mut stored: StoredBlob, filename: Stri
 fn multipart_error(error: MultipartError) -> Error {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64),
-        StatusCode::INTERNAL_SERVER_ERROR => Error::Malformed("the form arrived incomplete".into()),
+        StatusCode::INTERNAL_SERVER_ERROR => Error::Malformed("the form is incomplete".into()),
         _ => Error::Malformed(format!("the form cannot be read: {}", error.body_text())),
     }
 }
 
-/// Removes folders and invisible characters from a file name, and cuts it to 255
-/// characters. The extension is kept.
+/// Removes directories and invisible characters from a file name, and truncates it to
+/// 255 characters. Keeps the extension.
 fn sanitize_filename(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
@@ -113,7 +113,7 @@ fn sanitize_filename(given: &str) -> String {
 }
 
 /// Serves a file to its uploader and to the members of a chat with a message that
-/// shows it.
+/// attaches it.
 pub(crate) async fn download(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -123,7 +123,7 @@ pub(crate) async fn download(
     serve_file(&state, &caller, id, Rendition::Original, &headers).await
 }
 
-/// Serves a thumbnail to everyone who may download the image.
+/// Serves a thumbnail to users who may download the image.
 pub(crate) async fn download_thumbnail(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -176,7 +176,7 @@ const INLINE_TYPES: [&str; 8] =
 /// The characters of a file name that RFC 8187 requires to be encoded.
 const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Writes headers that prevent an upload from acting as a page of this origin.
+/// Writes headers that prevent an uploaded file from running as a page of this origin.
 fn write_headers(headers: &mut HeaderMap, file: &StoredFile, etag: ETag) -> Result<()> {
     let is_inline = INLINE_TYPES.contains(&file.mime_type.as_str());
     let mime_type = if is_inline { file.mime_type.as_str() } else { "application/octet-stream" };
@@ -201,8 +201,8 @@ enum RequestedRange {
     NotSatisfiable,
 }
 
-/// Reads `Range` and `If-Range`. Returns the whole file for another unit, for several
-/// ranges and for a range of another version, as RFC 9110 allows.
+/// Parses `Range` and `If-Range`. Returns the whole file for a unit other than bytes, for
+/// several ranges, and for a range of another version, as RFC 9110 allows.
 fn requested_range(headers: &HeaderMap, etag: &ETag, size: u64) -> RequestedRange {
     let is_other_version = headers.typed_get::<IfRange>().is_some_and(|tag| tag.is_modified(Some(etag), None));
     let Some(range) = headers.typed_get::<headers::Range>().filter(|_| !is_other_version) else {

@@ -1,4 +1,4 @@
-//! Invites: links that users join a chat with.
+//! Invites: links through which users join a chat.
 
 use super::List;
 use crate::{
@@ -50,7 +50,7 @@ pub(crate) async fn preview(
     Ok(Json(invites::preview(&state.db, &code).await?))
 }
 
-/// Accepts an invite: the caller joins its chat. Idempotent.
+/// Accepts an invite: adds the caller to its chat. Idempotent.
 pub(crate) async fn accept(
     State(state): State<Arc<AppState>>,
     caller: Caller,

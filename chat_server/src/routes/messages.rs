@@ -20,7 +20,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Sends a message. A repeated nonce returns the first message. The statement that
-/// writes also checks the membership, at no further cost.
+/// writes the message also checks the membership, which saves a query.
 pub(crate) async fn create(
     State(state): State<Arc<AppState>>,
     Caller { user_id: sender_id, .. }: Caller,
@@ -52,16 +52,17 @@ pub(crate) async fn list(
         (Some(id), None, None) => Position::Before(id),
         (None, Some(id), None) => Position::After(id),
         (None, None, Some(id)) => Position::Around(id),
-        _ => return Err(Error::invalid("before", "give only one of before, after and around").into()),
+        _ => return Err(Error::invalid("before", "use only one of before, after and around").into()),
     };
     let mut db = state.db.acquire().await?;
     let page = messages::load_page(&mut db, member.user_id, member.chat_id, position, limit).await?;
     drop(db);
     if let Some(newest) = page.messages.first() {
-        // A failed marker does not fail the read; the next read advances it.
+        // If the marker cannot be advanced, the request still succeeds, and the next
+        // request advances the marker.
         let delivered = receipts::auto_deliver(&state.db, member.chat_id, member.user_id, member.kind, newest.id).await;
         if let Err(error) = delivered {
-            tracing::debug!(%error, "a fetched page was not marked as delivered");
+            tracing::debug!(%error, "cannot mark a fetched page as delivered");
         }
     }
     Ok(Json(into_page(page, limit)))
@@ -114,7 +115,7 @@ pub(crate) async fn delete(
     Ok(NoContent)
 }
 
-/// Returns the earlier texts of a message, oldest first.
+/// Returns the revisions of a message, oldest first.
 pub(crate) async fn list_revisions(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -144,7 +145,7 @@ pub(crate) async fn list_replies(
     Ok(Json(into_page(page, limit)))
 }
 
-/// Returns who received and who read one of the caller's messages.
+/// Returns the receipts of one of the caller's messages.
 pub(crate) async fn list_receipts(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -194,7 +195,7 @@ pub(crate) async fn unpin(
     Ok(Json(messages::unpin(&state.db, caller.user_id, id).await?))
 }
 
-/// Returns the pinned messages of a chat, the last pinned first.
+/// Returns the pinned messages of a chat, most recently pinned first.
 pub(crate) async fn list_pins(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<List<Message>>> {
     let mut db = state.db.acquire().await?;
     Ok(Json(List { items: messages::list_pins(&mut db, member.user_id, member.chat_id).await? }))

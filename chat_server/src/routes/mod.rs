@@ -1,5 +1,5 @@
-//! The handlers: one file per noun, one function per verb. A handler extracts its
-//! input, calls one function and returns the result.
+//! The handlers: one file per resource, one function per operation. A handler extracts
+//! its input, calls one function and returns the result.
 
 pub(crate) mod accounts;
 pub(crate) mod auth;
@@ -34,7 +34,7 @@ pub(crate) struct List<T> {
 #[schemars(rename = "{T}Page")]
 pub(crate) struct Page<T> {
     items: Vec<T>,
-    /// The query string of the next page.
+    /// The query string of the next page; null on the last page.
     next: Option<String>,
 }
 

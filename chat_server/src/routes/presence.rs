@@ -56,8 +56,8 @@ pub(crate) async fn list(
     Ok(Json(List { items: presence::visible_to(&state.db, caller.user_id, &ids.0).await? }))
 }
 
-/// Sends a typing indicator to the other members, at a limited rate. It expires unless
-/// the client repeats the request every few seconds.
+/// Sends a typing indicator to the other members, at a limited rate. The indicator
+/// expires unless the client repeats the request every few seconds.
 pub(crate) async fn notify_typing(
     State(state): State<Arc<AppState>>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Markers: how far the caller has received and read a chat.
+//! Read and delivery markers: how far the caller has read and received a chat.
 
 use crate::{
     AppState,
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// A marker position: all messages up to and including this one.
+/// The position of a marker: it covers all messages up to and including this message.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = json!({ "message_id": 17 }))]
@@ -23,7 +23,7 @@ pub(crate) struct MarkerPosition {
     message_id: MessageId,
 }
 
-/// Marks all messages up to one as read. The marker never moves back.
+/// Marks all messages up to a message as read. The marker never moves back.
 pub(crate) async fn mark_read(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
@@ -32,7 +32,7 @@ pub(crate) async fn mark_read(
     Ok(Json(receipts::advance(&state.db, member.chat_id, member.user_id, ReceiptKind::Read, message_id).await?))
 }
 
-/// Marks all messages up to one as delivered. The marker never moves back.
+/// Marks all messages up to a message as delivered. The marker never moves back.
 pub(crate) async fn mark_delivered(
     State(state): State<Arc<AppState>>,
     member: ChatMember,

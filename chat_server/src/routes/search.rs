@@ -29,7 +29,7 @@ pub(crate) struct SearchParams {
     #[serde(default, deserialize_with = "deserialize_time")]
     #[schemars(with = "Option<String>")]
     before: Option<DateTime<Utc>>,
-    /// Only messages from this time on, or from this date on in UTC.
+    /// Only messages at or after this time, or on or after this date in UTC.
     #[serde(default, deserialize_with = "deserialize_time")]
     #[schemars(with = "Option<String>")]
     after: Option<DateTime<Utc>>,
@@ -39,13 +39,13 @@ pub(crate) struct SearchParams {
     limit: Limit,
 }
 
-/// Parses a time, or a date, which means its first moment in UTC.
+/// Parses a time, or a date, which means the start of the day in UTC.
 fn deserialize_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = String::deserialize(from)?;
     let time = text.parse::<DateTime<Utc>>().ok();
     let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
     let parsed = time.or_else(date).filter(|time| (1970..10_000).contains(&chrono::Datelike::year(time)));
-    parsed.map(Some).ok_or_else(|| serde::de::Error::custom("use a time such as 2026-01-31T12:00:00Z, or a date"))
+    parsed.map(Some).ok_or_else(|| serde::de::Error::custom("must be a time such as 2026-01-31T12:00:00Z, or a date"))
 }
 
 /// Parses a cursor such as `2.1234`: the rank and the message id of the last result.
@@ -54,7 +54,7 @@ fn parse_cursor(text: &str) -> Result<SearchCursor> {
         let (rank, id) = text.split_once('.')?;
         Some(SearchCursor { rank: rank.parse().ok()?, id: id.parse::<MessageId>().ok()? })
     };
-    parse().ok_or_else(|| Error::invalid("page", "use `page` from `next` of the previous page, unchanged").into())
+    parse().ok_or_else(|| Error::invalid("page", "page must be copied from `next` of the previous page").into())
 }
 
 /// Returns the messages in the caller's chats that match the query, best match first.

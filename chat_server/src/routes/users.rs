@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Returns the caller.
+/// Returns the caller's profile.
 pub(crate) async fn get_me(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<Me>> {
     Ok(Json(users::get_me(&state.db, caller.user_id).await?))
 }
@@ -46,7 +46,7 @@ pub(crate) struct UserIdsParams {
     pub(super) ids: UserIds,
 }
 
-/// Returns users by id. Unknown ids are omitted.
+/// Returns the users with the given ids. Unknown ids are omitted.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     _: Caller,
@@ -72,7 +72,7 @@ pub(crate) async fn search(
     Ok(Json(List { items: users::search(&state.db, &q, limit.0).await? }))
 }
 
-/// Returns the users whom the caller has blocked, the last blocked first.
+/// Returns the users whom the caller has blocked, most recently blocked first.
 pub(crate) async fn list_blocked(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<User>>> {
     Ok(Json(List { items: blocks::list(&state.db, caller.user_id).await? }))
 }

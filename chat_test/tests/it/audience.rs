@@ -1,4 +1,4 @@
-//! The audience of events: each change reaches the users it concerns, and nobody else.
+//! The audience of events: each event is sent to its audience and to no other user.
 
 use chat_test::{EventStream, TestApp, TestUser};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn each_change_reaches_the_members_and_nobody_else() {
         let request = who.request(method.parse().expect("a method"), &path).json(&body);
         let status = request.send().await.expect("an answer").status();
         assert!(status.is_success(), "{method} {path}: {status}");
-        // All users are in general, so this message is a fence after the change.
+        // All users are in general, so each receives this message after the change.
         let marker = format!("marker {nth}");
         alice.say("general", &marker).await;
         for ((stream, expected), name) in streams.iter_mut().zip(expected).zip(["alice", "bob", "carol", "dave"]) {

@@ -42,7 +42,7 @@ impl State {
         let id = event["chat_id"].to_string();
         match kind {
             "chat.new" | "chat.added" => {
-                // A client fetches the last message of a chat that is new to it.
+                // A client fetches the last message of a chat that it does not know yet.
                 let mut chat = event["chat"].clone();
                 chat["last_read_message_id"] = event["last_read_message_id"].clone();
                 (chat["unread_count"], chat["mention_count"]) = (json!(0), json!(0));
@@ -162,7 +162,7 @@ impl State {
         chat
     }
 
-    /// Asserts equality with a fresh state, except for fields that events do not carry.
+    /// Asserts equality with a fresh state, except for fields that events do not contain.
     fn assert_matches(&self, fresh: &Self, what: &str) {
         assert_eq!(self.user, fresh.user, "{what}");
         let ids = |state: &Self| state.chats.keys().cloned().collect::<std::collections::BTreeSet<_>>();

@@ -24,7 +24,7 @@ async fn each_type_of_chat_can_be_created() {
         // A direct chat has no name; it has the ids of its two members.
         let pair = if body["type"] == "single" { json!([alice.id, dave.id]) } else { json!(null) };
         assert_eq!(chat["pair"], pair);
-        // Read again, it is the same chat, with what the list says of it besides.
+        // Reading the chat returns the created chat, plus the fields of the list.
         let summary = alice.get(&format!("/api/chats/{}", chat["id"])).await.expect(200).json();
         for (key, value) in chat.as_object().expect("an object") {
             assert_eq!(&summary[key], value, "{key}");
@@ -41,7 +41,7 @@ async fn a_pair_of_users_has_at_most_one_direct_chat() {
         let by = by.clone();
         async move { by.post("/api/chats", json!({ "type": "single", "user_id": with })).await }
     };
-    // Both users create it at the same time, and one creates it again: one chat exists.
+    // Both users create the chat concurrently, and one creates it again: one chat exists.
     let (first, second) = tokio::join!(create_direct(&carol, dave.id), create_direct(&dave, carol.id));
     let statuses = [first.status.as_u16(), second.status.as_u16()];
     assert!(statuses == [201, 200] || statuses == [200, 201], "{statuses:?}");

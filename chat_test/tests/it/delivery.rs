@@ -1,4 +1,4 @@
-//! Delivery: an event reaches every member of the chat, and nobody else.
+//! Delivery: an event reaches every member of the chat and no other user.
 
 use chat_test::{EventStream, TestApp};
 use serde_json::{Value, json};
@@ -59,8 +59,8 @@ async fn a_member_receives_only_what_is_sent_while_they_belong() {
     assert_eq!(received[1].data["user"]["username"], "dave");
 }
 
-/// An earlier chat server sent `added` to every user in the update, including the
-/// removed ones.
+/// An earlier chat server sent `added` to every user in the update, including the users
+/// that it removed.
 #[tokio::test]
 async fn updating_a_chat_sends_nothing_to_a_removed_member() {
     let app = TestApp::start().await;
@@ -165,7 +165,7 @@ async fn a_chat_of_a_thousand_members_reaches_them_all() {
     assert_eq!(chat["member_count"], 1_000);
     assert_eq!(bobs.next().await.kind, "chat.new");
 
-    // Fifty of the thousand listen. Each receives every message once, in order.
+    // Fifty of the thousand members connect. Each receives every message once, in order.
     let mut streams = Vec::new();
     for id in crowd.iter().step_by(20) {
         streams.push(EventStream::open(app.stream_request_for(*id).await).await);

@@ -100,7 +100,7 @@ async fn deleted_content_is_redacted_on_replay() {
     alice.say("team", "marker").await;
 
     let kinds = ["message.new", "message.updated", "reaction.added", "message.new", "message.deleted"];
-    // Read from a server's memory, from a new replica, and as pages.
+    // Read the events from a server's memory, from a new replica, and as pages.
     let remembered = carol.resume(&before).await.read_replay().await;
     let second = TestApp::replica_of(&app).await;
     let read = carol.at(&second.endpoints).resume(&before).await.read_replay().await;

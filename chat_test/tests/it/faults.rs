@@ -1,4 +1,4 @@
-//! Postgres fails in every way it can, and nothing is lost.
+//! Postgres fails in different ways, and no acknowledged message is lost.
 
 use chat_test::{
     DEADLINE, FaultyProxy, Signal, TestApp, TestDatabase, TestUser, create_demo_database, eventually, shared_cluster,
@@ -253,8 +253,8 @@ async fn a_log_that_goes_backwards_ends_streams_and_resets_cursors() {
     assert_eq!(again.next().await.text(), "said in this history");
 }
 
-/// A listening connection goes silent without closing. Events still arrive, and the
-/// server opens a new connection.
+/// A listening connection stops receiving data but is not closed. Events still arrive,
+/// and the server opens a new connection.
 #[tokio::test]
 async fn a_half_open_listener_delays_events_briefly_and_is_replaced() {
     let proxy = FaultyProxy::to(&TestDatabase::create().await).await;

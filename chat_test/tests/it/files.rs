@@ -129,7 +129,7 @@ async fn a_file_over_the_size_limit_is_rejected_and_not_stored() {
     assert_eq!(rows, 0);
     assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 0);
 
-    // The same without a content length: the server counts the bytes as they arrive.
+    // Repeat it without a content length: the server counts the bytes as they arrive.
     let chunks = futures_util::stream::iter((0..26).map(|_| Ok::<_, std::io::Error>(vec![0u8; 1024 * 1024])));
     let part = Part::stream(reqwest::Body::wrap_stream(chunks)).file_name("stream.bin");
     upload(&alice, Form::new().part("file", part)).await.expect_problem(413);

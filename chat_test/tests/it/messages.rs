@@ -89,7 +89,7 @@ async fn a_non_member_can_neither_read_nor_write() {
         dave.post(&format!("{ops}/members"), json!({ "user_id": dave.id })).await,
         dave.get("/api/chats/999999").await,
     ] {
-        assert_eq!(reply.expect_problem(404)["detail"], "there is no such chat, or you cannot see it");
+        assert_eq!(reply.expect_problem(404)["detail"], "chat not found, or not visible to you");
     }
 }
 

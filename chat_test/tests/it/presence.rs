@@ -1,5 +1,5 @@
-//! Presence and typing events. They are sent at once to users who share a chat, they are
-//! never logged, and presence recovers after every kind of failure.
+//! Presence and typing events. They are sent immediately to users who share a chat and
+//! are never logged. Presence recovers after every kind of failure.
 
 use chat_test::{Event, EventStream, Signal, TestApp, TestRedis, TestUser, eventually};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn next_presence(stream: &mut EventStream, user: &TestUser, status: &str) 
     }
 }
 
-/// Checks presence on a pair of replicas, whichever way they exchange it.
+/// Checks presence on a pair of replicas, which exchange it by Redis or the database.
 async fn check_presence_across_replicas(here: &TestApp, there: &TestApp) {
     let [alice, bob] = here.sign_in(["alice", "bob"]).await;
     let stranger = here.sign_up("stranger").await;
@@ -55,7 +55,7 @@ async fn check_presence_across_replicas(here: &TestApp, there: &TestApp) {
     assert_eq!(presence["status"], "offline");
     assert!(presence["last_seen"].as_str() >= hidden.as_str(), "{presence}");
 
-    // Users who share no chat have received none of it.
+    // Users who share no chat with them have received no presence event.
     stranger.get(&format!("/api/presence/{}", bob.id)).await.expect(404);
     let all = format!("/api/presence?ids={},{},{}", alice.id, bob.id, stranger.id);
     assert_eq!(list_presences(&stranger, &all).await, [(stranger.id, "online".into())]);
@@ -134,7 +134,7 @@ async fn a_user_who_stays_away_after_an_epoch_change_is_offline() {
     alice.say("team", "in this history").await;
     again.read_until("in this history").await;
     eventually("bob is offline", async || presence_of(&alice, &bob).await == "offline").await;
-    // The periodic presence update does not mark him as connected again.
+    // The periodic presence update does not mark Bob as connected again.
     let present = "select exists (select from connections where user_id = $1)";
     eventually("bob has no connection row", async || {
         !sqlx::query_scalar::<_, bool>(present).bind(bob.id).fetch_one(&app.db).await.expect("an answer")

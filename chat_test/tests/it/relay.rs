@@ -1,4 +1,4 @@
-//! Two replicas share the log through Redis, and Redis fails in every way it can.
+//! Two replicas share the log through Redis, and Redis fails in different ways.
 //! Delivery stays complete, ordered, equal on both replicas, and limited to members.
 
 use chat_core::redis::Redis;
@@ -45,8 +45,8 @@ impl ReplicaPair {
         replicas
     }
 
-    /// Alice sends `count` messages while a fault happens. The members receive all of them
-    /// at both replicas, in the order of the log, and nobody else does.
+    /// Alice sends `count` messages while a fault happens. The members receive all
+    /// messages at both replicas, in the order of the log, and other users receive none.
     async fn assert_delivery_during(&mut self, count: usize, fault: impl AsyncFnOnce(&Self)) {
         let sending = tokio::spawn({
             let (alice, team) = (self.alice.clone(), self.team);
@@ -81,7 +81,7 @@ impl ReplicaPair {
         self.follower.metric("confab_relay_failovers_total").await
     }
 
-    /// Asserts that the follower receives everything through Redis again.
+    /// Asserts that the follower receives all events through Redis again.
     async fn assert_recovered(&mut self) {
         wait_until_following(&self.follower).await;
         let failovers = self.failovers().await;
@@ -224,7 +224,7 @@ async fn forged_log_batches_are_ignored() {
         (position + 1, "batch", b"nonsense"),
         (position + 2, "other", genuine),
         (position + 3, "batch", &forged),
-        // A genuine batch, replayed at another position: it changes nothing.
+        // A genuine batch, repeated at another position, has no effect.
         (position + 4, "batch", genuine),
         (1 << 62, "batch", genuine),
     ];

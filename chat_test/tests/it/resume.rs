@@ -52,7 +52,7 @@ async fn the_header_the_query_and_the_ready_cursor_all_resume() {
 }
 
 /// Adds Dave to the team and removes him while messages are sent. Returns the events
-/// that he must receive.
+/// that Dave must receive.
 async fn join_and_leave_repeatedly(alice: &TestUser, dave: &TestUser) -> Vec<(String, String)> {
     let team = alice.chat_id("team").await;
     let members = format!("/api/chats/{team}/members");
@@ -176,7 +176,7 @@ async fn a_reader_that_falls_behind_catches_up_and_loses_nothing() {
     assert_eq!(bobs.next().await.text(), "before");
     alice.post(&format!("/api/chats/{team}/typing"), json!({})).await.expect(204);
     bobs.next_ephemeral("typing").await;
-    // More unread data than the socket buffers and the send queue hold together.
+    // More unread data than the capacity of the socket buffers and the send queue.
     const COUNT: i64 = 6_000;
     sqlx::query("insert into messages (chat_id, sender_id, content) select $1, $2, n || repeat('x', 4000) from generate_series(1, $3) n")
         .bind(team)

@@ -6,11 +6,11 @@ use fixtures::scale;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The tables that grow with usage, besides the log.
+/// The tables that grow with usage, except the log.
 const LARGE: [&str; 7] = ["messages", "chat_members", "receipts", "reactions", "mentions", "users", "search_entries"];
 
 /// Returns the number of sequential scans per large table. Every connection reports its
-/// statistics when it ends, so the numbers are complete when no other is left.
+/// statistics when it ends, so the numbers are complete when no other connection is open.
 async fn sequential_scans(database: &TestDatabase) -> BTreeMap<String, i64> {
     let db = database.pool(1);
     eventually("the other connections have ended", || async {

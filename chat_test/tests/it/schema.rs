@@ -1,4 +1,4 @@
-//! The schema enforces the invariants, whatever code writes.
+//! The schema enforces the invariants for every write.
 
 use chat_test::{TestApp, TestDatabase};
 use sha2::{Digest, Sha256};
@@ -55,7 +55,7 @@ async fn constraints_enforce_what_the_code_relies_on() {
     }
 }
 
-/// D1: a NOTIFY payload is one position, whatever the size of the transaction.
+/// D1: a NOTIFY payload is one position, for transactions of any size.
 #[tokio::test]
 async fn notify_carries_a_position_and_nothing_else() {
     let app = TestApp::start().await;
@@ -125,8 +125,8 @@ async fn the_database_has_the_same_permissions_as_the_code() {
     }
 }
 
-/// Databases remember the checksums of the migrations that they ran, so a released
-/// file never changes; see `migrations/README.md`.
+/// Databases store the checksums of their migrations, so a released file must not
+/// change; see `migrations/README.md`.
 #[test]
 fn released_migrations_never_change() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");

@@ -1,4 +1,4 @@
-//! Readers that pause, read very slowly, or reconnect all at once. They lose nothing and
+//! Readers that pause, read very slowly, or reconnect all at once. They lose no event and
 //! do not delay other readers.
 
 use chat_test::{DEADLINE, EventStream, TestApp, TestUser, eventually};
@@ -64,8 +64,8 @@ async fn slow_consumers_catch_up_from_the_log_and_lose_nothing() {
     assert!(app.metric("confab_slow_consumers_total").await >= 1.0, "no reader was a slow consumer");
 }
 
-/// One byte per second is not progress. The server closes the stream as slow, the stream
-/// holds little memory until then, and the other readers are not delayed.
+/// Reading one byte per second is too slow. The server closes the stream as slow, the
+/// stream uses little memory until then, and other readers are not delayed.
 #[tokio::test]
 async fn a_one_byte_per_second_reader_is_closed_and_delays_nobody() {
     let app = TestApp::start().await;

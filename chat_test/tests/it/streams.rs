@@ -15,7 +15,7 @@ use tokio::{
 async fn a_stream_on_a_reused_connection_behaves_the_same() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    // A first request hands the connection to hyper; the stream request reuses it.
+    // The first request passes the connection to hyper; the stream request reuses it.
     let client = Client::builder().pool_max_idle_per_host(1).build().expect("a client");
     client.get(format!("{}/livez", app.endpoints.notify)).send().await.expect("an answer").bytes().await.expect("read");
     let open = |cursor: Option<String>| {
@@ -100,7 +100,7 @@ async fn a_client_that_never_finishes_its_head_is_disconnected() {
         stream.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n").await.expect("written");
         let end = timeout(DEADLINE, stream.read(&mut [0u8; 64])).await.expect("closed within the deadline");
         assert_eq!(end.expect("a clean end of stream"), 0);
-        // A head that is too long is cut off.
+        // The server closes a connection whose request head is too long.
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let _ = stream.write_all(format!("GET /events HTTP/1.1\r\nx: {}", "y".repeat(20_000)).as_bytes()).await;
         let mut answer = String::new();

@@ -38,7 +38,7 @@ fn bad_tokens(app: &TestApp) -> Vec<(&'static str, String, &'static str)> {
     let header: Value =
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(parts[0]).expect("base64")).expect("json");
     let kid = header["kid"].clone();
-    // Signed with the public key as if the key were a shared secret.
+    // A token signed with the public key as a shared secret.
     let secret = jsonwebtoken::EncodingKey::from_secret(b"public");
     let mut hs256 = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
     hs256.kid = kid.as_str().map(str::to_owned);

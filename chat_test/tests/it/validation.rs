@@ -175,10 +175,10 @@ async fn an_invalid_id_is_rejected_in_every_path() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let before = state(&app).await;
-    let id = "an id is a whole number from 1 to 9007199254740991";
+    let id = "an id must be an integer from 1 to 9007199254740991";
     let garbage = ["0", "-1", "9007199254740992", "99999999999999999999", "text", "1.0", "%00", "%F0%9F%A6%8A", "1%27"];
     for route in chat_server::routes().list().iter().filter(|route| route.path.contains('{')) {
-        // Valid ids that do not exist: a path of these finds nothing.
+        // Valid ids of objects that do not exist: a path with these ids returns 404.
         let nobodys = |path: &str| {
             path.replace("{chat_id}", "9007199254740991")
                 .replace("{user_id}", "9007199254740991")
@@ -193,9 +193,9 @@ async fn an_invalid_id_is_rejected_in_every_path() {
             ("{user_id}", id),
             ("{file_id}", id),
             ("{message_id}", id),
-            ("{session_id}", "a session id is a UUID"),
-            ("{code}", "this is not an invite code"),
-            ("{emoji}", "a reaction is one emoji"),
+            ("{session_id}", "a session id must be a UUID"),
+            ("{code}", "an invite code must have 8 to 64 letters, digits, dashes or underscores"),
+            ("{emoji}", "a reaction must be one emoji"),
         ] {
             // The parts after an unknown chat are not checked.
             if !route.path.contains(part) || (part != "{chat_id}" && route.path.contains("{chat_id}")) {

@@ -1,5 +1,5 @@
-//! WebSocket: the same events with the same ids as on SSE, and commands that do what the
-//! API does.
+//! WebSocket: the same events with the same ids as on SSE, and commands that have the
+//! same effects as the API.
 
 use chat_test::{EventStream, Socket, TestApp, TestRedis, TestUser, eventually};
 use serde_json::{Value, json};
@@ -203,7 +203,7 @@ async fn an_invalid_command_is_answered_with_an_error() {
             "{command}: {answer}"
         );
         let message = answer["message"].as_str().expect("a sentence");
-        // What the client sent can be secret, and is not repeated.
+        // The input can be secret, so the error must not repeat it.
         assert!(!message.is_empty() && !message.contains("hunter2"), "{message}");
     }
     for text in ["", "{", "7", "\"ping\"", "{\"type\":7}", "{\"type\":\"ping\",\"type\":\"ping\"}"] {
@@ -222,7 +222,7 @@ async fn an_invalid_command_is_answered_with_an_error() {
     // A message larger than any command closes the socket.
     let _ = socket.send_message(Message::text("x".repeat(600_000))).await;
     socket.wait_for_close().await;
-    // The server answers a close frame.
+    // The server replies to a close frame.
     let mut polite = connected(&dave, &app).await;
     polite.send_message(Message::Close(None)).await.expect("sent");
     assert!(polite.is_closed_cleanly().await);
@@ -249,7 +249,7 @@ async fn a_flood_of_commands_is_rate_limited_and_pings_are_not() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let mut socket = connected(&alice, &app).await;
-    // A second `auth` is rejected without work, so the flood is fast even on a slow machine.
+    // A second `auth` is rejected cheaply, so the flood is fast even on a slow machine.
     for _ in 0..400 {
         socket.send(&json!({ "type": "auth", "token": "once more" }).to_string()).await;
     }

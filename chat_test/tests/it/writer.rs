@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// The outcome of a send, as its caller sees it.
+/// The outcome of a send, as returned to its caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Written,
@@ -173,8 +173,8 @@ fn read(registry: &prometheus_client::registry::Registry, name: &str) -> u64 {
     line.unwrap_or_default().parse().unwrap_or_else(|_| panic!("{name} in {text}"))
 }
 
-/// A hundred thousand sends while Postgres is paused for five seconds. A bounded number
-/// wait, the rest are rejected with a retry, and no acknowledged message is lost.
+/// A hundred thousand sends while Postgres is paused for five seconds. A limited number
+/// of sends wait, the rest are rejected as retryable, and no stored message is lost.
 #[tokio::test]
 async fn sends_while_postgres_is_paused_are_bounded_and_not_lost() {
     const SENDS: usize = 100_000;

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The content of the http block.
+/// The content of the `http` block.
 const NGINX_TEMPLATE: &str = include_str!("../../../deploy/nginx.conf");
 
 /// Writes the configuration and returns its path.
@@ -34,7 +34,7 @@ pub(super) fn write_config(
         http = http.replace(sample, &replacement);
     }
     let folder_path = folder.display();
-    // Started by root, nginx would run its workers as a user who cannot reach the folder.
+    // If root starts nginx, its workers run as a user who cannot access the directory.
     let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()

@@ -27,7 +27,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// `confab cluster`.
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
-    /// nginx uses this address; the servers use the ports after it.
+    /// Address of nginx. The servers use the ports after its port.
     #[command(flatten)]
     bind: ChatBind,
     #[command(flatten)]
@@ -57,7 +57,7 @@ impl Cluster {
         let postgres_supervisor = tokio::spawn(dev::supervise_postgres(postgres, binaries, location, stop.clone()));
 
         let folder = data_dir.path.join("cluster");
-        std::fs::create_dir_all(&folder).context("creating the folder of the cluster")?;
+        std::fs::create_dir_all(&folder).context("creating the directory of the cluster")?;
         let frontend_address = serve_frontend(&self.frontend, &shutdown).await?;
         let supervisor = Supervisor::new(&self, &data_dir.path, &folder, &url, frontend_address)?;
         let outcome = supervisor.run(&pool, &demo, &shutdown).await;
@@ -95,7 +95,7 @@ impl Supervisor {
                 .chat_bind
                 .port()
                 .checked_add(offset)
-                .context("not enough ports after the one of --bind; choose a lower port")?;
+                .context("the servers need more ports after the port of --bind; choose a lower port")?;
             Ok(SocketAddr::new(args.bind.chat_bind.ip(), port))
         };
         let redis = folder.join("redis.sock");
@@ -108,7 +108,7 @@ impl Supervisor {
             ("TRUSTED_PROXIES", "127.0.0.0/8".into()),
             ("DEMO_MODE", "true".into()),
         ];
-        // As in `confab dev`: rate limits are off unless set.
+        // As in `confab dev`, rate limits are off unless they are set.
         if std::env::var_os("RATE_LIMITS").is_none() {
             shared.push(("RATE_LIMITS", "off".into()));
         }

@@ -26,7 +26,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a process may take to stop.
 const STOP_TIMEOUT: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_secs(4));
 
-/// A process that runs for longer than this has started successfully.
+/// A process that runs for longer than this counts as started.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// The unit of the restart delay. The first restart is immediate; a process that keeps
@@ -43,7 +43,7 @@ pub(super) struct Process {
     log: PathBuf,
     child: Option<Child>,
     started_at: Instant,
-    /// How often in a row the process exited soon after its start.
+    /// Number of consecutive exits of the process soon after its start.
     failures: u32,
 }
 
@@ -69,7 +69,7 @@ impl Process {
         Ok(Self::new(format!("{kind} {at}"), program, Vec::new(), settings, Endpoint::Tcp(at), log))
     }
 
-    /// A Redis for this cluster only, without persistence.
+    /// A private Redis of this cluster, without persistence.
     pub(super) fn redis(socket: &Path, folder: &Path) -> anyhow::Result<Self> {
         let mut arguments: Vec<OsString> = vec!["--unixsocket".into(), socket.into()];
         arguments.extend(["--port", "0", "--appendonly", "no", "--save", ""].map(Into::into));
@@ -96,12 +96,12 @@ impl Process {
         Self { name, program, arguments, settings, endpoint, log, child: None, started_at: Instant::now(), failures: 0 }
     }
 
-    /// The name, as in `notify_server 127.0.0.1:6691`.
+    /// The name, such as `notify_server 127.0.0.1:6691`.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Starts the process. If `setpriv` is installed, it ends when this process is killed.
+    /// Starts the process. If `setpriv` is installed, it ends if this process is killed.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         self.started_at = Instant::now();
         let log = File::options().create(true).append(true).open(&self.log);
@@ -120,7 +120,7 @@ impl Process {
         let child = command
             .args(&self.arguments)
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            // Its own group: Ctrl-C in the terminal reaches only this process.
+            // A separate process group: Ctrl-C in the terminal reaches only this process.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("duplicating the handle of the log")?)
@@ -154,7 +154,7 @@ impl Process {
     }
 
     /// Restarts the process if it has exited, and returns how it exited. The pause before
-    /// a restart grows for a process that keeps exiting.
+    /// a restart increases for a process that keeps exiting.
     pub(super) fn restart_if_exited(&mut self) -> anyhow::Result<Option<String>> {
         let status = match self.exit_status()? {
             Some(status) => status.to_string(),
@@ -171,7 +171,7 @@ impl Process {
         Ok(Some(status))
     }
 
-    /// Asks the process to stop, and waits for it. Kills it after `STOP_TIMEOUT`.
+    /// Asks the process to stop and waits until it exits. Kills it after `STOP_TIMEOUT`.
     pub(super) async fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

@@ -1,5 +1,5 @@
 //! Serves the web frontend that was built from `web/app`: embedded in this binary, or
-//! from a folder (`CHAT_WEB_DIR`).
+//! from a directory (`CHAT_WEB_DIR`).
 
 use axum::{
     Router,
@@ -15,21 +15,21 @@ use std::{
     sync::Arc,
 };
 
-/// The policy of our pages: they load only from this origin. Images are fetched with a
-/// token, so their URLs are `blob:`.
+/// The content security policy: pages load resources only from this origin. Images are
+/// fetched with a token, so their URLs are `blob:`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; object-src 'none'; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
-/// The page that is served when no frontend was built.
+/// The page that is served if no frontend was built.
 const NOT_BUILT: &str = include_str!("not_built.html");
 
-/// The page of the frontend. Every path that is not a file returns it.
+/// The page of the frontend, which is returned for every path that is not a file.
 const INDEX_FILE: &str = "index.html";
 
-/// Paths of the servers. They never return the page.
+/// Paths of the servers, for which the page is never returned.
 const SERVER_PREFIXES: [&str; 3] = ["/api", "/events", "/ws"];
 
-/// The files of `web/app/dist`, which need not exist. An unoptimised build reads them at
+/// The files of `web/app/dist`, which need not exist. An unoptimized build reads them at
 /// run time.
 #[derive(RustEmbed)]
 #[folder = "../web/app/dist"]
@@ -138,7 +138,7 @@ async fn file_response(
     Some((headers, file.bytes.into_owned()).into_response())
 }
 
-/// Files under `assets/` never change: their names contain their hash.
+/// Files under `assets/` never change, because their names contain a hash of the content.
 fn cache_control(path: &str) -> &'static str {
     if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" }
 }

@@ -103,7 +103,7 @@ fn chats_loaded_in_the_future_wait_for_the_log() {
     let loaded = (id(2), Chats::from([id(9)]));
     let early = hub.attach(id(2), &queue, Some(&loaded));
     assert!(matches!(early, Err(AttachError::LogBehind(position)) if position == id(2)));
-    // The loaded chats are still usable when the log has gone past their position.
+    // The loaded chats are still usable after the hub has passed their position.
     for position in 1..=3 {
         route(&hub, &[entry(position, "chat.added", 8, Some(3))]);
     }

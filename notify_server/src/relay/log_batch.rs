@@ -1,5 +1,5 @@
 //! The encoding of a log batch between replicas: one header line, then two lines for
-//! each event. The second of these is the event's data as stored in the log.
+//! each event. The second line is the event's data as stored in the log.
 
 use chat_core::{
     ChatId, Error, EventId, MessageId, Result, Time, UserId,
@@ -7,7 +7,7 @@ use chat_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// All events after one position up to another.
+/// All events after one position up to another position.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LogBatch {
     pub(crate) epoch: Epoch,
@@ -16,7 +16,7 @@ pub(crate) struct LogBatch {
     pub(crate) entries: Vec<LogEntry>,
 }
 
-/// The fields that routing needs. A JSON array without names, because there are many.
+/// The fields that routing needs, encoded as a JSON array to save the field names.
 #[derive(Serialize, Deserialize)]
 struct EntryHeader<'a>(
     EventId,
@@ -51,7 +51,7 @@ impl LogBatch {
         Ok(bytes)
     }
 
-    /// Decodes what `encode` returned.
+    /// Decodes the output of `encode`.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let mut lines = std::str::from_utf8(bytes).map_err(Error::internal)?.lines();
         let mut line = || lines.next().ok_or_else(|| Error::internal("the batch is truncated"));

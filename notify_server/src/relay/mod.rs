@@ -1,8 +1,8 @@
-//! How the log reaches this replica's hub. Without Redis each replica polls the log.
-//! With Redis only the leader does: it appends what it reads to a stream in Redis,
-//! and the followers read that. A batch must continue at the follower's position and
-//! be signed with the cluster key. Any other batch, or silence while the log grows,
-//! trips the follower's circuit breaker: it polls the log itself for a while.
+//! Transports the log to this replica's hub. Without Redis each replica polls the log.
+//! With Redis only the leader polls the log and appends its batches to a stream in Redis,
+//! which the followers read. A batch must continue at the follower's position and be
+//! signed with the cluster key. Any other batch, or a missing batch for new events,
+//! trips the follower's circuit breaker: the follower polls the log itself for a while.
 
 mod log_batch;
 mod publisher;
@@ -21,13 +21,13 @@ use stream_reader::StreamReader;
 use tokio::sync::{OnceCell, watch};
 
 /// How long the circuit breaker stays open at first. Each further trip soon after
-/// doubles it, up to `MAX_PAUSE`.
+/// doubles the time, up to `MAX_PAUSE`.
 const INITIAL_PAUSE: Duration = Duration::from_secs(2);
 
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// How events get from the log to the hub. Never a source of truth: what it carries
-/// is in the log, and what it does not carry is read from there.
+/// How events get from the log to the hub. The log is the source of truth: every relayed
+/// event is also in the log, and an event that is not relayed is read from the log.
 #[derive(Debug)]
 pub(crate) enum Relay {
     /// Every replica polls the log.
@@ -48,7 +48,7 @@ pub(crate) struct RedisRelay {
     publisher: Publisher,
 }
 
-/// Keeps a follower off Redis for a while after the relay failed.
+/// Prevents a follower from using Redis for a while after the relay failed.
 #[derive(Debug)]
 struct CircuitBreaker {
     open_until: Option<Instant>,
@@ -93,7 +93,7 @@ impl RedisRelay {
         Self { redis, db, cluster_key: OnceCell::new(), is_leader, breaker, publisher }
     }
 
-    /// Opens the stream of a history, to read what follows a position.
+    /// Opens the stream of a history, to read the batches after a position.
     pub(crate) async fn open_stream(&self, epoch: &Epoch, after: chat_core::EventId) -> Result<StreamReader<'_>> {
         let cluster_key = self.cluster_key.get_or_try_init(|| ClusterKey::load(&self.db)).await?;
         StreamReader::open(&self.redis, cluster_key, epoch, after).await

@@ -1,5 +1,5 @@
-//! Appends the leader's batches to the stream in Redis. It never delays the leader;
-//! the followers read from the log what it cannot append.
+//! Appends the leader's batches to the stream in Redis, without delaying the leader.
+//! Followers read a batch that cannot be appended from the log.
 
 use super::{LogBatch, stream_key};
 use crate::metrics::Metrics;
@@ -21,15 +21,15 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How many batches may wait. Further ones are dropped, and followers read them from
-/// the log.
+/// Maximum number of queued batches. Further batches are dropped, and followers read
+/// them from the log.
 const MAX_QUEUED_BATCHES: usize = 64;
 
-/// How many batches the stream holds. A replica that is further behind reads the log.
-/// A batch is at most about 1 MiB, and usually far smaller.
+/// Maximum number of batches in the stream. A replica that is further behind reads the
+/// log. A batch is at most about 1 MiB, and usually far smaller.
 const MAX_STREAM_ENTRIES: usize = 256;
 
-/// How long Redis is not used after a failure.
+/// How long to wait after a failure before Redis is used again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// The only field of a stream entry.
@@ -85,7 +85,7 @@ struct StreamWriter {
 }
 
 impl StreamWriter {
-    /// Appends a batch; returns false if Redis is not used for now.
+    /// Appends a batch. Returns false during the wait after a failure.
     async fn append(&mut self, batch: &LogBatch) -> Result<bool> {
         if self.failed_at.is_some_and(|at| at.elapsed() < RETRY_DELAY) {
             return Ok(false);
@@ -101,7 +101,7 @@ impl StreamWriter {
         let signed = cluster_key.sign(&key, &batch.encode()?);
         let Err(rejection) = append_entry(connection, &key, batch.end, &signed).await else { return Ok(true) };
         // Usually another leader has already appended this batch. But a stream that
-        // is ahead of the log does not belong to it.
+        // is ahead of the log belongs to another history.
         let last_entry = last_entry_position(connection, &key).await?;
         if last_entry.is_none_or(|last_entry| last_entry <= batch.end.get()) {
             return if last_entry.is_some() { Ok(true) } else { Err(rejection) };

@@ -13,10 +13,10 @@ use redis::{
     streams::{StreamReadOptions, StreamReadReply},
 };
 
-/// How long one read waits for entries, in milliseconds.
+/// Maximum time that one read waits for entries, in milliseconds.
 const BLOCK_MS: usize = 5_000;
 
-/// How many entries are read at once.
+/// Maximum number of entries read at once.
 const MAX_ENTRIES_PER_READ: usize = 64;
 
 /// A reader of one history's stream, starting after a position.
@@ -38,8 +38,8 @@ impl<'a> StreamReader<'a> {
         Ok(Self { connection: redis.connect_blocking().await?, cluster_key, key, after: format!("{after}-0") })
     }
 
-    /// Waits for the next batches; returns none if nothing arrives within `BLOCK_MS`.
-    /// An entry that no server of this cluster signed is an error.
+    /// Waits for the next batches. Returns an empty list if no batch arrives within
+    /// `BLOCK_MS`. An entry without a valid signature of this cluster is an error.
     pub(crate) async fn next(&mut self) -> Result<Vec<LogBatch>> {
         let options = StreamReadOptions::default().block(BLOCK_MS).count(MAX_ENTRIES_PER_READ);
         let keys = [self.key.as_str()];

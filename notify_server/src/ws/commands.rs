@@ -21,11 +21,11 @@ use http::{HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The longest `ref` that a reply repeats, in bytes.
+/// Maximum size of a `ref` that a reply repeats, in bytes.
 const MAX_REFERENCE_BYTES: usize = 128;
 
-/// How many users the rate limiter tracks before it discards those without recent
-/// commands.
+/// Maximum number of users that the rate limiter tracks. Beyond it, users without
+/// recent commands are removed.
 const MAX_LIMITED_USERS: usize = 50_000;
 
 /// A command.
@@ -115,7 +115,7 @@ pub(super) async fn handle(notify: &NotifyServer, claims: Claims, text: &str) ->
     }
     let outcome = match command {
         Ok(Command::Ping {}) => return with_reference(json!({ "type": "pong" }), reference),
-        // An invalid command counts too: parsing it took work.
+        // An invalid command also counts, because it had to be parsed.
         _ if notify.command_limiter.check_key(&claims.user_id).is_err() => Err(Error::TooManyRequests),
         Ok(command) => dispatch(notify, claims.user_id, command).await,
         Err(error) => Err(error),

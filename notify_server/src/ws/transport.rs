@@ -31,7 +31,7 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How many bytes a connection has accepted.
+/// The number of bytes that a connection has accepted.
 type Progress = Arc<AtomicU64>;
 
 /// The sending half. The connection and the command reader both write to it.
@@ -61,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WsTransport<S> {
         self.closed.cancel();
     }
 
-    /// Sends a client that violates the protocol a close frame with the reason.
+    /// Sends a close frame with the reason to a client that violates the protocol.
     pub(super) async fn close_for_error(&self, error: &Error) {
         match error {
             Error::Capacity(_) => self.send_close(1009, "message too large").await,
@@ -84,8 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WsTransport<S> {
         self.with_stall_timeout(sink.flush()).await
     }
 
-    /// Waits for a write for as long as the client accepts some bytes in every
-    /// `STALL_TIMEOUT`.
+    /// Waits for a write. Fails if the client accepts no bytes for `STALL_TIMEOUT`.
     async fn with_stall_timeout(&self, write: impl Future<Output = Result<(), Error>>) -> io::Result<()> {
         let mut write = std::pin::pin!(write);
         loop {

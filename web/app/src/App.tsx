@@ -16,7 +16,7 @@ export function App() {
 
   useEffect(() => {
     if (!account) return;
-    // Created by the effect that closes it, so that none outlives a second mount.
+    // Created in the effect that also closes it, so that a second mount leaves no open store.
     const chatStore = new ChatStore(account, activate(account));
     setChatStore(chatStore);
     void chatStore.open();

@@ -87,7 +87,7 @@ for (const [device, options] of [
       const capture = async (name: string) => {
         await page.screenshot({ path: `${SCREENSHOT_DIR}${name}-${device}-${colorScheme}.png` });
         problems.push(...(await findOverflow(page)).map((part) => `${name}: overflow: ${part}`));
-        // Check each layout and each colour scheme once.
+        // Check each layout and each color scheme once.
         if ((device === 'desktop') === (colorScheme === 'light')) {
           problems.push(...(await findViolations(page)).map((fault) => `${name}: ${fault}`));
         }
@@ -236,7 +236,7 @@ test('sign in, send and reply with the keyboard alone', async ({ browser, server
   await page.keyboard.type('Said without a mouse');
   await page.keyboard.press('Enter');
   await expect(page.getByRole('article').filter({ hasText: 'Said without a mouse' })).toBeVisible();
-  // From the composer back to the messages, the last message and its actions.
+  // Move the focus from the composer back to the messages, the last message and its actions.
   await page.keyboard.press('Shift+Tab');
   await tabTo(/^Messages$/);
   await page.keyboard.press('ArrowUp');

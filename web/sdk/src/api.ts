@@ -67,7 +67,7 @@ export function createApi({ request, fetch }: HttpClient) {
       update: (id: number, body: wire.ChatPatch) => patch<wire.Chat>(`/api/chats/${id}`, body),
       delete: (id: number) => remove(`/api/chats/${id}`),
       listChannels: (query: Query<wire.ChannelsListData> = {}) => get<wire.ChatPage>('/api/channels', query),
-      /** The page of channels after one, from its `next`. */
+      /** Get the next page of channels, from the `next` of a page. */
       listChannelsNext: (next: string) => get<wire.ChatPage>(`/api/channels?${next}`),
       join: (id: number) => post<wire.Chat>(`/api/chats/${id}/join`),
       leave: (id: number) => post(`/api/chats/${id}/leave`),

@@ -49,9 +49,9 @@ export interface ChatClientOptions {
    * and `BroadcastChannel`. Browsers allow six connections per server.
    */
   readonly shareConnection?: 'auto' | false | Locks;
-  /** For platforms without `WebSocket`. */
+  /** An implementation for platforms without `WebSocket`. */
   readonly WebSocket?: WebSocketConstructor;
-  /** For platforms without `EventSource`. */
+  /** An implementation for platforms without `EventSource`. */
   readonly EventSource?: EventSourceConstructor;
   readonly fetch?: typeof fetch;
   /** Stores pending messages across reloads. */
@@ -134,7 +134,7 @@ export class ChatClient extends Emitter<ClientEvents> {
     return this.#connection.cursor;
   }
 
-  /** Opens the stream, from the cursor of a first screen if there is one; resolves once it is live. */
+  /** Opens the stream, from the bootstrap's cursor if given. Resolves once the stream is live. */
   connect(cursor?: string | null): Promise<void> {
     const connected = new Promise<void>((resolve, reject) => {
       const unsubscribe = this.on('state', ({ to }) => {
@@ -149,7 +149,7 @@ export class ChatClient extends Emitter<ClientEvents> {
         unsubscribe();
       }
     });
-    // Callers that do not wait for it watch the state instead.
+    // Callers that do not await the promise watch the state instead.
     connected.catch(() => {});
     this.#connection.open(cursor ?? this.#connection.cursor);
     this.#outbox.flush();

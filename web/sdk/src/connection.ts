@@ -48,7 +48,7 @@ export interface ConnectionOptions {
   readonly baseUrl: string;
   readonly getToken: GetToken;
   readonly transport: Transport;
-  /** For tests. */
+  /** The random number generator of the backoff, replaced in tests. */
   readonly random?: () => number;
 }
 

@@ -66,9 +66,9 @@ export class Follower {
         this.#handleEvent(message.event, message.termId);
         return;
       case 'reset':
-        // Ignore a reset that was applied already. After `future`, the log has gone back within the same epoch.
+        // Ignore a reset that was already applied. After `future`, the log has an earlier position in the same epoch.
         if (message.reason !== 'future' && isAtOrBefore(message.cursor, getCursor())) return;
-        // The buffered events belong to the time before the reset.
+        // The buffered events are from before the reset.
         if (this.#buffer) this.#buffer = [];
         reset(message.reason, message.cursor);
         return;

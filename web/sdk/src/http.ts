@@ -10,7 +10,7 @@ export type GetToken = (request: { reason: TokenReason }) => Promise<string | nu
 export interface HttpClient {
   /** Sends a request and returns its JSON body. Throws `ApiError` or `NetworkError`. */
   request<ResponseBody>(method: string, path: string, options?: RequestOptions): Promise<ResponseBody>;
-  /** Sends a request and returns the raw response. Throws the same errors. */
+  /** Sends a request and returns the raw response. Throws `ApiError` or `NetworkError`. */
   fetch(method: string, path: string, options?: RequestOptions): Promise<Response>;
 }
 

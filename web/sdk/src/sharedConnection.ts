@@ -196,7 +196,7 @@ export class SharedConnection extends Emitter<ConnectionEvents> {
     // Let a reply that arrived while this tab was busy be handled first.
     await sleep(0, closeSignal);
     this.#isProbing = false;
-    // If this tab was suspended itself, the probe proves nothing.
+    // If this tab was suspended itself, the probe is inconclusive.
     const isAwake = performance.now() - probedAt < 2 * LEADER_REPLY_TIMEOUT_MS;
     if (this.#ownConnection || closeSignal.aborted || !isAwake || this.#lastMessageAt >= probedAt) return;
     void this.#election?.stealLock();

@@ -20,7 +20,7 @@ export interface UploadOptions {
 interface UploadServer {
   readonly baseUrl: string;
   readonly getToken: GetToken;
-  /** Used instead of the platform's own means, if given. */
+  /** An upload function that replaces the platform's, if given. */
   readonly fetch?: typeof fetch | undefined;
 }
 

@@ -189,7 +189,7 @@ test('a rejected message fails with its error and blocks nothing', async () => {
   const failed: string[] = [];
   alice.client.on('pending', ({ status, error }) => status === 'failed' && failed.push(error ?? ''));
   await expect(alice.client.messages.send(team, { content: ' ' })).rejects.toBeInstanceOf(ApiError);
-  expect(failed).toEqual(['a message needs text or files']);
+  expect(failed).toEqual(['a message must have text or files']);
   const [pending] = alice.client.messages.listPending(team);
   await alice.client.messages.send(team, { content: 'after it' });
   alice.client.messages.drop(pending?.nonce ?? '');

@@ -1,4 +1,4 @@
-//! The controls that Confab is compared with. Each is small and fairly configured.
+//! The controls that Confab is compared with. Each is small and configured fairly.
 
 pub(crate) mod axum_sse;
 pub(crate) mod nchan;

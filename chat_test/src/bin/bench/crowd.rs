@@ -1,5 +1,5 @@
-//! Ten thousand users at once: idle beside a busy chat, in one large chat, and
-//! reconnecting all together.
+//! Ten thousand users at once: idle while another chat is busy, in one large chat, and
+//! reconnecting at the same time.
 
 use crate::{
     environment::Environment,

@@ -1,5 +1,5 @@
-//! The environment of a measurement: its own durable Postgres, users, one chat that
-//! all of them are in, and a token for each user.
+//! The environment of a measurement: a durable Postgres, users, one chat with all
+//! users, and a token for each user.
 
 use crate::process::{Server, pinned_command, sibling_binary};
 use chat_core::{
@@ -32,7 +32,7 @@ pub(crate) struct Environment {
 impl Environment {
     /// Creates an environment with this many users.
     pub(crate) async fn create(count: i32) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a directory");
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open");
         let binaries = Binaries::find().expect("Postgres");
         let home = ClusterLocation::for_data_dir(folder.path()).expect("a home");
@@ -75,7 +75,7 @@ impl Environment {
         Self { db, url, binaries, users, chat, sessions, signer, folder, _cluster: cluster }
     }
 
-    /// Starts a notify server that has its core to itself.
+    /// Starts a notify server on a core that no other process uses.
     pub(crate) fn notify_server(&self) -> Server {
         let mut command = pinned_command(sibling_binary("notify_server"));
         command
@@ -115,7 +115,7 @@ impl Environment {
         self.signer.sign(claims, Audience::Api, time::now(), 3600).expect("a token")
     }
 
-    /// Returns the path of a file in the folder of this run.
+    /// Returns the path of a file in the directory of this run.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -156,8 +156,8 @@ impl Environment {
         .expect("a count")
     }
 
-    /// Inserts `count` messages into the chat in one statement: this costs the work of
-    /// the log without the work of the API.
+    /// Inserts `count` messages into the chat in one statement. The cost includes the log
+    /// but not the API.
     pub(crate) async fn insert_messages(&self, count: i32) {
         self.insert_messages_in(self.chat, "a message of a usual length, as people write it", count).await;
     }

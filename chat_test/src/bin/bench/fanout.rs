@@ -37,7 +37,7 @@ pub(crate) async fn run(report: &mut Report) {
     drop(confab);
 
     let plain = || vec!["GET /events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n".to_owned(); STREAMS];
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a directory");
     match nchan::start(folder.path()) {
         Some(server) => {
             let source = Source::Http(server.address.clone());
@@ -143,7 +143,7 @@ impl<'a> Publisher<'a> {
         match source {
             Source::Log(env) => Self::Log(env),
             Source::Http(address) => {
-                // As long as the JSON of a message from the log.
+                // As many bytes as the JSON of a message from the log.
                 let data = "x".repeat(330);
                 let request =
                     format!("POST /publish HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n\r\n{data}", data.len());

@@ -1,7 +1,7 @@
-//! `make bench`: prints one table of Confab's performance on this machine, beside
-//! controls that run on the same hardware within the same minutes.
+//! `make bench`: prints one table of Confab's performance on this machine, together with
+//! controls that run on the same hardware at about the same time.
 //!
-//! The name of a part as the argument runs that part alone.
+//! With the name of a part as the argument, only that part runs.
 
 mod controls;
 mod crowd;
@@ -21,10 +21,10 @@ mod writes;
 use report::Report;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// The core that the measured server has to itself when a result is per core.
+/// The core of the measured server, which no other process uses, for results per core.
 const SERVER_CORE: usize = 0;
 
-/// The core of everything else in that case: the load and Postgres.
+/// The core of all other processes, for results per core: the load and Postgres.
 const LOAD_CORE: usize = 1;
 
 fn main() {
@@ -66,8 +66,8 @@ fn main() {
     report.finish();
 }
 
-/// Runs a part to its end. If a core is given, this process and every process that it
-/// starts is pinned to it; so parts without a core must run before the pinned ones.
+/// Runs a part. If a core is given, this process and every process that it starts are
+/// pinned to the core, so parts without a core must run first.
 fn run_on_core(core: Option<usize>, part: impl Future<Output = ()>) {
     if let Some(core) = core {
         let mut set = CpuSet::new();

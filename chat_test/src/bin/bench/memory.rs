@@ -1,4 +1,4 @@
-//! Memory per idle stream, up to the number of streams that one replica is made for.
+//! Memory per idle stream, up to the number of streams that one replica is designed for.
 
 use crate::{
     environment::Environment,

@@ -19,7 +19,7 @@ const GROUP: i32 = 50;
 pub(crate) async fn run(report: &mut Report) {
     let env = Environment::create(USERS).await;
     measure_connect_and_disconnect(report, &env, "in one channel of 10,000").await;
-    // Every user is in a group of 50: each connect is sent to all who are online.
+    // Every user is in a group of 50: each connect is sent to all online members.
     sqlx::query(
         "with numbered as (select id, (row_number() over (order by id) - 1) / $2 as nth from unnest($1::bigint[]) id),
          chat as (

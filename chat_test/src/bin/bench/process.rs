@@ -81,7 +81,7 @@ pub(crate) fn pinned_command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Returns the path of a program that was built beside this one.
+/// Returns the path of a program in the directory of this program.
 pub(crate) fn sibling_binary(program: &str) -> PathBuf {
     std::env::current_exe().expect("our own path").with_file_name(program)
 }
@@ -94,7 +94,7 @@ fn process_tree(pid: u32) -> Vec<u32> {
 
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name is in parentheses and may hold spaces; utime and stime follow it.
+    // The name is in parentheses and may contain spaces; utime and stime follow it.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |nth: usize| fields.get(nth).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / TICKS_PER_SECOND

@@ -1,5 +1,5 @@
-//! Two replicas that share the log through Redis, beside one that reads the log itself:
-//! this measures the cost of the relay.
+//! Compares two replicas that share the log through Redis with one that reads the log
+//! itself, to measure the cost of the relay.
 
 use crate::{
     environment::Environment,
@@ -12,7 +12,7 @@ use crate::{
 use chat_test::{TestRedis, eventually, metric};
 use std::time::Duration;
 
-/// Number of streams in one chat. Two replicas have half of them each.
+/// Number of streams in one chat. With two replicas, each has half of the streams.
 const STREAMS: usize = 1_000;
 
 const RATE: u32 = 200;

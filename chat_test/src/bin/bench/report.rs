@@ -14,7 +14,7 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn start() -> Self {
         println!("| part | what | figure |\n|---|---|---|");
-        // Read before anything is pinned, which would lower the number.
+        // Read before the process is pinned, which would reduce the number.
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         Self { cores, rows: Vec::new() }
     }

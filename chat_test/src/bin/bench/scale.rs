@@ -1,5 +1,5 @@
-//! The cost of the first screen's queries in a small and in a large database: a page of
-//! history, the list of chats with its counts, a search.
+//! The cost of the queries of the first screen in a small and in a large database: a
+//! page of history, the list of chats with unread counts, and a search.
 
 use crate::{environment::Environment, report::Report};
 use chat_core::{
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// A hundredth of the messages, with the same number of users and chats.
 const SMALL: Scale = Scale { messages: LARGE.messages / 100, ..LARGE };
 
-/// Number of runs per query. The median counts.
+/// Number of runs per query. The result is the median.
 const TIMES: usize = 41;
 
 pub(crate) async fn run(report: &mut Report) {

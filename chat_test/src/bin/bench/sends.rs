@@ -1,5 +1,5 @@
 //! Durable sends by concurrent REST senders. The controls are pgbench with a plain
-//! insert and with the textbook row trigger, against the same Postgres.
+//! insert and with a standard row trigger, against the same Postgres.
 
 use crate::{environment::Environment, process::Server, report::Report};
 use hdrhistogram::Histogram;
@@ -13,7 +13,7 @@ use tokio::{
 
 const WINDOW: Duration = Duration::from_secs(4);
 
-/// The textbook design: a trigger per row that sends the whole row as a NOTIFY payload.
+/// The standard design: a trigger per row that sends the whole row as a NOTIFY payload.
 const TEXTBOOK: &str = "
     create table plain_messages (id bigint generated always as identity primary key, chat_id bigint, sender_id bigint,
         content text not null, created_at timestamptz not null default now());
@@ -64,8 +64,8 @@ async fn measure_rest(env: &Environment, server: &Server, senders: usize) -> (f6
     (all.len() as f64 / begun.elapsed().as_secs_f64(), all)
 }
 
-/// Runs one sender, which sends the next message when the last one is stored. Returns
-/// the latencies in microseconds.
+/// Runs one sender, which sends the next message when the previous one is stored.
+/// Returns the latencies in microseconds.
 async fn send(address: String, request: String) -> Histogram<u64> {
     let mut latencies = Histogram::new(3).expect("a histogram");
     let mut stream = TcpStream::connect(address).await.expect("connected");

@@ -149,8 +149,8 @@ async fn send_request(address: &str, request: &str) -> TcpStream {
 }
 
 async fn count_lines(stream: TcpStream, lines: Arc<AtomicU64>) {
-    // One buffer for all streams would need unsafe sharing. A small one per stream,
-    // created only when there is something to read, keeps idle streams cheap.
+    // One buffer for all streams would need unsafe code. A small buffer per stream,
+    // created only when there is data to read, keeps idle streams cheap.
     loop {
         if stream.readable().await.is_err() {
             return;

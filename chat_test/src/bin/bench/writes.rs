@@ -1,5 +1,5 @@
-//! Each kind of change to a message by concurrent REST clients, each of which makes
-//! the next change when the last one is stored.
+//! Each kind of change to a message by concurrent REST clients. Each client makes its
+//! next change when the previous one is stored.
 
 use crate::{environment::Environment, process::Server, report::Report};
 use chat_core::messages::MAX_PINS;
@@ -13,24 +13,24 @@ use tokio::{
 
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// The most clients.
+/// Maximum number of clients.
 const CLIENTS: usize = 64;
 
-/// How many messages there are to move a read marker over.
+/// Number of messages over which a read marker is moved.
 const READABLE_MESSAGES: i32 = 2_000;
 
 /// The method, the path and the body of the n-th change of a client.
 type Change = fn(n: i64, target: &Target) -> (&'static str, String, String);
 
-/// What one client changes.
+/// The messages that one client changes.
 #[derive(Clone)]
 struct Target {
     chat: i64,
-    /// A message of the client's own.
+    /// A message that the client sent.
     message: i64,
-    /// A message of the group to pin.
+    /// A message of the group, to pin.
     pinnable: i64,
-    /// The first of many messages to read.
+    /// The first of many messages, to mark as read.
     first_readable: i64,
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn run(report: &mut Report) {
     let server = env.chat_server();
     for clients in [1, 8, CLIENTS] {
         for (name, change) in KINDS {
-            // A new chat each time, so that nothing is read or pinned in it.
+            // Use a new chat each time, in which no message is read or pinned.
             let targets = create_targets(&env, clients).await;
             let rate = measure(&env, &server, &targets, change).await;
             report.add_row("writes", &format!("{name}, {clients} clients"), rate, "/s");
@@ -66,8 +66,8 @@ pub(crate) async fn run(report: &mut Report) {
     }
 }
 
-/// Creates a group with a message of each client. Clients share messages where there
-/// are more clients than a chat may have pins.
+/// Creates a group with one message per client. Clients share messages if there are
+/// more clients than pins allowed in a chat.
 async fn create_targets(env: &Environment, clients: usize) -> Vec<Target> {
     let users = env.users.get(..clients).expect("enough users");
     let chat: i64 = sqlx::query_scalar("insert into chats (type, name) values ('group', 'writes') returning id")

@@ -10,7 +10,7 @@ import { useUiStore } from '../uiStore';
 import styles from './EditHistory.module.css';
 import { Markdown } from './Markdown';
 
-/** The earlier versions of a message, latest first. */
+/** The revisions of a message, latest first. */
 export function EditHistory({ messageId }: { readonly messageId: number }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();

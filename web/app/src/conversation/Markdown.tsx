@@ -5,13 +5,13 @@ import { useChatState } from '../store/hooks';
 import { CodeBlock } from './CodeBlock';
 import styles from './Markdown.module.css';
 
-/** Longer texts are shown as plain text. */
+/** Maximum length of a text, in characters. Longer texts are shown as plain text. */
 const MAX_LENGTH = 20_000;
 
-/** Outside of code. The lexer takes seconds for thousands of them. */
+/** Maximum number of markers outside of code. The lexer takes seconds for thousands of markers. */
 const MAX_MARKERS = 400;
 
-/** Deeper nesting is shown as plain text. */
+/** Maximum nesting depth. Deeper nesting is shown as plain text. */
 const MAX_DEPTH = 12;
 
 /** The allowed link protocols. */

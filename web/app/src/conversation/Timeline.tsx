@@ -17,13 +17,13 @@ import { useAnnouncements } from './useAnnouncements';
 import { useScrollToMessage } from './useScrollToMessage';
 import { useUnreadMarker } from './useUnreadMarker';
 
-/** Within this distance the timeline counts as scrolled to the end, in pixels. */
+/** Maximum distance from the end at which the timeline counts as scrolled to the end, in pixels. */
 const END_THRESHOLD_PX = 40;
 
-/** Rows rendered beyond the visible ones, on each side. */
+/** Number of rows rendered beyond the visible rows, on each side. */
 const OVERSCAN = 8;
 
-/** Another page is loaded when the first or last row is nearer than this. */
+/** Another page is loaded when the first or last row is nearer than this number of rows. */
 const PREFETCH_ROWS = 12;
 
 /** The methods that other components call. */

@@ -24,7 +24,7 @@ export interface Draft {
   readonly text: string;
   readonly replyTo: Message | null;
   readonly uploads: readonly Upload[];
-  /** The ids of files that were uploaded for a message that failed; they go with this one. */
+  /** The ids of files that were uploaded for a failed message. They are attached to this message. */
   readonly keptFileIds: readonly number[];
   /** Whether the message is sent as soon as its uploads finish. */
   readonly isSendQueued: boolean;
@@ -46,7 +46,7 @@ function getDraftStore(chatStore: ChatStore): StoreApi<DraftMap> {
 
 const getStorageKey = (chatStore: ChatStore, chatId: number) => `confab.draft.${chatStore.account.id}.${chatId}`;
 
-/** The draft text of a chat: this tab's, or the one last written in any tab. */
+/** The draft text of a chat in this tab, or else the text last written in any tab. */
 export function loadDraftText(chatStore: ChatStore, chatId: number): string {
   const key = getStorageKey(chatStore, chatId);
   return tabStorage.getItem(key) ?? deviceStorage.getItem(key) ?? '';

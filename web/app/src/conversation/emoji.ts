@@ -4,17 +4,17 @@ import { deviceStorage } from '../storage';
 /** An emoji, as in the vendored data set. */
 export interface Emoji {
   readonly emoji: string;
-  /** Its description. */
+  /** The description. */
   readonly annotation: string;
-  /** Its group number; see `GROUPS`. */
+  /** The group number; see `GROUPS`. */
   readonly group: number;
   readonly shortcodes?: readonly string[];
   readonly tags?: readonly string[];
-  /** The Unicode emoji version that added it. */
+  /** The Unicode emoji version that added the emoji. */
   readonly version: number;
 }
 
-/** Newer emoji are shown as boxes on many devices. */
+/** The newest supported emoji version. Many devices show newer emoji as boxes. */
 const MAX_EMOJI_VERSION = 15;
 
 /** Maximum number of recent emoji. */

@@ -5,7 +5,7 @@ import type { ChatStore } from '../store/chatStore';
 export interface ScrollPosition {
   /** The first visible message. */
   readonly messageId: number;
-  /** Distance scrolled into that message, in pixels. */
+  /** Distance scrolled into the first visible message, in pixels. */
   readonly offsetInMessage: number;
   readonly scrollOffset: number;
   /** The measured rows. */

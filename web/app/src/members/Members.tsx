@@ -83,7 +83,7 @@ export function Members({ chatId }: { readonly chatId: number }) {
   );
 }
 
-/** A member is removed only by a higher role. */
+/** The rank of each role. A member can be removed only by a higher role. */
 const ROLE_RANK = { member: 0, admin: 1, owner: 2 };
 
 function MemberItem(props: { readonly member: Member; readonly chatId: number; readonly myRole: Role }) {

@@ -17,13 +17,13 @@ export interface ReceiptPosition {
   readonly read: number;
 }
 
-/** Everything the UI shows of the server's data. Immutable. */
+/** The server's data that the UI shows. Immutable. */
 export interface ChatState {
   readonly me: Me;
   readonly chats: ReadonlyMap<number, ChatSummary>;
   readonly users: ReadonlyMap<number, User>;
   readonly presences: ReadonlyMap<number, Presence>;
-  /** By chat and user: until when the user is shown as typing, in milliseconds since 1970. */
+  /** When a typing indicator ends, by chat and user, in milliseconds since 1970. */
   readonly typing: ReadonlyMap<number, ReadonlyMap<number, number>>;
   /** Loaded member lists, by chat. */
   readonly members: ReadonlyMap<number, readonly Member[]>;

@@ -7,10 +7,10 @@ import type { UserCache } from './users';
 /** Messages per page. */
 const PAGE_SIZE = 50;
 
-/** A longer timeline is trimmed to its newest messages when its chat is closed. */
+/** Maximum length of a timeline whose chat is closed. Older messages are dropped. */
 const TRIMMED_LENGTH = 300;
 
-/** A timeline is trimmed at this length while its chat is open at the end. */
+/** Length at which a timeline is trimmed while its chat is open and scrolled to the end. */
 const MAX_LENGTH = 1_000;
 
 /** Loads history page by page into gapless timelines. */
@@ -47,7 +47,7 @@ export class MessageHistory {
   async loadAround(chatId: number, messageId: number): Promise<boolean> {
     const isLoaded = () => this.#getTimeline(chatId).messages.some(({ id }) => id === messageId);
     if (isLoaded()) return true;
-    // The load that is pending may be of this very page.
+    // The pending load may be for this page.
     await this.#loads.get(chatId);
     if (isLoaded()) return true;
     await this.#reload(chatId, { around: messageId }, (page) => ({
@@ -100,7 +100,7 @@ export class MessageHistory {
     this.#updateTimeline(chatId, { messages: timeline.messages.slice(-TRIMMED_LENGTH), hasOlder: true });
   }
 
-  /** Whether messages are missing after the given ones. If so, live messages must not be appended. */
+  /** Whether messages are missing after the given messages. If so, live messages must not be appended. */
   #hasNewerMessages(chatId: number, messages: readonly Message[]): boolean {
     const newest = this.#context.getState()?.chats.get(chatId)?.last_message?.id ?? 0;
     return (messages.at(-1)?.id ?? 0) < newest;

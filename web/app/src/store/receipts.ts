@@ -2,7 +2,7 @@ import { isRetryable } from '@confab/sdk';
 import { type ReceiptPosition, withEntry } from './chatState';
 import type { StoreContext } from './storeContext';
 
-/** Larger chats show no read receipts. */
+/** Maximum number of members of a chat that shows read receipts. */
 export const MAX_RECEIPT_MEMBERS = 50;
 
 /** Minimum time between two updates for a chat, in milliseconds. */

@@ -8,7 +8,7 @@ import {
   withoutEntry,
 } from './chatState';
 
-/** The server caps counts at this value: it means "this many or more". */
+/** Maximum value of the server's counts. It means "this number or more". */
 const MAX_COUNT = 1_000;
 
 const increment = (count: number) => Math.min(count + 1, MAX_COUNT);

@@ -1,7 +1,7 @@
 import type { ChatClient } from '@confab/sdk';
 import type { ChatState } from './chatState';
 
-/** What `UserCache`, `ReceiptTracker` and `MessageHistory` need from the store. */
+/** The part of the store that `UserCache`, `ReceiptTracker` and `MessageHistory` use. */
 export interface StoreContext {
   readonly api: ChatClient['api'];
   /** Null until the bootstrap has loaded. */

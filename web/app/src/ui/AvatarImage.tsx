@@ -21,7 +21,7 @@ function getInitials(name: string): string {
 /** An image, or the initials of a name. Hidden from screen readers, because the name is next to it. */
 export function AvatarImage(props: {
   readonly name: string;
-  /** The text that determines the colour. */
+  /** The text that determines the color. */
   readonly seed: string;
   readonly imageUrl?: string | null;
   readonly size?: number;

@@ -1,4 +1,4 @@
-//! The textbook design: axum's `Sse` over tokio's `broadcast`.
+//! The standard design: axum's `Sse` with tokio's `broadcast`.
 
 use axum::{
     Router,
@@ -23,7 +23,7 @@ pub(crate) async fn serve() {
 }
 
 async fn events(State(channel): State<Channel>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    // A slow reader silently loses events here, as in the textbook design.
+    // In this design a slow reader silently loses events.
     let stream = BroadcastStream::new(channel.subscribe())
         .filter_map(|event| async { event.ok() })
         .map(|data| Ok(Event::default().id("1").event("message.new").data(data)));

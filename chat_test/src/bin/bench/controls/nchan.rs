@@ -6,7 +6,7 @@ use std::{fs, net::TcpListener, path::Path};
 /// The path of the module in Debian's package.
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
-/// Starts nginx with nchan in a folder. Returns `None` if nchan is not installed.
+/// Starts nginx with nchan in a directory. Returns `None` if nchan is not installed.
 pub(crate) fn start(folder: &Path) -> Option<Server> {
     if !Path::new(MODULE).exists() {
         return None;
