@@ -28,7 +28,7 @@ export type Account = {
 export type AttachmentFilter = 'file';
 
 /**
- * Tokens, and the user that they belong to.
+ * New tokens, and the user whom they authenticate.
  */
 export type AuthResponse = {
     /**
@@ -36,7 +36,7 @@ export type AuthResponse = {
      */
     expires_in: number;
     /**
-     * Single-use token that gets the next pair.
+     * A single-use token to exchange for the next pair of tokens.
      */
     refresh_token: string;
     /**
@@ -74,7 +74,7 @@ export type Ban = {
 export type BanPage = {
     items: Array<Ban>;
     /**
-     * The query string of the next page.
+     * The query string of the next page; null on the last page.
      */
     next: string | null;
 };
@@ -93,11 +93,11 @@ export type Bootstrap = {
      */
     chats: Array<ChatSummary>;
     /**
-     * The cursor after which the events that follow this state begin.
+     * The cursor of this state. Events after it change the state.
      */
     cursor: Cursor;
     /**
-     * The current presence of those users. Unlike the rest, it is not as of the cursor.
+     * The current presence of the users in `users`. It may be newer than the cursor.
      */
     presences: Array<Presence>;
     /**
@@ -105,8 +105,8 @@ export type Bootstrap = {
      */
     user: Me;
     /**
-     * The users that these chats show first: the senders of the last messages, and
-     * the other members of direct chats and groups. At most 500.
+     * The users to display with the chats: the senders of the last messages, and the
+     * other members of direct chats and groups. At most 500.
      */
     users: Array<User>;
 };
@@ -124,7 +124,7 @@ export type ChangePassword = {
  */
 export type Chat = {
     /**
-     * When it was created.
+     * When the chat was created.
      */
     created_at: Time;
     /**
@@ -148,22 +148,23 @@ export type Chat = {
      */
     name: string;
     /**
-     * The two members of a direct chat, whose names it shows; null for other types.
+     * The two members of a direct chat; null for other types. Clients show the name of
+     * the other member as the name of the chat.
      */
     pair: [
         UserId,
         UserId
     ] | null;
     /**
-     * What the viewer may do; null in an event for many users.
+     * The permissions of the caller or recipient; null in an event with many recipients.
      */
     permissions: Array<Permission> | null;
     /**
-     * Messages older than this many days are deleted; null: the server's setting applies.
+     * Messages older than this many days are deleted; null for the server's setting.
      */
     retention_days: number | null;
     /**
-     * The viewer's role; null in an event for many users.
+     * The role of the caller or recipient; null in an event with many recipients.
      */
     role: Role | null;
     /**
@@ -175,7 +176,7 @@ export type Chat = {
      */
     type: ChatType;
     /**
-     * When its name, description or topic last changed.
+     * When the name, description or topic last changed.
      */
     updated_at: Time;
 };
@@ -196,7 +197,7 @@ export type ChatName = string;
 export type ChatPage = {
     items: Array<Chat>;
     /**
-     * The query string of the next page.
+     * The query string of the next page; null on the last page.
      */
     next: string | null;
 };
@@ -214,8 +215,8 @@ export type ChatPatch = {
      */
     name?: ChatName | null;
     /**
-     * How many days messages are kept, 1 to 36,500; null: the server's setting.
-     * Requires the role owner.
+     * Number of days that messages are kept, 1 to 36,500; null for the server's
+     * setting. Requires the role `owner`.
      */
     retention_days?: number | null;
     /**
@@ -229,7 +230,7 @@ export type ChatPatch = {
  */
 export type ChatSummary = {
     /**
-     * When it was created.
+     * When the chat was created.
      */
     created_at: Time;
     /**
@@ -245,7 +246,7 @@ export type ChatSummary = {
      */
     id: ChatId;
     /**
-     * Whether the viewer has muted the chat.
+     * Whether the caller has muted the chat.
      */
     is_muted: boolean;
     /**
@@ -253,8 +254,8 @@ export type ChatSummary = {
      */
     last_message: Message | null;
     /**
-     * The viewer's read marker, or the last message before the viewer joined: later
-     * messages are new to the viewer. Null if all are.
+     * The caller's read marker, or the last message before the caller joined. Later
+     * messages are unread. Null if all messages are unread.
      */
     last_read_message_id: MessageId | null;
     /**
@@ -262,7 +263,7 @@ export type ChatSummary = {
      */
     member_count: number;
     /**
-     * The number of those that mention the viewer or everyone.
+     * Number of unread messages that mention the caller or everyone.
      */
     mention_count: number;
     /**
@@ -270,22 +271,23 @@ export type ChatSummary = {
      */
     name: string;
     /**
-     * The two members of a direct chat, whose names it shows; null for other types.
+     * The two members of a direct chat; null for other types. Clients show the name of
+     * the other member as the name of the chat.
      */
     pair: [
         UserId,
         UserId
     ] | null;
     /**
-     * What the viewer may do; null in an event for many users.
+     * The permissions of the caller or recipient; null in an event with many recipients.
      */
     permissions: Array<Permission> | null;
     /**
-     * Messages older than this many days are deleted; null: the server's setting applies.
+     * Messages older than this many days are deleted; null for the server's setting.
      */
     retention_days: number | null;
     /**
-     * The viewer's role; null in an event for many users.
+     * The role of the caller or recipient; null in an event with many recipients.
      */
     role: Role | null;
     /**
@@ -297,12 +299,12 @@ export type ChatSummary = {
      */
     type: ChatType;
     /**
-     * The number of messages of others after the viewer's read marker, or since the
-     * viewer joined; counted up to 1,000.
+     * Number of messages from others after the caller's read marker, or since the caller
+     * joined; counted up to 1,000.
      */
     unread_count: number;
     /**
-     * When its name, description or topic last changed.
+     * When the name, description or topic last changed.
      */
     updated_at: Time;
 };
@@ -342,7 +344,7 @@ export type Config = {
 export type Content = string;
 
 /**
- * A position in the event log, opaque: send it back unchanged.
+ * An opaque position in the event log. Send it back unchanged.
  */
 export type Cursor = string;
 
@@ -388,8 +390,8 @@ export type Email = string;
 export type Emoji = string;
 
 /**
- * An event. `id` is the cursor after it, from which a stream resumes; `at` is when
- * it happened. Clients ignore types and fields that they do not know.
+ * An event. A stream resumes after the cursor `id`; `at` is the time of the event.
+ * Clients must ignore types and fields that they do not know.
  */
 export type Event = {
     at: Time;
@@ -553,8 +555,8 @@ export type Event = {
      */
     chat_id: ChatId;
     /**
-     * How long this is valid unless it is repeated, in milliseconds; 0 if the user
-     * has stopped typing.
+     * How long the indicator is valid unless it is repeated, in milliseconds; 0 if the
+     * user has stopped typing.
      */
     expires_in_ms: number;
     type: 'typing';
@@ -600,16 +602,16 @@ export type Event = {
  */
 export type EventPage = {
     /**
-     * The cursor after this page.
+     * The cursor at the end of this page.
      */
     cursor: Cursor;
     /**
-     * The events, as the stream sends them. A page can be empty without being the
+     * The events, as the stream sends them. A page can be empty even if it is not the
      * last.
      */
     events: Array<Event>;
     /**
-     * Whether there are more events to read now.
+     * Whether more events can be read now.
      */
     more: boolean;
 };
@@ -627,7 +629,7 @@ export type FieldError = {
      */
     detail: string;
     /**
-     * The path of the field, as in `files[2]`; a query or path parameter's name.
+     * The path of a field in the body, such as `files[2]`, or the name of a parameter.
      */
     field: string;
 };
@@ -646,7 +648,7 @@ export type FileInfo = {
      */
     filename: string;
     /**
-     * The height of an image, upright, in pixels.
+     * The height of an image after its orientation is applied, in pixels.
      */
     height: number | null;
     /**
@@ -670,7 +672,7 @@ export type FileInfo = {
      */
     url: string;
     /**
-     * The width of an image, upright, in pixels.
+     * The width of an image after its orientation is applied, in pixels.
      */
     width: number | null;
 };
@@ -722,7 +724,7 @@ export type InviteList = {
 };
 
 /**
- * What the holder of an invite may see before joining.
+ * The preview of an invite, shown before a user joins.
  */
 export type InvitePreview = {
     /**
@@ -755,7 +757,7 @@ export type Limits = {
 };
 
 /**
- * A marker position: all messages up to and including this one.
+ * The position of a marker: it covers all messages up to and including this message.
  */
 export type MarkerPosition = {
     message_id: MessageId;
@@ -847,7 +849,7 @@ export type Member = {
 export type MemberPage = {
     items: Array<Member>;
     /**
-     * The query string of the next page.
+     * The query string of the next page; null on the last page.
      */
     next: string | null;
 };
@@ -868,7 +870,7 @@ export type Message = {
      */
     chat_id: ChatId;
     /**
-     * The text; empty once the message is deleted.
+     * The text; empty if the message was deleted.
      */
     content: string;
     /**
@@ -888,7 +890,7 @@ export type Message = {
      */
     files: Array<FileInfo>;
     /**
-     * The id; ids grow in commit order.
+     * The id. Message ids increase in commit order.
      */
     id: MessageId;
     /**
@@ -922,7 +924,7 @@ export type Message = {
 };
 
 /**
- * A message. Message ids grow in commit order.
+ * A message. Message ids increase in commit order.
  */
 export type MessageId = number;
 
@@ -939,7 +941,7 @@ export type MessageList = {
 export type MessagePage = {
     items: Array<Message>;
     /**
-     * The query string of the next page.
+     * The query string of the next page; null on the last page.
      */
     next: string | null;
 };
@@ -952,7 +954,7 @@ export type MessagePatch = {
 };
 
 /**
- * An earlier text of an edited message.
+ * A revision: an earlier text of an edited message.
  */
 export type MessageRevision = {
     /**
@@ -960,7 +962,7 @@ export type MessageRevision = {
      */
     content: string;
     /**
-     * When it was replaced.
+     * When this text was replaced.
      */
     edited_at: Time;
 };
@@ -1014,7 +1016,7 @@ export type NewMember = {
 };
 
 /**
- * A message to be sent. Idempotent per nonce.
+ * A message to send. A repeated nonce returns the first message.
  */
 export type NewMessage = {
     content: Content;
@@ -1041,7 +1043,7 @@ export type Nonce = string;
 export type Password = string;
 
 /**
- * What a role may allow a member to do.
+ * A permission of a member in a chat.
  */
 export type Permission = 'invite' | 'edit_chat' | 'pin' | 'delete_others_messages' | 'view_revisions' | 'remove_members' | 'set_roles' | 'set_retention' | 'delete_chat' | 'leave';
 
@@ -1071,15 +1073,15 @@ export type PresenceList = {
 };
 
 /**
- * An error as it goes over the wire.
+ * The body of an error response.
  */
 export type Problem = {
     /**
-     * A stable word for programs.
+     * A stable code for programs.
      */
     code: string;
     /**
-     * A sentence for people.
+     * A human-readable explanation.
      */
     detail: string;
     errors?: Array<FieldError>;
@@ -1094,7 +1096,7 @@ export type Problem = {
  */
 export type Reaction = {
     /**
-     * How many users reacted with the emoji.
+     * Number of users who reacted with the emoji.
      */
     count: number;
     /**
@@ -1102,13 +1104,14 @@ export type Reaction = {
      */
     emoji: string;
     /**
-     * Whether the viewer is one of them; null in events, which have many viewers.
+     * Whether the caller reacted with the emoji; null in events, which have many
+     * recipients.
      */
     me: boolean | null;
 };
 
 /**
- * A read marker: it covers every message up to and including one.
+ * A read or delivery marker. It covers all messages up to and including one.
  */
 export type ReadMarker = {
     /**
@@ -1139,7 +1142,7 @@ export type Receipt = {
      */
     delivered_at: Time | null;
     /**
-     * When the user read the message; null if they have not.
+     * When the reader read the message; null if unread.
      */
     read_at: Time | null;
     /**
@@ -1154,25 +1157,25 @@ export type Receipt = {
 export type ReceiptPage = {
     items: Array<Receipt>;
     /**
-     * The query string of the next page.
+     * The query string of the next page; null on the last page.
      */
     next: string | null;
 };
 
 /**
- * The refresh token of the last response with tokens.
+ * The latest refresh token of the client.
  */
 export type Refresh = {
     /**
-     * Makes the request idempotent: the same token with the same nonce gets the same
-     * response, until the new tokens are used.
+     * Makes the request idempotent: a repeated token and nonce return the same new
+     * tokens, until the new tokens are used.
      */
     nonce?: RefreshNonce | null;
     refresh_token: string;
 };
 
 /**
- * A device's key for one refresh of its tokens: 16 to 64 unguessable characters.
+ * A client-chosen key that makes one refresh idempotent: 16 to 64 random characters.
  */
 export type RefreshNonce = string;
 
@@ -1196,15 +1199,15 @@ export type SearchText = string;
  */
 export type Session = {
     /**
-     * When it signed in.
+     * When the device signed in.
      */
     created_at: Time;
     /**
-     * Whether it is the session of this request.
+     * Whether this is the session that sent the request.
      */
     current: boolean;
     /**
-     * When it expires unless it is refreshed.
+     * When the session expires unless it is refreshed.
      */
     expires_at: Time;
     /**
@@ -1212,7 +1215,7 @@ export type Session = {
      */
     id: string;
     /**
-     * When it last received tokens.
+     * When the device last received tokens.
      */
     used_at: Time;
     /**
@@ -1255,7 +1258,7 @@ export type Status = 'online' | 'away' | 'busy' | 'offline';
  */
 export type Ticket = {
     /**
-     * Lifetime in seconds.
+     * Lifetime of the unused ticket, in seconds.
      */
     expires_in: number;
     /**
@@ -1414,7 +1417,7 @@ export type ChannelsListData = {
     query?: {
         after?: ChatId;
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
         q?: SearchText;
@@ -1486,7 +1489,7 @@ export type ChatsCreateData = {
 
 export type ChatsCreateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -1615,7 +1618,7 @@ export type ChatsUpdateData = {
 
 export type ChatsUpdateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -1663,7 +1666,7 @@ export type BansListData = {
     query?: {
         after?: UserId;
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
     };
@@ -1752,7 +1755,7 @@ export type BansCreateData = {
 
 export type BansCreateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -1803,7 +1806,7 @@ export type ReceiptsMarkDeliveredData = {
 
 export type ReceiptsMarkDeliveredErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -1893,7 +1896,7 @@ export type InvitesCreateData = {
 
 export type InvitesCreateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -2063,7 +2066,7 @@ export type MembersListData = {
     query?: {
         after?: UserId;
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
     };
@@ -2111,7 +2114,7 @@ export type MembersAddData = {
 
 export type MembersAddErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -2207,7 +2210,7 @@ export type MembersUpdateData = {
 
 export type MembersUpdateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -2257,7 +2260,7 @@ export type MessagesListData = {
         around?: MessageId;
         before?: MessageId;
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
     };
@@ -2305,7 +2308,7 @@ export type MessagesCreateData = {
 
 export type MessagesCreateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -2477,7 +2480,7 @@ export type ReceiptsMarkReadData = {
 
 export type ReceiptsMarkReadErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -2528,7 +2531,7 @@ export type MembersTransferData = {
 
 export type MembersTransferErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -2638,7 +2641,7 @@ export type EventsListData = {
     query: {
         after: Cursor;
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
     };
@@ -2877,7 +2880,7 @@ export type AccountsDeleteData = {
 
 export type AccountsDeleteErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -2951,7 +2954,7 @@ export type UsersUpdateData = {
 
 export type UsersUpdateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -3025,7 +3028,7 @@ export type AuthChangePasswordData = {
 
 export type AuthChangePasswordErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -3150,7 +3153,7 @@ export type MessagesUpdateData = {
 
 export type MessagesUpdateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -3395,7 +3398,7 @@ export type MessagesListReceiptsData = {
     query?: {
         after?: UserId;
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
     };
@@ -3440,7 +3443,7 @@ export type MessagesListRepliesData = {
     query?: {
         before?: MessageId;
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
     };
@@ -3524,7 +3527,7 @@ export type PresenceUpdateData = {
 
 export type PresenceUpdateErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -3604,7 +3607,7 @@ export type SearchMessagesData = {
     path?: never;
     query: {
         /**
-         * Only messages from this time on, or from this date on in UTC.
+         * Only messages at or after this time, or on or after this date in UTC.
          */
         after?: string;
         /**
@@ -3615,7 +3618,7 @@ export type SearchMessagesData = {
         from?: UserId;
         has?: AttachmentFilter;
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
         /**
@@ -3730,7 +3733,7 @@ export type AuthSigninData = {
 
 export type AuthSigninErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -3800,7 +3803,7 @@ export type AuthSignupData = {
 
 export type AuthSignupErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -3841,7 +3844,7 @@ export type AuthRefreshData = {
 
 export type AuthRefreshErrors = {
     /**
-     * The body is not JSON.
+     * The body is not valid JSON.
      */
     400: Problem;
     /**
@@ -3963,7 +3966,7 @@ export type UsersSearchData = {
     path?: never;
     query: {
         /**
-         * The number of items on a page.
+         * Number of items per page.
          */
         limit?: number;
         q: SearchText;
@@ -4125,7 +4128,7 @@ export type EventsStreamData = {
     path?: never;
     query?: {
         /**
-         * The same, for clients that cannot send headers.
+         * Like `Last-Event-ID`, for clients that cannot send headers.
          */
         last_event_id?: string;
     };
