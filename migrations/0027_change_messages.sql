@@ -21,7 +21,7 @@ begin atomic
 end;
 
 -- The reason why a message cannot be changed; null if it can.
-create function refusal_of(access message_access) returns text language sql immutable
+create function find_rejection(access message_access) returns text language sql immutable
 return case when access.chat_id is null then 'not_found'
             when access.is_deleted then 'deleted'
             when not access.can_send then 'cannot_send' end;
@@ -30,12 +30,12 @@ create function add_reaction(to_message bigint, actor bigint, with_emoji text, m
 returns text language plpgsql as $$
 declare
     access  message_access;
-    refusal text;
+    rejection text;
 begin
     perform append_lock();
     access := access_of(to_message, actor);
-    refusal := refusal_of(access);
-    if refusal is not null then return refusal; end if;
+    rejection := find_rejection(access);
+    if rejection is not null then return rejection; end if;
     if (select count(distinct r.emoji) from reactions r
         where r.message_id = to_message and r.emoji <> with_emoji) >= max_emoji then
         return 'too_many';
@@ -48,12 +48,12 @@ create function remove_reaction(from_message bigint, actor bigint, with_emoji te
 returns text language plpgsql as $$
 declare
     access  message_access;
-    refusal text;
+    rejection text;
 begin
     perform append_lock();
     access := access_of(from_message, actor);
-    refusal := refusal_of(access);
-    if refusal is not null then return refusal; end if;
+    rejection := find_rejection(access);
+    if rejection is not null then return rejection; end if;
     delete from reactions r where r.message_id = from_message and r.emoji = with_emoji and r.user_id = actor;
     return 'done';
 end $$;
@@ -62,7 +62,7 @@ create function set_pinned(of_message bigint, actor bigint, minimum member_role,
 returns text language plpgsql as $$
 declare
     access  message_access;
-    refusal text;
+    rejection text;
 begin
     perform append_lock();
     perform set_config('confab.actor', actor::text, true);
@@ -70,8 +70,8 @@ begin
     if access.chat_id is null then return 'not_found'; end if;
     -- Roles are ordered from owner to member.
     if minimum is null or access.role > minimum then return 'forbidden'; end if;
-    refusal := refusal_of(access);
-    if refusal is not null then return refusal; end if;
+    rejection := find_rejection(access);
+    if rejection is not null then return rejection; end if;
     if is_pinned and (select count(*) from messages m
                       where m.chat_id = access.chat_id and m.pinned_at is not null and m.id <> of_message) >= max_pins then
         return 'too_many';
@@ -88,14 +88,14 @@ create function edit_message(of_message bigint, actor bigint, new_content text, 
 returns text language plpgsql as $$
 declare
     access  message_access;
-    refusal text;
+    rejection text;
 begin
     perform append_lock();
     access := access_of(of_message, actor);
     if access.chat_id is null then return 'not_found'; end if;
     if access.sender_id is distinct from actor then return 'not_the_author'; end if;
-    refusal := refusal_of(access);
-    if refusal is not null then return refusal; end if;
+    rejection := find_rejection(access);
+    if rejection is not null then return rejection; end if;
     if trim(new_content) = '' and not exists (select from message_files mf where mf.message_id = of_message) then
         return 'empty';
     end if;

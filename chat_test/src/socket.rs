@@ -36,7 +36,7 @@ impl Socket {
                 let (replies, events) = (VecDeque::new(), VecDeque::new());
                 Ok(Self { stream, replies, events, last_ref: 0, close_code: None })
             }
-            Err(Error::Http(refusal)) => Err((*refusal).map(Option::unwrap_or_default)),
+            Err(Error::Http(rejection)) => Err((*rejection).map(Option::unwrap_or_default)),
             Err(other) => panic!("{other}"),
         }
     }

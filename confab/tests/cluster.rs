@@ -207,7 +207,7 @@ async fn a_thousand_streams_of_a_killed_replica_resume_on_the_other() {
     let user_ids: Vec<i64> = sqlx::query_scalar(
         "with many as (
              insert into users (username, display_name, email, password_hash)
-             select 'person' || n, 'Person', 'person' || n || '@example.com', repeat('x', 97)
+             select 'user' || n, 'User', 'user' || n || '@example.com', repeat('x', 97)
              from generate_series(1, $2) n
              returning id
          )

@@ -72,9 +72,9 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
 /// Returns the JSON objects in a slice of one or more frames. A frame that is not an
 /// event contains no object.
 pub(crate) fn json_objects(frames: &Bytes) -> impl Iterator<Item = Bytes> {
-    const BATCH_FIELD: &[u8] = b"data: ";
+    const DATA_PREFIX: &[u8] = b"data: ";
     // A frame consists of lines, and its data is one of them.
-    frames.split(|byte| *byte == b'\n').filter_map(|line| Some(frames.slice_ref(line.strip_prefix(BATCH_FIELD)?)))
+    frames.split(|byte| *byte == b'\n').filter_map(|line| Some(frames.slice_ref(line.strip_prefix(DATA_PREFIX)?)))
 }
 
 /// Returns the session that an event revokes, read from its data.

@@ -258,10 +258,10 @@ impl Listener {
     /// this replica began to follow it.
     fn route(&self, batch: &LogBatch, log_end_at_start: EventId) {
         self.hub.route(&batch.entries, batch.end);
-        let Metrics { events, log_batch_events: stretches, commit_to_hub, .. } = self.metrics.as_ref();
+        let Metrics { events, log_batch_events, commit_to_hub, .. } = self.metrics.as_ref();
         if !batch.entries.is_empty() {
             events.inc_by(batch.entries.len() as u64);
-            stretches.observe(batch.entries.len() as f64);
+            log_batch_events.observe(batch.entries.len() as f64);
         }
         let now = time::now();
         for entry in batch.entries.iter().filter(|entry| entry.id > log_end_at_start) {

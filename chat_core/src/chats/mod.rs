@@ -259,9 +259,9 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
     let rows: Vec<ListRow> = sqlx::query_as(
         "select chat_json(c, member_count(c.id), m.role) as chat,
                 newest.json as last_message,
-                unread_count(m, greatest(mark.message_id, m.joined_after_message_id)) as unread_count,
-                mention_count(m, greatest(mark.message_id, m.joined_after_message_id)) as mention_count,
-                nullif(greatest(mark.message_id, m.joined_after_message_id), 0) as last_read_message_id,
+                unread_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as unread_count,
+                mention_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as mention_count,
+                nullif(greatest(read_marker.message_id, m.joined_after_message_id), 0) as last_read_message_id,
                 m.is_muted
          from chat_members m
          join chats c on c.id = m.chat_id
@@ -271,7 +271,7 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
          left join lateral (
              select max(r.message_id) as message_id from receipts r
              where r.chat_id = c.id and r.user_id = $1 and r.kind = 'read'
-         ) mark on true
+         ) read_marker on true
          where m.user_id = $1 and ($2::bigint is null or m.chat_id = $2)
          order by newest.id desc nulls last, c.id desc
          limit $3",

@@ -13,7 +13,7 @@ async fn each_change_reaches_the_members_and_nobody_else() {
     let app = TestApp::start().await;
     let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
     // Alice owns the chat, Bob is a member, Carol joins and leaves, Dave is never a member.
-    let body = json!({ "type": "private_channel", "name": "room", "members": [bob.id] });
+    let body = json!({ "type": "private_channel", "name": "plans", "members": [bob.id] });
     let chat_id = alice.post("/api/chats", body).await.expect(201).json()["id"].clone();
     let chat = format!("/api/chats/{chat_id}");
     let first = alice.say_in(chat_id.as_i64().expect("an id"), "first").await;

@@ -165,7 +165,7 @@ async fn lists_are_paginated() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     for n in 0..5 {
-        alice.post("/api/chats", json!({ "type": "public_channel", "name": format!("room {n}") })).await.expect(201);
+        alice.post("/api/chats", json!({ "type": "public_channel", "name": format!("channel {n}") })).await.expect(201);
     }
     let general = alice.chat_id("general").await;
     for (first, whole) in

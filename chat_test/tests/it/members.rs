@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 async fn create_chat(owner: &TestUser, kind: &str, members: &[&TestUser]) -> String {
     let members: Vec<i64> = members.iter().map(|user| user.id).collect();
-    let body = json!({ "type": kind, "name": "room", "members": members });
+    let body = json!({ "type": kind, "name": "plans", "members": members });
     format!("/api/chats/{}", owner.post("/api/chats", body).await.expect(201).json()["id"])
 }
 
@@ -23,7 +23,7 @@ async fn an_invite_lets_users_join_and_receive_events() {
     dave.post(&format!("{chat}/invites"), json!({})).await.expect_problem(404);
     let link = invite(&alice, &chat, json!({})).await;
     let preview = dave.get(&link).await.expect(200).json();
-    assert_eq!((&preview["chat"]["name"], &preview["chat"]["member_count"]), (&json!("room"), &json!(2)));
+    assert_eq!((&preview["chat"]["name"], &preview["chat"]["member_count"]), (&json!("plans"), &json!(2)));
     let mut daves = dave.listen().await;
     let joined = dave.post(&link, json!({})).await.expect(201).json();
     assert_eq!((&joined["role"], &joined["member_count"]), (&json!("member"), &json!(3)));

@@ -176,7 +176,7 @@ async fn presence_in_a_large_chat_is_not_pushed_but_can_be_read() {
     sqlx::query(
         "with many as (
              insert into users (username, display_name, email, password_hash)
-             select 'person' || n, 'Person', 'person' || n || '@example.com', repeat('x', 97) from generate_series(1, 300) n
+             select 'user' || n, 'User', 'user' || n || '@example.com', repeat('x', 97) from generate_series(1, 300) n
              returning id
          )
          insert into chat_members (chat_id, user_id) select $1, id from many",
@@ -184,7 +184,7 @@ async fn presence_in_a_large_chat_is_not_pushed_but_can_be_read() {
     .bind(dave.chat_id("general").await)
     .execute(&app.db)
     .await
-    .expect("many people");
+    .expect("many users");
     let mut alices = alice.listen().await;
     let _daves = dave.listen().await;
     eventually("dave is online", async || presence_of(&alice, &dave).await == "online").await;

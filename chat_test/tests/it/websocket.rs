@@ -160,8 +160,8 @@ async fn a_ticket_works_once_and_foreign_origins_are_rejected() {
     let query = format!("?ticket={}", ticket["ticket"].as_str().expect("a ticket"));
     let mut socket = Socket::open(&app.endpoints.notify, &query, &[]).await.expect("a socket");
     assert_eq!(socket.next().await.kind, "ready");
-    let refusal = Socket::open(&app.endpoints.notify, &query, &[]).await.expect_err("used");
-    assert_eq!(refusal.status(), 401);
+    let rejection = Socket::open(&app.endpoints.notify, &query, &[]).await.expect_err("used");
+    assert_eq!(rejection.status(), 401);
     let bearer = format!("Bearer {}", alice.token);
     let foreign = [("authorization", bearer.as_str()), ("origin", "https://elsewhere.example")];
     assert_eq!(Socket::open(&app.endpoints.notify, "", &foreign).await.expect_err("foreign").status(), 403);

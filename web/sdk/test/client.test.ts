@@ -321,12 +321,12 @@ test('a connect that nobody awaits rejects without an unhandled rejection', asyn
   expect(unhandled).toEqual([]);
 });
 
-test('a dropped message is cancelled, and its late refusal emits nothing', async () => {
+test('a dropped message is cancelled, and its late rejection emits nothing', async () => {
   let refuse: () => void = () => {};
-  const refusal = new Promise<Response>((resolve) => {
+  const rejection = new Promise<Response>((resolve) => {
     refuse = () => resolve(new Response('{"code":"invalid","detail":"no"}', { status: 422 }));
   });
-  const slowFetch: typeof fetch = (url, init) => (init?.method === 'POST' ? refusal : fetch(url, init));
+  const slowFetch: typeof fetch = (url, init) => (init?.method === 'POST' ? rejection : fetch(url, init));
   const alice = await TestUser.signIn('alice', { fetch: slowFetch });
   const emitted: string[] = [];
   alice.client.on('pending', ({ status }) => emitted.push(status));
@@ -336,7 +336,7 @@ test('a dropped message is cancelled, and its late refusal emits nothing', async
   alice.client.messages.drop(pending?.nonce ?? '');
   refuse();
   await expect(sent).rejects.toThrow('discarded');
-  await refusal;
+  await rejection;
   await new Promise((resolve) => setImmediate(resolve));
   expect(emitted).toEqual(['sending', 'dropped']);
   expect(alice.client.messages.listPending()).toEqual([]);

@@ -51,7 +51,7 @@ impl Environment {
         .bind(count)
         .fetch_all(&db)
         .await
-        .expect("people");
+        .expect("users");
         let chat: i64 =
             sqlx::query_scalar("insert into chats (type, name) values ('public_channel', 'bench') returning id")
                 .fetch_one(&db)

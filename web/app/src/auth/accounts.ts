@@ -12,7 +12,7 @@ export interface Account {
 const ACCOUNTS_KEY = 'confab.accounts';
 
 /** Storage key of this tab's account. It does not change when another tab signs in. */
-const CURRENT_ACCOUNT_KEY = 'confab.here';
+const CURRENT_ACCOUNT_KEY = 'confab.currentAccount';
 
 const readAccounts = (): Account[] => {
   try {
