@@ -132,6 +132,49 @@ async fn a_killed_confab_leaves_no_process_and_loses_no_message() {
     wait_until_no_postgres(folder.path()).await;
 }
 
+/// Copies a directory with owners and modes, as a backup does.
+async fn copy_directory(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().await.expect("cp runs");
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_data_resets_the_cursors_of_what_it_lost() {
+    let folder = create_readable_folder();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    let mut confab = Dev::start(&data).await;
+    let alice = TestUser::sign_in(&confab.endpoints, "alice").await;
+    let bob = TestUser::sign_in(&confab.endpoints, "bob").await;
+    let kept = bob.listen().await.cursor().to_owned();
+    confab.stop_with(Signal::INT).await;
+    copy_directory(&data, &copy).await;
+
+    let mut confab = Dev::start(&data).await;
+    let (alice, bob) = (alice.at(&confab.endpoints), bob.at(&confab.endpoints));
+    let mut stream = bob.listen().await;
+    for n in 0..3 {
+        alice.say("team", &format!("lost {n}")).await;
+    }
+    stream.read_until("lost 2").await;
+    let lost = stream.cursor().to_owned();
+    confab.stop_with(Signal::INT).await;
+    fs::rename(&data, folder.path().join("newer")).expect("moved away");
+    fs::rename(&copy, &data).expect("put back");
+
+    let mut confab = Dev::start(&data).await;
+    let (alice, bob) = (alice.at(&confab.endpoints), bob.at(&confab.endpoints));
+    for n in 0..9 {
+        alice.say("team", &format!("after {n}")).await;
+    }
+    let mut stream = bob.resume(&lost).await;
+    assert_eq!(stream.next().await.data["reason"], "epoch");
+    bob.get(&format!("/api/events?after={lost}")).await.expect_problem(410);
+    let replay = bob.resume(&kept).await.read_replay().await;
+    let received: Vec<&str> = replay.iter().map(|event| event.text()).collect();
+    assert_eq!(received, (0..9).map(|n| format!("after {n}")).collect::<Vec<_>>());
+    confab.stop_with(Signal::INT).await;
+}
+
 #[tokio::test]
 async fn an_interrupt_stops_it_in_order_with_streams_open() {
     let folder = create_readable_folder();

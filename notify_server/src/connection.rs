@@ -15,7 +15,7 @@ use bytes::Bytes;
 use chat_core::{
     Error, EventId, Result,
     auth::Claims,
-    events::{Cursor, Replay},
+    events::{self, Cursor, Position, Replay},
 };
 use std::{io, ops::Range, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -117,7 +117,7 @@ async fn serve(
         && registration.notify.hub.cursor().is_none_or(|live_from| live_from.epoch == cursor.epoch)
     {
         // If the position is not reached, `load_missed_since` returns the error.
-        registration.notify.hub.wait_for_position(cursor.position, POSITION_TIMEOUT).await;
+        registration.notify.hub.wait_for_position(cursor.position.id, POSITION_TIMEOUT).await;
     }
     let log_end = loaded.0;
     let attached = registration.attach(Some(loaded)).await?;
@@ -129,7 +129,7 @@ async fn serve(
             let LivePosition { cursor, .. } = attached;
             let ready = frame::ready(&cursor, false, true, registration.claims.user_id);
             transport.send(&[frame::retry(RETRY_MS), ready]).await?;
-            cursor.position
+            cursor.position.id
         }
     };
     send_live(registration, sent, transport).await
@@ -155,7 +155,7 @@ async fn resume_from(
             transport
                 .send(&[retry, frame::ready(&live_from, false, false, user), frame::reset(reason, &live_from)])
                 .await?;
-            return Ok(live_from.position);
+            return Ok(live_from.position.id);
         }
     };
     metrics.record_opened("resumed");
@@ -163,7 +163,7 @@ async fn resume_from(
     match catch_up(registration, missed, transport).await {
         Ok(position) => {
             transport.send(&[frame::caught_up(&Cursor { epoch: live_from.epoch, position })]).await?;
-            Ok(position)
+            Ok(position.id)
         }
         Err(reason) => send_reset(registration, reset_reason(reason)?, transport).await,
     }
@@ -186,13 +186,13 @@ async fn send_reset(
 ) -> Result<EventId, DisconnectReason> {
     let live_from = registration.attach(None).await?.cursor;
     transport.send(&[frame::reset(reason, &live_from)]).await?;
-    Ok(live_from.position)
+    Ok(live_from.position.id)
 }
 
 /// The events that a connection missed, by source.
 enum MissedEvents {
     /// All missed events, from memory.
-    Buffered(Vec<Bytes>, EventId),
+    Buffered(Vec<Bytes>, Position),
     /// From the log: the first page, and the rest if there is more.
     FromLog(Vec<Bytes>, Option<Box<Replay>>, Cursor),
 }
@@ -210,13 +210,21 @@ async fn load_missed_since(
     if from.epoch != live_from.epoch {
         return Err(Error::Reset("epoch").into());
     }
-    if from.position > live_from.position {
+    if from.position.id > live_from.position.id {
         // The cursor may come from a replica that is ahead, so compare it with the log.
-        let is_behind = log_end >= from.position;
+        let is_behind = log_end >= from.position.id;
         let behind = || Error::Unavailable("this replica is behind the log".into());
         return Err(if is_behind { behind() } else { Error::Reset("future") }.into());
     }
-    load_missed(registration, attached, from.position, transport).await
+    match registration.notify.hub.contains(from.position) {
+        Some(true) => {}
+        Some(false) => return Err(Error::Reset("epoch").into()),
+        None => {
+            let _permit = registration.acquire_catch_up_permit(transport).await?;
+            events::check_position(&registration.notify.db, from.position).await?;
+        }
+    }
+    load_missed(registration, attached, from.position.id, transport).await
 }
 
 /// Loads the events after a position. The position must not be after the one from
@@ -230,7 +238,7 @@ async fn load_missed(
     let NotifyServer { hub, metrics, db, .. } = registration.notify;
     let LivePosition { cursor, chats } = attached;
     let user = registration.claims.user_id;
-    if let Some(frames) = hub.replay(user, &chats, after, cursor.position) {
+    if let Some(frames) = hub.replay(user, &chats, after, cursor.position.id) {
         metrics.record_catch_up("memory");
         return Ok(MissedEvents::Buffered(frames, cursor.position));
     }
@@ -238,6 +246,7 @@ async fn load_missed(
     // The permit is held while the database is read, and not while frames are sent to
     // a client that may be slow.
     let _permit = registration.acquire_catch_up_permit(transport).await?;
+    let after = Position { id: after, tag: None };
     let replay = Replay::begin(db, user, chats.as_ref().clone(), after, cursor.position).await?;
     load_page(registration, Box::new(replay), cursor).await
 }
@@ -260,7 +269,7 @@ async fn catch_up(
     registration: &HubRegistration<'_>,
     mut missed: MissedEvents,
     transport: &impl Transport,
-) -> Result<EventId, DisconnectReason> {
+) -> Result<Position, DisconnectReason> {
     loop {
         let sent = match missed {
             MissedEvents::FromLog(frames, Some(rest), up_to) => {
@@ -280,7 +289,7 @@ async fn catch_up(
         }
         registration.notify.metrics.slow_consumers.inc();
         let attached = registration.attach(None).await?;
-        missed = load_missed(registration, attached, sent, transport).await?;
+        missed = load_missed(registration, attached, sent.id, transport).await?;
     }
 }
 
@@ -296,7 +305,7 @@ async fn catch_up_from_log(
     let caught_up =
         async { catch_up(registration, load_missed(registration, attached, sent, transport).await?, transport).await };
     match caught_up.await {
-        Ok(position) => Ok(position),
+        Ok(position) => Ok(position.id),
         Err(reason) => send_reset(registration, reset_reason(reason)?, transport).await,
     }
 }

@@ -3,9 +3,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
-    EventId, MessageId, UserId,
+    MessageId, UserId,
     ephemeral::EphemeralEvent,
-    events::{Audience, Cursor, Epoch, LogEntry, redaction},
+    events::{Audience, Cursor, Epoch, LogEntry, Position, redaction},
 };
 use rand::RngExt;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ pub(crate) const PING: Bytes = Bytes::from_static(b": ping\n\n");
 /// An event ready to be sent: the fields that routing needs, and the bytes.
 #[derive(Debug)]
 pub(crate) struct Event {
-    pub(crate) id: EventId,
+    pub(crate) position: Position,
     pub(crate) audience: Audience,
     /// The session whose connections the event closes.
     pub(crate) revoked_session: Option<Uuid>,
@@ -52,7 +52,9 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     let mut ends = Vec::with_capacity(entries.len());
     for entry in entries {
         // Writing to a growable buffer cannot fail.
-        let _ = write!(buffer, "id: {epoch}-{}\nevent: {}\ndata: ", entry.id, entry.kind);
+        buffer.put_slice(b"id: ");
+        let _ = entry.write_cursor(epoch, &mut buffer);
+        let _ = write!(buffer, "\nevent: {}\ndata: ", entry.kind);
         let _ = entry.write_json(epoch, &mut buffer);
         buffer.put_slice(b"\n\n");
         ends.push(buffer.len());
@@ -60,7 +62,7 @@ pub(crate) fn encode(epoch: &Epoch, entries: &[LogEntry]) -> (Bytes, Vec<Event>)
     let buffer = buffer.freeze();
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let events = entries.iter().zip(starts.zip(ends.iter().copied())).map(|(entry, (start, end))| Event {
-        id: entry.id,
+        position: entry.position(),
         audience: Audience::of(entry),
         revoked_session: parse_revoked_session(entry),
         message_id: redaction::message_of(entry),

@@ -3,13 +3,13 @@
 
 use crate::{
     frame::{self, Event},
-    replay_buffer::{self, ReplayBuffer},
+    replay_buffer::ReplayBuffer,
     send_queue::{CloseReason, SendQueue},
 };
 use bytes::Bytes;
 use chat_core::{
     ChatId, EventId, UserId,
-    events::{Chats, Cursor, Epoch, Head, LogEntry, MembershipChange, redaction::Redaction},
+    events::{Chats, Cursor, Epoch, LogEntry, MembershipChange, Position, redaction::Redaction},
 };
 use dashmap::{DashMap, Entry};
 use std::{
@@ -90,25 +90,9 @@ pub(crate) enum AttachError {
 }
 
 impl Hub {
-    /// Returns the cursor to continue reading from, given the head of the log. A new
-    /// history starts one replay buffer before its end, so that clients of a restarted
-    /// replica resume from memory.
-    pub(crate) fn resume(&self, head: &Head) -> Cursor {
-        if let Some(cursor) = self.cursor() {
-            if cursor.epoch == head.epoch && cursor.position <= head.last {
-                return cursor;
-            }
-            tracing::warn!(was = %cursor, epoch = %head.epoch, last = %head.last, "the log's history has changed");
-        }
-        let floor = head.first.map_or(head.last, |first| first.saturating_sub(1));
-        let position = head.last.saturating_sub(replay_buffer::MAX_EVENTS as i64).max(floor);
-        self.start_history(head.epoch.clone(), position);
-        Cursor { epoch: head.epoch.clone(), position }
-    }
-
     /// Starts a history at a position and discards the previous history, with all of its
     /// connections.
-    fn start_history(&self, epoch: Epoch, position: EventId) {
+    pub(crate) fn start_history(&self, epoch: Epoch, position: Position) {
         let mut state = self.lock();
         self.close_all(CloseReason::HistoryChanged);
         // All users are now offline, and may reconnect to another replica.
@@ -117,7 +101,7 @@ impl Hub {
         self.members_by_chat.clear();
         *self.replay_buffer.write().unwrap_or_else(PoisonError::into_inner) = ReplayBuffer::starting_after(position);
         state.cursor = Some(Cursor { epoch, position });
-        self.position.send_replace(Some(position));
+        self.position.send_replace(Some(position.id));
     }
 
     /// Closes all connections and rejects later ones.
@@ -139,13 +123,13 @@ impl Hub {
 
     /// Routes the next batch: all events of the log up to a position. Idempotent: skips
     /// events at or before the hub's own position.
-    pub(crate) fn route(&self, entries: &[LogEntry], up_to: EventId) {
+    pub(crate) fn route(&self, entries: &[LogEntry], up_to: Position) {
         let mut state = self.lock();
         let Some(cursor) = state.cursor.as_mut() else { return };
-        if up_to <= cursor.position {
+        if up_to.id <= cursor.position.id {
             return;
         }
-        let first_new = entries.partition_point(|entry| entry.id <= cursor.position);
+        let first_new = entries.partition_point(|entry| entry.id <= cursor.position.id);
         let entries = entries.get(first_new..).unwrap_or_default();
         let (buffer, events) = frame::encode(&cursor.epoch, entries);
         self.dispatch(&buffer, &events);
@@ -155,7 +139,7 @@ impl Hub {
         drop(replay_buffer);
         cursor.position = up_to;
         drop(state);
-        self.position.send_replace(Some(up_to));
+        self.position.send_replace(Some(up_to.id));
     }
 
     /// Sends adjacent events for the same chat to its members as one slice: they are
@@ -168,7 +152,7 @@ impl Hub {
             if let Some(last) = run.last() {
                 match (last.audience.user_id, last.audience.chat_id) {
                     (Some(user), _) => self.dispatch_to_user(user, last, now),
-                    (None, Some(chat)) => self.dispatch_to_chat(chat, &buffer.slice(start..end), last.id, now),
+                    (None, Some(chat)) => self.dispatch_to_chat(chat, &buffer.slice(start..end), last.position.id, now),
                     (None, None) => {}
                 }
             }
@@ -185,7 +169,7 @@ impl Hub {
                 MembershipChange::Leave => self.remove_online_member(chat, user),
             }
         }
-        online_user.connections.iter().for_each(|connection| connection.try_push(&event.sse, event.id, now));
+        online_user.connections.iter().for_each(|connection| connection.try_push(&event.sse, event.position.id, now));
         if let Some(session) = event.revoked_session {
             online_user
                 .connections
@@ -220,10 +204,10 @@ impl Hub {
             return Err(AttachError::LogBehind(EventId::START));
         };
         let replay_buffer = self.replay_buffer.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((position, _)) = loaded.filter(|(position, _)| *position <= cursor.position) {
+        if let Some((position, _)) = loaded.filter(|(position, _)| *position <= cursor.position.id) {
             // The session was active when it was loaded. It may have been revoked
             // since.
-            match replay_buffer.was_revoked(queue.session, *position, cursor.position) {
+            match replay_buffer.was_revoked(queue.session, *position, cursor.position.id) {
                 None => return Err(AttachError::ChatsNotLoaded),
                 Some(true) => return Err(AttachError::Closed(CloseReason::SessionRevoked)),
                 Some(false) => {}
@@ -237,12 +221,12 @@ impl Hub {
             }
             Entry::Vacant(entry) => {
                 let (position, chats) = loaded.ok_or(AttachError::ChatsNotLoaded)?;
-                if *position > cursor.position {
+                if *position > cursor.position.id {
                     return Err(AttachError::LogBehind(*position));
                 }
                 let mut chats = chats.clone();
                 replay_buffer
-                    .apply_membership_changes(user, &mut chats, *position, cursor.position)
+                    .apply_membership_changes(user, &mut chats, *position, cursor.position.id)
                     .ok_or(AttachError::ChatsNotLoaded)?;
                 let chats = Arc::new(chats);
                 entry.insert(OnlineUser { connections: vec![Arc::clone(queue)], chats: Arc::clone(&chats) });
@@ -298,8 +282,16 @@ impl Hub {
         let Some(Cursor { position, .. }) = state.cursor.as_ref() else { return };
         let now = Instant::now();
         for online_user in users.iter().filter_map(|user| self.users.get(user)) {
-            online_user.connections.iter().for_each(|connection| connection.try_push_ephemeral(frames, *position, now));
+            online_user
+                .connections
+                .iter()
+                .for_each(|connection| connection.try_push_ephemeral(frames, position.id, now));
         }
+    }
+
+    /// Whether a position belongs to the current history; `None` if only the log knows.
+    pub(crate) fn contains(&self, position: Position) -> Option<bool> {
+        self.replay_buffer.read().unwrap_or_else(PoisonError::into_inner).contains(position)
     }
 
     /// Returns the events for a user after one position and up to another, if they

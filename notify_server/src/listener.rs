@@ -6,10 +6,11 @@ use crate::{
     hub::Hub,
     metrics::Metrics,
     relay::{LogBatch, Mode, RedisRelay, Relay, error_source},
+    replay_buffer,
 };
 use chat_core::{
     Error, EventId, Result, ephemeral,
-    events::{self, Head},
+    events::{self, Head, Position},
     time,
 };
 use rand::RngExt;
@@ -124,10 +125,9 @@ impl Listener {
     async fn run_polling(&self, mode: Mode, failures: &mut u32) -> Result<()> {
         let mut listener = sql_with_timeout(PgListener::connect_with(&self.db)).await?;
         sql_with_timeout(listener.listen_all([events::CHANNEL, ephemeral::CHANNEL])).await?;
-        let head = with_timeout(events::head(&mut listener)).await?;
-        let mut position = self.hub.resume(&head).position;
+        let (head, mut position) = with_timeout(self.resume(&mut listener)).await?;
         let mut history_checked_at = Instant::now();
-        tracing::info!(?mode, epoch = %head.epoch, after = %position, last = %head.last, "following the event log");
+        tracing::info!(?mode, epoch = %head.epoch, after = %position.id, last = %head.last.id, "following the event log");
         loop {
             let time_limit = (POLL_TIMEOUT * (1 << (*failures).min(4))).min(QUERY_TIMEOUT);
             position = self.poll_once(&mut listener, position, &head, time_limit).await?;
@@ -151,8 +151,7 @@ impl Listener {
                 Err(_) => {}
             }
             if history_checked_at.elapsed() > HISTORY_CHECK_INTERVAL {
-                let now = with_timeout(events::head(&mut listener)).await?;
-                self.check_history(&head, &now, position)?;
+                with_timeout(self.check_history(&mut listener, &head, position)).await?;
                 history_checked_at = Instant::now();
             }
         }
@@ -175,10 +174,10 @@ impl Listener {
     async fn poll_once<C>(
         &self,
         db: &mut C,
-        mut position: EventId,
+        mut position: Position,
         head: &Head,
         time_limit: Duration,
-    ) -> Result<EventId>
+    ) -> Result<Position>
     where
         for<'c> &'c mut C: PgExecutor<'c>,
     {
@@ -199,7 +198,7 @@ impl Listener {
                 self.relay.publish(Arc::clone(&batch));
                 yield_now().await;
             }
-            self.route(&batch, head.last);
+            self.route(&batch, head.last.id);
             position = up_to;
             if !page.has_more {
                 return Ok(position);
@@ -210,17 +209,16 @@ impl Listener {
     /// Follows the leader, and checks at intervals that the log contains no event that
     /// was not relayed. An error trips the circuit breaker.
     async fn run_relayed(&self, relay: &RedisRelay) -> Result<()> {
-        let head = with_timeout(events::head(&self.db)).await?;
-        let position = self.hub.resume(&head).position;
         let mut db = sql_with_timeout(self.db.acquire()).await?;
+        let (head, position) = with_timeout(self.resume(&mut *db)).await?;
         let mut position = self.poll_once(&mut *db, position, &head, QUERY_TIMEOUT).await?;
         drop(db);
-        let mut stream = with_timeout(relay.open_stream(&head.epoch, position)).await?;
+        let mut stream = with_timeout(relay.open_stream(&head.epoch, position.id)).await?;
         self.metrics.relay_following.set(1);
-        tracing::info!(epoch = %head.epoch, after = %position, "following the leader");
+        tracing::info!(epoch = %head.epoch, after = %position.id, "following the leader");
         let mut ticks = interval(LOG_END_CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut expected_end = position;
+        let mut expected_end = position.id;
         let mut becomes_leader = pin!(relay.wait_until_leader());
         loop {
             // A tick must not cancel this read, because the read would have to be sent
@@ -232,24 +230,28 @@ impl Listener {
                     () = becomes_leader.as_mut() => return Ok(()),
                     batches = result.as_mut() => break batches?,
                     _ = ticks.tick() => {
-                        let now = with_timeout(events::head(&self.db)).await?;
-                        self.check_history(&head, &now, position)?;
-                        if position < expected_end {
+                        let now = with_timeout(async {
+                            let mut db = self.db.acquire().await?;
+                            self.check_history(&mut *db, &head, position).await
+                        })
+                        .await?;
+                        if position.id < expected_end {
                             return Err(Error::Unavailable("the relay did not deliver new events of the log".into()));
                         }
-                        expected_end = now.last;
+                        expected_end = now.last.id;
                         self.health.mark_polled();
                     }
                 }
             };
             for batch in batches {
-                if batch.epoch != head.epoch || batch.after > position {
+                if batch.end.id <= position.id {
+                    continue;
+                }
+                if batch.epoch != head.epoch || !batch.follows(position) {
                     return Err(Error::Unavailable("the batch does not follow the last position".into()));
                 }
-                if batch.end > position {
-                    self.route(&batch, head.last);
-                    position = batch.end;
-                }
+                self.route(&batch, head.last.id);
+                position = batch.end;
             }
         }
     }
@@ -270,12 +272,46 @@ impl Listener {
         }
     }
 
-    fn check_history(&self, head: &Head, now: &Head, position: EventId) -> Result<()> {
-        if now.epoch != head.epoch || now.last < position {
-            return Err(Error::Unavailable("the history of the log has changed".into()));
+    /// Returns the head of the log, and the position to read on from. If the log no longer
+    /// holds the history that the hub has routed, a new one starts, one replay buffer
+    /// before its end, so that clients of a restarted replica resume from memory.
+    async fn resume<C>(&self, db: &mut C) -> Result<(Head, Position)>
+    where
+        for<'c> &'c mut C: PgExecutor<'c>,
+    {
+        let head = events::head(&mut *db).await?;
+        if let Some(cursor) = self.hub.cursor() {
+            let check = match cursor.epoch == head.epoch {
+                true => events::check_position(&mut *db, cursor.position).await,
+                false => Err(Error::Reset("epoch")),
+            };
+            match check {
+                Ok(()) => return Ok((head, cursor.position)),
+                Err(Error::Reset(_)) => {}
+                Err(error) => return Err(error),
+            }
+            tracing::warn!(was = %cursor, epoch = %head.epoch, last = %head.last.id, "the log's history has changed");
         }
-        self.metrics.log_lag.set(now.last.get() - position.get());
-        Ok(())
+        let first = head.last.id.saturating_sub(replay_buffer::MAX_EVENTS as i64);
+        let position = events::position_from(&mut *db, first).await?;
+        self.hub.start_history(head.epoch.clone(), position);
+        Ok((head, position))
+    }
+
+    /// Returns the head of the log if the log still holds the history up to a position.
+    async fn check_history<C>(&self, db: &mut C, head: &Head, position: Position) -> Result<Head>
+    where
+        for<'c> &'c mut C: PgExecutor<'c>,
+    {
+        let now = events::head(&mut *db).await?;
+        if now.last != position {
+            events::check_position(&mut *db, position).await?;
+        }
+        if now.epoch != head.epoch {
+            return Err(Error::Reset("epoch"));
+        }
+        self.metrics.log_lag.set(now.last.id.get() - position.id.get());
+        Ok(now)
     }
 }
 

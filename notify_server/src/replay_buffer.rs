@@ -4,7 +4,7 @@ use crate::frame::Event;
 use bytes::Bytes;
 use chat_core::{
     ChatId, EventId, MessageId, UserId,
-    events::{Chats, redaction::Redaction},
+    events::{Chats, Position, redaction::Redaction},
 };
 use std::collections::{BTreeMap, VecDeque};
 use uuid::Uuid;
@@ -16,20 +16,26 @@ pub(crate) const MAX_EVENTS: usize = 32_768;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Every event after `floor`, up to the newest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ReplayBuffer {
     events: VecDeque<Event>,
     bytes: usize,
-    floor: EventId,
+    floor: Position,
     /// The events that contain the content of a message, so that a deletion finds them
     /// without a scan.
     by_message: BTreeMap<(ChatId, MessageId), Vec<EventId>>,
 }
 
+impl Default for ReplayBuffer {
+    fn default() -> Self {
+        Self::starting_after(Position::START)
+    }
+}
+
 impl ReplayBuffer {
     /// Creates an empty buffer that begins after a position.
-    pub(crate) fn starting_after(floor: EventId) -> Self {
-        Self { floor, ..Self::default() }
+    pub(crate) fn starting_after(floor: Position) -> Self {
+        Self { events: VecDeque::new(), bytes: 0, floor, by_message: BTreeMap::new() }
     }
 
     /// Adds new events and drops the oldest events beyond the limits.
@@ -37,18 +43,18 @@ impl ReplayBuffer {
         for event in &events {
             self.bytes += event.sse.len();
             if let Some(key) = content_key(event) {
-                self.by_message.entry(key).or_default().push(event.id);
+                self.by_message.entry(key).or_default().push(event.position.id);
             }
         }
         self.events.extend(events);
         while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
             let Some(oldest) = self.events.pop_front() else { break };
             self.bytes -= oldest.sse.len();
-            self.floor = oldest.id;
+            self.floor = oldest.position;
             if let Some(key) = content_key(&oldest)
                 && let Some(ids) = self.by_message.get_mut(&key)
             {
-                ids.retain(|id| *id != oldest.id);
+                ids.retain(|id| *id != oldest.position.id);
                 if ids.is_empty() {
                     self.by_message.remove(&key);
                 }
@@ -62,8 +68,8 @@ impl ReplayBuffer {
         let first = first.unwrap_or(MessageId::MIN);
         let keys: Vec<_> = self.by_message.range((chat_id, first)..=(chat_id, last)).map(|(key, _)| *key).collect();
         for id in keys.iter().filter_map(|key| self.by_message.remove(key)).flatten() {
-            let index = self.events.partition_point(|event| event.id < id);
-            if let Some(event) = self.events.get_mut(index).filter(|event| event.id == id) {
+            let index = self.events.partition_point(|event| event.position.id < id);
+            if let Some(event) = self.events.get_mut(index).filter(|event| event.position.id == id) {
                 self.bytes -= event.sse.len();
                 event.redact();
                 self.bytes += event.sse.len();
@@ -71,12 +77,24 @@ impl ReplayBuffer {
         }
     }
 
+    /// Whether a position belongs to this history; `None` if its event is not in the
+    /// buffer.
+    pub(crate) fn contains(&self, position: Position) -> Option<bool> {
+        let index = self.events.partition_point(|event| event.position.id < position.id);
+        let known = match self.events.get(index) {
+            Some(event) if event.position.id == position.id => event.position,
+            _ if self.floor.id == position.id => self.floor,
+            _ => return None,
+        };
+        Some(known == position)
+    }
+
     /// Returns all events after one position up to another, if the buffer still contains
     /// all of them.
     fn between(&self, after: EventId, up_to: EventId) -> Option<impl DoubleEndedIterator<Item = &Event> + Clone> {
-        let from = self.events.partition_point(|event| event.id <= after);
-        let to = self.events.partition_point(|event| event.id <= up_to);
-        (after >= self.floor).then(|| self.events.range(from..to.max(from)))
+        let from = self.events.partition_point(|event| event.position.id <= after);
+        let to = self.events.partition_point(|event| event.position.id <= up_to);
+        (after >= self.floor.id).then(|| self.events.range(from..to.max(from)))
     }
 
     /// Updates a user's chats from one position to a later position. Returns `None` if
@@ -123,9 +141,13 @@ mod tests {
         number.to_string().parse().expect("an id")
     }
 
+    fn position_of(number: u64) -> Position {
+        Position { id: id(number), tag: None }
+    }
+
     fn event(position: u64, chat: u64, user: Option<u64>, membership_change: Option<MembershipChange>) -> Event {
         Event {
-            id: id(position),
+            position: position_of(position),
             revoked_session: None,
             message_id: None,
             audience: Audience { chat_id: Some(id(chat)), user_id: user.map(id), membership_change },
@@ -151,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_position_before_the_floor_cannot_be_replayed() {
-        let buffer = ReplayBuffer::starting_after(id(10));
+        let buffer = ReplayBuffer::starting_after(position_of(10));
         assert!(buffer.replay(id(1), &Chats::new(), id(9), id(10)).is_none());
         assert!(buffer.replay(id(1), &Chats::new(), id(10), id(10)).is_some());
     }

@@ -5,11 +5,12 @@ mod page;
 pub mod redaction;
 mod replay;
 
-pub use cursor::{Cursor, Epoch, InvalidCursor};
+pub use cursor::{Cursor, Epoch, InvalidCursor, Position, Tag};
 pub use page::{Page, begin_snapshot, load_page};
 pub use replay::{Audience, Chats, Replay};
 
-use crate::{ChatId, EventId, MessageId, Result, Time, UserId};
+use crate::{ChatId, Error, EventId, MessageId, Result, Time, UserId};
+use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
 use std::fmt;
 
@@ -49,10 +50,22 @@ impl LogEntry {
     /// Writes the event as clients receive it: one JSON object on one line. Inserts
     /// the type and the id before the stored data without parsing it.
     pub fn write_json(&self, epoch: &Epoch, to: &mut impl fmt::Write) -> fmt::Result {
-        let Self { id, kind, data, .. } = self;
+        let Self { kind, data, .. } = self;
         let rest = data.strip_prefix('{').unwrap_or(data);
         let comma = if rest.trim_start() == "}" { "" } else { "," };
-        write!(to, "{{\"type\":\"{kind}\",\"id\":\"{epoch}-{id}\"{comma}{rest}")
+        write!(to, "{{\"type\":\"{kind}\",\"id\":\"")?;
+        self.write_cursor(epoch, to)?;
+        write!(to, "\"{comma}{rest}")
+    }
+
+    /// Writes the cursor after this event.
+    pub fn write_cursor(&self, epoch: &Epoch, to: &mut impl fmt::Write) -> fmt::Result {
+        self.position().write_cursor(epoch, to)
+    }
+
+    /// The position after this event.
+    pub fn position(&self) -> Position {
+        Position::after(self.id, self.at)
     }
 }
 
@@ -84,7 +97,7 @@ pub struct LogPage {
     pub poison: Vec<(EventId, String)>,
     /// The last position that the page covers, with or without an entry; the next
     /// page starts after it.
-    pub last_position: Option<EventId>,
+    pub last_position: Option<Position>,
     /// Whether a limit ended the page, so that more events may follow.
     pub has_more: bool,
 }
@@ -98,7 +111,8 @@ const MAX_PAGE_BYTES: i64 = 1024 * 1024;
 macro_rules! log_page_sql {
     ($more:literal) => {
         concat!(
-            "select id, type, chat_id, user_id, message_id, at, data, found from (
+            "select id, type, chat_id, user_id, message_id, at, data, found,
+                    (select at from events where id = $1) as after_at from (
                  select e.*, count(*) over () as found,
                         sum(octet_length(data)) over (order by id) - octet_length(data) as bytes_before
                  from (
@@ -115,9 +129,46 @@ macro_rules! log_page_sql {
 use log_page_sql;
 
 /// Reads the log after a position, for all audiences.
-pub async fn read_after(db: impl PgExecutor<'_>, position: EventId, limit: i64) -> Result<LogPage> {
-    let rows = sqlx::query(log_page_sql!("")).bind(position).bind(limit).bind(MAX_PAGE_BYTES).fetch_all(db).await?;
+/// Returns `Error::Reset` if there are events and the event at the position is not, or
+/// no longer, the one that the caller has read.
+pub async fn read_after(db: impl PgExecutor<'_>, position: Position, limit: i64) -> Result<LogPage> {
+    let rows = sqlx::query(log_page_sql!("")).bind(position.id).bind(limit).bind(MAX_PAGE_BYTES).fetch_all(db).await?;
+    if let Some(row) = rows.first() {
+        check_tag(position, row.try_get("after_at")?)?;
+    }
     Ok(parse_page(rows, limit))
+}
+
+/// Checks that a position belongs to the history that the log holds now. Returns
+/// `Error::Reset` if it does not, or if its event is no longer stored.
+pub async fn check_position(db: impl PgExecutor<'_>, position: Position) -> Result<()> {
+    if position == Position::START {
+        return Ok(());
+    }
+    let at: Option<DateTime<Utc>> =
+        sqlx::query_scalar("select at from events where id = $1").bind(position.id).fetch_optional(db).await?;
+    check_tag(position, at)
+}
+
+/// Compares a position with the time of the event that the log holds there.
+fn check_tag(position: Position, at: Option<DateTime<Utc>>) -> Result<()> {
+    match at {
+        _ if position == Position::START => Ok(()),
+        Some(at) if position == Position::after(position.id, Time(at)) => Ok(()),
+        Some(_) => Err(Error::Reset("epoch")),
+        None => Err(Error::Reset("retention")),
+    }
+}
+
+/// Returns the position after the first stored event with at least this id; the start
+/// if there is none.
+pub async fn position_from(db: impl PgExecutor<'_>, id: EventId) -> Result<Position> {
+    let row: Option<(EventId, DateTime<Utc>)> =
+        sqlx::query_as("select id, at from events where id >= $1 order by id limit 1")
+            .bind(id)
+            .fetch_optional(db)
+            .await?;
+    Ok(row.map_or(Position::START, |(id, at)| Position::after(id, Time(at))))
 }
 
 fn parse_page(rows: Vec<PgRow>, limit: i64) -> LogPage {
@@ -127,7 +178,8 @@ fn parse_page(rows: Vec<PgRow>, limit: i64) -> LogPage {
     for row in rows {
         // The id is the primary key, so it is always a number.
         let Ok(id) = row.try_get::<EventId, _>("id") else { continue };
-        page.last_position = Some(id);
+        let Ok(at) = row.try_get("at") else { continue };
+        page.last_position = Some(Position::after(id, Time(at)));
         match parse_entry(id, &row) {
             Ok(entry) => page.entries.push(entry),
             Err(reason) => page.poison.push((id, reason)),
@@ -212,23 +264,25 @@ async fn load_membership_changes(
 pub struct Head {
     /// The epoch; changes when the history may have been rewritten.
     pub epoch: Epoch,
-    /// The last event.
-    pub last: EventId,
+    /// The position after the last event.
+    pub last: Position,
     /// The first event that is still stored.
     pub first: Option<EventId>,
 }
 
 /// Reads the current state of the log.
 pub async fn head(db: impl PgExecutor<'_>) -> Result<Head> {
-    let (system, timeline, database, last, first): (i64, String, i64, EventId, Option<EventId>) = sqlx::query_as(
+    type Row = (i64, String, i64, Option<EventId>, Option<DateTime<Utc>>, Option<EventId>);
+    let (system, timeline, database, last_id, last_at, first): Row = sqlx::query_as(
         "select (select system_identifier from pg_control_system()),
                 substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
                 (select oid::bigint from pg_database where datname = current_database()),
-                coalesce((select max(id) from events), 0),
-                (select min(id) from events)",
+                last.id, last.at, (select min(id) from events)
+         from (select) one left join lateral (select id, at from events order by id desc limit 1) last on true",
     )
     .fetch_one(db)
     .await?;
+    let last = last_id.zip(last_at).map_or(Position::START, |(id, at)| Position::after(id, Time(at)));
     Ok(Head { epoch: Epoch::of(system, &timeline, database), last, first })
 }
 

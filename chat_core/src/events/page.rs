@@ -1,7 +1,7 @@
 //! Pages of the log: the events of the stream, for clients that poll.
 
-use super::{Chats, Cursor, Head, Replay, head};
-use crate::{ChatId, Error, EventId, Result, UserId};
+use super::{Chats, Cursor, Head, Replay, check_position, head};
+use crate::{ChatId, Error, Result, UserId};
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
@@ -26,9 +26,9 @@ pub async fn begin_snapshot(db: &PgPool) -> Result<Transaction<'static, Postgres
 pub async fn load_page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) -> Result<Page> {
     let mut snapshot = begin_snapshot(db).await?;
     let now = head(&mut *snapshot).await?;
-    let position = check_position(&now, after)?;
+    check_cursor(&mut snapshot, &now, after).await?;
     let chats = load_chats(&mut snapshot, user).await?;
-    let mut replay = Replay::begin(&mut *snapshot, user, chats, position, now.last).await?;
+    let mut replay = Replay::begin(&mut *snapshot, user, chats, after.position, now.last).await?;
     let page = replay.next(&mut snapshot, limit).await?;
     let events = page.entries.iter().map(|entry| {
         let mut json = String::with_capacity(entry.data.len() + 64);
@@ -41,14 +41,14 @@ pub async fn load_page(db: &PgPool, user: UserId, after: &Cursor, limit: i64) ->
     Ok(Page { events, cursor, more: page.has_more })
 }
 
-fn check_position(now: &Head, after: &Cursor) -> Result<EventId> {
+async fn check_cursor(snapshot: &mut PgConnection, now: &Head, after: &Cursor) -> Result<()> {
     if after.epoch != now.epoch {
         return Err(Error::Reset("epoch"));
     }
-    if after.position > now.last {
+    if after.position.id > now.last.id {
         return Err(Error::Reset("future"));
     }
-    Ok(after.position)
+    check_position(snapshot, after.position).await
 }
 
 async fn load_chats(snapshot: &mut PgConnection, user: UserId) -> Result<Chats> {

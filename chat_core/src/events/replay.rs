@@ -2,10 +2,11 @@
 //! user's membership changes to the start of the range, then applies them in order.
 
 use super::{
-    LogEntry, LogPage, MAX_PAGE_BYTES, MembershipChange, load_membership_changes, log_page_sql, membership_change,
-    parse_page, redaction,
+    LogEntry, LogPage, MAX_PAGE_BYTES, MembershipChange, Position, check_tag, load_membership_changes, log_page_sql,
+    membership_change, parse_page, redaction,
 };
 use crate::{ChatId, Error, EventId, Result, UserId};
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashSet;
 
@@ -83,8 +84,8 @@ pub struct Replay {
     chats: Chats,
     /// Every chat that the user was in at some point of the range.
     all_chats: Vec<ChatId>,
-    position: EventId,
-    end: EventId,
+    position: Position,
+    end: Position,
 }
 
 impl Replay {
@@ -94,11 +95,12 @@ impl Replay {
         db: impl PgExecutor<'_>,
         user: UserId,
         mut chats: Chats,
-        position: EventId,
-        end: EventId,
+        position: Position,
+        end: Position,
     ) -> Result<Self> {
         let mut all_chats = chats.clone();
-        for (chat, membership_change) in load_membership_changes(db, user, position, end).await?.into_iter().rev() {
+        for (chat, membership_change) in load_membership_changes(db, user, position.id, end.id).await?.into_iter().rev()
+        {
             membership_change.undo(&mut chats, chat);
             all_chats.insert(chat);
         }
@@ -106,21 +108,27 @@ impl Replay {
     }
 
     /// Reads the next page of the user's events; call it again while the page has
-    /// more. Returns `Error::Reset` if the log no longer holds all of the range.
+    /// more. Returns `Error::Reset` if the log no longer holds all of the range, or holds
+    /// another history.
     pub async fn next(&mut self, db: &mut PgConnection, limit: i64) -> Result<LogPage> {
         let rows =
             sqlx::query(log_page_sql!("and id <= $4 and (user_id = $5 or (user_id is null and chat_id = any($6)))"))
-                .bind(self.position)
+                .bind(self.position.id)
                 .bind(limit)
                 .bind(MAX_PAGE_BYTES)
-                .bind(self.end)
+                .bind(self.end.id)
                 .bind(self.user)
                 .bind(&self.all_chats)
                 .fetch_all(&mut *db)
                 .await?;
         // Checked after the read: an event that is stored now was also stored during the read.
-        let first: Option<EventId> = sqlx::query_scalar("select min(id) from events").fetch_one(&mut *db).await?;
-        if self.position < self.end && first.is_none_or(|first| first.saturating_sub(1) > self.position) {
+        let (first, end_at): (Option<EventId>, Option<DateTime<Utc>>) =
+            sqlx::query_as("select (select min(id) from events), (select at from events where id = $1)")
+                .bind(self.end.id)
+                .fetch_one(&mut *db)
+                .await?;
+        check_tag(self.end, end_at)?;
+        if self.position.id < self.end.id && first.is_none_or(|first| first.saturating_sub(1) > self.position.id) {
             return Err(Error::Reset("retention"));
         }
         let mut page = parse_page(rows, limit);
@@ -132,7 +140,7 @@ impl Replay {
     }
 
     /// The position up to which the log has been read.
-    pub fn position(&self) -> EventId {
+    pub fn position(&self) -> Position {
         self.position
     }
 }

@@ -22,6 +22,7 @@ mod read_state;
 mod relay;
 mod resume;
 mod retention;
+mod rollback;
 mod scale;
 mod schema;
 mod search;

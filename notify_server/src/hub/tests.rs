@@ -11,7 +11,7 @@ fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u64) -> T {
 
 fn hub() -> Hub {
     let hub = Hub::default();
-    hub.start_history(Epoch::of(1, "00000001", 1), EventId::START);
+    hub.start_history(Epoch::of(1, "00000001", 1), Position::START);
     hub
 }
 
@@ -22,7 +22,7 @@ fn entry(position: u64, kind: &str, chat: u64, user: Option<u64>) -> LogEntry {
 }
 
 fn route(hub: &Hub, entries: &[LogEntry]) {
-    hub.route(entries, entries.last().expect("an entry").id);
+    hub.route(entries, entries.last().expect("an entry").position());
     hub.check_invariants();
 }
 
@@ -116,7 +116,7 @@ fn chats_loaded_in_the_future_wait_for_the_log() {
 fn a_history_change_closes_every_connection() {
     let hub = hub();
     let bob = attach(&hub, 2, &[9]);
-    hub.start_history(Epoch::of(2, "00000001", 1), EventId::START);
+    hub.start_history(Epoch::of(2, "00000001", 1), Position::START);
     hub.check_invariants();
     assert_eq!(bob.take(&mut Vec::new()), Some(Polled::Closed(CloseReason::HistoryChanged)));
     let again = hub.attach(id(2), &bob, Some(&(EventId::START, Chats::new())));

@@ -3,7 +3,7 @@
 
 use chat_core::{
     ChatId, Error, EventId, MessageId, Result, Time, UserId,
-    events::{Cursor, Epoch, LogEntry},
+    events::{Cursor, Epoch, LogEntry, Position},
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LogBatch {
     pub(crate) epoch: Epoch,
-    pub(crate) after: EventId,
-    pub(crate) end: EventId,
+    pub(crate) after: Position,
+    pub(crate) end: Position,
     pub(crate) entries: Vec<LogEntry>,
 }
 
@@ -49,6 +49,11 @@ impl LogBatch {
             bytes.push(b'\n');
         }
         Ok(bytes)
+    }
+
+    /// Whether the batch continues at a position: it begins there, or contains its event.
+    pub(crate) fn follows(&self, position: Position) -> bool {
+        self.after == position || self.entries.iter().any(|entry| entry.position() == position)
     }
 
     /// Decodes the output of `encode`.
@@ -102,8 +107,8 @@ mod tests {
         fn a_batch_decodes_as_it_was_encoded(entries in proptest::collection::vec(entry(), 0..8), to in 1..99i64) {
             let batch = LogBatch {
                 epoch: Epoch::of(1, "00000001", 1),
-                after: EventId::START,
-                end: to.try_into().expect("an id"),
+                after: Position::START,
+                end: Position { id: to.try_into().expect("an id"), tag: None },
                 entries,
             };
             prop_assert_eq!(LogBatch::decode(&batch.encode().expect("written")).expect("read"), batch);

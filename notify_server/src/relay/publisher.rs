@@ -99,18 +99,18 @@ impl StreamWriter {
         let (Some(cluster_key), Some(connection)) = (&self.cluster_key, &mut self.connection) else { return Ok(false) };
         let key = stream_key(cluster_key, &batch.epoch);
         let signed = cluster_key.sign(&key, &batch.encode()?);
-        let Err(rejection) = append_entry(connection, &key, batch.end, &signed).await else { return Ok(true) };
+        let Err(rejection) = append_entry(connection, &key, batch.end.id, &signed).await else { return Ok(true) };
         // Usually another leader has already appended this batch. But a stream that
         // is ahead of the log belongs to another history.
         let last_entry = last_entry_position(connection, &key).await?;
-        if last_entry.is_none_or(|last_entry| last_entry <= batch.end.get()) {
+        if last_entry.is_none_or(|last_entry| last_entry <= batch.end.id.get()) {
             return if last_entry.is_some() { Ok(true) } else { Err(rejection) };
         }
-        let last = events::head(&self.db).await?.last;
+        let last = events::head(&self.db).await?.last.id;
         if last_entry.is_some_and(|last_entry| last_entry > last.get()) {
             tracing::warn!(stream = %key, ?last_entry, %last, "the stream in Redis is ahead of the log; starting a new one");
             let () = connection.del(&key).await.map_err(unavailable)?;
-            append_entry(connection, &key, batch.end, &signed).await?;
+            append_entry(connection, &key, batch.end.id, &signed).await?;
         }
         Ok(true)
     }

@@ -1,12 +1,15 @@
 /**
  * Whether an event is at or before a cursor, and was therefore already received.
- * Positions ascend within an epoch, which is the part before the dash.
+ * A cursor is `<epoch>.<tag>-<position>`. Positions ascend within an epoch; an event at the
+ * same position with another tag belongs to another history.
  */
 export function isAtOrBefore(id: string, cursor: string | null): boolean {
   if (cursor === null) return false;
-  const [idDash, cursorDash] = [id.lastIndexOf('-'), cursor.lastIndexOf('-')];
-  return (
-    id.slice(0, idDash) === cursor.slice(0, cursorDash) &&
-    Number(id.slice(idDash + 1)) <= Number(cursor.slice(cursorDash + 1))
-  );
+  const [event, known] = [parse(id), parse(cursor)];
+  return event.epoch === known.epoch && (event.position < known.position || id === cursor);
+}
+
+function parse(cursor: string): { readonly epoch: string; readonly position: number } {
+  const dash = cursor.lastIndexOf('-');
+  return { epoch: cursor.slice(0, dash).replace(/\..*$/, ''), position: Number(cursor.slice(dash + 1)) };
 }

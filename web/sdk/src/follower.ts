@@ -66,8 +66,9 @@ export class Follower {
         this.#handleEvent(message.event, message.termId);
         return;
       case 'reset':
-        // Ignore a reset that was already applied. After `future`, the log has an earlier position in the same epoch.
-        if (message.reason !== 'future' && isAtOrBefore(message.cursor, getCursor())) return;
+        // Ignore a reset that was already applied. Other reasons can lead back to an earlier position.
+        if (message.cursor === getCursor()) return;
+        if (message.reason === 'retention' && isAtOrBefore(message.cursor, getCursor())) return;
         // The buffered events are from before the reset.
         if (this.#buffer) this.#buffer = [];
         reset(message.reason, message.cursor);
