@@ -119,19 +119,26 @@ macro_rules! hits_sql {
                   where x.message_id < $9 and ($4::bigint is null or x.chat_id = $4) and ",
             $matches,
             hits_sql!(),
-            " order by x.message_id desc limit $10)
+            " and (not $6 or x.has_files) order by x.message_id desc limit $10)
                  union all
                  (select x.id
                   -- Few, whatever the planner thinks.
-                  from (select * from messages where id > (select indexed_up_to from search_progress)
-                        order by id desc limit 50000) x
+                  from (
+                      (select * from messages where id > (select indexed_up_to from search_progress)
+                       order by id desc limit 50000)
+                      union all
+                      (select changed.* from (select distinct message_id from search_stale limit 1000) stale
+                       cross join lateral (select * from messages m where m.id = stale.message_id offset 0) changed
+                       where changed.id <= (select indexed_up_to from search_progress))
+                  ) x
                   join messages m on m.id = x.id
                   where x.id < $9 and ($4::bigint is null or x.chat_id = $4) and ",
             $matches,
             // A subquery for each row, because few rows match.
             " and (select true from search_entries e where e.message_id = x.id) is null",
             hits_sql!(),
-            " order by x.id desc limit $10)
+            " and (not $6 or exists (select from message_files mf where mf.message_id = m.id))
+              order by x.id desc limit $10)
              ) hits order by id desc limit $10"
         )
     };
@@ -140,7 +147,6 @@ macro_rules! hits_sql {
           and x.chat_id in (select own.chat_id from chat_members own where own.user_id = $1)
           and ($3::text is null or true)
           and ($5::bigint is null or m.sender_id = $5)
-          and (not $6 or exists (select from message_files mf where mf.message_id = m.id))
           and ($7::timestamptz is null or m.created_at < $7)
           and ($8::timestamptz is null or m.created_at >= $8)"
     };
@@ -173,7 +179,18 @@ async fn search_by_rank(
         .bind(before.map_or(i64::MAX, MessageId::get))
         .bind(limit)
         .fetch_all(db)
-        .await?)
+        .await
+        .map_err(too_broad)?)
+}
+
+/// Turns a statement timeout into an error for the caller, whose query costs too much.
+fn too_broad(error: sqlx::Error) -> Error {
+    match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        Some("57014") => {
+            Error::invalid_with_code("q", "too_broad", "this search takes too long; use rarer words or more filters")
+        }
+        _ => error.into(),
+    }
 }
 
 /// How often new messages are indexed.

@@ -160,3 +160,35 @@ async fn an_invalid_search_is_rejected() {
         alice.get(&format!("/api/search?{query}")).await.expect(200);
     }
 }
+
+#[tokio::test]
+async fn an_edit_is_found_immediately_and_indexed_later() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let message = alice.say("team", "the zebra plan").await;
+    index_all(&app).await;
+    // Holds off the job of the server, as a busy database does.
+    let mut job = app.db.begin().await.expect("a transaction");
+    sqlx::query("select pg_advisory_xact_lock(4861703374915)").execute(&mut *job).await.expect("the lock of the job");
+    let path = format!("/api/messages/{}", message["id"]);
+    alice.patch(&path, json!({ "content": "the okapi plan" })).await.expect(200);
+    assert!(search_contents(&alice, "q=zebra").await.is_empty());
+    assert_eq!(search_contents(&alice, "q=okapi").await, ["the okapi plan"]);
+    let entries = "select count(*) from search_entries where content ilike '%okapi%'";
+    let count = async || sqlx::query_scalar::<_, i64>(entries).fetch_one(&app.db).await.expect("a count");
+    assert_eq!(count().await, 0, "the edit itself does not update the index");
+    job.rollback().await.expect("rolled back");
+    eventually("the edit is indexed", || async {
+        chat_core::search::index_batch(&app.db).await.expect("indexed");
+        sqlx::query_scalar::<_, bool>("select not exists (select from search_stale)")
+            .fetch_one(&app.db)
+            .await
+            .expect("a row")
+    })
+    .await;
+    assert_eq!(count().await, 1);
+    assert_eq!(search_contents(&alice, "q=okapi").await, ["the okapi plan"]);
+    alice.delete(&path).await.expect(204);
+    assert!(search_contents(&alice, "q=okapi").await.is_empty());
+    assert_eq!(count().await, 0, "a deleted text leaves the index at once");
+}
