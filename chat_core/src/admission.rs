@@ -1,8 +1,25 @@
-//! Admission to a chat: the one place where a ban is checked and a member is
-//! added.
+//! Admission to a chat: the only function that adds a member, after its checks.
 
 use crate::{ChatId, Error, Result, UserId, chats::model::Role};
 use sqlx::{PgConnection, PgExecutor};
+
+/// Maximum number of chats of one user. A rename is told in each of them.
+const MAX_CHATS_PER_USER: i64 = 1_000;
+
+/// Rejects the transaction that has just made a user a member of one chat too many.
+pub(crate) async fn check_chat_count(db: impl PgExecutor<'_>, user: UserId) -> Result<()> {
+    let count: i64 =
+        sqlx::query_scalar("select count(*) from (select from chat_members where user_id = $1 limit $2) own")
+            .bind(user)
+            .bind(MAX_CHATS_PER_USER + 1)
+            .fetch_one(db)
+            .await?;
+    if count > MAX_CHATS_PER_USER {
+        let detail = "this user is in the maximum number of chats; leave one first";
+        return Err(Error::Conflict { code: "too_many_chats", detail });
+    }
+    Ok(())
+}
 
 /// Whether a user is banned from a chat.
 pub(crate) async fn is_banned(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<bool> {
@@ -34,7 +51,11 @@ pub(crate) async fn admit(
     .bind(chat)
     .bind(user)
     .bind(role)
-    .execute(log)
+    .execute(&mut *log)
     .await?;
-    Ok(inserted.rows_affected() == 1)
+    let is_new = inserted.rows_affected() == 1;
+    if is_new {
+        check_chat_count(log, user).await?;
+    }
+    Ok(is_new)
 }

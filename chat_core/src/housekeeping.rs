@@ -16,6 +16,9 @@ const PARTITIONS_AHEAD: i32 = 3;
 /// not wait for long.
 const EXPIRE_BATCH: i32 = 500;
 
+/// Maximum number of messages of deleted chats deleted in one transaction.
+const PURGE_BATCH: i32 = 500;
+
 /// Maximum time that one run expires messages; the next run continues.
 const EXPIRE_TIME_BUDGET: Duration = Duration::from_secs(20);
 
@@ -117,6 +120,11 @@ async fn delete_orphans(db: &mut PgConnection) -> Result<Vec<String>> {
     .await?;
     log.commit().await?;
     Ok(keys)
+}
+
+/// Deletes a batch of messages of deleted chats, and returns how many.
+pub async fn purge_deleted_chats(db: impl PgExecutor<'_>) -> Result<i32> {
+    Ok(sqlx::query_scalar("select purge_deleted_chats($1)").bind(PURGE_BATCH).fetch_one(db).await?)
 }
 
 /// Creates the partitions that the log will need soon, and returns how many.

@@ -9,8 +9,11 @@ use chat_core::{
 use chrono::TimeDelta;
 use futures_util::TryStreamExt;
 use sqlx::PgPool;
-use std::{sync::Arc, time::Duration};
-use tokio::time::{MissedTickBehavior, interval};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How often partitions of the log are created and stale rate limits are removed.
@@ -18,6 +21,12 @@ const MINUTE_JOB_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often housekeeping runs.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// How often the job looks for deleted chats.
+const PURGE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The pause after a batch, as a multiple of the time it took.
+const PURGE_PAUSE_FACTOR: u32 = 3;
 
 /// Maximum number of blob keys in one query.
 const KEYS_PER_QUERY: usize = 1_000;
@@ -55,6 +64,7 @@ async fn delete_unreferenced_blobs(db: &PgPool, blobs: &BlobStore) -> Result<()>
 pub(crate) fn spawn(state: &Arc<AppState>, shutdown: &CancellationToken) {
     tokio::spawn(search::run_indexer(state.db.clone(), shutdown.clone()));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_minute_job(Arc::clone(state))));
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_purge_job(state.db.clone())));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_housekeeping_job(Arc::clone(state))));
 }
 
@@ -69,6 +79,22 @@ async fn run_minute_job(state: Arc<AppState>) {
             Ok(created) => tracing::debug!(created, "created partitions of the event log"),
             Err(error) => tracing::warn!(%error, "cannot create partitions of the event log"),
         }
+    }
+}
+
+/// Deletes the messages of deleted chats, with pauses so that others are not delayed.
+async fn run_purge_job(db: PgPool) {
+    loop {
+        let started_at = Instant::now();
+        let pause = match housekeeping::purge_deleted_chats(&db).await {
+            Ok(0) => PURGE_INTERVAL,
+            Ok(_) => started_at.elapsed() * PURGE_PAUSE_FACTOR,
+            Err(error) => {
+                tracing::debug!(%error, "cannot delete the messages of deleted chats");
+                PURGE_INTERVAL
+            }
+        };
+        sleep(pause).await;
     }
 }
 

@@ -7,7 +7,7 @@ pub use draft::ChatDraft;
 pub use model::ChatType;
 
 use crate::{
-    ChatId, Error, MessageId, Result, Time, UserId, blocks,
+    ChatId, Error, MessageId, Result, Time, UserId, admission, blocks,
     chats::model::Role,
     events, members,
     messages::{self, Message},
@@ -24,7 +24,7 @@ use std::collections::HashMap;
 pub const MAX_LISTED_CHATS: i64 = 1_000;
 
 /// Maximum number of members listed at creation; more can join later.
-pub const MAX_INITIAL_MEMBERS: usize = 5_000;
+pub const MAX_INITIAL_MEMBERS: usize = 100;
 
 /// A chat as a member sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -133,6 +133,9 @@ pub async fn create(db: &PgPool, creator: UserId, new: NewChat) -> Result<Create
             (create_named(&mut log, creator, *kind, name, description, members).await?, true)
         }
     };
+    if is_new {
+        admission::check_chat_count(&mut *log, creator).await?;
+    }
     let chat = get(&mut *log, id, creator).await?;
     log.commit().await?;
     Ok(CreateOutcome { chat, is_new })

@@ -1,6 +1,6 @@
 //! The four types of chat, and which roles may change them.
 
-use chat_test::TestApp;
+use chat_test::{TestApp, eventually};
 use serde_json::json;
 
 #[tokio::test]
@@ -209,4 +209,65 @@ async fn the_channel_list_does_not_reveal_private_chats() {
     let private = dave.get(&format!("/api/channels?after={ops}")).await.expect(200).json();
     let unknown = dave.get("/api/channels?after=999999").await.expect(200).json();
     assert_eq!(private, unknown, "the same page as for an unknown chat");
+}
+
+#[tokio::test]
+async fn the_messages_of_a_deleted_chat_are_unreadable_at_once_and_deleted_later() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let new = json!({ "type": "group", "name": "short", "members": [bob.id] });
+    let chat = alice.post("/api/chats", new).await.expect(201).json()["id"].as_i64().expect("an id");
+    let message = alice.say_in(chat, "a plan").await;
+    let reply = json!({ "content": "a reply", "reply_to": message["id"] });
+    bob.post(&format!("/api/chats/{chat}/messages"), reply).await.expect(201);
+    sqlx::query(
+        "insert into messages (chat_id, sender_id, content) select $1, $2, 'more' from generate_series(1, 1200)",
+    )
+    .bind(chat)
+    .bind(alice.id)
+    .execute(&app.db)
+    .await
+    .expect("messages");
+    let mut bobs = bob.listen().await;
+    let cursor = bobs.cursor().to_owned();
+    alice.delete(&format!("/api/chats/{chat}")).await.expect(204);
+    assert_eq!(bobs.next().await.kind, "chat.deleted");
+    for user in [&alice, &bob] {
+        user.get(&format!("/api/messages/{}", message["id"])).await.expect_problem(404);
+        user.get(&format!("/api/chats/{chat}/messages")).await.expect_problem(404);
+        assert!(user.get("/api/search?q=plan").await.json()["items"].as_array().expect("items").is_empty());
+    }
+    eventually("the messages are deleted", || async {
+        chat_core::housekeeping::purge_deleted_chats(&app.db).await.expect("purged");
+        let rest = "select (select count(*) from messages where chat_id = $1) + (select count(*) from deleted_chats)";
+        sqlx::query_scalar::<_, i64>(rest).bind(chat).fetch_one(&app.db).await.expect("a count") == 0
+    })
+    .await;
+    alice.say("team", "marker").await;
+    let told: Vec<_> = bob.resume(&cursor).await.read_replay().await.iter().map(|event| event.kind.clone()).collect();
+    assert_eq!(told, ["chat.deleted", "message.new"], "deleting the messages later appends no event");
+}
+
+#[tokio::test]
+async fn a_user_is_in_a_limited_number_of_chats() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let channel =
+        bob.post("/api/chats", json!({ "type": "public_channel", "name": "one more" })).await.expect(201).json();
+    sqlx::query(
+        "with made as (insert into chats (type, name) select 'group', 'g' || n from generate_series(1, 1000) n returning id)
+         insert into chat_members (chat_id, user_id) select id, $1 from made",
+    )
+    .bind(alice.id)
+    .execute(&app.db)
+    .await
+    .expect("chats");
+    let join = format!("/api/chats/{}/join", channel["id"]);
+    for refused in [
+        alice.post(&join, json!({})).await,
+        alice.post("/api/chats", json!({ "type": "group", "name": "another" })).await,
+        bob.post(&format!("/api/chats/{}/members", channel["id"]), json!({ "user_id": alice.id })).await,
+    ] {
+        assert_eq!(refused.expect_problem(409)["code"], "too_many_chats");
+    }
 }
