@@ -1,7 +1,11 @@
 //! The accept loop of every server: limits on connections and on the time that a
 //! first request head may take, then hyper, and a graceful shutdown.
 
-use crate::{rewind::Rewind, shutdown::ShutdownPhase};
+use crate::{
+    connection_limits::{AddressCounter, AddressPermit, ConnectionLimits},
+    rewind::Rewind,
+    shutdown::ShutdownPhase,
+};
 use axum::{
     Router,
     extract::ConnectInfo,
@@ -79,7 +83,7 @@ impl ConnectionHook for NoHook {
 /// The permit of one open connection. Each request has it in its extensions, for a
 /// handler that keeps the connection open after the response.
 #[derive(Debug, Clone)]
-pub struct ConnectionPermit(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+pub struct ConnectionPermit(#[expect(dead_code, reason = "held, not read")] Arc<(OwnedSemaphorePermit, AddressPermit)>);
 
 /// Raises the limit on open files to the maximum and returns it. Each open
 /// connection needs one file descriptor.
@@ -95,13 +99,14 @@ pub fn raise_file_limit() -> Option<u64> {
 /// arrives; open connections have `DRAIN_TIMEOUT` to finish.
 pub async fn serve(
     listener: TcpListener,
-    max_connections: usize,
+    limits: ConnectionLimits,
     hook: impl ConnectionHook,
     router: Router,
     shutdown: CancellationToken,
 ) {
+    let max_connections = limits.total;
     let permits = Arc::new(Semaphore::new(max_connections));
-    let acceptor = Acceptor { listener, permits: Arc::clone(&permits) };
+    let acceptor = Acceptor { listener, permits: Arc::clone(&permits), addresses: AddressCounter::new(limits) };
     let mut connections = JoinSet::new();
     let draining = CancellationToken::new();
     let phase = ShutdownPhase { requested: shutdown.clone(), draining: draining.clone() };
@@ -141,6 +146,7 @@ async fn sleep_after(event: &CancellationToken, time: Duration) {
 struct Acceptor {
     listener: TcpListener,
     permits: Arc<Semaphore>,
+    addresses: AddressCounter,
 }
 
 impl Acceptor {
@@ -152,7 +158,13 @@ impl Acceptor {
             let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
             loop {
                 match self.listener.accept().await {
-                    Ok((stream, peer)) => return Some((stream, peer, ConnectionPermit(Arc::new(permit)))),
+                    // The connection is closed at once if its address has too many.
+                    Ok((stream, peer)) => match self.addresses.try_acquire(peer.ip()) {
+                        Some(address) => {
+                            return Some((stream, peer, ConnectionPermit(Arc::new((permit, address)))));
+                        }
+                        None => tracing::debug!(%peer, "too many connections of one address"),
+                    },
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -176,8 +188,9 @@ impl Acceptor {
         while let Ok((stream, peer)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             let permit = Arc::clone(&self.permits).try_acquire_owned();
-            if let (Ok(stream), Ok(permit)) = (stream, permit) {
-                backlog.push((stream, peer, ConnectionPermit(Arc::new(permit))));
+            let address = self.addresses.try_acquire(peer.ip());
+            if let (Ok(stream), Ok(permit), Some(address)) = (stream, permit, address) {
+                backlog.push((stream, peer, ConnectionPermit(Arc::new((permit, address)))));
             }
         }
         backlog
@@ -249,7 +262,7 @@ async fn serve_http(peeked: PeekedRequest, permit: ConnectionPermit, router: Rou
             Ok::<_, Infallible>(response)
         }
     });
-    let io = TokioIo::new(Rewind { buffer: peeked.buffer, stream: peeked.stream });
+    let io = TokioIo::new(Rewind::new(peeked.buffer, peeked.stream));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())

@@ -6,6 +6,7 @@
 
 pub mod acceptor;
 pub mod config;
+pub mod connection_limits;
 pub mod cors;
 pub mod extract;
 pub mod layers;

@@ -4,6 +4,7 @@
 use crate::{
     AllowedOrigins,
     acceptor::{self, NoHook},
+    connection_limits::ConnectionLimits,
     layers,
 };
 use axum::{Router, http::header, routing::get};
@@ -47,7 +48,13 @@ impl MetricsEndpoint {
             Self::Shared => router,
             Self::Dedicated(listener) => {
                 let router = layers::with_layers(router, &AllowedOrigins::default());
-                tokio::spawn(acceptor::serve(listener, MAX_SCRAPERS, NoHook, router, shutdown.clone()));
+                tokio::spawn(acceptor::serve(
+                    listener,
+                    ConnectionLimits::in_all(MAX_SCRAPERS),
+                    NoHook,
+                    router,
+                    shutdown.clone(),
+                ));
                 Router::new()
             }
         }

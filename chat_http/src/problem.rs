@@ -127,6 +127,9 @@ fn code_of_status(status: StatusCode) -> &'static str {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = status(&self.0).into_response();
+        if matches!(self.0, Error::TooManyRequests) {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        }
         response.extensions_mut().insert(Arc::new(self.0));
         response
     }

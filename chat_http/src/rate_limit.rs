@@ -32,10 +32,17 @@ use std::{
 pub enum RouteClass {
     /// Verifies a password or a token; limited by address.
     Auth,
+    /// Exchanges a refresh token; limited by address, apart from `Auth`: the token cannot be
+    /// guessed, and many users may share an address.
+    Refresh,
     /// Stores files; limited by user.
     Upload,
     /// Changes data; limited by user.
     Write,
+    /// Changes what others see of a user; limited by user, besides the limit of writes.
+    Profile,
+    /// Edits a message; limited by user and message, besides the limit of writes.
+    Edit,
     /// Only reads data; limited by user.
     Read,
 }
@@ -108,8 +115,11 @@ pub struct RateLimits(Option<Rates>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rates {
     auth: Rate,
+    refresh: Rate,
     upload: Rate,
     write: Rate,
+    profile: Rate,
+    edit: Rate,
     read: Rate,
     /// All requests of one address.
     address: Rate,
@@ -118,8 +128,11 @@ struct Rates {
 /// The default limits. A user who types, on several devices, stays far below them.
 const DEFAULT: Rates = Rates {
     auth: Rate::per_minute(60),
+    refresh: Rate::per_minute(600),
     upload: Rate::per_minute(120),
     write: Rate::per_second(50),
+    profile: Rate::per_minute(10),
+    edit: Rate::per_minute(20),
     read: Rate::per_second(100),
     address: Rate::per_second(1_000),
 };
@@ -127,7 +140,7 @@ const DEFAULT: Rates = Rates {
 /// The error for text that is not a setting of rate limits.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,upload=120/m,write=50/s,read=100/s,address=1000/s"
+    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,profile=10/m,edit=20/m,read=100/s,address=1000/s"
 )]
 pub struct InvalidRateLimits(String);
 
@@ -154,8 +167,11 @@ impl FromStr for RateLimits {
             let rate = rate.parse().map_err(|()| invalid())?;
             match class {
                 "auth" => rates.auth = rate,
+                "refresh" => rates.refresh = rate,
                 "upload" => rates.upload = rate,
                 "write" => rates.write = rate,
+                "profile" => rates.profile = rate,
+                "edit" => rates.edit = rate,
                 "read" => rates.read = rate,
                 "address" => rates.address = rate,
                 _ => return Err(invalid()),
@@ -178,8 +194,11 @@ pub struct RateLimiter {
 #[derive(Debug)]
 struct Limiters {
     auth: KeyedLimiter<IpAddr>,
+    refresh: KeyedLimiter<IpAddr>,
     upload: KeyedLimiter<UserId>,
     write: KeyedLimiter<UserId>,
+    profile: KeyedLimiter<UserId>,
+    edit: KeyedLimiter<(UserId, String)>,
     read: KeyedLimiter<UserId>,
     address: KeyedLimiter<IpAddr>,
 }
@@ -193,8 +212,11 @@ impl RateLimiter {
     pub fn new(limits: RateLimits, trusted_proxies: TrustedProxies) -> Self {
         let limiters = limits.0.map(|rates| Limiters {
             auth: keyed_limiter(rates.auth),
+            refresh: keyed_limiter(rates.refresh),
             upload: keyed_limiter(rates.upload),
             write: keyed_limiter(rates.write),
+            profile: keyed_limiter(rates.profile),
+            edit: keyed_limiter(rates.edit),
             read: keyed_limiter(rates.read),
             address: keyed_limiter(rates.address),
         });
@@ -203,9 +225,12 @@ impl RateLimiter {
 
     /// Removes users and addresses that have their full limit again.
     pub fn remove_stale(&self) {
-        let Some(Limiters { auth, upload, write, read, address }) = &self.limiters else { return };
-        [auth, address].into_iter().for_each(governor::RateLimiter::retain_recent);
-        [upload, write, read].into_iter().for_each(governor::RateLimiter::retain_recent);
+        let Some(Limiters { auth, refresh, upload, write, profile, edit, read, address }) = &self.limiters else {
+            return;
+        };
+        [auth, refresh, address].into_iter().for_each(governor::RateLimiter::retain_recent);
+        edit.retain_recent();
+        [upload, write, profile, read].into_iter().for_each(governor::RateLimiter::retain_recent);
     }
 
     /// Counts a request and returns the rest of its limit; `None` without limits.
@@ -219,16 +244,26 @@ impl RateLimiter {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
         let address = self.trusted_proxies.client_address(peer, request.headers());
         let by_address = self.count(&limiters.address, &address)?;
-        if class == RouteClass::Auth {
-            return self.count(&limiters.auth, &address).map(Some);
+        match class {
+            RouteClass::Auth => return self.count(&limiters.auth, &address).map(Some),
+            RouteClass::Refresh => return self.count(&limiters.refresh, &address).map(Some),
+            _ => {}
         }
         let Some(user) = claimed_user(verifier, request.headers()) else { return Ok(Some(by_address)) };
-        let limiter = match class {
-            RouteClass::Upload => &limiters.upload,
-            RouteClass::Read => &limiters.read,
-            RouteClass::Write | RouteClass::Auth => &limiters.write,
-        };
-        self.count(limiter, &user).map(Some)
+        match class {
+            RouteClass::Upload => self.count(&limiters.upload, &user),
+            RouteClass::Read => self.count(&limiters.read, &user),
+            RouteClass::Write | RouteClass::Auth | RouteClass::Refresh => self.count(&limiters.write, &user),
+            RouteClass::Profile => {
+                self.count(&limiters.write, &user)?;
+                self.count(&limiters.profile, &user)
+            }
+            RouteClass::Edit => {
+                self.count(&limiters.write, &user)?;
+                self.count(&limiters.edit, &(user, request.uri().path().to_owned()))
+            }
+        }
+        .map(Some)
     }
 
     fn count<K: Hash + Eq + Clone>(

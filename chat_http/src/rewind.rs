@@ -1,20 +1,29 @@
-//! A connection whose first bytes were already read and must be read again.
+//! A connection whose first bytes were already read and must be read again, and that
+//! fails if its client does not read.
 
 use bytes::{Buf, BytesMut};
 use std::{
+    future::Future,
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
+
+/// How long a write may wait for a client that reads nothing.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads `buffer` first, then the rest of `stream`.
 pub(crate) struct Rewind {
-    pub(crate) buffer: BytesMut,
-    pub(crate) stream: TcpStream,
+    buffer: BytesMut,
+    stream: TcpStream,
+    /// The timeout of the write that waits, if one does.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl AsyncRead for Rewind {
@@ -33,9 +42,26 @@ impl AsyncRead for Rewind {
     }
 }
 
+impl Rewind {
+    pub(crate) fn new(buffer: BytesMut, stream: TcpStream) -> Self {
+        Self { buffer, stream, stall: None }
+    }
+
+    /// Fails a write that has waited too long for the client to read.
+    fn with_stall_timeout<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.stall = None;
+            return write;
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL_TIMEOUT)));
+        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl AsyncWrite for Rewind {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, from)
+        let write = Pin::new(&mut self.stream).poll_write(cx, from);
+        self.with_stall_timeout(cx, write)
     }
 
     fn poll_write_vectored(
@@ -43,7 +69,8 @@ impl AsyncWrite for Rewind {
         cx: &mut Context<'_>,
         from: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, from)
+        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, from);
+        self.with_stall_timeout(cx, write)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -51,7 +78,8 @@ impl AsyncWrite for Rewind {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flush = Pin::new(&mut self.stream).poll_flush(cx);
+        self.with_stall_timeout(cx, flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,9 @@
 //! Every setting, declared once. A program flattens the groups that it reads. The
 //! union of all groups is the set of keys that `config.toml` may contain.
 
-use crate::{rate_limit::RateLimits, telemetry::LogFormat, trusted_proxies::TrustedProxies};
+use crate::{
+    connection_limits::ConnectionLimits, rate_limit::RateLimits, telemetry::LogFormat, trusted_proxies::TrustedProxies,
+};
 use chat_core::{
     auth::{Signer, Verifier},
     housekeeping::RetentionConfig,
@@ -178,14 +180,34 @@ impl WebSettings {
 #[derive(Debug, Clone, Args)]
 pub struct LimitSettings {
     /// Rate limits: on, off, or some of
-    /// auth=60/m,upload=120/m,write=50/s,read=100/s,address=1000/s. Off in
-    /// `confab dev` unless set.
+    /// auth=60/m,refresh=600/m,upload=120/m,write=50/s,profile=10/m,edit=20/m,read=100/s,address=1000/s.
+    /// Off in `confab dev` unless set.
     #[arg(long, value_name = "LIMITS", env = "RATE_LIMITS")]
     pub rate_limits: Option<RateLimits>,
+}
+
+/// The clients' addresses.
+#[derive(Debug, Clone, Args)]
+pub struct NetworkSettings {
     /// Networks of trusted reverse proxies, such as 10.0.0.0/8,::1. Their
     /// `X-Forwarded-For` header is used.
     #[arg(long, value_name = "NETWORKS", env = "TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,
+    /// Maximum number of open connections of one address or IPv6 /64 network. Loopback
+    /// addresses and trusted proxies have no such limit.
+    #[arg(long, value_name = "COUNT", env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 256)]
+    pub max_connections_per_address: usize,
+}
+
+impl NetworkSettings {
+    /// Returns the limits on open connections, with a maximum in all.
+    pub fn connection_limits(&self, total: usize) -> ConnectionLimits {
+        ConnectionLimits {
+            total,
+            per_address: self.max_connections_per_address,
+            trusted_proxies: self.trusted_proxies.clone(),
+        }
+    }
 }
 
 /// How long data is kept, and how much of it.

@@ -55,12 +55,14 @@ impl TrustedProxies {
         network_of(client)
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether an address is one of a trusted proxy.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }
 
-fn network_of(address: IpAddr) -> IpAddr {
+/// Truncates an IPv6 address to its /64 network.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

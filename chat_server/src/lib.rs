@@ -11,6 +11,8 @@ mod router;
 mod routes;
 mod settings;
 mod state;
+mod upload_form;
+mod user_slots;
 
 pub use blobs::BlobStore;
 pub use jobs::run_housekeeping;
@@ -22,6 +24,7 @@ pub use state::{AppConfig, AppState, DemoAccount, DemoAccounts};
 use chat_http::{
     AllowedOrigins,
     acceptor::{self, NoHook},
+    connection_limits::ConnectionLimits,
     layers,
     metrics::MetricsEndpoint,
     probes,
@@ -35,7 +38,7 @@ pub async fn serve(
     listener: TcpListener,
     state: Arc<AppState>,
     origins: AllowedOrigins,
-    max_connections: usize,
+    connections: ConnectionLimits,
     metrics: MetricsEndpoint,
     shutdown: CancellationToken,
 ) {
@@ -45,5 +48,5 @@ pub async fn serve(
     let probes = probes::router(state.readiness_checks(), shutdown.clone());
     let router = state.router().merge(probes).merge(metrics.into_router(registry, &shutdown));
     let router = layers::with_layers(router, &origins);
-    acceptor::serve(listener, max_connections, NoHook, router, shutdown).await;
+    acceptor::serve(listener, connections, NoHook, router, shutdown).await;
 }

@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
         signer: settings.keys.signer()?,
         blobs: BlobStore::on_disk(&data_dir.join("files")).context("opening the file store")?,
         rate_limits: settings.limits.rate_limits.unwrap_or(RateLimits::ON),
-        trusted_proxies: settings.limits.trusted_proxies,
+        trusted_proxies: settings.network.trusted_proxies.clone(),
         retention: settings.retention.into(),
         is_https: settings.web.is_https(),
         demo,
@@ -39,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let metrics = MetricsEndpoint::bind(settings.metrics.chat_metrics_bind).await.context("CHAT_METRICS_BIND")?;
     let shutdown = shutdown::shutdown_on_signal();
-    let max_connections = settings.connections.chat_max_connections;
-    chat_server::serve(listener, state, origins, max_connections, metrics, shutdown).await;
+    let connections = settings.network.connection_limits(settings.connections.chat_max_connections);
+    chat_server::serve(listener, state, origins, connections, metrics, shutdown).await;
     Ok(())
 }

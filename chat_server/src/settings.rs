@@ -2,7 +2,7 @@
 
 use chat_http::settings::{
     ChatBind, ChatConnectionSettings, ChatMetricsSettings, DataSettings, DatabaseSettings, DemoSettings, LimitSettings,
-    LogSettings, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
+    LogSettings, NetworkSettings, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
 };
 
 /// Serve Confab's REST API. Each setting is a flag, an environment variable, or a key of
@@ -24,6 +24,8 @@ pub struct Settings {
     pub web: WebSettings,
     #[command(flatten)]
     pub limits: LimitSettings,
+    #[command(flatten)]
+    pub network: NetworkSettings,
     #[command(flatten)]
     pub retention: RetentionSettings,
     #[command(flatten)]

@@ -7,7 +7,9 @@ use chat_core::{
     messages::Writer,
     redis::Redis,
 };
-use chat_http::{AllowedOrigins, metrics::MetricsEndpoint, rate_limit::RateLimits};
+use chat_http::{
+    AllowedOrigins, connection_limits::ConnectionLimits, metrics::MetricsEndpoint, rate_limit::RateLimits,
+};
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccount, DemoAccounts};
 use embedded_postgres::Cluster;
 use fixtures::demo::{self, DemoUser};
@@ -122,11 +124,16 @@ impl TestApp {
                 chat_listener,
                 state,
                 origins,
-                10_000,
+                ConnectionLimits::in_all(10_000),
                 MetricsEndpoint::Shared,
                 shutdown.clone(),
             )),
-            tokio::spawn(notify_server::serve(notify_listener, server, 10_000, MetricsEndpoint::Shared)),
+            tokio::spawn(notify_server::serve(
+                notify_listener,
+                server,
+                ConnectionLimits::in_all(10_000),
+                MetricsEndpoint::Shared,
+            )),
         ];
         let db = database.pool(4);
         Self { endpoints: Endpoints { chat, notify }, db, signer, database, files, redis, shutdown, servers, folder }

@@ -12,8 +12,8 @@ use chat_http::{
     metrics::MetricsEndpoint,
     rate_limit::RateLimits,
     settings::{
-        ChatBind, DataSettings, FrontendSettings, LimitSettings, OptionalDatabaseSettings, RetentionSettings,
-        WebSettings,
+        ChatBind, DataSettings, FrontendSettings, LimitSettings, NetworkSettings, OptionalDatabaseSettings,
+        RetentionSettings, WebSettings,
     },
     shutdown,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Dev {
     web: WebSettings,
     #[command(flatten)]
     limits: LimitSettings,
+    #[command(flatten)]
+    network: NetworkSettings,
     #[command(flatten)]
     retention: RetentionSettings,
     #[command(flatten)]
@@ -108,12 +110,12 @@ impl Dev {
             files_dir: node::files_dir(&data_dir.path),
             origins: AllowedOrigins::parse(&self.web.cors_origins).context("CORS_ORIGINS")?,
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::OFF),
-            trusted_proxies: self.limits.trusted_proxies.clone(),
+            trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
             is_https: self.web.is_https(),
             demo: demo.clone(),
             frontend: self.frontend.clone(),
-            max_connections: MAX_CONNECTIONS,
+            connections: self.network.connection_limits(MAX_CONNECTIONS),
             metrics: MetricsEndpoint::Shared,
         };
         node.serve(listener, shutdown, |address| {

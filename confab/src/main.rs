@@ -11,6 +11,7 @@ mod frontend;
 mod maintenance;
 mod node;
 
+use anyhow::Context;
 use chat_core::{auth::keys, db};
 use chat_http::{
     config,
@@ -19,7 +20,11 @@ use chat_http::{
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use fixtures::{demo, scale};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 #[derive(Parser)]
 #[command(name = "confab", version, about = "A chat backend that loses no event")]
@@ -95,14 +100,8 @@ async fn main() -> ExitCode {
         Command::ExportAccount(account) => account.export().await,
         Command::DeleteAccount(account) => account.delete().await,
         Command::RotateKeys(keys) => keys.run(),
-        Command::Openapi => {
-            print!("{}", chat_server::openapi_json());
-            Ok(())
-        }
-        Command::Configuration => {
-            print!("{}", configuration::markdown(&Cli::command()));
-            Ok(())
-        }
+        Command::Openapi => print_text(&chat_server::openapi_json()),
+        Command::Configuration => print_text(&configuration::markdown(&Cli::command())),
         Command::Doctor(doctor) => return doctor.run().await,
     };
     match outcome {
@@ -111,6 +110,14 @@ async fn main() -> ExitCode {
             eprintln!("confab: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints a long text. A reader that closes the pipe early, such as `head`, is no error.
+fn print_text(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("writing to standard output"),
     }
 }
 

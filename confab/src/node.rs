@@ -4,13 +4,15 @@ use crate::{database, frontend};
 use anyhow::Context;
 use chat_core::{auth::Signer, housekeeping::RetentionConfig, messages::Writer, redis::Redis};
 use chat_http::{
-    AllowedOrigins, acceptor, layers,
+    AllowedOrigins, acceptor,
+    connection_limits::ConnectionLimits,
+    layers,
     metrics::MetricsEndpoint,
     probes,
     rate_limit::RateLimits,
     settings::{
         ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, FrontendSettings, LimitSettings, MetricsSettings,
-        RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
+        NetworkSettings, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
     },
     shutdown,
     trusted_proxies::TrustedProxies,
@@ -39,7 +41,7 @@ pub(crate) struct Node {
     pub(crate) is_https: bool,
     pub(crate) demo: Option<DemoAccounts>,
     pub(crate) frontend: FrontendSettings,
-    pub(crate) max_connections: usize,
+    pub(crate) connections: ConnectionLimits,
     pub(crate) metrics: MetricsEndpoint,
 }
 
@@ -92,7 +94,7 @@ impl Node {
             .merge(self.metrics.into_router(registry, &shutdown));
         let router = layers::with_layers(router, &self.origins);
         let hook = notify.connection_hook();
-        let server = tokio::spawn(acceptor::serve(listener, self.max_connections, hook, router, shutdown.clone()));
+        let server = tokio::spawn(acceptor::serve(listener, self.connections, hook, router, shutdown.clone()));
         tokio::select! {
             () = notify.wait_until_live() => on_ready(address),
             () = shutdown.cancelled() => {}
@@ -123,6 +125,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     limits: LimitSettings,
     #[command(flatten)]
+    network: NetworkSettings,
+    #[command(flatten)]
     frontend: FrontendSettings,
     #[command(flatten)]
     retention: RetentionSettings,
@@ -140,12 +144,12 @@ impl Serve {
             files_dir: files_dir(&self.data.chat_data_dir),
             origins: AllowedOrigins::parse(&self.web.cors_origins).context("CORS_ORIGINS")?,
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::ON),
-            trusted_proxies: self.limits.trusted_proxies,
+            trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
             is_https: self.web.is_https(),
             demo: None,
             frontend: self.frontend,
-            max_connections: self.connections.max_connections,
+            connections: self.network.connection_limits(self.connections.max_connections),
             metrics: MetricsEndpoint::bind(self.metrics.metrics_bind).await.context("METRICS_BIND")?,
         };
         let listener = bind_listener(self.bind.chat_bind).await?;

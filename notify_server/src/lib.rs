@@ -31,7 +31,10 @@ use axum::{Router, routing::get};
 use chat_core::{
     UserId, auth::Verifier, ephemeral::EphemeralBus, messages::Writer, redis::Redis, typing::TypingNotifier,
 };
-use chat_http::{AllowedOrigins, ReadinessCheck, acceptor, layers, metrics::MetricsEndpoint, probes};
+use chat_http::{
+    AllowedOrigins, ReadinessCheck, acceptor, connection_limits::ConnectionLimits, layers, metrics::MetricsEndpoint,
+    probes,
+};
 use ephemeral::EphemeralDispatcher;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use hub::Hub;
@@ -197,12 +200,17 @@ impl NotifyServer {
 }
 
 /// Serves a notify server without a chat server, as the `notify_server` program does.
-pub async fn serve(listener: TcpListener, notify: Arc<NotifyServer>, max_connections: usize, metrics: MetricsEndpoint) {
+pub async fn serve(
+    listener: TcpListener,
+    notify: Arc<NotifyServer>,
+    connections: ConnectionLimits,
+    metrics: MetricsEndpoint,
+) {
     let mut registry = chat_core::metrics::new_registry();
     notify.register(&mut registry);
     notify.writer.register(&mut registry);
     let probes = probes::router(notify.checks(), notify.shutdown.clone());
     let router = notify.router().merge(probes).merge(metrics.into_router(registry, &notify.shutdown));
     let router = layers::with_layers(router, &notify.origins);
-    acceptor::serve(listener, max_connections, notify.connection_hook(), router, notify.shutdown.clone()).await;
+    acceptor::serve(listener, connections, notify.connection_hook(), router, notify.shutdown.clone()).await;
 }

@@ -30,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
         origins: AllowedOrigins::parse(&settings.web.cors_origins).context("CORS_ORIGINS")?,
     };
     let server = NotifyServer::start(deps, shutdown::shutdown_on_signal());
-    notify_server::serve(listener, server, settings.connections.notify_max_connections, metrics).await;
+    let connections = settings.network.connection_limits(settings.connections.notify_max_connections);
+    notify_server::serve(listener, server, connections, metrics).await;
     Ok(())
 }

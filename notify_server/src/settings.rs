@@ -1,8 +1,8 @@
 //! The settings of the `notify_server` program.
 
 use chat_http::settings::{
-    DatabaseSettings, LogSettings, NotifyBind, NotifyConnectionSettings, NotifyMetricsSettings, RedisSettings,
-    VerifyingKeySettings, WebSettings,
+    DatabaseSettings, LogSettings, NetworkSettings, NotifyBind, NotifyConnectionSettings, NotifyMetricsSettings,
+    RedisSettings, VerifyingKeySettings, WebSettings,
 };
 
 /// Serve Confab's events by SSE and WebSocket. Each setting is a flag, an environment
@@ -22,6 +22,8 @@ pub struct Settings {
     pub web: WebSettings,
     #[command(flatten)]
     pub metrics: NotifyMetricsSettings,
+    #[command(flatten)]
+    pub network: NetworkSettings,
     #[command(flatten)]
     pub connections: NotifyConnectionSettings,
     #[command(flatten)]

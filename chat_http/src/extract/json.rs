@@ -6,7 +6,7 @@ use axum::{
     RequestExt,
     body::{Body, Bytes},
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -16,6 +16,8 @@ use serde::{
     Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// A JSON body. The extractor rejects another media type with 415, a body that is too
 /// large with 413, invalid JSON with 400, and JSON that fails validation with 422.
@@ -42,6 +44,9 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// How long a client has to send the whole body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Reads the whole body before the handler runs, unless it is an upload. Otherwise
 /// a client that receives an error while it still writes would see a broken
 /// connection instead of the error.
@@ -50,7 +55,10 @@ pub async fn buffer_body(limit: usize, request: Request, next: Next) -> Response
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    match axum::body::to_bytes(body, limit).await {
+    let Ok(result) = timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit)).await else {
+        return ([(header::CONNECTION, "close")], StatusCode::REQUEST_TIMEOUT).into_response();
+    };
+    match result {
         Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Err(error) => {
             let is_too_large = std::error::Error::source(&error).is_some_and(|cause| cause.is::<LengthLimitError>());

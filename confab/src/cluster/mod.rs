@@ -9,6 +9,7 @@ use anyhow::Context;
 use chat_core::{db, replicas};
 use chat_http::{
     acceptor::{self, NoHook},
+    connection_limits::ConnectionLimits,
     settings::{ChatBind, DataSettings, FrontendSettings},
     shutdown,
 };
@@ -71,7 +72,13 @@ impl Cluster {
 async fn serve_frontend(frontend: &FrontendSettings, shutdown: &CancellationToken) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("binding the frontend")?;
     let address = listener.local_addr().context("reading the address")?;
-    tokio::spawn(acceptor::serve(listener, 64, NoHook, frontend::router(frontend), shutdown.clone()));
+    tokio::spawn(acceptor::serve(
+        listener,
+        ConnectionLimits::in_all(64),
+        NoHook,
+        frontend::router(frontend),
+        shutdown.clone(),
+    ));
     Ok(address)
 }
 
