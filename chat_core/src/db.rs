@@ -19,19 +19,36 @@ pub fn create_pool(url: &str, max_connections: u32) -> Result<PgPool> {
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "5s"),
         ("timezone", "UTC"),
+        // An acknowledged message is on the disk, whatever PGOPTIONS says.
+        ("synchronous_commit", "on"),
         // No warning for a rollback without an open transaction.
         ("client_min_messages", "error"),
     ]);
-    Ok(PgPoolOptions::new()
+    Ok(pool_options().max_connections(max_connections).connect_lazy_with(options))
+}
+
+fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new()
         // A request that is cancelled while its transaction begins leaves the
         // transaction open on the server without sqlx knowing. Such a connection must
         // not be reused: it holds locks, and its writes are never committed.
         .after_release(|connection, _| {
             Box::pin(async move { sqlx::raw_sql("rollback").execute(connection).await.map(|_| true) })
         })
-        .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(options))
+}
+
+/// Maximum number of connections for queries whose cost the caller chooses.
+const MAX_EXPENSIVE_CONNECTIONS: u32 = 2;
+
+/// Time limit of a query whose cost the caller chooses.
+const EXPENSIVE_QUERY_TIMEOUT: &str = "2s";
+
+/// Creates a small pool for searches and exports, so that they neither take the
+/// connections of other requests nor run for long.
+pub fn create_expensive_pool(pool: &PgPool) -> PgPool {
+    let options = pool.connect_options().as_ref().clone().options([("statement_timeout", EXPENSIVE_QUERY_TIMEOUT)]);
+    pool_options().max_connections(MAX_EXPENSIVE_CONNECTIONS).connect_lazy_with(options)
 }
 
 /// Applies all pending migrations. Safe to run from several processes at once.

@@ -86,6 +86,18 @@ pub struct StoredFile {
     pub size: i64,
 }
 
+const QUOTA_EXCEEDED: Error =
+    Error::Conflict { code: "quota_exceeded", detail: "this upload would exceed your storage quota" };
+
+/// Rejects an upload of a user who has already reached the quota, before it is read.
+pub async fn require_quota(db: impl PgExecutor<'_>, uploader: UserId, quota: i64) -> Result<()> {
+    let used: i64 = sqlx::query_scalar("select coalesce(sum(size), 0)::bigint from files where uploader_id = $1")
+        .bind(uploader)
+        .fetch_one(db)
+        .await?;
+    if used < quota { Ok(()) } else { Err(QUOTA_EXCEEDED) }
+}
+
 /// Registers uploaded files, in order, if the uploader's total then stays within `quota`
 /// bytes.
 pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64) -> Result<Vec<FileInfo>> {
@@ -97,7 +109,7 @@ pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64
         .fetch_one(&mut *tx)
         .await?;
     if used + files.iter().map(|file| file.size).sum::<i64>() > quota {
-        return Err(Error::Conflict { code: "quota_exceeded", detail: "this upload would exceed your storage quota" });
+        return Err(QUOTA_EXCEEDED);
     }
     let images = || files.iter().map(|file| file.image.as_ref());
     let rows: Vec<Json<FileInfo>> = sqlx::query_scalar(

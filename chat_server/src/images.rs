@@ -14,8 +14,11 @@ use tokio::sync::Semaphore;
 /// of megabytes.
 const MAX_PIXELS: u64 = 40_000_000;
 
+/// Maximum length of each side of an image, in pixels.
+const MAX_SIDE: u32 = 16_384;
+
 /// Maximum memory that decoding one image may take, in bytes.
-const MAX_DECODER_BYTES: u64 = 512 * 1024 * 1024;
+const MAX_DECODER_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Maximum length of each side of a thumbnail, in pixels.
 const THUMBNAIL_SIDE: u32 = 480;
@@ -35,8 +38,9 @@ struct DecodedImage {
     thumbnail_type: &'static str,
 }
 
-/// Limits how many images are decoded at once; the others wait.
-static DECODE_PERMITS: Semaphore = Semaphore::const_new(2);
+/// Limits how many images are decoded at once; the others wait. With `MAX_DECODER_BYTES`
+/// this bounds the memory of all decoding.
+static DECODE_PERMITS: Semaphore = Semaphore::const_new(1);
 
 /// Decodes a stored file if it is an image, replaces it with a copy without metadata
 /// and stores a thumbnail. A file that starts like an image but cannot be decoded gets
@@ -93,6 +97,9 @@ fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
     reader.limits(limits);
     let Ok(mut decoder) = reader.into_decoder() else { return Ok(None) };
     let (width, height) = decoder.dimensions();
+    if width.max(height) > MAX_SIDE {
+        return Err(Error::invalid("file", format!("an image can have at most {MAX_SIDE} pixels on each side")));
+    }
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(Error::invalid("file", format!("at most {} million pixels are allowed", MAX_PIXELS / 1_000_000)));
     }

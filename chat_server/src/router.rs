@@ -29,7 +29,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 /// handler determine whether the route requires a token, its input and its output.
 #[rustfmt::skip]
 pub fn routes() -> Routes {
-    use RouteClass::{Auth, Read, Upload, Write};
+    use RouteClass::{Auth, Edit, Profile, Read, Refresh, Upload, Write};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const PUT: Method = Method::PUT;
@@ -39,13 +39,13 @@ pub fn routes() -> Routes {
     Routes::new()
         .on(Auth,   POST,   "/api/signup",                                  auth::signup,              "Create an account and sign in.")
         .on(Auth,   POST,   "/api/signin",                                  auth::signin,              "Sign in.")
-        .on(Auth,   POST,   "/api/token/refresh",                           auth::refresh,             "Exchange a refresh token for a new pair of tokens.")
+        .on(Refresh, POST,  "/api/token/refresh",                           auth::refresh,             "Exchange a refresh token for a new pair of tokens.")
         .on(Write,  POST,   "/api/signout",                                 auth::signout,             "Sign out.")
         .on(Read,   GET,    "/api/sessions",                                auth::list_sessions,       "List the caller's sessions.")
         .on(Write,  DELETE, "/api/sessions/{session_id}",                   auth::revoke_session,      "Revoke one of the caller's sessions.")
 
         .on(Read,   GET,    "/api/me",                                      users::get_me,             "Get the caller's profile.")
-        .on(Write,  PATCH,  "/api/me",                                      users::update,             "Update the caller's profile.")
+        .on(Profile, PATCH, "/api/me",                                      users::update,             "Update the caller's profile.")
         .on(Read,   GET,    "/api/me/export",                               accounts::export,          "Export the caller's data.")
         .on(Auth,   DELETE, "/api/me",                                      accounts::delete,          "Delete the caller's account; messages stay under an anonymous name.")
         .on(Auth,   PUT,    "/api/me/password",                             auth::change_password,     "Change the password and sign out all other sessions.")
@@ -93,7 +93,7 @@ pub fn routes() -> Routes {
         .on(Write,  PUT,    "/api/chats/{chat_id}/delivered",               receipts::mark_delivered,  "Mark all messages up to a message as delivered.")
         .on(Write,  POST,   "/api/chats/{chat_id}/typing",                  presence::notify_typing,   "Send a typing indicator.")
         .on(Read,   GET,    "/api/messages/{message_id}",                   messages::get,             "Get a message.")
-        .on(Write,  PATCH,  "/api/messages/{message_id}",                   messages::update,          "Edit a message.")
+        .on(Edit,   PATCH,  "/api/messages/{message_id}",                   messages::update,          "Edit a message.")
         .on(Write,  DELETE, "/api/messages/{message_id}",                   messages::delete,          "Delete a message.")
         .on(Read,   GET,    "/api/messages/{message_id}/edits",             messages::list_revisions,  "List the revisions of a message.")
         .on(Read,   GET,    "/api/messages/{message_id}/replies",           messages::list_replies,    "List the replies to a message, newest first.")

@@ -1,6 +1,6 @@
 //! The state that handlers share.
 
-use crate::{BlobStore, jobs, openapi, router};
+use crate::{BlobStore, jobs, openapi, router, user_slots::UserSlots};
 use axum::{Router, middleware};
 use chat_core::{
     Result,
@@ -98,6 +98,10 @@ pub struct DemoAccount {
 #[derive(Debug)]
 pub struct AppState {
     pub(crate) db: PgPool,
+    /// For searches and exports.
+    pub(crate) expensive_db: PgPool,
+    pub(crate) expensive_slots: UserSlots,
+    pub(crate) upload_slots: UserSlots,
     pub(crate) signer: Signer,
     pub(crate) session_cache: SessionCache,
     pub(crate) hasher: Hasher,
@@ -120,6 +124,9 @@ impl AppState {
             typing: TypingNotifier::new(config.db.clone(), ephemeral.clone()),
             ephemeral,
             hasher: Hasher::new()?,
+            expensive_db: db::create_expensive_pool(&config.db),
+            expensive_slots: UserSlots::for_expensive_requests(),
+            upload_slots: UserSlots::for_uploads(),
             db: config.db,
             writer: config.writer,
             signer: config.signer,

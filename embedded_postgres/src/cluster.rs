@@ -1,7 +1,7 @@
 //! One embedded Postgres cluster: created if it does not exist, started, and
 //! stopped with its owner.
 
-use crate::{Binaries, Error, OsUser, io_error, lifeline::Lifeline};
+use crate::{Binaries, Error, OsUser, io_error, lifeline::Lifeline, remove_postgres_variables};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -177,6 +177,7 @@ fn init_data_dir(binaries: &Binaries, data_dir: &Path, os_user: Option<&OsUser>,
         .args(flags)
         .stdin(Stdio::null())
         .current_dir("/");
+    remove_postgres_variables(&mut command);
     if let Some(os_user) = os_user {
         os_user.apply_to(&mut command);
     }

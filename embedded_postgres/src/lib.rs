@@ -12,7 +12,7 @@ pub use binaries::Binaries;
 pub use cluster::{Cluster, ClusterLocation};
 pub use os_user::OsUser;
 
-use std::{io, path::PathBuf};
+use std::{env, io, path::PathBuf, process::Command};
 
 /// Why the embedded Postgres is unavailable. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -78,4 +78,12 @@ pub enum Error {
 fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     let what = what.into();
     move |source| Error::Io { what, source }
+}
+
+/// Keeps the `PG*` variables of the environment from a program of Postgres. They belong to
+/// another database, and some of them give up durability.
+fn remove_postgres_variables(command: &mut Command) {
+    for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
+        command.env_remove(name);
+    }
 }

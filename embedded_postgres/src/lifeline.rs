@@ -2,7 +2,7 @@
 //! it when the pipe from this process to the shell closes. The kernel closes the pipe
 //! even if this process is killed.
 
-use crate::{Error, OsUser, io_error};
+use crate::{Error, OsUser, io_error, remove_postgres_variables};
 use std::{
     fs::File,
     os::unix::process::CommandExt,
@@ -54,6 +54,7 @@ impl Lifeline {
             .stderr(errors)
             .process_group(0)
             .current_dir("/");
+        remove_postgres_variables(&mut command);
         if let Some(os_user) = os_user {
             os_user.apply_to(&mut command);
         }

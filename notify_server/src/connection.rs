@@ -128,7 +128,7 @@ async fn serve(
             registration.notify.metrics.record_opened("fresh");
             let LivePosition { cursor, .. } = attached;
             let ready = frame::ready(&cursor, false, true, registration.claims.user_id);
-            transport.send(&[frame::retry(RETRY_MS), ready]).await?;
+            transport.send(&[frame::with_retry(RETRY_MS, &ready)]).await?;
             cursor.position.id
         }
     };
@@ -146,20 +146,19 @@ async fn resume_from(
     transport: &impl Transport,
 ) -> Result<EventId, DisconnectReason> {
     let live_from = attached.cursor.clone();
-    let (metrics, user, retry) = (&registration.notify.metrics, registration.claims.user_id, frame::retry(RETRY_MS));
+    let (metrics, user) = (&registration.notify.metrics, registration.claims.user_id);
+    let ready = |cursor, resumed| frame::with_retry(RETRY_MS, &frame::ready(cursor, resumed, false, user));
     let missed = match load_missed_since(registration, &from, attached, log_end, transport).await {
         Ok(missed) => missed,
         Err(reason) => {
             let reason = reset_reason(reason)?;
             metrics.record_opened(reason);
-            transport
-                .send(&[retry, frame::ready(&live_from, false, false, user), frame::reset(reason, &live_from)])
-                .await?;
+            transport.send(&[ready(&live_from, false), frame::reset(reason, &live_from)]).await?;
             return Ok(live_from.position.id);
         }
     };
     metrics.record_opened("resumed");
-    transport.send(&[retry, frame::ready(&from, true, false, user)]).await?;
+    transport.send(&[ready(&from, true)]).await?;
     match catch_up(registration, missed, transport).await {
         Ok(position) => {
             transport.send(&[frame::caught_up(&Cursor { epoch: live_from.epoch, position })]).await?;

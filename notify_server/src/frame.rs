@@ -126,10 +126,18 @@ pub(crate) fn ephemeral(event: &EphemeralEvent) -> Bytes {
 }
 
 /// Tells the client how long to wait before it reconnects: a random time within the
-/// range, which spreads the reconnects of many clients that were disconnected at the
-/// same time.
+/// range, to spread the reconnects of many clients that are disconnected at the same
+/// moment.
 pub(crate) fn retry(milliseconds: Range<u64>) -> Bytes {
-    format!("retry: {}\n\n", rand::rng().random_range(milliseconds)).into()
+    with_retry(milliseconds, &Bytes::from_static(b"\n"))
+}
+
+/// Adds the time to wait before a reconnect to an event. Some clients report a block
+/// without data as an event of its own.
+pub(crate) fn with_retry(milliseconds: Range<u64>, frame: &Bytes) -> Bytes {
+    let mut bytes = BytesMut::from(format!("retry: {}\n", rand::rng().random_range(milliseconds)).as_bytes());
+    bytes.extend_from_slice(frame);
+    bytes.freeze()
 }
 
 fn control(kind: &str, id: Option<&Cursor>, data: &serde_json::Value) -> Bytes {

@@ -14,12 +14,26 @@ pub use session_cache::SessionCache;
 pub use token::{Audience, Claims};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use quick_cache::{
+    DefaultHashBuilder, UnitWeighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use rand::Rng;
 use sha2::{Digest, Sha256};
+use std::hash::Hash;
 
 /// The cookie that authenticates event streams. The chat server sets it at sign-in;
 /// the browser sends it to `/events` only.
 pub const STREAM_COOKIE: &str = "confab_stream";
+
+/// Number of entries for which a cache allocates memory before it has any.
+const INITIAL_CACHE_ENTRIES: usize = 256;
+
+/// Creates a cache that grows up to `capacity` entries, then evicts the least used.
+fn new_cache<K: Hash + Eq, V: Clone>(capacity: usize) -> Cache<K, V> {
+    let lifecycle = DefaultLifecycle::default();
+    Cache::with(INITIAL_CACHE_ENTRIES, capacity as u64, UnitWeighter, DefaultHashBuilder::default(), lifecycle)
+}
 
 /// 256 random bits as text, and the hash under which they are stored.
 fn new_secret() -> (String, Vec<u8>) {

@@ -1,7 +1,7 @@
 //! Cache of recently verified sessions. A token proves only that the session was
 //! active when the token was signed; the session may have been revoked since.
 
-use super::{Claims, sessions};
+use super::{Claims, new_cache, sessions};
 use crate::Result;
 use quick_cache::sync::Cache;
 use sqlx::PgPool;
@@ -40,7 +40,7 @@ struct CachedSession {
 impl SessionCache {
     /// Creates an empty cache.
     pub fn new(db: PgPool) -> Self {
-        Self { db, sessions: Cache::new(CAPACITY) }
+        Self { db, sessions: new_cache(CAPACITY) }
     }
 
     /// Rejects a session that was revoked or has expired.

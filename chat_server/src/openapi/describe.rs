@@ -4,11 +4,9 @@ use super::Schemas;
 use crate::{
     AppState,
     extract::{Caller, ChatMember, Json, Path, PathParam, Query},
+    upload_form::UploadForm,
 };
-use axum::{
-    extract::{Multipart, State, multipart::MultipartRejection},
-    http::HeaderMap,
-};
+use axum::{extract::State, http::HeaderMap};
 use chat_core::ChatId;
 use chat_http::ApiError;
 use schemars::JsonSchema;
@@ -205,7 +203,7 @@ fn strip_null(schema: &Value) -> Value {
     schema
 }
 
-impl OperationInput for Result<Multipart, MultipartRejection> {
+impl OperationInput for UploadForm {
     fn describe_input(operation: &mut Operation<'_>) {
         let files = json!({
             "type": "object",

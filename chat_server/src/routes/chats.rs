@@ -27,6 +27,7 @@ pub(crate) async fn create(
 
 /// Returns the caller's chats, most recently active first.
 pub(crate) async fn list(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<ChatSummary>>> {
+    let _slot = state.expensive_slots.acquire(caller.user_id).await?;
     let mut db = state.db.acquire().await?;
     Ok(Json(List { items: chats::list(&mut db, caller.user_id).await? }))
 }

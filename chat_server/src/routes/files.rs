@@ -7,13 +7,11 @@ use crate::{
     images,
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD},
     openapi::{Created, FileBody},
+    upload_form::{Part, UploadForm},
 };
 use axum::{
     body::Body,
-    extract::{
-        Multipart, State,
-        multipart::{Field, MultipartError, MultipartRejection},
-    },
+    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -23,30 +21,31 @@ use chat_core::{
     values::is_bidi_control,
 };
 use chat_http::Result;
-use futures_util::TryStreamExt;
 use headers::{ETag, HeaderMapExt, IfNoneMatch, IfRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
     ops::{Bound, Range},
     sync::Arc,
+    time::Duration,
 };
+use tokio::time::timeout;
+
+/// How long an upload may take in all.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Stores one or more files.
 pub(crate) async fn upload(
     State(state): State<Arc<AppState>>,
     caller: Caller,
-    multipart: Result<Multipart, MultipartRejection>,
+    form: UploadForm,
 ) -> Result<Created<Vec<FileInfo>>> {
-    let multipart = multipart.map_err(|rejection| match rejection {
-        MultipartRejection::InvalidBoundary(_) => {
-            Error::UnsupportedMediaType("send files as a form with `Content-Type: multipart/form-data; boundary=…`")
-        }
-        other => Error::Malformed(other.body_text()),
-    })?;
+    let _slot = state.upload_slots.acquire(caller.user_id).await?;
+    files::require_quota(&state.db, caller.user_id, state.retention.user_quota_bytes).await?;
     let mut stored = Vec::new();
-    let outcome = match receive(&state, multipart, &mut stored).await {
-        Ok(()) => files::create(&state.db, caller.user_id, &stored, state.retention.user_quota_bytes).await,
-        Err(error) => Err(error),
+    let outcome = match timeout(UPLOAD_TIMEOUT, receive(&state, form, &mut stored)).await {
+        Ok(Ok(())) => files::create(&state.db, caller.user_id, &stored, state.retention.user_quota_bytes).await,
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Error::Malformed("the upload took too long".into())),
     };
     if outcome.is_err() {
         state.blobs.delete_all(stored.into_iter().flat_map(NewFile::blob_keys)).await;
@@ -54,22 +53,19 @@ pub(crate) async fn upload(
     Ok(Created(outcome?))
 }
 
-async fn receive(state: &AppState, mut multipart: Multipart, stored: &mut Vec<NewFile>) -> Result<(), Error> {
-    while let Some(field) = multipart.next_field().await.map_err(multipart_error)? {
-        let Some(filename) = field.file_name().map(sanitize_filename) else { continue };
+async fn receive(state: &AppState, mut form: UploadForm, stored: &mut Vec<NewFile>) -> Result<(), Error> {
+    while let Some(part) = form.next_part(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64).await? {
+        let Part::File(filename, file) = part else { continue };
         if stored.len() == MAX_FILES_PER_UPLOAD {
             return Err(Error::invalid("file", format!("an upload can have at most {MAX_FILES_PER_UPLOAD} files")));
         }
-        stored.push(build_new_file(state, store(state, field).await?, filename).await?);
+        let blob = state.blobs.store(file.into_chunks(), MAX_FILE_BYTES).await?;
+        stored.push(build_new_file(state, blob, sanitize_filename(&filename)).await?);
     }
     if stored.is_empty() {
         return Err(Error::invalid_with_code("file", "missing", "the form must contain at least one file"));
     }
     Ok(())
-}
-
-async fn store(state: &AppState, field: Field<'_>) -> Result<StoredBlob, Error> {
-    state.blobs.store(field.map_err(multipart_error), MAX_FILE_BYTES).await
 }
 
 async fn build_new_file(state: &AppState, mut stored: StoredBlob, filename: String) -> Result<NewFile, Error> {
@@ -83,14 +79,6 @@ async fn build_new_file(state: &AppState, mut stored: StoredBlob, filename: Stri
             state.blobs.delete_all([stored.key]).await;
             Err(error)
         }
-    }
-}
-
-fn multipart_error(error: MultipartError) -> Error {
-    match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64),
-        StatusCode::INTERNAL_SERVER_ERROR => Error::Malformed("the form is incomplete".into()),
-        _ => Error::Malformed(format!("the form cannot be read: {}", error.body_text())),
     }
 }
 

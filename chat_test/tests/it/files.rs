@@ -195,3 +195,40 @@ async fn an_image_has_dimensions_and_a_thumbnail_for_its_viewers() {
     alice.get(small).await.expect(200);
     assert_eq!(std::fs::read_dir(&app.files).expect("the store").count(), 4, "three uploads and a thumbnail");
 }
+
+/// Sends the body of an upload as it is, and returns the response.
+async fn upload_raw(user: &TestUser, body: impl Into<reqwest::Body>) -> ApiResponse {
+    let request = user.request(Method::POST, "/api/upload").header("content-type", "multipart/form-data; boundary=b");
+    ApiResponse::read(request.body(body).send().await.expect("an answer")).await
+}
+
+#[tokio::test]
+async fn a_form_whose_part_header_never_ends_is_rejected_early() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    for start in ["", "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\nX-Long: "] {
+        let endless = futures_util::stream::iter(
+            (0..2_000).map(|n| Ok::<_, std::io::Error>(if n == 0 { start.to_owned() } else { "x".repeat(8 * 1024) })),
+        );
+        let problem = upload_raw(&alice, reqwest::Body::wrap_stream(endless)).await.expect_problem(400);
+        assert_eq!(problem["code"], "malformed");
+    }
+    // A large file is no such form.
+    upload(&alice, form(&[("large.bin", &vec![7; 5 << 20])])).await.expect(201);
+}
+
+#[tokio::test]
+async fn every_file_of_a_form_is_stored_or_the_form_is_rejected() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let part = |name: &[u8]| {
+        let mut part = b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"".to_vec();
+        part.extend_from_slice(name);
+        part.extend_from_slice(b"\"\r\n\r\nhello\r\n");
+        part
+    };
+    let body = |second: &[u8]| [part(b"one.txt"), part(second), b"--b--\r\n".to_vec()].concat();
+    upload_raw(&alice, body(b"caf\xe9.txt")).await.expect_problem(400);
+    let files = upload_raw(&alice, body("café %22a%22%0D%0A.txt".as_bytes())).await.expect(201).json();
+    assert_eq!((&files[0]["filename"], &files[1]["filename"]), (&json!("one.txt"), &json!("café \"a\".txt")));
+}

@@ -85,3 +85,22 @@ async fn without_limits_no_rate_limit_headers_are_sent() {
         ApiResponse::read(alice.request(Method::GET, "/api/me").send().await.expect("an answer")).await.expect(200);
     assert_eq!(reply.header("ratelimit-limit"), "");
 }
+
+#[tokio::test]
+async fn profile_changes_and_edits_have_limits_of_their_own() {
+    let app = TestApp::with_rate_limits("profile=2/m,edit=3/m").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    for name in ["One", "Two"] {
+        alice.patch("/api/me", json!({ "display_name": name })).await.expect(200);
+    }
+    alice.patch("/api/me", json!({ "display_name": "Three" })).await.expect_problem(429);
+    let [one, other] = [alice.say("team", "one").await, alice.say("team", "other").await];
+    let edit = async |message: &serde_json::Value, text: &str| {
+        alice.patch(&format!("/api/messages/{}", message["id"]), json!({ "content": text })).await
+    };
+    for n in 0..3 {
+        edit(&one, &n.to_string()).await.expect(200);
+    }
+    edit(&one, "too often").await.expect_problem(429);
+    edit(&other, "another message").await.expect(200);
+}

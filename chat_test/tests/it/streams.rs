@@ -235,3 +235,39 @@ async fn mangled_requests_do_not_harm_other_clients() {
     alice.say("team", "still here").await;
     assert_eq!(bobs.next().await.text(), "still here");
 }
+
+#[tokio::test]
+async fn a_client_that_reads_no_responses_is_disconnected() {
+    let app = TestApp::start().await;
+    let address = app.endpoints.chat.strip_prefix("http://").expect("an address");
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    let request = "GET /api/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(request.repeat(200).as_bytes()).await.expect("written");
+    // Longer than a write may wait.
+    tokio::time::sleep(std::time::Duration::from_secs(13)).await;
+    let mut answers = Vec::new();
+    let _ = stream.read_to_end(&mut answers).await;
+    let count = String::from_utf8_lossy(&answers).matches("HTTP/1.1 200").count();
+    assert!(count < 200, "the server gave up before it had answered all: {count}");
+}
+
+#[tokio::test]
+async fn every_block_at_the_start_of_a_stream_has_data() {
+    let app = TestApp::start().await;
+    let [bob] = app.sign_in(["bob"]).await;
+    let cursor = bob.listen().await.cursor().to_owned();
+    for request in
+        [bob.stream_request(None), bob.stream_request(Some(&cursor)), bob.stream_request(Some("0123456789-1"))]
+    {
+        let mut response = request.send().await.expect("an answer");
+        let mut text = String::new();
+        while !text.contains("\n\n") {
+            let chunk = timeout(DEADLINE, response.chunk()).await.expect("in time").expect("a chunk").expect("more");
+            text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        assert!(text.starts_with("retry: "), "{text}");
+        for block in text.trim_end().split("\n\n") {
+            assert!(block.contains("\ndata: "), "{block}");
+        }
+    }
+}

@@ -108,6 +108,19 @@ impl Environment {
         Server::start(command)
     }
 
+    /// Starts a chat server with rate limits. The limit of an address is high, because all
+    /// load comes from one.
+    pub(crate) fn limited_chat_server(&self) -> Server {
+        let mut command = Command::new(sibling_binary("chat_server"));
+        command
+            .env("DATABASE_URL", &self.url)
+            .env("CHAT_BIND", "127.0.0.1:0")
+            .env("RATE_LIMITS", "address=10000/s")
+            .env("CHAT_DATA_DIR", self.file("data"))
+            .env("JWT_PRIVATE_KEY_FILE", self.file("private.pem"));
+        Server::start(command)
+    }
+
     /// Returns an access token that lasts for the whole run.
     pub(crate) fn token(&self, user: i64) -> String {
         let session_id = *self.sessions.get(&user).expect("every user has a session");

@@ -3,6 +3,7 @@
 //!
 //! With the name of a part as the argument, only that part runs.
 
+mod abuse;
 mod controls;
 mod crowd;
 mod environment;
@@ -41,6 +42,9 @@ fn main() {
     }
     if is_selected("writes") {
         run_on_core(None, writes::run(&mut report));
+    }
+    if is_selected("abuse") {
+        run_on_core(None, abuse::run(&mut report));
     }
     if is_selected("fanout") {
         run_on_core(Some(LOAD_CORE), fanout::run(&mut report));
