@@ -6,15 +6,15 @@ use sqlx::{PgConnection, PgExecutor};
 /// Maximum number of chats of one user. A rename is told in each of them.
 const MAX_CHATS_PER_USER: i64 = 1_000;
 
-/// Rejects the transaction that has just made a user a member of one chat too many.
-pub(crate) async fn check_chat_count(db: impl PgExecutor<'_>, user: UserId) -> Result<()> {
+/// Rejects a user who is in the maximum number of chats.
+pub(crate) async fn require_free_chat(db: impl PgExecutor<'_>, user: UserId) -> Result<()> {
     let count: i64 =
         sqlx::query_scalar("select count(*) from (select from chat_members where user_id = $1 limit $2) own")
             .bind(user)
-            .bind(MAX_CHATS_PER_USER + 1)
+            .bind(MAX_CHATS_PER_USER)
             .fetch_one(db)
             .await?;
-    if count > MAX_CHATS_PER_USER {
+    if count >= MAX_CHATS_PER_USER {
         let detail = "this user is in the maximum number of chats; leave one first";
         return Err(Error::Conflict { code: "too_many_chats", detail });
     }
@@ -42,20 +42,25 @@ pub(crate) async fn admit(
     if is_banned(&mut *log, chat, user).await? {
         return Err(banned());
     }
+    let is_member: bool =
+        sqlx::query_scalar("select exists (select from chat_members where chat_id = $1 and user_id = $2)")
+            .bind(chat)
+            .bind(user)
+            .fetch_one(&mut *log)
+            .await?;
+    if is_member {
+        return Ok(false);
+    }
+    require_free_chat(&mut *log, user).await?;
     let inserted = sqlx::query(
         "insert into chat_members (chat_id, user_id, role, joined_after_message_id)
          select $1, u.id, $3, coalesce((select max(m.id) from messages m where m.chat_id = $1), 0)
-         from users u where u.id = $2 and u.deleted_at is null
-         on conflict do nothing",
+         from users u where u.id = $2 and u.deleted_at is null",
     )
     .bind(chat)
     .bind(user)
     .bind(role)
-    .execute(&mut *log)
+    .execute(log)
     .await?;
-    let is_new = inserted.rows_affected() == 1;
-    if is_new {
-        check_chat_count(log, user).await?;
-    }
-    Ok(is_new)
+    Ok(inserted.rows_affected() == 1)
 }

@@ -1,6 +1,7 @@
 //! User input, parsed at the boundary into types that are always valid.
 //! No value contains a NUL, which Postgres cannot store.
 
+use icu_properties::{CodePointSetData, CodePointSetDataBorrowed, props::DefaultIgnorableCodePoint};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, fmt};
@@ -96,7 +97,10 @@ text_types! {
     /// The current topic of a chat: at most 250 characters.
     Topic { "maxLength": 250 } = |text| single_line(text, "a topic", 0, 250);
     /// A short text about a user: at most 500 characters.
-    Bio { "maxLength": 500 } = |text| check_length(text, "a bio", 0, 500);
+    Bio { "maxLength": 500 } = |text| match text.contains(is_bidi_control) {
+        true => Err("a bio cannot contain characters that change the direction of text".into()),
+        false => check_length(text, "a bio", 0, 500),
+    };
     /// The reason for a ban: at most 250 characters.
     Reason { "maxLength": 250 } = |text| single_line(text, "a reason", 0, 250);
     /// An emoji, in the spelling that Unicode recommends.
@@ -158,9 +162,9 @@ const DELETED_PREFIX: &str = "deleted-";
 const EVERYONE: &str = "everyone";
 
 impl Content {
-    /// Whether the text is empty or whitespace.
+    /// Whether the text has no visible character.
     pub fn is_blank(&self) -> bool {
-        self.0.trim().is_empty()
+        !self.0.chars().any(is_visible)
     }
 }
 
@@ -182,7 +186,31 @@ fn single_line(text: String, what: &str, min: usize, max: usize) -> Result<Strin
     if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
         return Err(format!("{what} cannot contain control characters"));
     }
-    check_length(text.trim().to_owned(), what, min, max)
+    let text = text.trim();
+    if has_stray_invisible(text) {
+        return Err(format!("{what} cannot contain invisible characters"));
+    }
+    check_length(text.to_owned(), what, min, max)
+}
+
+/// Whether a text contains an invisible character, except one that joins or varies the
+/// visible character before it, as in emoji and in Persian and Indic words.
+fn has_stray_invisible(text: &str) -> bool {
+    let mut before = None;
+    text.chars().any(|c| {
+        let is_joiner = matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE0E}' | '\u{FE0F}');
+        let follows_visible =
+            before.is_some_and(|before| is_visible(before) || (before == '\u{FE0F}' && c == '\u{200D}'));
+        before = Some(c);
+        !is_visible(c) && !c.is_whitespace() && !(is_joiner && follows_visible)
+    })
+}
+
+/// Whether a character shows something: neither space nor a character that fonts ignore,
+/// such as a zero-width space, a soft hyphen or a Hangul filler, nor an empty braille cell.
+fn is_visible(c: char) -> bool {
+    const IGNORABLE: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    !c.is_whitespace() && !c.is_control() && c != '\u{2800}' && !IGNORABLE.contains(c)
 }
 
 /// Whether a character is invisible and changes the direction of the text around it.
@@ -197,9 +225,23 @@ mod tests {
     #[test]
     fn names_are_one_visible_line() {
         assert_eq!(DisplayName::try_from("  Zoë 🦊 ".to_owned()).expect("a name").as_str(), "Zoë 🦊");
+        for good in ["👨‍👩‍👧‍👦 Family", "❤️", "می\u{200C}خواهم", "क्\u{200D}ष"] {
+            assert_eq!(DisplayName::try_from(good.to_owned()).expect(good).as_str(), good);
+        }
         for bad in ["", "   ", "a\nb", "a\0b", "\u{202E}evil", &"x".repeat(65)] {
             assert!(DisplayName::try_from(bad.to_owned()).is_err(), "{bad:?}");
         }
+        for invisible in
+            ['\u{200B}', '\u{3164}', '\u{2800}', '\u{00AD}', '\u{E0041}', '\u{FEFF}', '\u{115F}', '\u{200D}']
+        {
+            for name in [format!("{invisible}"), format!("{invisible}Alice"), format!(" {invisible} ")] {
+                assert!(DisplayName::try_from(name.clone()).is_err(), "{name:?}");
+            }
+            let content = Content::try_from(format!(" {invisible}\n")).expect("short");
+            assert!(content.is_blank(), "{invisible:?}");
+        }
+        assert!(DisplayName::try_from("Al\u{200B}ice".to_owned()).is_err());
+        assert!(Bio::try_from("\u{202E}evil".to_owned()).is_err());
     }
 
     #[test]

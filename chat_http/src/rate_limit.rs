@@ -197,6 +197,7 @@ struct Limiters {
     refresh: KeyedLimiter<IpAddr>,
     upload: KeyedLimiter<UserId>,
     write: KeyedLimiter<UserId>,
+    write_burst: NonZeroU32,
     profile: KeyedLimiter<UserId>,
     edit: KeyedLimiter<(UserId, String)>,
     read: KeyedLimiter<UserId>,
@@ -215,6 +216,7 @@ impl RateLimiter {
             refresh: keyed_limiter(rates.refresh),
             upload: keyed_limiter(rates.upload),
             write: keyed_limiter(rates.write),
+            write_burst: rates.write.count,
             profile: keyed_limiter(rates.profile),
             edit: keyed_limiter(rates.edit),
             read: keyed_limiter(rates.read),
@@ -225,12 +227,24 @@ impl RateLimiter {
 
     /// Removes users and addresses that have their full limit again.
     pub fn remove_stale(&self) {
-        let Some(Limiters { auth, refresh, upload, write, profile, edit, read, address }) = &self.limiters else {
+        let Some(Limiters { auth, refresh, upload, write, profile, edit, read, address, .. }) = &self.limiters else {
             return;
         };
         [auth, refresh, address].into_iter().for_each(governor::RateLimiter::retain_recent);
         edit.retain_recent();
         [upload, write, profile, read].into_iter().for_each(governor::RateLimiter::retain_recent);
+    }
+
+    /// Counts a write that costs as much as `extra` further writes.
+    pub fn charge_write(&self, user: UserId, extra: usize) -> Result<(), Error> {
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        // A write that costs more than the whole limit needs the whole limit.
+        let extra = u32::try_from(extra).unwrap_or(u32::MAX).min(limiters.write_burst.get() - 1);
+        let Some(extra) = NonZeroU32::new(extra) else { return Ok(()) };
+        match limiters.write.check_key_n(&user, extra) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Error::TooManyRequests),
+        }
     }
 
     /// Counts a request and returns the rest of its limit; `None` without limits.

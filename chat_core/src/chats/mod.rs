@@ -133,9 +133,6 @@ pub async fn create(db: &PgPool, creator: UserId, new: NewChat) -> Result<Create
             (create_named(&mut log, creator, *kind, name, description, members).await?, true)
         }
     };
-    if is_new {
-        admission::check_chat_count(&mut *log, creator).await?;
-    }
     let chat = get(&mut *log, id, creator).await?;
     log.commit().await?;
     Ok(CreateOutcome { chat, is_new })
@@ -154,6 +151,7 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
     if let Some(id) = existing {
         return Ok((id, false));
     }
+    admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "user_id", &[other]).await?;
     if blocks::is_either_blocked(log, creator, other).await? {
         return Err(Error::Forbidden("one of you has blocked the other"));
@@ -184,6 +182,7 @@ async fn create_named(
     description: &str,
     members: &[UserId],
 ) -> Result<ChatId> {
+    admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "members", members).await?;
     Ok(sqlx::query_scalar(
         "with chat as (

@@ -4,11 +4,12 @@ use super::{List, Page, UserPageParams};
 use crate::{
     AppState,
     extract::{Caller, ChatMember, Json, Limit, Path, Query},
+    limits::BYTES_PER_WRITE,
     openapi::{CreatedOrOk, NoContent},
 };
 use axum::extract::State;
 use chat_core::{
-    ChatId, Error, MessageId,
+    ChatId, Error, MessageId, UserId,
     messages::{self, Message, MessageDraft, MessageRevision, Position},
     receipts::{self, Receipt},
     values::{Content, Emoji},
@@ -27,8 +28,14 @@ pub(crate) async fn create(
     Path(chat_id): Path<ChatId>,
     Json(draft): Json<MessageDraft>,
 ) -> Result<CreatedOrOk<Message>> {
+    charge_text(&state, sender_id, &draft.content)?;
     let outcome = state.writer.send(draft.into_new_message(sender_id, chat_id)?).await?;
     Ok(CreatedOrOk { is_new: outcome.is_new, body: outcome.message })
+}
+
+/// Counts a long text as several writes.
+fn charge_text(state: &AppState, user: UserId, content: &Content) -> Result<(), Error> {
+    state.rate_limiter.charge_write(user, content.as_str().len() / BYTES_PER_WRITE)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -102,6 +109,7 @@ pub(crate) async fn update(
     Path(id): Path<MessageId>,
     Json(MessagePatch { content }): Json<MessagePatch>,
 ) -> Result<Json<Message>> {
+    charge_text(&state, caller.user_id, &content)?;
     Ok(Json(messages::update(&state.db, caller.user_id, id, &content).await?))
 }
 

@@ -87,6 +87,26 @@ async fn without_limits_no_rate_limit_headers_are_sent() {
 }
 
 #[tokio::test]
+async fn a_long_text_and_a_large_chat_count_as_several_writes() {
+    let app = TestApp::with_rate_limits("write=20/m").await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let long = json!({ "content": "x".repeat(64 * 1024) });
+    let team = alice.chat_id("team").await;
+    alice.post(&format!("/api/chats/{team}/messages"), long.clone()).await.expect(201);
+    let refused = alice.post(&format!("/api/chats/{team}/messages"), long).await;
+    refused.expect_problem(429);
+    assert!(refused.header("retry-after").parse::<u64>().is_ok());
+    // The rest of the limit is not lost.
+    alice.say("team", "short").await;
+    let members = vec![alice.id; 100];
+    for _ in 0..6 {
+        let new = json!({ "type": "group", "name": "g", "members": members });
+        bob.post("/api/chats", new).await.expect(201);
+    }
+    bob.post("/api/chats", json!({ "type": "group", "name": "g", "members": members })).await.expect_problem(429);
+}
+
+#[tokio::test]
 async fn profile_changes_and_edits_have_limits_of_their_own() {
     let app = TestApp::with_rate_limits("profile=2/m,edit=3/m").await;
     let [alice] = app.sign_in(["alice"]).await;
