@@ -157,6 +157,7 @@ mod tests {
             kind: "message.new".into(),
             chat_id: None,
             user_id,
+            chat_ids: Vec::new(),
             message_id: None,
             at: Time(time::now()),
             data: data.into(),

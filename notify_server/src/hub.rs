@@ -151,7 +151,10 @@ impl Hub {
             let end = start + run.iter().map(|event| event.sse.len()).sum::<usize>();
             if let Some(last) = run.last() {
                 match (last.audience.user_id, last.audience.chat_id) {
-                    (Some(user), _) => self.dispatch_to_user(user, last, now),
+                    (Some(user), _) => {
+                        self.dispatch_to_user(user, last, now);
+                        self.dispatch_to_shared_chats(user, last, now);
+                    }
                     (None, Some(chat)) => self.dispatch_to_chat(chat, &buffer.slice(start..end), last.position.id, now),
                     (None, None) => {}
                 }
@@ -176,6 +179,20 @@ impl Hub {
                 .iter()
                 .filter(|connection| connection.session == session)
                 .for_each(|s| s.close(CloseReason::SessionRevoked));
+        }
+    }
+
+    /// Sends an event about a user to the others who share a chat with the user, once each.
+    fn dispatch_to_shared_chats(&self, about: UserId, event: &Event, now: Instant) {
+        let Some(chats) = &event.audience.chat_ids else { return };
+        let members = chats.iter().filter_map(|chat| self.members_by_chat.get(chat));
+        let others: HashSet<UserId> =
+            members.flat_map(|members| members.clone()).filter(|user| *user != about).collect();
+        for online_user in others.iter().filter_map(|user| self.users.get(user)) {
+            online_user
+                .connections
+                .iter()
+                .for_each(|connection| connection.try_push(&event.sse, event.position.id, now));
         }
     }
 
@@ -368,7 +385,7 @@ impl Hub {
 
 /// Whether two adjacent events are for the members of the same chat.
 fn has_same_audience(one: &Event, next: &Event) -> bool {
-    let (one, next) = (one.audience, next.audience);
+    let (one, next) = (&one.audience, &next.audience);
     one.user_id.is_none() && next.user_id.is_none() && one.chat_id == next.chat_id
 }
 

@@ -150,7 +150,7 @@ mod tests {
             position: position_of(position),
             revoked_session: None,
             message_id: None,
-            audience: Audience { chat_id: Some(id(chat)), user_id: user.map(id), membership_change },
+            audience: Audience { chat_id: Some(id(chat)), user_id: user.map(id), membership_change, chat_ids: None },
             sse: position.to_string().into(),
         }
     }

@@ -38,6 +38,8 @@ pub struct LogEntry {
     pub chat_id: Option<ChatId>,
     /// The only recipient, if set.
     pub user_id: Option<UserId>,
+    /// Chats whose members receive the event too, besides `user_id`.
+    pub chat_ids: Vec<ChatId>,
     /// The message that the event is about, if there is one.
     pub message_id: Option<MessageId>,
     /// The time of the append, just before the commit.
@@ -111,12 +113,12 @@ const MAX_PAGE_BYTES: i64 = 1024 * 1024;
 macro_rules! log_page_sql {
     ($more:literal) => {
         concat!(
-            "select id, type, chat_id, user_id, message_id, at, data, found,
+            "select id, type, chat_id, user_id, chat_ids, message_id, at, data, found,
                     (select at from events where id = $1) as after_at from (
                  select e.*, count(*) over () as found,
                         sum(octet_length(data)) over (order by id) - octet_length(data) as bytes_before
                  from (
-                     select id, type, chat_id, user_id, message_id, at, data::text as data from events where id > $1 ",
+                     select id, type, chat_id, user_id, chat_ids, message_id, at, data::text as data from events where id > $1 ",
             $more,
             " order by id limit $2
                  ) e
@@ -195,6 +197,7 @@ fn parse_entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
             kind: row.try_get("type")?,
             chat_id: row.try_get("chat_id")?,
             user_id: row.try_get("user_id")?,
+            chat_ids: row.try_get::<Option<Vec<ChatId>>, _>("chat_ids")?.unwrap_or_default(),
             message_id: row.try_get("message_id")?,
             at: Time(row.try_get("at")?),
             data: row.try_get("data")?,

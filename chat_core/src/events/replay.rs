@@ -8,13 +8,13 @@ use super::{
 use crate::{ChatId, Error, EventId, Result, UserId};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 /// The chats of a user as of some position of the log.
 pub type Chats = HashSet<ChatId>;
 
 /// The recipients of an event, and how it changes the membership of a single recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audience {
     /// The chat of the event; its members receive the event if `user_id` is not
     /// set.
@@ -23,19 +23,28 @@ pub struct Audience {
     pub user_id: Option<UserId>,
     /// Whether the event adds the user `user_id` to the chat or removes them from it.
     pub membership_change: Option<MembershipChange>,
+    /// Chats whose members receive the event too, besides `user_id`.
+    pub chat_ids: Option<Arc<[ChatId]>>,
 }
 
 impl Audience {
     /// Returns the audience of a log entry.
     pub fn of(entry: &LogEntry) -> Self {
-        Self { chat_id: entry.chat_id, user_id: entry.user_id, membership_change: membership_change(&entry.kind) }
+        Self {
+            chat_id: entry.chat_id,
+            user_id: entry.user_id,
+            membership_change: membership_change(&entry.kind),
+            chat_ids: (!entry.chat_ids.is_empty()).then(|| entry.chat_ids.as_slice().into()),
+        }
     }
 
     /// Whether a user with these chats receives the event. If the event changes the
     /// membership of the user, applies the change to `chats`.
     pub fn includes(&self, user: UserId, chats: &mut Chats) -> bool {
         match (self.user_id, self.chat_id) {
-            (Some(addressee), _) if addressee != user => false,
+            (Some(addressee), _) if addressee != user => {
+                self.chat_ids.as_ref().is_some_and(|ids| ids.iter().any(|chat| chats.contains(chat)))
+            }
             (Some(_), chat) => {
                 if let (Some(chat), Some(membership_change)) = (chat, self.membership_change) {
                     membership_change.apply(chats, chat);
@@ -111,16 +120,18 @@ impl Replay {
     /// more. Returns `Error::Reset` if the log no longer holds all of the range, or holds
     /// another history.
     pub async fn next(&mut self, db: &mut PgConnection, limit: i64) -> Result<LogPage> {
-        let rows =
-            sqlx::query(log_page_sql!("and id <= $4 and (user_id = $5 or (user_id is null and chat_id = any($6)))"))
-                .bind(self.position.id)
-                .bind(limit)
-                .bind(MAX_PAGE_BYTES)
-                .bind(self.end.id)
-                .bind(self.user)
-                .bind(&self.all_chats)
-                .fetch_all(&mut *db)
-                .await?;
+        let rows = sqlx::query(log_page_sql!(
+            "and id <= $4 and (user_id = $5 or (user_id is null and chat_id = any($6))
+                                or (chat_ids is not null and chat_ids && $6))"
+        ))
+        .bind(self.position.id)
+        .bind(limit)
+        .bind(MAX_PAGE_BYTES)
+        .bind(self.end.id)
+        .bind(self.user)
+        .bind(&self.all_chats)
+        .fetch_all(&mut *db)
+        .await?;
         // Checked after the read: an event that is stored now was also stored during the read.
         let (first, end_at): (Option<EventId>, Option<DateTime<Utc>>) =
             sqlx::query_as("select (select min(id) from events), (select at from events where id = $1)")
@@ -154,7 +165,7 @@ mod tests {
     }
 
     fn audience(user: Option<u64>, membership_change: Option<MembershipChange>) -> Audience {
-        Audience { chat_id: Some(id(9)), user_id: user.map(id), membership_change }
+        Audience { chat_id: Some(id(9)), user_id: user.map(id), membership_change, chat_ids: None }
     }
 
     #[test]

@@ -60,3 +60,50 @@ async fn each_change_reaches_the_members_and_nobody_else() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_profile_change_is_one_event_for_everybody_who_shares_a_chat() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    // Alice and Bob share several chats; nobody shares one with Erin.
+    for n in 0..5 {
+        let new = json!({ "type": "group", "name": format!("g {n}"), "members": [bob.id] });
+        alice.post("/api/chats", new).await.expect(201);
+    }
+    let erin = app.sign_up("erin").await;
+    let users = [&alice, &bob, &carol, &dave, &erin];
+    let mut streams = Vec::new();
+    for user in users {
+        streams.push(user.listen().await);
+    }
+    let cursors: Vec<String> = streams.iter().map(|stream| stream.cursor().to_owned()).collect();
+    let count =
+        async || sqlx::query_scalar::<_, i64>("select count(*) from events").fetch_one(&app.db).await.expect("a count");
+    let before = count().await;
+    alice.patch("/api/me", json!({ "display_name": "Alice the First" })).await.expect(200);
+    assert_eq!(count().await, before + 1);
+    let marker =
+        alice.post("/api/chats", json!({ "type": "public_channel", "name": "marker" })).await.expect(201).json();
+    for user in [&bob, &carol, &dave, &erin] {
+        user.post(&format!("/api/chats/{}/join", marker["id"]), json!({})).await.expect(201);
+    }
+    for ((user, stream), cursor) in users.into_iter().zip(&mut streams).zip(&cursors) {
+        let mut told = Vec::new();
+        loop {
+            let event = stream.next().await;
+            if event.kind == "chat.new" || event.kind == "chat.added" {
+                break;
+            }
+            told.push(event.kind);
+        }
+        let shares = user.id != erin.id;
+        assert_eq!(told, if shares { vec!["user.updated"] } else { vec![] }, "{}, live", user.name);
+        let replay = user.resume(cursor).await.read_replay().await;
+        let replayed = replay.iter().filter(|event| event.kind == "user.updated").count();
+        assert_eq!(replayed, usize::from(shares), "{}, from memory", user.name);
+        let page = user.get(&format!("/api/events?after={cursor}")).await.expect(200).json();
+        let paged =
+            page["events"].as_array().expect("events").iter().filter(|event| event["type"] == "user.updated").count();
+        assert_eq!(paged, usize::from(shares), "{}, from the log", user.name);
+    }
+}

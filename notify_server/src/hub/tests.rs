@@ -18,7 +18,16 @@ fn hub() -> Hub {
 fn entry(position: u64, kind: &str, chat: u64, user: Option<u64>) -> LogEntry {
     let (chat_id, user_id) = (Some(id(chat)), user.map(id));
     let at = Time(time::now());
-    LogEntry { id: id(position), kind: kind.into(), chat_id, user_id, message_id: None, at, data: "{}".into() }
+    LogEntry {
+        id: id(position),
+        kind: kind.into(),
+        chat_id,
+        user_id,
+        chat_ids: Vec::new(),
+        message_id: None,
+        at,
+        data: "{}".into(),
+    }
 }
 
 fn route(hub: &Hub, entries: &[LogEntry]) {

@@ -25,6 +25,7 @@ struct EntryHeader<'a>(
     Option<UserId>,
     Option<MessageId>,
     Time,
+    #[serde(default)] Vec<ChatId>,
 );
 
 impl LogBatch {
@@ -42,6 +43,7 @@ impl LogBatch {
                 entry.user_id,
                 entry.message_id,
                 entry.at,
+                entry.chat_ids.clone(),
             );
             serde_json::to_writer(&mut bytes, &header).map_err(Error::internal)?;
             bytes.push(b'\n');
@@ -65,13 +67,14 @@ impl LogBatch {
         let end: Cursor = end.parse().map_err(Error::internal)?;
         let mut entries = Vec::new();
         while let Ok(header) = line() {
-            let EntryHeader(id, kind, chat_id, user_id, message_id, at) =
+            let EntryHeader(id, kind, chat_id, user_id, message_id, at, chat_ids) =
                 serde_json::from_str(header).map_err(Error::internal)?;
             entries.push(LogEntry {
                 id,
                 kind: kind.into_owned(),
                 chat_id,
                 user_id,
+                chat_ids,
                 message_id,
                 at,
                 data: line()?.to_owned(),
@@ -95,6 +98,7 @@ mod tests {
                 kind,
                 chat_id: chat.map(|id| id.try_into().expect("an id")),
                 user_id: user.map(|id| id.try_into().expect("an id")),
+                chat_ids: chat.into_iter().chain(user).map(|id| id.try_into().expect("an id")).collect(),
                 message_id: user.map(|id| id.try_into().expect("an id")),
                 at: Time(chrono::DateTime::UNIX_EPOCH + chrono::Duration::microseconds(id * 7)),
                 data: serde_json::json!({ "word": word }).to_string(),

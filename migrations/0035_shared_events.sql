@@ -1,0 +1,30 @@
+-- A change of a profile is one event for everybody who shares a chat with the user,
+-- instead of one event in each chat: a user in many chats cannot fill the log.
+
+-- If set, the members of any of these chats receive the event too, besides the user.
+alter table events add column chat_ids bigint[];
+
+create index events_shared on events (id) where chat_ids is not null;
+
+create or replace function users_updated() returns trigger language plpgsql as $$
+begin
+    if not exists (
+        select from new_rows n join old_rows o using (id)
+        where (n.username, n.display_name, n.bio, n.avatar_file_id) is distinct from
+          (o.username, o.display_name, o.bio, o.avatar_file_id)
+    ) then return null; end if;
+    perform append_lock();
+    insert into events (type, user_id, chat_ids, data)
+    select 'user.updated', n.id, array(select m.chat_id from chat_members m where m.user_id = n.id), row_to_json(j)
+    from new_rows n
+    join old_rows o using (id)
+    cross join lateral (
+        select to_rfc3339(clock_timestamp()) as at,
+               user_json((select u from users u where u.id = n.id)) as user
+    ) j
+    where (n.username, n.display_name, n.bio, n.avatar_file_id) is distinct from
+          (o.username, o.display_name, o.bio, o.avatar_file_id)
+    order by n.id;
+    perform notify_log();
+    return null;
+end $$;
