@@ -17,10 +17,6 @@ where exists (select from message_files f where f.message_id = e.message_id);
 -- For a search with `has=file`.
 create index search_entries_has_files on search_entries (message_id) where has_files;
 
--- The pending list would delay whoever happens to flush it.
-alter index search_entries_content_vector set (fastupdate = off);
-alter index search_entries_content_trgm set (fastupdate = off);
-
 -- Indexes up to `batch_size` changed messages and as many new ones, and returns how many.
 -- Of a long text only the beginning is indexed. Only one process runs it at a time; a
 -- second one returns 0. A crash loses the entries and the progress together, so the commit

@@ -123,19 +123,25 @@ macro_rules! hits_sql {
                  union all
                  (select x.id
                   -- Few, whatever the planner thinks.
-                  from (
-                      (select * from messages where id > (select indexed_up_to from search_progress)
-                       order by id desc limit 50000)
-                      union all
-                      (select changed.* from (select distinct message_id from search_stale limit 1000) stale
-                       cross join lateral (select * from messages m where m.id = stale.message_id offset 0) changed
-                       where changed.id <= (select indexed_up_to from search_progress))
-                  ) x
+                  from (select * from messages where id > (select indexed_up_to from search_progress)
+                        order by id desc limit 50000) x
                   join messages m on m.id = x.id
                   where x.id < $9 and ($4::bigint is null or x.chat_id = $4) and ",
             $matches,
             // A subquery for each row, because few rows match.
             " and (select true from search_entries e where e.message_id = x.id) is null",
+            hits_sql!(),
+            " and (not $6 or exists (select from message_files mf where mf.message_id = m.id))
+              order by x.id desc limit $10)
+                 union all
+                 (select x.id
+                  -- One lookup for each, whatever the planner thinks.
+                  from (select distinct message_id from search_stale limit 1000) stale
+                  cross join lateral (select * from messages where id = stale.message_id offset 0) x
+                  cross join lateral (select * from messages where id = x.id offset 0) m
+                  where x.id <= (select indexed_up_to from search_progress)
+                    and x.id < $9 and ($4::bigint is null or x.chat_id = $4) and ",
+            $matches,
             hits_sql!(),
             " and (not $6 or exists (select from message_files mf where mf.message_id = m.id))
               order by x.id desc limit $10)

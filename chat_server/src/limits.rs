@@ -14,8 +14,8 @@ pub(crate) const MAX_FILES_PER_UPLOAD: usize = 10;
 pub(crate) const BYTES_PER_WRITE: usize = 4 * 1024;
 
 /// Number of members that one write includes. A chat with more initial members counts as
-/// several writes.
-pub(crate) const MEMBERS_PER_WRITE: usize = 50;
+/// several writes: each member is a row and an event.
+pub(crate) const MEMBERS_PER_WRITE: usize = 5;
 
 /// Default number of items per page.
 pub(crate) const DEFAULT_PAGE_SIZE: i64 = 50;
