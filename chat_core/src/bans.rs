@@ -13,7 +13,7 @@ use sqlx::{PgConnection, PgPool, types::Json};
 pub struct Ban {
     /// The banned user.
     pub user: User,
-    /// The user who set the ban; null if that user was deleted.
+    /// The user who set the ban; null if the user is no longer stored.
     pub banned_by: Option<UserId>,
     /// The reason; may be empty.
     pub reason: String,

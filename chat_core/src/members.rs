@@ -85,8 +85,8 @@ pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role
     Ok(outcome)
 }
 
-/// Joins a public channel. Any other chat is not found for a user who is not a
-/// member.
+/// Joins a public channel. For another type of chat, a user who is not a member
+/// gets `NotFound`.
 pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let mut log = events::begin(db, user).await?;
     let kind: Option<ChatType> =

@@ -19,7 +19,7 @@ pub enum Permission {
     Pin,
     /// Delete the messages of others.
     DeleteOthersMessages,
-    /// List the revisions of edited messages.
+    /// List the revisions of messages of others.
     ViewRevisions,
     /// Remove and ban members of a lower role.
     RemoveMembers,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// A search query with its filters.
 #[derive(Debug)]
 pub struct SearchQuery {
-    /// The text in search-box syntax: words, "a phrase", -without, or.
+    /// The text in search-box syntax: words, `"a phrase"`, `-excluded`, and `or`.
     pub text: SearchText,
     /// Only messages in this chat.
     pub chat_id: Option<ChatId>,
@@ -52,7 +52,8 @@ pub struct SearchCursor {
 /// within each rank.
 #[derive(Debug)]
 pub struct SearchResults {
-    /// The messages. `around=` in the history shows a message in its context.
+    /// The messages. A client requests the history with `around=` to show one in its
+    /// context.
     pub messages: Vec<Message>,
     /// The cursor of the next page, if there is one.
     pub next: Option<SearchCursor>,
@@ -106,8 +107,8 @@ const WORD_MATCH_RANK: i32 = 2;
 /// The rank of a message that contains the text only as a substring.
 const SUBSTRING_MATCH_RANK: i32 = 1;
 
-/// Selects the newest matching messages, by id: those in the index, and those not yet
-/// indexed. Each half has its own limit before the union, so that the planner finds a
+/// Selects the newest matching messages, by id: those in the index, those not yet
+/// indexed, and those changed since. Each part has its own limit before the union, so that the planner finds a
 /// common word by scanning back from the newest and a rare one by the index. Both
 /// ranks take the same parameters; the condition on $3 only gives its type where it
 /// is not used.
@@ -170,7 +171,7 @@ async fn search_by_rank(
     limit: i64,
 ) -> Result<Vec<MessageId>> {
     let text = query.text.as_str();
-    Ok(sqlx::query_scalar(sql)
+    sqlx::query_scalar(sql)
         // Not prepared, so that the plan fits these words: rare and common words need
         // different plans.
         .persistent(false)
@@ -186,7 +187,7 @@ async fn search_by_rank(
         .bind(limit)
         .fetch_all(db)
         .await
-        .map_err(too_broad)?)
+        .map_err(too_broad)
 }
 
 /// Turns a statement timeout into an error for the caller, whose query costs too much.

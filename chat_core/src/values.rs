@@ -103,7 +103,7 @@ text_types! {
     };
     /// The reason for a ban: at most 250 characters.
     Reason { "maxLength": 250 } = |text| single_line(text, "a reason", 0, 250);
-    /// An emoji, in the spelling that Unicode recommends.
+    /// One emoji. Each spelling is accepted; the one that Unicode recommends is stored.
     Emoji { "minLength": 1, "maxLength": 32, "examples": ["🎉"] } = |text| match emojis::get(&text) {
         Some(emoji) => Ok(emoji.as_str().to_owned()),
         None => Err("a reaction must be one emoji".into()),
@@ -202,7 +202,8 @@ fn has_stray_invisible(text: &str) -> bool {
         let follows_visible =
             before.is_some_and(|before| is_visible(before) || (before == '\u{FE0F}' && c == '\u{200D}'));
         before = Some(c);
-        !is_visible(c) && !c.is_whitespace() && !(is_joiner && follows_visible)
+        let is_allowed = is_visible(c) || c.is_whitespace() || (is_joiner && follows_visible);
+        !is_allowed
     })
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The media type of errors, RFC 9457.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// The `Retry-After` of a 503, in seconds.
+/// The `Retry-After` of a 503, and of a 429 without a rate limit, in seconds.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The result of a handler or an extractor.

@@ -235,7 +235,7 @@ impl RateLimiter {
         [upload, write, profile, read].into_iter().for_each(governor::RateLimiter::retain_recent);
     }
 
-    /// Counts a write that costs as much as `extra` further writes.
+    /// Counts `extra` writes, besides the one that `enforce` has counted for the request.
     pub fn charge_write(&self, user: UserId, extra: usize) -> Result<(), Error> {
         let Some(limiters) = &self.limiters else { return Ok(()) };
         // A write that costs more than the whole limit needs the whole limit.
@@ -312,7 +312,7 @@ fn claimed_user(verifier: &Verifier, headers: &HeaderMap) -> Option<UserId> {
 struct RateLimitStatus {
     limit: u32,
     remaining: u32,
-    /// Time until the full limit is available, or one request if none remains.
+    /// Time until the full limit is available or, after a rejection, until one request is.
     reset: Duration,
 }
 

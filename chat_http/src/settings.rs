@@ -35,6 +35,8 @@ pub struct AllSettings {
     #[command(flatten)]
     limits: LimitSettings,
     #[command(flatten)]
+    network: NetworkSettings,
+    #[command(flatten)]
     retention: RetentionSettings,
     #[command(flatten)]
     demo: DemoSettings,

@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for UserIds {
         match ids {
             Ok(ids) if ids.len() <= limits::MAX_USER_IDS => Ok(Self(ids)),
             Ok(_) => Err(D::Error::custom(format!("must be at most {} ids", limits::MAX_USER_IDS))),
-            Err(_) => Err(D::Error::custom("must be integers from 1, separated by commas")),
+            Err(_) => Err(D::Error::custom("must be positive integers, separated by commas")),
         }
     }
 }

@@ -57,7 +57,8 @@ impl<S: Send + Sync> FromRequest<S> for UploadForm {
     }
 }
 
-/// A body that ends with an error if the parser finds no end in what it has read.
+/// A body that ends with an error if the parser has read `MAX_UNPARSED_BYTES` without
+/// finding the end of a part's header.
 struct BoundedBody {
     body: BodyDataStream,
     unparsed: Arc<AtomicUsize>,
@@ -95,23 +96,18 @@ impl UploadForm {
         let disposition = field.headers().get(header::CONTENT_DISPOSITION);
         let has_filename =
             disposition.is_some_and(|value| value.as_bytes().windows(9).any(|bytes| bytes == b"filename="));
-        match field.file_name() {
-            Some(name) => {
-                let name = decode_filename(name);
-                Ok(Some(Part::File(name, FileStream { field, unparsed, max_bytes })))
-            }
+        match field.file_name().map(decode_filename) {
+            Some(name) => Ok(Some(Part { file: Some((name, FileStream { field, unparsed, max_bytes })) })),
             None if has_filename => Err(Error::Malformed("a file name must be UTF-8".into())),
-            None => Ok(Some(Part::Other)),
+            None => Ok(Some(Part { file: None })),
         }
     }
 }
 
 /// A part of a form.
-pub(crate) enum Part<'a> {
-    /// A file and its name.
-    File(String, FileStream<'a>),
-    /// Another field.
-    Other,
+pub(crate) struct Part<'a> {
+    /// The name and the content of a file; `None` for another field.
+    pub(crate) file: Option<(String, FileStream<'a>)>,
 }
 
 /// Decodes the three characters that browsers escape in the file names of a form.

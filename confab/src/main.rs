@@ -100,7 +100,7 @@ async fn main() -> ExitCode {
         Command::ExportAccount(account) => account.export().await,
         Command::DeleteAccount(account) => account.delete().await,
         Command::RotateKeys(keys) => keys.run(),
-        Command::Openapi => print_text(&chat_server::openapi_json()),
+        Command::Openapi => print_text(chat_server::openapi_json()),
         Command::Configuration => print_text(&configuration::markdown(&Cli::command())),
         Command::Doctor(doctor) => return doctor.run().await,
     };

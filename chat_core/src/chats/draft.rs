@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-/// A chat to create. A direct chat has a `user_id` and nothing else; a channel
-/// requires a name; a group may have one.
+/// A chat to create. A direct chat takes the `type` and a `user_id` only; a channel
+/// requires a `name`; a group may have one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewChat", example = json!({ "type": "group", "name": "Lunch", "members": [2, 3] }))]

@@ -42,20 +42,21 @@ pub struct Chat {
     pub topic: String,
     /// Messages older than this many days are deleted; null for the server's setting.
     pub retention_days: Option<i32>,
-    /// The user who created the chat; null if that user was deleted.
+    /// The user who created the chat; null if the user is no longer stored.
     pub created_by: Option<UserId>,
     /// When the chat was created.
     pub created_at: Time,
-    /// When the name, description or topic last changed.
+    /// When the name, description, topic or retention last changed.
     pub updated_at: Time,
     /// The two members of a direct chat; null for other types. Clients show the name of
     /// the other member as the name of the chat.
     pub pair: Option<[UserId; 2]>,
     /// The number of members, counted up to 10,000.
     pub member_count: i64,
-    /// The role of the caller or recipient; null in an event with many recipients.
+    /// The role of the caller or recipient; null in an event with many recipients, in the
+    /// list of public channels and in the preview of an invite.
     pub role: Option<Role>,
-    /// The permissions of the caller or recipient; null in an event with many recipients.
+    /// The permissions of the caller or recipient; null where `role` is null.
     pub permissions: Option<Vec<Permission>>,
 }
 

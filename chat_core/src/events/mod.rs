@@ -131,8 +131,8 @@ macro_rules! log_page_sql {
 use log_page_sql;
 
 /// Reads the log after a position, for all audiences.
-/// Returns `Error::Reset` if there are events and the event at the position is not, or
-/// no longer, the one that the caller has read.
+/// Returns `Error::Reset` if there are later events, but the event at the position is no
+/// longer stored or is not the one that the caller has read.
 pub async fn read_after(db: impl PgExecutor<'_>, position: Position, limit: i64) -> Result<LogPage> {
     let rows = sqlx::query(log_page_sql!("")).bind(position.id).bind(limit).bind(MAX_PAGE_BYTES).fetch_all(db).await?;
     if let Some(row) = rows.first() {
@@ -224,7 +224,7 @@ pub struct Memberships {
     pub chats: Vec<(UserId, ChatId)>,
 }
 
-/// Loads the chats of some users, and the position of the log that they are as of.
+/// Loads the chats of some users, and the position of the log at which they were read.
 pub async fn load_memberships(db: &PgPool, users: &[UserId]) -> Result<Memberships> {
     // One statement reads one snapshot, and a snapshot contains a complete prefix of the log.
     let rows: Vec<(EventId, Option<UserId>, Option<ChatId>)> = sqlx::query_as(

@@ -35,7 +35,7 @@ pub struct Message {
     pub id: MessageId,
     /// The chat that contains the message.
     pub chat_id: ChatId,
-    /// The sender; null if the account no longer exists.
+    /// The sender; null if the user is no longer stored.
     pub sender_id: Option<UserId>,
     /// The text; empty if the message was deleted.
     pub content: String,

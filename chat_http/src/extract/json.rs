@@ -47,9 +47,9 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// How long a client has to send the whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Reads the whole body before the handler runs, unless it is an upload. Otherwise
-/// a client that receives an error while it still writes would see a broken
-/// connection instead of the error.
+/// Reads the whole body before the handler runs, unless it is an upload. If it
+/// ran earlier, a client that receives an error while it still writes would see a
+/// broken connection instead of the error.
 pub async fn buffer_body(limit: usize, request: Request, next: Next) -> Response {
     if media_type(request.headers()).starts_with("multipart/") {
         return next.run(request).await;

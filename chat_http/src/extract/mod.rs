@@ -1,5 +1,5 @@
 //! Extractors with the names of axum's extractors. They return errors as
-//! problem+json, with one entry per invalid field.
+//! problem+json, with an entry for the first invalid field.
 
 mod field_error;
 mod json;

@@ -54,8 +54,8 @@ pub(crate) async fn upload(
 }
 
 async fn receive(state: &AppState, mut form: UploadForm, stored: &mut Vec<NewFile>) -> Result<(), Error> {
-    while let Some(part) = form.next_part(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64).await? {
-        let Part::File(filename, file) = part else { continue };
+    while let Some(Part { file }) = form.next_part(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64).await? {
+        let Some((filename, file)) = file else { continue };
         if stored.len() == MAX_FILES_PER_UPLOAD {
             return Err(Error::invalid("file", format!("an upload can have at most {MAX_FILES_PER_UPLOAD} files")));
         }

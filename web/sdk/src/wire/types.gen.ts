@@ -55,7 +55,7 @@ export type Ban = {
      */
     banned_at: Time;
     /**
-     * The user who set the ban; null if that user was deleted.
+     * The user who set the ban; null if the user is no longer stored.
      */
     banned_by: UserId | null;
     /**
@@ -128,7 +128,7 @@ export type Chat = {
      */
     created_at: Time;
     /**
-     * The user who created the chat; null if that user was deleted.
+     * The user who created the chat; null if the user is no longer stored.
      */
     created_by: UserId | null;
     /**
@@ -156,7 +156,7 @@ export type Chat = {
         UserId
     ] | null;
     /**
-     * The permissions of the caller or recipient; null in an event with many recipients.
+     * The permissions of the caller or recipient; null where `role` is null.
      */
     permissions: Array<Permission> | null;
     /**
@@ -164,7 +164,8 @@ export type Chat = {
      */
     retention_days: number | null;
     /**
-     * The role of the caller or recipient; null in an event with many recipients.
+     * The role of the caller or recipient; null in an event with many recipients, in the
+     * list of public channels and in the preview of an invite.
      */
     role: Role | null;
     /**
@@ -176,7 +177,7 @@ export type Chat = {
      */
     type: ChatType;
     /**
-     * When the name, description or topic last changed.
+     * When the name, description, topic or retention last changed.
      */
     updated_at: Time;
 };
@@ -234,7 +235,7 @@ export type ChatSummary = {
      */
     created_at: Time;
     /**
-     * The user who created the chat; null if that user was deleted.
+     * The user who created the chat; null if the user is no longer stored.
      */
     created_by: UserId | null;
     /**
@@ -279,7 +280,7 @@ export type ChatSummary = {
         UserId
     ] | null;
     /**
-     * The permissions of the caller or recipient; null in an event with many recipients.
+     * The permissions of the caller or recipient; null where `role` is null.
      */
     permissions: Array<Permission> | null;
     /**
@@ -287,7 +288,8 @@ export type ChatSummary = {
      */
     retention_days: number | null;
     /**
-     * The role of the caller or recipient; null in an event with many recipients.
+     * The role of the caller or recipient; null in an event with many recipients, in the
+     * list of public channels and in the preview of an invite.
      */
     role: Role | null;
     /**
@@ -304,7 +306,7 @@ export type ChatSummary = {
      */
     unread_count: number;
     /**
-     * When the name, description or topic last changed.
+     * When the name, description, topic or retention last changed.
      */
     updated_at: Time;
 };
@@ -385,7 +387,7 @@ export type DisplayName = string;
 export type Email = string;
 
 /**
- * An emoji, in the spelling that Unicode recommends.
+ * One emoji. Each spelling is accepted; the one that Unicode recommends is stored.
  */
 export type Emoji = string;
 
@@ -918,7 +920,7 @@ export type Message = {
      */
     reply_to: MessageId | null;
     /**
-     * The sender; null if the account no longer exists.
+     * The sender; null if the user is no longer stored.
      */
     sender_id: UserId | null;
 };
@@ -982,8 +984,8 @@ export type NewBan = {
 };
 
 /**
- * A chat to create. A direct chat has a `user_id` and nothing else; a channel
- * requires a name; a group may have one.
+ * A chat to create. A direct chat takes the `type` and a `user_id` only; a channel
+ * requires a `name`; a group may have one.
  */
 export type NewChat = {
     description?: Description | null;
