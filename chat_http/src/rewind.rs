@@ -15,8 +15,9 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// How long a write may wait for a client that reads nothing.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a write may wait for a client that reads nothing. Longer than the limit of
+/// event streams, which close with a reason of their own.
+const STALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Reads `buffer` first, then the rest of `stream`.
 pub(crate) struct Rewind {

@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WsTransport<S> {
         loop {
             let before = self.progress.load(Ordering::Relaxed);
             match timeout(STALL_TIMEOUT, write.as_mut()).await {
-                Ok(result) => return result.map_err(io::Error::other),
+                Ok(result) => return result.map_err(into_io_error),
                 Err(_) if self.progress.load(Ordering::Relaxed) > before => {}
                 Err(_) => return Err(io::ErrorKind::TimedOut.into()),
             }
@@ -121,6 +121,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WsTransport<S> {
             Disconnect::Reconnect => (1001, "going away: reconnect after a short random delay"),
         };
         self.send_close(code, reason).await;
+    }
+}
+
+/// Keeps the kind of an I/O error, such as a write that waited too long.
+fn into_io_error(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        other => io::Error::other(other),
     }
 }
 
