@@ -1,9 +1,10 @@
-//! Admission to a chat: the only function that adds a member, after its checks.
+//! Admission to an existing chat: the only function that adds a member later.
 
 use crate::{ChatId, Error, Result, UserId, chats::model::Role};
 use sqlx::{PgConnection, PgExecutor};
 
-/// Maximum number of chats of one user. A rename is told in each of them.
+/// Maximum number of chats of one user. It bounds the list of chats, and the recipients
+/// of a profile change.
 const MAX_CHATS_PER_USER: i64 = 1_000;
 
 /// Rejects a user who is in the maximum number of chats.

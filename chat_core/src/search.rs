@@ -108,10 +108,10 @@ const WORD_MATCH_RANK: i32 = 2;
 const SUBSTRING_MATCH_RANK: i32 = 1;
 
 /// Selects the newest matching messages, by id: those in the index, those not yet
-/// indexed, and those changed since. Each part has its own limit before the union, so that the planner finds a
-/// common word by scanning back from the newest and a rare one by the index. Both
-/// ranks take the same parameters; the condition on $3 only gives its type where it
-/// is not used.
+/// indexed, and those changed since. Each part has its own limit before the union, so
+/// that the planner finds a common word by scanning back from the newest and a rare one
+/// by the index. Both ranks take the same parameters; the condition on $3 only gives its
+/// type where it is not used.
 macro_rules! hits_sql {
     ($matches:literal) => {
         concat!(

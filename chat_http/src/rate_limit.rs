@@ -18,6 +18,7 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::DashMapStateStore,
 };
+use percent_encoding::percent_decode_str;
 use std::{
     collections::HashMap,
     hash::Hash,
@@ -274,7 +275,9 @@ impl RateLimiter {
             }
             RouteClass::Edit => {
                 self.count(&limiters.write, &user)?;
-                self.count(&limiters.edit, &(user, request.uri().path().to_owned()))
+                // Decoded, so that one message has one key.
+                let path = percent_decode_str(request.uri().path()).decode_utf8_lossy().into_owned();
+                self.count(&limiters.edit, &(user, path))
             }
         }
         .map(Some)

@@ -244,6 +244,16 @@ mod tests {
         assert!(matches!(decode(&bomb, "image/png"), Err(Error::Invalid(_))));
     }
 
+    #[test]
+    fn an_image_with_a_very_long_side_is_rejected() {
+        for (width, height, is_allowed) in [(MAX_SIDE, 1, true), (MAX_SIDE + 1, 1, false), (1, MAX_SIDE + 1, false)] {
+            let mut png = Vec::new();
+            let image = DynamicImage::new_luma8(width, height);
+            image.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).expect("encoded");
+            assert_eq!(decode(&png, "image/png").is_ok(), is_allowed, "{width} × {height}");
+        }
+    }
+
     fn crc32(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(!0u32, |crc, byte| {
             (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))

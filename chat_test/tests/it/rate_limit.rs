@@ -119,5 +119,8 @@ async fn profile_changes_and_edits_have_limits_of_their_own() {
         edit(&one, &n.to_string()).await.expect(200);
     }
     edit(&one, "too often").await.expect_problem(429);
+    let escaped: String = one["id"].to_string().bytes().map(|digit| format!("%{digit:02x}")).collect();
+    let escaped = format!("/api/messages/{escaped}");
+    alice.patch(&escaped, json!({ "content": "the same message" })).await.expect_problem(429);
     edit(&other, "another message").await.expect(200);
 }

@@ -98,24 +98,21 @@ impl Environment {
 
     /// Starts a chat server on any core.
     pub(crate) fn chat_server(&self) -> Server {
-        let mut command = Command::new(sibling_binary("chat_server"));
-        command
-            .env("DATABASE_URL", &self.url)
-            .env("CHAT_BIND", "127.0.0.1:0")
-            .env("RATE_LIMITS", "off")
-            .env("CHAT_DATA_DIR", self.file("data"))
-            .env("JWT_PRIVATE_KEY_FILE", self.file("private.pem"));
-        Server::start(command)
+        self.start_chat_server("off")
     }
 
     /// Starts a chat server with rate limits. The limit of an address is high, because all
     /// load comes from one.
     pub(crate) fn limited_chat_server(&self) -> Server {
+        self.start_chat_server("address=10000/s")
+    }
+
+    fn start_chat_server(&self, rate_limits: &str) -> Server {
         let mut command = Command::new(sibling_binary("chat_server"));
         command
             .env("DATABASE_URL", &self.url)
             .env("CHAT_BIND", "127.0.0.1:0")
-            .env("RATE_LIMITS", "address=10000/s")
+            .env("RATE_LIMITS", rate_limits)
             .env("CHAT_DATA_DIR", self.file("data"))
             .env("JWT_PRIVATE_KEY_FILE", self.file("private.pem"));
         Server::start(command)
