@@ -1,7 +1,9 @@
 -- Chats. A direct chat ('single') belongs to one pair of users, so the pair is stored,
 -- smaller id first, under a unique constraint.
 
-create type chat_type as enum ('single', 'group', 'private_channel', 'public_channel');create table chats (
+create type chat_type as enum ('single', 'group', 'private_channel', 'public_channel');
+
+create table chats (
     id          bigint generated always as identity primary key,
     type        chat_type   not null,
     name        text        not null,
@@ -29,3 +31,11 @@ create type chat_type as enum ('single', 'group', 'private_channel', 'public_cha
 
 create unique index chats_pair_key on chats (pair_low, pair_high);
 create index chats_public on chats (lower(name) text_pattern_ops, id) where type = 'public_channel';
+
+-- Deleting a chat deletes its row, its members and its markers under the append lock. Its
+-- messages, which may be many, are deleted later, in batches and without the lock (0029):
+-- nobody can read them, because every query of messages requires a member of their chat.
+create table deleted_chats (
+    chat_id    bigint primary key,
+    deleted_at timestamptz not null default clock_timestamp()
+);

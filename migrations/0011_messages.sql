@@ -5,7 +5,8 @@
 
 create table messages (
     id         bigint generated always as identity primary key,
-    chat_id    bigint      not null references chats on delete cascade,
+    -- Not a foreign key: the messages of a deleted chat are purged later (0029).
+    chat_id    bigint      not null,
     sender_id  bigint      references users on delete set null,
     content    text        not null,
     reply_to   bigint,

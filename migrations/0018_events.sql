@@ -19,9 +19,10 @@ create table events (
     id      bigint primary key default nextval('events_id_seq'),
     type    text        not null,
     -- The audience: this user, if set; otherwise the members of the chat at this
-    -- position of the log.
+    -- position of the log. The members of any of `chat_ids` receive the event too.
     chat_id bigint,
     user_id bigint,
+    chat_ids bigint[],
     at      timestamptz not null default clock_timestamp(),
     -- The message that the event is about, if there is one.
     message_id bigint,
@@ -35,6 +36,7 @@ create table events_default partition of events default;
 
 create index events_user_id on events (user_id, id) where user_id is not null;
 create index events_chat_id on events (chat_id, id) where user_id is null;
+create index events_shared on events (id) where chat_ids is not null;
 
 -- Takes the append lock until the transaction ends. A write transaction takes it
 -- first, so that its later statements see everything that committed before them, and

@@ -1,5 +1,7 @@
 -- Events about users and their sessions.
 
+-- A change of a profile is one event for everybody who shares a chat with the user,
+-- instead of one event in each chat: a user in many chats cannot fill the log.
 create function users_updated() returns trigger language plpgsql as $$
 begin
     if not exists (
@@ -8,22 +10,17 @@ begin
           (o.username, o.display_name, o.bio, o.avatar_file_id)
     ) then return null; end if;
     perform append_lock();
-    insert into events (type, chat_id, user_id, data)
-    select 'user.updated', audience.chat_id, audience.user_id, row_to_json(j)
+    insert into events (type, user_id, chat_ids, data)
+    select 'user.updated', n.id, array(select m.chat_id from chat_members m where m.user_id = n.id), row_to_json(j)
     from new_rows n
     join old_rows o using (id)
-    cross join lateral (
-        select null::bigint as chat_id, n.id as user_id
-        union all
-        select m.chat_id, null from chat_members m where m.user_id = n.id
-    ) audience
     cross join lateral (
         select to_rfc3339(clock_timestamp()) as at,
                user_json((select u from users u where u.id = n.id)) as user
     ) j
     where (n.username, n.display_name, n.bio, n.avatar_file_id) is distinct from
           (o.username, o.display_name, o.bio, o.avatar_file_id)
-    order by n.id, audience.chat_id nulls first;
+    order by n.id;
     perform notify_log();
     return null;
 end $$;
@@ -31,6 +28,7 @@ end $$;
 create trigger users_updated after update on users
     referencing new table as new_rows old table as old_rows
     for each statement execute function users_updated();
+
 create function sessions_updated() returns trigger language plpgsql as $$
 begin
     if not exists (

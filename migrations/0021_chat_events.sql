@@ -39,6 +39,7 @@ begin
     where m.chat_id = old.id
     order by m.user_id;
     perform notify_log();
+    insert into deleted_chats (chat_id) values (old.id);
     return old;
 end $$;
 

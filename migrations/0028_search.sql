@@ -12,11 +12,15 @@ create index chats_name_trgm on chats using gin (lower(name) gin_trgm_ops) where
 create table search_entries (
     message_id bigint primary key references messages on delete cascade,
     chat_id    bigint not null,
-    content    text   not null
+    content    text   not null,
+    has_files  boolean not null
 );
 
 -- For a common word in one chat: scanned from the newest message backwards.
 create index search_entries_chat_id on search_entries (chat_id, message_id);
+
+-- For a search with `has=file`.
+create index search_entries_has_files on search_entries (message_id) where has_files;
 
 create table search_progress (
     id    boolean primary key default true check (id),
@@ -25,6 +29,12 @@ create table search_progress (
 );
 
 insert into search_progress (indexed_up_to) values (0);
+
+-- Messages whose text has changed since they were indexed. Without a unique index, so that
+-- an edit never waits for the job that deletes the row.
+create table search_stale (
+    message_id bigint not null
+);
 
 -- 'simple' keeps every word as written, because chats are not in one language.
 create function search_vector(content text) returns tsvector
@@ -44,40 +54,58 @@ end;
 create index search_entries_content_vector on search_entries using gin (search_vector(content));
 create index search_entries_content_trgm on search_entries using gin (content gin_trgm_ops);
 
--- Indexes up to `batch_size` messages and returns how many. Only one process runs it
--- at a time; a second one returns 0. A crash undoes the entries and the progress
--- together, so the commit does not wait for the disk.
+-- Indexes up to `batch_size` changed messages and as many new ones, and returns how many.
+-- Of a long text only the beginning is indexed. Only one process runs it at a time; a
+-- second one returns 0. A crash loses the entries and the progress together, so the commit
+-- need not wait for the disk.
 create function index_messages(batch_size int) returns int language plpgsql as $$
 declare
-    indexed_count int;
-    last_id  bigint;
+    max_indexed_characters constant int := 16384;
+    stale_ids      bigint[];
+    indexed_count  int;
+    last_id        bigint;
 begin
     if not pg_try_advisory_xact_lock(4861703374915) then return 0; end if;
     perform set_config('synchronous_commit', 'off', true);
+    with taken as (
+        delete from search_stale where ctid = any(array(select ctid from search_stale limit batch_size))
+        returning message_id
+    )
+    select coalesce(array_agg(distinct message_id), '{}') into stale_ids from taken;
+    -- This statement and the next ones read every change whose row was taken above. A
+    -- later change adds another row.
+    delete from search_entries where message_id = any(stale_ids);
     with new_messages as materialized (
         select m.id, m.chat_id, m.content, m.deleted_at from messages m
         where m.id > (select indexed_up_to from search_progress)
         order by m.id limit batch_size
     ), indexed as (
-        insert into search_entries (message_id, chat_id, content)
-        select id, chat_id, content from new_messages where deleted_at is null and content <> ''
-        -- The message was edited in the meantime, so its entry is newer.
+        insert into search_entries (message_id, chat_id, content, has_files)
+        select m.id, m.chat_id, left(m.content, max_indexed_characters),
+               exists (select from message_files f where f.message_id = m.id)
+        from (
+            select id, chat_id, content, deleted_at from new_messages
+            union
+            select id, chat_id, content, deleted_at from messages where id = any(stale_ids)
+        ) m
+        where m.deleted_at is null and m.content <> ''
         on conflict do nothing
     )
     select count(*), max(id) into indexed_count, last_id from new_messages;
     update search_progress set indexed_up_to = last_id where indexed_count > 0;
-    return indexed_count;
+    return indexed_count + cardinality(stale_ids);
 end $$;
 
--- Edits are rare and are indexed immediately. A deleted message has an empty entry, so
--- that a concurrent copy does not restore its content.
+-- An edit or a deletion removes the entry, which is cheap, and the job indexes the new
+-- text later, because the append lock is held here.
 create function messages_reindexed() returns trigger language plpgsql as $$
 begin
-    insert into search_entries (message_id, chat_id, content)
-    select n.id, n.chat_id, n.content
-    from new_rows n join old_rows o using (id)
-    where n.content <> o.content
-    on conflict (message_id) do update set content = excluded.content;
+    with changed as (
+        insert into search_stale (message_id)
+        select n.id from new_rows n join old_rows o using (id) where n.content <> o.content
+        returning message_id
+    )
+    delete from search_entries e using changed where e.message_id = changed.message_id;
     return null;
 end $$;
 

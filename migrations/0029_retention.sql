@@ -38,3 +38,20 @@ begin
     get diagnostics deleted_count = row_count;
     return deleted_count;
 end $$;
+
+-- Deletes up to `batch_size` messages of deleted chats, and returns how many. The trigger
+-- on messages appends no event for them, because their chat does not exist.
+create function purge_deleted_chats(batch_size int) returns int language plpgsql as $$
+declare
+    purged         bigint;
+    deleted_count  int;
+begin
+    select chat_id into purged from deleted_chats order by deleted_at limit 1 for update skip locked;
+    if purged is null then return 0; end if;
+    delete from messages where id in (select id from messages where chat_id = purged order by id desc limit batch_size);
+    get diagnostics deleted_count = row_count;
+    if deleted_count < batch_size then
+        delete from deleted_chats where chat_id = purged;
+    end if;
+    return deleted_count;
+end $$;
