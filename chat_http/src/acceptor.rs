@@ -197,6 +197,8 @@ impl Acceptor {
     }
 }
 
+/// Serves one connection. Each part has a box of its own, so that a connection that stays
+/// open for hours holds only the memory of the part that serves it.
 async fn handle_connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -205,25 +207,30 @@ async fn handle_connection(
     router: Router,
     phase: ShutdownPhase,
 ) {
+    let Some(request) = Box::pin(read_first_head(stream, peer, &phase)).await else { return };
+    if let Some(request) = Box::pin(hook.try_take(request)).await {
+        Box::pin(serve_http(request, permit, router, phase)).await;
+    }
+}
+
+/// Reads the head of the first request. Returns `None` if the connection must be closed.
+async fn read_first_head(stream: TcpStream, peer: SocketAddr, phase: &ShutdownPhase) -> Option<PeekedRequest> {
     let mut request = PeekedRequest { stream, buffer: BytesMut::new(), peer };
     // Each write is a complete frame, so waiting for more data only adds latency.
     let _ = request.stream.set_nodelay(true);
     let head = tokio::select! {
         // A request that was sent before the drain began may still be on its way.
-        () = sleep_after(&phase.draining, ACCEPT_QUIET_PERIOD) => return,
+        () = sleep_after(&phase.draining, ACCEPT_QUIET_PERIOD) => return None,
         head = timeout(FIRST_HEAD_TIMEOUT, read_head(&mut request)) => head,
     };
     match head {
-        Ok(Ok(true)) => {}
+        Ok(Ok(true)) => Some(request),
         Ok(Ok(false)) => {
             let _ = request.stream.write_all(HEAD_TOO_LARGE).await;
-            return;
+            None
         }
         // The client closed the connection or is too slow: send no response.
-        Ok(Err(_)) | Err(_) => return,
-    }
-    if let Some(request) = hook.try_take(request).await {
-        serve_http(request, permit, router, phase).await;
+        Ok(Err(_)) | Err(_) => None,
     }
 }
 

@@ -113,6 +113,19 @@ async fn serve(
     resume: Option<Cursor>,
     transport: &impl Transport,
 ) -> Result<std::convert::Infallible, DisconnectReason> {
+    // Boxed, because the future is large and short-lived.
+    let sent = Box::pin(begin(registration, loaded, resume, transport)).await?;
+    send_live(registration, sent, transport).await
+}
+
+/// Attaches to the hub, and sends `ready` and the events that the client missed. Returns
+/// the position that the client has reached.
+async fn begin(
+    registration: &HubRegistration<'_>,
+    loaded: LoadedChats,
+    resume: Option<Cursor>,
+    transport: &impl Transport,
+) -> Result<EventId, DisconnectReason> {
     if let Some(cursor) = &resume
         && registration.notify.hub.cursor().is_none_or(|live_from| live_from.epoch == cursor.epoch)
     {
@@ -121,18 +134,16 @@ async fn serve(
     }
     let log_end = loaded.0;
     let attached = registration.attach(Some(loaded)).await?;
-    let sent = match resume {
-        // Boxed, because the future is large and short-lived.
-        Some(cursor) => Box::pin(resume_from(registration, cursor, attached, log_end, transport)).await?,
+    match resume {
+        Some(cursor) => resume_from(registration, cursor, attached, log_end, transport).await,
         None => {
             registration.notify.metrics.record_opened("fresh");
             let LivePosition { cursor, .. } = attached;
             let ready = frame::ready(&cursor, false, true, registration.claims.user_id);
             transport.send(&[frame::with_retry(RETRY_MS, &ready)]).await?;
-            cursor.position.id
+            Ok(cursor.position.id)
         }
-    };
-    send_live(registration, sent, transport).await
+    }
 }
 
 /// Sends `ready` and the events that the client missed since its cursor. Returns the

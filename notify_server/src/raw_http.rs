@@ -4,6 +4,7 @@
 
 use crate::{
     NotifyServer, connection,
+    handshake::Handshake,
     sse::{self, HandshakeSlot},
     transport::SocketTransport,
 };
@@ -47,6 +48,21 @@ impl SseFastPath {
         Self { server, router }
     }
 
+    /// Answers a request for an event stream with the head of the stream or with an error,
+    /// and returns the stream if it is open. Returns any other request unchanged.
+    async fn open(&self, request: PeekedRequest) -> Result<Option<(Handshake, TcpStream)>, PeekedRequest> {
+        let Some((uri, headers)) = parse_stream_request(&request.buffer) else { return Err(request) };
+        let PeekedRequest { mut stream, buffer, peer } = request;
+        drop(buffer);
+        let (response, slot) = self.respond(uri, headers, peer).await;
+        let Some(handshake) = slot.take() else {
+            let _ = timeout(ERROR_RESPONSE_TIMEOUT, write_error(&mut stream, response)).await;
+            return Ok(None);
+        };
+        let is_open = stream.write_all(&encode_head(&response, None)).await.is_ok();
+        Ok(is_open.then_some((handshake, stream)))
+    }
+
     async fn respond(&self, uri: Uri, headers: HeaderMap, peer: SocketAddr) -> (Response<Body>, HandshakeSlot) {
         let slot = HandshakeSlot::default();
         let mut request = Request::new(Body::empty());
@@ -61,24 +77,15 @@ impl SseFastPath {
 
 impl ConnectionHook for SseFastPath {
     async fn try_take(&self, request: PeekedRequest) -> Option<PeekedRequest> {
-        let Some((uri, headers)) = parse_stream_request(&request.buffer) else { return Some(request) };
-        let PeekedRequest { mut stream, buffer, peer } = request;
-        drop(buffer);
         // Boxed, because the future is large and is dropped before the stream begins.
-        let (response, slot) = Box::pin(self.respond(uri, headers, peer)).await;
-        match slot.take() {
-            Some(handshake) => {
-                let head = encode_head(&response, None);
-                drop((response, slot));
-                if stream.write_all(&head).await.is_ok() {
-                    connection::run(&self.server, handshake, &SocketTransport(stream)).await;
-                }
+        match Box::pin(self.open(request)).await {
+            Ok(Some((handshake, stream))) => {
+                connection::run(&self.server, handshake, &SocketTransport(stream)).await;
+                None
             }
-            None => {
-                let _ = timeout(ERROR_RESPONSE_TIMEOUT, write_error(&mut stream, response)).await;
-            }
+            Ok(None) => None,
+            Err(other) => Some(other),
         }
-        None
     }
 }
 
