@@ -8,6 +8,8 @@ create table users (
     display_name  text        not null,
     email         text        not null,
     password_hash text        not null,
+    -- The words of both names, as the search compares them (0028).
+    words         text        not null default '',
     bio           text        not null default '',
     -- An image that the user uploaded; 0005 creates the table of files.
     avatar_file_id bigint,
@@ -23,7 +25,6 @@ create table users (
 
 create unique index users_username_key on users (lower(username) text_pattern_ops);
 create unique index users_email_key on users (lower(email));
-create index users_display_name on users (lower(display_name) text_pattern_ops);
 
 -- The public profile of a user. The email address is not part of it.
 create function user_json(u users) returns json

@@ -7,6 +7,8 @@ create table chats (
     id          bigint generated always as identity primary key,
     type        chat_type   not null,
     name        text        not null,
+    -- The words of the name, as the search compares them (0028).
+    words       text        not null default '',
     description text        not null default '',
     topic       text        not null default '',
     created_by  bigint      references users on delete set null,

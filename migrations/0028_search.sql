@@ -6,14 +6,19 @@
 
 create extension if not exists pg_trgm;
 
--- Public channels are found by any part of their names.
-create index chats_name_trgm on chats using gin (lower(name) gin_trgm_ops) where type = 'public_channel';
+-- Public channels are found by any part of their names, and users by the beginning of any
+-- word of theirs.
+create index chats_words on chats using gin (words gin_trgm_ops) where type = 'public_channel';
+create index users_words on users using gin (words gin_trgm_ops) where deleted_at is null;
 
+-- The words of each message, in lower case and without accents, between single spaces;
+-- `chat_core::search` makes them.
 create table search_entries (
-    message_id bigint primary key references messages on delete cascade,
-    chat_id    bigint not null,
-    content    text   not null,
-    has_files  boolean not null
+    message_id bigint  primary key references messages on delete cascade,
+    chat_id    bigint  not null,
+    sender_id  bigint,
+    has_files  boolean not null,
+    words      text    not null
 );
 
 -- For a common word in one chat: scanned from the newest message backwards.
@@ -21,6 +26,19 @@ create index search_entries_chat_id on search_entries (chat_id, message_id);
 
 -- For a search with `has=file`.
 create index search_entries_has_files on search_entries (message_id) where has_files;
+
+-- What the index finds: the words, the chat, the sender and whether the message has files.
+-- With the chat in the index, a search does not read the messages of other chats.
+create function search_lexemes(chat_id bigint, sender_id bigint, has_files boolean, words text) returns tsvector
+language sql immutable parallel safe
+return array_to_tsvector(
+    string_to_array(btrim(words, ' '), ' ')
+    || array['#' || chat_id::text, '@' || coalesce(sender_id, 0)::text, case when has_files then '+file' else '-file' end]
+);
+
+-- The second column finds parts of words.
+create index search_entries_words on search_entries
+    using gin (search_lexemes(chat_id, sender_id, has_files, words), words gin_trgm_ops);
 
 create table search_progress (
     id    boolean primary key default true check (id),
@@ -35,66 +53,6 @@ insert into search_progress (indexed_up_to) values (0);
 create table search_stale (
     message_id bigint not null
 );
-
--- 'simple' keeps every word as written, because chats are not in one language.
-create function search_vector(content text) returns tsvector
-language sql immutable parallel safe
-return to_tsvector('simple', content);
-
--- Parses the text of a search box. The last word may be incomplete, unless it ends an
--- excluded phrase. A text that consists only of operators matches nothing.
-create function search_query(input text) returns tsquery
-language sql immutable parallel safe
-return case
-    when websearch_to_tsquery('simple', input)::text like '%'''
-        then (websearch_to_tsquery('simple', input)::text || ':*')::tsquery
-    else websearch_to_tsquery('simple', input)
-end;
-
-create index search_entries_content_vector on search_entries using gin (search_vector(content));
-create index search_entries_content_trgm on search_entries using gin (content gin_trgm_ops);
-
--- Indexes up to `batch_size` changed messages and as many new ones, and returns how many.
--- Of a long text only the beginning is indexed. Only one process runs it at a time; a
--- second one returns 0. A crash loses the entries and the progress together, so the commit
--- need not wait for the disk.
-create function index_messages(batch_size int) returns int language plpgsql as $$
-declare
-    max_indexed_characters constant int := 16384;
-    stale_ids      bigint[];
-    indexed_count  int;
-    last_id        bigint;
-begin
-    if not pg_try_advisory_xact_lock(4861703374915) then return 0; end if;
-    perform set_config('synchronous_commit', 'off', true);
-    with taken as (
-        delete from search_stale where ctid = any(array(select ctid from search_stale limit batch_size))
-        returning message_id
-    )
-    select coalesce(array_agg(distinct message_id), '{}') into stale_ids from taken;
-    -- This statement and the next ones read every change whose row was taken above. A
-    -- later change adds another row.
-    delete from search_entries where message_id = any(stale_ids);
-    with new_messages as materialized (
-        select m.id, m.chat_id, m.content, m.deleted_at from messages m
-        where m.id > (select indexed_up_to from search_progress)
-        order by m.id limit batch_size
-    ), indexed as (
-        insert into search_entries (message_id, chat_id, content, has_files)
-        select m.id, m.chat_id, left(m.content, max_indexed_characters),
-               exists (select from message_files f where f.message_id = m.id)
-        from (
-            select id, chat_id, content, deleted_at from new_messages
-            union
-            select id, chat_id, content, deleted_at from messages where id = any(stale_ids)
-        ) m
-        where m.deleted_at is null and m.content <> ''
-        on conflict do nothing
-    )
-    select count(*), max(id) into indexed_count, last_id from new_messages;
-    update search_progress set indexed_up_to = last_id where indexed_count > 0;
-    return indexed_count + cardinality(stale_ids);
-end $$;
 
 -- An edit or a deletion removes the entry, which is cheap, and the job indexes the new
 -- text later, because the append lock is held here.

@@ -81,7 +81,7 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
         // email address contains an @, so this one cannot belong to a user.
         "update users
          set username = 'deleted-' || id, display_name = 'Deleted account', email = 'deleted-' || id,
-             password_hash = '', bio = '', avatar_file_id = null, deleted_at = now()
+             password_hash = '', words = '', bio = '', avatar_file_id = null, deleted_at = now()
          where id = $1",
         "delete from chats c where type <> 'single' and not exists (
              select from chat_members m where m.chat_id = c.id and m.user_id <> $1)

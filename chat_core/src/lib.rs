@@ -33,7 +33,6 @@ pub mod receipts;
 pub mod redis;
 pub mod replicas;
 pub mod search;
-mod sql_like;
 pub mod time;
 pub mod typing;
 pub mod users;

@@ -3,12 +3,12 @@
 use crate::{
     Error, FileId, Result, Time, UserId,
     error::OnConstraint,
-    sql_like::prefix_pattern,
+    search::{each_piece, words},
     values::{Bio, DisplayName, Email, SearchText, Username, deserialize_nullable},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgExecutor, types::Json};
+use sqlx::{PgConnection, PgExecutor, QueryBuilder, types::Json};
 
 /// The public profile of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,13 +77,14 @@ pub struct Credentials {
 /// succeeds.
 pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     let id = sqlx::query_scalar(
-        "insert into users (username, display_name, email, password_hash)
-         values ($1, $1, $2, $3)
+        "insert into users (username, display_name, email, password_hash, words)
+         values ($1, $1, $2, $3, $4)
          returning id",
     )
     .bind(new.username.as_str())
     .bind(new.email.as_str())
     .bind(&new.password_hash)
+    .bind(words(new.username.as_str()))
     .fetch_one(db)
     .await
     .on_constraint("users_username_key", || Error::Conflict {
@@ -136,18 +137,19 @@ pub async fn find_many(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<Us
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
-/// Searches users whose username or display name starts with the text, by username.
+/// Searches users by the beginnings of words of their names, in any order. Returns them by
+/// username.
 pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> Result<Vec<User>> {
-    let rows: Vec<Json<User>> = sqlx::query_scalar(
-        r"select user_json(u) from users u
-          where (lower(u.username) like $1 or lower(u.display_name) like $1) and u.deleted_at is null
-          order by lower(u.username)
-          limit $2",
-    )
-    .bind(prefix_pattern(&text.as_str().to_lowercase()))
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
+    let beginnings = each_piece(text);
+    if beginnings.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = QueryBuilder::new("select user_json(u) from users u where u.deleted_at is null");
+    for beginning in beginnings {
+        sql.push(" and u.words like ").push_bind(format!("% {beginning}%"));
+    }
+    sql.push(" order by lower(u.username) limit ").push_bind(limit);
+    let rows: Vec<Json<User>> = sql.build_query_scalar().fetch_all(db).await?;
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
@@ -166,10 +168,18 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
             return Err(Error::invalid("avatar_file_id", "an avatar must be an image that you uploaded"));
         }
     }
+    let words = match &patch.display_name {
+        Some(display_name) => {
+            let username: String =
+                sqlx::query_scalar("select username from users where id = $1").bind(id).fetch_one(&mut *log).await?;
+            Some(words(&format!("{username} {}", display_name.as_str())))
+        }
+        None => None,
+    };
     sqlx::query(
         "update users
          set display_name = coalesce($2, display_name), bio = coalesce($3, bio),
-             avatar_file_id = case when $4 then $5 else avatar_file_id end
+             avatar_file_id = case when $4 then $5 else avatar_file_id end, words = coalesce($6, words)
          where id = $1",
     )
     .bind(id)
@@ -177,6 +187,7 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
     .bind(patch.bio.as_ref().map(Bio::as_str))
     .bind(patch.avatar_file_id.is_some())
     .bind(patch.avatar_file_id.flatten())
+    .bind(words)
     .execute(log)
     .await?;
     Ok(())

@@ -50,7 +50,7 @@ pub fn routes() -> Routes {
         .on(Auth,   DELETE, "/api/me",                                      accounts::delete,          "Delete the caller's account; messages stay under an anonymous name.")
         .on(Auth,   PUT,    "/api/me/password",                             auth::change_password,     "Change the password and sign out all other sessions.")
         .on(Read,   GET,    "/api/users",                                   users::list,               "List the users with the given ids.")
-        .on(Read,   GET,    "/api/users/search",                            users::search,             "Search users whose name starts with a text.")
+        .on(Read,   GET,    "/api/users/search",                            users::search,             "Search users by the beginnings of the words of their names.")
         .on(Read,   GET,    "/api/users/{user_id}",                         users::get,                "Get a user.")
         .on(Read,   GET,    "/api/blocks",                                  users::list_blocked,       "List blocked users.")
         .on(Write,  PUT,    "/api/users/{user_id}/block",                   users::block,              "Block a user.")

@@ -12,12 +12,12 @@ use crate::{
     events, members,
     messages::{self, Message},
     permissions::Permission,
-    sql_like::contains_pattern,
+    search::{each_piece, words},
     values::{ChatName, Description, SearchText, Topic, deserialize_nullable},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+use sqlx::{PgConnection, PgExecutor, PgPool, QueryBuilder, types::Json};
 use std::collections::HashMap;
 
 /// Maximum number of chats in a list and in the bootstrap, most recently active first.
@@ -187,7 +187,7 @@ async fn create_named(
     require_users(log, "members", members).await?;
     Ok(sqlx::query_scalar(
         "with chat as (
-             insert into chats (type, name, description, created_by) values ($1, $2, $3, $4)
+             insert into chats (type, name, description, created_by, words) values ($1, $2, $3, $4, $6)
              returning id
          ), members as (
              insert into chat_members (chat_id, user_id, role)
@@ -201,6 +201,7 @@ async fn create_named(
     .bind(description)
     .bind(creator)
     .bind(members)
+    .bind(words(name))
     .fetch_one(log)
     .await?)
 }
@@ -308,27 +309,30 @@ impl From<ListRow> for ChatSummary {
     }
 }
 
-/// Lists public channels whose name contains a text, ordered by name, after the
-/// given channel.
+/// Lists public channels whose name contains each word of a text or a part of it, ordered
+/// by name, after the given channel.
 pub async fn list_channels(
     db: impl PgExecutor<'_>,
     text: Option<&SearchText>,
     after: Option<ChatId>,
     limit: i64,
 ) -> Result<Vec<Chat>> {
-    let rows: Vec<Json<Chat>> = sqlx::query_scalar(
-        "select chat_json(c, member_count(c.id), null) from chats c
-         where c.type = 'public_channel'
-           and ($1::text is null or lower(c.name) like $1)
-           and ($2::bigint is null or (lower(c.name), c.id) > (select lower(a.name), a.id from chats a where a.id = $2 and a.type = 'public_channel'))
-         order by lower(c.name), c.id
-         limit $3",
-    )
-    .bind(text.map(|text| contains_pattern(&text.as_str().to_lowercase())))
-    .bind(after)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
+    let mut sql =
+        QueryBuilder::new("select chat_json(c, member_count(c.id), null) from chats c where c.type = 'public_channel'");
+    let parts = text.map(each_piece);
+    if parts.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    for part in parts.unwrap_or_default() {
+        sql.push(" and c.words like ").push_bind(format!("%{part}%"));
+    }
+    if let Some(after) = after {
+        sql.push(" and (lower(c.name), c.id) > (select lower(a.name), a.id from chats a where a.type = 'public_channel' and a.id = ")
+            .push_bind(after)
+            .push(")");
+    }
+    sql.push(" order by lower(c.name), c.id limit ").push_bind(limit);
+    let rows: Vec<Json<Chat>> = sql.build_query_scalar().fetch_all(db).await?;
     Ok(rows.into_iter().map(|Json(chat)| chat).collect())
 }
 
@@ -346,7 +350,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
     sqlx::query(
         "update chats
          set name = new.name, description = new.description, topic = new.topic, retention_days = new.retention_days,
-             updated_at = now()
+             words = coalesce($7, words), updated_at = now()
          from (
              select coalesce($2, name) as name, coalesce($3, description) as description, coalesce($4, topic) as topic,
                     case when $5 then $6 else retention_days end as retention_days
@@ -362,6 +366,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
     .bind(patch.topic.as_ref().map(Topic::as_str))
     .bind(patch.retention_days.is_some())
     .bind(patch.retention_days.flatten())
+    .bind(patch.name.as_ref().map(|name| words(name.as_str())))
     .execute(&mut *log)
     .await?;
     let chat = get(&mut *log, id, actor).await?;

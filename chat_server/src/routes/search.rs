@@ -67,9 +67,8 @@ pub(crate) async fn messages(
     let page = page.as_deref().map(parse_cursor).transpose()?;
     let query = SearchQuery { text: q, chat_id, from, attachment: has, before, after };
     let _slot = state.expensive_slots.acquire(caller.user_id).await?;
-    let mut db = state.expensive_db.acquire().await?;
     let SearchResults { messages, next } =
-        search::search_messages(&mut db, caller.user_id, &query, page, limit).await?;
+        search::search_messages(&state.expensive_db, caller.user_id, &query, page, limit).await?;
     let next = next.map(|SearchCursor { rank, id }| next_query(&query, rank, id, limit));
     Ok(Json(Page { items: messages, next }))
 }

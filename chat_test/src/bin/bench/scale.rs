@@ -37,20 +37,21 @@ async fn measure(report: &mut Report, label: &str, scale: Scale) -> Vec<(&'stati
     {
         let mut times = Vec::with_capacity(TIMES);
         for _ in 0..TIMES {
-            let mut db = db.acquire().await.expect("a connection");
+            let mut connection = db.acquire().await.expect("a connection");
             let begun = Instant::now();
             match what {
                 "a page of history" => {
-                    let page =
-                        messages::load_page(&mut db, alice, general, Position::Newest, 50).await.expect("a page");
+                    let page = messages::load_page(&mut connection, alice, general, Position::Newest, 50)
+                        .await
+                        .expect("a page");
                     assert_eq!(page.messages.len(), 50);
                 }
                 "the list of 250 chats with its counts" => {
-                    assert!(chats::list(&mut db, alice).await.expect("a list").len() > 200);
+                    assert!(chats::list(&mut connection, alice).await.expect("a list").len() > 200);
                 }
                 "an unread count" => {
                     let sql = "select unread_count(m, read_position(m)) from chat_members m where chat_id = 1 and user_id = 1";
-                    let _: i64 = sqlx::query_scalar(sql).fetch_one(&mut *db).await.expect("a count");
+                    let _: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await.expect("a count");
                 }
                 _ => {
                     let text = "nowhere to be found".to_owned().try_into().expect("a text");
@@ -62,7 +63,7 @@ async fn measure(report: &mut Report, label: &str, scale: Scale) -> Vec<(&'stati
                         before: None,
                         after: None,
                     };
-                    search::search_messages(&mut db, alice, &query, None, 50).await.expect("hits");
+                    search::search_messages(db, alice, &query, None, 50).await.expect("hits");
                 }
             }
             times.push(begun.elapsed());
