@@ -24,6 +24,14 @@ create table users (
 );
 
 create unique index users_username_key on users (lower(username) text_pattern_ops);
+
+-- The shape of a username: names that look the same, such as "alice" and "aIice", have one
+-- shape, and only one of them can be taken.
+create function username_shape(username text) returns text
+language sql immutable parallel safe
+return replace(replace(lower(translate(username, 'I10', 'llo')), 'rn', 'm'), 'vv', 'w');
+
+create unique index users_username_shape_key on users (username_shape(username));
 create unique index users_email_key on users (lower(email));
 
 -- The public profile of a user. The email address is not part of it.

@@ -13,6 +13,7 @@ create table sessions (
 );
 
 create index sessions_user_id on sessions (user_id);
+create index sessions_expires_at on sessions (expires_at) where revoked_at is null;
 
 create table refresh_tokens (
     hash       bytea       primary key,

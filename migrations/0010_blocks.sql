@@ -9,3 +9,8 @@ create table blocks (
 );
 
 create index blocks_blocked_id on blocks (blocked_id);
+
+-- The users that a user has blocked.
+create function blocked_by(blocker bigint) returns bigint[]
+language sql stable parallel safe
+return array(select b.blocked_id from blocks b where b.blocker_id = blocker);

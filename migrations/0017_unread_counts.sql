@@ -10,7 +10,8 @@ return greatest(m.joined_after_message_id, (
 ));
 
 -- Counts the messages of others after a position, up to 1,000, which means "1,000 or
--- more". The limit bounds the cost for a chat that a member never reads.
+-- more". The limit bounds the cost for a chat that a member never reads. Messages of users
+-- whom the member has blocked do not count.
 create function unread_count(m chat_members, after bigint) returns bigint
 language sql stable parallel safe
 return (
@@ -18,22 +19,26 @@ return (
         select from messages x
         where x.chat_id = m.chat_id and x.id > after
           and x.sender_id is distinct from m.user_id and x.deleted_at is null
+          and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
         limit 1000
     ) unread
 );
 
--- Counts the messages after a position that mention the member or everyone.
+-- Counts the messages after a position that mention the member or everyone, except those
+-- of users whom the member has blocked.
 create function mention_count(m chat_members, after bigint) returns bigint
 language sql stable parallel safe
 return (
     select count(*) from (
         (select x.message_id from mentions x
          where x.chat_id = m.chat_id and x.user_id = m.user_id and x.message_id > after
+           and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
          order by x.message_id limit 1000)
         union
         (select x.message_id from mentions x
          where x.chat_id = m.chat_id and x.user_id is null and x.message_id > after
            and x.sender_id is distinct from m.user_id
+           and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
          order by x.message_id limit 1000)
         limit 1000
     ) mentions

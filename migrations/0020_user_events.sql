@@ -50,3 +50,24 @@ end $$;
 create trigger sessions_updated after update on sessions
     referencing new table as new_rows old table as old_rows
     for each statement execute function sessions_updated();
+
+-- Sent only to the devices of the user who blocks.
+create function blocks_changed() returns trigger language plpgsql as $$
+begin
+    if not exists (select from changed_rows) then return null; end if;
+    perform append_lock();
+    insert into events (type, user_id, data)
+    select case tg_op when 'INSERT' then 'user.blocked' else 'user.unblocked' end, b.blocker_id, row_to_json(j)
+    from changed_rows b
+    cross join lateral (
+        select to_rfc3339(clock_timestamp()) as at, user_json((select u from users u where u.id = b.blocked_id)) as user
+    ) j
+    order by b.blocker_id, b.blocked_id;
+    perform notify_log();
+    return null;
+end $$;
+
+create trigger blocks_inserted after insert on blocks
+    referencing new table as changed_rows for each statement execute function blocks_changed();
+create trigger blocks_deleted after delete on blocks
+    referencing old table as changed_rows for each statement execute function blocks_changed();

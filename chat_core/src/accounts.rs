@@ -1,8 +1,15 @@
 //! Accounts: the export of a user's data, and deletion.
 
-use crate::{Error, Result, UserId, chats::model::Role, events, members};
+use crate::{
+    Error, Result, UserId,
+    auth::{self, Hasher, sessions},
+    chats::model::Role,
+    events, members, users,
+    values::Password,
+};
 use futures_util::{Stream, stream};
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 /// Maximum number of rows in one page of an export.
 const PAGE_ROWS: i64 = 500;
@@ -36,12 +43,18 @@ const EXPORT_SECTIONS: [&str; 6] = [
 ];
 
 /// Exports the data of a user as lines of JSON, page by page: `user`, then `session`,
-/// `chat`, `file`, `reaction` and `message`.
-pub fn export(db: PgPool, user: UserId) -> impl Stream<Item = Result<String>> {
+/// `chat`, `file`, `reaction` and `message`. It fails once the session that
+/// requested it ends.
+pub fn export(db: PgPool, user: UserId, session: Option<Uuid>) -> impl Stream<Item = Result<String>> {
     stream::try_unfold(ExportPosition { section: 0, after: -1 }, move |position| {
         let db = db.clone();
         async move {
             let Some(sql) = EXPORT_SECTIONS.get(position.section) else { return Ok(None) };
+            if let Some(session) = session
+                && sessions::find_active(&db, &[session]).await?.is_empty()
+            {
+                return Err(sessions::REVOKED);
+            }
             let rows: Vec<(i64, String)> =
                 sqlx::query_as(*sql).bind(user).bind(position.after).bind(PAGE_ROWS).fetch_all(&db).await?;
             let next = match rows.last() {
@@ -51,6 +64,18 @@ pub fn export(db: PgPool, user: UserId) -> impl Stream<Item = Result<String>> {
             Ok::<_, Error>(Some((rows.into_iter().fold(String::new(), |text, (_, line)| text + &line + "\n"), next)))
         }
     })
+}
+
+/// Replaces the password of a user by a random one, and ends all sessions of the user.
+/// Returns the new password.
+pub async fn reset_password(db: &PgPool, user: UserId) -> Result<String> {
+    let password = Password::try_from(auth::new_code()).map_err(Error::internal)?;
+    let hash = Hasher::new()?.hash(password.clone()).await?;
+    let mut log = events::begin(db, user).await?;
+    users::set_password_hash(&mut *log, user, &hash).await?;
+    sessions::revoke_all(&mut log, user).await?;
+    log.commit().await?;
+    Ok(password.as_str().to_owned())
 }
 
 /// Where an export continues.
@@ -91,12 +116,12 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
         "delete from blocks where blocker_id = $1 or blocked_id = $1",
         "delete from invites where created_by = $1",
         "delete from chat_bans where user_id = $1",
-        "update sessions set revoked_at = now() where user_id = $1 and revoked_at is null",
         "update chat_members set can_send = false
          where chat_id in (select chat_id from chat_members where user_id = $1)",
     ] {
         sqlx::query(sql).bind(user).execute(&mut *log).await?;
     }
+    sessions::revoke_all(&mut log, user).await?;
     log.commit().await?;
     Ok(())
 }

@@ -31,6 +31,43 @@ pub(crate) async fn is_banned(db: impl PgExecutor<'_>, chat: ChatId, user: UserI
         .await?)
 }
 
+/// Rejects a user who left the chat: they come back only by themselves.
+pub(crate) async fn require_not_departed(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
+    let has_left: bool =
+        sqlx::query_scalar("select exists (select from chat_departures where chat_id = $1 and user_id = $2)")
+            .bind(chat)
+            .bind(user)
+            .fetch_one(db)
+            .await?;
+    if has_left {
+        let detail = "this user has left the chat; send them an invite link";
+        return Err(Error::Conflict { code: "left", detail });
+    }
+    Ok(())
+}
+
+/// Records that a user left a chat, unless everybody can join it.
+pub(crate) async fn record_departure(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
+    sqlx::query(
+        "insert into chat_departures (chat_id, user_id) select id, $2 from chats where id = $1 and type <> 'public_channel'",
+    )
+    .bind(chat)
+    .bind(user)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets that a user once left a chat.
+pub(crate) async fn forget_departure(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
+    sqlx::query("delete from chat_departures where chat_id = $1 and user_id = $2")
+        .bind(chat)
+        .bind(user)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Adds a user to a chat, unless `banned` applies or the account does not exist.
 /// Returns false if the user was a member already; then nothing changes.
 pub(crate) async fn admit(

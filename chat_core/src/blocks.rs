@@ -1,6 +1,8 @@
-//! Blocks between users. While either of two users blocks the other, neither can
-//! open a direct chat with the other. In an existing direct chat the blocked user
-//! can no longer send.
+//! Blocks between users. While either of two users blocks the other, neither can open a
+//! direct chat with the other or add the other to a chat. In an existing direct chat the
+//! blocked user can no longer send. In other chats the messages of the blocked user do not
+//! count as unread and mention nobody who blocks them, and the blocked user does not see
+//! the presence of the blocker.
 
 use crate::{Error, Result, UserId, events, users::User};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
@@ -80,14 +82,31 @@ pub async fn list(db: impl PgExecutor<'_>, blocker: UserId) -> Result<Vec<User>>
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
-/// Whether either user has blocked the other.
-pub(crate) async fn is_either_blocked(db: &mut PgConnection, one: UserId, other: UserId) -> Result<bool> {
-    Ok(sqlx::query_scalar(
-        "select exists (select from blocks
-         where (blocker_id, blocked_id) = ($1, $2) or (blocker_id, blocked_id) = ($2, $1))",
+/// Lists the ids of the users that a user has blocked.
+pub(crate) async fn list_ids(db: impl PgExecutor<'_>, blocker: UserId) -> Result<Vec<UserId>> {
+    Ok(sqlx::query_scalar("select blocked_id from blocks where blocker_id = $1 order by blocked_id")
+        .bind(blocker)
+        .fetch_all(db)
+        .await?)
+}
+
+/// Returns the pairs of a given blocker and a user whom they have blocked.
+pub async fn blocked_by(db: impl PgExecutor<'_>, blockers: &[UserId]) -> Result<Vec<(UserId, UserId)>> {
+    Ok(sqlx::query_as("select blocker_id, blocked_id from blocks where blocker_id = any($1)")
+        .bind(blockers)
+        .fetch_all(db)
+        .await?)
+}
+
+/// Rejects an actor who has blocked any of the users, or is blocked by any of them.
+pub(crate) async fn require_none(db: impl PgExecutor<'_>, actor: UserId, users: &[UserId]) -> Result<()> {
+    let is_blocked: bool = sqlx::query_scalar(
+        "select exists (select from blocks where blocker_id = $1 and blocked_id = any($2))
+             or exists (select from blocks where blocked_id = $1 and blocker_id = any($2))",
     )
-    .bind(one)
-    .bind(other)
+    .bind(actor)
+    .bind(users)
     .fetch_one(db)
-    .await?)
+    .await?;
+    if is_blocked { Err(Error::Forbidden("one of you has blocked the other")) } else { Ok(()) }
 }

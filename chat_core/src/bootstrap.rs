@@ -2,7 +2,7 @@
 //! which events update it: one snapshot of the database.
 
 use crate::{
-    Result, UserId,
+    Result, UserId, blocks,
     chats::{self, ChatSummary},
     ephemeral::Presence,
     events::{self, Cursor, Head},
@@ -26,8 +26,11 @@ pub struct Bootstrap {
     /// The users to display with the chats: the senders of the last messages, and the
     /// other members of direct chats and groups. At most 500.
     pub users: Vec<User>,
-    /// The current presence of the users in `users`. It may be newer than the cursor.
+    /// The current presence of those of `users` who share a chat with the caller and have
+    /// not blocked the caller. It may be newer than the cursor.
     pub presences: Vec<Presence>,
+    /// The users whom the caller has blocked.
+    pub blocked_user_ids: Vec<UserId>,
     /// The cursor of this state. Events after it change the state.
     pub cursor: Cursor,
 }
@@ -40,9 +43,10 @@ pub async fn load(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
     let chats = chats::list(&mut snapshot, viewer).await?;
     let users = load_users(&mut snapshot, viewer, &chats).await?;
     let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
-    let presences = presence::load(&mut *snapshot, &ids).await?;
+    let presences = presence::visible_to(&mut *snapshot, viewer, &ids).await?;
+    let blocked_user_ids = blocks::list_ids(&mut *snapshot, viewer).await?;
     snapshot.rollback().await?;
-    Ok(Bootstrap { user, chats, users, presences, cursor: Cursor { epoch, position: last } })
+    Ok(Bootstrap { user, chats, users, presences, blocked_user_ids, cursor: Cursor { epoch, position: last } })
 }
 
 async fn load_users(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatSummary]) -> Result<Vec<User>> {

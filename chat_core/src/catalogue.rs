@@ -111,7 +111,15 @@ pub enum Event {
     /// The username, display name, bio or avatar of a user changed.
     #[serde(rename = "user.updated")]
     UserUpdated { id: Cursor, at: Time, user: User },
-    /// A session of the recipient was revoked; the streams of the session end.
+    /// The recipient blocked a user. The unread counts of their common chats may change:
+    /// fetch `/api/chats` again.
+    #[serde(rename = "user.blocked")]
+    UserBlocked { id: Cursor, at: Time, user: User },
+    /// The recipient unblocked a user. The unread counts of their common chats may change:
+    /// fetch `/api/chats` again.
+    #[serde(rename = "user.unblocked")]
+    UserUnblocked { id: Cursor, at: Time, user: User },
+    /// A session of the recipient has ended; the streams of the session end.
     #[serde(rename = "session.revoked")]
     SessionRevoked { id: Cursor, at: Time, session_id: Uuid },
     /// A user is typing or has stopped. Delivered at most once and not replayed.

@@ -119,14 +119,17 @@ pub async fn revoke(db: &PgPool, actor: UserId, chat: ChatId, code: &InviteCode)
     Ok(())
 }
 
-/// Returns the preview of an invite, for anyone who has the code.
-pub async fn preview(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<Preview> {
+/// Returns the preview of an invite, for anyone who has the code and is not banned from its
+/// chat.
+pub async fn preview(db: impl PgExecutor<'_>, viewer: UserId, code: &InviteCode) -> Result<Preview> {
     let (code, Json(chat), expires_at) = sqlx::query_as(
         "select i.code, chat_json(c, member_count(c.id), null), i.expires_at
          from active_invites i join chats c on c.id = i.chat_id
-         where i.code = $1",
+         where i.code = $1
+           and not exists (select from chat_bans b where b.chat_id = i.chat_id and b.user_id = $2)",
     )
     .bind(code.as_str())
+    .bind(viewer)
     .fetch_optional(db)
     .await?
     .ok_or(Error::NotFound("invite"))?;

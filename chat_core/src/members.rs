@@ -2,7 +2,8 @@
 
 use crate::{
     ChatId, Error, Result, Time, UserId,
-    admission::admit,
+    admission::{self, admit},
+    blocks,
     chats::model::{ChatType, Membership, Role},
     events,
     permissions::Permission,
@@ -78,6 +79,10 @@ pub struct AddOutcome {
 pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role: Role) -> Result<AddOutcome> {
     let mut log = events::begin(db, actor).await?;
     require_membership(&mut log, chat, actor).await?.require_can_add(as_role)?;
+    if find_membership(&mut *log, chat, user).await?.is_none() {
+        blocks::require_none(&mut *log, actor, &[user]).await?;
+        admission::require_not_departed(&mut *log, chat, user).await?;
+    }
     let banned = || Error::Conflict { code: "banned", detail: "this user is banned from the chat; unban them first" };
     let is_new = admit(&mut log, chat, user, as_role, banned).await?;
     let outcome = add_outcome(&mut log, chat, user, is_new).await?;
@@ -103,6 +108,7 @@ pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<AddOutcome>
 pub(crate) async fn add_member(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let banned = || Error::Forbidden("you are banned from this chat");
     let is_new = admit(&mut *log, chat, user, Role::Member, banned).await?;
+    admission::forget_departure(&mut *log, chat, user).await?;
     add_outcome(log, chat, user, is_new).await
 }
 
@@ -157,13 +163,16 @@ pub async fn transfer_ownership(db: &PgPool, actor: UserId, chat: ChatId, to: Us
     Ok(member)
 }
 
+/// Changes a role, and deletes the invites of a member who may no longer invite.
 pub(crate) async fn update_role(log: &mut PgConnection, chat: ChatId, user: UserId, role: Role) -> Result<()> {
-    sqlx::query("update chat_members set role = $3 where chat_id = $1 and user_id = $2 and role <> $3")
-        .bind(chat)
-        .bind(user)
-        .bind(role)
-        .execute(log)
-        .await?;
+    for sql in [
+        "update chat_members set role = $3 where chat_id = $1 and user_id = $2 and role <> $3",
+        "delete from invites i using chats c
+         where i.chat_id = $1 and i.created_by = $2 and c.id = i.chat_id
+           and not 'invite' = any (permissions_of(c.type, $3))",
+    ] {
+        sqlx::query(sql).bind(chat).bind(user).bind(role).execute(&mut *log).await?;
+    }
     Ok(())
 }
 
@@ -226,7 +235,9 @@ async fn leave_locked(
         require_other_owner(&mut log, chat, user).await?;
     }
     delete(&mut log, chat, user).await?;
-    if !has_others {
+    if has_others {
+        admission::record_departure(&mut *log, chat, user).await?;
+    } else {
         sqlx::query("delete from chats where id = $1").bind(chat).execute(&mut *log).await?;
     }
     log.commit().await?;

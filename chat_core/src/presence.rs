@@ -4,7 +4,7 @@ use crate::{
     ChatId, Error, Result, UserId,
     ephemeral::{EphemeralBus, EphemeralEvent, Presence, Status},
 };
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -17,17 +17,19 @@ pub const GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// would cause a million deliveries.
 pub const MAX_PRESENCE_FANOUT: i64 = 200;
 
-/// Returns the presence of one user, for a viewer who shares a chat with the user.
+/// Returns the presence of one user, for a viewer who may see it.
 pub async fn get(db: &PgPool, viewer: UserId, user_id: UserId) -> Result<Presence> {
     visible_to(db, viewer, &[user_id]).await?.pop().ok_or(Error::NotFound("user"))
 }
 
-/// Returns the presence of the given users who share a chat with the viewer.
-pub async fn visible_to(db: &PgPool, viewer: UserId, user_ids: &[UserId]) -> Result<Vec<Presence>> {
+/// Returns the presence of the given users who share a chat with the viewer and have not
+/// blocked the viewer.
+pub async fn visible_to(db: impl PgExecutor<'_>, viewer: UserId, user_ids: &[UserId]) -> Result<Vec<Presence>> {
     Ok(sqlx::query_as(
         "select * from presence_of(array(
              select other.user_id from chat_members own join chat_members other using (chat_id)
              where own.user_id = $1 and other.user_id = any($2)
+               and not exists (select from blocks b where b.blocker_id = other.user_id and b.blocked_id = $1)
              union
              select $1 where $1 = any($2)
          )) order by user_id",
@@ -39,7 +41,7 @@ pub async fn visible_to(db: &PgPool, viewer: UserId, user_ids: &[UserId]) -> Res
 }
 
 /// Returns the presence of some users, for any viewer.
-pub async fn load(db: impl sqlx::PgExecutor<'_>, user_ids: &[UserId]) -> Result<Vec<Presence>> {
+pub async fn load(db: impl PgExecutor<'_>, user_ids: &[UserId]) -> Result<Vec<Presence>> {
     Ok(sqlx::query_as("select * from presence_of($1)").bind(user_ids).fetch_all(db).await?)
 }
 

@@ -91,6 +91,10 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
         code: "username_taken",
         detail: "this username is taken",
     })
+    .on_constraint("users_username_shape_key", || Error::Conflict {
+        code: "username_taken",
+        detail: "this username looks like one that is taken",
+    })
     .on_constraint("users_email_key", || Error::Conflict {
         code: "email_taken",
         detail: "an account with this email already exists",

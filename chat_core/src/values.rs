@@ -1,6 +1,7 @@
 //! User input, parsed at the boundary into types that are always valid.
 //! No value contains a NUL, which Postgres cannot store.
 
+use icu_normalizer::ComposingNormalizer;
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed, props::DefaultIgnorableCodePoint};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -62,7 +63,8 @@ text_types! {
     Username { "minLength": 2, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{1,31}$" } = |text| {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let has_valid_start = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if text.eq_ignore_ascii_case(EVERYONE) || text.to_ascii_lowercase().starts_with(DELETED_PREFIX) {
+        let lower = text.to_ascii_lowercase();
+        if RESERVED_USERNAMES.contains(&lower.as_str()) || lower.starts_with(DELETED_PREFIX) {
             return Err("this name is reserved".into());
         }
         if (2..=32).contains(&text.len()) && has_valid_start && text.chars().all(is_allowed) {
@@ -89,7 +91,8 @@ text_types! {
     };
     /// 8 to 128 characters.
     Password { "format": "password", "minLength": 8, "maxLength": 128 } = |text| match text.chars().count() {
-        8..=128 if !text.contains('\0') => Ok(text),
+        // Keyboards differ in how they compose a character.
+        8..=128 if !text.contains('\0') => Ok(ComposingNormalizer::new_nfc().normalize(&text).into_owned()),
         _ => Err("a password must have 8 to 128 characters".into()),
     };
     /// 1 to 100 characters.
@@ -157,6 +160,23 @@ pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 
 /// The prefix of the usernames of deleted accounts.
 const DELETED_PREFIX: &str = "deleted-";
+
+/// Usernames that nobody can have, because others would take their user for the server or
+/// its staff, or because a mention has a meaning of its own.
+const RESERVED_USERNAMES: [&str; 12] = [
+    EVERYONE,
+    "here",
+    "channel",
+    "all",
+    "admin",
+    "administrator",
+    "moderator",
+    "operator",
+    "security",
+    "support",
+    "system",
+    "confab",
+];
 
 /// The name that mentions all members of a chat.
 const EVERYONE: &str = "everyone";

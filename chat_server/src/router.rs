@@ -42,6 +42,7 @@ pub fn routes() -> Routes {
         .on(Refresh, POST,  "/api/token/refresh",                           auth::refresh,             "Exchange a refresh token for a new pair of tokens.")
         .on(Write,  POST,   "/api/signout",                                 auth::signout,             "Sign out.")
         .on(Read,   GET,    "/api/sessions",                                auth::list_sessions,       "List the caller's sessions.")
+        .on(Write,  DELETE, "/api/sessions",                                auth::revoke_other_sessions, "Sign out all other sessions of the caller.")
         .on(Write,  DELETE, "/api/sessions/{session_id}",                   auth::revoke_session,      "Revoke one of the caller's sessions.")
 
         .on(Read,   GET,    "/api/me",                                      users::get_me,             "Get the caller's profile.")

@@ -55,6 +55,8 @@ enum Command {
     ExportAccount(maintenance::AccountArgs),
     /// Delete an account; its messages stay under an anonymous name.
     DeleteAccount(maintenance::AccountArgs),
+    /// Replace the password of an account by a random one, and end its sessions.
+    ResetPassword(maintenance::AccountArgs),
     /// Replace the key that signs tokens; sessions stay valid.
     RotateKeys(RotateKeys),
     /// Print the OpenAPI 3.1 description of the API.
@@ -99,6 +101,7 @@ async fn main() -> ExitCode {
         Command::Housekeeping(housekeeping) => housekeeping.run().await,
         Command::ExportAccount(account) => account.export().await,
         Command::DeleteAccount(account) => account.delete().await,
+        Command::ResetPassword(account) => account.reset_password().await,
         Command::RotateKeys(keys) => keys.run(),
         Command::Openapi => print_text(chat_server::openapi_json()),
         Command::Configuration => print_text(&configuration::markdown(&Cli::command())),

@@ -1,5 +1,5 @@
-//! `confab housekeeping`, `export-account` and `delete-account`: maintenance commands
-//! that call the functions of the server.
+//! `confab housekeeping`, `export-account`, `delete-account` and `reset-password`:
+//! maintenance commands that call the functions of the server.
 
 use crate::{database, node::files_dir};
 use anyhow::Context;
@@ -55,7 +55,7 @@ impl AccountArgs {
     /// Writes the data of the account to standard output, as JSON lines.
     pub(crate) async fn export(self) -> anyhow::Result<()> {
         let (db, user) = self.find_user().await?;
-        let pages = accounts::export(db, user);
+        let pages = accounts::export(db, user, None);
         pin_mut!(pages);
         let mut out = std::io::stdout().lock();
         while let Some(page) = pages.next().await {
@@ -69,6 +69,14 @@ impl AccountArgs {
         let (db, user) = self.find_user().await?;
         accounts::delete(&db, user).await.map_err(database::database_error)?;
         println!("deleted the account of {}", self.email);
+        Ok(())
+    }
+
+    /// Prints a new random password of the account.
+    pub(crate) async fn reset_password(self) -> anyhow::Result<()> {
+        let (db, user) = self.find_user().await?;
+        let password = accounts::reset_password(&db, user).await.map_err(database::database_error)?;
+        println!("new password of {}: {password}\nall sessions of the account have ended", self.email);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use crate::{frame, hub::Hub, relay::error_source};
 use chat_core::{
-    ChatId, UserId,
+    ChatId, Result, UserId, blocks,
     ephemeral::Presence,
     ephemeral::{EphemeralBus, EphemeralEvent},
     presence,
@@ -89,21 +89,30 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
         return;
     }
     let user_ids: Vec<UserId> = presences.keys().copied().collect();
-    let memberships = match presence::memberships(db, &user_ids).await {
-        Ok(memberships) => memberships,
+    let (mut chats_by_user, blocked) = match load_audience(db, &user_ids).await {
+        Ok(audience) => audience,
         Err(error) => {
             tracing::debug!(%error, cause = error_source(&error), "cannot load the audience of presence events");
             return;
         }
     };
-    let mut chats_by_user: HashMap<UserId, HashSet<ChatId>> = HashMap::new();
-    for (user_id, chat) in memberships {
-        chats_by_user.entry(user_id).or_default().insert(chat);
-    }
     for (user_id, presence) in presences {
         let mut recipients = hub.online_members(&chats_by_user.remove(&user_id).unwrap_or_default());
+        recipients.retain(|recipient| !blocked.contains(&(user_id, *recipient)));
         // The user's own connections receive the event too.
         recipients.insert(user_id);
         hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Presence(presence)));
     }
+}
+
+/// The chats of each user whose members receive the user's presence, and the pairs of a
+/// user and somebody whom the user has blocked.
+type PresenceAudience = (HashMap<UserId, HashSet<ChatId>>, HashSet<(UserId, UserId)>);
+
+async fn load_audience(db: &PgPool, user_ids: &[UserId]) -> Result<PresenceAudience> {
+    let mut chats_by_user: HashMap<UserId, HashSet<ChatId>> = HashMap::new();
+    for (user_id, chat) in presence::memberships(db, user_ids).await? {
+        chats_by_user.entry(user_id).or_default().insert(chat);
+    }
+    Ok((chats_by_user, blocks::blocked_by(db, user_ids).await?.into_iter().collect()))
 }

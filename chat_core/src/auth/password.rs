@@ -11,6 +11,12 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 /// Maximum number of queued operations; further ones fail as unavailable.
 const MAX_QUEUED: usize = 256;
 
+/// The lowest score of an accepted password: about 10^8 guesses.
+const MIN_SCORE: zxcvbn::Score = zxcvbn::Score::Three;
+
+/// The name of the product, which is in many passwords of its users.
+const PRODUCT: &str = "confab";
+
 /// Hashes and verifies passwords, with limited concurrency: each operation takes
 /// 19 MiB and about ten milliseconds of a core.
 #[derive(Debug, Clone)]
@@ -52,9 +58,13 @@ impl Hasher {
         Ok(matches && has_hash)
     }
 
-    /// Rejects a password that is easy to guess, including from the username or email.
+    /// Rejects a password that is easy to guess: a common one, or one made from the
+    /// username, the email or the name of the product.
     pub async fn check_strength(&self, password: &Password, username: &Username, email: &Email) -> Result<()> {
-        let inputs = [username.as_str().to_owned(), email.as_str().to_owned()];
+        let mut inputs = vec![PRODUCT.to_owned(), username.as_str().to_owned(), email.as_str().to_owned()];
+        for name in [username.as_str(), email.as_str()] {
+            inputs.extend(name.split(|c: char| !c.is_alphanumeric()).map(str::to_owned));
+        }
         let password = password.clone();
         let score = self
             .run_blocking(move || {
@@ -62,7 +72,7 @@ impl Hasher {
                 zxcvbn::zxcvbn(password.as_str(), &inputs).score()
             })
             .await?;
-        if score < zxcvbn::Score::Two {
+        if score < MIN_SCORE {
             return Err(Error::invalid_with_code(
                 "password",
                 "weak",

@@ -6,12 +6,15 @@ use super::{Audience, Claims, Signer, hash_secret, new_secret, next_secret, toke
 use crate::{Error, Result, Time, UserId, events, time::now, values::RefreshNonce};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Lifetime of a session without a refresh, in seconds.
 pub const SESSION_SECONDS: i64 = 30 * 24 * 3600;
+
+/// Maximum number of expired sessions that are ended in one transaction.
+const EXPIRE_BATCH: i64 = 500;
 
 /// The tokens of a signed-in device.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -145,23 +148,53 @@ pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> 
     revoke(db, Claims { user_id: user, session_id: session }).await
 }
 
-/// Revokes all of a user's sessions except the current one.
-pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<()> {
-    sqlx::query("update sessions set revoked_at = now() where user_id = $1 and id <> $2 and revoked_at is null")
-        .bind(claims.user_id)
-        .bind(claims.session_id)
+/// Revokes all of a user's sessions except the current one, and returns their ids.
+pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec<Uuid>> {
+    let sql = "update sessions set revoked_at = now()
+               where user_id = $1 and id <> $2 and revoked_at is null returning id";
+    Ok(sqlx::query_scalar(sql).bind(claims.user_id).bind(claims.session_id).fetch_all(log).await?)
+}
+
+/// Revokes all sessions of a user.
+pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<()> {
+    sqlx::query("update sessions set revoked_at = now() where user_id = $1 and revoked_at is null")
+        .bind(user)
         .execute(log)
         .await?;
     Ok(())
 }
 
-/// Lists a user's active sessions, most recently used first.
+/// Marks sessions that have expired as revoked, which ends their streams.
+pub(crate) async fn revoke_expired(db: &mut PgConnection) -> Result<()> {
+    // Found without the append lock.
+    let expired: Vec<Uuid> = sqlx::query_scalar(
+        "select id from sessions where revoked_at is null and expires_at < now() order by expires_at limit $1",
+    )
+    .bind(EXPIRE_BATCH)
+    .fetch_all(&mut *db)
+    .await?;
+    if expired.is_empty() {
+        return Ok(());
+    }
+    let mut log = db.begin().await?;
+    sqlx::query("select append_lock()").execute(&mut *log).await?;
+    sqlx::query(
+        "update sessions set revoked_at = now() where id = any($1) and revoked_at is null and expires_at < now()",
+    )
+    .bind(expired)
+    .execute(&mut *log)
+    .await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Lists a user's active sessions: the current one, then the most recently used first.
 pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
     Ok(sqlx::query_as(
         "select id, user_agent, created_at, used_at, expires_at, id = $2 as current
          from sessions
          where user_id = $1 and revoked_at is null and expires_at > now()
-         order by used_at desc, id limit 100",
+         order by id = $2 desc, used_at desc, id limit 100",
     )
     .bind(claims.user_id)
     .bind(claims.session_id)

@@ -154,9 +154,7 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
     }
     admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "user_id", &[other]).await?;
-    if blocks::is_either_blocked(log, creator, other).await? {
-        return Err(Error::Forbidden("one of you has blocked the other"));
-    }
+    blocks::require_none(&mut *log, creator, &[other]).await?;
     let id = sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, created_by, pair_low, pair_high)
@@ -185,6 +183,7 @@ async fn create_named(
 ) -> Result<ChatId> {
     admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "members", members).await?;
+    blocks::require_none(&mut *log, creator, members).await?;
     Ok(sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, description, created_by, words) values ($1, $2, $3, $4, $6)

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Exports the caller's data and messages, as JSON lines.
 pub(crate) async fn export(State(state): State<Arc<AppState>>, caller: Caller) -> Result<NdJson> {
-    Ok(NdJson(Body::from_stream(accounts::export(state.expensive_db.clone(), caller.user_id))))
+    Ok(NdJson(Body::from_stream(accounts::export(state.expensive_db.clone(), caller.user_id, Some(caller.session_id)))))
 }
 
 /// The current password, which confirms the deletion of an account.

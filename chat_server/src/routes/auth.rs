@@ -129,6 +129,15 @@ pub(crate) async fn revoke_session(
     Ok(NoContent)
 }
 
+/// Revokes all sessions of the caller except the current one, and closes their streams.
+pub(crate) async fn revoke_other_sessions(State(state): State<Arc<AppState>>, caller: Caller) -> Result<NoContent> {
+    let mut log = events::begin(&state.db, caller.user_id).await?;
+    let revoked = sessions::revoke_others(&mut log, caller.claims()).await?;
+    log.commit().await?;
+    revoked.into_iter().for_each(|session| state.session_cache.remove(session));
+    Ok(NoContent)
+}
+
 /// The current and the new password.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -151,8 +160,9 @@ pub(crate) async fn change_password(
     let hash = state.hasher.hash(new_password).await?;
     let mut log = events::begin(&state.db, caller.user_id).await?;
     users::set_password_hash(&mut *log, caller.user_id, &hash).await?;
-    sessions::revoke_others(&mut log, caller.claims()).await?;
+    let revoked = sessions::revoke_others(&mut log, caller.claims()).await?;
     log.commit().await?;
+    revoked.into_iter().for_each(|session| state.session_cache.remove(session));
     Ok(NoContent)
 }
 

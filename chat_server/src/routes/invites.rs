@@ -44,10 +44,10 @@ pub(crate) async fn revoke(
 /// Returns a preview of an invite.
 pub(crate) async fn preview(
     State(state): State<Arc<AppState>>,
-    _: Caller,
+    caller: Caller,
     Path(code): Path<InviteCode>,
 ) -> Result<Json<Preview>> {
-    Ok(Json(invites::preview(&state.db, &code).await?))
+    Ok(Json(invites::preview(&state.db, caller.user_id, &code).await?))
 }
 
 /// Accepts an invite: adds the caller to its chat. Idempotent.

@@ -197,3 +197,91 @@ async fn muting_a_chat_is_sent_to_the_users_own_devices_only() {
     assert_eq!(streams.0.read_until("marker").await.len(), 1);
     assert!(streams.1.read_until("marker").await.is_empty());
 }
+
+#[tokio::test]
+async fn a_block_works_in_every_chat() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
+    let group = create_chat(&alice, "group", &[&bob, &carol]).await;
+    let other = create_chat(&alice, "group", &[&carol]).await;
+    let mut bobs = bob.listen().await;
+    for _ in 0..2 {
+        bob.put(&format!("/api/users/{}/block", alice.id), json!({})).await.expect(204);
+    }
+    let blocked = bobs.next().await;
+    assert_eq!((blocked.kind.as_str(), &blocked.data["user"]["username"]), ("user.blocked", &json!("alice")));
+    let bootstrap = bob.get("/api/bootstrap").await.expect(200).json();
+    assert_eq!(bootstrap["blocked_user_ids"], json!([alice.id]));
+
+    for (blocker, actor) in [(&bob, &alice), (&alice, &bob)] {
+        let body = json!({ "type": "group", "name": "together", "members": [carol.id, blocker.id] });
+        actor.post("/api/chats", body).await.expect_problem(403);
+    }
+    alice.post(&format!("{other}/members"), json!({ "user_id": bob.id })).await.expect_problem(403);
+    carol.post(&format!("{other}/members"), json!({ "user_id": bob.id })).await.expect(201);
+
+    let counts = async || {
+        let chat = bob.get(&group).await.expect(200).json();
+        (chat["unread_count"].as_i64(), chat["mention_count"].as_i64())
+    };
+    let before = counts().await;
+    let sent = alice.post(&format!("{group}/messages"), json!({ "content": "@bob @carol @everyone" })).await;
+    assert_eq!(sent.expect(201).json()["mentions"], json!([carol.id]), "the message mentions only carol by name");
+    assert_eq!(counts().await, before, "the message of a blocked user counts nowhere");
+    carol.post(&format!("{group}/messages"), json!({ "content": "@bob" })).await.expect(201);
+    assert_eq!(counts().await, (before.0.map(|count| count + 1), before.1.map(|count| count + 1)));
+
+    let mut streams = (alice.listen().await, carol.listen().await);
+    bob.put("/api/presence", json!({ "status": "busy" })).await.expect(200);
+    while streams.1.next_ephemeral("presence").await.data["status"] != "busy" {}
+    let presences = streams.0.drain_ephemeral();
+    assert!(presences.iter().all(|event| event.data["user_id"] != bob.id), "{presences:?}");
+    alice.get(&format!("/api/presence/{}", bob.id)).await.expect_problem(404);
+    let bootstrap = alice.get("/api/bootstrap").await.expect(200).json();
+    assert!(bootstrap["presences"].as_array().expect("a list").iter().all(|one| one["user_id"] != bob.id));
+
+    bob.delete(&format!("/api/users/{}/block", alice.id)).await.expect(204);
+    assert_eq!(bobs.next_of("user.unblocked").await.data["user"]["username"], "alice");
+    assert_eq!(counts().await.0, before.0.map(|count| count + 2));
+    alice.get(&format!("/api/presence/{}", bob.id)).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_user_who_left_comes_back_only_by_their_own_choice() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    for kind in ["group", "private_channel"] {
+        let chat = create_chat(&alice, kind, &[&bob]).await;
+        let add = json!({ "user_id": bob.id });
+        alice.delete(&format!("{chat}/members/{}", bob.id)).await.expect(204);
+        alice.post(&format!("{chat}/members"), add.clone()).await.expect(201);
+        bob.post(&format!("{chat}/leave"), json!({})).await.expect(204);
+        assert_eq!(alice.post(&format!("{chat}/members"), add.clone()).await.expect_problem(409)["code"], "left");
+        bob.post(&invite(&alice, &chat, json!({})).await, json!({})).await.expect(201);
+        alice.delete(&format!("{chat}/members/{}", bob.id)).await.expect(204);
+        alice.post(&format!("{chat}/members"), add).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn the_invites_of_a_demoted_admin_end_and_a_banned_user_previews_nothing() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let chat = create_chat(&alice, "private_channel", &[&bob, &carol]).await;
+    let role = |role: &str| json!({ "role": role });
+    alice.patch(&format!("{chat}/members/{}", bob.id), role("admin")).await.expect(200);
+    let (bobs, alices) = (invite(&bob, &chat, json!({})).await, invite(&alice, &chat, json!({})).await);
+    dave.get(&bobs).await.expect(200);
+    alice.patch(&format!("{chat}/members/{}", bob.id), role("member")).await.expect(200);
+    dave.get(&bobs).await.expect_problem(404);
+    dave.post(&bobs, json!({})).await.expect_problem(404);
+    dave.get(&alices).await.expect(200);
+    alice.put(&format!("{chat}/bans/{}", dave.id), json!({})).await.expect(204);
+    dave.get(&alices).await.expect_problem(404);
+    // In a group every member may invite, so a former admin's invite stays.
+    let group = create_chat(&alice, "group", &[&bob]).await;
+    alice.patch(&format!("{group}/members/{}", bob.id), role("admin")).await.expect(200);
+    let bobs = invite(&bob, &group, json!({})).await;
+    alice.patch(&format!("{group}/members/{}", bob.id), role("member")).await.expect(200);
+    dave.get(&bobs).await.expect(200);
+}

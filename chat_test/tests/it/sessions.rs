@@ -1,5 +1,6 @@
 //! Auth sessions: listing and ending them.
 
+use chat_core::housekeeping::{self, RetentionConfig};
 use chat_test::{ApiResponse, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
@@ -66,4 +67,37 @@ async fn changing_the_password_ends_the_other_sessions() {
     assert_eq!(sessions(&erin).await.len(), 1);
     sign_in("long unlikely words").await.expect_problem(401);
     sign_in("even longer unlikely words").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_user_signs_out_everywhere_else() {
+    let app = TestApp::start().await;
+    let [phone, laptop, tablet] = app.sign_in(["alice", "alice", "alice"]).await;
+    let mut stream = phone.listen().await;
+    for device in [&phone, &tablet, &laptop] {
+        assert_eq!(sessions(device).await[0]["current"], true, "the current session is the first");
+    }
+    laptop.delete("/api/sessions").await.expect(204);
+    assert_eq!(sessions(&laptop).await.len(), 1);
+    assert!(!is_signed_in(&phone).await && !is_signed_in(&tablet).await);
+    while stream.try_next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn the_streams_of_a_session_end_when_it_expires() {
+    let app = TestApp::start().await;
+    let [phone, laptop] = app.sign_in(["alice", "alice"]).await;
+    let (mut expiring, mut staying) = (phone.listen().await, laptop.listen().await);
+    let id = sessions(&phone).await[0]["id"].as_str().expect("an id").to_owned();
+    sqlx::query("update sessions set expires_at = now() where id::text = $1")
+        .bind(&id)
+        .execute(&app.db)
+        .await
+        .expect("it expires");
+    housekeeping::run(&app.db, RetentionConfig::DEFAULT).await.expect("housekeeping");
+    assert_eq!(expiring.next().await.data["session_id"], id);
+    assert!(expiring.try_next().await.is_none());
+    assert_eq!(staying.next().await.kind, "session.revoked");
+    laptop.say("team", "still here").await;
+    staying.next_of("message.new").await;
 }

@@ -28,6 +28,14 @@ async fn concurrent_sign_ups_with_one_name_create_one_user() {
     for lost in replies.into_iter().filter(|reply| reply.status != 201) {
         assert_eq!(lost.expect_problem(409)["code"], "username_taken");
     }
+    for look_alike in ["aIice", "a1ice", "ALICE", "B0b", "caro1"] {
+        let body = json!({ "username": look_alike, "email": "x@example.com", "password": "long unlikely words" });
+        assert_eq!(post(&app, "/api/signup", body).await.expect_problem(409)["code"], "username_taken", "{look_alike}");
+    }
+    for reserved in ["admin", "System", "here", "confab"] {
+        let body = json!({ "username": reserved, "email": "x@example.com", "password": "long unlikely words" });
+        post(&app, "/api/signup", body).await.expect_problem(422);
+    }
     let again = json!({ "username": "heidi", "email": "ALICE@example.com", "password": "long unlikely words" });
     assert_eq!(post(&app, "/api/signup", again).await.expect_problem(409)["code"], "email_taken");
 }
@@ -35,9 +43,20 @@ async fn concurrent_sign_ups_with_one_name_create_one_user() {
 #[tokio::test]
 async fn a_weak_password_is_rejected() {
     let app = TestApp::start().await;
-    for password in ["password1", "aaaaaaaaaaaa", "grace-hopper1"] {
-        let body = json!({ "username": "grace-hopper", "email": "g@example.com", "password": password });
-        let problem = post(&app, "/api/signup", body).await.expect_problem(422);
+    for password in [
+        "password1",
+        "aaaaaaaaaaaa",
+        "grace-hopper1",
+        "hoppergrace",
+        "mailserver99",
+        "confab2026!",
+        "qwertyuiop12",
+        "letmein2024",
+    ] {
+        let body = json!({ "username": "grace-hopper", "email": "g@mailserver.example", "password": password });
+        let reply = post(&app, "/api/signup", body).await;
+        assert_eq!(reply.status, 422, "{password}");
+        let problem = reply.expect_problem(422);
         assert_eq!(
             (problem["errors"][0]["field"].as_str(), problem["errors"][0]["code"].as_str()),
             (Some("password"), Some("weak"))

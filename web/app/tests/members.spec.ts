@@ -29,6 +29,29 @@ test('files can be dropped on a chat or pasted in the composer', async ({ create
   await expect(bob.message('dropped.txt')).toContainText('pasted.txt');
 });
 
+test('the messages of a blocked user are folded and do not count', async ({ createUser, createGroup }) => {
+  const [alice, bob, carol] = [await createUser('Alice'), await createUser('Bob'), await createUser('Carol')];
+  const chat = await createGroup(alice, bob, carol);
+  const other = await createGroup(alice, carol);
+  await alice.open(chat);
+  await alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Bob' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Block' }).click();
+  await expect(alice.page.getByText("Bob can't send you direct messages anymore.")).toBeVisible();
+  await bob.client.messages.send(chat, { content: 'unwanted words' });
+  const folded = alice.log.getByText('Message from a blocked user.');
+  await expect(folded).toBeVisible();
+  await expect(alice.page.getByText('unwanted words')).toHaveCount(0);
+  await alice.log.getByRole('button', { name: 'Show' }).click();
+  await expect(alice.log.getByText('unwanted words')).toBeVisible();
+
+  // The other chat is open, so that messages in this one would be unread.
+  await alice.open(other);
+  await bob.client.messages.send(chat, { content: 'more unwanted words' });
+  await carol.client.messages.send(chat, { content: 'welcome words' });
+  const row = alice.page.getByRole('navigation').getByRole('link', { name: 'welcome words' });
+  await expect(row.getByText('1 unread', { exact: true })).toHaveCount(1);
+});
+
 test('owners promote admins and remove members in real time', async ({ createUser, createGroup }) => {
   const [alice, bob, carol] = [await createUser('Alice'), await createUser('Bob'), await createUser('Carol')];
   const chat = await createGroup(alice, bob, carol);

@@ -40,6 +40,7 @@ export function createApi({ request, fetch }: HttpClient) {
       /** Delete the account permanently. */
       delete: (password: string) => request<void>('DELETE', '/api/me', { body: { password } }),
       listSessions: () => get<wire.SessionList>('/api/sessions').then(({ items }) => items),
+      revokeOtherSessions: () => remove('/api/sessions'),
       revokeSession: (id: string) => remove(`/api/sessions/${id}`),
     },
     users: {

@@ -26,6 +26,8 @@ const EVENT_TYPES = Object.keys({
   'member.left': true,
   'member.updated': true,
   read_state: true,
+  'user.blocked': true,
+  'user.unblocked': true,
   'user.updated': true,
   'session.revoked': true,
   typing: true,

@@ -3,6 +3,7 @@ import { memo, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { formatCompactTime, formatDay, formatFullTime, formatTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
+import { isBlocked } from '../store/chatState';
 import { getDisplayName, getMessagePreview, useChatState, useChatStore, useHasPermission } from '../store/hooks';
 import { IconButton } from '../ui/Button';
 import { copyToClipboard } from '../ui/clipboard';
@@ -48,12 +49,18 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   const author = useChatState(({ users }) => users.get(message.sender_id ?? 0));
   const isMine = useChatState(({ me }) => me.id === message.sender_id);
   const mentionsMe = useChatState(
-    ({ me }) => !isMine && (message.mentions_everyone || message.mentions.includes(me.id)),
+    ({ me, blockedUserIds }) =>
+      !isMine &&
+      !blockedUserIds.has(message.sender_id ?? 0) &&
+      (message.mentions_everyone || message.mentions.includes(me.id)),
   );
   const name = message.sender_id === null ? t('members.deletedUser') : getDisplayName(author);
   const isDeleted = message.deleted_at !== null;
+  const isFolded = useChatState((state) => isBlocked(state, message.sender_id)) && !isDeleted;
+  const [isUnfolded, setUnfolded] = useState(false);
   const confirmDelete = useConfirmDelete(message);
-  const summary = isDeleted ? t('message.deleted') : getMessagePreview(message);
+  const isHidden = isFolded && !isUnfolded;
+  const summary = isDeleted ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(message);
   return (
     <>
       {isNewDay && (
@@ -98,6 +105,13 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           )}
           {isDeleted ? (
             <p className={styles.deleted}>{t('message.deleted')}</p>
+          ) : isHidden ? (
+            <p className={styles.deleted}>
+              {t('message.blocked')}{' '}
+              <button type="button" className={styles.edited} onClick={() => setUnfolded(true)}>
+                {t('message.showBlocked')}
+              </button>
+            </p>
           ) : editText !== null ? (
             <MessageEditor
               message={message}
@@ -116,7 +130,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           )}
           {isMine && <Receipts message={message} />}
         </div>
-        {isActive && !isDeleted && editText === null && <MessageActions {...props} isMine={isMine} />}
+        {isActive && !isDeleted && !isHidden && editText === null && <MessageActions {...props} isMine={isMine} />}
       </article>
     </>
   );
@@ -248,6 +262,7 @@ function QuotedMessage({
   const [fetched, setFetched] = useState<Message | null>(null);
   const quoted = loaded ?? fetched;
   const author = useChatState(({ users }) => users.get(quoted?.sender_id ?? 0));
+  const isHidden = useChatState((state) => isBlocked(state, quoted?.sender_id ?? null));
   const isLoaded = loaded !== null;
   useEffect(() => {
     if (isLoaded) return;
@@ -267,7 +282,9 @@ function QuotedMessage({
         <>
           <Avatar user={author} size={16} />
           <strong>{getDisplayName(author)}</strong>
-          <span>{quoted.deleted_at ? t('message.deleted') : getMessagePreview(quoted)}</span>
+          <span>
+            {quoted.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(quoted)}
+          </span>
         </>
       )}
     </button>

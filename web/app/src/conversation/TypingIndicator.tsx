@@ -7,8 +7,8 @@ import styles from './Timeline.module.css';
 export function TypingIndicator({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const [now, setNow] = useState(Date.now);
-  const entries = useChatState(({ typing, me }) =>
-    [...(typing.get(chatId) ?? [])].filter(([id]) => id !== me.id).flat(),
+  const entries = useChatState(({ typing, me, blockedUserIds }) =>
+    [...(typing.get(chatId) ?? [])].filter(([id]) => id !== me.id && !blockedUserIds.has(id)).flat(),
   );
   const activeIds = entries.flatMap((id, index) => (index % 2 === 0 && (entries[index + 1] ?? 0) > now ? [id] : []));
   const names = useChatState(({ users }) => activeIds.map((id) => getDisplayName(users.get(id))));

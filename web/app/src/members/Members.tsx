@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { SidePanel } from '../SidePanel';
+import { isBlocked } from '../store/chatState';
 import { getDisplayName, useChatState, useChatStore, useHasPermission } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
@@ -97,6 +98,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
   const user = useChatState(({ users }) => users.get(member.id)) ?? member;
   const status = useChatState(({ presences }) => presences.get(member.id)?.status ?? 'offline');
   const isMe = member.id === me;
+  const isBlockedByMe = useChatState((state) => isBlocked(state, member.id));
   const outranks = !isMe && ROLE_RANK[myRole] > ROLE_RANK[member.role];
   const canRemove = useHasPermission(chatId, 'remove_members') && outranks;
   const canSetRole = useHasPermission(chatId, 'set_roles') && outranks;
@@ -180,15 +182,16 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
         {!isMe && (
           <MenuItem
             icon="mute"
-            isDangerous
+            isDangerous={!isBlockedByMe}
             onClick={() =>
               withToast(async () => {
-                await api.users.block(member.id);
-                showToast(t('members.blocked', { name: getDisplayName(user) }));
+                await (isBlockedByMe ? api.users.unblock(member.id) : api.users.block(member.id));
+                const name = getDisplayName(user);
+                showToast(isBlockedByMe ? t('members.unblocked', { name }) : t('members.blocked', { name }));
               })
             }
           >
-            {t('members.block')}
+            {isBlockedByMe ? t('settings.unblock') : t('members.block')}
           </MenuItem>
         )}
       </Menu>

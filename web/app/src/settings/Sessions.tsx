@@ -4,33 +4,42 @@ import styles from '../sidebar/lists.module.css';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { FormError } from '../ui/Field';
+import { withToast } from '../ui/toast';
 import { useList } from '../ui/useList';
 
 /** The user's sessions. */
 export function Sessions() {
   const { t } = useTranslation();
   const { me } = useChatStore().client.api;
-  const { items, error, isBusy, removeItem } = useList(me.listSessions);
+  const { items, error, isBusy, removeItem, reload } = useList(me.listSessions);
   if (error) return <FormError>{error}</FormError>;
+  const signOutOthers = () =>
+    withToast(async () => {
+      await me.revokeOtherSessions();
+      await reload();
+    });
   return (
-    <ul aria-busy={isBusy}>
-      {items?.map((one) => (
-        <li key={one.id} className={styles.row}>
-          <div>
-            <strong>{one.current ? t('settings.currentSession') : describeDevice(one.user_agent)}</strong>
-            <p>
-              {one.current && `${describeDevice(one.user_agent)} · `}
-              {t('settings.lastUsed', { ago: formatRelativeTime(one.used_at) })}
-            </p>
-          </div>
-          {!one.current && (
-            <Button onClick={() => removeItem(one, () => me.revokeSession(one.id))}>
-              {t('settings.revokeSession')}
-            </Button>
-          )}
-        </li>
-      ))}
-    </ul>
+    <>
+      {(items?.length ?? 0) > 1 && <Button onClick={signOutOthers}>{t('settings.revokeOtherSessions')}</Button>}
+      <ul aria-busy={isBusy}>
+        {items?.map((one) => (
+          <li key={one.id} className={styles.row}>
+            <div>
+              <strong>{one.current ? t('settings.currentSession') : describeDevice(one.user_agent)}</strong>
+              <p>
+                {one.current && `${describeDevice(one.user_agent)} · `}
+                {t('settings.lastUsed', { ago: formatRelativeTime(one.used_at) })}
+              </p>
+            </div>
+            {!one.current && (
+              <Button onClick={() => removeItem(one, () => me.revokeSession(one.id))}>
+                {t('settings.revokeSession')}
+              </Button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 

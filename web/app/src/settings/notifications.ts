@@ -2,6 +2,7 @@ import type { Message } from '@confab/sdk';
 import { useEffect } from 'react';
 import { useLocation } from 'wouter';
 import { deviceStorage } from '../storage';
+import { isBlocked } from '../store/chatState';
 import type { ChatStore } from '../store/chatStore';
 import { getChatTitle, getDisplayName, getMessagePreview, useChatStore } from '../store/hooks';
 
@@ -58,7 +59,8 @@ function isAppFocused(): boolean {
 
 function shouldNotify({ state }: ChatStore, message: Message): boolean {
   const chat = state?.chats.get(message.chat_id);
-  if (!state || !chat || chat.is_muted || message.sender_id === state.me.id) return false;
+  if (!state || !chat || chat.is_muted || message.sender_id === state.me.id || isBlocked(state, message.sender_id))
+    return false;
   return chat.type === 'single' || message.mentions_everyone || message.mentions.includes(state.me.id);
 }
 

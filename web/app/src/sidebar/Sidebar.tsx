@@ -6,6 +6,7 @@ import { signOut } from '../auth/accounts';
 import { loadDraftText } from '../conversation/drafts';
 import { formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
+import { isBlocked } from '../store/chatState';
 import {
   getChatTitle,
   getDisplayName,
@@ -138,6 +139,7 @@ function Preview({ chat, draft }: { readonly chat: ChatSummary; readonly draft: 
   const senderName = useChatState(({ users, me }) =>
     last?.sender_id === me.id ? t('you') : getDisplayName(users.get(last?.sender_id ?? 0)),
   );
+  const isHidden = useChatState((state) => isBlocked(state, last?.sender_id ?? null));
   if (draft) {
     return (
       <span className={styles.preview}>
@@ -146,7 +148,7 @@ function Preview({ chat, draft }: { readonly chat: ChatSummary; readonly draft: 
     );
   }
   if (!last) return <span className={styles.preview}>{chat.topic || chat.description}</span>;
-  const text = last.deleted_at ? t('message.deleted') : getMessagePreview(last);
+  const text = last.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(last);
   const showsSender = chat.type !== 'single' || senderName === t('you');
   return (
     <span className={styles.preview}>

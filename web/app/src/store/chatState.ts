@@ -23,6 +23,8 @@ export interface ChatState {
   readonly chats: ReadonlyMap<number, ChatSummary>;
   readonly users: ReadonlyMap<number, User>;
   readonly presences: ReadonlyMap<number, Presence>;
+  /** Users whom the user has blocked: their messages are folded and do not count. */
+  readonly blockedUserIds: ReadonlySet<number>;
   /** When a typing indicator ends, by chat and user, in milliseconds since 1970. */
   readonly typing: ReadonlyMap<number, ReadonlyMap<number, number>>;
   /** Loaded member lists, by chat. */
@@ -34,6 +36,11 @@ export interface ChatState {
   /** Unsent messages, by nonce. */
   readonly pending: ReadonlyMap<string, PendingMessage>;
   readonly connection: Pick<StateChange, 'to' | 'retryAt'>;
+}
+
+/** Whether the user has blocked the sender of a message. */
+export function isBlocked({ blockedUserIds }: ChatState, senderId: number | null): boolean {
+  return senderId !== null && blockedUserIds.has(senderId);
 }
 
 /** A timeline before the first load. */

@@ -158,6 +158,7 @@ export class ChatStore {
       chats: new Map(bootstrap.chats.map((chat) => [chat.id, chat])),
       users: new Map([bootstrap.user, ...bootstrap.users].map((user) => [user.id, user])),
       presences: new Map(bootstrap.presences.map((presence) => [presence.user_id, presence])),
+      blockedUserIds: new Set(bootstrap.blocked_user_ids),
       typing: new Map(),
       members: new Map(),
       timelines: new Map(),
@@ -209,6 +210,9 @@ export class ChatStore {
       if (isUnnamedGroup(event.chat)) void this.loadMembers(event.chat_id).catch(() => {});
       void this.refreshChat(event.chat_id);
     }
+    // The counts of all chats with this user have changed.
+    if (event.type === 'user.blocked' || event.type === 'user.unblocked')
+      for (const chatId of state.chats.keys()) void this.refreshChat(chatId);
     if (event.type === 'chat.trimmed') void this.refreshChat(event.chat_id);
     if (event.type === 'message.updated') this.#quotedMessages.delete(event.message.id);
     if (event.type === 'message.deleted') this.#quotedMessages.delete(event.message_id);

@@ -1,6 +1,7 @@
 import type { ChatSummary, Event, EventOf, Message, PendingMessage } from '@confab/sdk';
 import {
   type ChatState,
+  isBlocked,
   mergeMessages,
   type ReceiptPosition,
   type Timeline,
@@ -79,6 +80,10 @@ export function reduce(state: ChatState, event: Event): ChatState {
         users: withEntry(state.users, event.user.id, event.user),
         me: event.user.id === state.me.id ? { ...state.me, ...event.user } : state.me,
       };
+    case 'user.blocked':
+      return { ...state, blockedUserIds: new Set([...state.blockedUserIds, event.user.id]) };
+    case 'user.unblocked':
+      return { ...state, blockedUserIds: new Set([...state.blockedUserIds].filter((id) => id !== event.user.id)) };
     case 'presence':
       return { ...state, presences: withEntry(state.presences, event.user_id, event) };
     case 'typing':
@@ -102,13 +107,14 @@ function applyMessage(state: ChatState, message: Message): ChatState {
   const chat = state.chats.get(message.chat_id);
   const isNew = chat !== undefined && message.id > (chat.last_message?.id ?? 0);
   const isMine = message.sender_id === state.me.id;
+  const counts = countsAsUnread(state, message.sender_id);
   let next = state;
   if (chat && isNew) {
     const chats = withEntry(state.chats, chat.id, {
       ...chat,
       last_message: message,
-      unread_count: isMine ? chat.unread_count : increment(chat.unread_count),
-      mention_count: !isMine && mentionsMe(state, message) ? increment(chat.mention_count) : chat.mention_count,
+      unread_count: counts ? increment(chat.unread_count) : chat.unread_count,
+      mention_count: counts && mentionsMe(state, message) ? increment(chat.mention_count) : chat.mention_count,
     });
     next = { ...next, chats };
   }
@@ -128,7 +134,7 @@ function applyMessage(state: ChatState, message: Message): ChatState {
 function applyMessageUpdated(state: ChatState, event: EventOf<'message.updated'>): ChatState {
   const { message } = event;
   const next = updateChat(state, event.chat_id, (chat) => {
-    const isUnread = message.id > (chat.last_read_message_id ?? 0) && message.sender_id !== state.me.id;
+    const isUnread = message.id > (chat.last_read_message_id ?? 0) && countsAsUnread(state, message.sender_id);
     const before = event.mentions_everyone_before || event.mentions_before.includes(state.me.id);
     const after = mentionsMe(state, message);
     const mentions =
@@ -146,7 +152,7 @@ function applyMessageUpdated(state: ChatState, event: EventOf<'message.updated'>
 
 function applyMessageDeleted(state: ChatState, event: EventOf<'message.deleted'>): ChatState {
   const next = updateChat(state, event.chat_id, (chat) => {
-    const isUnread = event.message_id > (chat.last_read_message_id ?? 0) && event.sender_id !== state.me.id;
+    const isUnread = event.message_id > (chat.last_read_message_id ?? 0) && countsAsUnread(state, event.sender_id);
     if (!isUnread) return chat;
     const wasMentioned = event.mentions_everyone_before || event.mentions_before.includes(state.me.id);
     const mention_count = wasMentioned ? decrement(chat.mention_count) : chat.mention_count;
@@ -240,6 +246,11 @@ function applyReceipt(state: ChatState, chatId: number, userId: number, position
     read: Math.max(known.read, position.read ?? 0),
   };
   return { ...state, receipts: withEntry(state.receipts, chatId, withEntry(chatReceipts, userId, receipt)) };
+}
+
+/** Whether messages of this sender count as unread: neither the user's own, nor those of a blocked user. */
+function countsAsUnread(state: ChatState, senderId: number | null): boolean {
+  return senderId !== state.me.id && !isBlocked(state, senderId);
 }
 
 /** Whether a message mentions the user. */

@@ -9,13 +9,15 @@ export function useList<Item>(fetchItems: () => Promise<readonly Item[]>): {
   /** The error of the load. */
   readonly error: string | null;
   readonly isBusy: boolean;
+  readonly reload: () => Promise<unknown>;
   readonly removeItem: (item: Item, request: () => Promise<unknown>) => Promise<void>;
 } {
   const [items, setItems] = useState<readonly Item[] | null>(null);
   const { error, run } = useAction();
+  const reload = useCallback(() => run(async () => setItems(await fetchItems())), [fetchItems, run]);
   useEffect(() => {
-    void run(async () => setItems(await fetchItems()));
-  }, [fetchItems, run]);
+    void reload();
+  }, [reload]);
   const pendingRemovals = useRef(new Set<Item>());
   const removeItem = useCallback(
     (item: Item, request: () => Promise<unknown>) =>
@@ -32,5 +34,5 @@ export function useList<Item>(fetchItems: () => Promise<readonly Item[]>): {
       }),
     [],
   );
-  return { items, error, isBusy: items === null && error === null, removeItem };
+  return { items, error, isBusy: items === null && error === null, reload, removeItem };
 }

@@ -89,6 +89,10 @@ export type Bio = string;
  */
 export type Bootstrap = {
     /**
+     * The users whom the caller has blocked.
+     */
+    blocked_user_ids: Array<UserId>;
+    /**
      * The caller's chats, the most recently active first.
      */
     chats: Array<ChatSummary>;
@@ -97,7 +101,8 @@ export type Bootstrap = {
      */
     cursor: Cursor;
     /**
-     * The current presence of the users in `users`. It may be newer than the cursor.
+     * The current presence of those of `users` who share a chat with the caller and have
+     * not blocked the caller. It may be newer than the cursor.
      */
     presences: Array<Presence>;
     /**
@@ -545,6 +550,16 @@ export type Event = {
     at: Time;
     id: Cursor;
     type: 'user.updated';
+    user: User;
+} | {
+    at: Time;
+    id: Cursor;
+    type: 'user.blocked';
+    user: User;
+} | {
+    at: Time;
+    id: Cursor;
+    type: 'user.unblocked';
     user: User;
 } | {
     at: Time;
@@ -3657,6 +3672,35 @@ export type SearchMessagesResponses = {
 };
 
 export type SearchMessagesResponse = SearchMessagesResponses[keyof SearchMessagesResponses];
+
+export type AuthRevokeOtherSessionsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/sessions';
+};
+
+export type AuthRevokeOtherSessionsErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type AuthRevokeOtherSessionsError = AuthRevokeOtherSessionsErrors[keyof AuthRevokeOtherSessionsErrors];
+
+export type AuthRevokeOtherSessionsResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type AuthRevokeOtherSessionsResponse = AuthRevokeOtherSessionsResponses[keyof AuthRevokeOtherSessionsResponses];
 
 export type AuthListSessionsData = {
     body?: never;
