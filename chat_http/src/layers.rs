@@ -1,7 +1,16 @@
 //! The middleware layers of all servers, in one order.
 
-use crate::{AllowedOrigins, ApiError, problem, request_id};
-use axum::{Router, body::Body, extract::MatchedPath, http::Request, middleware, response::IntoResponse};
+use crate::{
+    ApiError, problem, request_id,
+    web_policy::{self, WebPolicy},
+};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::header,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
 use chat_core::Error;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -15,11 +24,11 @@ use tower_http::{
 /// Minimum size of a compressed body, in bytes. A smaller body fits into one packet.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
-/// Adds the layers to a router: request id, problem bodies, panic handling, a trace
-/// span, compression, and CORS as the outermost layer.
-pub fn with_layers(router: Router, origins: &AllowedOrigins) -> Router {
+/// Adds the layers to a router: request id, problem bodies, panic handling, the web
+/// policy, a trace span, compression, and CORS as the outermost layer.
+pub fn with_layers(router: Router, policy: &WebPolicy) -> Router {
     let trace = TraceLayer::new_for_http()
-        .make_span_with(|request: &Request<Body>| {
+        .make_span_with(|request: &Request| {
             // Log the matched route, never the full URI: a query can contain a ticket.
             let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
             let request_id = request_id::request_id(request.headers());
@@ -42,8 +51,22 @@ pub fn with_layers(router: Router, origins: &AllowedOrigins) -> Router {
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
             ApiError(Error::internal(format!("panic: {text}"))).into_response()
         }))
+        .layer(middleware::from_fn(reject_encoded_body))
+        .layer(middleware::from_fn_with_state(policy.clone(), web_policy::enforce))
         .layer(middleware::from_fn(problem::render))
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(middleware::from_fn(request_id::assign))
-        .layer(origins.cors())
+        .layer(policy.origins.cors())
+}
+
+/// Rejects a compressed request body, which no handler could read.
+async fn reject_encoded_body(request: Request, next: Next) -> Response {
+    let encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    let mut encodings = encodings.filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    match encodings.next() {
+        Some(_) => {
+            ApiError(Error::UnsupportedMediaType("a request body must not have a Content-Encoding")).into_response()
+        }
+        None => next.run(request).await,
+    }
 }

@@ -4,6 +4,7 @@
 //! rules.
 #![warn(missing_docs)]
 
+pub mod accept_encoding;
 pub mod acceptor;
 pub mod config;
 pub mod connection_limits;
@@ -20,7 +21,9 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trusted_proxies;
+pub mod web_policy;
 
 pub use cors::AllowedOrigins;
 pub use probes::ReadinessCheck;
 pub use problem::{ApiError, Problem, Result};
+pub use web_policy::WebPolicy;

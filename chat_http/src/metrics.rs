@@ -2,7 +2,7 @@
 //! need not be public.
 
 use crate::{
-    AllowedOrigins,
+    WebPolicy,
     acceptor::{self, NoHook},
     connection_limits::ConnectionLimits,
     layers,
@@ -47,7 +47,7 @@ impl MetricsEndpoint {
         match self {
             Self::Shared => router,
             Self::Dedicated(listener) => {
-                let router = layers::with_layers(router, &AllowedOrigins::default());
+                let router = layers::with_layers(router, &WebPolicy::default());
                 tokio::spawn(acceptor::serve(
                     listener,
                     ConnectionLimits::in_all(MAX_SCRAPERS),

@@ -111,12 +111,14 @@ fn code_of_status(status: StatusCode) -> &'static str {
         StatusCode::NOT_FOUND => "not_found",
         StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
         StatusCode::REQUEST_TIMEOUT => "timeout",
+        StatusCode::PRECONDITION_FAILED => "precondition_failed",
         StatusCode::PAYLOAD_TOO_LARGE => "too_large",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
         StatusCode::RANGE_NOT_SATISFIABLE => "range_not_satisfiable",
         StatusCode::UNPROCESSABLE_ENTITY => "invalid",
         StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
         StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        StatusCode::MISDIRECTED_REQUEST => "misdirected",
         _ if status.is_server_error() => "internal",
         _ => "refused",
     }
@@ -190,6 +192,8 @@ fn fallback_detail(status: StatusCode, method: &Method, path: &str) -> String {
         StatusCode::NOT_FOUND => format!("no route matches {path}"),
         StatusCode::METHOD_NOT_ALLOWED => format!("{path} does not support {method}"),
         StatusCode::REQUEST_TIMEOUT => "the request was not received in time".into(),
+        StatusCode::MISDIRECTED_REQUEST => "this server does not answer at this host; PUBLIC_URL is its address".into(),
+        StatusCode::PRECONDITION_FAILED => "the file is not the expected version".into(),
         StatusCode::INTERNAL_SERVER_ERROR => "internal server error".into(),
         _ => status.canonical_reason().unwrap_or("rejected").to_lowercase(),
     }

@@ -2,7 +2,13 @@
 //! union of all groups is the set of keys that `config.toml` may contain.
 
 use crate::{
-    connection_limits::ConnectionLimits, rate_limit::RateLimits, telemetry::LogFormat, trusted_proxies::TrustedProxies,
+    AllowedOrigins,
+    connection_limits::ConnectionLimits,
+    cors::InvalidOrigin,
+    rate_limit::RateLimits,
+    telemetry::LogFormat,
+    trusted_proxies::TrustedProxies,
+    web_policy::{AllowedHosts, WebPolicy},
 };
 use chat_core::{
     auth::{Signer, Verifier},
@@ -165,16 +171,22 @@ pub struct WebSettings {
     /// the server's own origin.
     #[arg(long, value_name = "ORIGINS", env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: String,
-    /// Public URL of the server, such as `https://chat.example`. With https, cookies are
-    /// marked `Secure`.
+    /// Public URL of the server, such as `https://chat.example`. The server answers only at
+    /// this host and at loopback names. With https, cookies are `Secure` and browsers use
+    /// https only.
     #[arg(long, value_name = "URL", env = "PUBLIC_URL")]
     pub public_url: Option<PublicUrl>,
 }
 
 impl WebSettings {
-    /// Whether browsers reach the server over TLS.
-    pub fn is_https(&self) -> bool {
-        self.public_url.as_ref().is_some_and(PublicUrl::is_https)
+    /// The web policy of a server that listens on an address.
+    pub fn policy(&self, bind: SocketAddr, network: &NetworkSettings) -> Result<WebPolicy, InvalidOrigin> {
+        let is_proxied = !network.trusted_proxies.is_empty();
+        Ok(WebPolicy {
+            origins: AllowedOrigins::parse(&self.cors_origins)?,
+            hosts: AllowedHosts::new(self.public_url.as_ref(), bind, is_proxied),
+            is_https: self.public_url.as_ref().is_some_and(PublicUrl::is_https),
+        })
     }
 }
 
@@ -303,6 +315,7 @@ pub struct LogSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     is_https: bool,
+    host: String,
     text: String,
 }
 
@@ -326,7 +339,8 @@ impl std::str::FromStr for PublicUrl {
         if !is_bare || url.query().is_some() {
             return Err(invalid());
         }
-        Ok(Self { is_https, text: text.trim_end_matches('/').to_owned() })
+        let host = url.host().unwrap_or_default().to_owned();
+        Ok(Self { is_https, host, text: text.trim_end_matches('/').to_owned() })
     }
 }
 
@@ -334,6 +348,11 @@ impl PublicUrl {
     /// Whether browsers reach the server over TLS.
     pub fn is_https(&self) -> bool {
         self.is_https
+    }
+
+    /// Returns the host, without the port.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Returns the URL without a trailing slash.

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv6Addr},
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 /// The addresses of the operator's own reverse proxies.
@@ -51,8 +51,18 @@ impl TrustedProxies {
                     break;
                 }
             }
+        } else if headers.contains_key("x-forwarded-for") {
+            static WARNING: Once = Once::new();
+            WARNING.call_once(|| {
+                tracing::warn!(%peer, "ignoring X-Forwarded-For from an address that is not in TRUSTED_PROXIES");
+            });
         }
         network_of(client)
+    }
+
+    /// Whether there are no trusted proxies.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether an address is one of a trusted proxy.

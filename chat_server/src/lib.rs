@@ -22,7 +22,7 @@ pub use settings::Settings;
 pub use state::{AppConfig, AppState, DemoAccount, DemoAccounts};
 
 use chat_http::{
-    AllowedOrigins,
+    WebPolicy,
     acceptor::{self, NoHook},
     connection_limits::ConnectionLimits,
     layers,
@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn serve(
     listener: TcpListener,
     state: Arc<AppState>,
-    origins: AllowedOrigins,
+    policy: WebPolicy,
     connections: ConnectionLimits,
     metrics: MetricsEndpoint,
     shutdown: CancellationToken,
@@ -47,6 +47,6 @@ pub async fn serve(
     state.register_metrics(&mut registry);
     let probes = probes::router(state.readiness_checks(), shutdown.clone());
     let router = state.router().merge(probes).merge(metrics.into_router(registry, &shutdown));
-    let router = layers::with_layers(router, &origins);
+    let router = layers::with_layers(router, &policy);
     acceptor::serve(listener, connections, NoHook, router, shutdown).await;
 }

@@ -2,9 +2,7 @@
 
 use anyhow::Context;
 use chat_core::{db, messages::Writer, redis::Redis};
-use chat_http::{
-    AllowedOrigins, acceptor, config, metrics::MetricsEndpoint, rate_limit::RateLimits, shutdown, telemetry,
-};
+use chat_http::{acceptor, config, metrics::MetricsEndpoint, rate_limit::RateLimits, shutdown, telemetry};
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccounts, Settings};
 use tokio::net::TcpListener;
 
@@ -31,15 +29,15 @@ async fn main() -> anyhow::Result<()> {
         rate_limits: settings.limits.rate_limits.unwrap_or(RateLimits::ON),
         trusted_proxies: settings.network.trusted_proxies.clone(),
         retention: settings.retention.into(),
-        is_https: settings.web.is_https(),
+        public_url: settings.web.public_url.clone(),
         demo,
     })?;
-    let origins = AllowedOrigins::parse(&settings.web.cors_origins).context("CORS_ORIGINS")?;
+    let policy = settings.web.policy(settings.bind.chat_bind, &settings.network).context("CORS_ORIGINS")?;
     let listener = TcpListener::bind(settings.bind.chat_bind).await.context(settings.bind.chat_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let metrics = MetricsEndpoint::bind(settings.metrics.chat_metrics_bind).await.context("CHAT_METRICS_BIND")?;
     let shutdown = shutdown::shutdown_on_signal();
     let connections = settings.network.connection_limits(settings.connections.chat_max_connections);
-    chat_server::serve(listener, state, origins, connections, metrics, shutdown).await;
+    chat_server::serve(listener, state, policy, connections, metrics, shutdown).await;
     Ok(())
 }

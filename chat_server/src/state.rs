@@ -16,6 +16,7 @@ use chat_core::{
 use chat_http::{
     ReadinessCheck,
     rate_limit::{self, RateLimiter, RateLimits},
+    settings::PublicUrl,
     trusted_proxies::TrustedProxies,
 };
 use prometheus_client::registry::Registry;
@@ -44,8 +45,8 @@ pub struct AppConfig {
     pub trusted_proxies: TrustedProxies,
     /// How long data is kept, and how much of it.
     pub retention: RetentionConfig,
-    /// Whether browsers reach the server over TLS, so that cookies are `Secure`.
-    pub is_https: bool,
+    /// The URL at which browsers reach the server.
+    pub public_url: Option<PublicUrl>,
     /// The demo accounts that the sign-in page shows, if any.
     pub demo: Option<DemoAccounts>,
 }
@@ -111,7 +112,7 @@ pub struct AppState {
     pub(crate) blobs: BlobStore,
     pub(crate) rate_limiter: RateLimiter,
     pub(crate) retention: RetentionConfig,
-    pub(crate) is_https: bool,
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) demo: Option<DemoAccounts>,
 }
 
@@ -133,7 +134,7 @@ impl AppState {
             blobs: config.blobs,
             rate_limiter: RateLimiter::new(config.rate_limits, config.trusted_proxies),
             retention: config.retention,
-            is_https: config.is_https,
+            public_url: config.public_url,
             demo: config.demo,
         }))
     }
@@ -146,7 +147,7 @@ impl AppState {
             let (state, classes) = (Arc::clone(&state), Arc::clone(&classes));
             async move { rate_limit::enforce(&state.rate_limiter, &classes, state.signer.verifier(), request, next).await }
         });
-        routes.into_router().layer(limits).with_state(Arc::clone(self)).merge(openapi::router())
+        routes.into_router().layer(limits).with_state(Arc::clone(self)).merge(openapi::router(self.public_url.as_ref()))
     }
 
     /// Starts the background jobs. `shutdown` stops them.

@@ -8,7 +8,8 @@ use chat_core::{
     redis::Redis,
 };
 use chat_http::{
-    AllowedOrigins, connection_limits::ConnectionLimits, metrics::MetricsEndpoint, rate_limit::RateLimits,
+    AllowedOrigins, WebPolicy, connection_limits::ConnectionLimits, metrics::MetricsEndpoint, rate_limit::RateLimits,
+    web_policy::AllowedHosts,
 };
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccount, DemoAccounts};
 use embedded_postgres::Cluster;
@@ -102,12 +103,16 @@ impl TestApp {
             rate_limits: limits,
             trusted_proxies: "127.0.0.0/8".parse().expect("networks"),
             retention: RetentionConfig::DEFAULT,
-            is_https: false,
+            public_url: None,
             demo: Some(demo_accounts()),
         })
         .expect("a state");
         let shutdown = CancellationToken::new();
-        let origins = AllowedOrigins::parse(ALLOWED_ORIGIN).expect("an origin");
+        let policy = WebPolicy {
+            origins: AllowedOrigins::parse(ALLOWED_ORIGIN).expect("an origin"),
+            hosts: AllowedHosts::Loopback,
+            is_https: false,
+        };
         let (chat_listener, chat) = listen().await;
         let (notify_listener, notify) = listen().await;
         let deps = Deps {
@@ -116,14 +121,14 @@ impl TestApp {
             redis: redis.clone(),
             writer: Writer::start(database.pool(2)),
             verifier: signer.verifier().clone(),
-            origins: origins.clone(),
+            policy: policy.clone(),
         };
         let server = NotifyServer::start(deps, shutdown.clone());
         let servers = vec![
             tokio::spawn(chat_server::serve(
                 chat_listener,
                 state,
-                origins,
+                policy,
                 ConnectionLimits::in_all(10_000),
                 MetricsEndpoint::Shared,
                 shutdown.clone(),

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Context;
 use chat_core::{auth::Hasher, db};
 use chat_http::{
-    AllowedOrigins, acceptor,
+    acceptor,
     metrics::MetricsEndpoint,
     rate_limit::RateLimits,
     settings::{
@@ -108,11 +108,11 @@ impl Dev {
             redis: None,
             signer: data_dir.load_signer()?,
             files_dir: node::files_dir(&data_dir.path),
-            origins: AllowedOrigins::parse(&self.web.cors_origins).context("CORS_ORIGINS")?,
+            policy: self.web.policy(self.bind.chat_bind, &self.network).context("CORS_ORIGINS")?,
+            public_url: self.web.public_url.clone(),
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::OFF),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
-            is_https: self.web.is_https(),
             demo: demo.clone(),
             frontend: self.frontend.clone(),
             connections: self.network.connection_limits(MAX_CONNECTIONS),

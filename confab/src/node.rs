@@ -4,7 +4,7 @@ use crate::{database, frontend};
 use anyhow::Context;
 use chat_core::{auth::Signer, housekeeping::RetentionConfig, messages::Writer, redis::Redis};
 use chat_http::{
-    AllowedOrigins, acceptor,
+    WebPolicy, acceptor,
     connection_limits::ConnectionLimits,
     layers,
     metrics::MetricsEndpoint,
@@ -12,7 +12,7 @@ use chat_http::{
     rate_limit::RateLimits,
     settings::{
         ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, FrontendSettings, LimitSettings, MetricsSettings,
-        NetworkSettings, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
+        NetworkSettings, PublicUrl, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
     },
     shutdown,
     trusted_proxies::TrustedProxies,
@@ -34,11 +34,11 @@ pub(crate) struct Node {
     pub(crate) redis: Option<Redis>,
     pub(crate) signer: Signer,
     pub(crate) files_dir: PathBuf,
-    pub(crate) origins: AllowedOrigins,
+    pub(crate) policy: WebPolicy,
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) rate_limits: RateLimits,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) retention: RetentionConfig,
-    pub(crate) is_https: bool,
     pub(crate) demo: Option<DemoAccounts>,
     pub(crate) frontend: FrontendSettings,
     pub(crate) connections: ConnectionLimits,
@@ -67,7 +67,7 @@ impl Node {
             rate_limits: self.rate_limits,
             trusted_proxies: self.trusted_proxies,
             retention: self.retention,
-            is_https: self.is_https,
+            public_url: self.public_url,
             demo: self.demo,
         })?;
         state.spawn_background_jobs(&shutdown);
@@ -77,7 +77,7 @@ impl Node {
             redis: self.redis,
             writer: state.writer().clone(),
             verifier,
-            origins: self.origins.clone(),
+            policy: self.policy.clone(),
         };
         let notify = NotifyServer::start(deps, shutdown.clone());
 
@@ -92,7 +92,7 @@ impl Node {
             .merge(frontend::router(&self.frontend))
             .merge(probes::router(checks, shutdown.clone()))
             .merge(self.metrics.into_router(registry, &shutdown));
-        let router = layers::with_layers(router, &self.origins);
+        let router = layers::with_layers(router, &self.policy);
         let hook = notify.connection_hook();
         let server = tokio::spawn(acceptor::serve(listener, self.connections, hook, router, shutdown.clone()));
         tokio::select! {
@@ -142,11 +142,11 @@ impl Serve {
             redis: self.redis.redis_url.as_deref().map(Redis::open).transpose().context("REDIS_URL")?,
             signer: self.keys.signer()?,
             files_dir: files_dir(&self.data.chat_data_dir),
-            origins: AllowedOrigins::parse(&self.web.cors_origins).context("CORS_ORIGINS")?,
+            policy: self.web.policy(self.bind.chat_bind, &self.network).context("CORS_ORIGINS")?,
+            public_url: self.web.public_url.clone(),
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::ON),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
-            is_https: self.web.is_https(),
             demo: None,
             frontend: self.frontend,
             connections: self.network.connection_limits(self.connections.max_connections),

@@ -87,5 +87,5 @@ pub(crate) fn is_allowed_origin(notify: &NotifyServer, headers: &HeaderMap) -> b
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let origin_host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    notify.origins.is_allowed(origin) || (host.is_some() && origin_host == host)
+    notify.policy.origins.is_allowed(origin) || (host.is_some() && origin_host == host)
 }

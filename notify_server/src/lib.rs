@@ -32,8 +32,7 @@ use chat_core::{
     UserId, auth::Verifier, ephemeral::EphemeralBus, messages::Writer, redis::Redis, typing::TypingNotifier,
 };
 use chat_http::{
-    AllowedOrigins, ReadinessCheck, acceptor, connection_limits::ConnectionLimits, layers, metrics::MetricsEndpoint,
-    probes,
+    ReadinessCheck, WebPolicy, acceptor, connection_limits::ConnectionLimits, layers, metrics::MetricsEndpoint, probes,
 };
 use ephemeral::EphemeralDispatcher;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -82,8 +81,8 @@ pub struct Deps {
     pub writer: Writer,
     /// Verifies tokens.
     pub verifier: Verifier,
-    /// The origins whose pages may connect.
-    pub origins: AllowedOrigins,
+    /// Which pages may connect, and at which hosts.
+    pub policy: WebPolicy,
 }
 
 /// A notify server: follows the log and serves connections.
@@ -95,7 +94,7 @@ pub struct NotifyServer {
     typing: TypingNotifier,
     command_limiter: DefaultKeyedRateLimiter<UserId>,
     verifier: Verifier,
-    origins: AllowedOrigins,
+    policy: WebPolicy,
     hub: Arc<Hub>,
     membership_loader: MembershipLoader,
     catch_up_permits: Semaphore,
@@ -108,7 +107,7 @@ impl NotifyServer {
     /// Starts following the log of a database. Shares the work with the other
     /// replicas if there is a Redis.
     pub fn start(deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
-        let Deps { name, db, redis, writer, verifier, origins } = deps;
+        let Deps { name, db, redis, writer, verifier, policy } = deps;
         let hub = Arc::new(Hub::default());
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
         let replica = Replica::start(db.clone(), name, Arc::clone(&metrics), shutdown.clone());
@@ -153,7 +152,7 @@ impl NotifyServer {
             ephemeral,
             command_limiter: RateLimiter::keyed(quota),
             verifier,
-            origins,
+            policy,
             hub,
             membership_loader,
             catch_up_permits: Semaphore::new(MAX_CONCURRENT_CATCH_UPS),
@@ -211,6 +210,6 @@ pub async fn serve(
     notify.writer.register(&mut registry);
     let probes = probes::router(notify.checks(), notify.shutdown.clone());
     let router = notify.router().merge(probes).merge(metrics.into_router(registry, &notify.shutdown));
-    let router = layers::with_layers(router, &notify.origins);
+    let router = layers::with_layers(router, &notify.policy);
     acceptor::serve(listener, connections, notify.connection_hook(), router, notify.shutdown.clone()).await;
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use chat_core::{db, messages::Writer, redis::Redis};
-use chat_http::{AllowedOrigins, acceptor, config, metrics::MetricsEndpoint, shutdown, telemetry};
+use chat_http::{acceptor, config, metrics::MetricsEndpoint, shutdown, telemetry};
 use notify_server::{Deps, NotifyServer, Settings};
 use tokio::net::TcpListener;
 
@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
         redis: settings.redis.redis_url.as_deref().map(Redis::open).transpose().context("REDIS_URL")?,
         writer: Writer::start(db::create_pool(url, MAX_WRITER_POOL_CONNECTIONS)?),
         verifier: settings.keys.verifier()?,
-        origins: AllowedOrigins::parse(&settings.web.cors_origins).context("CORS_ORIGINS")?,
+        policy: settings.web.policy(settings.bind.notify_bind, &settings.network).context("CORS_ORIGINS")?,
     };
     let server = NotifyServer::start(deps, shutdown::shutdown_on_signal());
     let connections = settings.network.connection_limits(settings.connections.notify_max_connections);

@@ -75,7 +75,7 @@ async fn handshake(server: &NotifyServer, uri: &Uri, headers: &HeaderMap) -> Res
         Some(claims) => claims,
         // A browser sends the cookie with requests from any page, so check the origin.
         None => {
-            let cookie = cookie(headers).ok_or(token::MISSING)?;
+            let cookie = cookie(headers, server.policy.is_https).ok_or(token::MISSING)?;
             if !is_allowed_origin(server, headers) {
                 return Err(Error::Forbidden("this origin is not allowed to open event streams with a cookie").into());
             }
@@ -85,11 +85,12 @@ async fn handshake(server: &NotifyServer, uri: &Uri, headers: &HeaderMap) -> Res
     Ok(Handshake::load(server, claims, request.resume).await?)
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn cookie(headers: &HeaderMap, is_https: bool) -> Option<&str> {
+    let name = auth::stream_cookie_name(is_https);
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|line| line.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(auth::STREAM_COOKIE)?.strip_prefix('='))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

@@ -6,7 +6,10 @@ use crate::{
     extract::{Caller, ChatMember, Json, Path, PathParam, Query},
     upload_form::UploadForm,
 };
-use axum::{extract::State, http::HeaderMap};
+use axum::{
+    extract::State,
+    http::{HeaderMap, Method},
+};
 use chat_core::ChatId;
 use chat_http::ApiError;
 use schemars::JsonSchema;
@@ -116,6 +119,10 @@ impl OperationInput for State<Arc<AppState>> {
 }
 
 impl OperationInput for HeaderMap {
+    fn describe_input(_: &mut Operation<'_>) {}
+}
+
+impl OperationInput for Method {
     fn describe_input(_: &mut Operation<'_>) {}
 }
 

@@ -2,6 +2,7 @@
 //! arguments of a handler describe its input, and its result describes its output.
 
 mod describe;
+mod document;
 mod responses;
 
 pub(crate) use describe::{Operation, OperationHandler};
@@ -9,18 +10,19 @@ pub(crate) use responses::{Created, CreatedOrOk, FileBody, NdJson, NoContent, Wi
 
 use axum::{
     Router,
-    http::{Method, header},
-    response::IntoResponse,
+    http::{HeaderMap, HeaderValue, Method, header},
     routing::get,
 };
 use chat_core::catalogue::Event;
-use chat_http::Problem;
+use chat_http::{Problem, settings::PublicUrl};
+use document::ServedDocument;
 use schemars::{
     SchemaGenerator,
     generate::{Contract, SchemaSettings},
 };
 use serde_json::{Map, Value, json};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 /// The path of the description.
@@ -154,8 +156,20 @@ pub fn openapi_json() -> &'static str {
 
 /// Serves the description as JSON, and Swagger UI, which loads nothing from other
 /// hosts.
-pub(crate) fn router() -> Router {
-    let json = get(|| async { ([(header::CONTENT_TYPE, "application/json")], openapi_json()).into_response() });
-    let config = Config::new([OPENAPI_PATH]).try_it_out_enabled(true).persist_authorization(true);
-    Router::new().route(OPENAPI_PATH, json).merge(SwaggerUi::new(DOCS_PATH).config(config))
+pub(crate) fn router(public_url: Option<&PublicUrl>) -> Router {
+    let document = Arc::new(ServedDocument::new(public_url));
+    let json = get(move |headers: HeaderMap| {
+        let document = Arc::clone(&document);
+        async move { document.response(&headers) }
+    });
+    let config = Config::new([OPENAPI_PATH]).try_it_out_enabled(true);
+    let docs = SwaggerUi::new(DOCS_PATH).config(config);
+    let policy = SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, DOCS_POLICY);
+    Router::new().route(OPENAPI_PATH, json).merge(Router::from(docs).layer(policy))
 }
+
+/// The content security policy of Swagger UI, which styles its elements in scripts.
+const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+     frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);

@@ -13,14 +13,14 @@ use axum::{
 use chat_core::{
     Error,
     auth::{
-        STREAM_COOKIE,
         sessions::{self, AuthenticatedSession, SESSION_SECONDS, Session, Tokens},
+        stream_cookie_name,
     },
     events,
     users::{self, Me, NewUser},
     values::{Email, Password, RefreshNonce, Username},
 };
-use chat_http::Result;
+use chat_http::{Result, settings::PublicUrl};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -192,6 +192,7 @@ async fn build_auth_response(
 /// Returns the cookie that authenticates event streams and nothing else. It lets a page
 /// call `new EventSource('/events')`.
 fn stream_cookie(value: &str, seconds: i64, state: &AppState) -> String {
-    let secure = if state.is_https { "; Secure" } else { "" };
-    format!("{STREAM_COOKIE}={value}; Path=/events; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+    let is_https = state.public_url.as_ref().is_some_and(PublicUrl::is_https);
+    let (name, secure) = (stream_cookie_name(is_https), if is_https { "; Secure" } else { "" });
+    format!("{name}={value}; Path=/events; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }

@@ -12,7 +12,7 @@ use crate::{
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chat_core::{
@@ -21,7 +21,7 @@ use chat_core::{
     values::is_bidi_control,
 };
 use chat_http::Result;
-use headers::{ETag, HeaderMapExt, IfNoneMatch, IfRange};
+use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch, IfRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
     ops::{Bound, Range},
@@ -106,9 +106,10 @@ pub(crate) async fn download(
     State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<FileId>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<FileBody> {
-    serve_file(&state, &caller, id, Rendition::Original, &headers).await
+    serve_file(&state, &caller, id, Rendition::Original, &method, &headers).await
 }
 
 /// Serves a thumbnail to users who may download the image.
@@ -116,9 +117,10 @@ pub(crate) async fn download_thumbnail(
     State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(id): Path<FileId>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<FileBody> {
-    serve_file(&state, &caller, id, Rendition::Thumbnail, &headers).await
+    serve_file(&state, &caller, id, Rendition::Thumbnail, &method, &headers).await
 }
 
 async fn serve_file(
@@ -126,13 +128,18 @@ async fn serve_file(
     caller: &Caller,
     id: FileId,
     rendition: Rendition,
+    method: &Method,
     headers: &HeaderMap,
 ) -> Result<FileBody> {
     let file = files::find_visible(&state.db, id, rendition, caller.user_id).await?.ok_or(Error::NotFound("file"))?;
     let etag: ETag = format!("\"{}\"", file.blob_key).parse().map_err(Error::internal)?;
     let size = u64::try_from(file.size).map_err(Error::internal)?;
     let is_current = headers.typed_get::<IfNoneMatch>().is_some_and(|tags| !tags.precondition_passes(&etag));
-    let mut response = match requested_range(headers, &etag, size) {
+    let is_expected = headers.typed_get::<IfMatch>().is_none_or(|tags| tags.precondition_passes(&etag));
+    // A range means nothing to a request without a body in the response.
+    let range = if *method == Method::GET { requested_range(headers, &etag, size) } else { RequestedRange::Whole };
+    let mut response = match range {
+        _ if !is_expected => StatusCode::PRECONDITION_FAILED.into_response(),
         _ if is_current => StatusCode::NOT_MODIFIED.into_response(),
         RequestedRange::Whole => respond_whole(state, &file, size).await?,
         RequestedRange::Bytes(range) => respond_range(state, &file, range, size).await?,

@@ -83,6 +83,21 @@ async fn byte_ranges_of_a_file_can_be_read() {
     let reply = read(&alice, &file, Some(("range", "bytes=10-"))).await;
     assert_eq!(reply.header("content-range"), "bytes */10");
     reply.expect_problem(416);
+    let etag = read(&alice, &file, None).await.header("etag").to_owned();
+    let path = format!("/api/files/{}", file["id"]);
+    for (name, value, status) in [
+        ("if-none-match", "*", 304),
+        ("if-none-match", &*format!("\"other\", W/{etag}"), 304),
+        ("if-none-match", "\"other\"", 200),
+        ("if-match", &*etag, 200),
+        ("if-match", "*", 200),
+        ("if-match", "\"other\"", 412),
+        ("if-match", &*format!("W/{etag}"), 412),
+    ] {
+        assert_eq!(read(&alice, &file, Some((name, value))).await.status, status, "{name}: {value}");
+    }
+    let head = alice.request(Method::HEAD, &path).header("range", "bytes=0-2").send().await.expect("an answer");
+    assert_eq!((head.status().as_u16(), &head.headers()["content-length"]), (200, &"10".parse().expect("a value")));
     assert_eq!(read(&alice, &file, Some(("range", "lines=1"))).await.expect(200).bytes, b"abcdefghij");
 }
 

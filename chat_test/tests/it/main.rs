@@ -10,6 +10,7 @@ mod delivery;
 mod editing;
 mod faults;
 mod files;
+mod http;
 mod journey;
 mod members;
 mod messages;

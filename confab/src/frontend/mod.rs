@@ -4,10 +4,11 @@
 use axum::{
     Router,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use chat_http::settings::FrontendSettings;
+use chat_http::{accept_encoding::accepts_gzip, settings::FrontendSettings};
+use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use std::{
     borrow::Cow,
@@ -18,7 +19,8 @@ use std::{
 /// The content security policy: pages load resources only from this origin. Images are
 /// fetched with a token, so their URLs are `blob:`.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; object-src 'none'; \
-                      frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+                      frame-ancestors 'none'; base-uri 'none'; form-action 'self'; \
+                      require-trusted-types-for 'script'";
 
 /// The page that is served if no frontend was built.
 const NOT_BUILT: &str = include_str!("not_built.html");
@@ -62,14 +64,14 @@ impl Frontend {
 struct File {
     bytes: Cow<'static, [u8]>,
     /// A hash of the bytes.
-    etag: Option<HeaderValue>,
+    etag: Option<ETag>,
 }
 
 impl From<EmbeddedFile> for File {
     fn from(file: EmbeddedFile) -> Self {
         let hash = file.metadata.sha256_hash();
         let etag = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self { bytes: file.data, etag: HeaderValue::from_str(&format!("\"{etag}\"")).ok() }
+        Self { bytes: file.data, etag: format!("\"{etag}\"").parse().ok() }
     }
 }
 
@@ -91,14 +93,12 @@ async fn serve_frontend(
         "" => INDEX_FILE,
         path => path,
     };
-    let accepts = |name: HeaderName, what: &str| {
-        headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(what))
-    };
-    let accepts_gzip = accepts(header::ACCEPT_ENCODING, "gzip");
+    let accepts_gzip = accepts_gzip(&headers);
     if let Some(response) = file_response(&frontend, path, accepts_gzip, &headers).await {
         return response;
     }
-    let is_page = path == INDEX_FILE || accepts(header::ACCEPT, "text/html");
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_page = path == INDEX_FILE || accept.contains("text/html");
     if !is_page {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -125,9 +125,9 @@ async fn file_response(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(path)));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if let Some(etag) = file.etag {
-        let is_unmodified = request_headers.get(header::IF_NONE_MATCH) == Some(&etag);
-        headers.insert(header::ETAG, etag);
-        if is_unmodified {
+        let is_modified = request_headers.typed_get::<IfNoneMatch>().is_none_or(|tags| tags.precondition_passes(&etag));
+        headers.typed_insert(etag);
+        if !is_modified {
             return Some((StatusCode::NOT_MODIFIED, headers).into_response());
         }
     }
