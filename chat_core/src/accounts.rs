@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result, UserId,
-    auth::{self, Hasher, sessions},
+    auth::{self, Claims, Hasher, sessions},
     chats::model::Role,
     events, members, users,
     values::Password,
@@ -50,8 +50,8 @@ pub fn export(db: PgPool, user: UserId, session: Option<Uuid>) -> impl Stream<It
         let db = db.clone();
         async move {
             let Some(sql) = EXPORT_SECTIONS.get(position.section) else { return Ok(None) };
-            if let Some(session) = session
-                && sessions::find_active(&db, &[session]).await?.is_empty()
+            if let Some(session_id) = session
+                && sessions::find_active(&db, &[Claims { user_id: user, session_id }]).await?.is_empty()
             {
                 return Err(sessions::REVOKED);
             }

@@ -11,7 +11,9 @@ pub const CONFIG_FILE: &str = "config.toml";
 /// Parses the command line, the environment and the file into `T`, or ends the
 /// process with a message.
 pub fn parse<T: Parser>() -> T {
-    let command = match apply_config_file(T::command(), Path::new(CONFIG_FILE)) {
+    let command = apply_config_file(T::command(), Path::new(CONFIG_FILE));
+    let command = command.and_then(|command| apply_secret_files(command, |name| std::env::var(name).ok()));
+    let command = match command {
         Ok(command) => command,
         Err(message) => T::command().error(clap::error::ErrorKind::InvalidValue, message).exit(),
     };
@@ -88,6 +90,23 @@ fn apply_config_file(mut command: Command, file: &Path) -> Result<Command, Strin
     Ok(command)
 }
 
+/// Variables whose value may be in a file, which `<VARIABLE>_FILE` names: their values
+/// contain passwords.
+const SECRETS: [&str; 2] = ["DATABASE_URL", "REDIS_URL"];
+
+/// Makes the content of secret files the defaults of their arguments.
+fn apply_secret_files(mut command: Command, variable: impl Fn(&str) -> Option<String>) -> Result<Command, String> {
+    for name in SECRETS {
+        let Some(file) = variable(&format!("{name}_FILE")) else { continue };
+        if variable(name).is_some() {
+            return Err(format!("{name} and {name}_FILE are both set; use one of them"));
+        }
+        let value = fs::read_to_string(&file).map_err(|error| format!("{name}_FILE: {file}: {error}"))?;
+        set_default(&mut command, name, value.trim());
+    }
+    Ok(command)
+}
+
 fn set_default(command: &mut Command, name: &str, value: &str) {
     let ids: Vec<String> = command
         .get_arguments()
@@ -107,6 +126,7 @@ fn set_default(command: &mut Command, name: &str, value: &str) {
 mod tests {
     use super::*;
     use crate::settings::{ChatBind, DatabaseSettings, DemoSettings, RedisSettings};
+    use clap::FromArgMatches;
 
     #[derive(Parser)]
     struct Settings {
@@ -146,6 +166,26 @@ mod tests {
         assert_eq!(settings.database.database_url, "d");
         assert!(settings.demo.demo_mode);
         assert!(read("", &[]).is_err(), "a required setting is required");
+    }
+
+    #[test]
+    fn a_secret_can_be_in_a_file() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = folder.path().join("url");
+        fs::write(&file, "postgres://secret\n").expect("written");
+        let read = |variables: &[(&str, &str)]| {
+            let variables: Vec<(String, String)> =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let variable =
+                |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            let command = apply_secret_files(Settings::command(), variable)?;
+            let matches = command.try_get_matches_from(["x"]).map_err(|error| error.to_string())?;
+            Settings::from_arg_matches(&matches).map_err(|error| error.to_string())
+        };
+        let file = file.to_str().expect("text");
+        assert_eq!(read(&[("DATABASE_URL_FILE", file)]).expect("settings").database.database_url, "postgres://secret");
+        assert!(read(&[("DATABASE_URL_FILE", file), ("DATABASE_URL", "x")]).is_err(), "two sources");
+        assert!(read(&[("DATABASE_URL_FILE", "/nowhere")]).err().expect("an error").contains("/nowhere"));
     }
 
     #[test]

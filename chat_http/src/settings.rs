@@ -47,6 +47,8 @@ pub struct AllSettings {
     #[command(flatten)]
     demo: DemoSettings,
     #[command(flatten)]
+    public_demo: PublicDemoSettings,
+    #[command(flatten)]
     frontend: FrontendSettings,
     #[command(flatten)]
     metrics: MetricsSettings,
@@ -257,6 +259,15 @@ pub struct DemoSettings {
     pub demo_mode: bool,
 }
 
+/// The demo accounts of a server that starts by itself.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PublicDemoSettings {
+    /// Allow the demo accounts, whose password is public, on an address that other machines
+    /// can reach.
+    #[arg(long, env = "PUBLIC_DEMO")]
+    pub public_demo: bool,
+}
+
 /// The web frontend.
 #[derive(Debug, Clone, Args)]
 pub struct FrontendSettings {
@@ -277,7 +288,14 @@ macro_rules! metrics_settings {
     };
 }
 
-metrics_settings!(MetricsSettings, metrics_bind, "METRICS_BIND", "`confab serve`");
+/// The metrics endpoint of `confab serve`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct MetricsSettings {
+    /// Address of `/metrics` of `confab serve`.
+    #[arg(long, value_name = "ADDRESS", env = "METRICS_BIND", default_value = "127.0.0.1:6690")]
+    pub metrics_bind: SocketAddr,
+}
+
 metrics_settings!(ChatMetricsSettings, chat_metrics_bind, "CHAT_METRICS_BIND", "`chat_server`");
 metrics_settings!(NotifyMetricsSettings, notify_metrics_bind, "NOTIFY_METRICS_BIND", "`notify_server`");
 

@@ -3,6 +3,7 @@
 use crate::{
     data_dir::DataDir,
     database,
+    exposure::Exposure,
     node::{self, Node},
 };
 use anyhow::Context;
@@ -13,7 +14,7 @@ use chat_http::{
     rate_limit::RateLimits,
     settings::{
         ChatBind, DataSettings, FrontendSettings, LimitSettings, NetworkSettings, OptionalDatabaseSettings,
-        RetentionSettings, WebSettings,
+        PublicDemoSettings, RetentionSettings, WebSettings,
     },
     shutdown,
 };
@@ -65,6 +66,8 @@ pub(crate) struct Dev {
     retention: RetentionSettings,
     #[command(flatten)]
     frontend: FrontendSettings,
+    #[command(flatten)]
+    public_demo: PublicDemoSettings,
 }
 
 impl Dev {
@@ -118,6 +121,15 @@ impl Dev {
             connections: self.network.connection_limits(MAX_CONNECTIONS),
             metrics: MetricsEndpoint::Shared,
         };
+        let exposure = Exposure {
+            bind: self.bind.chat_bind,
+            database_url: url,
+            policy: &node.policy,
+            rate_limits: node.rate_limits,
+            secrets: Vec::new(),
+            allows_demo: self.public_demo.public_demo,
+        };
+        exposure.check().await?;
         node.serve(listener, shutdown, |address| {
             println!("listening on http://{address}");
             if let Some(demo) = &demo {

@@ -7,6 +7,7 @@ mod data_dir;
 mod database;
 mod dev;
 mod doctor;
+mod exposure;
 mod frontend;
 mod maintenance;
 mod node;

@@ -1,6 +1,6 @@
 //! Both servers in one process on one port, and `confab serve`.
 
-use crate::{database, frontend};
+use crate::{database, exposure::Exposure, frontend};
 use anyhow::Context;
 use chat_core::{auth::Signer, housekeeping::RetentionConfig, messages::Writer, redis::Redis};
 use chat_http::{
@@ -12,7 +12,8 @@ use chat_http::{
     rate_limit::RateLimits,
     settings::{
         ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, FrontendSettings, LimitSettings, MetricsSettings,
-        NetworkSettings, PublicUrl, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
+        NetworkSettings, PublicDemoSettings, PublicUrl, RedisSettings, RetentionSettings, SigningKeySettings,
+        WebSettings,
     },
     shutdown,
     trusted_proxies::TrustedProxies,
@@ -132,6 +133,8 @@ pub(crate) struct Serve {
     retention: RetentionSettings,
     #[command(flatten)]
     connections: ConnectionSettings,
+    #[command(flatten)]
+    public_demo: PublicDemoSettings,
 }
 
 impl Serve {
@@ -150,8 +153,20 @@ impl Serve {
             demo: None,
             frontend: self.frontend,
             connections: self.network.connection_limits(self.connections.max_connections),
-            metrics: MetricsEndpoint::bind(self.metrics.metrics_bind).await.context("METRICS_BIND")?,
+            metrics: MetricsEndpoint::bind(Some(self.metrics.metrics_bind)).await.context(format!(
+                "cannot listen on {} for metrics; choose another address with METRICS_BIND",
+                self.metrics.metrics_bind
+            ))?,
         };
+        let exposure = Exposure {
+            bind: self.bind.chat_bind,
+            database_url: &node.database_url,
+            policy: &node.policy,
+            rate_limits: node.rate_limits,
+            secrets: vec![self.keys.jwt_private_key_file.clone()],
+            allows_demo: self.public_demo.public_demo,
+        };
+        exposure.check().await?;
         let listener = bind_listener(self.bind.chat_bind).await?;
         node.serve(listener, shutdown::shutdown_on_signal(), |address| println!("listening on http://{address}")).await
     }

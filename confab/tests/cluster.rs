@@ -42,16 +42,15 @@ impl TestCluster {
     }
 
     async fn start_node(&self) -> Node {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("its address");
-        drop(listener);
-        self.start_node_at(address).await
+        self.start_node_at(free_address().await).await
     }
 
     async fn start_node_at(&self, address: SocketAddr) -> Node {
+        let metrics = free_address().await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
         command
             .args(["serve", "--rate-limits", "off", "--bind", &address.to_string()])
+            .args(["--metrics-bind", &metrics.to_string()])
             .args(["--database-url", &self.database.url, "--redis-url", &self.redis.url()])
             .arg("--jwt-private-key-file")
             .arg(&self.key)
@@ -68,14 +67,23 @@ impl TestCluster {
             reqwest::get(format!("{url}/readyz")).await.is_ok_and(|answer| answer.status() == 200)
         })
         .await;
-        Node { process, address, endpoints: Endpoints { chat: url.clone(), notify: url } }
+        let metrics = format!("http://{metrics}");
+        Node { process, address, metrics, endpoints: Endpoints { chat: url.clone(), notify: url } }
     }
 }
 
 struct Node {
     process: Child,
     address: SocketAddr,
+    /// The URL of the server of metrics.
+    metrics: String,
     endpoints: Endpoints,
+}
+
+/// An address on which nothing listens.
+async fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("its address")
 }
 
 impl Node {
@@ -85,8 +93,7 @@ impl Node {
 
     async fn wait_until_leader(&self) -> Duration {
         let started_at = Instant::now();
-        eventually("the node leads", async || metric(&self.endpoints.notify, "confab_relay_leading").await == 1.0)
-            .await;
+        eventually("the node leads", async || metric(&self.metrics, "confab_relay_leading").await == 1.0).await;
         started_at.elapsed()
     }
 
@@ -190,7 +197,7 @@ async fn a_leader_that_was_paused_comes_back_and_disturbs_nothing() {
             collect_until_marker(stream, async |cursor: String| bob.at(&paused.endpoints).resume(&cursor).await).await;
         assert_eq!(received, numbers(sent));
     }
-    assert_eq!(metric(&other.endpoints.notify, "confab_relay_leading").await, 1.0, "the other node still leads");
+    assert_eq!(metric(&other.metrics, "confab_relay_leading").await, 1.0, "the other node still leads");
 }
 
 #[tokio::test]

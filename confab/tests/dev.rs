@@ -282,6 +282,35 @@ async fn a_given_database_url_is_used() {
 }
 
 #[tokio::test]
+async fn a_public_https_url_protects_its_users() {
+    let folder = create_readable_folder();
+    let mut command = dev_command(folder.path());
+    command.args(["--public-url", "https://chat.example"]);
+    let mut dev = Dev::run(command).await;
+    let client = reqwest::Client::new();
+    let url = |path: &str| format!("{}{path}", dev.endpoints.chat);
+    let body = serde_json::json!({ "email": "alice@example.com", "password": "confab-demo" });
+    let signed_in = client.post(url("/api/signin")).header("host", "chat.example").json(&body).send().await;
+    let signed_in = signed_in.expect("a response");
+    let cookie = signed_in.headers()["set-cookie"].to_str().expect("text").to_owned();
+    assert!(cookie.starts_with("__Secure-confab_stream=") && cookie.contains("; Secure"), "{cookie}");
+    assert!(signed_in.headers()["strict-transport-security"].to_str().expect("text").starts_with("max-age="));
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let open = async |cookie: &str| {
+        let request = client.get(url("/events")).header("host", "chat.example").header("cookie", cookie);
+        request.header("origin", "https://chat.example").send().await.expect("a response").status().as_u16()
+    };
+    assert_eq!(open(&cookie).await, 200);
+    assert_eq!(open(&cookie.replace("__Secure-", "")).await, 401);
+    let rebound = client.post(url("/api/signin")).header("host", "evil.example").json(&body).send().await;
+    assert_eq!(rebound.expect("a response").status(), 421);
+    let document: serde_json::Value =
+        client.get(url("/api/openapi.json")).send().await.expect("a response").json().await.expect("json");
+    assert_eq!(document["servers"][0]["url"], "https://chat.example");
+    dev.stop_with(Signal::INT).await;
+}
+
+#[tokio::test]
 async fn a_frontend_in_web_dir_is_served_with_a_strict_policy() {
     let (folder, web) = (create_readable_folder(), create_readable_folder());
     fs::create_dir(web.path().join("assets")).expect("a directory");

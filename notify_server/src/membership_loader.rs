@@ -101,8 +101,8 @@ async fn answer_batch(db: &PgPool, batch: Vec<Request>) {
 type Loaded = (EventId, HashMap<UserId, Chats>, HashSet<Uuid>);
 
 async fn query(db: &PgPool, batch: impl Iterator<Item = Claims>) -> Result<Loaded> {
-    let (users, session_ids): (HashSet<UserId>, Vec<Uuid>) =
-        batch.map(|claims| (claims.user_id, claims.session_id)).unzip();
+    let claims: Vec<Claims> = batch.collect();
+    let users: HashSet<UserId> = claims.iter().map(|claims| claims.user_id).collect();
     let users: Vec<UserId> = users.into_iter().collect();
     let memberships = events::load_memberships(db, &users).await?;
     let mut chats: HashMap<UserId, Chats> = HashMap::new();
@@ -111,6 +111,6 @@ async fn query(db: &PgPool, batch: impl Iterator<Item = Claims>) -> Result<Loade
     }
     // Read after the memberships, so that the event of any later revocation
     // comes after their position.
-    let active_sessions = sessions::find_active(db, &session_ids).await?;
+    let active_sessions = sessions::find_active(db, &claims).await?;
     Ok((memberships.position, chats, active_sessions))
 }

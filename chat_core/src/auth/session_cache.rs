@@ -2,7 +2,7 @@
 //! active when the token was signed; the session may have been revoked since.
 
 use super::{Claims, new_cache, sessions};
-use crate::Result;
+use crate::{Result, UserId};
 use quick_cache::sync::Cache;
 use sqlx::PgPool;
 use std::{
@@ -31,6 +31,8 @@ pub struct SessionCache {
 
 #[derive(Debug)]
 struct CachedSession {
+    /// Whose session it is.
+    user_id: UserId,
     /// When the session was last found active.
     verified_at: Instant,
     /// When a caller last started a refresh.
@@ -46,22 +48,25 @@ impl SessionCache {
     /// Rejects a session that was revoked or has expired.
     pub async fn require_active(&self, claims: Claims) -> Result<()> {
         let now = Instant::now();
-        if self.is_cached(claims.session_id, now) {
+        if self.is_cached(claims, now) {
             return Ok(());
         }
-        let active = sessions::find_active(&self.db, &[claims.session_id]).await?;
+        let active = sessions::find_active(&self.db, &[claims]).await?;
         if !active.contains(&claims.session_id) {
             self.remove(claims.session_id);
             return Err(sessions::REVOKED);
         }
-        let session = CachedSession { verified_at: now, refreshing_since: Mutex::new(now) };
+        let session = CachedSession { user_id: claims.user_id, verified_at: now, refreshing_since: Mutex::new(now) };
         self.sessions.insert(claims.session_id, Arc::new(session));
         Ok(())
     }
 
     /// Whether the cached check is fresh, or another caller is refreshing it.
-    fn is_cached(&self, session: Uuid, now: Instant) -> bool {
-        let Some(cached) = self.sessions.get(&session) else { return false };
+    fn is_cached(&self, claims: Claims, now: Instant) -> bool {
+        let Some(cached) = self.sessions.get(&claims.session_id) else { return false };
+        if cached.user_id != claims.user_id {
+            return false;
+        }
         if now - cached.verified_at < MAX_AGE {
             return true;
         }

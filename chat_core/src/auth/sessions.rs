@@ -202,13 +202,17 @@ pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
     .await?)
 }
 
-/// Returns the given sessions that are active.
-pub async fn find_active(db: &PgPool, sessions: &[Uuid]) -> Result<HashSet<Uuid>> {
-    let active: Vec<Uuid> =
-        sqlx::query_scalar("select id from sessions where id = any($1) and revoked_at is null and expires_at > now()")
-            .bind(sessions)
-            .fetch_all(db)
-            .await?;
+/// Returns those of the given sessions that are active and belong to their user.
+pub async fn find_active(db: &PgPool, sessions: &[Claims]) -> Result<HashSet<Uuid>> {
+    let active: Vec<Uuid> = sqlx::query_scalar(
+        "select s.id from unnest($1::uuid[], $2::bigint[]) claimed (id, user_id)
+         join sessions s on s.id = claimed.id and s.user_id = claimed.user_id
+         where s.revoked_at is null and s.expires_at > now()",
+    )
+    .bind(sessions.iter().map(|claims| claims.session_id).collect::<Vec<_>>())
+    .bind(sessions.iter().map(|claims| claims.user_id).collect::<Vec<_>>())
+    .fetch_all(db)
+    .await?;
     Ok(active.into_iter().collect())
 }
 

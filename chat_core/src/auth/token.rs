@@ -2,6 +2,7 @@
 
 use super::{Signer, Verifier};
 use crate::{Error, Result, UserId, time};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,7 @@ impl Verifier {
         }
         let header = decode_header(token).map_err(|_| INVALID)?;
         let key = header.kid.as_deref().filter(|_| header.alg == Algorithm::EdDSA).and_then(|id| self.key(id));
-        let key = key.ok_or(INVALID)?;
+        let key = key.filter(|_| !has_critical_extension(token)).ok_or(INVALID)?;
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[audience.name()]);
@@ -96,6 +97,14 @@ impl Verifier {
     }
 }
 
+/// Whether the header of a token names extensions that a verifier must understand. There
+/// are none that this one understands.
+fn has_critical_extension(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+    let header = header.and_then(|bytes| serde_json::from_slice::<serde_json::Map<_, _>>(&bytes).ok());
+    header.is_none_or(|header| header.contains_key("crit"))
+}
+
 const INVALID: Error =
     Error::Unauthorized { code: "token_invalid", detail: "this token is not valid for this request" };
 const EXPIRED: Error = Error::Unauthorized { code: "token_expired", detail: "this token has expired; refresh it" };
@@ -105,3 +114,17 @@ pub const MISSING: Error = Error::Unauthorized {
     code: "token_missing",
     detail: "sign in first, and send the token as `Authorization: Bearer …`",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_critical_extension_is_recognized() {
+        let token = |header: &str| format!("{}.e30.AA", BASE64_URL_SAFE_NO_PAD.encode(header));
+        assert!(has_critical_extension(&token(r#"{"alg":"EdDSA","crit":["b64"]}"#)));
+        assert!(has_critical_extension(&token(r#"{"alg":"EdDSA","crit":[]}"#)));
+        assert!(!has_critical_extension(&token(r#"{"alg":"EdDSA","kid":"x"}"#)));
+        assert!(has_critical_extension("no header"));
+    }
+}

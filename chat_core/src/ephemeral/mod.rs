@@ -7,8 +7,9 @@ mod redis_bus;
 
 pub use payload::{EphemeralEvent, Presence, Status, Typing};
 
-use crate::{Error, Result, redis::Redis};
+use crate::{Error, Result, redis::Redis, time::now};
 use redis_bus::RedisBus;
+use serde::Deserialize;
 use sqlx::PgPool;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl EphemeralBus {
 
     /// Sends events to all notify servers; drops events that cannot be sent.
     pub async fn publish(&self, events: &[EphemeralEvent]) {
-        for batch in encode_batches(events) {
+        for batch in encode_batches(events, now().timestamp_millis()) {
             if let Err(error) = self.send_batch(&batch).await {
                 tracing::debug!(%error, "dropped ephemeral events");
             }
@@ -66,13 +67,35 @@ impl EphemeralBus {
     }
 }
 
-/// The events of a batch.
+/// Maximum age of a batch, in milliseconds. An older one was delayed or is a copy of an
+/// earlier one. It allows for clocks that differ.
+const MAX_AGE_MS: i64 = 30_000;
+
+/// Events with the time at which they were published.
+#[derive(Deserialize)]
+struct Batch {
+    /// In milliseconds since 1970.
+    at: i64,
+    events: Vec<EphemeralEvent>,
+}
+
+/// The events of a batch. A batch that is too old has none.
 pub fn decode_batch(batch: &[u8]) -> Result<Vec<EphemeralEvent>> {
-    serde_json::from_slice(batch).map_err(Error::internal)
+    decode_batch_at(batch, now().timestamp_millis())
+}
+
+fn decode_batch_at(batch: &[u8], now_ms: i64) -> Result<Vec<EphemeralEvent>> {
+    let Batch { at, events } = serde_json::from_slice(batch).map_err(Error::internal)?;
+    let age_ms = now_ms.saturating_sub(at);
+    if age_ms.saturating_abs() > MAX_AGE_MS {
+        tracing::warn!(age_ms, "ignored old ephemeral events");
+        return Ok(Vec::new());
+    }
+    Ok(events)
 }
 
 /// Packs events, in order, into batches of at most about `MAX_BATCH_BYTES`.
-fn encode_batches(events: &[EphemeralEvent]) -> Vec<String> {
+fn encode_batches(events: &[EphemeralEvent], now_ms: i64) -> Vec<String> {
     let mut batches: Vec<String> = Vec::new();
     for event in events {
         let Ok(text) = serde_json::to_string(event) else { continue };
@@ -81,10 +104,10 @@ fn encode_batches(events: &[EphemeralEvent]) -> Vec<String> {
                 batch.push(',');
                 batch.push_str(&text);
             }
-            _ => batches.push(format!("[{text}")),
+            _ => batches.push(format!("{{\"at\":{now_ms},\"events\":[{text}")),
         }
     }
-    batches.iter_mut().for_each(|batch| batch.push(']'));
+    batches.iter_mut().for_each(|batch| batch.push_str("]}"));
     batches
 }
 
@@ -104,10 +127,14 @@ mod tests {
                 })
             })
             .collect();
-        let batches = encode_batches(&events);
+        let batches = encode_batches(&events, 1_000_000);
         assert!(batches.len() < 20 && batches.iter().all(|batch| batch.len() < 7_999), "{}", batches.len());
         let decoded: Vec<EphemeralEvent> =
-            batches.iter().flat_map(|batch| decode_batch(batch.as_bytes()).expect("a batch")).collect();
+            batches.iter().flat_map(|batch| decode_batch_at(batch.as_bytes(), 1_000_500).expect("a batch")).collect();
         assert_eq!(decoded, events);
+        for other in [1_000_000 + MAX_AGE_MS + 1, 1_000_000 - MAX_AGE_MS - 1] {
+            let replayed = batches.iter().flat_map(|batch| decode_batch_at(batch.as_bytes(), other).expect("a batch"));
+            assert_eq!(replayed.count(), 0, "a copy of an old batch has no effect");
+        }
     }
 }

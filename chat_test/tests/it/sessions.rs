@@ -1,6 +1,10 @@
 //! Auth sessions: listing and ending them.
 
-use chat_core::housekeeping::{self, RetentionConfig};
+use chat_core::{
+    auth::{Audience, Claims},
+    housekeeping::{self, RetentionConfig},
+    time,
+};
 use chat_test::{ApiResponse, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
@@ -67,6 +71,19 @@ async fn changing_the_password_ends_the_other_sessions() {
     assert_eq!(sessions(&erin).await.len(), 1);
     sign_in("long unlikely words").await.expect_problem(401);
     sign_in("even longer unlikely words").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_token_for_another_users_session_is_rejected() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let session_id = sessions(&alice).await[0]["id"].as_str().expect("an id").parse().expect("a uuid");
+    let claims = Claims { user_id: bob.id.try_into().expect("an id"), session_id };
+    let token = app.signer.sign(claims, Audience::Api, time::now(), 60).expect("a token");
+    for url in [format!("{}/api/me", app.endpoints.chat), format!("{}/events", app.endpoints.notify)] {
+        let reply = reqwest::Client::new().get(url).bearer_auth(&token).send().await.expect("an answer");
+        assert_eq!(ApiResponse::read(reply).await.expect_problem(401)["code"], "session_revoked");
+    }
 }
 
 #[tokio::test]
