@@ -34,7 +34,9 @@ export class TestServer {
   /** Starts the server, or restarts it at the same address. */
   async launch(): Promise<void> {
     const bind = this.url ? new URL(this.url).host : '127.0.0.1:0';
-    const child = spawn(BINARY_PATH, ['dev', '--bind', bind, '--data', join(this.folder, 'data')], {
+    // A host name that browsers do not treat as a secure context.
+    const publicUrl = ['--public-url', 'http://plain.test'];
+    const child = spawn(BINARY_PATH, ['dev', '--bind', bind, '--data', join(this.folder, 'data'), ...publicUrl], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     this.#process = child;

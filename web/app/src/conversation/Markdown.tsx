@@ -4,6 +4,7 @@ import { Fragment, memo, type ReactNode, useMemo } from 'react';
 import { useChatState } from '../store/hooks';
 import { CodeBlock } from './CodeBlock';
 import styles from './Markdown.module.css';
+import { splitMentions } from './mentions';
 
 /** Maximum length of a text, in characters. Longer texts are shown as plain text. */
 const MAX_LENGTH = 20_000;
@@ -14,10 +15,11 @@ const MAX_MARKERS = 400;
 /** Maximum nesting depth. Deeper nesting is shown as plain text. */
 const MAX_DEPTH = 12;
 
+/** The name that mentions all members. */
+const EVERYONE = 'everyone';
+
 /** The allowed link protocols. */
 const PROTOCOLS = new Set(['http:', 'https:', 'mailto:']);
-
-const MENTION = /(?<![\w.@/])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)/gi;
 
 /** Renders Markdown as React elements, never as HTML. */
 export const Markdown = memo(function Markdown({ text }: { readonly text: string }) {
@@ -116,14 +118,15 @@ function renderTable(token: Tokens.Table, key: number, depth: number): ReactNode
   );
 }
 
-function renderInlines(tokens: readonly Token[] | undefined, depth: number): ReactNode {
-  return tokens?.map((token, nth) => renderInline(token, nth, depth));
+function renderInlines(tokens: readonly Token[] | undefined, depth: number, isLink = false): ReactNode {
+  return tokens?.map((token, nth) => renderInline(token, nth, depth, isLink));
 }
 
-function renderInline(token: Token, key: number, depth: number): ReactNode {
+/** The text of a link mentions nobody. */
+function renderInline(token: Token, key: number, depth: number, isLink: boolean): ReactNode {
   if (depth > MAX_DEPTH) return token.raw;
   if (token.type === 'checkbox') return renderBlock(token, key, depth);
-  const renderChildren = () => renderInlines((token as { tokens?: Token[] }).tokens, depth + 1);
+  const renderChildren = (inLink = isLink) => renderInlines((token as { tokens?: Token[] }).tokens, depth + 1, inLink);
   switch (token.type) {
     case 'strong':
       return <strong key={key}>{renderChildren()}</strong>;
@@ -136,7 +139,7 @@ function renderInline(token: Token, key: number, depth: number): ReactNode {
     case 'br':
       return <br key={key} />;
     case 'link':
-      return <SafeLink key={key} href={(token as Tokens.Link).href} raw={token.raw} label={renderChildren()} />;
+      return <SafeLink key={key} href={(token as Tokens.Link).href} raw={token.raw} label={renderChildren(true)} />;
     case 'image':
       // Remote images are not loaded: a request would reveal the reader to the image's server.
       return (
@@ -146,6 +149,8 @@ function renderInline(token: Token, key: number, depth: number): ReactNode {
     case 'text':
       return (token as { tokens?: Token[] }).tokens ? (
         <Fragment key={key}>{renderChildren()}</Fragment>
+      ) : isLink ? (
+        unescapeEntities((token as Tokens.Text).text)
       ) : (
         <TextWithMentions key={key} text={unescapeEntities((token as Tokens.Text).text)} />
       );
@@ -178,10 +183,18 @@ const unescapeEntities = (text: string) =>
 
 /** Plain text with mentions. */
 function TextWithMentions({ text }: { readonly text: string }) {
-  const parts = text.split(MENTION);
-  if (parts.length === 1) return text;
-  return parts.map((part, nth) =>
-    nth % 2 === 1 ? <Mention key={nth} username={part} /> : <Fragment key={nth}>{part}</Fragment>,
+  return text.includes('@') ? <Mentions text={text} /> : text;
+}
+
+function Mentions({ text }: { readonly text: string }) {
+  const usernames = useChatState(({ users }) => getUsernames(users));
+  const isUsername = (name: string) => name === EVERYONE || usernames.has(name);
+  return splitMentions(text, isUsername).map((part, nth) =>
+    part.username === null ? (
+      <Fragment key={nth}>{part.text}</Fragment>
+    ) : (
+      <Mention key={nth} username={part.username.toLowerCase()} text={part.text} />
+    ),
   );
 }
 
@@ -194,10 +207,11 @@ function getUsernames(users: ReadonlyMap<number, User>): ReadonlySet<string> {
   return known;
 }
 
-function Mention({ username }: { readonly username: string }) {
-  const isMe = useChatState(({ me }) => me.username.toLowerCase() === username.toLowerCase());
-  const isKnown = useChatState(({ users }) => getUsernames(users).has(username.toLowerCase()));
-  const isEveryone = username === 'everyone' || username === 'here';
-  if (!isKnown && !isEveryone) return `@${username}`;
-  return <span className={`${styles.mention} ${isMe || isEveryone ? styles.mentionMe : ''}`}>@{username}</span>;
+function Mention({ username, text }: { readonly username: string; readonly text: string }) {
+  const isMe = useChatState(({ me }) => me.username.toLowerCase() === username);
+  return (
+    <span className={`${styles.mention} ${isMe || username === EVERYONE ? styles.mentionMe : ''}`} data-mention>
+      {text}
+    </span>
+  );
 }
