@@ -21,7 +21,7 @@ pub fn create_pool(url: &str, max_connections: u32) -> Result<PgPool> {
         ("timezone", "UTC"),
         // An acknowledged message is on the disk, whatever PGOPTIONS says.
         ("synchronous_commit", "on"),
-        // No warning for a rollback without an open transaction.
+        // No warning for a transaction that is still open.
         ("client_min_messages", "error"),
     ]);
     Ok(pool_options().max_connections(max_connections).connect_lazy_with(options))
@@ -33,7 +33,8 @@ fn pool_options() -> PgPoolOptions {
         // transaction open on the server without sqlx knowing. Such a connection must
         // not be reused: it holds locks, and its writes are never committed.
         .after_release(|connection, _| {
-            Box::pin(async move { sqlx::raw_sql("rollback").execute(connection).await.map(|_| true) })
+            // With `begin` first, Postgres logs a warning only if a transaction is open.
+            Box::pin(async move { sqlx::raw_sql("begin; rollback").execute(connection).await.map(|_| true) })
         })
         .acquire_timeout(Duration::from_secs(5))
 }

@@ -2,8 +2,9 @@
 
 use chat_test::{DEADLINE, Endpoints, EventStream, Signal, TestDatabase, TestUser};
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Instant,
@@ -260,6 +261,28 @@ async fn a_folder_that_postgres_cannot_reach_works_too() {
         assert!(moved.join("data/PG_VERSION").exists());
         fs::remove_dir_all(moved).expect("removed");
     }
+}
+
+#[tokio::test]
+async fn a_copy_by_another_user_and_a_path_that_is_not_text_work() {
+    let folder = create_readable_folder();
+    let original = folder.path().join("original");
+    let mut dev = Dev::start(&original).await;
+    TestUser::sign_in(&dev.endpoints, "alice").await.say("team", "copied").await;
+    dev.stop_with(Signal::INT).await;
+    let copy = folder.path().join(OsStr::from_bytes(b"copy-\xff"));
+    let copied = Command::new("cp").arg("-r").args([&original, &copy]).status().await.expect("run");
+    assert!(copied.success());
+    let mut dev = Dev::start(&copy).await;
+    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
+    let found = alice.get("/api/search?q=copied").await.expect(200).json();
+    assert_eq!(found["items"][0]["content"], "copied");
+    // Longer than the pause between two checks that Postgres runs.
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    alice.say("team", "still the same Postgres").await;
+    let log = fs::read_to_string(copy.join("postgres/postgres.log")).expect("the log");
+    assert!(!log.contains("WARNING") && !log.contains("checkpoint"), "{log}");
+    dev.stop_with(Signal::INT).await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{
+    ffi::OsString,
     fs,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -23,6 +24,10 @@ const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum length of a directory path whose socket fits into a socket address, in
 /// bytes. It leaves room for `/.s.PGSQL.5432.lock`.
 const MAX_SOCKET_FOLDER: usize = 80;
+
+/// The settings of a durable cluster. Its log has no errors of single statements, which
+/// clients can cause at will, and no checkpoints, so that it does not grow.
+const DURABLE_SETTINGS: [&str; 3] = ["max_connections=100", "log_min_messages=log", "log_checkpoints=off"];
 
 /// The characters of a path that must be encoded in a URL.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -66,6 +71,9 @@ impl Cluster {
         let folder = &location.folder;
         let data_dir = folder.join("data");
         make_folder(folder, location.os_user.as_ref())?;
+        if let Some(os_user) = &location.os_user {
+            os_user.own_all(folder, &data_dir)?;
+        }
         check_version(&data_dir, binaries)?;
         wait_for_orphan(&data_dir)?;
         if !data_dir.join("PG_VERSION").exists() {
@@ -78,7 +86,7 @@ impl Cluster {
         }
         let socket_folder = socket_folder(folder, location.os_user.as_ref())?;
         let log = folder.join("postgres.log");
-        start(binaries, &data_dir, socket_folder, &log, None, location.os_user.as_ref(), &["max_connections=100"]).await
+        start(binaries, &data_dir, socket_folder, &log, None, location.os_user.as_ref(), &DURABLE_SETTINGS).await
     }
 
     /// Starts a cluster in a new temporary directory that is removed when the cluster
@@ -141,10 +149,9 @@ async fn start(
     os_user: Option<&OsUser>,
     settings: &[&str],
 ) -> Result<Cluster, Error> {
-    let mut arguments = vec!["-D".to_owned(), data_dir.display().to_string()];
-    arguments.extend(["-k".to_owned(), socket_folder.display().to_string()]);
+    let mut arguments: Vec<OsString> = vec!["-D".into(), data_dir.into(), "-k".into(), socket_folder.clone().into()];
     for setting in ["listen_addresses=", "port=5432", "unix_socket_permissions=0700"].iter().chain(settings) {
-        arguments.extend(["-c".to_owned(), (*setting).to_owned()]);
+        arguments.extend(["-c".into(), (*setting).into()]);
     }
     let mut lifeline = Lifeline::start(&binaries.folder.join("postgres"), &arguments, log, scratch, os_user)?;
     let deadline = Instant::now() + START_TIMEOUT;
@@ -214,12 +221,14 @@ fn wait_for_orphan(data_dir: &Path) -> Result<(), Error> {
 }
 
 fn running_postmaster(data_dir: &Path) -> Option<u32> {
-    let file = fs::read_to_string(data_dir.join("postmaster.pid")).ok()?;
-    let pid: u32 = file.lines().next()?.trim().parse().ok()?;
+    // The file also contains the path, which need not be text.
+    let file = fs::read(data_dir.join("postmaster.pid")).ok()?;
+    let pid: u32 = String::from_utf8_lossy(&file).lines().next()?.trim().parse().ok()?;
     // After a power failure the file remains, and another process may have the id.
     // Only a process whose command line contains this directory is the server.
     let command = fs::read(format!("/proc/{pid}/cmdline"));
-    if command.is_ok_and(|command| !String::from_utf8_lossy(&command).contains(&data_dir.display().to_string())) {
+    let folder = data_dir.as_os_str().as_encoded_bytes();
+    if command.is_ok_and(|command| !command.windows(folder.len()).any(|part| part == folder)) {
         return None;
     }
     let process = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
@@ -236,10 +245,11 @@ fn url(socket_folder: &Path, database: &str) -> String {
 }
 
 /// Returns a directory next to the cluster, or, if that path is too long for a socket
-/// address, a short temporary directory of the same owner.
+/// address or is not UTF-8, as a URL must be, a short temporary directory of the same
+/// owner.
 fn socket_folder(folder: &Path, os_user: Option<&OsUser>) -> Result<PathBuf, Error> {
     let socket_folder = match folder.join("socket") {
-        near if near.as_os_str().len() <= MAX_SOCKET_FOLDER => near,
+        near if near.as_os_str().len() <= MAX_SOCKET_FOLDER && near.to_str().is_some() => near,
         _ => std::env::temp_dir().join(format!("confab-{}", short_hash(folder))),
     };
     make_folder(&socket_folder, os_user)?;
@@ -274,7 +284,8 @@ fn short_hash(path: &Path) -> String {
 }
 
 fn read_log_tail(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n")
 }

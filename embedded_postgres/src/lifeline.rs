@@ -4,6 +4,7 @@
 
 use crate::{Error, OsUser, io_error, remove_postgres_variables};
 use std::{
+    ffi::OsString,
     fs::File,
     os::unix::process::CommandExt,
     path::Path,
@@ -36,7 +37,7 @@ impl Lifeline {
     /// reach it, and writes its output to `log`.
     pub(super) fn start(
         server: &Path,
-        arguments: &[String],
+        arguments: &[OsString],
         log: &Path,
         scratch: Option<&Path>,
         os_user: Option<&OsUser>,

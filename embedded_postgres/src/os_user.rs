@@ -48,6 +48,31 @@ impl OsUser {
         )))
     }
 
+    /// Makes this user the owner of everything in a directory if the cluster in it has
+    /// another owner, because root copied it. Does not follow symbolic links.
+    pub(crate) fn own_all(&self, folder: &Path, cluster: &Path) -> Result<(), Error> {
+        match fs::metadata(cluster) {
+            Ok(metadata) if metadata.uid() != self.uid => self.own_entries(folder),
+            _ => Ok(()),
+        }
+    }
+
+    fn own_entries(&self, folder: &Path) -> Result<(), Error> {
+        for entry in fs::read_dir(folder).map_err(io_error(format!("reading {}", folder.display())))? {
+            let entry = entry.map_err(io_error(format!("reading {}", folder.display())))?;
+            let path = entry.path();
+            std::os::unix::fs::lchown(&path, Some(self.uid), Some(self.gid)).map_err(io_error(format!(
+                "changing the owner of {} to {}",
+                path.display(),
+                self.name
+            )))?;
+            if entry.file_type().map_err(io_error(format!("reading {}", path.display())))?.is_dir() {
+                self.own_entries(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether this user can access a directory, for which every parent must grant
     /// access. The home directory of root does not.
     pub fn can_reach(&self, folder: &Path) -> bool {
