@@ -85,11 +85,30 @@ test('links open in a new window without an opener', async ({ createUser, create
 test('an injected inline script is blocked by the CSP', async ({ createUser }) => {
   const alice = await createUser('Alice');
   await alice.page.goto(alice.url);
-  await alice.page.evaluate(() => {
+  const errors = await alice.page.evaluate(() => {
+    const messages: string[] = [];
+    const attempt = (inject: () => void) => {
+      try {
+        inject();
+      } catch (error) {
+        messages.push(String(error));
+      }
+    };
+    attempt(() => {
+      const script = document.createElement('script');
+      script.textContent = 'globalThis.pwned = 1';
+      document.body.append(script);
+    });
+    attempt(() => {
+      document.body.insertAdjacentHTML('beforeend', '<img src="x:" onerror="globalThis.pwned = 1">');
+    });
+    // A text node needs no trusted type, so only the policy for scripts blocks this one.
     const script = document.createElement('script');
-    script.textContent = 'globalThis.pwned = 1';
+    script.append('globalThis.pwned = 1');
     document.body.append(script);
+    return messages;
   });
+  expect(errors.filter((error) => error.includes('Trusted'))).toHaveLength(2);
   expect(await alice.page.evaluate(() => 'pwned' in globalThis)).toBe(false);
 });
 
