@@ -67,6 +67,9 @@ pub enum Error {
     /// 429. The rate limit is exceeded; the response says when to retry.
     #[error("too many requests; try again later")]
     TooManyRequests,
+    /// 507. The disk of the server is almost full.
+    #[error("the server has no space left; nothing can be written until its operator frees some")]
+    InsufficientStorage,
     /// 503. The server cannot handle the request now; the client should retry.
     #[error("the server is temporarily unavailable; try again in a moment")]
     Unavailable(#[source] Source),

@@ -86,16 +86,18 @@ pub struct StoredFile {
     pub size: i64,
 }
 
-const QUOTA_EXCEEDED: Error =
+/// The files of the user would exceed the quota.
+pub const QUOTA_EXCEEDED: Error =
     Error::Conflict { code: "quota_exceeded", detail: "this upload would exceed your storage quota" };
 
-/// Rejects an upload of a user who has already reached the quota, before it is read.
-pub async fn require_quota(db: impl PgExecutor<'_>, uploader: UserId, quota: i64) -> Result<()> {
+/// Returns how many bytes a user may still upload. Rejects a user who has reached the
+/// quota.
+pub async fn require_quota(db: impl PgExecutor<'_>, uploader: UserId, quota: i64) -> Result<u64> {
     let used: i64 = sqlx::query_scalar("select coalesce(sum(size), 0)::bigint from files where uploader_id = $1")
         .bind(uploader)
         .fetch_one(db)
         .await?;
-    if used < quota { Ok(()) } else { Err(QUOTA_EXCEEDED) }
+    u64::try_from(quota - used).ok().filter(|free| *free > 0).ok_or(QUOTA_EXCEEDED)
 }
 
 /// Registers uploaded files, in order, if the uploader's total then stays within `quota`

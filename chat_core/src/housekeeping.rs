@@ -1,7 +1,7 @@
 //! Housekeeping, by one process at a time: creates partitions of the log, drops old
 //! ones, expires messages, and deletes sessions and files that nothing uses.
 
-use crate::{FileId, MessageId, Result, auth::sessions};
+use crate::{FileId, MessageId, Result};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,6 @@ async fn run_all(db: &mut PgConnection, retention: RetentionConfig) -> Result<Re
         .fetch_one(&mut *db)
         .await?;
     let messages_expired = expire_messages(&mut *db, retention.message_days).await?;
-    sessions::revoke_expired(&mut *db).await?;
     let records_expired = delete_expired(&mut *db).await?;
     let blob_keys = delete_orphans(&mut *db).await?;
     Ok(Report { partitions_created, partitions_dropped, messages_expired, records_expired, blob_keys })

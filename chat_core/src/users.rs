@@ -162,7 +162,7 @@ pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> R
 pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Result<()> {
     if let Some(Some(file)) = patch.avatar_file_id {
         let is_own_image: bool = sqlx::query_scalar(
-            "select exists (select from files where id = $1 and uploader_id = $2 and mime_type like 'image/%')",
+            "select exists (select from files where id = $1 and uploader_id = $2 and width is not null)",
         )
         .bind(file)
         .bind(id)

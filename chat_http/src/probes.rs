@@ -8,9 +8,12 @@ use axum::{
     routing::get,
 };
 use futures_util::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The paths of the probes: liveness and readiness.
@@ -39,27 +42,54 @@ impl ReadinessCheck {
 /// returns 200 if every check passes and the server is not stopping, and 503
 /// otherwise; the body lists each check and its result.
 pub fn router(checks: Vec<ReadinessCheck>, shutdown: CancellationToken) -> Router {
-    let checks = Arc::new(checks);
+    let readiness = Arc::new(Readiness { checks, last: Mutex::default() });
     let ready = move || {
-        let (checks, shutdown) = (Arc::clone(&checks), shutdown.clone());
-        async move { readiness(&checks, &shutdown).await }
+        let (readiness, shutdown) = (Arc::clone(&readiness), shutdown.clone());
+        async move { readiness.respond(&shutdown).await }
     };
     let [live_path, ready_path] = PROBES;
     Router::new().route(live_path, get(|| async { Json(json!({ "live": true })) })).route(ready_path, get(ready))
 }
 
-async fn readiness(checks: &[ReadinessCheck], shutdown: &CancellationToken) -> Response {
-    let mut results = serde_json::Map::new();
-    for ReadinessCheck { name, check } in checks {
-        let passes = timeout(CHECK_TIMEOUT, check()).await.unwrap_or(false);
-        results.insert((*name).into(), passes.into());
+/// How long the results of the checks are used again, because anybody may ask for them.
+const MAX_RESULT_AGE: Duration = Duration::from_secs(1);
+
+type CheckResults = Map<String, Value>;
+
+/// The checks and their last results.
+struct Readiness {
+    checks: Vec<ReadinessCheck>,
+    last: Mutex<Option<(Instant, CheckResults)>>,
+}
+
+impl Readiness {
+    async fn respond(&self, shutdown: &CancellationToken) -> Response {
+        let mut results = self.results().await;
+        results.insert("not_draining".into(), (!shutdown.is_cancelled()).into());
+        let is_ready = results.values().all(|result| result == true);
+        let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let mut response = (status, Json(json!({ "ready": is_ready, "checks": results }))).into_response();
+        if !is_ready {
+            response.extensions_mut().insert(KeepBody);
+        }
+        response
     }
-    results.insert("not_draining".into(), (!shutdown.is_cancelled()).into());
-    let is_ready = results.values().all(|result| result == true);
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut response = (status, Json(json!({ "ready": is_ready, "checks": results }))).into_response();
-    if !is_ready {
-        response.extensions_mut().insert(KeepBody);
+
+    /// Runs the checks, or returns their last results. Requests that arrive meanwhile wait
+    /// for the same results.
+    async fn results(&self) -> CheckResults {
+        let mut last = self.last.lock().await;
+        if let Some((checked_at, results)) = &*last
+            && checked_at.elapsed() < MAX_RESULT_AGE
+        {
+            return results.clone();
+        }
+        let mut results = Map::new();
+        for ReadinessCheck { name, check } in &self.checks {
+            let passes = timeout(CHECK_TIMEOUT, check()).await.unwrap_or(false);
+            results.insert((*name).into(), passes.into());
+        }
+        *last = Some((Instant::now(), results.clone()));
+        results
     }
-    response
 }

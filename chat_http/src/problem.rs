@@ -91,6 +91,7 @@ pub fn status(error: &Error) -> StatusCode {
         Error::Reset(_) => StatusCode::GONE,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        Error::InsufficientStorage => StatusCode::INSUFFICIENT_STORAGE,
         Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -117,6 +118,7 @@ fn code_of_status(status: StatusCode) -> &'static str {
         StatusCode::RANGE_NOT_SATISFIABLE => "range_not_satisfiable",
         StatusCode::UNPROCESSABLE_ENTITY => "invalid",
         StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        StatusCode::INSUFFICIENT_STORAGE => "insufficient_storage",
         StatusCode::SERVICE_UNAVAILABLE => "unavailable",
         StatusCode::MISDIRECTED_REQUEST => "misdirected",
         _ if status.is_server_error() => "internal",

@@ -200,6 +200,10 @@ pub struct LimitSettings {
     /// Off in `confab dev` unless set.
     #[arg(long, value_name = "LIMITS", env = "RATE_LIMITS")]
     pub rate_limits: Option<RateLimits>,
+    /// Free space of the disk of the data directory, in bytes, below which nothing is
+    /// written (507); 0 for no limit.
+    #[arg(long, value_name = "BYTES", env = "MIN_FREE_BYTES", default_value_t = 256 * 1024 * 1024)]
+    pub min_free_bytes: u64,
 }
 
 /// The clients' addresses.

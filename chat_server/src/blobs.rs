@@ -17,7 +17,10 @@ const MAX_PARTS_IN_FLIGHT: usize = 4;
 
 /// The object store.
 #[derive(Debug, Clone)]
-pub struct BlobStore(Arc<dyn ObjectStore>);
+pub struct BlobStore {
+    store: Arc<dyn ObjectStore>,
+    folder: Arc<std::path::Path>,
+}
 
 /// A stored blob.
 #[derive(Debug)]
@@ -37,7 +40,12 @@ impl BlobStore {
         // Other accounts of the machine must not read uploads.
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
         let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true).with_fsync(true);
-        Ok(Self(Arc::new(store)))
+        Ok(Self { store: Arc::new(store), folder: folder.into() })
+    }
+
+    /// The directory of the store.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     /// Stores a file as it arrives. A file of more than `max_bytes` is rejected.
@@ -47,11 +55,11 @@ impl BlobStore {
         max_bytes: u64,
     ) -> Result<StoredBlob> {
         let key = uuid::Uuid::new_v4().simple().to_string();
-        let upload = self.0.put_multipart(&Path::from(key.as_str())).await.map_err(Error::internal)?;
+        let upload = self.store.put_multipart(&Path::from(key.as_str())).await.map_err(write_error)?;
         let mut upload = WriteMultipart::new(upload);
         match upload_chunks(&mut upload, chunks, max_bytes).await {
             Ok((size, prefix)) => {
-                upload.finish().await.map_err(Error::internal)?;
+                upload.finish().await.map_err(write_error)?;
                 Ok(StoredBlob { key, size, mime_type: detect_mime_type(&prefix) })
             }
             Err(error) => {
@@ -66,26 +74,26 @@ impl BlobStore {
     /// Stores bytes from memory, and returns their key.
     pub(crate) async fn put(&self, bytes: Vec<u8>) -> Result<String> {
         let key = uuid::Uuid::new_v4().simple().to_string();
-        self.0.put(&Path::from(key.as_str()), bytes.into()).await.map_err(Error::internal)?;
+        self.store.put(&Path::from(key.as_str()), bytes.into()).await.map_err(write_error)?;
         Ok(key)
     }
 
     /// Reads all bytes of a file.
     pub(crate) async fn read_all(&self, key: &str) -> Result<Bytes> {
-        let object = self.0.get(&Path::from(key)).await.map_err(Error::internal)?;
+        let object = self.store.get(&Path::from(key)).await.map_err(Error::internal)?;
         object.bytes().await.map_err(Error::internal)
     }
 
     /// Reads a file, or a range of it, as a stream.
     pub(crate) async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<BlobStream> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let object = self.0.get_opts(&Path::from(key), options).await.map_err(Error::internal)?;
+        let object = self.store.get_opts(&Path::from(key), options).await.map_err(Error::internal)?;
         Ok(object.into_stream())
     }
 
     /// Lists the keys of all blobs that were stored before a time, in no order.
     pub(crate) fn list_stored_before(&self, time: DateTime<Utc>) -> BoxStream<'static, Result<String>> {
-        let keys = self.0.list(None).try_filter_map(move |object| {
+        let keys = self.store.list(None).try_filter_map(move |object| {
             let is_older = object.last_modified < time;
             async move { Ok(is_older.then(|| object.location.to_string())) }
         });
@@ -95,11 +103,20 @@ impl BlobStore {
     /// Deletes blobs that no file refers to.
     pub(crate) async fn delete_all(&self, keys: impl IntoIterator<Item = String>) {
         for key in keys {
-            if let Err(error) = self.0.delete(&Path::from(key)).await {
+            if let Err(error) = self.store.delete(&Path::from(key)).await {
                 tracing::warn!(%error, "cannot delete an unused blob");
             }
         }
     }
+}
+
+/// An error of writing: the disk is full, or a fault.
+fn write_error(error: object_store::Error) -> Error {
+    let causes = std::iter::successors(Some(&error as &(dyn std::error::Error + 'static)), |error| error.source());
+    let is_full = causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded));
+    if is_full { Error::InsufficientStorage } else { Error::internal(error) }
 }
 
 async fn upload_chunks<E: Into<Error>>(
@@ -117,7 +134,7 @@ async fn upload_chunks<E: Into<Error>>(
         }
         let missing = SNIFF_BYTES.saturating_sub(prefix.len()).min(chunk.len());
         prefix.extend_from_slice(chunk.get(..missing).unwrap_or_default());
-        upload.wait_for_capacity(MAX_PARTS_IN_FLIGHT).await.map_err(Error::internal)?;
+        upload.wait_for_capacity(MAX_PARTS_IN_FLIGHT).await.map_err(write_error)?;
         upload.put(chunk);
     }
     Ok((size, prefix))

@@ -1,13 +1,12 @@
 //! Uploaded images: reads their size, strips their metadata and makes a thumbnail.
 
-use crate::blobs::{BlobStore, StoredBlob};
-use chat_core::{Error, Result, files::NewImage};
+use crate::{AppState, blobs::StoredBlob, image_metadata};
+use chat_core::{Error, Result, UserId, files::NewImage};
 use image::{
     DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder, imageops::FilterType,
     metadata::Orientation,
 };
-use img_parts::{Bytes as ImgBytes, DynImage, ImageEXIF, jpeg::Jpeg, jpeg::markers, png::Png, webp::WebP};
-use std::io::Cursor;
+use std::{io::Cursor, sync::Arc};
 use tokio::sync::Semaphore;
 
 /// Maximum number of pixels of an image. Decoding a larger image would take hundreds
@@ -32,7 +31,7 @@ struct DecodedImage {
     /// The size in pixels, as displayed: after the orientation is applied.
     width: u32,
     height: u32,
-    /// The file without its metadata; `None` if it had no metadata.
+    /// The file without its metadata; `None` if it had none.
     stripped: Option<Vec<u8>>,
     thumbnail: Vec<u8>,
     thumbnail_type: &'static str,
@@ -45,16 +44,22 @@ static DECODE_PERMITS: Semaphore = Semaphore::const_new(1);
 /// Decodes a stored file if it is an image, replaces it with a copy without metadata
 /// and stores a thumbnail. A file that starts like an image but cannot be decoded gets
 /// the type `application/octet-stream`.
-pub(crate) async fn render(blobs: &BlobStore, stored: &mut StoredBlob) -> Result<Option<NewImage>> {
+pub(crate) async fn render(
+    state: &Arc<AppState>,
+    uploader: UserId,
+    stored: &mut StoredBlob,
+) -> Result<Option<NewImage>> {
+    let blobs = &state.blobs;
     if !is_image(&stored.mime_type) {
         return Ok(None);
     }
     let place = DECODE_PERMITS.acquire().await.map_err(Error::internal)?;
     let (bytes, mime_type) = (blobs.read_all(&stored.key).await?, stored.mime_type.clone());
+    let budget = Arc::clone(state);
     let task = tokio::task::spawn_blocking(move || {
         // Decoding holds the permit until it ends, even if the request is cancelled.
         let _permit = place;
-        decode(&bytes, &mime_type)
+        decode(&bytes, &mime_type, |pixels| budget.pixel_budget.charge(uploader, pixels))
     });
     let decoded = task.await.map_err(Error::internal)??;
     let Some(DecodedImage { width, height, stripped, thumbnail, thumbnail_type }) = decoded else {
@@ -87,9 +92,9 @@ fn image_format(mime_type: &str) -> Option<ImageFormat> {
     }
 }
 
-/// Decodes an image. Returns `None` if the bytes are not an image, even if they start
-/// like one. Slow, and uses much memory.
-fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
+/// Decodes an image, unless `charge` rejects its number of pixels. Returns `None` if the
+/// bytes are not an image, even if they start like one. Slow, and uses much memory.
+fn decode(bytes: &[u8], mime_type: &str, charge: impl FnOnce(u64) -> Result<()>) -> Result<Option<DecodedImage>> {
     let Some(format) = image_format(mime_type) else { return Ok(None) };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -103,9 +108,12 @@ fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(Error::invalid("file", format!("at most {} million pixels are allowed", MAX_PIXELS / 1_000_000)));
     }
+    charge(u64::from(width) * u64::from(height))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let Ok(mut image) = DynamicImage::from_decoder(decoder) else { return Ok(None) };
-    let stripped = strip_metadata(bytes, orientation);
+    // An image whose metadata cannot be removed is not shown as one.
+    let Some(stripped) = image_metadata::strip(bytes, mime_type, orientation) else { return Ok(None) };
+    let stripped = Some(stripped).filter(|stripped| stripped != bytes);
     image.apply_orientation(orientation);
     let (width, height) = (image.width(), image.height());
     if width.max(height) > THUMBNAIL_SIDE {
@@ -127,70 +135,6 @@ fn encode(image: &DynamicImage) -> Result<(Vec<u8>, &'static str)> {
     Ok((bytes, "image/jpeg"))
 }
 
-/// Removes the metadata that tells where, when and with what device an image was taken.
-/// Keeps the pixels and the orientation. Returns `None` if there is no such metadata.
-fn strip_metadata(bytes: &[u8], orientation: Orientation) -> Option<Vec<u8>> {
-    let image = DynImage::from_bytes(ImgBytes::copy_from_slice(bytes)).ok().flatten()?;
-    let exif = upright_exif(orientation);
-    let (image, has_metadata) = match image {
-        DynImage::Jpeg(mut jpeg) => {
-            let has_metadata = strip_jpeg(&mut jpeg);
-            jpeg.set_exif(exif.clone());
-            (DynImage::Jpeg(jpeg), has_metadata)
-        }
-        DynImage::Png(mut png) => {
-            let has_metadata = strip_png(&mut png);
-            png.set_exif(exif.clone());
-            (DynImage::Png(png), has_metadata)
-        }
-        DynImage::WebP(mut webp) => {
-            let has_metadata = strip_webp(&mut webp);
-            webp.set_exif(exif.clone());
-            (DynImage::WebP(webp), has_metadata)
-        }
-    };
-    if !has_metadata {
-        return None;
-    }
-    let mut stripped = Vec::with_capacity(bytes.len());
-    image.encoder().write_to(&mut stripped).ok()?;
-    Some(stripped)
-}
-
-/// Removes EXIF, XMP, the data of photo editors (APP13) and comments.
-fn strip_jpeg(jpeg: &mut Jpeg) -> bool {
-    let before = jpeg.segments().len();
-    jpeg.segments_mut().retain(|segment| !matches!(segment.marker(), markers::APP1 | markers::APP13 | markers::COM));
-    jpeg.segments().len() < before
-}
-
-fn strip_png(png: &mut Png) -> bool {
-    const METADATA_CHUNKS: [[u8; 4]; 5] = [*b"eXIf", *b"tEXt", *b"zTXt", *b"iTXt", *b"tIME"];
-    let before = png.chunks().len();
-    png.chunks_mut().retain(|chunk| !METADATA_CHUNKS.contains(&chunk.kind()));
-    png.chunks().len() < before
-}
-
-fn strip_webp(webp: &mut WebP) -> bool {
-    let before = webp.chunks().len();
-    webp.remove_chunks_by_id(*b"EXIF");
-    webp.remove_chunks_by_id(*b"XMP ");
-    webp.chunks().len() < before
-}
-
-/// Creates an EXIF block that contains only the orientation.
-fn upright_exif(orientation: Orientation) -> Option<ImgBytes> {
-    if orientation == Orientation::NoTransforms {
-        return None;
-    }
-    let mut exif = Vec::with_capacity(26);
-    // Little-endian TIFF with one entry: tag 0x0112, a SHORT, once.
-    exif.extend_from_slice(b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0");
-    exif.extend_from_slice(&[orientation.to_exif(), 0, 0, 0]);
-    exif.extend_from_slice(&[0, 0, 0, 0]);
-    Some(exif.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,14 +146,16 @@ mod tests {
         bytes
     }
 
+    fn decode(bytes: &[u8], mime_type: &str) -> Result<Option<DecodedImage>> {
+        super::decode(bytes, mime_type, |_| Ok(()))
+    }
+
     #[test]
     fn an_image_keeps_its_orientation_and_loses_other_metadata() {
-        let mut photo = Jpeg::from_bytes(jpeg(800, 600).into()).expect("a JPEG");
-        let mut exif = upright_exif(Orientation::Rotate90).expect("a rotation").to_vec();
-        exif.extend_from_slice(b"GPS: at home");
-        photo.set_exif(Some(exif.into()));
-        let mut bytes = Vec::new();
-        photo.encoder().write_to(&mut bytes).expect("encoded");
+        let plain = jpeg(800, 600);
+        let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0GPS: at home";
+        let length = u16::try_from(exif.len() + 2).expect("short").to_be_bytes();
+        let bytes = [&plain[..2], &[0xff, 0xe1], &length, exif, &plain[2..]].concat();
         let decoded = decode(&bytes, "image/jpeg").expect("within the limits").expect("an image");
         assert_eq!((decoded.width, decoded.height), (600, 800));
         let stripped = decoded.stripped.expect("there was metadata");

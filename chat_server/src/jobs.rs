@@ -1,8 +1,9 @@
 //! The background jobs of a chat server.
 
-use crate::{AppState, BlobStore};
+use crate::{AppState, BlobStore, disk_space};
 use chat_core::{
     Error, Result,
+    auth::sessions,
     housekeeping::{self, Report, RetentionConfig},
     search, time,
 };
@@ -16,7 +17,8 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often partitions of the log are created and stale rate limits are removed.
+/// How often partitions of the log are created, expired sessions end, and stale rate limits
+/// are removed.
 const MINUTE_JOB_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often housekeeping runs.
@@ -64,6 +66,8 @@ async fn delete_unreferenced_blobs(db: &PgPool, blobs: &BlobStore) -> Result<()>
 pub(crate) fn spawn(state: &Arc<AppState>, shutdown: &CancellationToken) {
     tokio::spawn(search::run_indexer(state.db.clone(), shutdown.clone()));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_minute_job(Arc::clone(state))));
+    let watch = disk_space::watch(Arc::clone(state), state.blobs.folder().to_owned(), state.min_free_bytes);
+    tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_purge_job(state.db.clone())));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_housekeeping_job(Arc::clone(state))));
 }
@@ -74,6 +78,10 @@ async fn run_minute_job(state: Arc<AppState>) {
     loop {
         ticks.tick().await;
         state.rate_limiter.remove_stale();
+        state.pixel_budget.remove_stale();
+        if let Err(error) = sessions::revoke_expired(&state.db).await {
+            tracing::warn!(%error, "cannot end expired sessions");
+        }
         match housekeeping::create_partitions(&state.db).await {
             Ok(0) => {}
             Ok(created) => tracing::debug!(created, "created partitions of the event log"),

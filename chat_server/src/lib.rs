@@ -2,11 +2,14 @@
 //! No handler publishes a stored event; database triggers append it, in the same commit.
 
 mod blobs;
+mod disk_space;
 mod extract;
+mod image_metadata;
 mod images;
 mod jobs;
 mod limits;
 mod openapi;
+mod pixel_budget;
 mod router;
 mod routes;
 mod settings;

@@ -1,6 +1,6 @@
 //! The state that handlers share.
 
-use crate::{BlobStore, jobs, openapi, router, user_slots::UserSlots};
+use crate::{BlobStore, disk_space, jobs, openapi, pixel_budget::PixelBudget, router, user_slots::UserSlots};
 use axum::{Router, middleware};
 use chat_core::{
     Result,
@@ -45,6 +45,8 @@ pub struct AppConfig {
     pub trusted_proxies: TrustedProxies,
     /// How long data is kept, and how much of it.
     pub retention: RetentionConfig,
+    /// The free space of the disk below which nothing is written, in bytes.
+    pub min_free_bytes: u64,
     /// The URL at which browsers reach the server.
     pub public_url: Option<PublicUrl>,
     /// The demo accounts that the sign-in page shows, if any.
@@ -103,6 +105,8 @@ pub struct AppState {
     pub(crate) expensive_db: PgPool,
     pub(crate) expensive_slots: UserSlots,
     pub(crate) upload_slots: UserSlots,
+    pub(crate) pixel_budget: PixelBudget,
+    pub(crate) min_free_bytes: u64,
     pub(crate) signer: Signer,
     pub(crate) session_cache: SessionCache,
     pub(crate) hasher: Hasher,
@@ -128,6 +132,8 @@ impl AppState {
             expensive_db: db::create_expensive_pool(&config.db),
             expensive_slots: UserSlots::for_expensive_requests(),
             upload_slots: UserSlots::for_uploads(),
+            pixel_budget: PixelBudget::new(config.rate_limits != RateLimits::OFF),
+            min_free_bytes: config.min_free_bytes,
             db: config.db,
             writer: config.writer,
             signer: config.signer,
@@ -147,7 +153,15 @@ impl AppState {
             let (state, classes) = (Arc::clone(&state), Arc::clone(&classes));
             async move { rate_limit::enforce(&state.rate_limiter, &classes, state.signer.verifier(), request, next).await }
         });
-        routes.into_router().layer(limits).with_state(Arc::clone(self)).merge(openapi::router(self.public_url.as_ref()))
+        let state = Arc::clone(self);
+        let space =
+            middleware::from_fn(move |request, next| disk_space::require_space(Arc::clone(&state), request, next));
+        routes
+            .into_router()
+            .layer(space)
+            .layer(limits)
+            .with_state(Arc::clone(self))
+            .merge(openapi::router(self.public_url.as_ref()))
     }
 
     /// Starts the background jobs. `shutdown` stops them.

@@ -103,6 +103,7 @@ impl TestApp {
             rate_limits: limits,
             trusted_proxies: "127.0.0.0/8".parse().expect("networks"),
             retention: RetentionConfig::DEFAULT,
+            min_free_bytes: 0,
             public_url: None,
             demo: Some(demo_accounts()),
         })

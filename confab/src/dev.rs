@@ -116,6 +116,7 @@ impl Dev {
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::OFF),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
+            min_free_bytes: self.limits.min_free_bytes,
             demo: demo.clone(),
             frontend: self.frontend.clone(),
             connections: self.network.connection_limits(MAX_CONNECTIONS),

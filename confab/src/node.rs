@@ -40,6 +40,7 @@ pub(crate) struct Node {
     pub(crate) rate_limits: RateLimits,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) retention: RetentionConfig,
+    pub(crate) min_free_bytes: u64,
     pub(crate) demo: Option<DemoAccounts>,
     pub(crate) frontend: FrontendSettings,
     pub(crate) connections: ConnectionLimits,
@@ -68,6 +69,7 @@ impl Node {
             rate_limits: self.rate_limits,
             trusted_proxies: self.trusted_proxies,
             retention: self.retention,
+            min_free_bytes: self.min_free_bytes,
             public_url: self.public_url,
             demo: self.demo,
         })?;
@@ -150,6 +152,7 @@ impl Serve {
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::ON),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
+            min_free_bytes: self.limits.min_free_bytes,
             demo: None,
             frontend: self.frontend,
             connections: self.network.connection_limits(self.connections.max_connections),

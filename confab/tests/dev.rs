@@ -305,6 +305,28 @@ async fn a_given_database_url_is_used() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_while_the_disk_is_almost_full() {
+    let folder = create_readable_folder();
+    let mut command = dev_command(folder.path());
+    command.args(["--min-free-bytes", &u64::MAX.to_string()]);
+    let mut dev = Dev::run(command).await;
+    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
+    let team = alice.chat_id("team").await;
+    let path = format!("/api/chats/{team}/messages");
+    chat_test::eventually("the free space was read", async || {
+        alice.post(&path, serde_json::json!({ "content": "hello" })).await.status == 507
+    })
+    .await;
+    let problem = alice.patch("/api/me", serde_json::json!({ "bio": "x" })).await.expect_problem(507);
+    assert_eq!(problem["code"], "insufficient_storage");
+    let history = alice.get(&path).await.expect(200).json();
+    let own = history["items"].as_array().expect("items").iter().find(|message| message["sender_id"] == alice.id);
+    alice.delete(&format!("/api/messages/{}", own.expect("a message of alice")["id"])).await.expect(204);
+    TestUser::sign_in(&dev.endpoints, "alice").await;
+    dev.stop_with(Signal::INT).await;
+}
+
+#[tokio::test]
 async fn a_public_https_url_protects_its_users() {
     let folder = create_readable_folder();
     let mut command = dev_command(folder.path());

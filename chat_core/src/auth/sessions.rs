@@ -6,7 +6,7 @@ use super::{Audience, Claims, Signer, hash_secret, new_secret, next_secret, toke
 use crate::{Error, Result, Time, UserId, events, time::now, values::RefreshNonce};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -165,13 +165,13 @@ pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<(
 }
 
 /// Marks sessions that have expired as revoked, which ends their streams.
-pub(crate) async fn revoke_expired(db: &mut PgConnection) -> Result<()> {
+pub async fn revoke_expired(db: &PgPool) -> Result<()> {
     // Found without the append lock.
     let expired: Vec<Uuid> = sqlx::query_scalar(
         "select id from sessions where revoked_at is null and expires_at < now() order by expires_at limit $1",
     )
     .bind(EXPIRE_BATCH)
-    .fetch_all(&mut *db)
+    .fetch_all(db)
     .await?;
     if expired.is_empty() {
         return Ok(());

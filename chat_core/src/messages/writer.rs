@@ -9,7 +9,10 @@ use prometheus_client::{
 };
 use sqlx::{Connection, PgPool, Postgres, pool::PoolConnection};
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -35,6 +38,7 @@ const OVERHEAD_BYTES: usize = 512;
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
     queued_bytes: Arc<Semaphore>,
+    is_storage_low: Arc<AtomicBool>,
     metrics: WriterMetrics,
 }
 
@@ -74,7 +78,18 @@ impl Writer {
                 }
             }
         });
-        Self { jobs, queued_bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)), metrics }
+        let queued_bytes = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
+        Self { jobs, queued_bytes, is_storage_low: Arc::default(), metrics }
+    }
+
+    /// Sets whether the disk is almost full. Then each send is rejected.
+    pub fn set_storage_low(&self, is_low: bool) {
+        self.is_storage_low.store(is_low, Ordering::Relaxed);
+    }
+
+    /// Whether the disk is almost full.
+    pub fn is_storage_low(&self) -> bool {
+        self.is_storage_low.load(Ordering::Relaxed)
     }
 
     /// Adds the writer's metrics to those of its process.
@@ -98,6 +113,9 @@ impl Writer {
     /// Sends a message and waits until it is stored. After `Unavailable` it may or
     /// may not be stored: retry with the same nonce.
     pub async fn send(&self, new: NewMessage) -> Result<SendOutcome> {
+        if self.is_storage_low() {
+            return Err(Error::InsufficientStorage);
+        }
         let bytes = u32::try_from(new.content.as_str().len() + OVERHEAD_BYTES).map_err(Error::internal)?;
         let permit = Arc::clone(&self.queued_bytes).try_acquire_many_owned(bytes).map_err(|_| self.reject())?;
         let (reply, outcome) = oneshot::channel();

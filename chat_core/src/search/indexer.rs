@@ -65,32 +65,28 @@ pub async fn index_batch(db: &PgPool) -> Result<i32> {
     if !has_lock {
         return Ok(0);
     }
-    let changed = take_changed(&mut tx).await?;
+    // Each change whose row is read here is visible to the statements after it. A later
+    // change adds another row.
+    let stale: Vec<(String, MessageId)> = sqlx::query_as("select ctid::text, message_id from search_stale limit $1")
+        .bind(INDEX_BATCH)
+        .fetch_all(&mut *tx)
+        .await?;
+    let (rows, changed): (Vec<String>, Vec<MessageId>) = stale.into_iter().unzip();
     let mut messages = load_new(&mut tx).await?;
     let last = messages.last().map(|message| message.id);
     let count = i32::try_from(messages.len() + changed.len()).unwrap_or(INDEX_BATCH);
     messages.extend(load_changed(&mut tx, &changed).await?);
+    // In a transaction of its own: an edit holds the append lock while it waits for the lock
+    // of an entry.
+    sqlx::query("delete from search_entries where message_id = any($1)").bind(&changed).execute(db).await?;
     insert_entries(&mut tx, messages).await?;
+    sqlx::query("delete from search_stale where ctid = any($1::text[]::tid[])").bind(rows).execute(&mut *tx).await?;
     sqlx::query("update search_progress set indexed_up_to = $1 where $1 is not null")
         .bind(last)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
     Ok(count)
-}
-
-/// Removes a batch of messages from the list of those that have changed, and their old
-/// entries. Every change of these messages is visible to the statements after it, or adds
-/// to the list again.
-async fn take_changed(tx: &mut PgConnection) -> Result<Vec<MessageId>> {
-    let changed: Vec<MessageId> = sqlx::query_scalar(
-        "delete from search_stale where ctid = any(array(select ctid from search_stale limit $1)) returning message_id",
-    )
-    .bind(INDEX_BATCH)
-    .fetch_all(&mut *tx)
-    .await?;
-    sqlx::query("delete from search_entries where message_id = any($1)").bind(&changed).execute(tx).await?;
-    Ok(changed)
 }
 
 /// Loads the next batch of messages after the progress. The text of a deleted message is
@@ -122,7 +118,8 @@ async fn insert_entries(tx: &mut PgConnection, messages: Vec<Unindexed>) -> Resu
     let entries = entries.await.map_err(Error::internal)?;
     sqlx::query(
         "insert into search_entries (message_id, chat_id, sender_id, has_files, words)
-         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::text[])",
+         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[], $5::text[])
+         on conflict do nothing",
     )
     .bind(entries.iter().map(|(message, _)| message.id).collect::<Vec<_>>())
     .bind(entries.iter().map(|(message, _)| message.chat_id).collect::<Vec<_>>())

@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{
-    Error, FileId,
+    Error, FileId, UserId,
     files::{self, FileInfo, NewFile, Rendition, StoredFile},
     values::is_bidi_control,
 };
@@ -28,10 +28,16 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 /// How long an upload may take in all.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// Limits how many uploads run at once.
+static SERVER_SLOTS: Semaphore = Semaphore::const_new(64);
+
+/// How long an upload waits for one of `SERVER_SLOTS`.
+const MAX_SERVER_WAIT: Duration = Duration::from_secs(60);
 
 /// Stores one or more files.
 pub(crate) async fn upload(
@@ -40,9 +46,11 @@ pub(crate) async fn upload(
     form: UploadForm,
 ) -> Result<Created<Vec<FileInfo>>> {
     let _slot = state.upload_slots.acquire(caller.user_id).await?;
-    files::require_quota(&state.db, caller.user_id, state.retention.user_quota_bytes).await?;
+    let server_slot = timeout(MAX_SERVER_WAIT, SERVER_SLOTS.acquire()).await;
+    let _server_slot = server_slot.map_err(|_| Error::Unavailable("too many uploads at once".into()))?;
+    let free = files::require_quota(&state.db, caller.user_id, state.retention.user_quota_bytes).await?;
     let mut stored = Vec::new();
-    let outcome = match timeout(UPLOAD_TIMEOUT, receive(&state, form, &mut stored)).await {
+    let outcome = match timeout(UPLOAD_TIMEOUT, receive(&state, caller.user_id, free, form, &mut stored)).await {
         Ok(Ok(())) => files::create(&state.db, caller.user_id, &stored, state.retention.user_quota_bytes).await,
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::Malformed("the upload took too long".into())),
@@ -53,14 +61,26 @@ pub(crate) async fn upload(
     Ok(Created(outcome?))
 }
 
-async fn receive(state: &AppState, mut form: UploadForm, stored: &mut Vec<NewFile>) -> Result<(), Error> {
+async fn receive(
+    state: &Arc<AppState>,
+    uploader: UserId,
+    mut free: u64,
+    mut form: UploadForm,
+    stored: &mut Vec<NewFile>,
+) -> Result<(), Error> {
     while let Some(Part { file }) = form.next_part(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64).await? {
         let Some((filename, file)) = file else { continue };
         if stored.len() == MAX_FILES_PER_UPLOAD {
             return Err(Error::invalid("file", format!("an upload can have at most {MAX_FILES_PER_UPLOAD} files")));
         }
-        let blob = state.blobs.store(file.into_chunks(), MAX_FILE_BYTES).await?;
-        stored.push(build_new_file(state, blob, sanitize_filename(&filename)).await?);
+        // The quota is checked while the bytes arrive, and again when the files are registered.
+        let max_bytes = MAX_FILE_BYTES.min(free);
+        let blob = state.blobs.store(file.into_chunks(), max_bytes).await.map_err(|error| match error {
+            Error::TooLarge(_) if max_bytes < MAX_FILE_BYTES => files::QUOTA_EXCEEDED,
+            other => other,
+        })?;
+        free -= blob.size;
+        stored.push(build_new_file(state, uploader, blob, sanitize_filename(&filename)).await?);
     }
     if stored.is_empty() {
         return Err(Error::invalid_with_code("file", "missing", "the form must contain at least one file"));
@@ -68,8 +88,13 @@ async fn receive(state: &AppState, mut form: UploadForm, stored: &mut Vec<NewFil
     Ok(())
 }
 
-async fn build_new_file(state: &AppState, mut stored: StoredBlob, filename: String) -> Result<NewFile, Error> {
-    match images::render(&state.blobs, &mut stored).await {
+async fn build_new_file(
+    state: &Arc<AppState>,
+    uploader: UserId,
+    mut stored: StoredBlob,
+    filename: String,
+) -> Result<NewFile, Error> {
+    match images::render(state, uploader, &mut stored).await {
         Ok(image) => {
             let StoredBlob { key, size, mime_type } = stored;
             let size = i64::try_from(size).map_err(Error::internal)?;

@@ -1,14 +1,13 @@
 //! Auth sessions: listing and ending them.
 
 use chat_core::{
-    auth::{Audience, Claims},
-    housekeeping::{self, RetentionConfig},
+    auth::{Audience, Claims, sessions},
     time,
 };
 use chat_test::{ApiResponse, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
-async fn sessions(user: &TestUser) -> Vec<Value> {
+async fn list_sessions(user: &TestUser) -> Vec<Value> {
     user.get("/api/sessions").await.expect(200).json()["items"].as_array().expect("sessions").clone()
 }
 
@@ -27,7 +26,7 @@ async fn a_user_lists_their_sessions_and_ends_one() {
     let app = TestApp::start().await;
     let [phone, laptop, bob] = app.sign_in(["alice", "alice", "bob"]).await;
     let mut streams = (phone.listen().await, laptop.listen().await);
-    let listed = sessions(&laptop).await;
+    let listed = list_sessions(&laptop).await;
     assert_eq!(listed.iter().filter(|session| session["current"] == true).count(), 1);
     let of_phone = listed.iter().find(|session| session["current"] == false).expect("the phone");
     let path = format!("/api/sessions/{}", of_phone["id"].as_str().expect("an id"));
@@ -38,7 +37,7 @@ async fn a_user_lists_their_sessions_and_ends_one() {
     assert!(streams.0.try_next().await.is_none());
     assert_eq!(streams.1.next().await.kind, "session.revoked");
     assert!(is_signed_in(&laptop).await);
-    assert_eq!(sessions(&laptop).await.len(), 1);
+    assert_eq!(list_sessions(&laptop).await.len(), 1);
 }
 
 #[tokio::test]
@@ -63,12 +62,12 @@ async fn changing_the_password_ends_the_other_sessions() {
         async move { ApiResponse::read(request.send().await.expect("an answer")).await }
     };
     sign_in("long unlikely words").await.expect(200);
-    assert_eq!(sessions(&erin).await.len(), 2);
+    assert_eq!(list_sessions(&erin).await.len(), 2);
     erin.put("/api/me/password", body("wrong old words", "even longer unlikely words")).await.expect_problem(403);
     erin.put("/api/me/password", body("long unlikely words", "password")).await.expect_problem(422);
     erin.put("/api/me/password", body("long unlikely words", "even longer unlikely words")).await.expect(204);
     assert!(is_signed_in(&erin).await);
-    assert_eq!(sessions(&erin).await.len(), 1);
+    assert_eq!(list_sessions(&erin).await.len(), 1);
     sign_in("long unlikely words").await.expect_problem(401);
     sign_in("even longer unlikely words").await.expect(200);
 }
@@ -77,7 +76,7 @@ async fn changing_the_password_ends_the_other_sessions() {
 async fn a_token_for_another_users_session_is_rejected() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
-    let session_id = sessions(&alice).await[0]["id"].as_str().expect("an id").parse().expect("a uuid");
+    let session_id = list_sessions(&alice).await[0]["id"].as_str().expect("an id").parse().expect("a uuid");
     let claims = Claims { user_id: bob.id.try_into().expect("an id"), session_id };
     let token = app.signer.sign(claims, Audience::Api, time::now(), 60).expect("a token");
     for url in [format!("{}/api/me", app.endpoints.chat), format!("{}/events", app.endpoints.notify)] {
@@ -92,10 +91,10 @@ async fn a_user_signs_out_everywhere_else() {
     let [phone, laptop, tablet] = app.sign_in(["alice", "alice", "alice"]).await;
     let mut stream = phone.listen().await;
     for device in [&phone, &tablet, &laptop] {
-        assert_eq!(sessions(device).await[0]["current"], true, "the current session is the first");
+        assert_eq!(list_sessions(device).await[0]["current"], true, "the current session is the first");
     }
     laptop.delete("/api/sessions").await.expect(204);
-    assert_eq!(sessions(&laptop).await.len(), 1);
+    assert_eq!(list_sessions(&laptop).await.len(), 1);
     assert!(!is_signed_in(&phone).await && !is_signed_in(&tablet).await);
     while stream.try_next().await.is_some() {}
 }
@@ -105,13 +104,13 @@ async fn the_streams_of_a_session_end_when_it_expires() {
     let app = TestApp::start().await;
     let [phone, laptop] = app.sign_in(["alice", "alice"]).await;
     let (mut expiring, mut staying) = (phone.listen().await, laptop.listen().await);
-    let id = sessions(&phone).await[0]["id"].as_str().expect("an id").to_owned();
+    let id = list_sessions(&phone).await[0]["id"].as_str().expect("an id").to_owned();
     sqlx::query("update sessions set expires_at = now() where id::text = $1")
         .bind(&id)
         .execute(&app.db)
         .await
         .expect("it expires");
-    housekeeping::run(&app.db, RetentionConfig::DEFAULT).await.expect("housekeeping");
+    sessions::revoke_expired(&app.db).await.expect("expired sessions end");
     assert_eq!(expiring.next().await.data["session_id"], id);
     assert!(expiring.try_next().await.is_none());
     assert_eq!(staying.next().await.kind, "session.revoked");

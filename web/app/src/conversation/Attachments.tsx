@@ -13,6 +13,9 @@ import { getImageSize, isImage } from './rows';
 
 const Lightbox = lazyWithRetry(() => import('./Lightbox'));
 
+/** Maximum size of an animated picture that is shown moving in the timeline, in bytes. */
+const MAX_ANIMATED_BYTES = 8 * 1024 * 1024;
+
 /** The files of a message: images inline, other files as downloads. */
 export function Attachments({ files }: { readonly files: readonly FileInfo[] }) {
   const chatStore = useChatStore();
@@ -56,7 +59,9 @@ export function Attachments({ files }: { readonly files: readonly FileInfo[] }) 
 
 function ImageAttachment({ file, onOpen }: { readonly file: FileInfo; readonly onOpen: () => void }) {
   const { t } = useTranslation();
-  const imageUrl = useFileUrl(file.thumbnail_url ?? file.url);
+  // A thumbnail does not move.
+  const isAnimated = file.mime_type === 'image/gif' && file.size <= MAX_ANIMATED_BYTES;
+  const imageUrl = useFileUrl(isAnimated ? file.url : (file.thumbnail_url ?? file.url));
   const size = getImageSize(file);
   return (
     <button

@@ -5,13 +5,16 @@ import { copyToClipboard } from '../ui/clipboard';
 import { withToast } from '../ui/toast';
 import styles from './Markdown.module.css';
 
+/** Maximum length of highlighted code, in characters: some patterns take seconds for longer code. */
+const MAX_HIGHLIGHTED_LENGTH = 3_000;
+
 /** A code block, highlighted once the highlighter is loaded. */
 export function CodeBlock({ code, language }: { readonly code: string; readonly language: string }) {
   const { t } = useTranslation();
   const [highlighted, setHighlighted] = useState<ReactNode>(null);
   const name = language.trim().split(/\s/)[0]?.toLowerCase() ?? '';
   useEffect(() => {
-    if (!name) return;
+    if (!name || code.length > MAX_HIGHLIGHTED_LENGTH) return;
     let isCancelled = false;
     import('./highlight').then(
       ({ highlight }) => !isCancelled && setHighlighted(highlight(code, name)),
