@@ -136,6 +136,14 @@ pub async fn preview(db: impl PgExecutor<'_>, viewer: UserId, code: &InviteCode)
     Ok(Preview { code, chat, expires_at })
 }
 
+/// Whether an invite can be used.
+pub async fn is_active(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<bool> {
+    Ok(sqlx::query_scalar("select exists (select from active_invites where code = $1)")
+        .bind(code.as_str())
+        .fetch_one(db)
+        .await?)
+}
+
 /// Accepts an invite: adds the user to its chat. Returns the chat, and whether the
 /// user is a new member.
 pub async fn accept(db: &PgPool, user: UserId, code: &InviteCode) -> Result<chats::CreateOutcome> {

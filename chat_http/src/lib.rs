@@ -19,6 +19,7 @@ pub mod request_id;
 mod rewind;
 pub mod settings;
 pub mod shutdown;
+pub mod sign_up;
 pub mod telemetry;
 pub mod trusted_proxies;
 pub mod web_policy;

@@ -6,6 +6,7 @@ use crate::{
     connection_limits::ConnectionLimits,
     cors::InvalidOrigin,
     rate_limit::RateLimits,
+    sign_up::SignUpPolicy,
     telemetry::LogFormat,
     trusted_proxies::TrustedProxies,
     web_policy::{AllowedHosts, WebPolicy},
@@ -40,6 +41,8 @@ pub struct AllSettings {
     web: WebSettings,
     #[command(flatten)]
     limits: LimitSettings,
+    #[command(flatten)]
+    accounts: AccountSettings,
     #[command(flatten)]
     network: NetworkSettings,
     #[command(flatten)]
@@ -204,6 +207,15 @@ pub struct LimitSettings {
     /// written (507); 0 for no limit.
     #[arg(long, value_name = "BYTES", env = "MIN_FREE_BYTES", default_value_t = 256 * 1024 * 1024)]
     pub min_free_bytes: u64,
+}
+
+/// Accounts.
+#[derive(Debug, Clone, Args)]
+pub struct AccountSettings {
+    /// Who may create an account: open, closed, invite (whoever has an invite to a chat), or
+    /// the allowed domains of email addresses, separated by commas.
+    #[arg(long, value_name = "POLICY", env = "SIGN_UP", default_value = "open")]
+    pub sign_up: SignUpPolicy,
 }
 
 /// The clients' addresses.

@@ -30,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
         trusted_proxies: settings.network.trusted_proxies.clone(),
         retention: settings.retention.into(),
         min_free_bytes: settings.limits.min_free_bytes,
+        sign_up: settings.accounts.sign_up.clone(),
         public_url: settings.web.public_url.clone(),
         demo,
     })?;

@@ -1,8 +1,9 @@
 //! The settings of the `chat_server` program.
 
 use chat_http::settings::{
-    ChatBind, ChatConnectionSettings, ChatMetricsSettings, DataSettings, DatabaseSettings, DemoSettings, LimitSettings,
-    LogSettings, NetworkSettings, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
+    AccountSettings, ChatBind, ChatConnectionSettings, ChatMetricsSettings, DataSettings, DatabaseSettings,
+    DemoSettings, LimitSettings, LogSettings, NetworkSettings, RedisSettings, RetentionSettings, SigningKeySettings,
+    WebSettings,
 };
 
 /// Serve Confab's REST API. Each setting is a flag, an environment variable, or a key of
@@ -24,6 +25,9 @@ pub struct Settings {
     pub web: WebSettings,
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// Accounts.
+    #[command(flatten)]
+    pub accounts: AccountSettings,
     #[command(flatten)]
     pub network: NetworkSettings,
     #[command(flatten)]

@@ -17,6 +17,7 @@ use chat_http::{
     ReadinessCheck,
     rate_limit::{self, RateLimiter, RateLimits},
     settings::PublicUrl,
+    sign_up::SignUpPolicy,
     trusted_proxies::TrustedProxies,
 };
 use prometheus_client::registry::Registry;
@@ -47,6 +48,8 @@ pub struct AppConfig {
     pub retention: RetentionConfig,
     /// The free space of the disk below which nothing is written, in bytes.
     pub min_free_bytes: u64,
+    /// Who may create an account.
+    pub sign_up: SignUpPolicy,
     /// The URL at which browsers reach the server.
     pub public_url: Option<PublicUrl>,
     /// The demo accounts that the sign-in page shows, if any.
@@ -107,6 +110,7 @@ pub struct AppState {
     pub(crate) upload_slots: UserSlots,
     pub(crate) pixel_budget: PixelBudget,
     pub(crate) min_free_bytes: u64,
+    pub(crate) sign_up: SignUpPolicy,
     pub(crate) signer: Signer,
     pub(crate) session_cache: SessionCache,
     pub(crate) hasher: Hasher,
@@ -134,6 +138,7 @@ impl AppState {
             upload_slots: UserSlots::for_uploads(),
             pixel_budget: PixelBudget::new(config.rate_limits != RateLimits::OFF),
             min_free_bytes: config.min_free_bytes,
+            sign_up: config.sign_up,
             db: config.db,
             writer: config.writer,
             signer: config.signer,

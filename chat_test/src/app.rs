@@ -9,7 +9,7 @@ use chat_core::{
 };
 use chat_http::{
     AllowedOrigins, WebPolicy, connection_limits::ConnectionLimits, metrics::MetricsEndpoint, rate_limit::RateLimits,
-    web_policy::AllowedHosts,
+    sign_up::SignUpPolicy, web_policy::AllowedHosts,
 };
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccount, DemoAccounts};
 use embedded_postgres::Cluster;
@@ -104,6 +104,7 @@ impl TestApp {
             trusted_proxies: "127.0.0.0/8".parse().expect("networks"),
             retention: RetentionConfig::DEFAULT,
             min_free_bytes: 0,
+            sign_up: SignUpPolicy::Open,
             public_url: None,
             demo: Some(demo_accounts()),
         })

@@ -13,8 +13,8 @@ use chat_http::{
     metrics::MetricsEndpoint,
     rate_limit::RateLimits,
     settings::{
-        ChatBind, DataSettings, FrontendSettings, LimitSettings, NetworkSettings, OptionalDatabaseSettings,
-        PublicDemoSettings, RetentionSettings, WebSettings,
+        AccountSettings, ChatBind, DataSettings, FrontendSettings, LimitSettings, NetworkSettings,
+        OptionalDatabaseSettings, PublicDemoSettings, RetentionSettings, WebSettings,
     },
     shutdown,
 };
@@ -60,6 +60,8 @@ pub(crate) struct Dev {
     web: WebSettings,
     #[command(flatten)]
     limits: LimitSettings,
+    #[command(flatten)]
+    accounts: AccountSettings,
     #[command(flatten)]
     network: NetworkSettings,
     #[command(flatten)]
@@ -117,6 +119,7 @@ impl Dev {
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
             min_free_bytes: self.limits.min_free_bytes,
+            sign_up: self.accounts.sign_up.clone(),
             demo: demo.clone(),
             frontend: self.frontend.clone(),
             connections: self.network.connection_limits(MAX_CONNECTIONS),

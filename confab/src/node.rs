@@ -11,11 +11,12 @@ use chat_http::{
     probes,
     rate_limit::RateLimits,
     settings::{
-        ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, FrontendSettings, LimitSettings, MetricsSettings,
-        NetworkSettings, PublicDemoSettings, PublicUrl, RedisSettings, RetentionSettings, SigningKeySettings,
-        WebSettings,
+        AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, FrontendSettings, LimitSettings,
+        MetricsSettings, NetworkSettings, PublicDemoSettings, PublicUrl, RedisSettings, RetentionSettings,
+        SigningKeySettings, WebSettings,
     },
     shutdown,
+    sign_up::SignUpPolicy,
     trusted_proxies::TrustedProxies,
 };
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccounts};
@@ -41,6 +42,7 @@ pub(crate) struct Node {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) retention: RetentionConfig,
     pub(crate) min_free_bytes: u64,
+    pub(crate) sign_up: SignUpPolicy,
     pub(crate) demo: Option<DemoAccounts>,
     pub(crate) frontend: FrontendSettings,
     pub(crate) connections: ConnectionLimits,
@@ -70,6 +72,7 @@ impl Node {
             trusted_proxies: self.trusted_proxies,
             retention: self.retention,
             min_free_bytes: self.min_free_bytes,
+            sign_up: self.sign_up,
             public_url: self.public_url,
             demo: self.demo,
         })?;
@@ -128,6 +131,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     limits: LimitSettings,
     #[command(flatten)]
+    accounts: AccountSettings,
+    #[command(flatten)]
     network: NetworkSettings,
     #[command(flatten)]
     frontend: FrontendSettings,
@@ -153,6 +158,7 @@ impl Serve {
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
             min_free_bytes: self.limits.min_free_bytes,
+            sign_up: self.accounts.sign_up.clone(),
             demo: None,
             frontend: self.frontend,
             connections: self.network.connection_limits(self.connections.max_connections),

@@ -327,6 +327,51 @@ async fn nothing_is_written_while_the_disk_is_almost_full() {
 }
 
 #[tokio::test]
+async fn the_operator_decides_who_can_sign_up() {
+    let folder = create_readable_folder();
+    let client = reqwest::Client::new();
+    let sign_up = async |dev: &Dev, name: &str, domain: &str, invite: Option<&str>| {
+        let body = serde_json::json!({
+            "username": name, "email": format!("{name}@{domain}"), "password": "long unlikely words", "invite": invite,
+        });
+        let reply = client.post(format!("{}/api/signup", dev.endpoints.chat)).json(&body).send().await;
+        chat_test::ApiResponse::read(reply.expect("a response")).await
+    };
+    let start = async |policy: &str| {
+        let mut command = dev_command(folder.path());
+        command.args(["--sign-up", policy]);
+        Dev::run(command).await
+    };
+    let mut dev = start("example.org").await;
+    assert_eq!(sign_up(&dev, "erin", "example.com", None).await.expect_problem(422)["errors"][0]["code"], "domain_not_allowed");
+    sign_up(&dev, "erin", "Example.ORG", None).await.expect(201);
+    dev.stop_with(Signal::INT).await;
+
+    let mut dev = start("invite").await;
+    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
+    let team = alice.chat_id("team").await;
+    let invite = alice.post(&format!("/api/chats/{team}/invites"), serde_json::json!({ "max_uses": 1 })).await;
+    let invite = invite.expect(201).json()["code"].as_str().expect("a code").to_owned();
+    assert_eq!(sign_up(&dev, "frank", "example.com", None).await.expect_problem(422)["errors"][0]["code"], "missing");
+    assert_eq!(
+        sign_up(&dev, "frank", "example.com", Some("not-an-invite")).await.expect_problem(422)["errors"][0]["code"],
+        "not_active"
+    );
+    let frank = sign_up(&dev, "frank", "example.com", Some(&invite)).await.expect(201).json();
+    let members = alice.get(&format!("/api/chats/{team}/members")).await.expect(200).json();
+    assert!(members["items"].as_array().expect("members").iter().any(|member| member["id"] == frank["user"]["id"]));
+    sign_up(&dev, "grace", "example.com", Some(&invite)).await.expect_problem(422);
+    dev.stop_with(Signal::INT).await;
+
+    let mut dev = start("closed").await;
+    sign_up(&dev, "heidi", "example.com", None).await.expect_problem(403);
+    let config = client.get(format!("{}/api/config", dev.endpoints.chat)).send().await.expect("a response");
+    let config: serde_json::Value = config.json().await.expect("json");
+    assert_eq!(config["sign_up"]["policy"], "closed");
+    dev.stop_with(Signal::INT).await;
+}
+
+#[tokio::test]
 async fn a_public_https_url_protects_its_users() {
     let folder = create_readable_folder();
     let mut command = dev_command(folder.path());

@@ -11,16 +11,16 @@ use axum::{
     http::{HeaderMap, header},
 };
 use chat_core::{
-    Error,
+    Error, accounts,
     auth::{
         sessions::{self, AuthenticatedSession, SESSION_SECONDS, Session, Tokens},
         stream_cookie_name,
     },
-    events,
+    events, invites,
     users::{self, Me, NewUser},
-    values::{Email, Password, RefreshNonce, Username},
+    values::{Email, InviteCode, Password, RefreshNonce, Username},
 };
-use chat_http::{Result, settings::PublicUrl};
+use chat_http::{Result, settings::PublicUrl, sign_up::SignUpPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -35,6 +35,9 @@ pub(crate) struct Signup {
     username: Username,
     email: Email,
     password: Password,
+    /// The code of an invite to a chat, which the new user joins.
+    #[serde(default)]
+    invite: Option<InviteCode>,
 }
 
 /// The credentials of an account.
@@ -69,14 +72,45 @@ pub(crate) struct AuthResponse {
 pub(crate) async fn signup(
     State(state): State<Arc<AppState>>,
     headers: HeaderMap,
-    Json(Signup { username, email, password }): Json<Signup>,
+    Json(Signup { username, email, password, invite }): Json<Signup>,
 ) -> Result<WithCookie<Created<AuthResponse>>> {
+    require_allowed(&state, &email, invite.as_ref()).await?;
     state.hasher.check_strength(&password, &username, &email).await?;
     let password_hash = state.hasher.hash(password).await?;
     let id = users::create(&state.db, &NewUser { username, email, password_hash }).await?;
+    if let Some(invite) = &invite
+        && let Err(error) = invites::accept(&state.db, id, invite).await
+    {
+        // Another user joined with the last use of the invite in the meantime.
+        accounts::delete(&state.db, id).await?;
+        return Err(error.into());
+    }
     let signed_in = sessions::open(&state.db, &state.signer, id, user_agent(&headers)).await?;
     let WithCookie { cookie, response: Json(body) } = build_auth_response(&state, signed_in).await?;
     Ok(WithCookie { cookie, response: Created(body) })
+}
+
+/// Rejects a new account that the policy of the server does not allow, or whose invite is
+/// not active.
+async fn require_allowed(state: &AppState, email: &Email, invite: Option<&InviteCode>) -> Result<()> {
+    match (&state.sign_up, invite) {
+        (SignUpPolicy::Closed, _) => return Err(Error::Forbidden("this server accepts no new accounts").into()),
+        (SignUpPolicy::Invite, None) => {
+            let detail = "this server needs an invite to a chat; open an invite link to sign up";
+            return Err(Error::invalid_with_code("invite", "missing", detail).into());
+        }
+        _ => {}
+    }
+    if !state.sign_up.allows_email(email.as_str()) {
+        let detail = format!("only addresses of {} can sign up", state.sign_up.domains().join(", "));
+        return Err(Error::invalid_with_code("email", "domain_not_allowed", detail).into());
+    }
+    match invite {
+        Some(code) if !invites::is_active(&state.db, code).await? => {
+            Err(Error::invalid_with_code("invite", "not_active", "this invite has expired or was revoked").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Opens a session. An unknown email address takes as long as a wrong password and

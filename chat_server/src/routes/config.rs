@@ -20,8 +20,19 @@ pub(crate) struct Config {
     limits: Limits,
     /// Optional features of this server.
     features: Vec<&'static str>,
+    /// Who may create an account.
+    sign_up: SignUp,
     /// The demo accounts, if the server offers them.
     demo: Option<DemoAccounts>,
+}
+
+/// Who may create an account.
+#[derive(Serialize, JsonSchema)]
+struct SignUp {
+    /// `open`, `closed`, `invite` (with an invite to a chat), or `domains`.
+    policy: &'static str,
+    /// The allowed domains of email addresses; empty if all are allowed.
+    domains: Vec<String>,
 }
 
 /// The limits of requests.
@@ -55,6 +66,7 @@ pub(crate) async fn get(State(state): State<Arc<AppState>>) -> Result<Json<Confi
             page_max: MAX_PAGE_SIZE,
         },
         features: vec!["sse", "websocket", "uploads", "search", "presence"],
+        sign_up: SignUp { policy: state.sign_up.name(), domains: state.sign_up.domains().to_vec() },
         demo: state.demo.clone(),
     }))
 }

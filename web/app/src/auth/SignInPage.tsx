@@ -66,13 +66,18 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
     const readField = (name: string) => String(form.get(name) ?? '');
     const [email, password] = [readField('email'), readField('password')];
     void authenticate(() =>
-      isSignUp ? signUp({ username: readField('username'), email, password }) : signIn({ email, password }),
+      isSignUp
+        ? signUp({ username: readField('username'), email, password, ...(invite && { invite }) })
+        : signIn({ email, password }),
     );
   };
 
   const fieldError = (field: string) => getFieldError(error, field);
   const isShownByField = ['username', 'email', 'password'].some((field) => fieldError(field));
   const demo = config?.demo;
+  const invite = getInviteCode();
+  const policy = config?.sign_up.policy ?? 'open';
+  const canSignUp = policy !== 'closed' && (policy !== 'invite' || invite !== null);
   const formError = error ?? connectionError;
 
   return (
@@ -144,6 +149,11 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
             autoComplete="email"
             required
             error={fieldError('email')}
+            hint={
+              isSignUp && policy === 'domains'
+                ? config?.sign_up.domains.map((name) => `@${name}`).join(', ')
+                : undefined
+            }
           />
           <Field
             label={t('auth.password')}
@@ -157,11 +167,20 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
           <Button type="submit" variant="primary" disabled={isBusy}>
             {isSignUp ? t('auth.signUp') : t('auth.signIn')}
           </Button>
-          <Button variant="ghost" onClick={() => setIsSignUp(!isSignUp)}>
-            {isSignUp ? t('auth.haveAccount') : t('auth.noAccount')}
-          </Button>
+          {canSignUp ? (
+            <Button variant="ghost" onClick={() => setIsSignUp(!isSignUp)}>
+              {isSignUp ? t('auth.haveAccount') : t('auth.noAccount')}
+            </Button>
+          ) : (
+            <p className={styles.hint}>{policy === 'closed' ? t('auth.signUpClosed') : t('auth.signUpByInvite')}</p>
+          )}
         </form>
       </div>
     </main>
   );
+}
+
+/** The code of the invite that the page was opened with. */
+function getInviteCode(): string | null {
+  return /^\/invite\/([\w-]+)/.exec(location.pathname)?.[1] ?? null;
 }

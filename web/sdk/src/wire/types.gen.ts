@@ -342,6 +342,10 @@ export type Config = {
     features: Array<string>;
     limits: Limits;
     name: string;
+    /**
+     * Who may create an account.
+     */
+    sign_up: SignUp;
     version: string;
 };
 
@@ -1249,6 +1253,20 @@ export type SessionList = {
 };
 
 /**
+ * Who may create an account.
+ */
+export type SignUp = {
+    /**
+     * The allowed domains of email addresses; empty if all are allowed.
+     */
+    domains: Array<string>;
+    /**
+     * `open`, `closed`, `invite` (with an invite to a chat), or `domains`.
+     */
+    policy: string;
+};
+
+/**
  * The credentials of an account.
  */
 export type Signin = {
@@ -1261,6 +1279,10 @@ export type Signin = {
  */
 export type Signup = {
     email: Email;
+    /**
+     * The code of an invite to a chat, which the new user joins.
+     */
+    invite?: InviteCode | null;
     password: Password;
     username: Username;
 };
