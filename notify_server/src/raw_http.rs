@@ -131,7 +131,14 @@ fn parse_stream_request(buffer: &[u8]) -> Option<(Uri, HeaderMap)> {
     }
     let is_plain =
         ["upgrade", "transfer-encoding", "content-length", "expect"].iter().all(|name| !headers.contains_key(*name));
-    is_plain.then_some((uri, headers))
+    (is_plain && !needs_chunks(&headers)).then_some((uri, headers))
+}
+
+/// Whether the client shows an event late unless the body has chunks, which only hyper
+/// writes: urllib3, and so requests, waits until a buffer is full.
+fn needs_chunks(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    agent.contains("python-requests") || agent.contains("urllib3")
 }
 
 #[cfg(test)]
@@ -149,6 +156,8 @@ mod tests {
             "GET /api/me HTTP/1.1\r\nHost: x\r\n\r\n",
             "GET /events HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
             "GET /events HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
+            "GET /events HTTP/1.1\r\nHost: x\r\nUser-Agent: python-requests/2.34.2\r\n\r\n",
+            "GET /events HTTP/1.1\r\nHost: x\r\nUser-Agent: python-urllib3/2.5.0\r\n\r\n",
             "GET /events HTTP/1.1\r\nbro ken\r\n\r\n",
         ] {
             assert!(!is_taken(other), "{other:?}");
