@@ -17,7 +17,7 @@ create table users (
     -- A deleted account keeps its row without personal data, so that its messages
     -- stay in their chats.
     deleted_at    timestamptz,
-    constraint users_username_format check (username ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{1,31}$'),
+    constraint users_username_format check (username ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,30}[A-Za-z0-9]$'),
     constraint users_display_name_length check (char_length(display_name) between 1 and 64),
     constraint users_bio_length check (char_length(bio) <= 500),
     constraint users_email_length check (char_length(email) between 3 and 254)
@@ -25,11 +25,11 @@ create table users (
 
 create unique index users_username_key on users (lower(username) text_pattern_ops);
 
--- The shape of a username: names that look the same, such as "alice" and "aIice", have one
--- shape, and only one of them can be taken.
+-- The shape of a username: names that look the same, such as "alice", "aIice" and "al.ice",
+-- have one shape, and only one of them can be taken.
 create function username_shape(username text) returns text
 language sql immutable parallel safe
-return replace(replace(lower(translate(username, 'I10', 'llo')), 'rn', 'm'), 'vv', 'w');
+return replace(replace(translate(lower(username), 'i10._-', 'llo'), 'rn', 'm'), 'vv', 'w');
 
 create unique index users_username_shape_key on users (username_shape(username));
 create unique index users_email_key on users (lower(email));

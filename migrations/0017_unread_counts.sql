@@ -10,16 +10,20 @@ return greatest(m.joined_after_message_id, (
 ));
 
 -- Counts the messages of others after a position, up to 1,000, which means "1,000 or
--- more". The limit bounds the cost for a chat that a member never reads. Messages of users
--- whom the member has blocked do not count.
+-- more", among the first 5,000 after the position. The limits bound the cost for a chat that
+-- a member never reads. Messages of users whom the member has blocked do not count.
 create function unread_count(m chat_members, after bigint) returns bigint
 language sql stable parallel safe
 return (
     select count(*) from (
-        select from messages x
-        where x.chat_id = m.chat_id and x.id > after
-          and x.sender_id is distinct from m.user_id and x.deleted_at is null
-          and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
+        select from (
+            select x.sender_id, x.deleted_at from messages x
+            where x.chat_id = m.chat_id and x.id > after
+            -- Bounds the messages that are read and do not count.
+            order by x.id limit 5000
+        ) newer
+        where newer.sender_id is distinct from m.user_id and newer.deleted_at is null
+          and coalesce(newer.sender_id, 0) <> all (blocked_by(m.user_id))
         limit 1000
     ) unread
 );

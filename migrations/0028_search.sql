@@ -28,7 +28,7 @@ create index search_entries_chat_id on search_entries (chat_id, message_id);
 create index search_entries_has_files on search_entries (message_id) where has_files;
 
 -- What the index finds: the words, the chat, the sender and whether the message has files.
--- With the chat in the index, a search does not read the messages of other chats.
+-- With the chat in the index, it finds only entries of the chats that are searched.
 create function search_lexemes(chat_id bigint, sender_id bigint, has_files boolean, words text) returns tsvector
 language sql immutable parallel safe
 return array_to_tsvector(

@@ -31,7 +31,7 @@ pub(crate) async fn is_banned(db: impl PgExecutor<'_>, chat: ChatId, user: UserI
         .await?)
 }
 
-/// Rejects a user who left the chat: they come back only by themselves.
+/// Rejects a user who left the chat: they come back only by an invite.
 pub(crate) async fn require_not_departed(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
     let has_left: bool =
         sqlx::query_scalar("select exists (select from chat_departures where chat_id = $1 and user_id = $2)")

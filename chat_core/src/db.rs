@@ -42,13 +42,10 @@ fn pool_options() -> PgPoolOptions {
 /// Maximum number of connections for queries whose cost the caller chooses.
 const MAX_EXPENSIVE_CONNECTIONS: u32 = 2;
 
-/// Maximum time of one statement of such a query.
-const EXPENSIVE_STATEMENT_TIMEOUT: &str = "2s";
-
 /// Creates a small pool for searches and exports, so that they do not take the
 /// connections of other requests.
 pub fn create_expensive_pool(pool: &PgPool) -> PgPool {
-    let options = pool.connect_options().as_ref().clone().options([("statement_timeout", EXPENSIVE_STATEMENT_TIMEOUT)]);
+    let options = pool.connect_options().as_ref().clone();
     pool_options().max_connections(MAX_EXPENSIVE_CONNECTIONS).connect_lazy_with(options)
 }
 

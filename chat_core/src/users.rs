@@ -3,7 +3,7 @@
 use crate::{
     Error, FileId, Result, Time, UserId,
     error::OnConstraint,
-    search::{each_piece, words},
+    search::{split_name_query, words},
     values::{Bio, DisplayName, Email, SearchText, Username, deserialize_nullable},
 };
 use schemars::JsonSchema;
@@ -144,7 +144,7 @@ pub async fn find_many(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<Us
 /// Searches users by the beginnings of words of their names, in any order. Returns them by
 /// username.
 pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> Result<Vec<User>> {
-    let beginnings = each_piece(text);
+    let beginnings = split_name_query(text);
     if beginnings.is_empty() {
         return Ok(Vec::new());
     }

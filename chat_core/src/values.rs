@@ -59,18 +59,19 @@ macro_rules! text_types {
 }
 
 text_types! {
-    /// 2 to 32 characters of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
-    Username { "minLength": 2, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{1,31}$" } = |text| {
+    /// 2 to 32 characters of `A–Z a–z 0–9 _ . -`, starting and ending with a letter or
+    /// digit: a sign after a name belongs to the sentence.
+    Username { "minLength": 2, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,30}[A-Za-z0-9]$" } = |text| {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-        let has_valid_start = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let has_valid_ends = [text.chars().next(), text.chars().last()].iter().flatten().all(char::is_ascii_alphanumeric);
         let lower = text.to_ascii_lowercase();
-        if RESERVED_USERNAMES.contains(&lower.as_str()) || lower.starts_with(DELETED_PREFIX) {
+        if RESERVED_USERNAMES.iter().any(|name| username_shape(name) == username_shape(&text)) || lower.starts_with(DELETED_PREFIX) {
             return Err("this name is reserved".into());
         }
-        if (2..=32).contains(&text.len()) && has_valid_start && text.chars().all(is_allowed) {
+        if (2..=32).contains(&text.len()) && has_valid_ends && text.chars().all(is_allowed) {
             Ok(text)
         } else {
-            Err("a username must have 2 to 32 letters, digits, dots, dashes or underscores, and start with a letter or digit".into())
+            Err("a username must have 2 to 32 letters, digits, dots, dashes or underscores, and start and end with a letter or digit".into())
         }
     };
     /// 1 to 64 characters.
@@ -161,9 +162,20 @@ pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 /// The prefix of the usernames of deleted accounts.
 const DELETED_PREFIX: &str = "deleted-";
 
-/// Usernames that nobody can have, because others would take their user for the server or
-/// its staff, or because a mention has a meaning of its own.
-const RESERVED_USERNAMES: [&str; 12] = [
+/// The shape of a username: names that look the same have one shape. The database has the
+/// same function (0002).
+fn username_shape(username: &str) -> String {
+    let letters = username.chars().filter(|c| !"._-".contains(*c)).map(|c| match c.to_ascii_lowercase() {
+        'i' | '1' => 'l',
+        '0' => 'o',
+        other => other,
+    });
+    letters.collect::<String>().replace("rn", "m").replace("vv", "w")
+}
+
+/// Usernames that nobody can have, nor one that looks the same: others would take their
+/// user for the server or its staff, or expect that a mention calls many.
+const RESERVED_USERNAMES: [&str; 16] = [
     EVERYONE,
     "here",
     "channel",
@@ -172,6 +184,10 @@ const RESERVED_USERNAMES: [&str; 12] = [
     "administrator",
     "moderator",
     "operator",
+    "mod",
+    "root",
+    "staff",
+    "help",
     "security",
     "support",
     "system",

@@ -91,7 +91,7 @@ fn apply_config_file(mut command: Command, file: &Path) -> Result<Command, Strin
 }
 
 /// Variables whose value may be in a file, which `<VARIABLE>_FILE` names: their values
-/// contain passwords.
+/// contain passwords. Such a file takes precedence over `config.toml`.
 const SECRETS: [&str; 2] = ["DATABASE_URL", "REDIS_URL"];
 
 /// Makes the content of secret files the defaults of their arguments.

@@ -24,8 +24,8 @@ use tower_http::{
 /// Minimum size of a compressed body, in bytes. A smaller body fits into one packet.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
-/// Adds the layers to a router: request id, problem bodies, panic handling, the web
-/// policy, a trace span, compression, and CORS as the outermost layer.
+/// Adds the layers to a router, from the inside: a trace span, panic handling, CORS, the
+/// web policy, problem bodies, compression and the request id.
 pub fn with_layers(router: Router, policy: &WebPolicy) -> Router {
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request| {
@@ -52,11 +52,11 @@ pub fn with_layers(router: Router, policy: &WebPolicy) -> Router {
             ApiError(Error::internal(format!("panic: {text}"))).into_response()
         }))
         .layer(middleware::from_fn(reject_encoded_body))
+        .layer(policy.origins.cors())
         .layer(middleware::from_fn_with_state(policy.clone(), web_policy::enforce))
         .layer(middleware::from_fn(problem::render))
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(middleware::from_fn(request_id::assign))
-        .layer(policy.origins.cors())
 }
 
 /// Rejects a compressed request body, which no handler could read.

@@ -184,12 +184,18 @@ pub struct WebSettings {
 }
 
 impl WebSettings {
+    /// Whether a proxy is in front of the server: it trusts one, or its public URL is not a
+    /// loopback name.
+    pub fn is_proxied(&self, network: &NetworkSettings) -> bool {
+        let is_public = |url: &PublicUrl| !AllowedHosts::Loopback.contains(url.host());
+        !network.trusted_proxies.is_empty() || self.public_url.as_ref().is_some_and(is_public)
+    }
+
     /// The web policy of a server that listens on an address.
     pub fn policy(&self, bind: SocketAddr, network: &NetworkSettings) -> Result<WebPolicy, InvalidOrigin> {
-        let is_proxied = !network.trusted_proxies.is_empty();
         Ok(WebPolicy {
             origins: AllowedOrigins::parse(&self.cors_origins)?,
-            hosts: AllowedHosts::new(self.public_url.as_ref(), bind, is_proxied),
+            hosts: AllowedHosts::new(self.public_url.as_ref(), bind, self.is_proxied(network)),
             is_https: self.public_url.as_ref().is_some_and(PublicUrl::is_https),
         })
     }
@@ -275,7 +281,7 @@ pub struct DemoSettings {
     pub demo_mode: bool,
 }
 
-/// The demo accounts of a server that starts by itself.
+/// The demo accounts of `confab dev` and `confab serve`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct PublicDemoSettings {
     /// Allow the demo accounts, whose password is public, on an address that other machines

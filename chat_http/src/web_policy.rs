@@ -1,7 +1,7 @@
 //! What browsers may do with a server: which origins may call it, at which hosts it
 //! answers, and the security headers of every response.
 
-use crate::{AllowedOrigins, ApiError, settings::PublicUrl};
+use crate::{AllowedOrigins, ApiError, metrics::METRICS_PATH, probes::PROBES, settings::PublicUrl};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, uri::Authority},
@@ -45,7 +45,7 @@ impl AllowedHosts {
         }
     }
 
-    fn contains(&self, host: &str) -> bool {
+    pub(crate) fn contains(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -59,9 +59,9 @@ impl AllowedHosts {
     }
 }
 
-/// Paths that are answered at every host, because load balancers and scrapers call them by
-/// address.
-const INTERNAL_PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+/// Paths that a public server answers at every host, because load balancers and scrapers
+/// call them by address.
+const INTERNAL_PATHS: [&str; 3] = [PROBES[0], PROBES[1], METRICS_PATH];
 
 /// Rejects a request without exactly one valid `Host`, or for another host; adds the
 /// security headers that the response does not have.
@@ -87,7 +87,7 @@ fn check_host(allowed: &AllowedHosts, request: &Request) -> Result<(), Response>
     if host.is_none() && request.version() > Version::HTTP_10 {
         return Err(malformed());
     }
-    if INTERNAL_PATHS.contains(&request.uri().path()) {
+    if *allowed != AllowedHosts::Loopback && INTERNAL_PATHS.contains(&request.uri().path()) {
         return Ok(());
     }
     // A target such as `http://host/path` takes precedence over the header.

@@ -1,9 +1,14 @@
-//! The free space of the disk that holds the data directory. Below a floor the server
-//! writes nothing, so that the database can still recover and housekeeping can still
-//! delete.
+//! The free space of the disk that holds the data directory. Below a floor the API writes
+//! nothing, so that the database can still recover and housekeeping can still delete. Of
+//! the commands of WebSockets, only sends are rejected, and only by a notify server in the
+//! same process.
 
 use crate::AppState;
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
 use chat_core::Error;
 use chat_http::ApiError;
 use http::Method;
@@ -42,7 +47,6 @@ fn free_bytes(folder: &std::path::Path) -> Option<u64> {
 
 /// The middleware: rejects requests that write while the disk is almost full.
 pub(crate) async fn require_space(state: Arc<AppState>, request: Request, next: Next) -> Response {
-    use axum::response::IntoResponse;
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE);
     if writes && state.writer.is_storage_low() && !EXEMPT_PATHS.contains(&request.uri().path()) {
         return ApiError(Error::InsufficientStorage).into_response();

@@ -40,8 +40,6 @@ mod marker {
     pub(super) const APP1: u8 = 0xe1;
     pub(super) const APP2: u8 = 0xe2;
     pub(super) const APP14: u8 = 0xee;
-    pub(super) const APP15: u8 = 0xef;
-    pub(super) const COMMENT: u8 = 0xfe;
 }
 
 /// Keeps the segments that decoding needs: no EXIF, XMP, MPF, comments or other
@@ -90,12 +88,13 @@ fn strip_jpeg(bytes: &[u8], exif: Option<&[u8]>) -> Option<Vec<u8>> {
 
 fn is_needed(kind: u8, contents: &[u8]) -> bool {
     match kind {
-        // Not JFXX, which contains a thumbnail.
-        marker::APP0 => contents.starts_with(b"JFIF\0"),
+        // Without a thumbnail, which would follow these 14 bytes.
+        marker::APP0 => contents.starts_with(b"JFIF\0") && contents.len() == 14,
         marker::APP2 => contents.starts_with(b"ICC_PROFILE\0"),
         marker::APP14 => contents.starts_with(b"Adobe"),
-        marker::APP1..=marker::APP15 | marker::COMMENT => false,
-        _ => true,
+        // Frames, tables, restart intervals and scans.
+        0xc0..=0xcf | 0xda..=0xdf => true,
+        _ => false,
     }
 }
 
@@ -189,12 +188,15 @@ mod tests {
     fn a_jpeg_keeps_only_the_segments_that_decoding_needs() {
         let clean = encoded(ImageFormat::Jpeg);
         let mut dirty = clean[..2].to_vec();
-        for kind in marker::APP0..=marker::APP15 {
+        for kind in marker::APP0..=0xef {
             dirty.extend(jpeg_segment(kind, b"Exif\0\0"));
         }
         dirty.extend(jpeg_segment(marker::APP0, b"JFXX\0"));
         dirty.extend(jpeg_segment(marker::APP2, b"MPF\0"));
-        dirty.extend(jpeg_segment(marker::COMMENT, b""));
+        dirty.extend(jpeg_segment(marker::APP0, b"JFIF\0"));
+        for kind in [0x02, 0xbf, 0xf0, 0xfd, 0xfe] {
+            dirty.extend(jpeg_segment(kind, b""));
+        }
         dirty.extend(&clean[2..]);
         dirty.extend(CANARY);
         let stripped = assert_stripped(&dirty, "image/jpeg");
@@ -207,7 +209,7 @@ mod tests {
     fn a_jpeg_loses_segments_between_its_scans() {
         let clean = encoded(ImageFormat::Jpeg);
         let end = clean.len() - 2;
-        let dirty = [&clean[..end], &jpeg_segment(marker::COMMENT, b"")[..], &clean[end..]].concat();
+        let dirty = [&clean[..end], &jpeg_segment(0xfe, b"")[..], &clean[end..]].concat();
         assert_stripped(&dirty, "image/jpeg");
     }
 

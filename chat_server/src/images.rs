@@ -53,13 +53,13 @@ pub(crate) async fn render(
     if !is_image(&stored.mime_type) {
         return Ok(None);
     }
-    let place = DECODE_PERMITS.acquire().await.map_err(Error::internal)?;
+    let permit = DECODE_PERMITS.acquire().await.map_err(Error::internal)?;
     let (bytes, mime_type) = (blobs.read_all(&stored.key).await?, stored.mime_type.clone());
-    let budget = Arc::clone(state);
+    let app = Arc::clone(state);
     let task = tokio::task::spawn_blocking(move || {
         // Decoding holds the permit until it ends, even if the request is cancelled.
-        let _permit = place;
-        decode(&bytes, &mime_type, |pixels| budget.pixel_budget.charge(uploader, pixels))
+        let _permit = permit;
+        decode(&bytes, &mime_type, |pixels| app.pixel_budget.charge(uploader, pixels))
     });
     let decoded = task.await.map_err(Error::internal)??;
     let Some(DecodedImage { width, height, stripped, thumbnail, thumbnail_type }) = decoded else {

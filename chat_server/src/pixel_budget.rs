@@ -4,8 +4,8 @@ use chat_core::{Error, Result, UserId};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
 
-/// Maximum number of megapixels of one user that are decoded in a minute, also at once:
-/// ten of the largest images.
+/// How many megapixels of one user are decoded at once, and how many more in each minute
+/// after that: ten of the largest images. A small image counts as one megapixel.
 const MEGAPIXELS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(400).expect("not zero");
 
 /// Counts the pixels that are decoded for each user.

@@ -13,7 +13,7 @@ directory, then its default. A key of `config.toml` is the variable in lower cas
 `chat_bind = \"0.0.0.0:6688\"`. All programs can share one file: each reads its own keys, and an unknown key
 is an error.
 
-`DATABASE_URL_FILE` and `REDIS_URL_FILE` name files that contain the value, because it may contain a password.
+`DATABASE_URL_FILE` and `REDIS_URL_FILE` name files with the values of these variables, which contain passwords.
 
 `RUST_LOG` filters the logs, as in `RUST_LOG=info,notify_server=debug`. `CONFAB_PG_BIN` and `CONFAB_PG_USER` set the
 bin directory and the user of the embedded Postgres.

@@ -129,6 +129,7 @@ impl Dev {
             bind: self.bind.chat_bind,
             database_url: url,
             policy: &node.policy,
+            is_proxied: self.web.is_proxied(&self.network),
             rate_limits: node.rate_limits,
             secrets: Vec::new(),
             allows_demo: self.public_demo.public_demo,

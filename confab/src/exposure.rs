@@ -1,5 +1,5 @@
-//! What is open to other machines: checked when a server starts on an address that is not
-//! loopback.
+//! What is open to others: checked when a server starts. On a loopback address without a
+//! proxy, only the key file is.
 
 use crate::database;
 use anyhow::bail;
@@ -12,6 +12,8 @@ pub(crate) struct Exposure<'a> {
     pub(crate) bind: SocketAddr,
     pub(crate) database_url: &'a str,
     pub(crate) policy: &'a WebPolicy,
+    /// Whether a proxy makes a loopback address reachable.
+    pub(crate) is_proxied: bool,
     pub(crate) rate_limits: RateLimits,
     /// Files that only their owner may read.
     pub(crate) secrets: Vec<PathBuf>,
@@ -29,7 +31,7 @@ impl Exposure<'_> {
                 tracing::warn!(file = %file.display(), "other users of this machine can read this key; run `chmod 600`");
             }
         }
-        if self.bind.ip().is_loopback() {
+        if self.bind.ip().is_loopback() && !self.is_proxied {
             return Ok(());
         }
         let address = self.bind;
@@ -49,7 +51,8 @@ impl Exposure<'_> {
                  use a database without them (`--seed none` and a new --data directory), or add --public-demo"
             ),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "cannot check whether the database has the demo accounts"),
+            Err(_) if self.allows_demo => {}
+            Err(error) => return Err(database::database_error(error).context("looking for the demo accounts")),
         }
         Ok(())
     }
@@ -65,23 +68,26 @@ mod tests {
     async fn the_demo_accounts_are_not_open_to_other_machines_unless_allowed() {
         let database = TestDatabase::create().await;
         let policy = WebPolicy::default();
-        let check = async |bind: &str, allows_demo| {
+        let check_behind = async |is_proxied: bool, bind: &str, allows_demo: bool| {
             let exposure = Exposure {
                 bind: bind.parse().expect("an address"),
                 database_url: &database.url,
                 policy: &policy,
+                is_proxied,
                 rate_limits: RateLimits::ON,
                 secrets: Vec::new(),
                 allows_demo,
             };
             exposure.check().await.map_err(|error| error.to_string())
         };
+        let check = async |bind: &str, allows_demo| check_behind(false, bind, allows_demo).await;
         sqlx::query("delete from users").execute(&database.pool(1)).await.expect("an empty database");
         check("192.0.2.1:80", false).await.expect("nothing is open");
         assert!(demo::seed(&database.pool(2), &Hasher::new().expect("a hasher")).await.expect("seeded"));
         assert!(check("192.0.2.1:80", false).await.expect_err("refused").contains("--public-demo"));
         assert!(check("0.0.0.0:80", false).await.is_err());
         check("127.0.0.1:80", false).await.expect("open to this machine only");
+        assert!(check_behind(true, "127.0.0.1:80", false).await.is_err(), "a proxy opens it to others");
         check("192.0.2.1:80", true).await.expect("allowed");
     }
 }

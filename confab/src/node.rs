@@ -171,6 +171,7 @@ impl Serve {
             bind: self.bind.chat_bind,
             database_url: &node.database_url,
             policy: &node.policy,
+            is_proxied: self.web.is_proxied(&self.network),
             rate_limits: node.rate_limits,
             secrets: vec![self.keys.jwt_private_key_file.clone()],
             allows_demo: self.public_demo.public_demo,

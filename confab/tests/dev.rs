@@ -343,7 +343,10 @@ async fn the_operator_decides_who_can_sign_up() {
         Dev::run(command).await
     };
     let mut dev = start("example.org").await;
-    assert_eq!(sign_up(&dev, "erin", "example.com", None).await.expect_problem(422)["errors"][0]["code"], "domain_not_allowed");
+    assert_eq!(
+        sign_up(&dev, "erin", "example.com", None).await.expect_problem(422)["errors"][0]["code"],
+        "domain_not_allowed"
+    );
     sign_up(&dev, "erin", "Example.ORG", None).await.expect(201);
     dev.stop_with(Signal::INT).await;
 
@@ -375,7 +378,7 @@ async fn the_operator_decides_who_can_sign_up() {
 async fn a_public_https_url_protects_its_users() {
     let folder = create_readable_folder();
     let mut command = dev_command(folder.path());
-    command.args(["--public-url", "https://chat.example"]);
+    command.args(["--public-url", "https://chat.example", "--public-demo"]);
     let mut dev = Dev::run(command).await;
     let client = reqwest::Client::new();
     let url = |path: &str| format!("{}{path}", dev.endpoints.chat);
@@ -394,6 +397,8 @@ async fn a_public_https_url_protects_its_users() {
     assert_eq!(open(&cookie.replace("__Secure-", "")).await, 401);
     let rebound = client.post(url("/api/signin")).header("host", "evil.example").json(&body).send().await;
     assert_eq!(rebound.expect("a response").status(), 421);
+    let probe = client.get(url("/readyz")).header("host", "10.0.0.1").send().await.expect("a response");
+    assert_eq!(probe.status(), 200, "a load balancer calls by address");
     let document: serde_json::Value =
         client.get(url("/api/openapi.json")).send().await.expect("a response").json().await.expect("json");
     assert_eq!(document["servers"][0]["url"], "https://chat.example");

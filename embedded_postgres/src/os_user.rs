@@ -61,14 +61,15 @@ impl OsUser {
         for entry in fs::read_dir(folder).map_err(io_error(format!("reading {}", folder.display())))? {
             let entry = entry.map_err(io_error(format!("reading {}", folder.display())))?;
             let path = entry.path();
+            // The directory last, so that an interrupted change is continued the next time.
+            if entry.file_type().map_err(io_error(format!("reading {}", path.display())))?.is_dir() {
+                self.own_entries(&path)?;
+            }
             std::os::unix::fs::lchown(&path, Some(self.uid), Some(self.gid)).map_err(io_error(format!(
                 "changing the owner of {} to {}",
                 path.display(),
                 self.name
             )))?;
-            if entry.file_type().map_err(io_error(format!("reading {}", path.display())))?.is_dir() {
-                self.own_entries(&path)?;
-            }
         }
         Ok(())
     }

@@ -72,25 +72,37 @@ impl EphemeralDispatcher {
 async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = EphemeralEvent>) {
     // Only the latest presence of each user is needed.
     let mut presences: HashMap<UserId, Presence> = HashMap::new();
+    let mut typings = Vec::new();
     for event in events {
         match event {
             EphemeralEvent::Presence(presence) => drop(presences.insert(presence.user_id, presence)),
             EphemeralEvent::Typing(typing) => {
-                if hub.has_more_online_members_than(typing.chat_id, MAX_TYPING_AUDIENCE) {
-                    continue;
+                if !hub.has_more_online_members_than(typing.chat_id, MAX_TYPING_AUDIENCE) {
+                    typings.push(typing);
                 }
-                let mut recipients = hub.online_members(&HashSet::from([typing.chat_id]));
-                recipients.remove(&typing.user_id);
-                hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Typing(typing)));
             }
         }
+    }
+    let user_ids: Vec<UserId> = typings.iter().map(|typing| typing.user_id).chain(presences.keys().copied()).collect();
+    let blocked: HashSet<(UserId, UserId)> = match blocks::blocked_by(db, &user_ids).await {
+        Ok(blocked) => blocked.into_iter().collect(),
+        Err(error) => {
+            tracing::debug!(%error, cause = error_source(&error), "cannot load the blocks of ephemeral events");
+            return;
+        }
+    };
+    for typing in typings {
+        let mut recipients = hub.online_members(&HashSet::from([typing.chat_id]));
+        recipients.remove(&typing.user_id);
+        recipients.retain(|recipient| !blocked.contains(&(typing.user_id, *recipient)));
+        hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Typing(typing)));
     }
     if presences.is_empty() {
         return;
     }
     let user_ids: Vec<UserId> = presences.keys().copied().collect();
-    let (mut chats_by_user, blocked) = match load_audience(db, &user_ids).await {
-        Ok(audience) => audience,
+    let mut chats_by_user = match load_chats(db, &user_ids).await {
+        Ok(chats) => chats,
         Err(error) => {
             tracing::debug!(%error, cause = error_source(&error), "cannot load the audience of presence events");
             return;
@@ -105,14 +117,11 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
     }
 }
 
-/// The chats of each user whose members receive the user's presence, and the pairs of a
-/// user and somebody whom the user has blocked.
-type PresenceAudience = (HashMap<UserId, HashSet<ChatId>>, HashSet<(UserId, UserId)>);
-
-async fn load_audience(db: &PgPool, user_ids: &[UserId]) -> Result<PresenceAudience> {
+/// Loads the chats of each user whose members receive the user's presence.
+async fn load_chats(db: &PgPool, user_ids: &[UserId]) -> Result<HashMap<UserId, HashSet<ChatId>>> {
     let mut chats_by_user: HashMap<UserId, HashSet<ChatId>> = HashMap::new();
     for (user_id, chat) in presence::memberships(db, user_ids).await? {
         chats_by_user.entry(user_id).or_default().insert(chat);
     }
-    Ok((chats_by_user, blocks::blocked_by(db, user_ids).await?.into_iter().collect()))
+    Ok(chats_by_user)
 }

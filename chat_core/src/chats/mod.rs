@@ -12,7 +12,7 @@ use crate::{
     events, members,
     messages::{self, Message},
     permissions::Permission,
-    search::{each_piece, words},
+    search::{split_name_query, words},
     values::{ChatName, Description, SearchText, Topic, deserialize_nullable},
 };
 use schemars::JsonSchema;
@@ -308,8 +308,8 @@ impl From<ListRow> for ChatSummary {
     }
 }
 
-/// Lists public channels whose name contains each word of a text or a part of it, ordered
-/// by name, after the given channel.
+/// Lists public channels whose name contains every word of a text, also inside a longer
+/// word, ordered by name, after the given channel.
 pub async fn list_channels(
     db: impl PgExecutor<'_>,
     text: Option<&SearchText>,
@@ -318,7 +318,7 @@ pub async fn list_channels(
 ) -> Result<Vec<Chat>> {
     let mut sql =
         QueryBuilder::new("select chat_json(c, member_count(c.id), null) from chats c where c.type = 'public_channel'");
-    let parts = text.map(each_piece);
+    let parts = text.map(split_name_query);
     if parts.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Vec::new());
     }

@@ -88,7 +88,7 @@ fn decode_batch_at(batch: &[u8], now_ms: i64) -> Result<Vec<EphemeralEvent>> {
     let Batch { at, events } = serde_json::from_slice(batch).map_err(Error::internal)?;
     let age_ms = now_ms.saturating_sub(at);
     if age_ms.saturating_abs() > MAX_AGE_MS {
-        tracing::warn!(age_ms, "ignored old ephemeral events");
+        tracing::debug!(age_ms, "ignored ephemeral events: they are old, or the clocks of the servers differ");
         return Ok(Vec::new());
     }
     Ok(events)

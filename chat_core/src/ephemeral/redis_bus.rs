@@ -79,7 +79,7 @@ impl RedisBus {
             let message = message.ok_or_else(|| Error::Unavailable("Redis closed the connection".into()))?;
             match cluster_key.verify(&channel, message.get_payload_bytes()).and_then(decode_batch) {
                 Ok(events) => on_events(events),
-                Err(error) => tracing::warn!(%error, "ignored a message in Redis that this cluster did not send"),
+                Err(error) => tracing::warn!(%error, "ignored a message in Redis that is not signed or cannot be read"),
             }
         }
         Ok(())

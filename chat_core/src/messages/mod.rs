@@ -11,7 +11,6 @@ pub use change::{MAX_EMOJI, MAX_PINS, add_reaction, delete, list_revisions, pin,
 pub use draft::MessageDraft;
 pub use history::{Page, Position, load_page, load_replies};
 pub use pins::list_pins;
-pub use send::send;
 pub use writer::Writer;
 
 use crate::{

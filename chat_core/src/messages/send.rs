@@ -8,12 +8,14 @@ use std::collections::HashMap;
 /// Writes messages in one transaction. Each has its own outcome: a rejected message
 /// does not affect the others. The outer error means that no message was written,
 /// except `Unavailable`, which means that it is unknown whether they were written.
-pub async fn send(db: &mut PgConnection, batch: &[NewMessage]) -> Result<Vec<Result<SendOutcome>>> {
-    let mentions: Vec<(i32, String)> = batch
-        .iter()
-        .zip(0..)
-        .flat_map(|(new, nth)| new.content.mentions().into_iter().map(move |name| (nth, name)))
-        .collect();
+/// `mentions` has the names that each message mentions.
+pub(super) async fn send(
+    db: &mut PgConnection,
+    batch: &[NewMessage],
+    mentions: &[Vec<String>],
+) -> Result<Vec<Result<SendOutcome>>> {
+    let mentions: Vec<(i32, String)> =
+        mentions.iter().zip(0..).flat_map(|(names, nth)| names.iter().map(move |name| (nth, name.clone()))).collect();
     let rows = call_send_messages(db, batch, &mentions).await?;
     let files = load_files(db, batch).await?;
     let stored = load_stored(db, &mentions, &rows).await?;

@@ -1,7 +1,7 @@
 //! The writer, a group commit: sends that arrive while one batch commits share the
 //! next batch. There is no timer, so a single send is written at once.
 
-use super::{NewMessage, SendOutcome, send};
+use super::{NewMessage, SendOutcome, send::send};
 use crate::{Error, Result, metrics};
 use prometheus_client::{
     metrics::{counter::Counter, histogram::Histogram},
@@ -15,7 +15,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    task::spawn_blocking,
+};
 
 /// Maximum number of messages in one transaction.
 const MAX_BATCH: usize = 256;
@@ -52,6 +55,7 @@ struct WriterMetrics {
 
 struct Job {
     new: NewMessage,
+    mentions: Vec<String>,
     reply: oneshot::Sender<Result<SendOutcome>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -118,8 +122,14 @@ impl Writer {
         }
         let bytes = u32::try_from(new.content.as_str().len() + OVERHEAD_BYTES).map_err(Error::internal)?;
         let permit = Arc::clone(&self.queued_bytes).try_acquire_many_owned(bytes).map_err(|_| self.reject())?;
+        // Here and not in the writer, so that a text that takes long delays only its sender.
+        let (new, mentions) = spawn_blocking_if(new.content.as_str().len() > INLINE_PARSE_BYTES, move || {
+            let mentions = new.content.mentions();
+            (new, mentions)
+        })
+        .await?;
         let (reply, outcome) = oneshot::channel();
-        self.jobs.try_send(Job { new, reply, _permit: permit }).map_err(|_| self.reject())?;
+        self.jobs.try_send(Job { new, mentions, reply, _permit: permit }).map_err(|_| self.reject())?;
         outcome.await.unwrap_or_else(|_| Err(unavailable()))
     }
 
@@ -127,6 +137,13 @@ impl Writer {
         self.metrics.rejected.inc();
         Error::Unavailable("the message write queue is full".into())
     }
+}
+
+/// Maximum size of a text that is parsed on the thread of the request, in bytes.
+const INLINE_PARSE_BYTES: usize = 2_048;
+
+async fn spawn_blocking_if<T: Send + 'static>(is_slow: bool, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if is_slow { spawn_blocking(work).await.map_err(Error::internal) } else { Ok(work()) }
 }
 
 fn unavailable() -> Error {
@@ -149,8 +166,10 @@ impl BatchWriter {
     async fn write(&mut self, mut batch: Vec<Job>) -> bool {
         // A caller that has disconnected received no outcome and will retry.
         batch.retain(|job| !job.reply.is_closed());
-        let (new_messages, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.new, job.reply)).unzip();
-        match self.send(&new_messages).await {
+        let (messages, replies): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|job| ((job.new, job.mentions), job.reply)).unzip();
+        let (new_messages, mentions): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+        match self.send(&new_messages, &mentions).await {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     let _ = reply.send(outcome);
@@ -169,8 +188,9 @@ impl BatchWriter {
             // account is being deleted. Sent one by one, only that message fails.
             Err(_) => {
                 let mut is_available = true;
-                for (new, reply) in new_messages.into_iter().zip(replies).filter(|(_, reply)| !reply.is_closed()) {
-                    let outcome = if is_available { self.send_one(new).await } else { Err(unavailable()) };
+                let messages = new_messages.into_iter().zip(mentions).zip(replies);
+                for ((new, names), reply) in messages.filter(|(_, reply)| !reply.is_closed()) {
+                    let outcome = if is_available { self.send_one(new, names).await } else { Err(unavailable()) };
                     is_available &= !matches!(outcome, Err(Error::Unavailable(_)));
                     let _ = reply.send(outcome);
                 }
@@ -179,15 +199,15 @@ impl BatchWriter {
         }
     }
 
-    async fn send_one(&mut self, new: NewMessage) -> Result<SendOutcome> {
-        let mut outcomes = self.send(&[new]).await?;
+    async fn send_one(&mut self, new: NewMessage, mentions: Vec<String>) -> Result<SendOutcome> {
+        let mut outcomes = self.send(&[new], &[mentions]).await?;
         outcomes.pop().unwrap_or_else(|| Err(Error::internal("a batch of one message returned no outcome")))
     }
 
-    async fn send(&mut self, batch: &[NewMessage]) -> Result<Vec<Result<SendOutcome>>> {
+    async fn send(&mut self, batch: &[NewMessage], mentions: &[Vec<String>]) -> Result<Vec<Result<SendOutcome>>> {
         let mut connection = self.acquire().await?;
         let started_at = Instant::now();
-        let outcomes = send(&mut connection, batch).await;
+        let outcomes = send(&mut connection, batch, mentions).await;
         self.metrics.batch_size.observe(batch.len() as f64);
         self.metrics.batch_seconds.observe(started_at.elapsed().as_secs_f64());
         if !matches!(outcomes, Err(Error::Unavailable(_))) {

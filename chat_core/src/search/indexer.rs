@@ -32,7 +32,7 @@ pub async fn run_indexer(db: PgPool, shutdown: CancellationToken) {
             Ok(INDEX_BATCH..) => started_at.elapsed() * PAUSE_FACTOR,
             Ok(_) => INDEX_INTERVAL,
             Err(error) => {
-                tracing::debug!(%error, "cannot index new messages");
+                tracing::warn!(%error, "cannot index new messages; searches find only the newest of them");
                 INDEX_INTERVAL
             }
         };
@@ -44,7 +44,7 @@ pub(super) const MAX_INDEXED_CHARACTERS: i32 = 16_384;
 
 /// A message that is not in the index.
 #[derive(sqlx::FromRow)]
-struct Unindexed {
+struct MessageToIndex {
     id: MessageId,
     chat_id: ChatId,
     sender_id: Option<UserId>,
@@ -91,7 +91,7 @@ pub async fn index_batch(db: &PgPool) -> Result<i32> {
 
 /// Loads the next batch of messages after the progress. The text of a deleted message is
 /// empty.
-async fn load_new(tx: &mut PgConnection) -> Result<Vec<Unindexed>> {
+async fn load_new(tx: &mut PgConnection) -> Result<Vec<MessageToIndex>> {
     let sql = "select m.id, m.chat_id, m.sender_id, left(m.content, $2) as content,
                       exists (select from message_files f where f.message_id = m.id) as has_files
                from messages m where m.id > (select indexed_up_to from search_progress)
@@ -100,14 +100,14 @@ async fn load_new(tx: &mut PgConnection) -> Result<Vec<Unindexed>> {
 }
 
 /// Loads those changed messages that have been indexed before.
-async fn load_changed(tx: &mut PgConnection, changed: &[MessageId]) -> Result<Vec<Unindexed>> {
+async fn load_changed(tx: &mut PgConnection, changed: &[MessageId]) -> Result<Vec<MessageToIndex>> {
     let sql = "select m.id, m.chat_id, m.sender_id, left(m.content, $2) as content,
                       exists (select from message_files f where f.message_id = m.id) as has_files
                from messages m where m.id = any($1) and m.id <= (select indexed_up_to from search_progress)";
     Ok(sqlx::query_as(sql).bind(changed).bind(MAX_INDEXED_CHARACTERS).fetch_all(tx).await?)
 }
 
-async fn insert_entries(tx: &mut PgConnection, messages: Vec<Unindexed>) -> Result<()> {
+async fn insert_entries(tx: &mut PgConnection, messages: Vec<MessageToIndex>) -> Result<()> {
     let entries = spawn_blocking(move || {
         let with_words = messages.into_iter().map(|message| {
             let words = words(&message.content);

@@ -70,10 +70,13 @@ pub struct SearchResults {
 /// messages.
 const RECENT_ENTRIES: i64 = 5_000;
 
-/// Maximum number of messages, and of bytes of their texts, that are not indexed and that
-/// a search reads.
+/// A search reads at most this many messages that are not indexed, and at most this many
+/// bytes of their texts.
 const MAX_UNINDEXED_MESSAGES: i64 = 2_000;
 const MAX_UNINDEXED_BYTES: i64 = 1024 * 1024;
+
+/// Maximum time of one statement of a search.
+const STATEMENT_TIMEOUT: &str = "2s";
 
 /// Searches messages.
 pub async fn search_messages(
@@ -89,6 +92,7 @@ pub async fn search_messages(
     // One snapshot, in which each message is either indexed or not, and each chat is
     // either the viewer's or not.
     let mut db = events::begin_snapshot(db).await?;
+    sqlx::query("select set_config('statement_timeout', $1, true)").bind(STATEMENT_TIMEOUT).execute(&mut *db).await?;
     let search = Search { chats: load_chats(&mut db, viewer, query.chat_id).await?, text, query };
     let hits = search.find(&mut db, after, limit + 1).await.map_err(too_broad)?;
     let limit = usize::try_from(limit).unwrap_or(0);
@@ -165,7 +169,8 @@ impl Search<'_> {
                      where chat_id = any($1)
                      union all
                      -- One lookup for each, whatever the planner thinks.
-                     select changed.* from (select distinct message_id from search_stale limit 1000) stale
+                     select changed.* from (select distinct message_id from search_stale
+                                            order by message_id desc limit 10000) stale
                      cross join lateral (select * from messages where id = stale.message_id offset 0) changed
                      where changed.id <= (select indexed_up_to from search_progress) and changed.chat_id = any($1)
                  ) x
@@ -290,7 +295,7 @@ fn push_alternative(sql: &mut QueryBuilder<Postgres>, column: &str, alternative:
 }
 
 /// The words of each piece of a text between spaces, for patterns that search names.
-pub(crate) fn each_piece(text: &SearchText) -> Vec<String> {
+pub(crate) fn split_name_query(text: &SearchText) -> Vec<String> {
     let pieces = text.as_str().split_whitespace().map(|piece| words(piece).trim().to_owned());
     pieces.filter(|piece| !piece.is_empty()).collect()
 }

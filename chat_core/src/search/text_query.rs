@@ -48,8 +48,8 @@ impl TextQuery {
         let (mut alternatives, mut current, mut has_words) = (Vec::new(), Alternative::default(), false);
         for (index, piece) in pieces.iter().enumerate() {
             let is_last = index + 1 == pieces.len();
-            let has_neighbours = index > 0 && !is_last;
-            if has_neighbours && !piece.is_quoted && !piece.is_excluded && piece.text.eq_ignore_ascii_case("or") {
+            // At the end of the text, another word is still being typed.
+            if pieces.len() > 1 && !piece.is_quoted && !piece.is_excluded && piece.text.eq_ignore_ascii_case("or") {
                 alternatives.push(std::mem::take(&mut current));
                 continue;
             }
@@ -196,6 +196,7 @@ mod tests {
         assert_eq!(rank("fox -qui", "a quick brown fox"), Some(Rank::Words));
         assert_eq!(rank("--quick", "a quick brown fox"), Some(Rank::Words), "an option of a command");
         assert_eq!(rank("cat or fox", "a quick brown fox"), Some(Rank::Words));
+        assert_eq!(rank("fox or", "a quick brown fox"), Some(Rank::Words), "another word is being typed");
         assert_eq!(rank("or", "this or that"), Some(Rank::Words));
         assert_eq!(rank("-fox", "a bird"), None, "an exclusion alone finds nothing");
         assert!(["", "-", "--", "\"\"", "|&!()"].iter().all(|text| TextQuery::parse(text).is_none()));

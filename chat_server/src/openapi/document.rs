@@ -35,7 +35,8 @@ impl ServedDocument {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(text.as_bytes()).and_then(|()| encoder.try_finish()).expect("writing to memory cannot fail");
         let hash = hex::encode(Sha256::digest(&text).get(..12).unwrap_or_default());
-        let etag = format!("\"{hash}\"").parse().expect("an entity tag");
+        // Weak, because the compressed and the plain text share it.
+        let etag = format!("W/\"{hash}\"").parse().expect("an entity tag");
         let gzip = encoder.finish().expect("writing to memory cannot fail").into();
         Self { text: text.into(), gzip, etag }
     }

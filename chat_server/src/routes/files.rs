@@ -34,9 +34,9 @@ use tokio::{sync::Semaphore, time::timeout};
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Limits how many uploads run at once.
-static SERVER_SLOTS: Semaphore = Semaphore::const_new(64);
+static UPLOAD_PERMITS: Semaphore = Semaphore::const_new(64);
 
-/// How long an upload waits for one of `SERVER_SLOTS`.
+/// How long an upload waits for one of `UPLOAD_PERMITS`.
 const MAX_SERVER_WAIT: Duration = Duration::from_secs(60);
 
 /// Stores one or more files.
@@ -46,8 +46,8 @@ pub(crate) async fn upload(
     form: UploadForm,
 ) -> Result<Created<Vec<FileInfo>>> {
     let _slot = state.upload_slots.acquire(caller.user_id).await?;
-    let server_slot = timeout(MAX_SERVER_WAIT, SERVER_SLOTS.acquire()).await;
-    let _server_slot = server_slot.map_err(|_| Error::Unavailable("too many uploads at once".into()))?;
+    let permit = timeout(MAX_SERVER_WAIT, UPLOAD_PERMITS.acquire()).await;
+    let _permit = permit.map_err(|_| Error::Unavailable("too many uploads at once".into()))?;
     let free = files::require_quota(&state.db, caller.user_id, state.retention.user_quota_bytes).await?;
     let mut stored = Vec::new();
     let outcome = match timeout(UPLOAD_TIMEOUT, receive(&state, caller.user_id, free, form, &mut stored)).await {

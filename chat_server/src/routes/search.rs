@@ -21,6 +21,8 @@ use std::sync::Arc;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchParams {
+    /// The text: words in any order, `"a phrase"`, `-excluded`, and `or`. Of each message the
+    /// first 16,384 characters are searched.
     q: SearchText,
     chat_id: Option<ChatId>,
     from: Option<UserId>,

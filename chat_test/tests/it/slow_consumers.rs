@@ -76,7 +76,7 @@ async fn a_one_byte_per_second_reader_is_closed_and_delays_nobody() {
     socket.set_recv_buffer_size(4 * 1024).expect("a small window");
     let address = app.endpoints.notify.strip_prefix("http://").expect("a URL").parse().expect("an address");
     let mut slow = socket.connect(address).await.expect("connected");
-    let head = format!("GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", bob.token);
+    let head = format!("GET /events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", bob.token);
     slow.write_all(head.as_bytes()).await.expect("asked");
     let dribbling = tokio::spawn(async move {
         let mut byte = [0u8; 1];

@@ -97,7 +97,7 @@ async fn a_client_that_never_finishes_its_head_is_disconnected() {
     for server in [&app.endpoints.chat, &app.endpoints.notify] {
         let address = server.strip_prefix("http://").expect("an address");
         let mut stream = TcpStream::connect(address).await.expect("connected");
-        stream.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n").await.expect("written");
+        stream.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n").await.expect("written");
         let end = timeout(DEADLINE, stream.read(&mut [0u8; 64])).await.expect("closed within the deadline");
         assert_eq!(end.expect("a clean end of stream"), 0);
         // The server closes a connection whose request head is too long.
@@ -200,7 +200,7 @@ async fn mangled_requests_do_not_harm_other_clients() {
     println!("seed {seed}");
     let mut random = SmallRng::seed_from_u64(seed);
     let valid = format!(
-        "GET /events?last_event_id=0123456789-1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nCookie: a=b\r\n\r\n",
+        "GET /events?last_event_id=0123456789-1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nCookie: a=b\r\n\r\n",
         bob.token
     );
     let mut tries = JoinSet::new();
@@ -241,7 +241,7 @@ async fn a_client_that_reads_no_responses_is_disconnected() {
     let app = TestApp::start().await;
     let address = app.endpoints.chat.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).await.expect("connected");
-    let request = "GET /api/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = "GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stream.write_all(request.repeat(200).as_bytes()).await.expect("written");
     // Longer than a write may wait.
     tokio::time::sleep(std::time::Duration::from_secs(18)).await;

@@ -4,7 +4,7 @@ import { expect, test } from './fixtures';
 
 interface Vectors {
   readonly users: readonly string[];
-  readonly texts: readonly { readonly text: string; readonly calls: readonly string[] }[];
+  readonly texts: readonly { readonly text: string; readonly mentions: readonly string[] }[];
 }
 
 test('the page shows the mentions that the server finds', async ({ createUser, server }) => {
@@ -13,11 +13,11 @@ test('the page shows the mentions that the server finds', async ({ createUser, s
     await readFile(new URL('../../../fixtures/mentions.json', import.meta.url), 'utf8'),
   ) as Vectors;
   const alice = await createUser('Alice');
-  const people = vectors.users.filter((name) => name !== 'everyone');
+  const usernames = vectors.users.filter((name) => name !== 'everyone');
   // Names that no other test takes.
   const prefix = `v${alice.me.id}`;
   const members: number[] = [];
-  for (const name of people) {
+  for (const name of usernames) {
     const session = new Session(server.url, { storage: memoryStorage() });
     const username = `${prefix}${name}`;
     const me = await session.signUp({ username, email: `${username}@example.com`, password: alice.password });
@@ -26,16 +26,16 @@ test('the page shows the mentions that the server finds', async ({ createUser, s
   const chat = await alice.api.chats.create({ type: 'group', name: 'mentions', members });
   await alice.open(chat.id);
   await expect(alice.page.getByRole('complementary', { name: 'Members' })).toContainText(`${prefix}bob`);
-  const known = new RegExp(`@(${people.map((name) => name.replace('.', '\\.')).join('|')})`, 'gi');
+  const known = new RegExp(`@(${usernames.map((name) => name.replace('.', '\\.')).join('|')})`, 'gi');
   const wrong: string[] = [];
-  for (const { text, calls } of vectors.texts.filter((one) => one.text !== '')) {
+  for (const { text, mentions } of vectors.texts.filter((one) => one.text !== '')) {
     const sent = await alice.client.messages.send(chat.id, { content: text.replace(known, `@${prefix}$1`) });
     const row = alice.page.locator(`[data-message="${sent.id}"]`);
     await expect(row).toBeVisible();
     const shown = await row.locator('[data-mention]').allTextContents();
     const names = new Set(shown.map((one) => one.slice(1).toLowerCase().replace(prefix, '')));
-    if ([...names].sort().join() !== [...calls].sort().join())
-      wrong.push(`${JSON.stringify(text)} shows ${[...names].join()} instead of ${calls.join()}`);
+    if ([...names].sort().join() !== [...mentions].sort().join())
+      wrong.push(`${JSON.stringify(text)} shows ${[...names].join()} instead of ${mentions.join()}`);
   }
   expect(wrong).toEqual([]);
 });

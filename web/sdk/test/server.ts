@@ -35,7 +35,7 @@ export class TestServer {
   async launch(): Promise<void> {
     const bind = this.url ? new URL(this.url).host : '127.0.0.1:0';
     // A host name that browsers do not treat as a secure context.
-    const publicUrl = ['--public-url', 'http://plain.test'];
+    const publicUrl = ['--public-url', 'http://plain.test', '--public-demo'];
     const child = spawn(BINARY_PATH, ['dev', '--bind', bind, '--data', join(this.folder, 'data'), ...publicUrl], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { isBlocked } from '../store/chatState';
 import { getDisplayName, getMessagePreview, useChatStore } from '../store/hooks';
 
 /** Minimum time between screen reader announcements, in milliseconds. */
@@ -22,7 +23,9 @@ export function useAnnouncements(chatId: number): string {
       timer = setTimeout(announce, ANNOUNCE_INTERVAL_MS);
     };
     const unsubscribe = chatStore.client.on('message.new', ({ chat_id, message }) => {
+      const { state } = chatStore;
       if (chat_id !== chatId || message.sender_id === chatStore.account.id) return;
+      if (state && isBlocked(state, message.sender_id)) return;
       const name = getDisplayName(chatStore.state?.users.get(message.sender_id ?? 0));
       queue.current.push(`${name}: ${getMessagePreview(message)}`);
       timer ??= setTimeout(announce, 200);

@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
+import { isBlocked } from '../store/chatState';
 import { getChatTitle, getDisplayName, getMessagePreview, useChatState } from '../store/hooks';
 import { isWide, useUiStore } from '../uiStore';
 import styles from './SearchResults.module.css';
@@ -29,6 +30,7 @@ function SearchResult({ message, showsChat }: { readonly message: Message; reado
   const [, navigate] = useLocation();
   const { requestScroll, panel, togglePanel } = useUiStore();
   const author = useChatState(({ users }) => users.get(message.sender_id ?? 0));
+  const isHidden = useChatState((state) => isBlocked(state, message.sender_id));
   const chatTitle = useChatState((state) => {
     const chat = state.chats.get(message.chat_id);
     return chat ? getChatTitle(state, chat) : '';
@@ -50,7 +52,7 @@ function SearchResult({ message, showsChat }: { readonly message: Message; reado
           <strong>{message.sender_id === null ? t('members.deletedUser') : getDisplayName(author)}</strong>
           <time dateTime={message.created_at}>{formatShortTime(message.created_at)}</time>
           {showsChat && <small>{chatTitle}</small>}
-          <span className={styles.preview}>{getMessagePreview(message)}</span>
+          <span className={styles.preview}>{isHidden ? t('message.blocked') : getMessagePreview(message)}</span>
         </span>
       </button>
     </li>

@@ -210,7 +210,7 @@ export class ChatStore {
       if (isUnnamedGroup(event.chat)) void this.loadMembers(event.chat_id).catch(() => {});
       void this.refreshChat(event.chat_id);
     }
-    // The counts of all chats with this user have changed.
+    // Any chat may contain messages of this user, which no longer count, or count again.
     if (event.type === 'user.blocked' || event.type === 'user.unblocked')
       for (const chatId of state.chats.keys()) void this.refreshChat(chatId);
     if (event.type === 'chat.trimmed') void this.refreshChat(event.chat_id);

@@ -1388,7 +1388,7 @@ export type UserPatch = {
 };
 
 /**
- * 2 to 32 characters of `A–Z a–z 0–9 _ . -`, starting with a letter or digit.
+ * 2 to 32 characters of `A–Z a–z 0–9 _ . -`, starting and ending with a letter or digit: a sign after a name belongs to the sentence.
  */
 export type Username = string;
 
@@ -3664,6 +3664,10 @@ export type SearchMessagesData = {
          * The start of the page, from `next` of the previous page.
          */
         page?: string;
+        /**
+         * The text: words in any order, `"a phrase"`, `-excluded`, and `or`. Of each message the
+         * first 16,384 characters are searched.
+         */
         q: SearchText;
     };
     url: '/api/search';
