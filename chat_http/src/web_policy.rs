@@ -68,7 +68,11 @@ const INTERNAL_PATHS: [&str; 3] = [PROBES[0], PROBES[1], METRICS_PATH];
 pub(crate) async fn enforce(State(policy): State<WebPolicy>, request: Request, next: Next) -> Response {
     let mut response = match check_host(&policy.hosts, &request) {
         Ok(()) => next.run(request).await,
-        Err(error) => error,
+        Err(HostError::Invalid) => {
+            let detail = "the request must have exactly one valid Host header";
+            ApiError(Error::Malformed(detail.into())).into_response()
+        }
+        Err(HostError::NotAllowed) => StatusCode::MISDIRECTED_REQUEST.into_response(),
     };
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
@@ -80,12 +84,10 @@ pub(crate) async fn enforce(State(policy): State<WebPolicy>, request: Request, n
     response
 }
 
-fn check_host(allowed: &AllowedHosts, request: &Request) -> Result<(), Response> {
-    let malformed =
-        || ApiError(Error::Malformed("the request must have exactly one valid Host header".into())).into_response();
-    let host = single_host(request.headers()).map_err(|InvalidHost| malformed())?;
+fn check_host(allowed: &AllowedHosts, request: &Request) -> Result<(), HostError> {
+    let host = single_host(request.headers())?;
     if host.is_none() && request.version() > Version::HTTP_10 {
-        return Err(malformed());
+        return Err(HostError::Invalid);
     }
     if *allowed != AllowedHosts::Loopback && INTERNAL_PATHS.contains(&request.uri().path()) {
         return Ok(());
@@ -93,26 +95,31 @@ fn check_host(allowed: &AllowedHosts, request: &Request) -> Result<(), Response>
     // A target such as `http://host/path` takes precedence over the header.
     let target = request.uri().host().map(str::to_owned);
     match target.or(host) {
-        Some(host) if !allowed.contains(&host) => Err(StatusCode::MISDIRECTED_REQUEST.into_response()),
+        Some(host) if !allowed.contains(&host) => Err(HostError::NotAllowed),
         _ => Ok(()),
     }
 }
 
 /// The host of the `Host` header, without the port.
-fn single_host(headers: &HeaderMap) -> Result<Option<String>, InvalidHost> {
+fn single_host(headers: &HeaderMap) -> Result<Option<String>, HostError> {
     let mut values = headers.get_all(header::HOST).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok()).ok_or(InvalidHost)?;
+    let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok()).ok_or(HostError::Invalid)?;
     let has_only_host = authority.as_str() == authority.host() || authority.port_u16().is_some();
     match values.next() {
         None if has_only_host && !authority.as_str().contains('@') => Ok(Some(authority.host().to_owned())),
-        _ => Err(InvalidHost),
+        _ => Err(HostError::Invalid),
     }
 }
 
-/// The `Host` header is repeated or is not a host.
+/// Why a request is rejected for its host.
 #[derive(Debug, PartialEq, Eq)]
-struct InvalidHost;
+enum HostError {
+    /// The `Host` header is missing, repeated or not a host.
+    Invalid,
+    /// The server does not answer at this host.
+    NotAllowed,
+}
 
 /// Two years.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
