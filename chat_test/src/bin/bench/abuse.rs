@@ -40,7 +40,6 @@ struct Context {
     client: Client,
     /// The attacker's token.
     attacker: String,
-    attacker_id: i64,
     /// The uninvolved user's token and chat.
     uninvolved: String,
     chat: i64,
@@ -193,7 +192,6 @@ async fn prepare(env: &Environment, server: &Server) -> Context {
         address: server.address.clone(),
         client: Client::builder().pool_max_idle_per_host(64).build().expect("a client"),
         attacker: env.token(attacker),
-        attacker_id: attacker,
         uninvolved: env.token(uninvolved),
         chat: own_chat,
         messages,
@@ -256,7 +254,7 @@ async fn send_endless_form(context: &Context) {
 
 async fn send_unread_requests(context: &Context) {
     let Ok(mut stream) = TcpStream::connect(&context.address).await else { return };
-    let request = format!("GET /api/openapi.json HTTP/1.1\r\nHost: a{}\r\n\r\n", context.attacker_id);
+    let request = "GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let _ = stream.write_all(request.repeat(40).as_bytes()).await;
     sleep(WINDOW).await;
 }

@@ -134,7 +134,7 @@ impl Environment {
     pub(crate) fn stream_request(&self, user: i64, cursor: Option<&str>) -> String {
         let resume = cursor.map(|cursor| format!("Last-Event-ID: {cursor}\r\n")).unwrap_or_default();
         let token = self.token(user);
-        format!("GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{resume}\r\n")
+        format!("GET /events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{resume}\r\n")
     }
 
     /// Creates another chat with the first `count` users.

@@ -36,7 +36,8 @@ pub(crate) async fn run(report: &mut Report) {
     let ours = measure(report, "Confab", &confab, requests, LinesPerEvent(4), &Source::Log(&env)).await;
     drop(confab);
 
-    let plain = || vec!["GET /events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n".to_owned(); STREAMS];
+    let plain =
+        || vec!["GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n".to_owned(); STREAMS];
     let folder = tempfile::tempdir().expect("a directory");
     match nchan::start(folder.path()) {
         Some(server) => {
@@ -145,8 +146,10 @@ impl<'a> Publisher<'a> {
             Source::Http(address) => {
                 // As many bytes as the JSON of a message from the log.
                 let data = "x".repeat(330);
-                let request =
-                    format!("POST /publish HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n\r\n{data}", data.len());
+                let request = format!(
+                    "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{data}",
+                    data.len()
+                );
                 let stream = TcpStream::connect(address).await.expect("connected");
                 stream.set_nodelay(true).expect("a socket");
                 Self::Http(stream, request.into_bytes())

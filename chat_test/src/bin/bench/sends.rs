@@ -49,7 +49,7 @@ async fn measure_rest(env: &Environment, server: &Server, senders: usize) -> (f6
     for user in env.users.iter().take(senders) {
         let body = r#"{"content":"a message of a usual length, as people write it"}"#;
         let request = format!(
-            "POST /api/chats/{}/messages HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\
+            "POST /api/chats/{}/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             env.chat,
             env.token(*user),

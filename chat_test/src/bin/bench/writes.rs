@@ -115,7 +115,7 @@ async fn measure(env: &Environment, server: &Server, targets: &[Target], change:
                 let (method, path, body) = change(count, &target);
                 let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
                 let request = format!(
-                    "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{kind}\
+                    "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{kind}\
                      Content-Length: {}\r\n\r\n{body}",
                     body.len()
                 );
