@@ -83,6 +83,9 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
             }
         }
     }
+    if typings.is_empty() && presences.is_empty() {
+        return;
+    }
     let user_ids: Vec<UserId> = typings.iter().map(|typing| typing.user_id).chain(presences.keys().copied()).collect();
     let blocked: HashSet<(UserId, UserId)> = match blocks::blocked_by(db, &user_ids).await {
         Ok(blocked) => blocked.into_iter().collect(),

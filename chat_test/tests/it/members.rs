@@ -234,8 +234,21 @@ async fn a_block_works_in_every_chat() {
     let mut streams = (alice.listen().await, carol.listen().await);
     bob.put("/api/presence", json!({ "status": "busy" })).await.expect(200);
     while streams.1.next_ephemeral("presence").await.data["status"] != "busy" {}
-    let presences = streams.0.drain_ephemeral();
-    assert!(presences.iter().all(|event| event.data["user_id"] != bob.id), "{presences:?}");
+    // Carol's events are dispatched after bob's, so alice would have received his before.
+    carol.put("/api/presence", json!({ "status": "away" })).await.expect(200);
+    loop {
+        let event = streams.0.next_ephemeral("presence").await.data;
+        assert_ne!(event["user_id"], bob.id, "{event}");
+        if event["user_id"] == carol.id && event["status"] == "away" {
+            break;
+        }
+    }
+    bob.post(&format!("{group}/typing"), json!({})).await.expect(204);
+    while streams.1.next_ephemeral("typing").await.data["user_id"] != bob.id {}
+    carol.post(&format!("{group}/typing"), json!({})).await.expect(204);
+    let typing = streams.0.next_ephemeral("typing").await.data;
+    assert_eq!(typing["user_id"], carol.id, "{typing}");
+
     alice.get(&format!("/api/presence/{}", bob.id)).await.expect_problem(404);
     let bootstrap = alice.get("/api/bootstrap").await.expect(200).json();
     assert!(bootstrap["presences"].as_array().expect("a list").iter().all(|one| one["user_id"] != bob.id));
