@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Result, UserId,
+    audit::{Action, NewEntry},
     auth::{self, Claims, Hasher, sessions},
     chats::model::Role,
     events, members, users,
@@ -17,12 +18,15 @@ const PAGE_ROWS: i64 = 500;
 /// The sections of an export. Each query returns keys and lines of JSON for a user
 /// ($1), after a key ($2), up to a number of rows ($3). All sessions come on one page,
 /// newest first, because a user has few.
-const EXPORT_SECTIONS: [&str; 6] = [
+const EXPORT_SECTIONS: [&str; 7] = [
     "select 0::bigint, json_build_object('type', 'user', 'user', user_json(u), 'email', u.email)::text
      from users u where u.id = $1 and $2 < 0 and $3 > 0",
     "select 0::bigint, json_build_object('type', 'session', 'id', s.id, 'user_agent', s.user_agent,
                                         'created_at', to_rfc3339(s.created_at), 'used_at', to_rfc3339(s.used_at))::text
      from sessions s where s.user_id = $1 and $2 < 0 order by s.created_at desc limit $3",
+    "select a.id, json_build_object('type', 'activity', 'action', a.action, 'at', to_rfc3339(a.at),
+                                    'address', host(a.address), 'user_agent', a.user_agent)::text
+     from audit_log a where a.actor_id = $1 and a.id > $2 order by a.id limit $3",
     "select c.id, json_build_object('type', 'chat', 'chat', chat_json(c, member_count(c.id), m.role),
                                     'joined_at', to_rfc3339(m.joined_at))::text
      from chat_members m join chats c on c.id = m.chat_id
@@ -43,7 +47,7 @@ const EXPORT_SECTIONS: [&str; 6] = [
 ];
 
 /// Exports the data of a user as lines of JSON, page by page: `user`, then `session`,
-/// `chat`, `file`, `reaction` and `message`. It fails once the session that
+/// `activity`, `chat`, `file`, `reaction` and `message`. It fails once the session that
 /// requested it ends.
 pub fn export(db: PgPool, user: UserId, session: Option<Uuid>) -> impl Stream<Item = Result<String>> {
     stream::try_unfold(ExportPosition { section: 0, after: -1 }, move |position| {
@@ -74,6 +78,7 @@ pub async fn reset_password(db: &PgPool, user: UserId) -> Result<String> {
     let mut log = events::begin(db, user).await?;
     users::set_password_hash(&mut *log, user, &hash).await?;
     sessions::revoke_all(&mut log, user).await?;
+    NewEntry::new(Action::PasswordReset).about(user).write(&mut *log).await?;
     log.commit().await?;
     Ok(password.as_str().to_owned())
 }
@@ -100,13 +105,22 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
         Some(false) => return Ok(()),
         Some(true) => {}
     }
-    transfer_ownership(&mut log, user).await?;
+    anonymize(&mut log, user).await?;
+    NewEntry::by(Action::AccountDeleted, user).write(&mut *log).await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Removes what [`delete`] removes. The caller holds the append lock.
+pub(crate) async fn anonymize(log: &mut PgConnection, user: UserId) -> Result<()> {
+    transfer_ownership(&mut *log, user).await?;
     for sql in [
         // First, while the members of the user's chats still receive the event. A real
         // email address contains an @, so this one cannot belong to a user.
         "update users
          set username = 'deleted-' || id, display_name = 'Deleted account', email = 'deleted-' || id,
-             password_hash = '', words = '', bio = '', avatar_file_id = null, deleted_at = now()
+             password_hash = '', words = '', bio = '', avatar_file_id = null, is_operator = false,
+             deleted_at = now()
          where id = $1",
         "delete from chats c where type <> 'single' and not exists (
              select from chat_members m where m.chat_id = c.id and m.user_id <> $1)
@@ -121,9 +135,7 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
     ] {
         sqlx::query(sql).bind(user).execute(&mut *log).await?;
     }
-    sessions::revoke_all(&mut log, user).await?;
-    log.commit().await?;
-    Ok(())
+    sessions::revoke_all(log, user).await
 }
 
 /// Appoints a new owner in each chat that the user owns alone, if it has other members.

@@ -93,7 +93,7 @@ pub(crate) async fn admit(
     let inserted = sqlx::query(
         "insert into chat_members (chat_id, user_id, role, joined_after_message_id)
          select $1, u.id, $3, coalesce((select max(m.id) from messages m where m.chat_id = $1), 0)
-         from users u where u.id = $2 and u.deleted_at is null",
+         from users u where u.id = $2 and u.deleted_at is null and u.state <> 'pending'",
     )
     .bind(chat)
     .bind(user)

@@ -37,6 +37,14 @@ pub enum Error {
     /// 403. The caller does not have the permission.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// 403, with the code `account_pending` or `account_suspended`. The account cannot be used.
+    #[error("{detail}")]
+    Inactive {
+        /// The code that clients act on.
+        code: &'static str,
+        /// A human-readable explanation.
+        detail: &'static str,
+    },
     /// 404. The resource does not exist, or the caller may not see it.
     #[error("{0} not found, or not visible to you")]
     NotFound(&'static str),
@@ -67,6 +75,13 @@ pub enum Error {
     /// 429. The rate limit is exceeded; the response says when to retry.
     #[error("too many requests; try again later")]
     TooManyRequests,
+    /// 429. A limit that is only refilled after this number of seconds is exceeded.
+    #[error("too many requests; try again in {0} s")]
+    TooManyRequestsFor(u64),
+    /// 429, with the code `too_many_attempts`: too many failed sign-ins to an account. The
+    /// number is the time until the next attempt, in seconds.
+    #[error("too many failed attempts; try again in {0} s")]
+    TooManyAttempts(u64),
     /// 507. The disk of the server is almost full.
     #[error("the server has no space left; nothing can be written until its operator frees some")]
     InsufficientStorage,

@@ -1,7 +1,7 @@
 //! Housekeeping, by one process at a time: creates partitions of the log, drops old
 //! ones, expires messages, and deletes sessions and files that nothing uses.
 
-use crate::{FileId, MessageId, Result};
+use crate::{FileId, MessageId, Result, audit};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ pub struct Report {
     pub partitions_dropped: i32,
     /// Messages deleted by retention.
     pub messages_expired: i32,
-    /// Sessions, tokens, tickets and invites deleted long after they ended.
+    /// Sessions, tokens, tickets, invites and entries of the audit log deleted.
     pub records_expired: u64,
     /// Keys of blobs whose files were deleted; the caller deletes the bytes.
     pub blob_keys: Vec<String>,
@@ -162,7 +162,8 @@ async fn expire_messages(db: &mut PgConnection, server_days: u16) -> Result<i32>
     Ok(total)
 }
 
-/// Deletes sessions, tokens, tickets and invites some time after they ended. Ended
+/// Deletes sessions, tokens, tickets and invites some time after they ended, and old entries of
+/// the audit log. Ended
 /// sessions stay for 30 days, so that the reuse of a stolen token is recognized.
 async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
     let mut deleted = 0;
@@ -174,6 +175,7 @@ async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
     ] {
         deleted += sqlx::query(sql).execute(&mut *db).await?.rows_affected();
     }
+    deleted += audit::delete_old(db).await?;
     Ok(deleted)
 }
 

@@ -8,6 +8,7 @@
 
 pub mod accounts;
 mod admission;
+pub mod audit;
 pub mod auth;
 pub mod bans;
 pub mod blocks;
@@ -27,6 +28,7 @@ pub mod members;
 mod mentions;
 pub mod messages;
 pub mod metrics;
+pub mod operators;
 pub mod permissions;
 pub mod presence;
 pub mod receipts;
@@ -39,5 +41,5 @@ pub mod users;
 pub mod values;
 
 pub use error::{Error, Result};
-pub use ids::{ChatId, EventId, FileId, MessageId, UserId};
+pub use ids::{AuditEntryId, ChatId, EventId, FileId, MessageId, UserId};
 pub use time::Time;

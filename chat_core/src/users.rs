@@ -3,6 +3,7 @@
 use crate::{
     Error, FileId, Result, Time, UserId,
     error::OnConstraint,
+    operators::AccountState,
     search::{split_name_query, words},
     values::{Bio, DisplayName, Email, SearchText, Username, deserialize_nullable},
 };
@@ -35,8 +36,10 @@ pub struct Me {
     /// The public profile.
     #[serde(flatten)]
     pub user: User,
-    /// The email used to sign in; visible only to the user.
+    /// The email used to sign in; visible only to the user and to operators.
     pub email: String,
+    /// Whether the user is an operator, who moderates the whole server.
+    pub is_operator: bool,
 }
 
 /// A user to be created.
@@ -48,6 +51,8 @@ pub struct NewUser {
     pub email: Email,
     /// An argon2id PHC string.
     pub password_hash: String,
+    /// `Active`, or `Pending` if an operator has to approve the account.
+    pub state: AccountState,
 }
 
 /// Changes to the caller's own profile; absent fields stay unchanged.
@@ -77,14 +82,15 @@ pub struct Credentials {
 /// succeeds.
 pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     let id = sqlx::query_scalar(
-        "insert into users (username, display_name, email, password_hash, words)
-         values ($1, $1, $2, $3, $4)
+        "insert into users (username, display_name, email, password_hash, words, state)
+         values ($1, $1, $2, $3, $4, $5)
          returning id",
     )
     .bind(new.username.as_str())
     .bind(new.email.as_str())
     .bind(&new.password_hash)
     .bind(words(new.username.as_str()))
+    .bind(new.state)
     .fetch_one(db)
     .await
     .on_constraint("users_username_key", || Error::Conflict {
@@ -112,13 +118,13 @@ pub async fn find_credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<
 
 /// Returns the user's own profile.
 pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
-    let (Json(user), email): (Json<User>, String) =
-        sqlx::query_as("select user_json(u), u.email from users u where u.id = $1")
+    let (Json(user), email, is_operator): (Json<User>, String, bool) =
+        sqlx::query_as("select user_json(u), u.email, u.is_operator from users u where u.id = $1")
             .bind(id)
             .fetch_optional(db)
             .await?
             .ok_or(Error::NotFound("user"))?;
-    Ok(Me { user, email })
+    Ok(Me { user, email, is_operator })
 }
 
 /// Returns the public profile of a user.
@@ -148,7 +154,8 @@ pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> R
     if beginnings.is_empty() {
         return Ok(Vec::new());
     }
-    let mut sql = QueryBuilder::new("select user_json(u) from users u where u.deleted_at is null");
+    let mut sql =
+        QueryBuilder::new("select user_json(u) from users u where u.deleted_at is null and u.state <> 'pending'");
     for beginning in beginnings {
         sql.push(" and u.words like ").push_bind(format!("% {beginning}%"));
     }

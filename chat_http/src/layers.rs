@@ -1,7 +1,9 @@
 //! The middleware layers of all servers, in one order.
 
 use crate::{
-    ApiError, problem, request_id,
+    ApiError, problem,
+    rate_limit::{self, RateLimiter},
+    request_id,
     web_policy::{self, WebPolicy},
 };
 use axum::{
@@ -12,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::Error;
+use std::sync::Arc;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{
@@ -25,8 +28,9 @@ use tower_http::{
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
 /// Adds the layers to a router, from the inside: a trace span, panic handling, CORS, the
-/// web policy, problem bodies, compression and the request id.
-pub fn with_layers(router: Router, policy: &WebPolicy) -> Router {
+/// limit of each address, if there is one, the web policy, problem bodies, compression and
+/// the request id.
+pub fn with_layers(router: Router, policy: &WebPolicy, limiter: Option<Arc<RateLimiter>>) -> Router {
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request| {
             // Log the matched route, never the full URI: a query can contain a ticket.
@@ -52,6 +56,7 @@ pub fn with_layers(router: Router, policy: &WebPolicy) -> Router {
             ApiError(Error::internal(format!("panic: {text}"))).into_response()
         }))
         .layer(middleware::from_fn(reject_encoded_body))
+        .layer(middleware::from_fn_with_state(limiter, rate_limit::enforce_address))
         .layer(policy.origins.cors())
         .layer(middleware::from_fn_with_state(policy.clone(), web_policy::enforce))
         .layer(middleware::from_fn(problem::render))

@@ -8,6 +8,7 @@ pub mod accept_encoding;
 pub mod acceptor;
 pub mod config;
 pub mod connection_limits;
+pub mod cookies;
 pub mod cors;
 pub mod extract;
 pub mod layers;

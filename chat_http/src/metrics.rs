@@ -47,7 +47,7 @@ impl MetricsEndpoint {
         match self {
             Self::Shared => router,
             Self::Dedicated(listener) => {
-                let router = layers::with_layers(router, &WebPolicy::default());
+                let router = layers::with_layers(router, &WebPolicy::default(), None);
                 tokio::spawn(acceptor::serve(
                     listener,
                     ConnectionLimits::in_all(MAX_SCRAPERS),

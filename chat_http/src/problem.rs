@@ -82,7 +82,7 @@ impl Problem {
 pub fn status(error: &Error) -> StatusCode {
     match error {
         Error::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-        Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        Error::Forbidden(_) | Error::Inactive { .. } => StatusCode::FORBIDDEN,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Malformed(_) => StatusCode::BAD_REQUEST,
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -90,7 +90,9 @@ pub fn status(error: &Error) -> StatusCode {
         Error::Conflict { .. } => StatusCode::CONFLICT,
         Error::Reset(_) => StatusCode::GONE,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        Error::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        Error::TooManyRequests | Error::TooManyRequestsFor(_) | Error::TooManyAttempts(_) => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         Error::InsufficientStorage => StatusCode::INSUFFICIENT_STORAGE,
         Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -99,8 +101,9 @@ pub fn status(error: &Error) -> StatusCode {
 
 fn code(error: &Error) -> &'static str {
     match error {
-        Error::Unauthorized { code, .. } | Error::Conflict { code, .. } => code,
+        Error::Unauthorized { code, .. } | Error::Inactive { code, .. } | Error::Conflict { code, .. } => code,
         Error::Reset(_) => "reset",
+        Error::TooManyAttempts(_) => "too_many_attempts",
         other => code_of_status(status(other)),
     }
 }
@@ -131,8 +134,13 @@ fn code_of_status(status: StatusCode) -> &'static str {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = status(&self.0).into_response();
-        if matches!(self.0, Error::TooManyRequests) {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        let retry_after = match self.0 {
+            Error::TooManyRequests => Some(RETRY_AFTER_SECONDS),
+            Error::TooManyRequestsFor(seconds) | Error::TooManyAttempts(seconds) => Some(seconds),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response.extensions_mut().insert(Arc::new(self.0));
         response

@@ -1,10 +1,13 @@
 //! Rate limits by user, by address and by class of route. Each server process counts
 //! for itself. The limits prevent one faulty client from using up the capacity.
+//!
+//! What a write costs depends on its size: [`BYTES_PER_WRITE`], [`MEMBERS_PER_WRITE`]. The
+//! same costs apply to REST and to the commands of WebSockets.
 
-use crate::{ApiError, trusted_proxies::TrustedProxies};
+use crate::{ApiError, metrics::METRICS_PATH, probes::PROBES, trusted_proxies::TrustedProxies};
 use axum::{
-    extract::{ConnectInfo, MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -21,12 +24,24 @@ use governor::{
 use percent_encoding::percent_decode_str;
 use std::{
     collections::HashMap,
-    hash::Hash,
+    hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
+
+/// Number of bytes of text that one write includes. A longer text counts as several writes.
+const BYTES_PER_WRITE: usize = 4 * 1024;
+
+/// Number of members that one write includes. A chat with more initial members counts as
+/// several writes: each member is a row and an event.
+const MEMBERS_PER_WRITE: usize = 5;
+
+/// How often one refresh token can be sent. A correct client sends it once, or a few times
+/// while the network fails.
+const REFRESHES_OF_ONE_TOKEN: Rate = Rate::per_minute(20);
 
 /// The class of a route. Each class has its own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +49,7 @@ pub enum RouteClass {
     /// Verifies a password or a token; limited by address.
     Auth,
     /// Exchanges a refresh token; limited by address, apart from `Auth`: the token cannot be
-    /// guessed, and many users may share an address.
+    /// guessed, and many users may share an address. Also limited by token (`charge_refresh`).
     Refresh,
     /// Stores files; limited by user.
     Upload,
@@ -42,7 +57,7 @@ pub enum RouteClass {
     Write,
     /// Changes what others see of a user; limited by user, besides the limit of writes.
     Profile,
-    /// Edits a message; limited by user and message, besides the limit of writes.
+    /// Edits a message; limited by user and message in two ways, besides the limit of writes.
     Edit,
     /// Only reads data; limited by user.
     Read,
@@ -86,6 +101,10 @@ impl Rate {
         Self { period: Duration::from_secs(60), ..Self::per_second(count) }
     }
 
+    const fn per_day(count: u32) -> Self {
+        Self { period: Duration::from_secs(24 * 3600), ..Self::per_second(count) }
+    }
+
     fn quota(self) -> Quota {
         let interval = self.period / self.count.get();
         Quota::with_period(interval).map_or(Quota::per_second(self.count), |quota| quota.allow_burst(self.count))
@@ -95,13 +114,14 @@ impl Rate {
 impl FromStr for Rate {
     type Err = ();
 
-    /// Parses `20/s`, `600/m` or `1000/h`.
+    /// Parses `20/s`, `600/m`, `1000/h` or `5000/d`.
     fn from_str(text: &str) -> Result<Self, ()> {
         let (count, period) = text.split_once('/').ok_or(())?;
         let seconds = match period {
             "s" => 1,
             "m" => 60,
             "h" => 3600,
+            "d" => 24 * 3600,
             _ => return Err(()),
         };
         Ok(Self { count: count.parse().map_err(|_| ())?, period: Duration::from_secs(seconds) })
@@ -120,8 +140,13 @@ struct Rates {
     upload: Rate,
     write: Rate,
     profile: Rate,
+    /// Edits of one message by one user.
     edit: Rate,
+    /// The pace of these edits.
+    edit_pace: Rate,
     read: Rate,
+    /// Text that a user writes, in KiB; a short text counts as one.
+    text: Rate,
     /// All requests of one address.
     address: Rate,
 }
@@ -134,14 +159,16 @@ const DEFAULT: Rates = Rates {
     write: Rate::per_second(50),
     profile: Rate::per_minute(10),
     edit: Rate::per_minute(20),
+    edit_pace: Rate::per_second(1),
     read: Rate::per_second(100),
+    text: Rate::per_day(256 * 1024),
     address: Rate::per_second(1_000),
 };
 
 /// The error for text that is not a setting of rate limits.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,profile=10/m,edit=20/m,read=100/s,address=1000/s"
+    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,text=262144/d,profile=10/m,edit=20/m,edit_pace=1/s,read=100/s,address=1000/s"
 )]
 pub struct InvalidRateLimits(String);
 
@@ -173,6 +200,8 @@ impl FromStr for RateLimits {
                 "write" => rates.write = rate,
                 "profile" => rates.profile = rate,
                 "edit" => rates.edit = rate,
+                "edit_pace" => rates.edit_pace = rate,
+                "text" => rates.text = rate,
                 "read" => rates.read = rate,
                 "address" => rates.address = rate,
                 _ => return Err(invalid()),
@@ -201,8 +230,12 @@ struct Limiters {
     write_burst: NonZeroU32,
     profile: KeyedLimiter<UserId>,
     edit: KeyedLimiter<(UserId, String)>,
+    edit_pace: KeyedLimiter<(UserId, String)>,
     read: KeyedLimiter<UserId>,
+    text: KeyedLimiter<UserId>,
     address: KeyedLimiter<IpAddr>,
+    refresh_token: KeyedLimiter<u64>,
+    hasher: RandomState,
 }
 
 fn keyed_limiter<K: Hash + Eq + Clone>(rate: Rate) -> KeyedLimiter<K> {
@@ -220,24 +253,51 @@ impl RateLimiter {
             write_burst: rates.write.count,
             profile: keyed_limiter(rates.profile),
             edit: keyed_limiter(rates.edit),
+            edit_pace: keyed_limiter(rates.edit_pace),
             read: keyed_limiter(rates.read),
+            text: keyed_limiter(rates.text),
             address: keyed_limiter(rates.address),
+            refresh_token: keyed_limiter(REFRESHES_OF_ONE_TOKEN),
+            hasher: RandomState::new(),
         });
         Self { limiters, trusted_proxies, clock: QuantaClock::default() }
     }
 
     /// Removes users and addresses that have their full limit again.
     pub fn remove_stale(&self) {
-        let Some(Limiters { auth, refresh, upload, write, profile, edit, read, address, .. }) = &self.limiters else {
-            return;
-        };
+        let Some(limiters) = &self.limiters else { return };
+        let Limiters { auth, refresh, upload, write, profile, edit, edit_pace, read, text, address, .. } = limiters;
         [auth, refresh, address].into_iter().for_each(governor::RateLimiter::retain_recent);
-        edit.retain_recent();
-        [upload, write, profile, read].into_iter().for_each(governor::RateLimiter::retain_recent);
+        [edit, edit_pace].into_iter().for_each(governor::RateLimiter::retain_recent);
+        [upload, write, profile, read, text].into_iter().for_each(governor::RateLimiter::retain_recent);
+        limiters.refresh_token.retain_recent();
     }
 
-    /// Counts `extra` writes, besides the one that `enforce` has counted for the request.
-    pub fn charge_write(&self, user: UserId, extra: usize) -> Result<(), Error> {
+    /// Counts the size of a text, besides the write that was counted for the request.
+    pub fn charge_text(&self, user: UserId, bytes: usize) -> Result<(), Error> {
+        self.charge_write(user, bytes / BYTES_PER_WRITE)?;
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        match limiters.text.check_key_n(&user, NonZeroU32::new(kibibytes).unwrap_or(NonZeroU32::MIN)) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(not_until)) => Err(self.wait_for(&not_until)),
+            Err(_) => Err(Error::TooManyRequests),
+        }
+    }
+
+    /// Counts the initial members of a chat, besides the write that was counted for the request.
+    pub fn charge_members(&self, user: UserId, members: usize) -> Result<(), Error> {
+        self.charge_write(user, members / MEMBERS_PER_WRITE)
+    }
+
+    /// Counts the use of a refresh token.
+    pub fn charge_refresh(&self, token: &str) -> Result<(), Error> {
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        let allowed = limiters.refresh_token.check_key(&limiters.hasher.hash_one(token));
+        allowed.map(|_| ()).map_err(|not_until| self.wait_for(&not_until))
+    }
+
+    fn charge_write(&self, user: UserId, extra: usize) -> Result<(), Error> {
         let Some(limiters) = &self.limiters else { return Ok(()) };
         // A write that costs more than the whole limit needs the whole limit.
         let extra = u32::try_from(extra).unwrap_or(u32::MAX).min(limiters.write_burst.get() - 1);
@@ -248,7 +308,19 @@ impl RateLimiter {
         }
     }
 
-    /// Counts a request and returns the rest of its limit; `None` without limits.
+    fn wait_for(&self, not_until: &NotUntil<QuantaInstant>) -> Error {
+        Error::TooManyRequestsFor(whole_seconds(not_until.wait_time_from(self.clock.now())).max(1))
+    }
+
+    /// The address of the client that sent a request; of an IPv6 address the first of its /64
+    /// network.
+    pub fn client_address(&self, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        self.trusted_proxies.client_address(peer, headers)
+    }
+
+    /// Counts a request by its class and returns the rest of its limit; `None` without limits,
+    /// and for a client without a valid token.
     fn check(
         &self,
         request: &Request,
@@ -256,15 +328,16 @@ impl RateLimiter {
         verifier: &Verifier,
     ) -> Result<Option<RateLimitStatus>, RateLimitStatus> {
         let Some(limiters) = &self.limiters else { return Ok(None) };
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-        let address = self.trusted_proxies.client_address(peer, request.headers());
-        let by_address = self.count(&limiters.address, &address)?;
+        let address = self.client_address(request.extensions(), request.headers());
         match class {
             RouteClass::Auth => return self.count(&limiters.auth, &address).map(Some),
             RouteClass::Refresh => return self.count(&limiters.refresh, &address).map(Some),
             _ => {}
         }
-        let Some(user) = claimed_user(verifier, request.headers()) else { return Ok(Some(by_address)) };
+        let authorization = request.headers().get(header::AUTHORIZATION);
+        let Some(user) = authorization.and_then(|value| claimed_user(verifier, value)) else {
+            return Ok(None);
+        };
         match class {
             RouteClass::Upload => self.count(&limiters.upload, &user),
             RouteClass::Read => self.count(&limiters.read, &user),
@@ -277,7 +350,9 @@ impl RateLimiter {
                 self.count(&limiters.write, &user)?;
                 // Decoded, so that one message has one key.
                 let path = percent_decode_str(request.uri().path()).decode_utf8_lossy().into_owned();
-                self.count(&limiters.edit, &(user, path))
+                let key = (user, path);
+                self.count(&limiters.edit_pace, &key)?;
+                self.count(&limiters.edit, &key)
             }
         }
         .map(Some)
@@ -304,9 +379,9 @@ impl RateLimiter {
     }
 }
 
-/// The user that a token claims. Whether the session is active is checked later.
-fn claimed_user(verifier: &Verifier, headers: &HeaderMap) -> Option<UserId> {
-    let bearer = auth::parse_bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)?;
+/// The user that the token of an `Authorization` header claims. Whether the session is active is checked later.
+pub fn claimed_user(verifier: &Verifier, authorization: &HeaderValue) -> Option<UserId> {
+    let bearer = auth::parse_bearer_token(authorization.to_str().ok()?)?;
     verifier.verify(bearer, Audience::Api).ok().map(|claims| claims.user_id)
 }
 
@@ -324,15 +399,50 @@ impl RateLimitStatus {
         let mut insert = |name: &'static str, number: u64| {
             headers.insert(HeaderName::from_static(name), HeaderValue::from(number));
         };
-        insert("ratelimit-limit", self.limit.into());
+        insert(LIMIT_HEADER, self.limit.into());
         insert("ratelimit-remaining", self.remaining.into());
         insert("ratelimit-reset", whole_seconds(self.reset));
     }
+
+    fn into_rejection(self) -> Response {
+        let mut response = ApiError(Error::TooManyRequests).into_response();
+        self.write_headers(response.headers_mut());
+        response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(self.reset).max(1).into());
+        response
+    }
 }
+
+const LIMIT_HEADER: &str = "ratelimit-limit";
 
 /// Returns a duration in seconds, rounded up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// The middleware: limits all requests of one address, whatever their route, except probes.
+pub(crate) async fn enforce_address(
+    State(limiter): State<Option<Arc<RateLimiter>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(limiter) = limiter else { return next.run(request).await };
+    let Some(limiters) = &limiter.limiters else { return next.run(request).await };
+    let path = request.uri().path();
+    if PROBES.contains(&path) || path == METRICS_PATH {
+        return next.run(request).await;
+    }
+    let address = limiter.client_address(request.extensions(), request.headers());
+    match limiter.count(&limiters.address, &address) {
+        Ok(status) => {
+            let mut response = next.run(request).await;
+            // The limit of the class says more.
+            if !response.headers().contains_key(LIMIT_HEADER) {
+                status.write_headers(response.headers_mut());
+            }
+            response
+        }
+        Err(status) => status.into_rejection(),
+    }
 }
 
 /// The middleware: rejects a request over its limit with 429, and writes the state of
@@ -352,12 +462,7 @@ pub async fn enforce(
             }
             response
         }
-        Err(status) => {
-            let mut response = ApiError(Error::TooManyRequests).into_response();
-            status.write_headers(response.headers_mut());
-            response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(status.reset).max(1).into());
-            response
-        }
+        Err(status) => status.into_rejection(),
     }
 }
 

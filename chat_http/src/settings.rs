@@ -40,7 +40,9 @@ pub struct AllSettings {
     #[command(flatten)]
     web: WebSettings,
     #[command(flatten)]
-    limits: LimitSettings,
+    limits: RateLimitSettings,
+    #[command(flatten)]
+    disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
     #[command(flatten)]
@@ -203,12 +205,18 @@ impl WebSettings {
 
 /// Rate limits.
 #[derive(Debug, Clone, Args)]
-pub struct LimitSettings {
+pub struct RateLimitSettings {
     /// Rate limits: on, off, or some of
-    /// auth=60/m,refresh=600/m,upload=120/m,write=50/s,profile=10/m,edit=20/m,read=100/s,address=1000/s.
-    /// Off in `confab dev` unless set.
+    /// auth=60/m, refresh=600/m, upload=120/m, write=50/s, text=262144/d (in KiB),
+    /// profile=10/m, edit=20/m, edit_pace=1/s, read=100/s, address=1000/s, separated by
+    /// commas. Off in `confab dev` unless set.
     #[arg(long, value_name = "LIMITS", env = "RATE_LIMITS")]
     pub rate_limits: Option<RateLimits>,
+}
+
+/// Disk space.
+#[derive(Debug, Clone, Args)]
+pub struct DiskSettings {
     /// Free space of the disk of the data directory, in bytes, below which nothing is
     /// written (507); 0 for no limit.
     #[arg(long, value_name = "BYTES", env = "MIN_FREE_BYTES", default_value_t = 256 * 1024 * 1024)]
@@ -218,8 +226,9 @@ pub struct LimitSettings {
 /// Accounts.
 #[derive(Debug, Clone, Args)]
 pub struct AccountSettings {
-    /// Who may create an account: open, closed, invite (whoever has an invite to a chat), or
-    /// the allowed domains of email addresses, separated by commas.
+    /// Who may create an account: open, closed, invite (whoever has an invite to a chat),
+    /// approval (whoever an operator approves), or the allowed domains of email addresses,
+    /// separated by commas.
     #[arg(long, value_name = "POLICY", env = "SIGN_UP", default_value = "open")]
     pub sign_up: SignUpPolicy,
 }

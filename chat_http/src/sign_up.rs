@@ -12,6 +12,8 @@ pub enum SignUpPolicy {
     Closed,
     /// Whoever has an invite to a chat.
     Invite,
+    /// Whoever an operator approves.
+    Approval,
     /// Whoever has an email address in one of these domains, in lower case.
     Domains(Vec<String>),
 }
@@ -19,12 +21,13 @@ pub enum SignUpPolicy {
 impl FromStr for SignUpPolicy {
     type Err = Infallible;
 
-    /// Parses `open`, `closed`, `invite`, or a comma-separated list of domains.
+    /// Parses `open`, `closed`, `invite`, `approval`, or a comma-separated list of domains.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text.trim().to_ascii_lowercase().as_str() {
             "open" => Self::Open,
             "closed" => Self::Closed,
             "invite" => Self::Invite,
+            "approval" => Self::Approval,
             domains => {
                 let domains = domains.split(',').map(|domain| domain.trim().trim_start_matches('@').to_owned());
                 Self::Domains(domains.filter(|domain| !domain.is_empty()).collect())
@@ -40,6 +43,7 @@ impl SignUpPolicy {
             Self::Open => "open",
             Self::Closed => "closed",
             Self::Invite => "invite",
+            Self::Approval => "approval",
             Self::Domains(_) => "domains",
         }
     }
@@ -72,6 +76,7 @@ mod tests {
         assert_eq!(parse("open"), SignUpPolicy::Open);
         assert_eq!(parse(" Closed "), SignUpPolicy::Closed);
         assert_eq!(parse("invite"), SignUpPolicy::Invite);
+        assert_eq!(parse("approval"), SignUpPolicy::Approval);
         let domains = parse("example.com, @Example.ORG,");
         assert_eq!(domains.domains(), ["example.com", "example.org"]);
         assert!(domains.allows_email("a@EXAMPLE.com") && domains.allows_email("a@example.org"));

@@ -1,7 +1,6 @@
 //! The free space of the disk that holds the data directory. Below a floor the API writes
-//! nothing, so that the database can still recover and housekeeping can still delete. Of
-//! the commands of WebSockets, only sends are rejected, and only by a notify server in the
-//! same process.
+//! nothing, so that the database can still recover and housekeeping can still delete. A
+//! notify server in the same process rejects the commands of WebSockets that write.
 
 use crate::AppState;
 use axum::{

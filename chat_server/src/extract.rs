@@ -4,19 +4,21 @@
 use crate::{AppState, limits};
 use axum::{
     extract::FromRequestParts,
-    http::{header, request::Parts},
+    http::{HeaderValue, header, request::Parts},
 };
 use chat_core::{
     ChatId, Error, UserId,
+    audit::Client,
     auth::{self, Audience, Claims, token},
     chats::ChatType,
     members,
+    operators::{self, Operator},
 };
 pub(crate) use chat_http::extract::{Json, Path, PathParam, Query};
 use chat_http::{ApiError, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, sync::Arc};
 use uuid::Uuid;
 
 /// A signed-in user.
@@ -41,6 +43,51 @@ impl FromRequestParts<Arc<AppState>> for Caller {
         let claims = state.signer.verifier().verify(bearer, Audience::Api)?;
         state.session_cache.require_active(claims).await?;
         Ok(Self { user_id: claims.user_id, session_id: claims.session_id })
+    }
+}
+
+/// The caller as an operator. Other callers get 403.
+#[derive(Debug, Clone)]
+pub(crate) struct OperatorCaller(pub(crate) Operator);
+
+impl FromRequestParts<Arc<AppState>> for OperatorCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
+        let Caller { user_id, .. } = Caller::from_request_parts(parts, state).await?;
+        if !operators::is_operator(&state.db, user_id).await? {
+            return Err(Error::Forbidden("only operators of this server can do this").into());
+        }
+        let ClientInfo(client) = ClientInfo::of(parts, state);
+        Ok(Self(Operator { user_id, client }))
+    }
+}
+
+/// The client that sent the request, for the audit log.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientInfo(pub(crate) Client);
+
+/// Maximum length of a user agent that is stored, in characters.
+const MAX_USER_AGENT_CHARS: usize = 250;
+
+impl ClientInfo {
+    fn of(parts: &Parts, state: &AppState) -> Self {
+        let address = state.rate_limiter.client_address(&parts.extensions, &parts.headers);
+        Self(Client { address: Some(address), user_agent: read_user_agent(parts.headers.get(header::USER_AGENT)) })
+    }
+}
+
+/// Returns the user agent as it is stored; empty if there is none.
+pub(crate) fn read_user_agent(header: Option<&HeaderValue>) -> String {
+    let text = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.chars().take(MAX_USER_AGENT_CHARS).collect()
+}
+
+impl FromRequestParts<Arc<AppState>> for ClientInfo {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Infallible> {
+        Ok(Self::of(parts, state))
     }
 }
 

@@ -78,6 +78,8 @@ async fn run_minute_job(state: Arc<AppState>) {
     loop {
         ticks.tick().await;
         state.rate_limiter.remove_stale();
+        state.sign_in_throttle.remove_stale();
+        state.refusals.remove_stale();
         state.pixel_budget.remove_stale();
         if let Err(error) = sessions::revoke_expired(&state.db).await {
             tracing::warn!(%error, "cannot end expired sessions");

@@ -10,9 +10,11 @@ mod jobs;
 mod limits;
 mod openapi;
 mod pixel_budget;
+mod refusals;
 mod router;
 mod routes;
 mod settings;
+mod sign_in_throttle;
 mod state;
 mod upload_form;
 mod user_slots;
@@ -50,6 +52,6 @@ pub async fn serve(
     state.register_metrics(&mut registry);
     let probes = probes::router(state.readiness_checks(), shutdown.clone());
     let router = state.router().merge(probes).merge(metrics.into_router(registry, &shutdown));
-    let router = layers::with_layers(router, &policy);
+    let router = layers::with_layers(router, &policy, Some(state.rate_limiter()));
     acceptor::serve(listener, connections, NoHook, router, shutdown).await;
 }

@@ -10,13 +10,6 @@ pub(crate) const MAX_FILE_BYTES: u64 = 25 * 1024 * 1024;
 /// Maximum number of files in one upload.
 pub(crate) const MAX_FILES_PER_UPLOAD: usize = 10;
 
-/// Number of bytes of text that one write includes. A longer text counts as several writes.
-pub(crate) const BYTES_PER_WRITE: usize = 4 * 1024;
-
-/// Number of members that one write includes. A chat with more initial members counts as
-/// several writes: each member is a row and an event.
-pub(crate) const MEMBERS_PER_WRITE: usize = 5;
-
 /// Default number of items per page.
 pub(crate) const DEFAULT_PAGE_SIZE: i64 = 50;
 

@@ -5,8 +5,8 @@ use crate::{
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
     openapi::{Document, OperationHandler},
     routes::{
-        accounts, auth, bans, channels, chats, config, events, files, invites, members, messages, presence, receipts,
-        search, users,
+        accounts, auth, bans, channels, chats, config, events, files, invites, members, messages, operator, presence,
+        receipts, search, users,
     },
 };
 use axum::{
@@ -50,6 +50,7 @@ pub fn routes() -> Routes {
         .on(Read,   GET,    "/api/me/export",                               accounts::export,          "Export the caller's data.")
         .on(Auth,   DELETE, "/api/me",                                      accounts::delete,          "Delete the caller's account; messages stay under an anonymous name.")
         .on(Auth,   PUT,    "/api/me/password",                             auth::change_password,     "Change the password and sign out all other sessions.")
+        .on(Read,   GET,    "/api/me/activity",                             auth::list_activity,       "List the caller's sign-ins, changes of the password and exports, newest first.")
         .on(Read,   GET,    "/api/users",                                   users::list,               "List the users with the given ids.")
         .on(Read,   GET,    "/api/users/search",                            users::search,             "Search users by the beginnings of the words of their names.")
         .on(Read,   GET,    "/api/users/{user_id}",                         users::get,                "Get a user.")
@@ -108,6 +109,17 @@ pub fn routes() -> Routes {
         .on(Upload, POST,   "/api/upload",                                  files::upload,             "Upload files; a file is private until a message attaches it.")
         .on(Read,   GET,    "/api/files/{file_id}",                         files::download,           "Download a file.")
         .on(Read,   GET,    "/api/files/{file_id}/thumbnail",               files::download_thumbnail, "Download the thumbnail of an image.")
+
+        .on(Read,   GET,    "/api/operator/users",                          operator::list_users,      "List users, as an operator.")
+        .on(Write,  PUT,    "/api/operator/users/{user_id}/suspension",     operator::suspend,         "Suspend an account.")
+        .on(Write,  DELETE, "/api/operator/users/{user_id}/suspension",     operator::end_suspension,  "End the suspension of an account.")
+        .on(Write,  PUT,    "/api/operator/users/{user_id}/approval",       operator::approve,         "Approve an account that waits for it.")
+        .on(Write,  DELETE, "/api/operator/users/{user_id}/approval",       operator::reject,          "Reject an account that waits for approval, and delete it.")
+        .on(Write,  DELETE, "/api/operator/users/{user_id}/sessions",       operator::end_sessions,    "Sign a user out everywhere.")
+        .on(Write,  DELETE, "/api/operator/users/{user_id}/profile",        operator::remove_profile,  "Remove a user's display name, bio and avatar.")
+        .on(Write,  DELETE, "/api/operator/messages/{message_id}",          operator::remove_message,  "Delete a message of any chat.")
+        .on(Write,  DELETE, "/api/operator/chats/{chat_id}",                operator::remove_chat,     "Delete any chat with everything in it.")
+        .on(Read,   GET,    "/api/operator/audit",                          operator::list_audit,      "List the audit log, newest first.")
 
         .on(Read,   GET,    "/api/bootstrap",                               events::bootstrap,         "Get the initial state, and the cursor to resume from.")
         .on(Read,   GET,    "/api/events",                                  events::list,              "List the events after a cursor.")

@@ -2,8 +2,8 @@
 
 use chat_http::settings::{
     AccountSettings, ChatBind, ChatConnectionSettings, ChatMetricsSettings, DataSettings, DatabaseSettings,
-    DemoSettings, LimitSettings, LogSettings, NetworkSettings, RedisSettings, RetentionSettings, SigningKeySettings,
-    WebSettings,
+    DemoSettings, DiskSettings, LogSettings, NetworkSettings, RateLimitSettings, RedisSettings, RetentionSettings,
+    SigningKeySettings, WebSettings,
 };
 
 /// Serve Confab's REST API. Each setting is a flag, an environment variable, or a key of
@@ -24,7 +24,9 @@ pub struct Settings {
     #[command(flatten)]
     pub web: WebSettings,
     #[command(flatten)]
-    pub limits: LimitSettings,
+    pub limits: RateLimitSettings,
+    #[command(flatten)]
+    pub disk: DiskSettings,
     /// Accounts.
     #[command(flatten)]
     pub accounts: AccountSettings,

@@ -1,6 +1,13 @@
 //! The state that handlers share.
 
-use crate::{BlobStore, disk_space, jobs, openapi, pixel_budget::PixelBudget, router, user_slots::UserSlots};
+use crate::{
+    BlobStore, disk_space, jobs, openapi,
+    pixel_budget::PixelBudget,
+    refusals::{self, Refusals},
+    router,
+    sign_in_throttle::SignInThrottle,
+    user_slots::UserSlots,
+};
 use axum::{Router, middleware};
 use chat_core::{
     Result,
@@ -109,6 +116,8 @@ pub struct AppState {
     pub(crate) expensive_slots: UserSlots,
     pub(crate) upload_slots: UserSlots,
     pub(crate) pixel_budget: PixelBudget,
+    pub(crate) sign_in_throttle: SignInThrottle,
+    pub(crate) refusals: Refusals,
     pub(crate) min_free_bytes: u64,
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) signer: Signer,
@@ -118,7 +127,7 @@ pub struct AppState {
     pub(crate) ephemeral: EphemeralBus,
     pub(crate) typing: TypingNotifier,
     pub(crate) blobs: BlobStore,
-    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) rate_limiter: Arc<RateLimiter>,
     pub(crate) retention: RetentionConfig,
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) demo: Option<DemoAccounts>,
@@ -137,13 +146,15 @@ impl AppState {
             expensive_slots: UserSlots::for_expensive_requests(),
             upload_slots: UserSlots::for_uploads(),
             pixel_budget: PixelBudget::new(config.rate_limits != RateLimits::OFF),
+            sign_in_throttle: SignInThrottle::new(config.rate_limits != RateLimits::OFF),
+            refusals: Refusals::new(),
             min_free_bytes: config.min_free_bytes,
             sign_up: config.sign_up,
             db: config.db,
             writer: config.writer,
             signer: config.signer,
             blobs: config.blobs,
-            rate_limiter: RateLimiter::new(config.rate_limits, config.trusted_proxies),
+            rate_limiter: Arc::new(RateLimiter::new(config.rate_limits, config.trusted_proxies)),
             retention: config.retention,
             public_url: config.public_url,
             demo: config.demo,
@@ -161,12 +172,20 @@ impl AppState {
         let state = Arc::clone(self);
         let space =
             middleware::from_fn(move |request, next| disk_space::require_space(Arc::clone(&state), request, next));
+        let state = Arc::clone(self);
+        let refusals = middleware::from_fn(move |request, next| refusals::record(Arc::clone(&state), request, next));
         routes
             .into_router()
             .layer(space)
+            .layer(refusals)
             .layer(limits)
             .with_state(Arc::clone(self))
             .merge(openapi::router(self.public_url.as_ref()))
+    }
+
+    /// Returns the rate limits, which all servers of a process share.
+    pub fn rate_limiter(&self) -> Arc<RateLimiter> {
+        Arc::clone(&self.rate_limiter)
     }
 
     /// Starts the background jobs. `shutdown` stops them.

@@ -2,14 +2,19 @@
 
 use crate::{TestDatabase, TestUser, database, user::Endpoints};
 use chat_core::{
+    audit::{Action, Client},
     auth::{Signer, keys, sessions},
     housekeeping::RetentionConfig,
     messages::Writer,
     redis::Redis,
 };
 use chat_http::{
-    AllowedOrigins, WebPolicy, connection_limits::ConnectionLimits, metrics::MetricsEndpoint, rate_limit::RateLimits,
-    sign_up::SignUpPolicy, web_policy::AllowedHosts,
+    AllowedOrigins, WebPolicy,
+    connection_limits::ConnectionLimits,
+    metrics::MetricsEndpoint,
+    rate_limit::{RateLimiter, RateLimits},
+    sign_up::SignUpPolicy,
+    web_policy::AllowedHosts,
 };
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccount, DemoAccounts};
 use embedded_postgres::Cluster;
@@ -23,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A web origin on another host, which CORS allows.
 pub const ALLOWED_ORIGIN: &str = "https://friendly.example";
+
+/// The network whose `X-Forwarded-For` the servers trust.
+const TRUSTED_NETWORK: &str = "127.0.0.0/8";
 
 /// A running Confab with the demo data.
 #[derive(Debug)]
@@ -101,7 +109,7 @@ impl TestApp {
             signer: signer.clone(),
             blobs: BlobStore::on_disk(&files).expect("a file store"),
             rate_limits: limits,
-            trusted_proxies: "127.0.0.0/8".parse().expect("networks"),
+            trusted_proxies: TRUSTED_NETWORK.parse().expect("networks"),
             retention: RetentionConfig::DEFAULT,
             min_free_bytes: 0,
             sign_up: SignUpPolicy::Open,
@@ -124,6 +132,7 @@ impl TestApp {
             writer: Writer::start(database.pool(2)),
             verifier: signer.verifier().clone(),
             policy: policy.clone(),
+            rate_limiter: Arc::new(RateLimiter::new(limits, TRUSTED_NETWORK.parse().expect("networks"))),
         };
         let server = NotifyServer::start(deps, shutdown.clone());
         let servers = vec![
@@ -174,7 +183,11 @@ impl TestApp {
     /// Returns a stream request for a user, without a sign-in.
     pub async fn stream_request_for(&self, user_id: i64) -> reqwest::RequestBuilder {
         let user_id = user_id.try_into().expect("an id");
-        let token = sessions::open(&self.db, &self.signer, user_id, "").await.expect("a session").tokens.token;
+        let token = sessions::open(&self.db, &self.signer, user_id, Action::SignedIn, &Client::default())
+            .await
+            .expect("a session")
+            .tokens
+            .token;
         reqwest::Client::new().get(format!("{}/events", self.endpoints.notify)).bearer_auth(token)
     }
 

@@ -13,8 +13,8 @@ use chat_http::{
     metrics::MetricsEndpoint,
     rate_limit::RateLimits,
     settings::{
-        AccountSettings, ChatBind, DataSettings, FrontendSettings, LimitSettings, NetworkSettings,
-        OptionalDatabaseSettings, PublicDemoSettings, RetentionSettings, WebSettings,
+        AccountSettings, ChatBind, DataSettings, DiskSettings, FrontendSettings, NetworkSettings,
+        OptionalDatabaseSettings, PublicDemoSettings, RateLimitSettings, RetentionSettings, WebSettings,
     },
     shutdown,
 };
@@ -59,7 +59,9 @@ pub(crate) struct Dev {
     #[command(flatten)]
     web: WebSettings,
     #[command(flatten)]
-    limits: LimitSettings,
+    limits: RateLimitSettings,
+    #[command(flatten)]
+    disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
     #[command(flatten)]
@@ -118,7 +120,7 @@ impl Dev {
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::OFF),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
-            min_free_bytes: self.limits.min_free_bytes,
+            min_free_bytes: self.disk.min_free_bytes,
             sign_up: self.accounts.sign_up.clone(),
             demo: demo.clone(),
             frontend: self.frontend.clone(),

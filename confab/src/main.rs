@@ -58,6 +58,8 @@ enum Command {
     DeleteAccount(maintenance::AccountArgs),
     /// Replace the password of an account by a random one, and end its sessions.
     ResetPassword(maintenance::AccountArgs),
+    /// Make a user an operator, who moderates the whole server.
+    MakeOperator(maintenance::MakeOperator),
     /// Replace the key that signs tokens; sessions stay valid.
     RotateKeys(RotateKeys),
     /// Print the OpenAPI 3.1 description of the API.
@@ -103,6 +105,7 @@ async fn main() -> ExitCode {
         Command::ExportAccount(account) => account.export().await,
         Command::DeleteAccount(account) => account.delete().await,
         Command::ResetPassword(account) => account.reset_password().await,
+        Command::MakeOperator(operator) => operator.run().await,
         Command::RotateKeys(keys) => keys.run(),
         Command::Openapi => print_text(chat_server::openapi_json()),
         Command::Configuration => print_text(&configuration::markdown(&Cli::command())),

@@ -1,9 +1,9 @@
-//! `confab housekeeping`, `export-account`, `delete-account` and `reset-password`:
+//! `confab housekeeping`, `export-account`, `delete-account`, `reset-password` and `make-operator`:
 //! maintenance commands that call the functions of the server.
 
 use crate::{database, node::files_dir};
 use anyhow::Context;
-use chat_core::{accounts, users, values::Email};
+use chat_core::{accounts, operators, users, values::Email};
 use chat_http::settings::{DataSettings, DatabaseSettings, RetentionSettings};
 use chat_server::BlobStore;
 use clap::Args;
@@ -80,11 +80,38 @@ impl AccountArgs {
         Ok(())
     }
 
+    /// Makes the user an operator, or an operator an ordinary user.
+    async fn set_operator(self, is_operator: bool) -> anyhow::Result<()> {
+        let (db, user) = self.find_user().await?;
+        operators::set_operator(&db, user, is_operator).await.map_err(database::database_error)?;
+        match is_operator {
+            true => println!("{} is now an operator of this server", self.email),
+            false => println!("{} is no operator of this server", self.email),
+        }
+        Ok(())
+    }
+
     async fn find_user(&self) -> anyhow::Result<(sqlx::PgPool, chat_core::UserId)> {
         let email = Email::try_from(self.email.clone()).map_err(anyhow::Error::msg)?;
         let db = database::create_pool(&self.database.database_url)?;
         let found = users::find_credentials(&db, &email).await.map_err(database::database_error)?;
         let user = found.with_context(|| format!("no account with the email address {}", self.email))?.id;
         Ok((db, user))
+    }
+}
+
+/// `confab make-operator`.
+#[derive(Debug, Args)]
+pub(crate) struct MakeOperator {
+    #[command(flatten)]
+    account: AccountArgs,
+    /// Make the operator an ordinary user instead.
+    #[arg(long)]
+    undo: bool,
+}
+
+impl MakeOperator {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        self.account.set_operator(!self.undo).await
     }
 }

@@ -11,9 +11,9 @@ use chat_http::{
     probes,
     rate_limit::RateLimits,
     settings::{
-        AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, FrontendSettings, LimitSettings,
-        MetricsSettings, NetworkSettings, PublicDemoSettings, PublicUrl, RedisSettings, RetentionSettings,
-        SigningKeySettings, WebSettings,
+        AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, DiskSettings, FrontendSettings,
+        MetricsSettings, NetworkSettings, PublicDemoSettings, PublicUrl, RateLimitSettings, RedisSettings,
+        RetentionSettings, SigningKeySettings, WebSettings,
     },
     shutdown,
     sign_up::SignUpPolicy,
@@ -84,6 +84,7 @@ impl Node {
             writer: state.writer().clone(),
             verifier,
             policy: self.policy.clone(),
+            rate_limiter: state.rate_limiter(),
         };
         let notify = NotifyServer::start(deps, shutdown.clone());
 
@@ -98,7 +99,7 @@ impl Node {
             .merge(frontend::router(&self.frontend))
             .merge(probes::router(checks, shutdown.clone()))
             .merge(self.metrics.into_router(registry, &shutdown));
-        let router = layers::with_layers(router, &self.policy);
+        let router = layers::with_layers(router, &self.policy, Some(state.rate_limiter()));
         let hook = notify.connection_hook();
         let server = tokio::spawn(acceptor::serve(listener, self.connections, hook, router, shutdown.clone()));
         tokio::select! {
@@ -129,7 +130,9 @@ pub(crate) struct Serve {
     #[command(flatten)]
     metrics: MetricsSettings,
     #[command(flatten)]
-    limits: LimitSettings,
+    limits: RateLimitSettings,
+    #[command(flatten)]
+    disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
     #[command(flatten)]
@@ -157,7 +160,7 @@ impl Serve {
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::ON),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
-            min_free_bytes: self.limits.min_free_bytes,
+            min_free_bytes: self.disk.min_free_bytes,
             sign_up: self.accounts.sign_up.clone(),
             demo: None,
             frontend: self.frontend,

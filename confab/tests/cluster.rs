@@ -1,7 +1,10 @@
 //! Several nodes on one database and one Redis, as processes that are killed, paused and
 //! replaced one by one. No message may be lost.
 
-use chat_core::auth::{Signer, keys, sessions};
+use chat_core::{
+    audit::{Action, Client},
+    auth::{Signer, keys, sessions},
+};
 use chat_test::{
     Balancer, DEADLINE, Endpoints, EventStream, Signal, TestDatabase, TestRedis, TestUser, eventually, metric, signal,
 };
@@ -230,7 +233,11 @@ async fn a_thousand_streams_of_a_killed_replica_resume_on_the_other() {
     let mut readers = Vec::new();
     for user_id in user_ids {
         let user_id = user_id.try_into().expect("an id");
-        let token = sessions::open(&db, &signer, user_id, "").await.expect("a session").tokens.token;
+        let token = sessions::open(&db, &signer, user_id, Action::SignedIn, &Client::default())
+            .await
+            .expect("a session")
+            .tokens
+            .token;
         for _ in 0..STREAMS_EACH {
             let request_stream = {
                 let (client, token) = (client.clone(), token.clone());

@@ -33,9 +33,10 @@ use chat_core::{
 };
 use chat_http::{
     ReadinessCheck, WebPolicy, acceptor, connection_limits::ConnectionLimits, layers, metrics::MetricsEndpoint, probes,
+    rate_limit::RateLimiter,
 };
 use ephemeral::EphemeralDispatcher;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, Quota};
 use hub::Hub;
 use listener::Listener;
 use membership_loader::MembershipLoader;
@@ -83,6 +84,8 @@ pub struct Deps {
     pub verifier: Verifier,
     /// Which pages may connect, and at which hosts.
     pub policy: WebPolicy,
+    /// Limits the requests of each address, and what each user writes.
+    pub rate_limiter: Arc<RateLimiter>,
 }
 
 /// A notify server: follows the log and serves connections.
@@ -95,6 +98,7 @@ pub struct NotifyServer {
     command_limiter: DefaultKeyedRateLimiter<UserId>,
     verifier: Verifier,
     policy: WebPolicy,
+    rate_limiter: Arc<RateLimiter>,
     hub: Arc<Hub>,
     membership_loader: MembershipLoader,
     catch_up_permits: Semaphore,
@@ -107,7 +111,7 @@ impl NotifyServer {
     /// Starts following the log of a database. Shares the work with the other
     /// replicas if there is a Redis.
     pub fn start(deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
-        let Deps { name, db, redis, writer, verifier, policy } = deps;
+        let Deps { name, db, redis, writer, verifier, policy, rate_limiter } = deps;
         let hub = Arc::new(Hub::default());
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
         let replica = Replica::start(db.clone(), name, Arc::clone(&metrics), shutdown.clone());
@@ -150,9 +154,10 @@ impl NotifyServer {
             db,
             writer,
             ephemeral,
-            command_limiter: RateLimiter::keyed(quota),
+            command_limiter: DefaultKeyedRateLimiter::keyed(quota),
             verifier,
             policy,
+            rate_limiter,
             hub,
             membership_loader,
             catch_up_permits: Semaphore::new(MAX_CONCURRENT_CATCH_UPS),
@@ -210,6 +215,6 @@ pub async fn serve(
     notify.writer.register(&mut registry);
     let probes = probes::router(notify.checks(), notify.shutdown.clone());
     let router = notify.router().merge(probes).merge(metrics.into_router(registry, &notify.shutdown));
-    let router = layers::with_layers(router, &notify.policy);
+    let router = layers::with_layers(router, &notify.policy, Some(Arc::clone(&notify.rate_limiter)));
     acceptor::serve(listener, connections, notify.connection_hook(), router, notify.shutdown.clone()).await;
 }

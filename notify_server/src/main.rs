@@ -2,8 +2,14 @@
 
 use anyhow::Context;
 use chat_core::{db, messages::Writer, redis::Redis};
-use chat_http::{acceptor, config, metrics::MetricsEndpoint, shutdown, telemetry};
+use chat_http::{
+    acceptor, config,
+    metrics::MetricsEndpoint,
+    rate_limit::{RateLimiter, RateLimits},
+    shutdown, telemetry,
+};
 use notify_server::{Deps, NotifyServer, Settings};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// Maximum number of database connections of one replica.
@@ -28,6 +34,10 @@ async fn main() -> anyhow::Result<()> {
         writer: Writer::start(db::create_pool(url, MAX_WRITER_POOL_CONNECTIONS)?),
         verifier: settings.keys.verifier()?,
         policy: settings.web.policy(settings.bind.notify_bind, &settings.network).context("CORS_ORIGINS")?,
+        rate_limiter: Arc::new(RateLimiter::new(
+            settings.limits.rate_limits.unwrap_or(RateLimits::ON),
+            settings.network.trusted_proxies.clone(),
+        )),
     };
     let server = NotifyServer::start(deps, shutdown::shutdown_on_signal());
     let connections = settings.network.connection_limits(settings.connections.notify_max_connections);

@@ -44,7 +44,7 @@ pub struct SseFastPath {
 impl SseFastPath {
     pub(crate) fn new(server: Arc<NotifyServer>) -> Self {
         let events = Router::new().route(crate::EVENTS_PATH, get(sse::events)).with_state(Arc::clone(&server));
-        let router = layers::with_layers(events, &server.policy);
+        let router = layers::with_layers(events, &server.policy, Some(Arc::clone(&server.rate_limiter)));
         Self { server, router }
     }
 

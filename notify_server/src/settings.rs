@@ -2,7 +2,7 @@
 
 use chat_http::settings::{
     DatabaseSettings, LogSettings, NetworkSettings, NotifyBind, NotifyConnectionSettings, NotifyMetricsSettings,
-    RedisSettings, VerifyingKeySettings, WebSettings,
+    RateLimitSettings, RedisSettings, VerifyingKeySettings, WebSettings,
 };
 
 /// Serve Confab's events by SSE and WebSocket. Each setting is a flag, an environment
@@ -20,6 +20,8 @@ pub struct Settings {
     pub keys: VerifyingKeySettings,
     #[command(flatten)]
     pub web: WebSettings,
+    #[command(flatten)]
+    pub limits: RateLimitSettings,
     #[command(flatten)]
     pub metrics: NotifyMetricsSettings,
     #[command(flatten)]

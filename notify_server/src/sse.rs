@@ -15,9 +15,9 @@ use axum::{
 };
 use chat_core::{
     Error,
-    auth::{self, Audience, token},
+    auth::{Audience, token},
 };
-use chat_http::Result;
+use chat_http::{Result, cookies};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -75,7 +75,7 @@ async fn handshake(server: &NotifyServer, uri: &Uri, headers: &HeaderMap) -> Res
         Some(claims) => claims,
         // A browser sends the cookie with requests from any page, so check the origin.
         None => {
-            let cookie = cookie(headers, server.policy.is_https).ok_or(token::MISSING)?;
+            let cookie = cookies::STREAM.find(headers, server.policy.is_https).ok_or(token::MISSING)?;
             if !is_allowed_origin(server, headers) {
                 return Err(Error::Forbidden("this origin is not allowed to open event streams with a cookie").into());
             }
@@ -83,14 +83,4 @@ async fn handshake(server: &NotifyServer, uri: &Uri, headers: &HeaderMap) -> Res
         }
     };
     Ok(Handshake::load(server, claims, request.resume).await?)
-}
-
-fn cookie(headers: &HeaderMap, is_https: bool) -> Option<&str> {
-    let name = auth::stream_cookie_name(is_https);
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

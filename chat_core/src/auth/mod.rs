@@ -22,16 +22,6 @@ use rand::Rng;
 use sha2::{Digest, Sha256};
 use std::hash::Hash;
 
-/// The cookie that authenticates event streams. The chat server sets it at sign-in;
-/// the browser sends it to `/events` only.
-pub const STREAM_COOKIE: &str = "confab_stream";
-
-/// Returns the name of the stream cookie. Over https, browsers accept the name only from
-/// https pages.
-pub fn stream_cookie_name(is_https: bool) -> &'static str {
-    if is_https { "__Secure-confab_stream" } else { STREAM_COOKIE }
-}
-
 /// Number of entries for which a cache allocates memory before it has any.
 const INITIAL_CACHE_ENTRIES: usize = 256;
 

@@ -3,7 +3,14 @@
 //! response.
 
 use super::{Audience, Claims, Signer, hash_secret, new_secret, next_secret, token::ACCESS_SECONDS};
-use crate::{Error, Result, Time, UserId, events, time::now, values::RefreshNonce};
+use crate::{
+    Error, Result, Time, UserId,
+    audit::{Action, Client, NewEntry},
+    events,
+    operators::AccountState,
+    time::now,
+    values::RefreshNonce,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
@@ -12,6 +19,9 @@ use uuid::Uuid;
 
 /// Lifetime of a session without a refresh, in seconds.
 pub const SESSION_SECONDS: i64 = 30 * 24 * 3600;
+
+/// How long a device is known after its last sign-in or refresh, in seconds.
+pub const DEVICE_SECONDS: i64 = 365 * 24 * 3600;
 
 /// Maximum number of expired sessions that are ended in one transaction.
 const EXPIRE_BATCH: i64 = 500;
@@ -36,6 +46,8 @@ pub struct AuthenticatedSession {
     pub tokens: Tokens,
     /// The token for the stream cookie; valid for event streams only.
     pub stream_token: String,
+    /// The token for the device cookie; proves only that the user has signed in.
+    pub device_token: String,
 }
 
 /// A signed-in device, as its owner sees it.
@@ -55,21 +67,39 @@ pub struct Session {
     pub current: bool,
 }
 
-/// Opens a session for an authenticated user. `user_agent` is truncated to 250
-/// characters.
-pub async fn open(db: &PgPool, signer: &Signer, user_id: UserId, user_agent: &str) -> Result<AuthenticatedSession> {
+/// Opens a session for an authenticated user whose account is active, and writes the
+/// action into the audit log.
+pub async fn open(
+    db: &PgPool,
+    signer: &Signer,
+    user_id: UserId,
+    action: Action,
+    client: &Client,
+) -> Result<AuthenticatedSession> {
     let claims = Claims { user_id, session_id: Uuid::new_v4() };
     let mut tx = db.begin().await?;
+    // Locked, so that a suspension sees the session or prevents it.
+    let state = sqlx::query_scalar("select state from users where id = $1 and deleted_at is null for share")
+        .bind(user_id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    match state {
+        Some(AccountState::Active) => {}
+        Some(AccountState::Pending) => return Err(PENDING),
+        Some(AccountState::Suspended) => return Err(SUSPENDED),
+        None => return Err(Error::NotFound("user")),
+    }
     sqlx::query(
         "insert into sessions (id, user_id, user_agent, expires_at)
          values ($1, $2, left($3, 250), now() + make_interval(secs => $4))",
     )
     .bind(claims.session_id)
     .bind(user_id)
-    .bind(user_agent)
+    .bind(&client.user_agent)
     .bind(SESSION_SECONDS as f64)
     .execute(&mut *tx)
     .await?;
+    NewEntry::by(action, user_id).from(client).write(&mut *tx).await?;
     let (refresh_token, hash) = new_secret();
     insert_refresh_token(&mut tx, claims, &hash).await?;
     tx.commit().await?;
@@ -216,6 +246,16 @@ pub async fn find_active(db: &PgPool, sessions: &[Claims]) -> Result<HashSet<Uui
     Ok(active.into_iter().collect())
 }
 
+/// The account waits for the approval of an operator.
+pub const PENDING: Error = Error::Inactive {
+    code: "account_pending",
+    detail: "an operator of this server has to approve your account first; then you can sign in",
+};
+
+/// The account is suspended.
+const SUSPENDED: Error =
+    Error::Inactive { code: "account_suspended", detail: "an operator of this server has suspended your account" };
+
 /// The session of the token was revoked or has expired.
 pub const REVOKED: Error =
     Error::Unauthorized { code: "session_revoked", detail: "this session has ended; sign in again" };
@@ -245,5 +285,6 @@ fn issue_tokens(signer: &Signer, claims: Claims, refresh_token: String) -> Resul
             expires_in: ACCESS_SECONDS,
         },
         stream_token: signer.sign(claims, Audience::Stream, now, SESSION_SECONDS)?,
+        device_token: signer.sign(claims, Audience::Device, now, DEVICE_SECONDS)?,
     })
 }

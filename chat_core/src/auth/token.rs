@@ -21,6 +21,9 @@ pub enum Audience {
     Api,
     /// Event streams only; the audience of the stream cookie.
     Stream,
+    /// Nothing: it proves that the user has signed in on a device. The audience of the
+    /// device cookie.
+    Device,
 }
 
 impl Audience {
@@ -28,6 +31,7 @@ impl Audience {
         match self {
             Self::Api => "confab:api",
             Self::Stream => "confab:stream",
+            Self::Device => "confab:device",
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Schemas;
 use crate::{
     AppState,
-    extract::{Caller, ChatMember, Json, Path, PathParam, Query},
+    extract::{Caller, ChatMember, ClientInfo, Json, OperatorCaller, Path, PathParam, Query},
     upload_form::UploadForm,
 };
 use axum::{
@@ -131,6 +131,17 @@ impl OperationInput for Caller {
         operation.is_private = true;
         operation.add_errors(&[(401, "Not signed in, or the session has ended.")]);
     }
+}
+
+impl OperationInput for OperatorCaller {
+    fn describe_input(operation: &mut Operation<'_>) {
+        Caller::describe_input(operation);
+        operation.add_errors(&[(403, "The caller is not an operator.")]);
+    }
+}
+
+impl OperationInput for ClientInfo {
+    fn describe_input(_: &mut Operation<'_>) {}
 }
 
 impl OperationInput for ChatMember {

@@ -6,7 +6,7 @@ mod document;
 mod responses;
 
 pub(crate) use describe::{Operation, OperationHandler};
-pub(crate) use responses::{Created, CreatedOrOk, FileBody, NdJson, NoContent, WithCookie};
+pub(crate) use responses::{Approvable, Created, CreatedOrOk, FileBody, NdJson, NoContent, WithCookies};
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 use chat_core::catalogue::Event;
-use chat_http::{Problem, settings::PublicUrl};
+use chat_http::{Problem, cookies, settings::PublicUrl};
 use document::ServedDocument;
 use schemars::{
     SchemaGenerator,
@@ -134,7 +134,7 @@ impl Document {
                 "schemas": self.schemas.into_definitions(),
                 "securitySchemes": {
                     "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
-                    "streamCookie": { "type": "apiKey", "in": "cookie", "name": chat_core::auth::STREAM_COOKIE },
+                    "streamCookie": { "type": "apiKey", "in": "cookie", "name": cookies::STREAM.name(false) },
                     "ticket": { "type": "apiKey", "in": "query", "name": "ticket" },
                 },
             },

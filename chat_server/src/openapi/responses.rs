@@ -64,22 +64,46 @@ impl OperationOutput for NoContent {
     }
 }
 
-/// A response that also sets a cookie.
+/// A response that also sets cookies.
 #[derive(Debug)]
-pub(crate) struct WithCookie<T> {
-    pub(crate) cookie: String,
+pub(crate) struct WithCookies<T, const N: usize> {
+    pub(crate) cookies: [String; N],
     pub(crate) response: T,
 }
 
-impl<T: IntoResponse> IntoResponse for WithCookie<T> {
+impl<T: IntoResponse, const N: usize> IntoResponse for WithCookies<T, N> {
     fn into_response(self) -> Response {
-        (AppendHeaders([(header::SET_COOKIE, self.cookie)]), self.response).into_response()
+        let headers = self.cookies.map(|cookie| (header::SET_COOKIE, cookie));
+        (AppendHeaders(headers), self.response).into_response()
     }
 }
 
-impl<T: OperationOutput> OperationOutput for WithCookie<T> {
+impl<T: OperationOutput, const N: usize> OperationOutput for WithCookies<T, N> {
     fn describe_output(operation: &mut Operation<'_>) {
         T::describe_output(operation);
+    }
+}
+
+/// The response to the request `T`, or 202: an operator has to approve it.
+#[derive(Debug)]
+pub(crate) enum Approvable<T> {
+    Done(T),
+    Pending,
+}
+
+impl<T: IntoResponse> IntoResponse for Approvable<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Done(response) => response.into_response(),
+            Self::Pending => StatusCode::ACCEPTED.into_response(),
+        }
+    }
+}
+
+impl<T: OperationOutput> OperationOutput for Approvable<T> {
+    fn describe_output(operation: &mut Operation<'_>) {
+        T::describe_output(operation);
+        operation.add_response(202, "Accepted; an operator has to approve it.", None);
     }
 }
 

@@ -3,18 +3,27 @@
 use super::auth;
 use crate::{
     AppState,
-    extract::{Caller, Json},
+    extract::{Caller, ClientInfo, Json},
     openapi::{NdJson, NoContent},
 };
 use axum::{body::Body, extract::State};
-use chat_core::{accounts, values::Password};
+use chat_core::{
+    accounts,
+    audit::{Action, NewEntry},
+    values::Password,
+};
 use chat_http::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
 /// Exports the caller's data and messages, as JSON lines.
-pub(crate) async fn export(State(state): State<Arc<AppState>>, caller: Caller) -> Result<NdJson> {
+pub(crate) async fn export(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    ClientInfo(client): ClientInfo,
+) -> Result<NdJson> {
+    NewEntry::by(Action::Exported, caller.user_id).from(&client).write(&state.db).await?;
     Ok(NdJson(Body::from_stream(accounts::export(state.expensive_db.clone(), caller.user_id, Some(caller.session_id)))))
 }
 

@@ -3,24 +3,24 @@
 use super::List;
 use crate::{
     AppState,
-    extract::{Caller, Json, Path},
-    openapi::{Created, NoContent, WithCookie},
+    extract::{Caller, ClientInfo, Json, Limit, Path, Query},
+    openapi::{Approvable, Created, NoContent, WithCookies},
+    sign_in_throttle::Attempt,
 };
-use axum::{
-    extract::State,
-    http::{HeaderMap, header},
-};
+use axum::{extract::State, http::HeaderMap};
 use chat_core::{
-    Error, accounts,
+    Error, UserId, accounts,
+    audit::{self, Action, Activity, Client, NewEntry},
     auth::{
-        sessions::{self, AuthenticatedSession, SESSION_SECONDS, Session, Tokens},
-        stream_cookie_name,
+        Audience,
+        sessions::{self, AuthenticatedSession, DEVICE_SECONDS, SESSION_SECONDS, Session, Tokens},
     },
     events, invites,
+    operators::{self, AccountState},
     users::{self, Me, NewUser},
     values::{Email, InviteCode, Password, RefreshNonce, Username},
 };
-use chat_http::{Result, settings::PublicUrl, sign_up::SignUpPolicy};
+use chat_http::{Result, cookies, settings::PublicUrl, sign_up::SignUpPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -68,16 +68,22 @@ pub(crate) struct AuthResponse {
     user: Me,
 }
 
-/// Creates an account and signs it in.
+/// Creates an account and signs it in, unless an operator has to approve it.
 pub(crate) async fn signup(
     State(state): State<Arc<AppState>>,
-    headers: HeaderMap,
+    ClientInfo(client): ClientInfo,
     Json(Signup { username, email, password, invite }): Json<Signup>,
-) -> Result<WithCookie<Created<AuthResponse>>> {
+) -> Result<Approvable<WithCookies<Created<AuthResponse>, 2>>> {
     require_allowed(&state, &email, invite.as_ref()).await?;
     state.hasher.check_strength(&password, &username, &email).await?;
     let password_hash = state.hasher.hash(password).await?;
-    let id = users::create(&state.db, &NewUser { username, email, password_hash }).await?;
+    let needs_approval = state.sign_up == SignUpPolicy::Approval;
+    let account_state = if needs_approval { AccountState::Pending } else { AccountState::Active };
+    let id = users::create(&state.db, &NewUser { username, email, password_hash, state: account_state }).await?;
+    if needs_approval && !operators::is_operator(&state.db, id).await? {
+        NewEntry::by(Action::SignedUp, id).from(&client).write(&state.db).await?;
+        return Ok(Approvable::Pending);
+    }
     if let Some(invite) = &invite
         && let Err(error) = invites::accept(&state.db, id, invite).await
     {
@@ -85,9 +91,9 @@ pub(crate) async fn signup(
         accounts::delete(&state.db, id).await?;
         return Err(error.into());
     }
-    let signed_in = sessions::open(&state.db, &state.signer, id, user_agent(&headers)).await?;
-    let WithCookie { cookie, response: Json(body) } = build_auth_response(&state, signed_in).await?;
-    Ok(WithCookie { cookie, response: Created(body) })
+    let signed_in = sessions::open(&state.db, &state.signer, id, Action::SignedUp, &client).await?;
+    let WithCookies { cookies, response: Json(body) } = build_auth_response(&state, signed_in).await?;
+    Ok(Approvable::Done(WithCookies { cookies, response: Created(body) }))
 }
 
 /// Rejects a new account that the policy of the server does not allow, or whose invite is
@@ -117,39 +123,92 @@ async fn require_allowed(state: &AppState, email: &Email, invite: Option<&Invite
 /// returns the same error.
 pub(crate) async fn signin(
     State(state): State<Arc<AppState>>,
+    ClientInfo(client): ClientInfo,
     headers: HeaderMap,
     Json(Signin { email, password }): Json<Signin>,
-) -> Result<WithCookie<Json<AuthResponse>>> {
+) -> Result<WithCookies<Json<AuthResponse>, 2>> {
     let credentials = users::find_credentials(&state.db, &email).await?;
     let (id, hash) = credentials.map(|credentials| (credentials.id, credentials.password_hash)).unzip();
-    let matches = state.hasher.verify(password, hash).await?;
-    let id = id.filter(|_| matches).ok_or(Error::Unauthorized {
-        code: "credentials_invalid",
-        detail: "the email address or the password is wrong",
-    })?;
-    let signed_in = sessions::open(&state.db, &state.signer, id, user_agent(&headers)).await?;
+    let attempt = start_attempt(&state, &email, id, &client, &headers).await?;
+    let is_correct = state.hasher.verify(password, hash).await?;
+    let Some(id) = id.filter(|_| is_correct) else {
+        if let Some(id) = id {
+            NewEntry::new(Action::SignInFailed).about(id).from(&client).write(&state.db).await?;
+        }
+        return Err(Error::Unauthorized {
+            code: "credentials_invalid",
+            detail: "the email address or the password is wrong",
+        }
+        .into());
+    };
+    attempt.succeed();
+    let signed_in = sessions::open(&state.db, &state.signer, id, Action::SignedIn, &client).await?;
     build_auth_response(&state, signed_in).await
+}
+
+/// Counts an attempt to sign in. Devices and addresses from which the user has signed in
+/// before are counted apart from the others, so that failures elsewhere do not lock the user
+/// out.
+async fn start_attempt<'a>(
+    state: &'a AppState,
+    email: &Email,
+    user: Option<UserId>,
+    client: &Client,
+    headers: &HeaderMap,
+) -> Result<Attempt<'a>> {
+    let device = cookies::DEVICE.find(headers, is_https(state));
+    let claims = device.and_then(|token| state.signer.verifier().verify(token, Audience::Device).ok());
+    if let Some(claims) = claims.filter(|claims| Some(claims.user_id) == user) {
+        return Ok(state.sign_in_throttle.start(("device", claims.session_id))?);
+    }
+    let refusal = match state.sign_in_throttle.start(("account", email.as_str().to_lowercase())) {
+        Ok(attempt) => return Ok(attempt),
+        Err(refusal) => refusal,
+    };
+    match (user, client.address) {
+        (Some(user), Some(address)) if audit::has_signed_in_from(&state.db, user, address).await? => {
+            Ok(state.sign_in_throttle.start(("address", user, address))?)
+        }
+        _ => Err(refusal.into()),
+    }
 }
 
 /// Exchanges a refresh token for a new pair of tokens.
 pub(crate) async fn refresh(
     State(state): State<Arc<AppState>>,
     Json(Refresh { refresh_token, nonce }): Json<Refresh>,
-) -> Result<WithCookie<Json<AuthResponse>>> {
+) -> Result<WithCookies<Json<AuthResponse>, 2>> {
+    state.rate_limiter.charge_refresh(&refresh_token)?;
     let signed_in = sessions::refresh(&state.db, &state.signer, &refresh_token, nonce.as_ref()).await?;
     build_auth_response(&state, signed_in).await
 }
 
 /// Revokes the caller's session.
-pub(crate) async fn signout(State(state): State<Arc<AppState>>, caller: Caller) -> Result<WithCookie<NoContent>> {
+pub(crate) async fn signout(State(state): State<Arc<AppState>>, caller: Caller) -> Result<WithCookies<NoContent, 1>> {
     sessions::revoke(&state.db, caller.claims()).await?;
     state.session_cache.remove(caller.session_id);
-    Ok(WithCookie { cookie: stream_cookie("", 0, &state), response: NoContent })
+    Ok(WithCookies { cookies: [cookies::STREAM.to_header("", 0, is_https(&state))], response: NoContent })
 }
 
 /// Lists the caller's sessions.
 pub(crate) async fn list_sessions(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<Session>>> {
     Ok(Json(List { items: sessions::list(&state.db, caller.claims()).await? }))
+}
+
+/// Lists the caller's sign-ins, failed ones included, changes of the password and exports.
+pub(crate) async fn list_activity(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    Query(ActivityParams { limit: Limit(limit) }): Query<ActivityParams>,
+) -> Result<Json<List<Activity>>> {
+    Ok(Json(List { items: audit::list_activity(&state.db, caller.user_id, limit).await? }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActivityParams {
+    #[serde(default)]
+    limit: Limit,
 }
 
 /// Revokes one of the caller's sessions, and closes every stream that it opened.
@@ -184,16 +243,18 @@ pub(crate) struct ChangePassword {
 pub(crate) async fn change_password(
     State(state): State<Arc<AppState>>,
     caller: Caller,
+    ClientInfo(client): ClientInfo,
     Json(ChangePassword { current_password, new_password }): Json<ChangePassword>,
 ) -> Result<NoContent> {
     verify_password(&state, caller, current_password).await?;
-    let Me { user, email } = users::get_me(&state.db, caller.user_id).await?;
+    let Me { user, email, .. } = users::get_me(&state.db, caller.user_id).await?;
     let username = Username::try_from(user.username).map_err(Error::internal)?;
     let email = Email::try_from(email).map_err(Error::internal)?;
     state.hasher.check_strength(&new_password, &username, &email).await?;
     let hash = state.hasher.hash(new_password).await?;
     let mut log = events::begin(&state.db, caller.user_id).await?;
     users::set_password_hash(&mut *log, caller.user_id, &hash).await?;
+    NewEntry::by(Action::PasswordChanged, caller.user_id).from(&client).write(&mut *log).await?;
     let revoked = sessions::revoke_others(&mut log, caller.claims()).await?;
     log.commit().await?;
     revoked.into_iter().for_each(|session| state.session_cache.remove(session));
@@ -209,24 +270,20 @@ pub(super) async fn verify_password(state: &AppState, caller: Caller, password: 
     }
 }
 
-/// Returns the user agent of the client.
-fn user_agent(headers: &HeaderMap) -> &str {
-    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
 async fn build_auth_response(
     state: &AppState,
     signed_in: AuthenticatedSession,
-) -> Result<WithCookie<Json<AuthResponse>>> {
-    let user = users::get_me(&state.db, signed_in.claims.user_id).await?;
-    let cookie = stream_cookie(&signed_in.stream_token, SESSION_SECONDS, state);
-    Ok(WithCookie { cookie, response: Json(AuthResponse { tokens: signed_in.tokens, user }) })
+) -> Result<WithCookies<Json<AuthResponse>, 2>> {
+    let AuthenticatedSession { claims, tokens, stream_token, device_token } = signed_in;
+    let user = users::get_me(&state.db, claims.user_id).await?;
+    let is_https = is_https(state);
+    let cookies = [
+        cookies::STREAM.to_header(&stream_token, SESSION_SECONDS, is_https),
+        cookies::DEVICE.to_header(&device_token, DEVICE_SECONDS, is_https),
+    ];
+    Ok(WithCookies { cookies, response: Json(AuthResponse { tokens, user }) })
 }
 
-/// Returns the cookie that authenticates event streams and nothing else. It lets a page
-/// call `new EventSource('/events')`.
-fn stream_cookie(value: &str, seconds: i64, state: &AppState) -> String {
-    let is_https = state.public_url.as_ref().is_some_and(PublicUrl::is_https);
-    let (name, secure) = (stream_cookie_name(is_https), if is_https { "; Secure" } else { "" });
-    format!("{name}={value}; Path=/events; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+fn is_https(state: &AppState) -> bool {
+    state.public_url.as_ref().is_some_and(PublicUrl::is_https)
 }

@@ -34,7 +34,8 @@ pub(crate) async fn list(
     Query(ChannelListParams { q, after, limit: Limit(limit) }): Query<ChannelListParams>,
 ) -> Result<Json<Page<Chat>>> {
     let rows = chats::list_channels(&state.db, q.as_ref(), after, limit + 1).await?;
-    Ok(Json(Page::of(rows, limit, |chat| chat.id.get())))
+    let filters = [("q", q.map(|text| text.as_str().to_owned()))];
+    Ok(Json(Page::filtered(rows, limit, &filters, |chat| ("after", chat.id.get()))))
 }
 
 /// Joins a public channel. Idempotent.

@@ -4,7 +4,6 @@ use super::List;
 use crate::{
     AppState,
     extract::{Caller, ChatMember, Json, Path},
-    limits::MEMBERS_PER_WRITE,
     openapi::{CreatedOrOk, NoContent},
 };
 use axum::extract::State;
@@ -22,7 +21,7 @@ pub(crate) async fn create(
     caller: Caller,
     Json(draft): Json<ChatDraft>,
 ) -> Result<CreatedOrOk<Chat>> {
-    state.rate_limiter.charge_write(caller.user_id, draft.members.len() / MEMBERS_PER_WRITE)?;
+    state.rate_limiter.charge_members(caller.user_id, draft.members.len())?;
     let CreateOutcome { chat, is_new } = chats::create(&state.db, caller.user_id, draft.try_into()?).await?;
     Ok(CreatedOrOk { is_new, body: chat })
 }

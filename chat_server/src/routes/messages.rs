@@ -4,12 +4,11 @@ use super::{List, Page, UserPageParams};
 use crate::{
     AppState,
     extract::{Caller, ChatMember, Json, Limit, Path, Query},
-    limits::BYTES_PER_WRITE,
     openapi::{CreatedOrOk, NoContent},
 };
 use axum::extract::State;
 use chat_core::{
-    ChatId, Error, MessageId, UserId,
+    ChatId, Error, MessageId,
     messages::{self, Message, MessageDraft, MessageRevision, Position},
     receipts::{self, Receipt},
     values::{Content, Emoji},
@@ -28,14 +27,9 @@ pub(crate) async fn create(
     Path(chat_id): Path<ChatId>,
     Json(draft): Json<MessageDraft>,
 ) -> Result<CreatedOrOk<Message>> {
-    charge_text(&state, sender_id, &draft.content)?;
+    state.rate_limiter.charge_text(sender_id, draft.content.as_str().len())?;
     let outcome = state.writer.send(draft.into_new_message(sender_id, chat_id)?).await?;
     Ok(CreatedOrOk { is_new: outcome.is_new, body: outcome.message })
-}
-
-/// Counts a long text as several writes.
-fn charge_text(state: &AppState, user: UserId, content: &Content) -> Result<(), Error> {
-    state.rate_limiter.charge_write(user, content.as_str().len() / BYTES_PER_WRITE)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -109,7 +103,7 @@ pub(crate) async fn update(
     Path(id): Path<MessageId>,
     Json(MessagePatch { content }): Json<MessagePatch>,
 ) -> Result<Json<Message>> {
-    charge_text(&state, caller.user_id, &content)?;
+    state.rate_limiter.charge_text(caller.user_id, content.as_str().len())?;
     Ok(Json(messages::update(&state.db, caller.user_id, id, &content).await?))
 }
 

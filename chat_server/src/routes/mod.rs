@@ -12,6 +12,7 @@ pub(crate) mod files;
 pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod messages;
+pub(crate) mod operator;
 pub(crate) mod presence;
 pub(crate) mod receipts;
 pub(crate) mod search;
@@ -41,11 +42,30 @@ pub(crate) struct Page<T> {
 impl<T> Page<T> {
     /// Builds a page from up to `limit + 1` rows. The extra row shows that there is a
     /// next page.
-    fn of(mut rows: Vec<T>, limit: i64, after: impl Fn(&T) -> i64) -> Self {
+    fn of(rows: Vec<T>, limit: i64, after: impl Fn(&T) -> i64) -> Self {
+        Self::filtered(rows, limit, &[], |last| ("after", after(last)))
+    }
+
+    /// Builds a page like [`Self::of`]. The next page has the same filters, and continues at
+    /// the parameter that `cursor` returns for the last row.
+    fn filtered(
+        mut rows: Vec<T>,
+        limit: i64,
+        filters: &[(&str, Option<String>)],
+        cursor: impl Fn(&T) -> (&'static str, i64),
+    ) -> Self {
         let limit_rows = usize::try_from(limit).unwrap_or(0);
         let has_more = rows.len() > limit_rows;
         rows.truncate(limit_rows);
-        let next = rows.last().filter(|_| has_more).map(|last| format!("after={}&limit={limit}", after(last)));
+        let next = rows.last().filter(|_| has_more).map(|last| {
+            let (name, position) = cursor(last);
+            let filters = filters.iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+            form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(filters)
+                .append_pair(name, &position.to_string())
+                .append_pair("limit", &limit.to_string())
+                .finish()
+        });
         Self { items: rows, next }
     }
 }

@@ -16,6 +16,7 @@ mod members;
 mod messages;
 mod metrics;
 mod openapi;
+mod operators;
 mod presence;
 mod rate_limit;
 mod reactions;

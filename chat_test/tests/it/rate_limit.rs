@@ -78,6 +78,64 @@ async fn an_address_is_limited_across_all_its_users() {
 }
 
 #[tokio::test]
+async fn everything_that_a_server_answers_counts_for_the_address() {
+    let app = TestApp::with_rate_limits("address=5/m").await;
+    let ask = |server: &str, path: &str| {
+        let url = format!("{server}{path}");
+        async move { ApiResponse::read(reqwest::get(url).await.expect("an answer")).await }
+    };
+    for _ in 0..4 {
+        ask(&app.endpoints.chat, "/api/openapi.json").await.expect(200);
+    }
+    ask(&app.endpoints.chat, "/api/nothing").await.expect_problem(404);
+    ask(&app.endpoints.chat, "/api/docs/").await.expect_problem(429);
+    for path in ["/events", "/ws", "/events?ticket=guess", "/events", "/events"] {
+        assert!([400, 401, 426].contains(&ask(&app.endpoints.notify, path).await.status.as_u16()), "{path}");
+    }
+    ask(&app.endpoints.notify, "/events").await.expect_problem(429);
+    ask(&app.endpoints.notify, "/livez").await.expect(200);
+}
+
+#[tokio::test]
+async fn one_refresh_token_cannot_be_sent_in_a_loop() {
+    let app = TestApp::with_rate_limits("refresh=1000/m").await;
+    let [bob] = app.sign_in(["bob"]).await;
+    let refresh = |token: String| {
+        let request = reqwest::Client::new().post(format!("{}/api/token/refresh", app.endpoints.chat));
+        let request = request.json(&json!({ "refresh_token": token }));
+        async move { ApiResponse::read(request.send().await.expect("an answer")).await }
+    };
+    for _ in 0..20 {
+        refresh("a guess".to_owned()).await.expect_problem(401);
+    }
+    let refused = refresh("a guess".to_owned()).await;
+    refused.expect_problem(429);
+    assert!(refused.header("retry-after").parse::<u64>().expect("seconds") <= 3);
+    let token = bob.auth_response["refresh_token"].as_str().expect("a token").to_owned();
+    refresh(token).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_user_writes_a_limited_amount_of_text_a_day() {
+    let app = TestApp::with_rate_limits("text=128/d").await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let path = format!("/api/chats/{team}/messages");
+    let long = json!({ "content": "x".repeat(64 * 1024) });
+    let first = alice.post(&path, long.clone()).await.expect(201).json();
+    // Edits count, too.
+    alice
+        .patch(&format!("/api/messages/{}", first["id"]), json!({ "content": "y".repeat(60 * 1024) }))
+        .await
+        .expect(200);
+    let refused = alice.post(&path, long.clone()).await;
+    refused.expect_problem(429);
+    assert!(refused.header("retry-after").parse::<u64>().expect("seconds") > 3_600, "the limit refills slowly");
+    alice.say_in(team, "a short text still fits").await;
+    bob.post(&path, long).await.expect(201);
+}
+
+#[tokio::test]
 async fn without_limits_no_rate_limit_headers_are_sent() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
@@ -105,7 +163,7 @@ async fn a_long_text_and_a_large_chat_count_as_several_writes() {
 
 #[tokio::test]
 async fn profile_changes_and_edits_have_limits_of_their_own() {
-    let app = TestApp::with_rate_limits("profile=2/m,edit=3/m").await;
+    let app = TestApp::with_rate_limits("profile=2/m,edit=3/m,edit_pace=100/s").await;
     let [alice] = app.sign_in(["alice"]).await;
     for name in ["One", "Two"] {
         alice.patch("/api/me", json!({ "display_name": name })).await.expect(200);
@@ -123,4 +181,13 @@ async fn profile_changes_and_edits_have_limits_of_their_own() {
     let escaped = format!("/api/messages/{escaped}");
     alice.patch(&escaped, json!({ "content": "the same message" })).await.expect_problem(429);
     edit(&other, "another message").await.expect(200);
+}
+
+#[tokio::test]
+async fn one_message_can_be_edited_once_a_second() {
+    let app = TestApp::with_rate_limits("edit_pace=1/m").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let path = format!("/api/messages/{}", alice.say("team", "one").await["id"]);
+    alice.patch(&path, json!({ "content": "two" })).await.expect(200);
+    alice.patch(&path, json!({ "content": "three" })).await.expect_problem(429);
 }

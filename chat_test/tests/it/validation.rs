@@ -1,5 +1,6 @@
 //! Invalid input gets a clear 4xx, changes nothing, and never causes a 5xx.
 
+use chat_core::operators;
 use chat_test::{ApiResponse, TestApp, TestUser};
 use http::Method;
 use serde_json::{Value, json};
@@ -174,6 +175,7 @@ async fn a_body_that_is_not_json_is_rejected() {
 async fn an_invalid_id_is_rejected_in_every_path() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
+    operators::set_operator(&app.db, alice.id.try_into().expect("an id"), true).await.expect("an operator");
     let before = state(&app).await;
     let id = "an id must be an integer from 1 to 9007199254740991";
     let garbage = ["0", "-1", "9007199254740992", "99999999999999999999", "text", "1.0", "%00", "%F0%9F%A6%8A", "1%27"];

@@ -262,6 +262,23 @@ async fn a_flood_of_commands_is_rate_limited_and_pings_are_not() {
 }
 
 #[tokio::test]
+async fn long_texts_and_large_chats_cost_as_much_as_by_rest() {
+    let app = TestApp::with_rate_limits("write=25/m").await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let mut socket = connected(&alice, &app).await;
+    let long = json!({ "type": "message.send", "chat_id": team, "content": "x".repeat(60 * 1024) });
+    assert_eq!(socket.send_command(long.clone()).await["type"], "ack");
+    assert_eq!(socket.send_command(long).await["code"], "too_many_requests");
+    let short = json!({ "type": "message.send", "chat_id": team, "content": "short" });
+    assert_eq!(socket.send_command(short).await["type"], "ack");
+    let mut bobs = connected(&bob, &app).await;
+    let large = json!({ "type": "chat.create", "name": "large", "members": vec![alice.id; 90] });
+    assert_eq!(bobs.send_command(large.clone()).await["type"], "ack");
+    assert_eq!(bobs.send_command(large).await["code"], "too_many_requests");
+}
+
+#[tokio::test]
 async fn an_ended_session_ends_its_sockets_on_every_replica() {
     let redis = TestRedis::start().await;
     let here = TestApp::with_redis(&redis.client()).await;

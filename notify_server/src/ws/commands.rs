@@ -71,6 +71,22 @@ pub(super) enum Command {
     Ping {},
 }
 
+impl Command {
+    /// Whether the command is rejected while the disk is almost full.
+    fn needs_space(&self) -> bool {
+        match self {
+            Self::SendMessage { .. }
+            | Self::Read { .. }
+            | Self::Delivered { .. }
+            | Self::Presence { .. }
+            | Self::CreateChat { .. }
+            | Self::Join { .. } => true,
+            Self::Leave { .. } | Self::TypingStart { .. } | Self::TypingStop { .. } => false,
+            Self::Auth { .. } | Self::Ping {} => false,
+        }
+    }
+}
+
 fn default_chat_type() -> ChatType {
     ChatType::Group
 }
@@ -152,9 +168,13 @@ fn with_reference(mut object: Value, reference: Option<Value>) -> Value {
 }
 
 async fn dispatch(notify: &NotifyServer, user: UserId, command: Command) -> Result<Value> {
-    let NotifyServer { db, writer, typing, ephemeral, .. } = notify;
+    let NotifyServer { db, writer, typing, ephemeral, rate_limiter, .. } = notify;
+    if writer.is_storage_low() && command.needs_space() {
+        return Err(Error::InsufficientStorage);
+    }
     match command {
         Command::SendMessage { chat_id, content, files, reply_to, nonce } => {
+            rate_limiter.charge_text(user, content.as_str().len())?;
             let outcome =
                 writer.send(MessageDraft { content, files, reply_to, nonce }.into_new_message(user, chat_id)?).await?;
             Ok(json!({ "message": outcome.message }))
@@ -171,6 +191,7 @@ async fn dispatch(notify: &NotifyServer, user: UserId, command: Command) -> Resu
             Ok(json!({ "presence": presence::set_status(db, ephemeral, user, status).await? }))
         }
         Command::CreateChat { chat_type, name, description, members, user_id } => {
+            rate_limiter.charge_members(user, members.len())?;
             let draft = ChatDraft { kind: chat_type, name, description, members, user_id };
             Ok(json!({ "chat": chats::create(db, user, draft.try_into()?).await?.chat }))
         }

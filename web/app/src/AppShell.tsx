@@ -22,6 +22,7 @@ import { useUiStore } from './uiStore';
 const modalModule = new LazyModule(() => import('./ModalRoot'));
 const ModalRoot = modalModule.component((part) => part.default);
 const DebugPanel = lazyWithRetry(() => import('./debug/DebugPanel'));
+const OperatorPage = lazyWithRetry(() => import('./operator/OperatorPage'));
 
 /** The main screen of a signed-in user. */
 export function AppShell() {
@@ -64,6 +65,13 @@ function Panes() {
           <main className={styles.page}>
             <ErrorBoundary>
               <DebugPanel />
+            </ErrorBoundary>
+          </main>
+        </Route>
+        <Route path="/operator">
+          <main className={styles.page}>
+            <ErrorBoundary>
+              <OperatorPage />
             </ErrorBoundary>
           </main>
         </Route>

@@ -1,6 +1,7 @@
 import { ConfirmDialog } from './ConfirmDialog';
 import { EditHistory } from './conversation/EditHistory';
 import { AddMembers } from './members/AddMembers';
+import { SuspendDialog } from './operator/SuspendDialog';
 import { Settings } from './settings/Settings';
 import { ShortcutsDialog } from './shortcuts/ShortcutsDialog';
 import { BrowseChannels } from './sidebar/BrowseChannels';
@@ -28,6 +29,8 @@ export default function ModalRoot({ modal }: { readonly modal: Modal }) {
       return <AddMembers chatId={modal.chatId} />;
     case 'editHistory':
       return <EditHistory messageId={modal.messageId} />;
+    case 'suspendUser':
+      return <SuspendDialog user={modal.user} onDone={modal.onDone} />;
     case 'confirm':
       return <ConfirmDialog {...modal} />;
   }

@@ -99,7 +99,7 @@ test('a ban holds until lifted and an invite can be revoked', async ({ createUse
   await bob.api.invites.accept(invite.code);
 
   await alice.page.getByRole('tab', { name: 'Invites' }).click();
-  await expect(alice.page.getByRole('tabpanel')).toContainText('1 use');
+  await expect(alice.page.getByRole('tabpanel', { name: 'Invites' })).toContainText('1 use');
   await alice.page.getByRole('button', { name: 'Revoke' }).click();
   await expect(alice.page.getByText('No active invites')).toBeVisible();
   await expect(bob.api.invites.preview(invite.code)).rejects.toThrow();

@@ -42,6 +42,8 @@ export function createApi({ request, fetch }: HttpClient) {
       listSessions: () => get<wire.SessionList>('/api/sessions').then(({ items }) => items),
       revokeOtherSessions: () => remove('/api/sessions'),
       revokeSession: (id: string) => remove(`/api/sessions/${id}`),
+      /** The sign-ins, failed ones included, changes of the password and exports, newest first. */
+      listActivity: () => get<wire.ActivityList>('/api/me/activity').then(({ items }) => items),
     },
     users: {
       get: (id: number) => get<wire.User>(`/api/users/${id}`),
@@ -117,6 +119,25 @@ export function createApi({ request, fetch }: HttpClient) {
       unreact: (id: number, emoji: string) => remove(`/api/messages/${id}/reactions/${encodeEmoji(emoji)}`),
       pin: (id: number) => put(`/api/messages/${id}/pin`),
       unpin: (id: number) => remove(`/api/messages/${id}/pin`),
+    },
+    /** For operators of the server only. */
+    operator: {
+      listUsers: (query: Query<wire.OperatorListUsersData> = {}) =>
+        get<wire.OperatedUserPage>('/api/operator/users', query),
+      /** Get the next page of users, from the `next` of a page. */
+      listUsersNext: (next: string) => get<wire.OperatedUserPage>(`/api/operator/users?${next}`),
+      approve: (userId: number) => put(`/api/operator/users/${userId}/approval`),
+      reject: (userId: number) => remove(`/api/operator/users/${userId}/approval`),
+      suspend: (userId: number, reason: string) => put(`/api/operator/users/${userId}/suspension`, { reason }),
+      endSuspension: (userId: number) => remove(`/api/operator/users/${userId}/suspension`),
+      endSessions: (userId: number) => remove(`/api/operator/users/${userId}/sessions`),
+      removeProfile: (userId: number) => remove(`/api/operator/users/${userId}/profile`),
+      removeMessage: (id: number) => remove(`/api/operator/messages/${id}`),
+      removeChat: (id: number) => remove(`/api/operator/chats/${id}`),
+      listAudit: (query: Query<wire.OperatorListAuditData> = {}) =>
+        get<wire.AuditEntryPage>('/api/operator/audit', query),
+      /** Get the next page of the audit log, from the `next` of a page. */
+      listAuditNext: (next: string) => get<wire.AuditEntryPage>(`/api/operator/audit?${next}`),
     },
     files: {
       /** Get the bytes at a `url`, `thumbnail_url` or `avatar_url`. Files are private: show them as `blob:` URLs. */

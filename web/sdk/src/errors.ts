@@ -39,6 +39,11 @@ export class NetworkError extends Error {
   override readonly name = 'NetworkError';
 }
 
+/** The account was created, and an operator has to approve it before the user can sign in. */
+export class ApprovalPendingError extends Error {
+  override readonly name = 'ApprovalPendingError';
+}
+
 /** Whether a request that failed with this error should be retried. */
 export function isRetryable(error: unknown): boolean {
   return error instanceof NetworkError || (error instanceof ApiError && error.isRetryable);

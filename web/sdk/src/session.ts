@@ -1,5 +1,5 @@
 import { Emitter } from './emitter.js';
-import { ApiError } from './errors.js';
+import { ApiError, ApprovalPendingError } from './errors.js';
 import { createHttpClient, type GetToken, type HttpClient } from './http.js';
 import { uniqueId } from './ids.js';
 import { defaultStorage, type Storage } from './storage.js';
@@ -77,8 +77,12 @@ export class Session extends Emitter<SessionEvents> {
     return this.#load() !== null;
   }
 
+  /** Creates an account. Throws `ApprovalPendingError` if an operator has to approve it first. */
   async signUp(body: Signup): Promise<Me> {
-    return this.#startSession(await this.#http.request<AuthResponse>('POST', '/api/signup', { body, anonymous: true }));
+    const options = { body, anonymous: true };
+    const response = await this.#http.request<AuthResponse | undefined>('POST', '/api/signup', options);
+    if (!response) throw new ApprovalPendingError('an operator of this server has to approve your account first');
+    return this.#startSession(response);
   }
 
   async signIn(body: Signin): Promise<Me> {

@@ -81,6 +81,7 @@ impl Environment {
         command
             .env("DATABASE_URL", &self.url)
             .env("NOTIFY_BIND", "127.0.0.1:0")
+            .env("RATE_LIMITS", "off")
             .env("JWT_PUBLIC_KEY_FILE", self.file("public.pem"));
         Server::start(command)
     }
@@ -92,6 +93,7 @@ impl Environment {
             .env("DATABASE_URL", &self.url)
             .env("REDIS_URL", redis.direct_url())
             .env("NOTIFY_BIND", "127.0.0.1:0")
+            .env("RATE_LIMITS", "off")
             .env("JWT_PUBLIC_KEY_FILE", self.file("public.pem"));
         Server::start(command)
     }

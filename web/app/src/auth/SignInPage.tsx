@@ -1,4 +1,4 @@
-import { type Config, createChatClient } from '@confab/sdk';
+import { ApprovalPendingError, type Config, createChatClient } from '@confab/sdk';
 import { type FormEvent, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { getErrorMessage, getFieldError } from '../locales/errorMessage';
@@ -55,6 +55,8 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
     try {
       onSignedIn(await request());
     } catch (error) {
+      // The account exists; the next step is to sign in.
+      if (error instanceof ApprovalPendingError) setIsSignUp(false);
       setError(error);
       setIsBusy(false);
     }
@@ -152,7 +154,9 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
             hint={
               isSignUp && policy === 'domains'
                 ? config?.sign_up.domains.map((name) => `@${name}`).join(', ')
-                : undefined
+                : isSignUp && policy === 'approval'
+                  ? t('auth.signUpByApproval')
+                  : undefined
             }
           />
           <Field

@@ -1,5 +1,5 @@
 import { useTranslation } from 'react-i18next';
-import { formatRelativeTime } from '../locales/time';
+import { formatFullTime, formatRelativeTime } from '../locales/time';
 import styles from '../sidebar/lists.module.css';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
@@ -39,7 +39,37 @@ export function Sessions() {
           </li>
         ))}
       </ul>
+      <Activity />
     </>
+  );
+}
+
+/** The latest sign-ins, failed ones included, changes of the password and exports. */
+function Activity() {
+  const { t } = useTranslation();
+  const { me } = useChatStore().client.api;
+  const { items, error, isBusy } = useList(me.listActivity);
+  return (
+    <section aria-label={t('settings.activity')}>
+      <h3>{t('settings.activity')}</h3>
+      <p className={styles.hint}>{t('settings.activityHint')}</p>
+      <FormError>{error}</FormError>
+      <ul aria-busy={isBusy}>
+        {items?.map((one) => (
+          <li key={`${one.at} ${one.action}`} className={styles.row}>
+            <div>
+              <strong>{t(`audit.${one.action}`)}</strong>
+              <p>
+                {[describeDevice(one.user_agent), one.address].filter(Boolean).join(' · ')} ·{' '}
+                <time dateTime={one.at} title={formatFullTime(one.at)}>
+                  {formatRelativeTime(one.at)}
+                </time>
+              </p>
+            </div>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 

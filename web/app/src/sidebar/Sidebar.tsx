@@ -189,6 +189,11 @@ function AccountMenu() {
         <MenuItem icon="gear" onClick={() => openModal({ kind: 'settings' })}>
           {t('settings.title')}
         </MenuItem>
+        {me.is_operator && (
+          <MenuItem icon="shield" onClick={() => navigate('/operator')}>
+            {t('operator.title')}
+          </MenuItem>
+        )}
         <MenuItem icon="plug" onClick={() => navigate('/debug')}>
           {t('debug.title')}
         </MenuItem>

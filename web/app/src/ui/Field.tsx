@@ -33,6 +33,17 @@ export function Field({
   );
 }
 
+/** A choice between options, with a label. */
+export function SelectField({ label, ...rest }: ComponentProps<'select'> & { readonly label: string }) {
+  const id = useId();
+  return (
+    <div className={styles.field}>
+      <label htmlFor={id}>{label}</label>
+      <select id={id} className={styles.input} {...rest} />
+    </div>
+  );
+}
+
 /** The error message of a form. */
 export function FormError({ children }: { readonly children: ReactNode }) {
   return (

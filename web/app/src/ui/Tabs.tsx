@@ -18,7 +18,7 @@ export function Tabs(props: {
         ))}
       </Base.List>
       {tabs.map(({ name, body }) => (
-        <Base.Panel key={name} value={name}>
+        <Base.Panel key={name} value={name} className={styles.panel}>
           {body}
         </Base.Panel>
       ))}

@@ -23,9 +23,110 @@ export type Account = {
 };
 
 /**
+ * Whether an account can be used.
+ */
+export type AccountState = 'active' | 'pending' | 'suspended';
+
+/**
+ * What happened.
+ */
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+
+/**
+ * One security-related action on a user's account.
+ */
+export type Activity = {
+    /**
+     * What happened.
+     */
+    action: Action;
+    /**
+     * The address of the client, if known; of an IPv6 address the first of its /64 network.
+     */
+    address: string | null;
+    /**
+     * When it happened.
+     */
+    at: Time;
+    /**
+     * The `User-Agent` of the client; may be empty.
+     */
+    user_agent: string;
+};
+
+/**
+ * A list.
+ */
+export type ActivityList = {
+    items: Array<Activity>;
+};
+
+/**
  * A file.
  */
 export type AttachmentFilter = 'file';
+
+/**
+ * An entry of the audit log.
+ */
+export type AuditEntry = {
+    /**
+     * What happened.
+     */
+    action: Action;
+    /**
+     * Who acted; null for the command line, and for a client without a session.
+     */
+    actor_id: UserId | null;
+    /**
+     * The address of the client, if known; of an IPv6 address the first of its /64 network.
+     */
+    address: string | null;
+    /**
+     * When it happened.
+     */
+    at: Time;
+    /**
+     * The chat that the action concerns, if any.
+     */
+    chat_id: ChatId | null;
+    /**
+     * More about the action, such as the reason of a suspension; may be empty.
+     */
+    detail: string;
+    /**
+     * The id.
+     */
+    id: AuditEntryId;
+    /**
+     * The message that the action concerns, if any.
+     */
+    message_id: MessageId | null;
+    /**
+     * The `User-Agent` of the client; may be empty.
+     */
+    user_agent: string;
+    /**
+     * The user whom the action concerns, if it is another one than the actor.
+     */
+    user_id: UserId | null;
+};
+
+/**
+ * An entry of the audit log. Later entries have higher ids.
+ */
+export type AuditEntryId = number;
+
+/**
+ * A page of a list.
+ */
+export type AuditEntryPage = {
+    items: Array<AuditEntry>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
+};
 
 /**
  * New tokens, and the user whom they authenticate.
@@ -809,13 +910,17 @@ export type Me = {
      */
     display_name: string;
     /**
-     * The email used to sign in; visible only to the user.
+     * The email used to sign in; visible only to the user and to operators.
      */
     email: string;
     /**
      * The id.
      */
     id: UserId;
+    /**
+     * Whether the user is an operator, who moderates the whole server.
+     */
+    is_operator: boolean;
     /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
@@ -1054,9 +1159,77 @@ export type NewStatus = {
 };
 
 /**
+ * The reason for a suspension, which only operators see.
+ */
+export type NewSuspension = {
+    reason?: Reason | null;
+};
+
+/**
  * A client-chosen key that makes one send idempotent: 1 to 64 characters.
  */
 export type Nonce = string;
+
+/**
+ * A user as an operator sees them.
+ */
+export type OperatedUser = {
+    /**
+     * The URL of the avatar; null if there is none.
+     */
+    avatar_url: string | null;
+    /**
+     * A short text about the user; may be empty.
+     */
+    bio: string;
+    /**
+     * When the user signed up.
+     */
+    created_at: Time;
+    /**
+     * When the user deleted the account; null if active. Their messages remain.
+     */
+    deleted_at: Time | null;
+    /**
+     * The name shown to other users.
+     */
+    display_name: string;
+    /**
+     * The email address used to sign in.
+     */
+    email: string;
+    /**
+     * The id.
+     */
+    id: UserId;
+    /**
+     * Whether the user is an operator.
+     */
+    is_operator: boolean;
+    /**
+     * When one of the user's devices last received tokens; null if none did lately.
+     */
+    last_used_at: Time | null;
+    /**
+     * Whether the account can be used.
+     */
+    state: AccountState;
+    /**
+     * The name used in mentions, after `@`; unique without regard to case.
+     */
+    username: string;
+};
+
+/**
+ * A page of a list.
+ */
+export type OperatedUserPage = {
+    items: Array<OperatedUser>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
+};
 
 /**
  * 8 to 128 characters.
@@ -3029,6 +3202,44 @@ export type UsersUpdateResponses = {
 
 export type UsersUpdateResponse = UsersUpdateResponses[keyof UsersUpdateResponses];
 
+export type AuthListActivityData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+    };
+    url: '/api/me/activity';
+};
+
+export type AuthListActivityErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type AuthListActivityError = AuthListActivityErrors[keyof AuthListActivityErrors];
+
+export type AuthListActivityResponses = {
+    /**
+     * OK.
+     */
+    200: ActivityList;
+};
+
+export type AuthListActivityResponse = AuthListActivityResponses[keyof AuthListActivityResponses];
+
 export type AccountsExportData = {
     body?: never;
     path?: never;
@@ -3519,6 +3730,461 @@ export type MessagesListRepliesResponses = {
 
 export type MessagesListRepliesResponse = MessagesListRepliesResponses[keyof MessagesListRepliesResponses];
 
+export type OperatorListAuditData = {
+    body?: never;
+    path?: never;
+    query?: {
+        action?: Action;
+        /**
+         * Only entries with a lower id.
+         */
+        before?: AuditEntryId;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+        /**
+         * Only entries about this user, or about what the user did.
+         */
+        user_id?: UserId;
+    };
+    url: '/api/operator/audit';
+};
+
+export type OperatorListAuditErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorListAuditError = OperatorListAuditErrors[keyof OperatorListAuditErrors];
+
+export type OperatorListAuditResponses = {
+    /**
+     * OK.
+     */
+    200: AuditEntryPage;
+};
+
+export type OperatorListAuditResponse = OperatorListAuditResponses[keyof OperatorListAuditResponses];
+
+export type OperatorRemoveChatData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/operator/chats/{chat_id}';
+};
+
+export type OperatorRemoveChatErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorRemoveChatError = OperatorRemoveChatErrors[keyof OperatorRemoveChatErrors];
+
+export type OperatorRemoveChatResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorRemoveChatResponse = OperatorRemoveChatResponses[keyof OperatorRemoveChatResponses];
+
+export type OperatorRemoveMessageData = {
+    body?: never;
+    path: {
+        message_id: MessageId;
+    };
+    query?: never;
+    url: '/api/operator/messages/{message_id}';
+};
+
+export type OperatorRemoveMessageErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorRemoveMessageError = OperatorRemoveMessageErrors[keyof OperatorRemoveMessageErrors];
+
+export type OperatorRemoveMessageResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorRemoveMessageResponse = OperatorRemoveMessageResponses[keyof OperatorRemoveMessageResponses];
+
+export type OperatorListUsersData = {
+    body?: never;
+    path?: never;
+    query?: {
+        after?: UserId;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+        /**
+         * Beginnings of the words of the names, or of the email address.
+         */
+        q?: SearchText;
+        state?: AccountState;
+    };
+    url: '/api/operator/users';
+};
+
+export type OperatorListUsersErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorListUsersError = OperatorListUsersErrors[keyof OperatorListUsersErrors];
+
+export type OperatorListUsersResponses = {
+    /**
+     * OK.
+     */
+    200: OperatedUserPage;
+};
+
+export type OperatorListUsersResponse = OperatorListUsersResponses[keyof OperatorListUsersResponses];
+
+export type OperatorRejectData = {
+    body?: never;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/operator/users/{user_id}/approval';
+};
+
+export type OperatorRejectErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorRejectError = OperatorRejectErrors[keyof OperatorRejectErrors];
+
+export type OperatorRejectResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorRejectResponse = OperatorRejectResponses[keyof OperatorRejectResponses];
+
+export type OperatorApproveData = {
+    body?: never;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/operator/users/{user_id}/approval';
+};
+
+export type OperatorApproveErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorApproveError = OperatorApproveErrors[keyof OperatorApproveErrors];
+
+export type OperatorApproveResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorApproveResponse = OperatorApproveResponses[keyof OperatorApproveResponses];
+
+export type OperatorRemoveProfileData = {
+    body?: never;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/operator/users/{user_id}/profile';
+};
+
+export type OperatorRemoveProfileErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorRemoveProfileError = OperatorRemoveProfileErrors[keyof OperatorRemoveProfileErrors];
+
+export type OperatorRemoveProfileResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorRemoveProfileResponse = OperatorRemoveProfileResponses[keyof OperatorRemoveProfileResponses];
+
+export type OperatorEndSessionsData = {
+    body?: never;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/operator/users/{user_id}/sessions';
+};
+
+export type OperatorEndSessionsErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorEndSessionsError = OperatorEndSessionsErrors[keyof OperatorEndSessionsErrors];
+
+export type OperatorEndSessionsResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorEndSessionsResponse = OperatorEndSessionsResponses[keyof OperatorEndSessionsResponses];
+
+export type OperatorEndSuspensionData = {
+    body?: never;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/operator/users/{user_id}/suspension';
+};
+
+export type OperatorEndSuspensionErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorEndSuspensionError = OperatorEndSuspensionErrors[keyof OperatorEndSuspensionErrors];
+
+export type OperatorEndSuspensionResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorEndSuspensionResponse = OperatorEndSuspensionResponses[keyof OperatorEndSuspensionResponses];
+
+export type OperatorSuspendData = {
+    body: NewSuspension;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/operator/users/{user_id}/suspension';
+};
+
+export type OperatorSuspendErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorSuspendError = OperatorSuspendErrors[keyof OperatorSuspendErrors];
+
+export type OperatorSuspendResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorSuspendResponse = OperatorSuspendResponses[keyof OperatorSuspendResponses];
+
 export type PresenceListData = {
     body?: never;
     path?: never;
@@ -3903,6 +4569,10 @@ export type AuthSignupResponses = {
      * Created.
      */
     201: AuthResponse;
+    /**
+     * Accepted; an operator has to approve it.
+     */
+    202: unknown;
 };
 
 export type AuthSignupResponse = AuthSignupResponses[keyof AuthSignupResponses];

@@ -1,111 +1,21 @@
 //! `confab dev` as a user runs it: as a process with a data directory and signals.
 
-use chat_test::{DEADLINE, Endpoints, EventStream, Signal, TestDatabase, TestUser};
+mod accounts;
+mod process;
+
+use chat_test::{EventStream, Signal, Socket, TestDatabase, TestUser};
+use process::{
+    Dev, create_readable_folder, dev_command, dev_command_at, expect_failure, postgres_processes,
+    wait_until_no_postgres,
+};
 use std::{
     ffi::OsStr,
     fs,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
-    process::{Output, Stdio},
     time::Instant,
 };
-use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    time::timeout,
-};
-
-/// A running `confab dev`.
-struct Dev {
-    process: Child,
-    output: Vec<String>,
-    lines: Lines<BufReader<ChildStdout>>,
-    endpoints: Endpoints,
-}
-
-fn dev_command(data: &Path) -> Command {
-    dev_command_at(data, "127.0.0.1:0")
-}
-
-fn dev_command_at(data: &Path, address: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
-    command.args(["dev", "--bind", address, "--data"]).arg(data);
-    for variable in ["DATABASE_URL", "CHAT_BIND", "CHAT_DATA_DIR", "RUST_LOG"] {
-        command.env_remove(variable);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    command
-}
-
-impl Dev {
-    async fn start(data: &Path) -> Self {
-        Self::run(dev_command(data)).await
-    }
-
-    async fn run(mut command: Command) -> Self {
-        let mut process = command.spawn().expect("started");
-        let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
-        let mut output = Vec::new();
-        let url = loop {
-            let line = timeout(DEADLINE, lines.next_line()).await.expect("a line within the deadline").expect("text");
-            let line = line.unwrap_or_else(|| panic!("exited early; output: {output:?}"));
-            output.push(line.clone());
-            if let Some(url) = line.strip_prefix("listening on ") {
-                break url.to_owned();
-            }
-        };
-        Self { process, output, lines, endpoints: Endpoints { chat: url.clone(), notify: url } }
-    }
-
-    fn pid(&self) -> u32 {
-        self.process.id().expect("running")
-    }
-
-    /// Sends a signal and waits until the process exits.
-    async fn stop_with(&mut self, signal: Signal) {
-        chat_test::signal(self.pid(), signal);
-        timeout(DEADLINE, self.process.wait()).await.expect("exits within the deadline").expect("waited");
-    }
-}
-
-/// Returns the Postgres processes of a directory. Without `/proc`, as on macOS, returns
-/// the pid file of the running server.
-fn postgres_processes(folder: &Path) -> Vec<PathBuf> {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return Vec::from_iter(Some(folder.join("postgres/data/postmaster.pid")).filter(|file| file.exists()));
-    };
-    processes
-        .flatten()
-        .map(|process| process.path())
-        .filter(|process| {
-            let command = fs::read(process.join("cmdline")).unwrap_or_default();
-            let command = String::from_utf8_lossy(&command).into_owned();
-            command.contains("postgres") && command.contains(&folder.display().to_string())
-        })
-        .collect()
-}
-
-async fn wait_until_no_postgres(folder: &Path) {
-    let started_at = Instant::now();
-    while !postgres_processes(folder).is_empty() {
-        assert!(started_at.elapsed() < DEADLINE, "still running: {:?}", postgres_processes(folder));
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-}
-
-fn create_readable_folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a directory");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions set");
-    folder
-}
-
-async fn expect_failure(mut command: Command) -> String {
-    let Output { status, stderr, .. } =
-        timeout(DEADLINE, command.stderr(Stdio::piped()).output()).await.expect("exits by itself").expect("run");
-    assert!(!status.success());
-    String::from_utf8_lossy(&stderr).into_owned()
-}
+use tokio::process::Command;
 
 #[tokio::test]
 async fn a_killed_confab_leaves_no_process_and_loses_no_message() {
@@ -317,60 +227,21 @@ async fn nothing_is_written_while_the_disk_is_almost_full() {
         alice.post(&path, serde_json::json!({ "content": "hello" })).await.status == 507
     })
     .await;
+    let bearer = format!("Bearer {}", alice.token);
+    let mut socket = Socket::open(&dev.endpoints.notify, "", &[("authorization", &bearer)]).await.expect("a socket");
+    for command in [
+        serde_json::json!({ "type": "message.send", "chat_id": team, "content": "hello" }),
+        serde_json::json!({ "type": "chat.create", "name": "new" }),
+        serde_json::json!({ "type": "presence.update", "status": "busy" }),
+    ] {
+        assert_eq!(socket.send_command(command).await["code"], "insufficient_storage");
+    }
     let problem = alice.patch("/api/me", serde_json::json!({ "bio": "x" })).await.expect_problem(507);
     assert_eq!(problem["code"], "insufficient_storage");
     let history = alice.get(&path).await.expect(200).json();
     let own = history["items"].as_array().expect("items").iter().find(|message| message["sender_id"] == alice.id);
     alice.delete(&format!("/api/messages/{}", own.expect("a message of alice")["id"])).await.expect(204);
     TestUser::sign_in(&dev.endpoints, "alice").await;
-    dev.stop_with(Signal::INT).await;
-}
-
-#[tokio::test]
-async fn the_operator_decides_who_can_sign_up() {
-    let folder = create_readable_folder();
-    let client = reqwest::Client::new();
-    let sign_up = async |dev: &Dev, name: &str, domain: &str, invite: Option<&str>| {
-        let body = serde_json::json!({
-            "username": name, "email": format!("{name}@{domain}"), "password": "long unlikely words", "invite": invite,
-        });
-        let reply = client.post(format!("{}/api/signup", dev.endpoints.chat)).json(&body).send().await;
-        chat_test::ApiResponse::read(reply.expect("a response")).await
-    };
-    let start = async |policy: &str| {
-        let mut command = dev_command(folder.path());
-        command.args(["--sign-up", policy]);
-        Dev::run(command).await
-    };
-    let mut dev = start("example.org").await;
-    assert_eq!(
-        sign_up(&dev, "erin", "example.com", None).await.expect_problem(422)["errors"][0]["code"],
-        "domain_not_allowed"
-    );
-    sign_up(&dev, "erin", "Example.ORG", None).await.expect(201);
-    dev.stop_with(Signal::INT).await;
-
-    let mut dev = start("invite").await;
-    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
-    let team = alice.chat_id("team").await;
-    let invite = alice.post(&format!("/api/chats/{team}/invites"), serde_json::json!({ "max_uses": 1 })).await;
-    let invite = invite.expect(201).json()["code"].as_str().expect("a code").to_owned();
-    assert_eq!(sign_up(&dev, "frank", "example.com", None).await.expect_problem(422)["errors"][0]["code"], "missing");
-    assert_eq!(
-        sign_up(&dev, "frank", "example.com", Some("not-an-invite")).await.expect_problem(422)["errors"][0]["code"],
-        "not_active"
-    );
-    let frank = sign_up(&dev, "frank", "example.com", Some(&invite)).await.expect(201).json();
-    let members = alice.get(&format!("/api/chats/{team}/members")).await.expect(200).json();
-    assert!(members["items"].as_array().expect("members").iter().any(|member| member["id"] == frank["user"]["id"]));
-    sign_up(&dev, "grace", "example.com", Some(&invite)).await.expect_problem(422);
-    dev.stop_with(Signal::INT).await;
-
-    let mut dev = start("closed").await;
-    sign_up(&dev, "heidi", "example.com", None).await.expect_problem(403);
-    let config = client.get(format!("{}/api/config", dev.endpoints.chat)).send().await.expect("a response");
-    let config: serde_json::Value = config.json().await.expect("json");
-    assert_eq!(config["sign_up"]["policy"], "closed");
     dev.stop_with(Signal::INT).await;
 }
 

@@ -1,0 +1,162 @@
+//! What operators can do: list users, approve, suspend and sign them out, remove content,
+//! and read the audit log.
+
+use super::Page;
+use crate::{
+    AppState,
+    extract::{Json, Limit, OperatorCaller, Path, Query},
+    openapi::NoContent,
+};
+use axum::extract::State;
+use chat_core::{
+    AuditEntryId, ChatId, MessageId, UserId,
+    audit::{self, Action, AuditEntry, Filter},
+    operators::{self, AccountState, OperatedUser, UserFilter},
+    values::{Reason, SearchText},
+};
+use chat_http::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OperatedUserParams {
+    /// Beginnings of the words of the names, or of the email address.
+    q: Option<SearchText>,
+    state: Option<AccountState>,
+    after: Option<UserId>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// Returns users with their email address and state, ordered by id.
+pub(crate) async fn list_users(
+    State(state): State<Arc<AppState>>,
+    _: OperatorCaller,
+    Query(OperatedUserParams { q, state: account_state, after, limit: Limit(limit) }): Query<OperatedUserParams>,
+) -> Result<Json<Page<OperatedUser>>> {
+    let filter = UserFilter { text: q, state: account_state, after };
+    let rows = operators::list_users(&state.db, &filter, limit + 1).await?;
+    let filters = [("q", filter.text.map(|text| text.as_str().to_owned())), ("state", account_state.map(name_of))];
+    Ok(Json(Page::filtered(rows, limit, &filters, |row| ("after", row.user.id.get()))))
+}
+
+/// The reason for a suspension, which only operators see.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = json!({ "reason": "spam" }))]
+pub(crate) struct NewSuspension {
+    reason: Option<Reason>,
+}
+
+/// Ends the sessions of a user, who cannot sign in again. Idempotent.
+pub(crate) async fn suspend(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(user_id): Path<UserId>,
+    Json(NewSuspension { reason }): Json<NewSuspension>,
+) -> Result<NoContent> {
+    operator.suspend(&state.db, user_id, reason.as_ref()).await?;
+    Ok(NoContent)
+}
+
+/// Lets a suspended user sign in again. Idempotent.
+pub(crate) async fn end_suspension(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    operator.end_suspension(&state.db, user_id).await?;
+    Ok(NoContent)
+}
+
+/// Lets a user sign in whose account waits for approval. Idempotent.
+pub(crate) async fn approve(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    operator.approve(&state.db, user_id).await?;
+    Ok(NoContent)
+}
+
+/// Deletes an account that waits for approval.
+pub(crate) async fn reject(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    operator.reject(&state.db, user_id).await?;
+    Ok(NoContent)
+}
+
+/// Ends all sessions of a user.
+pub(crate) async fn end_sessions(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    operator.end_sessions(&state.db, user_id).await?;
+    Ok(NoContent)
+}
+
+/// Replaces the display name of a user by the username, and removes the bio and avatar.
+pub(crate) async fn remove_profile(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(user_id): Path<UserId>,
+) -> Result<NoContent> {
+    operator.remove_profile(&state.db, user_id).await?;
+    Ok(NoContent)
+}
+
+/// Deletes a message of any chat. Idempotent.
+pub(crate) async fn remove_message(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(message_id): Path<MessageId>,
+) -> Result<NoContent> {
+    operator.remove_message(&state.db, message_id).await?;
+    Ok(NoContent)
+}
+
+/// Deletes a chat with everything in it.
+pub(crate) async fn remove_chat(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(chat_id): Path<ChatId>,
+) -> Result<NoContent> {
+    operator.remove_chat(&state.db, chat_id).await?;
+    Ok(NoContent)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuditParams {
+    /// Only entries about this user, or about what the user did.
+    user_id: Option<UserId>,
+    action: Option<Action>,
+    /// Only entries with a lower id.
+    before: Option<AuditEntryId>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// Returns the name of a state or an action, as requests and responses have it.
+fn name_of(value: impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Returns the audit log, newest first.
+pub(crate) async fn list_audit(
+    State(state): State<Arc<AppState>>,
+    _: OperatorCaller,
+    Query(params): Query<AuditParams>,
+) -> Result<Json<Page<AuditEntry>>> {
+    let AuditParams { user_id, action, before, limit: Limit(limit) } = params;
+    let rows = audit::list(&state.db, Filter { user: user_id, action, before }, limit + 1).await?;
+    let filters = [("user_id", user_id.map(|id| id.to_string())), ("action", action.map(name_of))];
+    Ok(Json(Page::filtered(rows, limit, &filters, |entry| ("before", entry.id.get()))))
+}
