@@ -44,6 +44,7 @@ fn collect_plain_text(text: &str) -> Vec<String> {
     let (mut parts, mut part, mut links) = (Vec::new(), String::new(), 0usize);
     let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS;
     let mut is_code = false;
+    let text = &end_quotes(text);
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         match event {
             Event::Text(piece) if links == 0 && !is_code => {
@@ -66,17 +67,64 @@ fn collect_plain_text(text: &str) -> Vec<String> {
     parts
 }
 
+/// Ends each quote where a line without `>` follows, as the frontend does.
+fn end_quotes(text: &str) -> String {
+    let (mut lines, mut fence, mut was_quote) = (Vec::new(), None::<&str>, false);
+    for line in text.split('\n') {
+        let indented = line.trim_start_matches(' ');
+        let is_block = line.len() - indented.len() <= 3;
+        let marker = ["`", "~"].iter().find_map(|sign| {
+            let length = indented.len() - indented.trim_start_matches(sign).len();
+            indented.get(..length).filter(|_| is_block && length >= 3)
+        });
+        let is_code = fence.is_some() || marker.is_some();
+        fence = match (fence, marker) {
+            (None, marker) => marker,
+            (Some(open), Some(marker)) if marker.starts_with(open) => None,
+            (open, _) => open,
+        };
+        let is_quote = !is_code && is_block && indented.starts_with('>');
+        if was_quote && !is_quote && !line.trim().is_empty() {
+            lines.push("");
+        }
+        lines.push(line);
+        was_quote = is_quote;
+    }
+    lines.join("\n")
+}
+
+/// Whether a character is full-width punctuation, which ends an address.
+fn is_wide_punctuation(c: char) -> bool {
+    matches!(c, '\u{3000}'..='\u{303f}' | '\u{ff00}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}'
+        | '\u{ff3b}'..='\u{ff40}' | '\u{ff5b}'..='\u{ff65}')
+}
+
+/// Whether a character is a letter of a language without spaces, which ends the name of a
+/// host.
+fn is_ideograph(c: char) -> bool {
+    matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}'
+        | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')
+}
+
 /// Finds the names after an `@` in plain text, in one pass, at most `MAX_MENTIONS`.
 fn find_names(text: &str) -> Vec<&str> {
     let is_name_char = |c: char| c.is_ascii_alphanumeric() || NAME_SIGNS.contains(&c);
     let (mut names, mut before, mut word, mut is_url) = (Vec::new(), ' ', 0, false);
+    // Whether the word may still be the name of a host, and the slashes that follow its protocol.
+    let (mut is_host, mut slashes) = (true, 0);
     for (at, c) in text.char_indices() {
         let (previous, after) = (before, text.get(at + c.len_utf8()..).unwrap_or_default());
         before = c;
-        if c.is_whitespace() {
+        if c.is_whitespace() || is_wide_punctuation(c) {
+            (word, is_url, is_host, slashes) = (at + c.len_utf8(), false, true, 0);
+        } else if is_host && is_ideograph(c) {
             (word, is_url) = (at + c.len_utf8(), false);
         } else if c == ':' && after.starts_with("//") {
-            is_url = true;
+            (is_url, slashes) = (true, 2);
+        } else if c == '/' && slashes > 0 {
+            slashes -= 1;
+        } else if matches!(c, '/' | '?' | '#') {
+            is_host = false;
         }
         // An `@` after an ASCII letter or digit is part of an email address.
         if c != '@' || is_url || previous.is_ascii_alphanumeric() || matches!(previous, '/' | '@') {

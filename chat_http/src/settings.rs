@@ -42,6 +42,8 @@ pub struct AllSettings {
     #[command(flatten)]
     limits: RateLimitSettings,
     #[command(flatten)]
+    durability: DurabilitySettings,
+    #[command(flatten)]
     disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
@@ -107,6 +109,15 @@ pub struct OptionalDatabaseSettings {
     /// URL of the database to use instead of an embedded one.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+}
+
+/// The durability of the database.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DurabilitySettings {
+    /// Be ready although the database can lose acknowledged writes in a crash, because fsync
+    /// or full_page_writes is off; for tests.
+    #[arg(long, env = "ALLOW_VOLATILE_DATABASE")]
+    pub allow_volatile_database: bool,
 }
 
 /// Redis.

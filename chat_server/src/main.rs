@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
         rate_limits: settings.limits.rate_limits.unwrap_or(RateLimits::ON),
         trusted_proxies: settings.network.trusted_proxies.clone(),
         retention: settings.retention.into(),
+        allows_volatile_database: settings.durability.allow_volatile_database,
         min_free_bytes: settings.disk.min_free_bytes,
         sign_up: settings.accounts.sign_up.clone(),
         public_url: settings.web.public_url.clone(),

@@ -2,8 +2,8 @@
 
 use chat_http::settings::{
     AccountSettings, ChatBind, ChatConnectionSettings, ChatMetricsSettings, DataSettings, DatabaseSettings,
-    DemoSettings, DiskSettings, LogSettings, NetworkSettings, RateLimitSettings, RedisSettings, RetentionSettings,
-    SigningKeySettings, WebSettings,
+    DemoSettings, DiskSettings, DurabilitySettings, LogSettings, NetworkSettings, RateLimitSettings, RedisSettings,
+    RetentionSettings, SigningKeySettings, WebSettings,
 };
 
 /// Serve Confab's REST API. Each setting is a flag, an environment variable, or a key of
@@ -25,6 +25,8 @@ pub struct Settings {
     pub web: WebSettings,
     #[command(flatten)]
     pub limits: RateLimitSettings,
+    #[command(flatten)]
+    pub durability: DurabilitySettings,
     #[command(flatten)]
     pub disk: DiskSettings,
     /// Accounts.

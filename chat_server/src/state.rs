@@ -53,6 +53,8 @@ pub struct AppConfig {
     pub trusted_proxies: TrustedProxies,
     /// How long data is kept, and how much of it.
     pub retention: RetentionConfig,
+    /// Whether the server is ready although the database can lose acknowledged writes.
+    pub allows_volatile_database: bool,
     /// The free space of the disk below which nothing is written, in bytes.
     pub min_free_bytes: u64,
     /// Who may create an account.
@@ -118,6 +120,7 @@ pub struct AppState {
     pub(crate) pixel_budget: PixelBudget,
     pub(crate) sign_in_throttle: SignInThrottle,
     pub(crate) refusals: Refusals,
+    allows_volatile_database: bool,
     pub(crate) min_free_bytes: u64,
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) signer: Signer,
@@ -148,6 +151,7 @@ impl AppState {
             pixel_budget: PixelBudget::new(config.rate_limits != RateLimits::OFF),
             sign_in_throttle: SignInThrottle::new(config.rate_limits != RateLimits::OFF),
             refusals: Refusals::new(),
+            allows_volatile_database: config.allows_volatile_database,
             min_free_bytes: config.min_free_bytes,
             sign_up: config.sign_up,
             db: config.db,
@@ -206,9 +210,17 @@ impl AppState {
     /// Returns the readiness checks of this server.
     pub fn readiness_checks(&self) -> Vec<ReadinessCheck> {
         let pool = self.db.clone();
-        vec![ReadinessCheck::new("database_and_migrations", move || {
+        let mut checks = vec![ReadinessCheck::new("database_and_migrations", move || {
             let pool = pool.clone();
             async move { db::is_ready(&pool).await.unwrap_or(false) }
-        })]
+        })];
+        if !self.allows_volatile_database {
+            let pool = self.db.clone();
+            checks.push(ReadinessCheck::new("database_keeps_writes", move || {
+                let pool = pool.clone();
+                async move { matches!(db::find_volatile_setting(&pool).await, Ok(None)) }
+            }));
+        }
+        checks
     }
 }

@@ -111,6 +111,8 @@ impl TestApp {
             rate_limits: limits,
             trusted_proxies: TRUSTED_NETWORK.parse().expect("networks"),
             retention: RetentionConfig::DEFAULT,
+            // The test databases do not wait for the disk.
+            allows_volatile_database: true,
             min_free_bytes: 0,
             sign_up: SignUpPolicy::Open,
             public_url: None,

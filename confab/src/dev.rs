@@ -13,7 +13,7 @@ use chat_http::{
     metrics::MetricsEndpoint,
     rate_limit::RateLimits,
     settings::{
-        AccountSettings, ChatBind, DataSettings, DiskSettings, FrontendSettings, NetworkSettings,
+        AccountSettings, ChatBind, DataSettings, DiskSettings, DurabilitySettings, FrontendSettings, NetworkSettings,
         OptionalDatabaseSettings, PublicDemoSettings, RateLimitSettings, RetentionSettings, WebSettings,
     },
     shutdown,
@@ -61,6 +61,8 @@ pub(crate) struct Dev {
     #[command(flatten)]
     limits: RateLimitSettings,
     #[command(flatten)]
+    durability: DurabilitySettings,
+    #[command(flatten)]
     disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
@@ -76,6 +78,9 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.database.database_url.is_none() {
+            embedded_postgres::restart_without_postgres_variables()?;
+        }
         acceptor::raise_file_limit();
         let shutdown = shutdown::shutdown_on_signal();
         let data_dir = DataDir::lock(&self.data.chat_data_dir)?;
@@ -120,6 +125,7 @@ impl Dev {
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::OFF),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
+            allows_volatile_database: self.durability.allow_volatile_database,
             min_free_bytes: self.disk.min_free_bytes,
             sign_up: self.accounts.sign_up.clone(),
             demo: demo.clone(),

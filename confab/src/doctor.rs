@@ -60,7 +60,13 @@ impl Doctor {
             );
         };
         match db::is_ready(&pool).await {
-            Ok(true) => Finding::Good("DATABASE_URL is reachable and its schema is up to date".into()),
+            Ok(true) => match db::find_volatile_setting(&pool).await {
+                Ok(None) => Finding::Good("DATABASE_URL is reachable and its schema is up to date".into()),
+                Ok(Some(setting)) => {
+                    Finding::Missing(format!("DATABASE_URL loses messages in a crash, because {setting} is off"))
+                }
+                Err(error) => Finding::Missing(format!("DATABASE_URL: {error}")),
+            },
             Ok(false) => Finding::Missing("the schema of DATABASE_URL is not up to date; run `confab migrate`".into()),
             Err(error) => Finding::Missing(format!(
                 "DATABASE_URL: {}; if the database is new, run `confab migrate`",

@@ -11,9 +11,9 @@ use chat_http::{
     probes,
     rate_limit::RateLimits,
     settings::{
-        AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, DiskSettings, FrontendSettings,
-        MetricsSettings, NetworkSettings, PublicDemoSettings, PublicUrl, RateLimitSettings, RedisSettings,
-        RetentionSettings, SigningKeySettings, WebSettings,
+        AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, DiskSettings,
+        DurabilitySettings, FrontendSettings, MetricsSettings, NetworkSettings, PublicDemoSettings, PublicUrl,
+        RateLimitSettings, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
     },
     shutdown,
     sign_up::SignUpPolicy,
@@ -41,6 +41,7 @@ pub(crate) struct Node {
     pub(crate) rate_limits: RateLimits,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) retention: RetentionConfig,
+    pub(crate) allows_volatile_database: bool,
     pub(crate) min_free_bytes: u64,
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) demo: Option<DemoAccounts>,
@@ -71,6 +72,7 @@ impl Node {
             rate_limits: self.rate_limits,
             trusted_proxies: self.trusted_proxies,
             retention: self.retention,
+            allows_volatile_database: self.allows_volatile_database,
             min_free_bytes: self.min_free_bytes,
             sign_up: self.sign_up,
             public_url: self.public_url,
@@ -132,6 +134,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     limits: RateLimitSettings,
     #[command(flatten)]
+    durability: DurabilitySettings,
+    #[command(flatten)]
     disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
@@ -160,6 +164,7 @@ impl Serve {
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::ON),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),
+            allows_volatile_database: self.durability.allow_volatile_database,
             min_free_bytes: self.disk.min_free_bytes,
             sign_up: self.accounts.sign_up.clone(),
             demo: None,

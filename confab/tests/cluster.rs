@@ -52,7 +52,7 @@ impl TestCluster {
         let metrics = free_address().await;
         let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
         command
-            .args(["serve", "--rate-limits", "off", "--bind", &address.to_string()])
+            .args(["serve", "--rate-limits", "off", "--allow-volatile-database", "--bind", &address.to_string()])
             .args(["--metrics-bind", &metrics.to_string()])
             .args(["--database-url", &self.database.url, "--redis-url", &self.redis.url()])
             .arg("--jwt-private-key-file")

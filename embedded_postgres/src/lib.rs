@@ -12,7 +12,7 @@ pub use binaries::Binaries;
 pub use cluster::{Cluster, ClusterLocation};
 pub use os_user::OsUser;
 
-use std::{env, io, path::PathBuf, process::Command};
+use std::{env, io, os::unix::process::CommandExt, path::PathBuf, process::Command};
 
 /// Why the embedded Postgres is unavailable. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,21 @@ pub enum Error {
 fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     let what = what.into();
     move |source| Error::Io { what, source }
+}
+
+/// Starts this program again without the `PG*` variables of the environment, if there are
+/// any. sqlx would apply `PGOPTIONS` to every connection, and a program cannot safely change
+/// its own environment.
+pub fn restart_without_postgres_variables() -> Result<(), Error> {
+    let has_variables = env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"PG"));
+    if !has_variables {
+        return Ok(());
+    }
+    let program = env::current_exe().map_err(io_error("finding this program"))?;
+    let mut command = Command::new(program);
+    command.args(env::args_os().skip(1));
+    remove_postgres_variables(&mut command);
+    Err(io_error("starting without the PG* variables")(command.exec()))
 }
 
 /// Keeps the `PG*` variables of the environment from a program of Postgres. They belong to

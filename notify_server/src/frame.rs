@@ -127,13 +127,13 @@ pub(crate) fn ephemeral(event: &EphemeralEvent) -> Bytes {
 
 /// Tells the client how long to wait before it reconnects: a random time within the
 /// range, to spread the reconnects of many clients that are disconnected at the same
-/// moment.
+/// moment. It is the last line of a stream, without the empty line that ends a block: clients
+/// apply it at once, and some report a block without data as an event of its own.
 pub(crate) fn retry(milliseconds: Range<u64>) -> Bytes {
-    with_retry(milliseconds, &Bytes::from_static(b"\n"))
+    with_retry(milliseconds, &Bytes::new())
 }
 
-/// Adds the time to wait before a reconnect to an event. Some clients report a block
-/// without data as an event of its own.
+/// Adds the time to wait before a reconnect to an event.
 pub(crate) fn with_retry(milliseconds: Range<u64>, frame: &Bytes) -> Bytes {
     let mut bytes = BytesMut::from(format!("retry: {}\n", rand::rng().random_range(milliseconds)).as_bytes());
     bytes.extend_from_slice(frame);

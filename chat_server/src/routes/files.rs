@@ -112,8 +112,9 @@ async fn build_new_file(
 fn sanitize_filename(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
-    let visible = visible.trim().trim_start_matches('.');
-    if visible.is_empty() {
+    // A name such as `.gitignore` is a name; one of dots only means a folder.
+    let visible = visible.trim();
+    if visible.chars().all(|c| c == '.') {
         return "file".into();
     }
     let length = visible.chars().count();
@@ -221,11 +222,13 @@ enum RequestedRange {
     NotSatisfiable,
 }
 
-/// Parses `Range` and `If-Range`. Returns the whole file for a unit other than bytes, for
-/// several ranges, and for a range of another version, as RFC 9110 allows.
+/// Parses `Range` and `If-Range`. Returns the whole file for an invalid range, for a unit
+/// other than bytes, for several ranges, and for a range of another version, as RFC 9110
+/// allows.
 fn requested_range(headers: &HeaderMap, etag: &ETag, size: u64) -> RequestedRange {
     let is_other_version = headers.typed_get::<IfRange>().is_some_and(|tag| tag.is_modified(Some(etag), None));
-    let Some(range) = headers.typed_get::<headers::Range>().filter(|_| !is_other_version) else {
+    let is_valid = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).is_some_and(is_valid_range);
+    let Some(range) = headers.typed_get::<headers::Range>().filter(|_| is_valid && !is_other_version) else {
         return RequestedRange::Whole;
     };
     let mut ranges = range.satisfiable_ranges(size);
@@ -234,6 +237,20 @@ fn requested_range(headers: &HeaderMap, etag: &ETag, size: u64) -> RequestedRang
         (Some(bounds), None) => to_range(bounds, size).map_or(RequestedRange::NotSatisfiable, RequestedRange::Bytes),
         (Some(_), Some(_)) => RequestedRange::Whole,
     }
+}
+
+/// Whether each range is a pair of positions in order, the first position, or a suffix. The
+/// parser of `headers` checks only the unit.
+fn is_valid_range(text: &str) -> bool {
+    let Some(ranges) = text.strip_prefix("bytes=") else { return false };
+    ranges.split(',').all(|range| match range.trim().split_once('-') {
+        Some(("", suffix)) => suffix.parse::<u64>().is_ok(),
+        Some((first, "")) => first.parse::<u64>().is_ok(),
+        Some((first, last)) => {
+            matches!((first.parse::<u64>(), last.parse::<u64>()), (Ok(first), Ok(last)) if first <= last)
+        }
+        None => false,
+    })
 }
 
 fn to_range(bounds: (Bound<u64>, Bound<u64>), size: u64) -> Option<Range<u64>> {
@@ -260,7 +277,8 @@ mod tests {
             ("../../etc/passwd", "passwd"),
             ("C:\\temp\\a.txt", "a.txt"),
             ("..", "file"),
-            (".hidden", "hidden"),
+            (".gitignore", ".gitignore"),
+            ("...", "file"),
             ("", "file"),
             ("a\0b\r\n.png", "ab.png"),
         ] {
@@ -290,10 +308,10 @@ mod tests {
         ] {
             assert_eq!(requested(range, None), RequestedRange::Bytes(bytes), "{range}");
         }
-        for bad in ["bytes=100-", "bytes=9-0", "bytes=a-b"] {
-            assert_eq!(requested(bad, None), RequestedRange::NotSatisfiable, "{bad}");
+        for beyond in ["bytes=100-", "bytes=200-300"] {
+            assert_eq!(requested(beyond, None), RequestedRange::NotSatisfiable, "{beyond}");
         }
-        for other in ["lines=1-2", "bytes=0-1,3-4"] {
+        for other in ["lines=1-2", "bytes=0-1,3-4", "bytes=9-0", "bytes=a-b", "bytes=", "bytes=-", "bytes=5"] {
             assert_eq!(requested(other, None), RequestedRange::Whole, "{other}");
         }
         assert_eq!(requested("bytes=0-9", Some("\"v2\"")), RequestedRange::Bytes(0..10));

@@ -45,6 +45,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        embedded_postgres::restart_without_postgres_variables()?;
         let shutdown = shutdown::shutdown_on_signal();
         let data_dir = DataDir::lock(&self.data.chat_data_dir)?;
         let (binaries, location) = (Binaries::find()?, ClusterLocation::for_data_dir(&data_dir.path)?);

@@ -31,6 +31,9 @@ const INDEX_FILE: &str = "index.html";
 /// Paths of the servers, for which the page is never returned.
 const SERVER_PREFIXES: [&str; 3] = ["/api", "/events", "/ws"];
 
+/// Paths of pages of the frontend.
+const PAGE_PREFIXES: [&str; 2] = ["/invite/", "/chats/"];
+
 /// The files of `web/app/dist`, which need not exist. An unoptimized build reads them at
 /// run time.
 #[derive(RustEmbed)]
@@ -98,7 +101,9 @@ async fn serve_frontend(
         return response;
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_page = path == INDEX_FILE || accept.contains("text/html");
+    // Programs that show a preview of a link accept anything.
+    let is_page_path = PAGE_PREFIXES.iter().any(|prefix| uri.path().starts_with(prefix));
+    let is_page = path == INDEX_FILE || accept.contains("text/html") || (is_page_path && accept.contains("*/*"));
     if !is_page {
         return StatusCode::NOT_FOUND.into_response();
     }

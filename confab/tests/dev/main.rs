@@ -1,9 +1,10 @@
 //! `confab dev` as a user runs it: as a process with a data directory and signals.
 
 mod accounts;
+mod database;
 mod process;
 
-use chat_test::{EventStream, Signal, Socket, TestDatabase, TestUser};
+use chat_test::{EventStream, Signal, Socket, TestUser};
 use process::{
     Dev, create_readable_folder, dev_command, dev_command_at, expect_failure, postgres_processes,
     wait_until_no_postgres,
@@ -192,25 +193,6 @@ async fn a_copy_by_another_user_and_a_path_that_is_not_text_work() {
     alice.say("team", "still the same Postgres").await;
     let log = fs::read_to_string(copy.join("postgres/postgres.log")).expect("the log");
     assert!(!log.contains("WARNING") && !log.contains("checkpoint"), "{log}");
-    dev.stop_with(Signal::INT).await;
-}
-
-#[tokio::test]
-async fn a_given_database_url_is_used() {
-    let folder = create_readable_folder();
-    let database = TestDatabase::create().await;
-    let mut command = dev_command(folder.path());
-    command.env("DATABASE_URL", &database.url);
-    let mut dev = Dev::run(command).await;
-    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
-    let sent = alice.say("team", "in your own database").await;
-    let stored: String = sqlx::query_scalar("select content from messages where id = $1")
-        .bind(sent["id"].as_i64())
-        .fetch_one(&database.pool(1))
-        .await
-        .expect("stored");
-    assert_eq!(stored, "in your own database");
-    assert!(!folder.path().join("postgres").exists());
     dev.stop_with(Signal::INT).await;
 }
 

@@ -188,3 +188,37 @@ test('the initial load stays under 180 kB compressed', async () => {
   console.log(`${files.length} files, ${(bytes / 1_000).toFixed(1)} kB compressed`);
   expect(bytes).toBeLessThanOrEqual(180_000);
 });
+
+test('a link whose text shows another address asks first', async ({ createUser, createGroup }) => {
+  const alice = await createUser('Alice');
+  const chat = await createGroup(alice);
+  const send = (content: string) => alice.client.messages.send(chat, { content });
+  await send('[https://bank.example](https://evil.example/login)');
+  await send('[bank.example](https://www.bank.example/login) and [read this](https://other.example)');
+  await send('**「重要」**です https://shop.example/a。次');
+  await alice.open(chat);
+  await alice.page.context().route('**/*.example/**', (route) => route.fulfill({ body: 'opened' }));
+  await alice.page.getByRole('link', { name: 'https://bank.example' }).click();
+  const dialog = alice.page.getByRole('alertdialog');
+  await expect(dialog).toContainText('The text says https://bank.example, but the link opens evil.example.');
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  for (const name of ['bank.example', 'read this']) {
+    const [popup] = await Promise.all([
+      alice.page.context().waitForEvent('page'),
+      alice.page.getByRole('link', { name, exact: true }).click(),
+    ]);
+    await popup.close();
+  }
+  const message = alice.message('です');
+  await expect(message.getByRole('link')).toHaveAttribute('href', 'https://shop.example/a');
+  await expect(message.locator('strong')).toContainText('「重要」');
+});
+
+test('a line after a quote is not part of it', async ({ createUser, createGroup }) => {
+  const alice = await createUser('Alice');
+  const chat = await createGroup(alice);
+  await alice.client.messages.send(chat, { content: '> quoted words\nmy reply' });
+  await alice.open(chat);
+  await expect(alice.log.locator('blockquote')).toHaveText('quoted words');
+  await expect(alice.message('my reply')).toBeVisible();
+});

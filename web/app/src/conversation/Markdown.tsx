@@ -1,9 +1,12 @@
 import type { User } from '@confab/sdk';
-import { lexer, type Token, type Tokens } from 'marked';
-import { Fragment, memo, type ReactNode, useMemo } from 'react';
+import type { Token, Tokens } from 'marked';
+import { Fragment, type MouseEvent, memo, type ReactNode, useMemo } from 'react';
+import { useTranslation } from 'react-i18next';
 import { useChatState } from '../store/hooks';
+import { useUiStore } from '../uiStore';
 import { CodeBlock } from './CodeBlock';
 import styles from './Markdown.module.css';
+import { lex } from './markdownLexer';
 import { splitMentions } from './mentions';
 
 /** Maximum length of a text, in characters. Longer texts are shown as plain text. */
@@ -37,7 +40,7 @@ function parse(text: string): Token[] | null {
   const markerCount = text.replace(/^```[\s\S]*?^```/gm, '').match(/[*_~`[\]<]/g)?.length ?? 0;
   if (text.length > MAX_LENGTH || markerCount > MAX_MARKERS) return null;
   try {
-    return lexer(text, { gfm: true, breaks: true });
+    return lex(text);
   } catch {
     return null;
   }
@@ -139,11 +142,25 @@ function renderInline(token: Token, key: number, depth: number, isLink: boolean)
     case 'br':
       return <br key={key} />;
     case 'link':
-      return <SafeLink key={key} href={(token as Tokens.Link).href} raw={token.raw} label={renderChildren(true)} />;
+      return (
+        <SafeLink
+          key={key}
+          href={(token as Tokens.Link).href}
+          raw={token.raw}
+          label={renderChildren(true)}
+          text={getPlainText(token)}
+        />
+      );
     case 'image':
       // Remote images are not loaded: a request would reveal the reader to the image's server.
       return (
-        <SafeLink key={key} href={(token as Tokens.Image).href} raw={token.raw} label={(token as Tokens.Image).text} />
+        <SafeLink
+          key={key}
+          href={(token as Tokens.Image).href}
+          raw={token.raw}
+          label={(token as Tokens.Image).text}
+          text={(token as Tokens.Image).text}
+        />
       );
     case 'escape':
     case 'text':
@@ -159,14 +176,51 @@ function renderInline(token: Token, key: number, depth: number, isLink: boolean)
   }
 }
 
-function SafeLink({ href, raw, label }: { readonly href: string; readonly raw: string; readonly label: ReactNode }) {
-  const protocol = URL.canParse(href) ? new URL(href).protocol : null;
-  if (protocol === null || !PROTOCOLS.has(protocol)) return raw;
+function SafeLink(props: {
+  readonly href: string;
+  readonly raw: string;
+  readonly label: ReactNode;
+  /** The label without formatting. */
+  readonly text: string;
+}) {
+  const { href, raw, label, text } = props;
+  const { t } = useTranslation();
+  const openModal = useUiStore((ui) => ui.openModal);
+  const url = URL.canParse(href) ? new URL(href) : null;
+  if (url === null || !PROTOCOLS.has(url.protocol)) return raw;
+  const confirm = (event: MouseEvent) => {
+    if (!showsAnotherHost(text, url)) return;
+    event.preventDefault();
+    openModal({
+      kind: 'confirm',
+      title: t('link.title'),
+      text: t('link.text', { host: url.host || href, text: text.trim() }),
+      confirmLabel: t('link.open'),
+      action: async () => window.open(href, '_blank', 'noopener,noreferrer'),
+    });
+  };
   return (
-    <a href={href} target="_blank" rel="noopener noreferrer nofollow">
+    <a href={href} target="_blank" rel="noopener noreferrer nofollow" onClick={confirm}>
       {label || href}
     </a>
   );
+}
+
+/** Whether the text of a link is an address with another host than the one that the link opens. */
+function showsAnotherHost(text: string, url: URL): boolean {
+  const shown = /^(?:[a-z]+:\/\/)?([^\s/?#@]+@)?((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})(?![\p{L}\p{N}])/iu.exec(
+    text.trim(),
+  )?.[2];
+  if (!shown || url.protocol === 'mailto:') return false;
+  const withoutWww = (host: string) => host.toLowerCase().replace(/^www\./, '');
+  const host = URL.canParse(`https://${shown}`) ? new URL(`https://${shown}`).hostname : shown;
+  return withoutWww(host) !== withoutWww(url.hostname);
+}
+
+/** Returns the text of a token without formatting. */
+function getPlainText(token: Token): string {
+  const { tokens, text, raw } = token as { tokens?: Token[]; text?: string; raw: string };
+  return tokens ? tokens.map(getPlainText).join('') : unescapeEntities(text ?? raw);
 }
 
 /** The lexer leaves HTML entities escaped. Only these five are unescaped. */

@@ -1,0 +1,62 @@
+import { Lexer, type Token, Tokenizer, type Tokens } from 'marked';
+
+/**
+ * Parses the Markdown of a message. It differs from CommonMark in three ways: a quote ends at the first line without
+ * `>`, as in Discord; emphasis may border on a letter with full-width punctuation, as in `**「重要」**です`; and an
+ * address in the text ends where Chinese, Japanese or Korean text begins.
+ */
+export function lex(text: string): Token[] {
+  return Lexer.lex(endQuotes(text), { gfm: true, breaks: true, tokenizer: new MessageTokenizer() });
+}
+
+/** Full-width punctuation, such as 。 、 「 」 （ ）. */
+const WIDE_PUNCTUATION = '\\u3000-\\u303f\\uff00-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65';
+
+/** What ends an address: white space or full-width punctuation. */
+export const WORD_END = new RegExp(`[\\s${WIDE_PUNCTUATION}]`);
+
+/** A letter of a language without spaces, which ends the name of a host. */
+const IDEOGRAPHS = '\\u1100-\\u11ff\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af';
+export const IDEOGRAPH = new RegExp(`[${IDEOGRAPHS}]`);
+
+/** Emphasis that begins or ends with full-width punctuation. */
+const WIDE_STRONG = new RegExp(
+  `^\\*\\*((?:[${WIDE_PUNCTUATION}][^*\\n]*[^*\\s])|(?:[^*\\s][^*\\n]*[${WIDE_PUNCTUATION}]))\\*\\*`,
+);
+
+/** The end of an address: full-width punctuation, or a wide letter in the name of the host. */
+const END_OF_ADDRESS = new RegExp(`[${WIDE_PUNCTUATION}]|(?<=^(?:[a-z]+://)?[^/?#]*)[${IDEOGRAPHS}]`, 'i');
+
+class MessageTokenizer extends Tokenizer {
+  override emStrong(source: string, maskedSource: string, previous?: string): Tokens.Em | Tokens.Strong | undefined {
+    const match = WIDE_STRONG.exec(source);
+    if (!match) return super.emStrong(source, maskedSource, previous);
+    const text = match[1] ?? '';
+    return { type: 'strong', raw: match[0], text, tokens: this.lexer.inlineTokens(text) };
+  }
+
+  override url(source: string): Tokens.Link | undefined {
+    const token = super.url(source);
+    const end = token?.raw.search(END_OF_ADDRESS) ?? -1;
+    return token && end > 0 ? super.url(token.raw.slice(0, end)) : token;
+  }
+}
+
+/** Ends each quote where a line without `>` follows. */
+export function endQuotes(text: string): string {
+  if (!text.includes('>')) return text;
+  let fence: string | null = null;
+  let wasQuote = false;
+  const lines: string[] = [];
+  for (const line of text.split('\n')) {
+    const marker = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1] ?? null;
+    const isCode = fence !== null || marker !== null;
+    if (fence === null) fence = marker;
+    else if (marker?.startsWith(fence)) fence = null;
+    const isQuote = !isCode && /^ {0,3}>/.test(line);
+    if (wasQuote && !isQuote && line.trim() !== '') lines.push('');
+    lines.push(line);
+    wasQuote = isQuote;
+  }
+  return lines.join('\n');
+}
