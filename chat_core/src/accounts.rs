@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// Maximum number of rows in one page of an export.
 const PAGE_ROWS: i64 = 500;
 
+/// How long nobody can take the username of a deleted account, in days.
+const RESERVED_NAME_DAYS: i32 = 90;
+
 /// The sections of an export. Each query returns keys and lines of JSON for a user
 /// ($1), after a key ($2), up to a number of rows ($3). All sessions come on one page,
 /// newest first, because a user has few.
@@ -114,6 +117,15 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
 /// Removes what [`delete`] removes. The caller holds the append lock.
 pub(crate) async fn anonymize(log: &mut PgConnection, user: UserId) -> Result<()> {
     transfer_ownership(&mut *log, user).await?;
+    sqlx::query(
+        "insert into reserved_usernames (shape, until_at)
+         select username_shape(username), now() + make_interval(days => $2) from users where id = $1
+         on conflict (shape) do update set until_at = excluded.until_at",
+    )
+    .bind(user)
+    .bind(RESERVED_NAME_DAYS)
+    .execute(&mut *log)
+    .await?;
     for sql in [
         // First, while the members of the user's chats still receive the event. A real
         // email address contains an @, so this one cannot belong to a user.

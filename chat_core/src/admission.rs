@@ -46,6 +46,31 @@ pub(crate) async fn require_not_departed(db: impl PgExecutor<'_>, chat: ChatId, 
     Ok(())
 }
 
+/// Rejects users who want to be added only by users with whom they share a chat, unless the
+/// actor does.
+pub(crate) async fn require_consent(
+    db: impl PgExecutor<'_>,
+    actor: UserId,
+    field: &'static str,
+    users: &[UserId],
+) -> Result<()> {
+    let unwilling: Vec<UserId> = sqlx::query_scalar(
+        "select u.id from users u
+         where u.id = any($2) and u.id <> $1 and u.group_privacy = 'contacts' and not share_a_chat($1, u.id)
+         order by u.id",
+    )
+    .bind(actor)
+    .bind(users)
+    .fetch_all(db)
+    .await?;
+    if unwilling.is_empty() {
+        return Ok(());
+    }
+    let ids = unwilling.iter().map(UserId::to_string).collect::<Vec<_>>().join(", ");
+    let detail = format!("send an invite link instead: only their contacts can add the users with the ids {ids}");
+    Err(Error::invalid_with_code(field, "needs_invite", detail))
+}
+
 /// Records that a user left a chat, unless everybody can join it.
 pub(crate) async fn record_departure(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
     sqlx::query(

@@ -26,8 +26,8 @@ pub struct Bootstrap {
     /// The users to display with the chats: the senders of the last messages, and the
     /// other members of direct chats and groups. At most 500.
     pub users: Vec<User>,
-    /// The current presence of those of `users` who share a chat with the caller and have
-    /// not blocked the caller. It may be newer than the cursor.
+    /// The current presence of those of `users` who share a chat with the caller. It
+    /// may be newer than the cursor.
     pub presences: Vec<Presence>,
     /// The users whom the caller has blocked.
     pub blocked_user_ids: Vec<UserId>,

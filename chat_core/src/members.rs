@@ -82,6 +82,7 @@ pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role
     if find_membership(&mut *log, chat, user).await?.is_none() {
         blocks::require_none(&mut *log, actor, &[user]).await?;
         admission::require_not_departed(&mut *log, chat, user).await?;
+        admission::require_consent(&mut *log, actor, "user_id", &[user]).await?;
     }
     let banned = || Error::Conflict { code: "banned", detail: "this user is banned from the chat; unban them first" };
     let is_new = admit(&mut log, chat, user, as_role, banned).await?;

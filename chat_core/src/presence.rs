@@ -22,8 +22,8 @@ pub async fn get(db: &PgPool, viewer: UserId, user_id: UserId) -> Result<Presenc
     visible_to(db, viewer, &[user_id]).await?.pop().ok_or(Error::NotFound("user"))
 }
 
-/// Returns the presence of the given users who share a chat with the viewer and have not
-/// blocked the viewer.
+/// Returns the presence of the given users who share a chat with the viewer. A user who has
+/// blocked the viewer looks like one who was never online.
 pub async fn visible_to(db: impl PgExecutor<'_>, viewer: UserId, user_ids: &[UserId]) -> Result<Vec<Presence>> {
     Ok(sqlx::query_as(
         "select * from presence_of(array(
@@ -32,7 +32,11 @@ pub async fn visible_to(db: impl PgExecutor<'_>, viewer: UserId, user_ids: &[Use
                and not exists (select from blocks b where b.blocker_id = other.user_id and b.blocked_id = $1)
              union
              select $1 where $1 = any($2)
-         )) order by user_id",
+         ))
+         union
+         select b.blocker_id, 'offline', null from blocks b
+         where b.blocked_id = $1 and b.blocker_id = any($2) and share_a_chat($1, b.blocker_id)
+         order by user_id",
     )
     .bind(viewer)
     .bind(user_ids)

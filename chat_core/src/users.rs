@@ -9,7 +9,8 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgExecutor, QueryBuilder, types::Json};
+use sqlx::{PgConnection, PgExecutor, Postgres, QueryBuilder, types::Json};
+use std::str::FromStr;
 
 /// The public profile of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +41,8 @@ pub struct Me {
     pub email: String,
     /// Whether the user is an operator, who moderates the whole server.
     pub is_operator: bool,
+    /// Who can add the user to groups and private channels.
+    pub group_privacy: UserScope,
 }
 
 /// A user to be created.
@@ -53,6 +56,32 @@ pub struct NewUser {
     pub password_hash: String,
     /// `Active`, or `Pending` if an operator has to approve the account.
     pub state: AccountState,
+    /// Who can add the user to groups.
+    pub group_privacy: UserScope,
+}
+
+/// A set of users, from the view of one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "user_scope", rename_all = "snake_case")]
+pub enum UserScope {
+    /// Everybody.
+    #[default]
+    Everyone,
+    /// Those who share a chat with the user.
+    Contacts,
+}
+
+impl FromStr for UserScope {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "everyone" => Ok(Self::Everyone),
+            "contacts" => Ok(Self::Contacts),
+            _ => Err("use everyone or contacts"),
+        }
+    }
 }
 
 /// Changes to the caller's own profile; absent fields stay unchanged.
@@ -67,6 +96,8 @@ pub struct UserPatch {
     #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
+    /// Who can add the user to groups and private channels.
+    pub group_privacy: Option<UserScope>,
 }
 
 /// The credentials that sign-in checks.
@@ -82,8 +113,8 @@ pub struct Credentials {
 /// succeeds.
 pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     let id = sqlx::query_scalar(
-        "insert into users (username, display_name, email, password_hash, words, state)
-         values ($1, $1, $2, $3, $4, $5)
+        "insert into users (username, display_name, email, password_hash, words, state, group_privacy)
+         values ($1, $1, $2, $3, $4, $5, $6)
          returning id",
     )
     .bind(new.username.as_str())
@@ -91,6 +122,7 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     .bind(&new.password_hash)
     .bind(words(new.username.as_str()))
     .bind(new.state)
+    .bind(new.group_privacy)
     .fetch_one(db)
     .await
     .on_constraint("users_username_key", || Error::Conflict {
@@ -100,6 +132,10 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     .on_constraint("users_username_shape_key", || Error::Conflict {
         code: "username_taken",
         detail: "this username looks like one that is taken",
+    })
+    .on_constraint("reserved_usernames", || Error::Conflict {
+        code: "username_taken",
+        detail: "this username belonged to an account that was deleted; it is free again after 90 days",
     })
     .on_constraint("users_email_key", || Error::Conflict {
         code: "email_taken",
@@ -118,13 +154,13 @@ pub async fn find_credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<
 
 /// Returns the user's own profile.
 pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
-    let (Json(user), email, is_operator): (Json<User>, String, bool) =
-        sqlx::query_as("select user_json(u), u.email, u.is_operator from users u where u.id = $1")
+    let row: Option<(Json<User>, String, bool, UserScope)> =
+        sqlx::query_as("select user_json(u), u.email, u.is_operator, u.group_privacy from users u where u.id = $1")
             .bind(id)
             .fetch_optional(db)
-            .await?
-            .ok_or(Error::NotFound("user"))?;
-    Ok(Me { user, email, is_operator })
+            .await?;
+    let (Json(user), email, is_operator, group_privacy) = row.ok_or(Error::NotFound("user"))?;
+    Ok(Me { user, email, is_operator, group_privacy })
 }
 
 /// Returns the public profile of a user.
@@ -147,9 +183,15 @@ pub async fn find_many(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<Us
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
-/// Searches users by the beginnings of words of their names, in any order. Returns them by
-/// username.
-pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> Result<Vec<User>> {
+/// Searches the users in `scope` by the beginnings of words of their names, in any order, and
+/// all users by an exact username or display name. Returns them by username.
+pub async fn search(
+    db: impl PgExecutor<'_>,
+    viewer: UserId,
+    scope: UserScope,
+    text: &SearchText,
+    limit: i64,
+) -> Result<Vec<User>> {
     let beginnings = split_name_query(text);
     if beginnings.is_empty() {
         return Ok(Vec::new());
@@ -159,9 +201,22 @@ pub async fn search(db: impl PgExecutor<'_>, text: &SearchText, limit: i64) -> R
     for beginning in beginnings {
         sql.push(" and u.words like ").push_bind(format!("% {beginning}%"));
     }
+    if scope == UserScope::Contacts {
+        push_contacts_or_name(&mut sql, viewer, text);
+    }
     sql.push(" order by lower(u.username) limit ").push_bind(limit);
     let rows: Vec<Json<User>> = sql.build_query_scalar().fetch_all(db).await?;
     Ok(rows.into_iter().map(|Json(user)| user).collect())
+}
+
+/// Adds the condition that the user `u` is the viewer, shares a chat with the viewer, or has
+/// exactly this name.
+fn push_contacts_or_name(sql: &mut QueryBuilder<Postgres>, viewer: UserId, text: &SearchText) {
+    let name = text.as_str().trim().trim_start_matches('@').to_lowercase();
+    sql.push(" and (lower(u.username) = ").push_bind(name.clone());
+    sql.push(" or lower(u.display_name) = ").push_bind(name);
+    sql.push(" or u.id = ").push_bind(viewer);
+    sql.push(" or share_a_chat(").push_bind(viewer).push(", u.id))");
 }
 
 /// Changes the given fields. Appends an event: the caller holds the append lock
@@ -190,7 +245,8 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
     sqlx::query(
         "update users
          set display_name = coalesce($2, display_name), bio = coalesce($3, bio),
-             avatar_file_id = case when $4 then $5 else avatar_file_id end, words = coalesce($6, words)
+             avatar_file_id = case when $4 then $5 else avatar_file_id end, words = coalesce($6, words),
+             group_privacy = coalesce($7, group_privacy)
          where id = $1",
     )
     .bind(id)
@@ -199,6 +255,7 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
     .bind(patch.avatar_file_id.is_some())
     .bind(patch.avatar_file_id.flatten())
     .bind(words)
+    .bind(patch.group_privacy)
     .execute(log)
     .await?;
     Ok(())

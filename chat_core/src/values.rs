@@ -78,7 +78,8 @@ text_types! {
     DisplayName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "a display name", 1, 64);
     /// An email: text before and after one `@`, at most 254 characters.
     Email { "format": "email", "minLength": 3, "maxLength": 254 } = |text| {
-        let text = text.trim().to_owned();
+        // Keyboards differ in how they compose a character.
+        let text = ComposingNormalizer::new_nfc().normalize(text.trim()).into_owned();
         let is_well_formed = text.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty() && local.len() <= 64 && !domain.is_empty() && !domain.contains('@')
                 && !domain.starts_with('.') && !domain.ends_with('.')

@@ -14,6 +14,7 @@ use crate::{
 use chat_core::{
     auth::{Signer, Verifier},
     housekeeping::RetentionConfig,
+    users::UserScope,
 };
 use clap::{Args, Parser};
 use std::{
@@ -242,6 +243,15 @@ pub struct AccountSettings {
     /// separated by commas.
     #[arg(long, value_name = "POLICY", env = "SIGN_UP", default_value = "open")]
     pub sign_up: SignUpPolicy,
+    /// Who can add the users of new accounts to groups: everyone, or contacts (users who
+    /// share a chat with them). Each user can change it.
+    #[arg(long, value_name = "WHO", env = "GROUP_PRIVACY", default_value = "everyone")]
+    pub group_privacy: UserScope,
+    /// Whom a search for the beginning of a name finds: everyone, or contacts (users who share
+    /// a chat with the caller; others only by their exact name). Contacts, but everyone in
+    /// `confab dev` and `confab cluster`, unless set.
+    #[arg(long, value_name = "WHO", env = "DIRECTORY")]
+    pub directory: Option<UserScope>,
 }
 
 /// The clients' addresses.

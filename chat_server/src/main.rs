@@ -1,7 +1,7 @@
 //! The `chat_server` program.
 
 use anyhow::Context;
-use chat_core::{db, messages::Writer, redis::Redis};
+use chat_core::{db, messages::Writer, redis::Redis, users::UserScope};
 use chat_http::{acceptor, config, metrics::MetricsEndpoint, rate_limit::RateLimits, shutdown, telemetry};
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccounts, Settings};
 use tokio::net::TcpListener;
@@ -31,6 +31,8 @@ async fn main() -> anyhow::Result<()> {
         retention: settings.retention.into(),
         allows_volatile_database: settings.durability.allow_volatile_database,
         min_free_bytes: settings.disk.min_free_bytes,
+        directory: settings.accounts.directory.unwrap_or(UserScope::Contacts),
+        group_privacy: settings.accounts.group_privacy,
         sign_up: settings.accounts.sign_up.clone(),
         public_url: settings.web.public_url.clone(),
         demo,

@@ -52,7 +52,7 @@ pub fn routes() -> Routes {
         .on(Auth,   PUT,    "/api/me/password",                             auth::change_password,     "Change the password and sign out all other sessions.")
         .on(Read,   GET,    "/api/me/activity",                             auth::list_activity,       "List the caller's sign-ins, changes of the password and exports, newest first.")
         .on(Read,   GET,    "/api/users",                                   users::list,               "List the users with the given ids.")
-        .on(Read,   GET,    "/api/users/search",                            users::search,             "Search users by the beginnings of the words of their names.")
+        .on(Read,   GET,    "/api/users/search",                            users::search,             "Search users by the beginnings of the words of their names, and by an exact name those who share no chat with the caller.")
         .on(Read,   GET,    "/api/users/{user_id}",                         users::get,                "Get a user.")
         .on(Read,   GET,    "/api/blocks",                                  users::list_blocked,       "List blocked users.")
         .on(Write,  PUT,    "/api/users/{user_id}/block",                   users::block,              "Block a user.")

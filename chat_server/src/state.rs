@@ -18,6 +18,7 @@ use chat_core::{
     messages::Writer,
     redis::Redis,
     typing::TypingNotifier,
+    users::UserScope,
     values::{DisplayName, Email, Password, Username},
 };
 use chat_http::{
@@ -57,6 +58,10 @@ pub struct AppConfig {
     pub allows_volatile_database: bool,
     /// The free space of the disk below which nothing is written, in bytes.
     pub min_free_bytes: u64,
+    /// Whom a search for the beginning of a name finds.
+    pub directory: UserScope,
+    /// Who can add the users of new accounts to groups.
+    pub group_privacy: UserScope,
     /// Who may create an account.
     pub sign_up: SignUpPolicy,
     /// The URL at which browsers reach the server.
@@ -122,6 +127,8 @@ pub struct AppState {
     pub(crate) refusals: Refusals,
     allows_volatile_database: bool,
     pub(crate) min_free_bytes: u64,
+    pub(crate) directory: UserScope,
+    pub(crate) group_privacy: UserScope,
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) signer: Signer,
     pub(crate) session_cache: SessionCache,
@@ -153,6 +160,8 @@ impl AppState {
             refusals: Refusals::new(),
             allows_volatile_database: config.allows_volatile_database,
             min_free_bytes: config.min_free_bytes,
+            directory: config.directory,
+            group_privacy: config.group_privacy,
             sign_up: config.sign_up,
             db: config.db,
             writer: config.writer,

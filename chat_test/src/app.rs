@@ -7,6 +7,7 @@ use chat_core::{
     housekeeping::RetentionConfig,
     messages::Writer,
     redis::Redis,
+    users::UserScope,
 };
 use chat_http::{
     AllowedOrigins, WebPolicy,
@@ -114,6 +115,8 @@ impl TestApp {
             // The test databases do not wait for the disk.
             allows_volatile_database: true,
             min_free_bytes: 0,
+            directory: UserScope::Contacts,
+            group_privacy: UserScope::Everyone,
             sign_up: SignUpPolicy::Open,
             public_url: None,
             demo: Some(demo_accounts()),

@@ -7,7 +7,7 @@ use crate::{
     node::{self, Node},
 };
 use anyhow::Context;
-use chat_core::{auth::Hasher, db};
+use chat_core::{auth::Hasher, db, users::UserScope};
 use chat_http::{
     acceptor,
     metrics::MetricsEndpoint,
@@ -127,6 +127,8 @@ impl Dev {
             retention: self.retention.into(),
             allows_volatile_database: self.durability.allow_volatile_database,
             min_free_bytes: self.disk.min_free_bytes,
+            directory: self.accounts.directory.unwrap_or(UserScope::Everyone),
+            group_privacy: self.accounts.group_privacy,
             sign_up: self.accounts.sign_up.clone(),
             demo: demo.clone(),
             frontend: self.frontend.clone(),

@@ -2,7 +2,7 @@
 
 use crate::{database, exposure::Exposure, frontend};
 use anyhow::Context;
-use chat_core::{auth::Signer, housekeeping::RetentionConfig, messages::Writer, redis::Redis};
+use chat_core::{auth::Signer, housekeeping::RetentionConfig, messages::Writer, redis::Redis, users::UserScope};
 use chat_http::{
     WebPolicy, acceptor,
     connection_limits::ConnectionLimits,
@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) retention: RetentionConfig,
     pub(crate) allows_volatile_database: bool,
     pub(crate) min_free_bytes: u64,
+    pub(crate) directory: UserScope,
+    pub(crate) group_privacy: UserScope,
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) demo: Option<DemoAccounts>,
     pub(crate) frontend: FrontendSettings,
@@ -74,6 +76,8 @@ impl Node {
             retention: self.retention,
             allows_volatile_database: self.allows_volatile_database,
             min_free_bytes: self.min_free_bytes,
+            directory: self.directory,
+            group_privacy: self.group_privacy,
             sign_up: self.sign_up,
             public_url: self.public_url,
             demo: self.demo,
@@ -166,6 +170,8 @@ impl Serve {
             retention: self.retention.into(),
             allows_volatile_database: self.durability.allow_volatile_database,
             min_free_bytes: self.disk.min_free_bytes,
+            directory: self.accounts.directory.unwrap_or(UserScope::Contacts),
+            group_privacy: self.accounts.group_privacy,
             sign_up: self.accounts.sign_up.clone(),
             demo: None,
             frontend: self.frontend,

@@ -184,6 +184,7 @@ async fn create_named(
     admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "members", members).await?;
     blocks::require_none(&mut *log, creator, members).await?;
+    admission::require_consent(&mut *log, creator, "members", members).await?;
     Ok(sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, description, created_by, words) values ($1, $2, $3, $4, $6)
@@ -207,7 +208,7 @@ async fn create_named(
 
 async fn require_users(log: &mut PgConnection, field: &str, users: &[UserId]) -> Result<()> {
     let unknown: Vec<UserId> = sqlx::query_scalar(
-        "select id from unnest($1::bigint[]) wanted (id) where not exists (select from users u where u.id = wanted.id and u.deleted_at is null)
+        "select id from unnest($1::bigint[]) wanted (id) where not exists (select from users u where u.id = wanted.id and u.deleted_at is null and u.state <> 'pending')
          limit 10",
     )
     .bind(users)
@@ -312,12 +313,16 @@ impl From<ListRow> for ChatSummary {
 /// word, ordered by name, after the given channel.
 pub async fn list_channels(
     db: impl PgExecutor<'_>,
+    viewer: UserId,
     text: Option<&SearchText>,
     after: Option<ChatId>,
     limit: i64,
 ) -> Result<Vec<Chat>> {
     let mut sql =
         QueryBuilder::new("select chat_json(c, member_count(c.id), null) from chats c where c.type = 'public_channel'");
+    sql.push(" and not exists (select from chat_bans b where b.chat_id = c.id and b.user_id = ")
+        .push_bind(viewer)
+        .push(")");
     let parts = text.map(split_name_query);
     if parts.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Vec::new());

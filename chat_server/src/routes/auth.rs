@@ -79,7 +79,9 @@ pub(crate) async fn signup(
     let password_hash = state.hasher.hash(password).await?;
     let needs_approval = state.sign_up == SignUpPolicy::Approval;
     let account_state = if needs_approval { AccountState::Pending } else { AccountState::Active };
-    let id = users::create(&state.db, &NewUser { username, email, password_hash, state: account_state }).await?;
+    let group_privacy = state.group_privacy;
+    let new = NewUser { username, email, password_hash, state: account_state, group_privacy };
+    let id = users::create(&state.db, &new).await?;
     if needs_approval && !operators::is_operator(&state.db, id).await? {
         NewEntry::by(Action::SignedUp, id).from(&client).write(&state.db).await?;
         return Ok(Approvable::Pending);

@@ -30,10 +30,10 @@ pub(crate) struct ChannelListParams {
 /// Returns public channels, ordered by name.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
-    _: Caller,
+    caller: Caller,
     Query(ChannelListParams { q, after, limit: Limit(limit) }): Query<ChannelListParams>,
 ) -> Result<Json<Page<Chat>>> {
-    let rows = chats::list_channels(&state.db, q.as_ref(), after, limit + 1).await?;
+    let rows = chats::list_channels(&state.db, caller.user_id, q.as_ref(), after, limit + 1).await?;
     let filters = [("q", q.map(|text| text.as_str().to_owned()))];
     Ok(Json(Page::filtered(rows, limit, &filters, |chat| ("after", chat.id.get()))))
 }

@@ -63,13 +63,15 @@ pub(crate) struct UserSearchParams {
     limit: Limit,
 }
 
-/// Returns users whose name starts with a text.
+/// Returns the users whose name starts with a text, if they share a chat with the caller or
+/// the directory is open, and all users with exactly this name.
 pub(crate) async fn search(
     State(state): State<Arc<AppState>>,
-    _: Caller,
+    caller: Caller,
     Query(UserSearchParams { q, limit }): Query<UserSearchParams>,
 ) -> Result<Json<List<User>>> {
-    Ok(Json(List { items: users::search(&state.db, &q, limit.0).await? }))
+    let _slot = state.expensive_slots.acquire(caller.user_id).await?;
+    Ok(Json(List { items: users::search(&state.expensive_db, caller.user_id, state.directory, &q, limit.0).await? }))
 }
 
 /// Returns the users whom the caller has blocked, most recently blocked first.

@@ -9,7 +9,7 @@ async fn two_users_sign_up_chat_and_resume_without_loss() {
     let (erin, frank) = (app.sign_up("erin").await, app.sign_up("frank").await);
     let mut franks = frank.listen().await;
 
-    let found = erin.get("/api/users/search?q=fra").await.expect(200).json();
+    let found = erin.get("/api/users/search?q=frank").await.expect(200).json();
     assert_eq!(found["items"][0]["id"], frank.id);
     assert_eq!(found["items"][0]["email"], json!(null), "other users do not see the email address");
 

@@ -18,6 +18,7 @@ mod metrics;
 mod openapi;
 mod operators;
 mod presence;
+mod privacy;
 mod rate_limit;
 mod reactions;
 mod read_state;

@@ -249,9 +249,11 @@ async fn a_block_works_in_every_chat() {
     let typing = streams.0.next_ephemeral("typing").await.data;
     assert_eq!(typing["user_id"], carol.id, "{typing}");
 
-    alice.get(&format!("/api/presence/{}", bob.id)).await.expect_problem(404);
+    let seen = alice.get(&format!("/api/presence/{}", bob.id)).await.expect(200).json();
+    assert_eq!((&seen["status"], &seen["last_seen"]), (&json!("offline"), &json!(null)));
     let bootstrap = alice.get("/api/bootstrap").await.expect(200).json();
-    assert!(bootstrap["presences"].as_array().expect("a list").iter().all(|one| one["user_id"] != bob.id));
+    let mut presences = bootstrap["presences"].as_array().expect("a list").iter();
+    assert_eq!(presences.find(|one| one["user_id"] == bob.id), Some(&seen));
 
     bob.delete(&format!("/api/users/{}/block", alice.id)).await.expect(204);
     assert_eq!(bobs.next_of("user.unblocked").await.data["user"]["username"], "alice");

@@ -116,9 +116,11 @@ impl Supervisor {
             ("TRUSTED_PROXIES", "127.0.0.0/8".into()),
             ("DEMO_MODE", "true".into()),
         ];
-        // As in `confab dev`, rate limits are off unless they are set.
-        if std::env::var_os("RATE_LIMITS").is_none() {
-            shared.push(("RATE_LIMITS", "off".into()));
+        // As in `confab dev`, rate limits are off and the directory is open unless they are set.
+        for (name, default) in [("RATE_LIMITS", "off"), ("DIRECTORY", "everyone")] {
+            if std::env::var_os(name).is_none() {
+                shared.push((name, default.into()));
+            }
         }
         let server = |kind: &str, variable: &'static str, at: SocketAddr| {
             let mut settings = shared.clone();

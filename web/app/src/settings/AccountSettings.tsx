@@ -1,9 +1,10 @@
-import type { FormEvent } from 'react';
+import type { UserScope } from '@confab/sdk';
+import { type FormEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import styles from '../sidebar/lists.module.css';
 import { useChatState, useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
-import { Field, FormError } from '../ui/Field';
+import { Field, FormError, SelectField } from '../ui/Field';
 import { saveBlob } from '../ui/files';
 import { showToast, withToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
@@ -15,6 +16,7 @@ export function AccountSettings() {
   const username = useChatState(({ me }) => me.username);
   return (
     <div className={styles.form}>
+      <GroupPrivacy />
       <ChangePassword />
       <div className={styles.row}>
         <div>
@@ -27,6 +29,28 @@ export function AccountSettings() {
       </div>
       <DeleteAccount />
     </div>
+  );
+}
+
+function GroupPrivacy() {
+  const { t } = useTranslation();
+  const { me } = useChatStore().client.api;
+  const initial = useChatState((state) => state.me.group_privacy);
+  const [scope, setScope] = useState(initial);
+  const save = (choice: UserScope) =>
+    withToast(async () => {
+      setScope((await me.update({ group_privacy: choice })).group_privacy);
+      showToast(t('settings.saved'));
+    });
+  return (
+    <SelectField
+      label={t('settings.groupPrivacy')}
+      value={scope}
+      onChange={(event) => save(event.target.value as UserScope)}
+    >
+      <option value="everyone">{t('settings.userScopes.everyone')}</option>
+      <option value="contacts">{t('settings.userScopes.contacts')}</option>
+    </SelectField>
   );
 }
 

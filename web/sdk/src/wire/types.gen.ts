@@ -202,8 +202,8 @@ export type Bootstrap = {
      */
     cursor: Cursor;
     /**
-     * The current presence of those of `users` who share a chat with the caller and have
-     * not blocked the caller. It may be newer than the cursor.
+     * The current presence of those of `users` who share a chat with the caller. It
+     * may be newer than the cursor.
      */
     presences: Array<Presence>;
     /**
@@ -914,6 +914,10 @@ export type Me = {
      */
     email: string;
     /**
+     * Who can add the user to groups and private channels.
+     */
+    group_privacy: UserScope;
+    /**
      * The id.
      */
     id: UserId;
@@ -1558,7 +1562,16 @@ export type UserPatch = {
      * The name shown to other users.
      */
     display_name?: DisplayName | null;
+    /**
+     * Who can add the user to groups and private channels.
+     */
+    group_privacy?: UserScope | null;
 };
+
+/**
+ * A set of users, from the view of one user.
+ */
+export type UserScope = 'everyone' | 'contacts';
 
 /**
  * 2 to 32 characters of `A–Z a–z 0–9 _ . -`, starting and ending with a letter or digit: a sign after a name belongs to the sentence.

@@ -1,0 +1,113 @@
+//! What users can learn of each other and do to each other without a common chat.
+
+use chat_test::{ApiResponse, TestApp, TestUser};
+use serde_json::{Value, json};
+
+async fn find(user: &TestUser, text: &str) -> Vec<String> {
+    let request = user.request(http::Method::GET, "/api/users/search").query(&[("q", text)]);
+    let found = ApiResponse::read(request.send().await.expect("an answer")).await.expect(200).json();
+    let names = found["items"].as_array().expect("users").iter();
+    names.map(|user| user["username"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_directory_shows_contacts_and_exact_names() {
+    let app = TestApp::start().await;
+    let (erin, erika) = (app.sign_up("erin").await, app.sign_up("erika").await);
+    erika.patch("/api/me", json!({ "display_name": "Erika Ångström" })).await.expect(200);
+    let [alice] = app.sign_in(["alice"]).await;
+    assert_eq!(find(&alice, "bo").await, ["bob"], "they share a chat");
+    assert_eq!(find(&erin, "er").await, ["erin"], "only the caller");
+    for exact in ["erika", "ERIKA", "@erika", "erika ångström"] {
+        assert_eq!(find(&erin, exact).await, ["erika"], "{exact}");
+    }
+    assert_eq!(find(&erin, "erika a").await, [""; 0]);
+    erin.post("/api/chats", json!({ "type": "single", "user_id": erika.id })).await.expect(201);
+    assert_eq!(find(&erin, "er").await, ["erika", "erin"]);
+}
+
+#[tokio::test]
+async fn only_contacts_can_add_a_user_who_wants_that() {
+    let app = TestApp::start().await;
+    let (erin, frank) = (app.sign_up("erin").await, app.sign_up("frank").await);
+    assert_eq!(erin.auth_response["user"]["group_privacy"], "everyone");
+    let group = |members: Value| json!({ "type": "group", "name": "club", "members": members });
+    erin.patch("/api/me", json!({ "group_privacy": "contacts" })).await.expect(200);
+    erin.patch("/api/me", json!({ "group_privacy": "nobody" })).await.expect_problem(422);
+    let refused = frank.post("/api/chats", group(json!([erin.id]))).await.expect_problem(422);
+    assert_eq!(
+        (&refused["errors"][0]["field"], &refused["errors"][0]["code"]),
+        (&json!("members"), &json!("needs_invite"))
+    );
+    let chat = frank.post("/api/chats", group(json!([]))).await.expect(201).json();
+    let members = format!("/api/chats/{}/members", chat["id"]);
+    let refused = frank.post(&members, json!({ "user_id": erin.id })).await.expect_problem(422);
+    assert_eq!(refused["errors"][0]["code"], "needs_invite");
+    // An invite, and a direct chat, remain possible. After that, the two are contacts.
+    let invite = frank.post(&format!("/api/chats/{}/invites", chat["id"]), json!({})).await.expect(201).json();
+    erin.post(&format!("/api/invites/{}", invite["code"].as_str().expect("a code")), json!({})).await.expect(201);
+    frank.post("/api/chats", group(json!([erin.id]))).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_blocker_looks_like_a_user_who_was_never_online() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let _stream = alice.listen().await;
+    let path = format!("/api/presence/{}", alice.id);
+    chat_test::eventually("alice is online", || async {
+        bob.get(&path).await.expect(200).json()["status"] == "online"
+    })
+    .await;
+    alice.put(&format!("/api/users/{}/block", bob.id), json!({})).await.expect(204);
+    let hidden = json!({ "user_id": alice.id, "status": "offline", "last_seen": null });
+    assert_eq!(bob.get(&path).await.expect(200).json(), hidden);
+    let [dave] = app.sign_in(["dave"]).await;
+    let never_online = json!({ "user_id": dave.id, "status": "offline", "last_seen": null });
+    assert_eq!(bob.get(&format!("/api/presence/{}", dave.id)).await.expect(200).json(), never_online);
+}
+
+#[tokio::test]
+async fn a_banned_user_does_not_find_the_channel() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let general = alice.chat_id("general").await;
+    alice.put(&format!("/api/chats/{general}/bans/{}", bob.id), json!({})).await.expect(204);
+    assert_eq!(bob.get("/api/channels").await.expect(200).json()["items"], json!([]));
+    assert_eq!(alice.get("/api/channels").await.expect(200).json()["items"][0]["id"], general);
+}
+
+#[tokio::test]
+async fn the_username_of_a_deleted_account_stays_reserved() {
+    let app = TestApp::start().await;
+    let erin = app.sign_up("erin").await;
+    let body = json!({ "password": "long unlikely words" });
+    let request = erin.request(http::Method::DELETE, "/api/me").json(&body);
+    ApiResponse::read(request.send().await.expect("an answer")).await.expect(204);
+    let sign_up = async |name: &str| {
+        let body = json!({ "username": name, "email": "new@example.org", "password": "long unlikely words" });
+        let request = reqwest::Client::new().post(format!("{}/api/signup", app.endpoints.chat)).json(&body);
+        ApiResponse::read(request.send().await.expect("an answer")).await
+    };
+    for name in ["erin", "Erin", "er.in"] {
+        assert_eq!(sign_up(name).await.expect_problem(409)["code"], "username_taken", "{name}");
+    }
+    let later = "update reserved_usernames set until_at = now() - interval '1 second'";
+    sqlx::query(later).execute(&app.db).await.expect("90 days later");
+    sign_up("erin").await.expect(201);
+}
+
+#[tokio::test]
+async fn an_email_is_the_same_however_its_characters_are_composed() {
+    let app = TestApp::start().await;
+    let body = json!({ "username": "rene", "email": "rene\u{301}@example.org", "password": "long unlikely words" });
+    let post = async |path: &str, body: Value| {
+        let request = reqwest::Client::new().post(format!("{}{path}", app.endpoints.chat)).json(&body);
+        ApiResponse::read(request.send().await.expect("an answer")).await
+    };
+    post("/api/signup", body).await.expect(201);
+    let composed = json!({ "email": "ren\u{e9}@example.org", "password": "long unlikely words" });
+    post("/api/signin", composed).await.expect(200);
+    let again = json!({ "username": "rene2", "email": "ren\u{e9}@example.org", "password": "long unlikely words" });
+    assert_eq!(post("/api/signup", again).await.expect_problem(409)["code"], "email_taken");
+}
