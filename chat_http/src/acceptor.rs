@@ -36,6 +36,12 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a kept-alive connection may wait between requests.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The same for a connection that is accepted while nearly all are in use.
+const BUSY_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Nearly all connections are in use if less than one in this many is free.
+const BUSY_FREE_PART: usize = 10;
+
 /// Maximum size of a request head, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
@@ -83,7 +89,21 @@ impl ConnectionHook for NoHook {
 /// The permit of one open connection. Each request has it in its extensions, for a
 /// handler that keeps the connection open after the response.
 #[derive(Debug, Clone)]
-pub struct ConnectionPermit(#[expect(dead_code, reason = "held, not read")] Arc<(OwnedSemaphorePermit, AddressPermit)>);
+pub struct ConnectionPermit(Arc<PermitParts>);
+
+#[derive(Debug)]
+struct PermitParts {
+    /// How long the connection may wait between requests.
+    idle_timeout: Duration,
+    _all: OwnedSemaphorePermit,
+    _address: AddressPermit,
+}
+
+impl ConnectionPermit {
+    fn new(idle_timeout: Duration, all: OwnedSemaphorePermit, address: AddressPermit) -> Self {
+        Self(Arc::new(PermitParts { idle_timeout, _all: all, _address: address }))
+    }
+}
 
 /// Raises the limit on open files to the maximum and returns it. Each open
 /// connection needs one file descriptor.
@@ -106,7 +126,8 @@ pub async fn serve(
 ) {
     let max_connections = limits.total;
     let permits = Arc::new(Semaphore::new(max_connections));
-    let acceptor = Acceptor { listener, permits: Arc::clone(&permits), addresses: AddressCounter::new(limits) };
+    let acceptor =
+        Acceptor { listener, max_connections, permits: Arc::clone(&permits), addresses: AddressCounter::new(limits) };
     let mut connections = JoinSet::new();
     let draining = CancellationToken::new();
     let phase = ShutdownPhase { requested: shutdown.clone(), draining: draining.clone() };
@@ -145,6 +166,7 @@ async fn sleep_after(event: &CancellationToken, time: Duration) {
 /// Accepts connections within the limit.
 struct Acceptor {
     listener: TcpListener,
+    max_connections: usize,
     permits: Arc<Semaphore>,
     addresses: AddressCounter,
 }
@@ -160,10 +182,8 @@ impl Acceptor {
                 match self.listener.accept().await {
                     // The connection is closed at once if its address has too many.
                     Ok((stream, peer)) => match self.addresses.try_acquire(peer.ip()) {
-                        Some(address) => {
-                            return Some((stream, peer, ConnectionPermit(Arc::new((permit, address)))));
-                        }
-                        None => tracing::debug!(%peer, "too many connections of one address"),
+                        Some(address) => return Some((stream, peer, self.permit(permit, address))),
+                        None => self.addresses.log_rejection(peer.ip()),
                     },
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
@@ -179,6 +199,11 @@ impl Acceptor {
         }
     }
 
+    fn permit(&self, all: OwnedSemaphorePermit, address: AddressPermit) -> ConnectionPermit {
+        let is_busy = self.permits.available_permits() < self.max_connections / BUSY_FREE_PART;
+        ConnectionPermit::new(if is_busy { BUSY_IDLE_TIMEOUT } else { IDLE_TIMEOUT }, all, address)
+    }
+
     /// Closes the listener and returns the connections that the kernel has already
     /// accepted. Reads them from the kernel directly, because the runtime may not
     /// have noticed the last ones.
@@ -190,7 +215,7 @@ impl Acceptor {
             let permit = Arc::clone(&self.permits).try_acquire_owned();
             let address = self.addresses.try_acquire(peer.ip());
             if let (Ok(stream), Ok(permit), Some(address)) = (stream, permit, address) {
-                backlog.push((stream, peer, ConnectionPermit(Arc::new((permit, address)))));
+                backlog.push((stream, peer, ConnectionPermit::new(IDLE_TIMEOUT, permit, address)));
             }
         }
         backlog
@@ -257,6 +282,7 @@ async fn read_head(request: &mut PeekedRequest) -> io::Result<bool> {
 async fn serve_http(peeked: PeekedRequest, permit: ConnectionPermit, router: Router, phase: ShutdownPhase) {
     let ShutdownPhase { requested, draining } = phase;
     let peer = peeked.peer;
+    let idle_timeout = permit.0.idle_timeout;
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(permit.clone());
@@ -273,7 +299,7 @@ async fn serve_http(peeked: PeekedRequest, permit: ConnectionPermit, router: Rou
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_TIMEOUT)
+            .header_read_timeout(idle_timeout)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(io, service)

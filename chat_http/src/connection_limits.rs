@@ -5,7 +5,11 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
+
+/// How often a rejected connection is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The limits on open connections.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ impl ConnectionLimits {
 pub(crate) struct AddressCounter {
     limits: ConnectionLimits,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    /// When a rejection was last logged.
+    logged_at: Mutex<Option<Instant>>,
 }
 
 /// The permit of one open connection of an address.
@@ -42,7 +48,16 @@ pub(crate) struct AddressPermit {
 
 impl AddressCounter {
     pub(crate) fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, open: Arc::default() }
+        Self { limits, open: Arc::default(), logged_at: Mutex::default() }
+    }
+
+    /// Logs that an address has too many connections, at most once a minute.
+    pub(crate) fn log_rejection(&self, peer: IpAddr) {
+        let mut logged_at = self.logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            *logged_at = Some(Instant::now());
+            tracing::warn!(%peer, limit = self.limits.per_address, "closing connections: this address has too many");
+        }
     }
 
     /// Counts a connection; `None` if the address has too many.

@@ -476,7 +476,7 @@ mod tests {
         assert_eq!("on".parse::<RateLimits>().expect("limits"), RateLimits::ON);
         let RateLimits(Some(rates)) = "write=5/m, read=7/s".parse().expect("limits") else { panic!("on") };
         assert_eq!(rates, Rates { write: Rate::per_minute(5), read: Rate::per_second(7), ..DEFAULT });
-        for bad in ["", "yes", "write", "write=5", "write=0/s", "write=5/d", "write=-1/s", "swim=5/s", "write=5/s,,"] {
+        for bad in ["", "yes", "write", "write=5", "write=0/s", "write=5/w", "write=-1/s", "swim=5/s", "write=5/s,,"] {
             assert!(bad.parse::<RateLimits>().is_err(), "{bad}");
         }
     }

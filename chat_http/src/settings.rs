@@ -12,7 +12,7 @@ use crate::{
     web_policy::{AllowedHosts, WebPolicy},
 };
 use chat_core::{
-    auth::{Signer, Verifier},
+    auth::{BreachedPasswords, Signer, Verifier},
     housekeeping::RetentionConfig,
     users::UserScope,
 };
@@ -252,6 +252,19 @@ pub struct AccountSettings {
     /// `confab dev` and `confab cluster`, unless set.
     #[arg(long, value_name = "WHO", env = "DIRECTORY")]
     pub directory: Option<UserScope>,
+    /// File of passwords that nobody may choose: SHA-1 hashes in hexadecimal, one per line, in
+    /// ascending order, as Have I Been Pwned publishes them.
+    #[arg(long, value_name = "FILE", env = "BREACHED_PASSWORDS_FILE")]
+    pub breached_passwords_file: Option<PathBuf>,
+}
+
+impl AccountSettings {
+    /// Opens the file of breached passwords, if there is one.
+    pub fn breached_passwords(&self) -> io::Result<Option<BreachedPasswords>> {
+        let Some(file) = &self.breached_passwords_file else { return Ok(None) };
+        let with_path = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+        BreachedPasswords::open(file).map(Some).map_err(with_path)
+    }
 }
 
 /// The clients' addresses.

@@ -2,6 +2,7 @@
 //! No handler publishes a stored event; database triggers append it, in the same commit.
 
 mod blobs;
+mod body_guard;
 mod disk_space;
 mod extract;
 mod image_metadata;

@@ -31,6 +31,7 @@ async fn main() -> anyhow::Result<()> {
         retention: settings.retention.into(),
         allows_volatile_database: settings.durability.allow_volatile_database,
         min_free_bytes: settings.disk.min_free_bytes,
+        breached_passwords: settings.accounts.breached_passwords().context("BREACHED_PASSWORDS_FILE")?,
         directory: settings.accounts.directory.unwrap_or(UserScope::Contacts),
         group_privacy: settings.accounts.group_privacy,
         sign_up: settings.accounts.sign_up.clone(),

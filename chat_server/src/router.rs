@@ -2,6 +2,7 @@
 
 use crate::{
     AppState,
+    body_guard::{self, BodyGuard, PrivateRoutes},
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
     openapi::{Document, OperationHandler},
     routes::{
@@ -17,6 +18,7 @@ use axum::{
     middleware,
     routing::{MethodFilter, on},
 };
+use chat_core::auth::Verifier;
 use chat_http::{
     extract::buffer_body,
     rate_limit::{RouteClass, RouteClasses},
@@ -147,12 +149,19 @@ pub struct Routes {
     router: Router<Arc<AppState>>,
     list: Vec<Route>,
     classes: RouteClasses,
+    private: PrivateRoutes,
     document: Document,
 }
 
 impl Routes {
     fn new() -> Self {
-        Self { router: Router::new(), list: Vec::new(), classes: RouteClasses::default(), document: Document::new() }
+        Self {
+            router: Router::new(),
+            list: Vec::new(),
+            classes: RouteClasses::default(),
+            private: PrivateRoutes::default(),
+            document: Document::new(),
+        }
     }
 
     fn on<H, T, A>(mut self, class: RouteClass, method: Method, path: &'static str, handler: H, summary: &str) -> Self
@@ -163,7 +172,9 @@ impl Routes {
         let filter = MethodFilter::try_from(method.clone()).expect("MethodFilter supports the methods above");
         self.router = self.router.route(path, on(filter, handler));
         self.classes.insert(method.clone(), path, class);
-        self.document.add::<H, A>(&method, path, summary);
+        if self.document.add::<H, A>(&method, path, summary) {
+            self.private.insert(method.clone(), path);
+        }
         self.list.push(Route { method, path });
         self
     }
@@ -181,10 +192,12 @@ impl Routes {
         self.document.finish()
     }
 
-    pub(crate) fn into_router(self) -> Router<Arc<AppState>> {
+    pub(crate) fn into_router(self, verifier: Verifier) -> Router<Arc<AppState>> {
+        let guard = Arc::new(BodyGuard { private: self.private, verifier });
         self.router
             .layer(middleware::from_fn(|request, next| buffer_body(MAX_JSON_BYTES, request, next)))
             .layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES))
             .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+            .layer(middleware::from_fn_with_state(guard, body_guard::reject_anonymous))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 use axum::{Router, middleware};
 use chat_core::{
     Result,
-    auth::{Hasher, SessionCache, Signer},
+    auth::{BreachedPasswords, Hasher, SessionCache, Signer},
     db,
     ephemeral::EphemeralBus,
     housekeeping::RetentionConfig,
@@ -58,6 +58,8 @@ pub struct AppConfig {
     pub allows_volatile_database: bool,
     /// The free space of the disk below which nothing is written, in bytes.
     pub min_free_bytes: u64,
+    /// Passwords that nobody may choose.
+    pub breached_passwords: Option<BreachedPasswords>,
     /// Whom a search for the beginning of a name finds.
     pub directory: UserScope,
     /// Who can add the users of new accounts to groups.
@@ -151,7 +153,7 @@ impl AppState {
             session_cache: SessionCache::new(config.db.clone()),
             typing: TypingNotifier::new(config.db.clone(), ephemeral.clone()),
             ephemeral,
-            hasher: Hasher::new()?,
+            hasher: Hasher::with_breached_passwords(config.breached_passwords)?,
             expensive_db: db::create_expensive_pool(&config.db),
             expensive_slots: UserSlots::for_expensive_requests(),
             upload_slots: UserSlots::for_uploads(),
@@ -188,7 +190,7 @@ impl AppState {
         let state = Arc::clone(self);
         let refusals = middleware::from_fn(move |request, next| refusals::record(Arc::clone(&state), request, next));
         routes
-            .into_router()
+            .into_router(self.signer.verifier().clone())
             .layer(space)
             .layer(refusals)
             .layer(limits)

@@ -115,6 +115,7 @@ impl TestApp {
             // The test databases do not wait for the disk.
             allows_volatile_database: true,
             min_free_bytes: 0,
+            breached_passwords: None,
             directory: UserScope::Contacts,
             group_privacy: UserScope::Everyone,
             sign_up: SignUpPolicy::Open,

@@ -127,6 +127,7 @@ impl Dev {
             retention: self.retention.into(),
             allows_volatile_database: self.durability.allow_volatile_database,
             min_free_bytes: self.disk.min_free_bytes,
+            breached_passwords: self.accounts.breached_passwords().context("BREACHED_PASSWORDS_FILE")?,
             directory: self.accounts.directory.unwrap_or(UserScope::Everyone),
             group_privacy: self.accounts.group_privacy,
             sign_up: self.accounts.sign_up.clone(),

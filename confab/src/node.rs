@@ -2,7 +2,13 @@
 
 use crate::{database, exposure::Exposure, frontend};
 use anyhow::Context;
-use chat_core::{auth::Signer, housekeeping::RetentionConfig, messages::Writer, redis::Redis, users::UserScope};
+use chat_core::{
+    auth::{BreachedPasswords, Signer},
+    housekeeping::RetentionConfig,
+    messages::Writer,
+    redis::Redis,
+    users::UserScope,
+};
 use chat_http::{
     WebPolicy, acceptor,
     connection_limits::ConnectionLimits,
@@ -43,6 +49,7 @@ pub(crate) struct Node {
     pub(crate) retention: RetentionConfig,
     pub(crate) allows_volatile_database: bool,
     pub(crate) min_free_bytes: u64,
+    pub(crate) breached_passwords: Option<BreachedPasswords>,
     pub(crate) directory: UserScope,
     pub(crate) group_privacy: UserScope,
     pub(crate) sign_up: SignUpPolicy,
@@ -76,6 +83,7 @@ impl Node {
             retention: self.retention,
             allows_volatile_database: self.allows_volatile_database,
             min_free_bytes: self.min_free_bytes,
+            breached_passwords: self.breached_passwords,
             directory: self.directory,
             group_privacy: self.group_privacy,
             sign_up: self.sign_up,
@@ -170,6 +178,7 @@ impl Serve {
             retention: self.retention.into(),
             allows_volatile_database: self.durability.allow_volatile_database,
             min_free_bytes: self.disk.min_free_bytes,
+            breached_passwords: self.accounts.breached_passwords().context("BREACHED_PASSWORDS_FILE")?,
             directory: self.accounts.directory.unwrap_or(UserScope::Contacts),
             group_privacy: self.accounts.group_privacy,
             sign_up: self.accounts.sign_up.clone(),

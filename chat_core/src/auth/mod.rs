@@ -1,5 +1,6 @@
 //! Authentication: passwords, signed tokens, sessions and stream tickets.
 
+mod breached;
 pub mod keys;
 pub mod password;
 mod session_cache;
@@ -8,6 +9,7 @@ pub mod tickets;
 pub mod token;
 mod token_cache;
 
+pub use breached::BreachedPasswords;
 pub use keys::{Signer, Verifier};
 pub use password::Hasher;
 pub use session_cache::SessionCache;

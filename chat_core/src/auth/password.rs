@@ -1,5 +1,6 @@
 //! Password hashing: argon2id on blocking threads, with limited concurrency.
 
+use super::BreachedPasswords;
 use crate::{
     Error, Result,
     values::{Email, Password, Username},
@@ -23,6 +24,7 @@ const PRODUCT: &str = "confab";
 pub struct Hasher {
     queue: Arc<Semaphore>,
     permits: Arc<Semaphore>,
+    breached: Option<BreachedPasswords>,
     /// The hash to verify the password of an unknown user against, so that the
     /// response takes as long as for a known user.
     dummy_hash: Arc<str>,
@@ -31,10 +33,16 @@ pub struct Hasher {
 impl Hasher {
     /// Creates a hasher that runs one operation per core at a time.
     pub fn new() -> Result<Self> {
+        Self::with_breached_passwords(None)
+    }
+
+    /// Like [`Self::new`]. New passwords must not be in the given file.
+    pub fn with_breached_passwords(breached: Option<BreachedPasswords>) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let dummy_hash = hash_blocking("nobody has this password")?;
         let queue = Arc::new(Semaphore::new(cores + MAX_QUEUED));
-        Ok(Self { queue, permits: Arc::new(Semaphore::new(cores)), dummy_hash: dummy_hash.into() })
+        let permits = Arc::new(Semaphore::new(cores));
+        Ok(Self { queue, permits, breached, dummy_hash: dummy_hash.into() })
     }
 
     /// The argon2id PHC string (97 characters) of a password.
@@ -58,20 +66,29 @@ impl Hasher {
         Ok(matches && has_hash)
     }
 
-    /// Rejects a password that is easy to guess: a common one, or one made from the
-    /// username, the email or the name of the product.
+    /// Rejects a password that is easy to guess: a common one, one made from the username, the
+    /// email or the name of the product, or one that was published in a data breach.
     pub async fn check_strength(&self, password: &Password, username: &Username, email: &Email) -> Result<()> {
         let mut inputs = vec![PRODUCT.to_owned(), username.as_str().to_owned(), email.as_str().to_owned()];
         for name in [username.as_str(), email.as_str()] {
             inputs.extend(name.split(|c: char| !c.is_alphanumeric()).map(str::to_owned));
         }
-        let password = password.clone();
-        let score = self
+        let (password, breached) = (password.clone(), self.breached.clone());
+        let (score, is_breached) = self
             .run_blocking(move || {
                 let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-                zxcvbn::zxcvbn(password.as_str(), &inputs).score()
+                let score = zxcvbn::zxcvbn(password.as_str(), &inputs).score();
+                let is_breached = breached.map_or(Ok(false), |breached| breached.contains(&password));
+                (score, is_breached)
             })
             .await?;
+        if is_breached.map_err(Error::internal)? {
+            return Err(Error::invalid_with_code(
+                "password",
+                "breached",
+                "this password was published in a data breach; choose another one",
+            ));
+        }
         if score < MIN_SCORE {
             return Err(Error::invalid_with_code(
                 "password",

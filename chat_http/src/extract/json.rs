@@ -96,3 +96,29 @@ fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     json.end().map_err(|error| Error::Malformed(format!("the body is not valid JSON: {error}")))?;
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, middleware, routing::post};
+    use futures_util::stream;
+    use std::convert::Infallible;
+    use tokio::time::{Instant, sleep};
+    use tower::ServiceExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_arrives_a_byte_at_a_time_is_rejected_after_15_seconds() {
+        let router = Router::new()
+            .route("/", post(async |body: Bytes| body))
+            .layer(middleware::from_fn(|request, next| buffer_body(1024, request, next)));
+        let drip = stream::unfold((), async |()| {
+            sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, Infallible>("x"), ()))
+        });
+        let started_at = Instant::now();
+        let request = Request::post("/").body(Body::from_stream(drip)).expect("a request");
+        let response = router.oneshot(request).await.expect("a response");
+        assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(started_at.elapsed(), BODY_TIMEOUT);
+    }
+}

@@ -30,6 +30,10 @@ impl<'a> Operation<'a> {
         Self { schemas, parameters: Vec::new(), body: None, is_private: false, responses: Map::new() }
     }
 
+    pub(crate) fn is_private(&self) -> bool {
+        self.is_private
+    }
+
     fn add_path_parameter<T: JsonSchema>(&mut self, name: &str) {
         let schema = self.schemas.request.subschema_for::<T>();
         self.parameters.push(json!({ "in": "path", "name": name, "required": true, "schema": schema }));

@@ -76,17 +76,20 @@ impl Document {
 
     /// Adds a route. The operation id and the tag come from the module and the name
     /// of its handler.
-    pub(crate) fn add<H: OperationHandler<A>, A>(&mut self, method: &Method, path: &str, summary: &str) {
+    /// Adds an operation, and returns whether it requires a token.
+    pub(crate) fn add<H: OperationHandler<A>, A>(&mut self, method: &Method, path: &str, summary: &str) -> bool {
         let mut names = std::any::type_name::<H>().rsplit("::");
         let mut next_name = || names.next().expect("a handler is a function of a module");
         let (verb, noun) = (next_name(), next_name());
         let mut operation = Operation::new(&mut self.schemas);
         H::describe(&mut operation);
+        let is_private = operation.is_private();
         let mut operation = operation.finish();
         operation.insert("operationId".into(), format!("{noun}_{verb}").into());
         operation.insert("summary".into(), summary.into());
         operation.insert("tags".into(), json!([noun]));
         self.insert(method, path, operation.into());
+        is_private
     }
 
     fn insert(&mut self, method: &Method, path: &str, operation: Value) {

@@ -106,3 +106,25 @@ async fn a_compressed_request_body_is_rejected() {
         assert_eq!(reply.status, status, "{encoding}");
     }
 }
+
+#[tokio::test]
+async fn a_caller_without_a_token_is_refused_before_the_body_is_read() {
+    let app = TestApp::start().await;
+    let post = |path: &str, token: &str, length: usize| {
+        let kind = if path == "/api/upload" { "multipart/form-data; boundary=b" } else { "application/json" };
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{token}\r\n{{"
+        )
+    };
+    // The body never arrives: a server that waited for it would answer after 15 seconds, with 408.
+    for token in ["", "Authorization: Bearer made-up\r\n"] {
+        for (path, length) in [("/api/chats", 400_000), ("/api/chats", 100), ("/api/upload", 20_000_000)] {
+            let started_at = std::time::Instant::now();
+            let status = status_line(&app.endpoints.chat, &post(path, token, length)).await;
+            assert!(status.contains("401"), "{path}: {status}");
+            assert!(started_at.elapsed() < Duration::from_secs(8), "{path}: {:?}", started_at.elapsed());
+        }
+    }
+    let unknown = status_line(&app.endpoints.chat, &post("/api/config", "", 1)).await;
+    assert!(unknown.contains("405"), "{unknown}");
+}
