@@ -5,9 +5,12 @@ create type account_state as enum ('active', 'pending', 'suspended');
 
 alter table users
     add column state       account_state not null default 'active',
-    add column is_operator boolean       not null default false;
+    add column is_operator boolean       not null default false,
+    -- The code of an invite that the user accepts once the account is approved.
+    add column pending_invite text;
 
-create index users_pending on users (id) where state = 'pending';
+create index users_state on users (state, id) where state <> 'active';
+create index users_email_prefix on users (lower(email) text_pattern_ops);
 
 -- The first account of an empty database becomes its operator. While there are no users,
 -- sign-ups wait for each other, so that only one is the first.
@@ -46,6 +49,7 @@ create table audit_log (
 );
 
 create index audit_log_at on audit_log (at);
+create index audit_log_action on audit_log (action, id);
 create index audit_log_actor_id on audit_log (actor_id, id);
 create index audit_log_user_id on audit_log (user_id, id);
 

@@ -81,7 +81,7 @@ pub async fn reset_password(db: &PgPool, user: UserId) -> Result<String> {
     let mut log = events::begin(db, user).await?;
     users::set_password_hash(&mut *log, user, &hash).await?;
     sessions::revoke_all(&mut log, user).await?;
-    NewEntry::new(Action::PasswordReset).about(user).write(&mut *log).await?;
+    NewEntry::new(Action::PasswordReset).with_user(user).write(&mut *log).await?;
     log.commit().await?;
     Ok(password.as_str().to_owned())
 }
@@ -96,8 +96,9 @@ struct ExportPosition {
 /// Deletes an account: removes its personal data, revokes its sessions and removes
 /// it from all chats except direct ones. Messages that the user has not deleted stay
 /// under an anonymous name. If the user was the only owner of a chat, the
-/// longest-serving admin, or else member, becomes its owner. Idempotent.
-pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
+/// longest-serving admin, or else member, becomes its owner. Writes the entry into the audit
+/// log. Idempotent.
+pub async fn delete(db: &PgPool, user: UserId, entry: NewEntry<'_>) -> Result<()> {
     let mut log = events::begin(db, user).await?;
     let is_active: Option<bool> = sqlx::query_scalar("select deleted_at is null from users where id = $1")
         .bind(user)
@@ -108,15 +109,8 @@ pub async fn delete(db: &PgPool, user: UserId) -> Result<()> {
         Some(false) => return Ok(()),
         Some(true) => {}
     }
-    anonymize(&mut log, user).await?;
-    NewEntry::by(Action::AccountDeleted, user).write(&mut *log).await?;
-    log.commit().await?;
-    Ok(())
-}
-
-/// Removes what [`delete`] removes. The caller holds the append lock.
-pub(crate) async fn anonymize(log: &mut PgConnection, user: UserId) -> Result<()> {
-    transfer_ownership(&mut *log, user).await?;
+    // A sign-up with this name waits until the name is reserved.
+    sqlx::query("select lock_username(username) from users where id = $1").bind(user).execute(&mut *log).await?;
     sqlx::query(
         "insert into reserved_usernames (shape, until_at)
          select username_shape(username), now() + make_interval(days => $2) from users where id = $1
@@ -126,12 +120,36 @@ pub(crate) async fn anonymize(log: &mut PgConnection, user: UserId) -> Result<()
     .bind(RESERVED_NAME_DAYS)
     .execute(&mut *log)
     .await?;
+    anonymize(&mut log, user).await?;
+    entry.write(&mut *log).await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Removes an account whose sign-up failed at a later step. The username is free at once.
+pub async fn undo_sign_up(db: &PgPool, user: UserId) -> Result<()> {
+    let mut log = events::begin(db, user).await?;
+    anonymize(&mut log, user).await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Removes what [`delete`] removes. The caller holds the append lock.
+pub(crate) async fn anonymize(log: &mut PgConnection, user: UserId) -> Result<()> {
+    transfer_ownership(&mut *log, user).await?;
     for sql in [
         // First, while the members of the user's chats still receive the event. A real
         // email address contains an @, so this one cannot belong to a user.
         "update users
-         set username = 'deleted-' || id, display_name = 'Deleted account', email = 'deleted-' || id,
+         set username = 'deleted-' || id || case
+                 -- An old account may have such a name.
+                 when exists (
+                     select from users o
+                     where o.id <> $1 and username_shape(o.username) = username_shape('deleted-' || $1::text)
+                 ) then '-' || substr(md5(random()::text), 1, 8) else '' end,
+             display_name = 'Deleted account', email = 'deleted-' || id,
              password_hash = '', words = '', bio = '', avatar_file_id = null, is_operator = false,
+             pending_invite = null,
              deleted_at = now()
          where id = $1",
         "delete from chats c where type <> 'single' and not exists (

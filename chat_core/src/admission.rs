@@ -46,8 +46,7 @@ pub(crate) async fn require_not_departed(db: impl PgExecutor<'_>, chat: ChatId, 
     Ok(())
 }
 
-/// Rejects users who want to be added only by users with whom they share a chat, unless the
-/// actor does.
+/// Rejects users who want to be added only by their contacts, unless the actor is one.
 pub(crate) async fn require_consent(
     db: impl PgExecutor<'_>,
     actor: UserId,
@@ -56,7 +55,7 @@ pub(crate) async fn require_consent(
 ) -> Result<()> {
     let unwilling: Vec<UserId> = sqlx::query_scalar(
         "select u.id from users u
-         where u.id = any($2) and u.id <> $1 and u.group_privacy = 'contacts' and not share_a_chat($1, u.id)
+         where u.id = any($2) and u.id <> $1 and u.group_privacy = 'contacts' and not is_contact(u.id, $1)
          order by u.id",
     )
     .bind(actor)
@@ -67,7 +66,7 @@ pub(crate) async fn require_consent(
         return Ok(());
     }
     let ids = unwilling.iter().map(UserId::to_string).collect::<Vec<_>>().join(", ");
-    let detail = format!("send an invite link instead: only their contacts can add the users with the ids {ids}");
+    let detail = format!("only their contacts can add users {ids}; send them an invite link");
     Err(Error::invalid_with_code(field, "needs_invite", detail))
 }
 

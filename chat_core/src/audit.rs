@@ -87,32 +87,33 @@ impl<'a> NewEntry<'a> {
         Self { action, actor: None, user: None, chat: None, message: None, client: None, detail: "" }
     }
 
-    /// An entry about an action of a user.
-    pub fn by(action: Action, actor: UserId) -> Self {
-        Self { actor: Some(actor), ..Self::new(action) }
+    /// Adds the user who acted.
+    #[must_use]
+    pub fn with_actor(self, actor: UserId) -> Self {
+        Self { actor: Some(actor), ..self }
     }
 
     /// Adds the user whom the action concerns.
     #[must_use]
-    pub fn about(self, user: UserId) -> Self {
+    pub fn with_user(self, user: UserId) -> Self {
         Self { user: Some(user), ..self }
     }
 
     /// Adds the chat that the action concerns.
     #[must_use]
-    pub fn in_chat(self, chat: ChatId) -> Self {
+    pub fn with_chat(self, chat: ChatId) -> Self {
         Self { chat: Some(chat), ..self }
     }
 
     /// Adds the message that the action concerns.
     #[must_use]
-    pub fn of_message(self, message: MessageId) -> Self {
+    pub fn with_message(self, message: MessageId) -> Self {
         Self { message: Some(message), ..self }
     }
 
     /// Adds the client.
     #[must_use]
-    pub fn from(self, client: &'a Client) -> Self {
+    pub fn with_client(self, client: &'a Client) -> Self {
         Self { client: Some(client), ..self }
     }
 
@@ -213,6 +214,8 @@ pub async fn list(db: impl PgExecutor<'_>, filter: Filter, limit: i64) -> Result
 /// One security-related action on a user's account.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct Activity {
+    /// The id.
+    pub id: AuditEntryId,
     /// When it happened.
     pub at: Time,
     /// What happened.
@@ -227,7 +230,7 @@ pub struct Activity {
 /// exports, newest first. It does not show who operates the server.
 pub async fn list_activity(db: impl PgExecutor<'_>, user: UserId, limit: i64) -> Result<Vec<Activity>> {
     Ok(sqlx::query_as(
-        "select at, action, host(address) as address, user_agent from audit_log
+        "select id, at, action, host(address) as address, user_agent from audit_log
          where id in (
              (select id from audit_log
               where actor_id = $1 and action in ('signed_up', 'signed_in', 'password_changed', 'exported')
@@ -241,20 +244,6 @@ pub async fn list_activity(db: impl PgExecutor<'_>, user: UserId, limit: i64) ->
     .bind(user)
     .bind(limit)
     .fetch_all(db)
-    .await?)
-}
-
-/// Whether a user has signed in from an address before.
-pub async fn has_signed_in_from(db: impl PgExecutor<'_>, user: UserId, address: IpAddr) -> Result<bool> {
-    Ok(sqlx::query_scalar(
-        "select exists (
-             select from audit_log
-             where actor_id = $1 and action in ('signed_up', 'signed_in') and address = $2::inet
-         )",
-    )
-    .bind(user)
-    .bind(address.to_string())
-    .fetch_one(db)
     .await?)
 }
 

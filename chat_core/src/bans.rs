@@ -40,7 +40,7 @@ pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason:
     let current = members::find_membership(&mut *log, chat, user).await?;
     membership.require_can_remove(current.map_or(Role::Member, |current| current.role))?;
     let inserted = sqlx::query(
-        "insert into chat_bans (chat_id, user_id, banned_by, reason) select $1, id, $3, $4 from users where id = $2
+        "insert into chat_bans (chat_id, user_id, banned_by, reason) select $1, id, $3, $4 from users where id = $2 and state <> 'pending'
          on conflict (chat_id, user_id) do update set reason = excluded.reason",
     )
     .bind(chat)

@@ -27,7 +27,7 @@ pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> 
         return Err(Error::Conflict { code: "too_many_blocks", detail: "too many blocked users; unblock one first" });
     }
     let inserted = sqlx::query(
-        "insert into blocks (blocker_id, blocked_id) select $1, id from users where id = $2
+        "insert into blocks (blocker_id, blocked_id) select $1, id from users where id = $2 and state <> 'pending'
          on conflict (blocker_id, blocked_id) do update set created_at = blocks.created_at",
     )
     .bind(blocker)

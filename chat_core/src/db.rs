@@ -59,11 +59,12 @@ pub async fn migrate(pool: &PgPool) -> Result<()> {
     })
 }
 
-/// Returns a setting of the database with which it can lose acknowledged writes in a crash.
+/// Returns the name of a setting, if any, that lets the database lose acknowledged writes in a
+/// crash.
 pub async fn find_volatile_setting(pool: &PgPool) -> Result<Option<String>> {
     Ok(sqlx::query_scalar(
         "select name from pg_settings
-         where (name in ('fsync', 'full_page_writes', 'synchronous_commit') and setting = 'off') order by name limit 1",
+         where name in ('fsync', 'full_page_writes') and setting = 'off' order by name limit 1",
     )
     .fetch_optional(pool)
     .await?)

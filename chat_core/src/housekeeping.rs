@@ -55,7 +55,8 @@ pub struct Report {
     pub partitions_dropped: i32,
     /// Messages deleted by retention.
     pub messages_expired: i32,
-    /// Sessions, tokens, tickets, invites and entries of the audit log deleted.
+    /// Sessions, tokens, tickets, invites, reserved usernames and entries of the audit log
+    /// deleted.
     pub records_expired: u64,
     /// Keys of blobs whose files were deleted; the caller deletes the bytes.
     pub blob_keys: Vec<String>,
@@ -162,9 +163,9 @@ async fn expire_messages(db: &mut PgConnection, server_days: u16) -> Result<i32>
     Ok(total)
 }
 
-/// Deletes sessions, tokens, tickets and invites some time after they ended, and old entries of
-/// the audit log. Ended
-/// sessions stay for 30 days, so that the reuse of a stolen token is recognized.
+/// Deletes sessions, tokens, tickets, invites and reserved usernames some time after they
+/// ended, and old entries of the audit log. Ended sessions stay for 30 days, so that the reuse
+/// of a stolen token is recognized.
 async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
     let mut deleted = 0;
     for sql in [

@@ -99,9 +99,8 @@ fn is_wide_punctuation(c: char) -> bool {
         | '\u{ff3b}'..='\u{ff40}' | '\u{ff5b}'..='\u{ff65}')
 }
 
-/// Whether a character is a letter of a language without spaces, which ends the name of a
-/// host.
-fn is_ideograph(c: char) -> bool {
+/// Whether a character is a Chinese, Japanese or Korean letter, which ends the name of a host.
+fn is_cjk_letter(c: char) -> bool {
     matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}'
         | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}')
 }
@@ -117,7 +116,7 @@ fn find_names(text: &str) -> Vec<&str> {
         before = c;
         if c.is_whitespace() || is_wide_punctuation(c) {
             (word, is_url, is_host, slashes) = (at + c.len_utf8(), false, true, 0);
-        } else if is_host && is_ideograph(c) {
+        } else if is_host && is_cjk_letter(c) {
             (word, is_url) = (at + c.len_utf8(), false);
         } else if c == ':' && after.starts_with("//") {
             (is_url, slashes) = (true, 2);

@@ -5,10 +5,10 @@ use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, accounts,
     audit::{Action, Client, NewEntry},
     auth::sessions,
-    events,
+    events, invites,
     search::{split_name_query, words},
     users::User,
-    values::{Reason, SearchText},
+    values::{InviteCode, Reason, SearchText},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,7 @@ pub enum AccountState {
 
 /// A user as an operator sees them.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "OperatedUser")]
-pub struct OperatedUser {
+pub struct UserAccount {
     /// The public profile.
     #[serde(flatten)]
     pub user: User,
@@ -56,37 +55,48 @@ pub struct UserFilter {
 }
 
 /// Lists users by id. Deleted accounts are omitted.
-pub async fn list_users(db: impl PgExecutor<'_>, filter: &UserFilter, limit: i64) -> Result<Vec<OperatedUser>> {
+pub async fn list_users(db: impl PgExecutor<'_>, filter: &UserFilter, limit: i64) -> Result<Vec<UserAccount>> {
     let mut sql = QueryBuilder::new(
         "select user_json(u) as \"user\", u.email, u.state, u.is_operator,
                 (select max(s.used_at) from sessions s where s.user_id = u.id) as last_used_at
          from users u where u.deleted_at is null",
     );
     if let Some(text) = &filter.text {
-        sql.push(" and (starts_with(lower(u.email), lower(").push_bind(text.as_str().to_owned()).push("))");
+        // A union, because an index serves each part but not an `or`.
+        sql.push(" and u.id in (select id from users where lower(email) like ");
+        sql.push_bind(format!("{}%", escape_like(&text.as_str().trim().to_lowercase())));
         let beginnings = split_name_query(text);
         if !beginnings.is_empty() {
-            sql.push(" or (true");
+            sql.push(" union select id from users where true");
             for beginning in beginnings {
-                sql.push(" and u.words like ").push_bind(format!("% {beginning}%"));
+                sql.push(" and words like ").push_bind(format!("% {beginning}%"));
             }
-            sql.push(")");
         }
         sql.push(")");
     }
-    if let Some(state) = filter.state {
-        sql.push(" and u.state = ").push_bind(state);
+    // Constants, so that the planner can use the partial index.
+    match filter.state {
+        None => {}
+        Some(AccountState::Active) => {
+            sql.push(" and u.state = 'active'");
+        }
+        Some(AccountState::Pending) => {
+            sql.push(" and u.state = 'pending'");
+        }
+        Some(AccountState::Suspended) => {
+            sql.push(" and u.state = 'suspended'");
+        }
     }
     if let Some(after) = filter.after {
         sql.push(" and u.id > ").push_bind(after);
     }
     sql.push(" order by u.id limit ").push_bind(limit);
-    let rows: Vec<OperatedUserRow> = sql.build_query_as().fetch_all(db).await?;
-    Ok(rows.into_iter().map(OperatedUser::from).collect())
+    let rows: Vec<UserAccountRow> = sql.build_query_as().fetch_all(db).await?;
+    Ok(rows.into_iter().map(UserAccount::from).collect())
 }
 
 #[derive(sqlx::FromRow)]
-struct OperatedUserRow {
+struct UserAccountRow {
     user: Json<User>,
     email: String,
     state: AccountState,
@@ -94,11 +104,16 @@ struct OperatedUserRow {
     last_used_at: Option<Time>,
 }
 
-impl From<OperatedUserRow> for OperatedUser {
-    fn from(row: OperatedUserRow) -> Self {
-        let OperatedUserRow { user: Json(user), email, state, is_operator, last_used_at } = row;
+impl From<UserAccountRow> for UserAccount {
+    fn from(row: UserAccountRow) -> Self {
+        let UserAccountRow { user: Json(user), email, state, is_operator, last_used_at } = row;
         Self { user, email, state, is_operator, last_used_at }
     }
+}
+
+/// Escapes what has a meaning in a pattern of `like`.
+fn escape_like(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 
 /// Whether a user is an operator.
@@ -107,9 +122,16 @@ pub async fn is_operator(db: impl PgExecutor<'_>, user: UserId) -> Result<bool> 
     Ok(sqlx::query_scalar(sql).bind(user).fetch_one(db).await?)
 }
 
-/// Makes a user an operator, or an operator an ordinary user. Idempotent.
+/// Makes a user an operator, and approves their account if it is pending; or makes an operator
+/// an ordinary user. Idempotent.
 pub async fn set_operator(db: &PgPool, user: UserId, is_operator: bool) -> Result<()> {
     let mut tx = db.begin().await?;
+    let is_pending = lock_state(&mut tx, user).await? == AccountState::Pending;
+    // Nobody else may be there to approve the account.
+    if is_operator && is_pending {
+        set_state(&mut tx, user, AccountState::Active).await?;
+        NewEntry::new(Action::AccountApproved).with_user(user).write(&mut *tx).await?;
+    }
     let changed = sqlx::query("update users set is_operator = $2 where id = $1 and is_operator <> $2")
         .bind(user)
         .bind(is_operator)
@@ -117,7 +139,7 @@ pub async fn set_operator(db: &PgPool, user: UserId, is_operator: bool) -> Resul
         .await?;
     if changed.rows_affected() == 1 {
         let action = if is_operator { Action::OperatorAppointed } else { Action::OperatorDismissed };
-        NewEntry::new(action).about(user).write(&mut *tx).await?;
+        NewEntry::new(action).with_user(user).write(&mut *tx).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -134,7 +156,7 @@ pub struct Operator {
 
 impl Operator {
     fn entry(&self, action: Action) -> NewEntry<'_> {
-        NewEntry::by(action, self.user_id).from(&self.client)
+        NewEntry::new(action).with_actor(self.user_id).with_client(&self.client)
     }
 
     /// Suspends an account: ends its sessions, and it cannot sign in. Idempotent.
@@ -143,6 +165,10 @@ impl Operator {
             return Err(Error::invalid("user_id", "you cannot suspend yourself"));
         }
         let mut log = events::begin(db, self.user_id).await?;
+        // Two operators who suspend each other at once: the first one prevails.
+        if !is_operator(&mut *log, self.user_id).await? {
+            return Err(Error::Forbidden("only operators of this server can do this"));
+        }
         match lock_state(&mut log, user).await? {
             AccountState::Active => {}
             AccountState::Suspended => return Ok(()),
@@ -151,7 +177,7 @@ impl Operator {
         set_state(&mut log, user, AccountState::Suspended).await?;
         sessions::revoke_all(&mut log, user).await?;
         self.entry(Action::AccountSuspended)
-            .about(user)
+            .with_user(user)
             .with_detail(reason.map_or("", Reason::as_str))
             .write(&mut *log)
             .await?;
@@ -168,21 +194,30 @@ impl Operator {
             AccountState::Pending => return Err(PENDING),
         }
         set_state(&mut tx, user, AccountState::Active).await?;
-        self.entry(Action::SuspensionEnded).about(user).write(&mut *tx).await?;
+        self.entry(Action::SuspensionEnded).with_user(user).write(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Lets a user sign in whose account waits for approval. Idempotent.
+    /// Lets a user sign in whose account waits for approval, and accepts the invite with which
+    /// they signed up. Idempotent.
     pub async fn approve(&self, db: &PgPool, user: UserId) -> Result<()> {
         let mut tx = db.begin().await?;
         if lock_state(&mut tx, user).await? != AccountState::Pending {
             return Ok(());
         }
         set_state(&mut tx, user, AccountState::Active).await?;
-        self.entry(Action::AccountApproved).about(user).write(&mut *tx).await?;
+        let invite: Option<String> =
+            sqlx::query_scalar("select pending_invite from users where id = $1").bind(user).fetch_one(&mut *tx).await?;
+        sqlx::query("update users set pending_invite = null where id = $1").bind(user).execute(&mut *tx).await?;
+        self.entry(Action::AccountApproved).with_user(user).write(&mut *tx).await?;
         tx.commit().await?;
-        Ok(())
+        let Some(code) = invite.and_then(|code| InviteCode::try_from(code).ok()) else { return Ok(()) };
+        match invites::accept(db, user, &code).await {
+            // The invite may have ended, or the user may be banned.
+            Ok(_) | Err(Error::NotFound(_) | Error::Forbidden(_) | Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes an account that waits for approval.
@@ -192,7 +227,7 @@ impl Operator {
             return Err(Error::Conflict { code: "not_pending", detail: "this account does not wait for approval" });
         }
         accounts::anonymize(&mut log, user).await?;
-        self.entry(Action::AccountRejected).about(user).write(&mut *log).await?;
+        self.entry(Action::AccountRejected).with_user(user).write(&mut *log).await?;
         log.commit().await?;
         Ok(())
     }
@@ -202,7 +237,7 @@ impl Operator {
         let mut log = events::begin(db, self.user_id).await?;
         lock_state(&mut log, user).await?;
         sessions::revoke_all(&mut log, user).await?;
-        self.entry(Action::SessionsEnded).about(user).write(&mut *log).await?;
+        self.entry(Action::SessionsEnded).with_user(user).write(&mut *log).await?;
         log.commit().await?;
         Ok(())
     }
@@ -220,7 +255,7 @@ impl Operator {
         .bind(words(&username))
         .execute(&mut *log)
         .await?;
-        self.entry(Action::ProfileRemoved).about(user).write(&mut *log).await?;
+        self.entry(Action::ProfileRemoved).with_user(user).write(&mut *log).await?;
         log.commit().await?;
         Ok(())
     }
@@ -236,9 +271,9 @@ impl Operator {
                 .ok_or(Error::NotFound("message"))?;
         let is_new: bool = sqlx::query_scalar("select erase_message($1)").bind(message).fetch_one(&mut *log).await?;
         if is_new {
-            let entry = self.entry(Action::MessageRemoved).of_message(message).in_chat(chat);
+            let entry = self.entry(Action::MessageRemoved).with_message(message).with_chat(chat);
             let entry = match sender {
-                Some(sender) => entry.about(sender),
+                Some(sender) => entry.with_user(sender),
                 None => entry,
             };
             entry.write(&mut *log).await?;
@@ -255,7 +290,7 @@ impl Operator {
             .fetch_optional(&mut *log)
             .await?
             .ok_or(Error::NotFound("chat"))?;
-        self.entry(Action::ChatRemoved).in_chat(chat).with_detail(&name).write(&mut *log).await?;
+        self.entry(Action::ChatRemoved).with_chat(chat).with_detail(&name).write(&mut *log).await?;
         log.commit().await?;
         Ok(())
     }

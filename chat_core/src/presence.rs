@@ -35,7 +35,10 @@ pub async fn visible_to(db: impl PgExecutor<'_>, viewer: UserId, user_ids: &[Use
          ))
          union
          select b.blocker_id, 'offline', null from blocks b
-         where b.blocked_id = $1 and b.blocker_id = any($2) and share_a_chat($1, b.blocker_id)
+         where b.blocked_id = $1 and b.blocker_id = any($2) and exists (
+             select from chat_members own join chat_members other using (chat_id)
+             where own.user_id = $1 and other.user_id = b.blocker_id
+         )
          order by user_id",
     )
     .bind(viewer)

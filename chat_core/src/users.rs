@@ -5,7 +5,7 @@ use crate::{
     error::OnConstraint,
     operators::AccountState,
     search::{split_name_query, words},
-    values::{Bio, DisplayName, Email, SearchText, Username, deserialize_nullable},
+    values::{Bio, DisplayName, Email, InviteCode, SearchText, Username, deserialize_nullable},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ pub struct Me {
     pub email: String,
     /// Whether the user is an operator, who moderates the whole server.
     pub is_operator: bool,
-    /// Who can add the user to groups and private channels.
+    /// Who can add the user to groups and channels without an invite.
     pub group_privacy: UserScope,
 }
 
@@ -56,8 +56,10 @@ pub struct NewUser {
     pub password_hash: String,
     /// `Active`, or `Pending` if an operator has to approve the account.
     pub state: AccountState,
-    /// Who can add the user to groups.
+    /// Who can add the user to groups and channels without an invite.
     pub group_privacy: UserScope,
+    /// The invite that the user accepts once the account is approved.
+    pub pending_invite: Option<InviteCode>,
 }
 
 /// A set of users, from the view of one user.
@@ -68,7 +70,7 @@ pub enum UserScope {
     /// Everybody.
     #[default]
     Everyone,
-    /// Those who share a chat with the user.
+    /// The contacts of the user. In the user search, those who share a chat with the caller.
     Contacts,
 }
 
@@ -96,7 +98,7 @@ pub struct UserPatch {
     #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
-    /// Who can add the user to groups and private channels.
+    /// Who can add the user to groups and channels without an invite.
     pub group_privacy: Option<UserScope>,
 }
 
@@ -113,8 +115,8 @@ pub struct Credentials {
 /// succeeds.
 pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     let id = sqlx::query_scalar(
-        "insert into users (username, display_name, email, password_hash, words, state, group_privacy)
-         values ($1, $1, $2, $3, $4, $5, $6)
+        "insert into users (username, display_name, email, password_hash, words, state, group_privacy, pending_invite)
+         values ($1, $1, $2, $3, $4, $5, $6, $7)
          returning id",
     )
     .bind(new.username.as_str())
@@ -123,6 +125,7 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     .bind(words(new.username.as_str()))
     .bind(new.state)
     .bind(new.group_privacy)
+    .bind(new.pending_invite.as_ref().map(InviteCode::as_str))
     .fetch_one(db)
     .await
     .on_constraint("users_username_key", || Error::Conflict {
@@ -135,13 +138,18 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     })
     .on_constraint("reserved_usernames", || Error::Conflict {
         code: "username_taken",
-        detail: "this username belonged to an account that was deleted; it is free again after 90 days",
+        detail: "this username belonged to an account that was deleted; it becomes available 90 days after the deletion",
     })
     .on_constraint("users_email_key", || Error::Conflict {
         code: "email_taken",
         detail: "an account with this email already exists",
     })?;
     Ok(id)
+}
+
+/// Returns an email in the form in which two are compared.
+pub async fn fold_email(db: impl PgExecutor<'_>, email: &Email) -> Result<String> {
+    Ok(sqlx::query_scalar("select lower($1)").bind(email.as_str()).fetch_one(db).await?)
 }
 
 /// Finds the credentials of the user with this email.
@@ -165,7 +173,7 @@ pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
 
 /// Returns the public profile of a user.
 pub async fn get(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
-    sqlx::query_scalar("select user_json(u) from users u where u.id = $1")
+    sqlx::query_scalar("select user_json(u) from users u where u.id = $1 and u.state <> 'pending'")
         .bind(id)
         .fetch_optional(db)
         .await?
@@ -175,11 +183,12 @@ pub async fn get(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
 
 /// Returns the public profiles of these users, by id; unknown ids are omitted.
 pub async fn find_many(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<User>> {
-    let rows: Vec<Json<User>> =
-        sqlx::query_scalar("select user_json(u) from users u where u.id = any($1) order by u.id")
-            .bind(ids)
-            .fetch_all(db)
-            .await?;
+    let rows: Vec<Json<User>> = sqlx::query_scalar(
+        "select user_json(u) from users u where u.id = any($1) and u.state <> 'pending' order by u.id",
+    )
+    .bind(ids)
+    .fetch_all(db)
+    .await?;
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
@@ -212,11 +221,15 @@ pub async fn search(
 /// Adds the condition that the user `u` is the viewer, shares a chat with the viewer, or has
 /// exactly this name.
 fn push_contacts_or_name(sql: &mut QueryBuilder<Postgres>, viewer: UserId, text: &SearchText) {
-    let name = text.as_str().trim().trim_start_matches('@').to_lowercase();
-    sql.push(" and (lower(u.username) = ").push_bind(name.clone());
-    sql.push(" or lower(u.display_name) = ").push_bind(name);
+    let name = text.as_str().trim().trim_start_matches('@').to_owned();
+    sql.push(" and (lower(u.username) = lower(").push_bind(name.clone());
+    sql.push(") or lower(normalize(u.display_name)) = lower(normalize(").push_bind(name).push("))");
     sql.push(" or u.id = ").push_bind(viewer);
-    sql.push(" or share_a_chat(").push_bind(viewer).push(", u.id))");
+    sql.push(
+        " or exists (select from chat_members theirs join chat_members own on own.chat_id = theirs.chat_id
+                     where theirs.user_id = u.id and own.user_id = ",
+    );
+    sql.push_bind(viewer).push("))");
 }
 
 /// Changes the given fields. Appends an event: the caller holds the append lock

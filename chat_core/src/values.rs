@@ -64,8 +64,8 @@ text_types! {
     Username { "minLength": 2, "maxLength": 32, "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,30}[A-Za-z0-9]$" } = |text| {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let has_valid_ends = [text.chars().next(), text.chars().last()].iter().flatten().all(char::is_ascii_alphanumeric);
-        let lower = text.to_ascii_lowercase();
-        if RESERVED_USERNAMES.iter().any(|name| username_shape(name) == username_shape(&text)) || lower.starts_with(DELETED_PREFIX) {
+        let shape = username_shape(&text);
+        if RESERVED_USERNAMES.iter().any(|name| username_shape(name) == shape) || is_shape_of_deleted(&shape) || text.to_ascii_lowercase().starts_with("deleted-") {
             return Err("this name is reserved".into());
         }
         if (2..=32).contains(&text.len()) && has_valid_ends && text.chars().all(is_allowed) {
@@ -160,9 +160,6 @@ pub(crate) fn deserialize_nullable<'de, T: Deserialize<'de>, D: Deserializer<'de
 /// Maximum size of a message text, in bytes of UTF-8.
 pub const MAX_CONTENT_BYTES: usize = 64 * 1024;
 
-/// The prefix of the usernames of deleted accounts.
-const DELETED_PREFIX: &str = "deleted-";
-
 /// The shape of a username: names that look the same have one shape. The database has the
 /// same function (0002).
 fn username_shape(username: &str) -> String {
@@ -172,6 +169,12 @@ fn username_shape(username: &str) -> String {
         other => other,
     });
     letters.collect::<String>().replace("rn", "m").replace("vv", "w")
+}
+
+/// Whether a username of this shape looks like `deleted-1`, the name of a deleted account.
+fn is_shape_of_deleted(shape: &str) -> bool {
+    let number = shape.strip_prefix(&username_shape("deleted"));
+    number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit() || matches!(c, 'l' | 'o')))
 }
 
 /// Usernames that nobody can have, nor one that looks the same: others would take their

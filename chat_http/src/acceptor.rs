@@ -36,11 +36,11 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a kept-alive connection may wait between requests.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same for a connection that is accepted while nearly all are in use.
+/// The same for a connection that is accepted while the server is busy.
 const BUSY_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Nearly all connections are in use if less than one in this many is free.
-const BUSY_FREE_PART: usize = 10;
+/// The server is busy if fewer than one tenth of its connections are free.
+const BUSY_FREE_DIVISOR: usize = 10;
 
 /// Maximum size of a request head, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -182,7 +182,7 @@ impl Acceptor {
                 match self.listener.accept().await {
                     // The connection is closed at once if its address has too many.
                     Ok((stream, peer)) => match self.addresses.try_acquire(peer.ip()) {
-                        Some(address) => return Some((stream, peer, self.permit(permit, address))),
+                        Some(address) => return Some((stream, peer, self.create_permit(permit, address))),
                         None => self.addresses.log_rejection(peer.ip()),
                     },
                     Err(error) => {
@@ -199,8 +199,8 @@ impl Acceptor {
         }
     }
 
-    fn permit(&self, all: OwnedSemaphorePermit, address: AddressPermit) -> ConnectionPermit {
-        let is_busy = self.permits.available_permits() < self.max_connections / BUSY_FREE_PART;
+    fn create_permit(&self, all: OwnedSemaphorePermit, address: AddressPermit) -> ConnectionPermit {
+        let is_busy = self.permits.available_permits() < self.max_connections / BUSY_FREE_DIVISOR;
         ConnectionPermit::new(if is_busy { BUSY_IDLE_TIMEOUT } else { IDLE_TIMEOUT }, all, address)
     }
 

@@ -27,9 +27,9 @@ use tower_http::{
 /// Minimum size of a compressed body, in bytes. A smaller body fits into one packet.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
-/// Adds the layers to a router, from the inside: a trace span, panic handling, CORS, the
-/// limit of each address, if there is one, the web policy, problem bodies, compression and
-/// the request id.
+/// Adds the layers to a router, from the inside: a trace span, panic handling, the rejection of
+/// encoded bodies, the limit of each address, if there is one, CORS, the web policy, problem
+/// bodies, compression and the request id.
 pub fn with_layers(router: Router, policy: &WebPolicy, limiter: Option<Arc<RateLimiter>>) -> Router {
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request| {

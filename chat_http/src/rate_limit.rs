@@ -1,11 +1,13 @@
 //! Rate limits by user, by address and by class of route. Each server process counts
 //! for itself. The limits prevent one faulty client from using up the capacity.
 //!
-//! What a write costs depends on its size: [`BYTES_PER_WRITE`], [`MEMBERS_PER_WRITE`]. The
-//! same costs apply to REST and to the commands of WebSockets.
+//! A long text or a large chat costs more than one write: [`BYTES_PER_WRITE`],
+//! [`MEMBERS_PER_WRITE`]. This surcharge also applies to the commands of WebSockets, whose
+//! number the notify server limits apart.
 
 use crate::{ApiError, metrics::METRICS_PATH, probes::PROBES, trusted_proxies::TrustedProxies};
 use axum::{
+    body::HttpBody,
     extract::{ConnectInfo, MatchedPath, Request, State},
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
@@ -13,7 +15,7 @@ use axum::{
 };
 use chat_core::{
     Error, UserId,
-    auth::{self, Audience, Verifier},
+    auth::{self, Verifier},
 };
 use governor::{
     NotUntil, Quota,
@@ -57,6 +59,8 @@ pub enum RouteClass {
     Write,
     /// Changes what others see of a user; limited by user, besides the limit of writes.
     Profile,
+    /// Does something that the audit log records; limited by user, besides the limit of writes.
+    Audited,
     /// Edits a message; limited by user and message in two ways, besides the limit of writes.
     Edit,
     /// Only reads data; limited by user.
@@ -140,10 +144,11 @@ struct Rates {
     upload: Rate,
     write: Rate,
     profile: Rate,
-    /// Edits of one message by one user.
+    audited: Rate,
+    /// Edits of one message by one user, sustained.
     edit: Rate,
-    /// The pace of these edits.
-    edit_pace: Rate,
+    /// The same, in a short time.
+    edit_burst: Rate,
     read: Rate,
     /// Text that a user writes, in KiB; a short text counts as one.
     text: Rate,
@@ -158,8 +163,9 @@ const DEFAULT: Rates = Rates {
     upload: Rate::per_minute(120),
     write: Rate::per_second(50),
     profile: Rate::per_minute(10),
+    audited: Rate::per_minute(30),
     edit: Rate::per_minute(20),
-    edit_pace: Rate::per_second(1),
+    edit_burst: Rate::per_second(1),
     read: Rate::per_second(100),
     text: Rate::per_day(256 * 1024),
     address: Rate::per_second(1_000),
@@ -168,7 +174,7 @@ const DEFAULT: Rates = Rates {
 /// The error for text that is not a setting of rate limits.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,text=262144/d,profile=10/m,edit=20/m,edit_pace=1/s,read=100/s,address=1000/s"
+    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,text=262144/d,profile=10/m,audited=30/m,edit=20/m,edit_burst=1/s,read=100/s,address=1000/s"
 )]
 pub struct InvalidRateLimits(String);
 
@@ -199,8 +205,9 @@ impl FromStr for RateLimits {
                 "upload" => rates.upload = rate,
                 "write" => rates.write = rate,
                 "profile" => rates.profile = rate,
+                "audited" => rates.audited = rate,
                 "edit" => rates.edit = rate,
-                "edit_pace" => rates.edit_pace = rate,
+                "edit_burst" => rates.edit_burst = rate,
                 "text" => rates.text = rate,
                 "read" => rates.read = rate,
                 "address" => rates.address = rate,
@@ -229,8 +236,9 @@ struct Limiters {
     write: KeyedLimiter<UserId>,
     write_burst: NonZeroU32,
     profile: KeyedLimiter<UserId>,
+    audited: KeyedLimiter<UserId>,
     edit: KeyedLimiter<(UserId, String)>,
-    edit_pace: KeyedLimiter<(UserId, String)>,
+    edit_burst: KeyedLimiter<(UserId, String)>,
     read: KeyedLimiter<UserId>,
     text: KeyedLimiter<UserId>,
     address: KeyedLimiter<IpAddr>,
@@ -252,8 +260,9 @@ impl RateLimiter {
             write: keyed_limiter(rates.write),
             write_burst: rates.write.count,
             profile: keyed_limiter(rates.profile),
+            audited: keyed_limiter(rates.audited),
             edit: keyed_limiter(rates.edit),
-            edit_pace: keyed_limiter(rates.edit_pace),
+            edit_burst: keyed_limiter(rates.edit_burst),
             read: keyed_limiter(rates.read),
             text: keyed_limiter(rates.text),
             address: keyed_limiter(rates.address),
@@ -266,10 +275,11 @@ impl RateLimiter {
     /// Removes users and addresses that have their full limit again.
     pub fn remove_stale(&self) {
         let Some(limiters) = &self.limiters else { return };
-        let Limiters { auth, refresh, upload, write, profile, edit, edit_pace, read, text, address, .. } = limiters;
+        let Limiters { auth, refresh, upload, write, profile, audited, edit, edit_burst, read, text, address, .. } =
+            limiters;
         [auth, refresh, address].into_iter().for_each(governor::RateLimiter::retain_recent);
-        [edit, edit_pace].into_iter().for_each(governor::RateLimiter::retain_recent);
-        [upload, write, profile, read, text].into_iter().for_each(governor::RateLimiter::retain_recent);
+        [edit, edit_burst].into_iter().for_each(governor::RateLimiter::retain_recent);
+        [upload, write, profile, audited, read, text].into_iter().for_each(governor::RateLimiter::retain_recent);
         limiters.refresh_token.retain_recent();
     }
 
@@ -346,12 +356,16 @@ impl RateLimiter {
                 self.count(&limiters.write, &user)?;
                 self.count(&limiters.profile, &user)
             }
+            RouteClass::Audited => {
+                self.count(&limiters.write, &user)?;
+                self.count(&limiters.audited, &user)
+            }
             RouteClass::Edit => {
                 self.count(&limiters.write, &user)?;
                 // Decoded, so that one message has one key.
                 let path = percent_decode_str(request.uri().path()).decode_utf8_lossy().into_owned();
                 let key = (user, path);
-                self.count(&limiters.edit_pace, &key)?;
+                self.count(&limiters.edit_burst, &key)?;
                 self.count(&limiters.edit, &key)
             }
         }
@@ -381,8 +395,7 @@ impl RateLimiter {
 
 /// The user that the token of an `Authorization` header claims. Whether the session is active is checked later.
 pub fn claimed_user(verifier: &Verifier, authorization: &HeaderValue) -> Option<UserId> {
-    let bearer = auth::parse_bearer_token(authorization.to_str().ok()?)?;
-    verifier.verify(bearer, Audience::Api).ok().map(|claims| claims.user_id)
+    auth::verify_bearer(verifier, authorization.to_str().ok()).ok().map(|claims| claims.user_id)
 }
 
 /// The state of a limit after a request.
@@ -404,10 +417,14 @@ impl RateLimitStatus {
         insert("ratelimit-reset", whole_seconds(self.reset));
     }
 
-    fn into_rejection(self) -> Response {
+    /// The connection of a request with a body, which is not read, ends with the response.
+    fn into_rejection(self, has_body: bool) -> Response {
         let mut response = ApiError(Error::TooManyRequests).into_response();
         self.write_headers(response.headers_mut());
         response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(self.reset).max(1).into());
+        if has_body {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 }
@@ -415,7 +432,7 @@ impl RateLimitStatus {
 const LIMIT_HEADER: &str = "ratelimit-limit";
 
 /// Returns a duration in seconds, rounded up.
-fn whole_seconds(time: Duration) -> u64 {
+pub fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
@@ -432,6 +449,7 @@ pub(crate) async fn enforce_address(
         return next.run(request).await;
     }
     let address = limiter.client_address(request.extensions(), request.headers());
+    let has_body = request.body().size_hint().upper() != Some(0);
     match limiter.count(&limiters.address, &address) {
         Ok(status) => {
             let mut response = next.run(request).await;
@@ -441,7 +459,7 @@ pub(crate) async fn enforce_address(
             }
             response
         }
-        Err(status) => status.into_rejection(),
+        Err(status) => status.into_rejection(has_body),
     }
 }
 
@@ -454,6 +472,7 @@ pub async fn enforce(
     request: Request,
     next: Next,
 ) -> Response {
+    let has_body = request.body().size_hint().upper() != Some(0);
     match limiter.check(&request, classes.get(&request), verifier) {
         Ok(status) => {
             let mut response = next.run(request).await;
@@ -462,7 +481,7 @@ pub async fn enforce(
             }
             response
         }
-        Err(status) => status.into_rejection(),
+        Err(status) => status.into_rejection(has_body),
     }
 }
 

@@ -220,7 +220,7 @@ impl WebSettings {
 pub struct RateLimitSettings {
     /// Rate limits: on, off, or some of
     /// auth=60/m, refresh=600/m, upload=120/m, write=50/s, text=262144/d (in KiB),
-    /// profile=10/m, edit=20/m, edit_pace=1/s, read=100/s, address=1000/s, separated by
+    /// profile=10/m, audited=30/m, edit=20/m, edit_burst=1/s, read=100/s, address=1000/s, separated by
     /// commas. Off in `confab dev` unless set.
     #[arg(long, value_name = "LIMITS", env = "RATE_LIMITS")]
     pub rate_limits: Option<RateLimits>,
@@ -239,19 +239,21 @@ pub struct DiskSettings {
 #[derive(Debug, Clone, Args)]
 pub struct AccountSettings {
     /// Who may create an account: open, closed, invite (whoever has an invite to a chat),
-    /// approval (whoever an operator approves), or the allowed domains of email addresses,
+    /// approval (whoever an operator
+    /// approves; see `confab make-operator`), or the allowed domains of email addresses,
     /// separated by commas.
     #[arg(long, value_name = "POLICY", env = "SIGN_UP", default_value = "open")]
     pub sign_up: SignUpPolicy,
-    /// Who can add the users of new accounts to groups: everyone, or contacts (users who
-    /// share a chat with them). Each user can change it.
+    /// Who can add the users of new accounts to groups and channels without an invite: everyone,
+    /// or contacts (users with whom they share a group or private channel, or to whom they have
+    /// written). Each user can change it.
     #[arg(long, value_name = "WHO", env = "GROUP_PRIVACY", default_value = "everyone")]
     pub group_privacy: UserScope,
-    /// Whom a search for the beginning of a name finds: everyone, or contacts (users who share
-    /// a chat with the caller; others only by their exact name). Contacts, but everyone in
-    /// `confab dev` and `confab cluster`, unless set.
-    #[arg(long, value_name = "WHO", env = "DIRECTORY")]
-    pub directory: Option<UserScope>,
+    /// Whom the user search finds by the beginning of a name: everyone, or contacts (users who
+    /// share a chat with the caller). Others are found by their exact name. Default: contacts;
+    /// everyone in `confab dev` and `confab cluster`.
+    #[arg(long, value_name = "WHO", env = "USER_DIRECTORY")]
+    pub user_directory: Option<UserScope>,
     /// File of passwords that nobody may choose: SHA-1 hashes in hexadecimal, one per line, in
     /// ascending order, as Have I Been Pwned publishes them.
     #[arg(long, value_name = "FILE", env = "BREACHED_PASSWORDS_FILE")]

@@ -9,7 +9,7 @@ use axum::{
 use chat_core::{
     ChatId, Error, UserId,
     audit::Client,
-    auth::{self, Audience, Claims, token},
+    auth::{self, Claims},
     chats::ChatType,
     members,
     operators::{self, Operator},
@@ -38,9 +38,8 @@ impl FromRequestParts<Arc<AppState>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        let header = parts.headers.get(header::AUTHORIZATION).ok_or(token::MISSING)?;
-        let bearer = header.to_str().ok().and_then(auth::parse_bearer_token).ok_or(token::MISSING)?;
-        let claims = state.signer.verifier().verify(bearer, Audience::Api)?;
+        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let claims = auth::verify_bearer(state.signer.verifier(), header)?;
         state.session_cache.require_active(claims).await?;
         Ok(Self { user_id: claims.user_id, session_id: claims.session_id })
     }
@@ -58,7 +57,7 @@ impl FromRequestParts<Arc<AppState>> for OperatorCaller {
         if !operators::is_operator(&state.db, user_id).await? {
             return Err(Error::Forbidden("only operators of this server can do this").into());
         }
-        let ClientInfo(client) = ClientInfo::of(parts, state);
+        let ClientInfo(client) = ClientInfo::from_parts(parts, state);
         Ok(Self(Operator { user_id, client }))
     }
 }
@@ -71,7 +70,7 @@ pub(crate) struct ClientInfo(pub(crate) Client);
 const MAX_USER_AGENT_CHARS: usize = 250;
 
 impl ClientInfo {
-    fn of(parts: &Parts, state: &AppState) -> Self {
+    fn from_parts(parts: &Parts, state: &AppState) -> Self {
         let address = state.rate_limiter.client_address(&parts.extensions, &parts.headers);
         Self(Client { address: Some(address), user_agent: read_user_agent(parts.headers.get(header::USER_AGENT)) })
     }
@@ -87,7 +86,7 @@ impl FromRequestParts<Arc<AppState>> for ClientInfo {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Infallible> {
-        Ok(Self::of(parts, state))
+        Ok(Self::from_parts(parts, state))
     }
 }
 

@@ -1,5 +1,5 @@
 //! Records refused requests in the audit log: those of signed-in users who lack the
-//! permission. A user can fill the log only slowly.
+//! permission. At most 5 requests of a user are recorded per minute.
 
 use crate::{AppState, extract::read_user_agent};
 use axum::{
@@ -35,7 +35,7 @@ impl Refusals {
 }
 
 /// The middleware: records a response with 403.
-pub(crate) async fn record(state: Arc<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn record_forbidden(state: Arc<AppState>, request: Request, next: Next) -> Response {
     // Copied cheaply, because nearly no request is refused.
     let (method, uri) = (request.method().clone(), request.uri().clone());
     // The code of an invite is a secret.
@@ -49,9 +49,12 @@ pub(crate) async fn record(state: Arc<AppState>, request: Request, next: Next) -
         && state.refusals.0.check_key(&user).is_ok()
     {
         let client = Client { address: Some(address), user_agent: read_user_agent(user_agent.as_ref()) };
-        let path = if has_secret { "/api/invites/…" } else { uri.path() };
+        let path = match uri.path().rsplit_once('/') {
+            Some((rest, _)) if has_secret => format!("{rest}/…"),
+            _ => uri.path().to_owned(),
+        };
         let detail = format!("{method} {path}");
-        let entry = NewEntry::by(Action::Refused, user).from(&client).with_detail(&detail);
+        let entry = NewEntry::new(Action::Refused).with_actor(user).with_client(&client).with_detail(&detail);
         if let Err(error) = entry.write(&state.db).await {
             tracing::warn!(%error, "a refused request is not in the audit log");
         }

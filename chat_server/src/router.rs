@@ -2,7 +2,7 @@
 
 use crate::{
     AppState,
-    body_guard::{self, BodyGuard, PrivateRoutes},
+    body_guard::{self, BodyGuard, RouteTable},
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
     openapi::{Document, OperationHandler},
     routes::{
@@ -31,7 +31,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 /// handler determine whether the route requires a token, its input and its output.
 #[rustfmt::skip]
 pub fn routes() -> Routes {
-    use RouteClass::{Auth, Edit, Profile, Read, Refresh, Upload, Write};
+    use RouteClass::{Audited, Auth, Edit, Profile, Read, Refresh, Upload, Write};
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const PUT: Method = Method::PUT;
@@ -49,7 +49,7 @@ pub fn routes() -> Routes {
 
         .on(Read,   GET,    "/api/me",                                      users::get_me,             "Get the caller's profile.")
         .on(Profile, PATCH, "/api/me",                                      users::update,             "Update the caller's profile.")
-        .on(Read,   GET,    "/api/me/export",                               accounts::export,          "Export the caller's data.")
+        .on(Audited, GET,    "/api/me/export",                               accounts::export,          "Export the caller's data.")
         .on(Auth,   DELETE, "/api/me",                                      accounts::delete,          "Delete the caller's account; messages stay under an anonymous name.")
         .on(Auth,   PUT,    "/api/me/password",                             auth::change_password,     "Change the password and sign out all other sessions.")
         .on(Read,   GET,    "/api/me/activity",                             auth::list_activity,       "List the caller's sign-ins, changes of the password and exports, newest first.")
@@ -78,12 +78,12 @@ pub fn routes() -> Routes {
 
         .on(Read,   GET,    "/api/chats/{chat_id}/members",                 members::list,             "List the members of a chat, ordered by user id.")
         .on(Write,  POST,   "/api/chats/{chat_id}/members",                 members::add,              "Add a member.")
-        .on(Write,  PATCH,  "/api/chats/{chat_id}/members/{user_id}",       members::update,           "Change a member's role.")
+        .on(Audited, PATCH,  "/api/chats/{chat_id}/members/{user_id}",       members::update,           "Change a member's role.")
         .on(Write,  DELETE, "/api/chats/{chat_id}/members/{user_id}",       members::remove,           "Remove a member.")
-        .on(Write,  POST,   "/api/chats/{chat_id}/transfer",                members::transfer,         "Transfer ownership of a chat.")
+        .on(Audited, POST,   "/api/chats/{chat_id}/transfer",                members::transfer,         "Transfer ownership of a chat.")
         .on(Read,   GET,    "/api/chats/{chat_id}/bans",                    bans::list,                "List the bans of a chat.")
-        .on(Write,  PUT,    "/api/chats/{chat_id}/bans/{user_id}",          bans::create,              "Ban a user.")
-        .on(Write,  DELETE, "/api/chats/{chat_id}/bans/{user_id}",          bans::delete,              "Unban a user.")
+        .on(Audited, PUT,    "/api/chats/{chat_id}/bans/{user_id}",          bans::create,              "Ban a user.")
+        .on(Audited, DELETE, "/api/chats/{chat_id}/bans/{user_id}",          bans::delete,              "Unban a user.")
         .on(Write,  POST,   "/api/chats/{chat_id}/invites",                 invites::create,           "Create an invite.")
         .on(Read,   GET,    "/api/chats/{chat_id}/invites",                 invites::list,             "List the active invites of a chat.")
         .on(Write,  DELETE, "/api/chats/{chat_id}/invites/{code}",          invites::revoke,           "Revoke an invite.")
@@ -149,7 +149,7 @@ pub struct Routes {
     router: Router<Arc<AppState>>,
     list: Vec<Route>,
     classes: RouteClasses,
-    private: PrivateRoutes,
+    table: RouteTable,
     document: Document,
 }
 
@@ -159,7 +159,7 @@ impl Routes {
             router: Router::new(),
             list: Vec::new(),
             classes: RouteClasses::default(),
-            private: PrivateRoutes::default(),
+            table: RouteTable::default(),
             document: Document::new(),
         }
     }
@@ -172,9 +172,8 @@ impl Routes {
         let filter = MethodFilter::try_from(method.clone()).expect("MethodFilter supports the methods above");
         self.router = self.router.route(path, on(filter, handler));
         self.classes.insert(method.clone(), path, class);
-        if self.document.add::<H, A>(&method, path, summary) {
-            self.private.insert(method.clone(), path);
-        }
+        let is_private = self.document.add::<H, A>(&method, path, summary);
+        self.table.insert(method.clone(), path, is_private);
         self.list.push(Route { method, path });
         self
     }
@@ -193,7 +192,7 @@ impl Routes {
     }
 
     pub(crate) fn into_router(self, verifier: Verifier) -> Router<Arc<AppState>> {
-        let guard = Arc::new(BodyGuard { private: self.private, verifier });
+        let guard = Arc::new(BodyGuard { routes: self.table, verifier });
         self.router
             .layer(middleware::from_fn(|request, next| buffer_body(MAX_JSON_BYTES, request, next)))
             .layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES))

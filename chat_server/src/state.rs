@@ -55,13 +55,13 @@ pub struct AppConfig {
     /// How long data is kept, and how much of it.
     pub retention: RetentionConfig,
     /// Whether the server is ready although the database can lose acknowledged writes.
-    pub allows_volatile_database: bool,
+    pub is_volatile_database_allowed: bool,
     /// The free space of the disk below which nothing is written, in bytes.
     pub min_free_bytes: u64,
     /// Passwords that nobody may choose.
     pub breached_passwords: Option<BreachedPasswords>,
     /// Whom a search for the beginning of a name finds.
-    pub directory: UserScope,
+    pub user_directory: UserScope,
     /// Who can add the users of new accounts to groups.
     pub group_privacy: UserScope,
     /// Who may create an account.
@@ -127,9 +127,9 @@ pub struct AppState {
     pub(crate) pixel_budget: PixelBudget,
     pub(crate) sign_in_throttle: SignInThrottle,
     pub(crate) refusals: Refusals,
-    allows_volatile_database: bool,
+    is_volatile_database_allowed: bool,
     pub(crate) min_free_bytes: u64,
-    pub(crate) directory: UserScope,
+    pub(crate) user_directory: UserScope,
     pub(crate) group_privacy: UserScope,
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) signer: Signer,
@@ -160,9 +160,9 @@ impl AppState {
             pixel_budget: PixelBudget::new(config.rate_limits != RateLimits::OFF),
             sign_in_throttle: SignInThrottle::new(config.rate_limits != RateLimits::OFF),
             refusals: Refusals::new(),
-            allows_volatile_database: config.allows_volatile_database,
+            is_volatile_database_allowed: config.is_volatile_database_allowed,
             min_free_bytes: config.min_free_bytes,
-            directory: config.directory,
+            user_directory: config.user_directory,
             group_privacy: config.group_privacy,
             sign_up: config.sign_up,
             db: config.db,
@@ -188,7 +188,8 @@ impl AppState {
         let space =
             middleware::from_fn(move |request, next| disk_space::require_space(Arc::clone(&state), request, next));
         let state = Arc::clone(self);
-        let refusals = middleware::from_fn(move |request, next| refusals::record(Arc::clone(&state), request, next));
+        let refusals =
+            middleware::from_fn(move |request, next| refusals::record_forbidden(Arc::clone(&state), request, next));
         routes
             .into_router(self.signer.verifier().clone())
             .layer(space)
@@ -225,9 +226,9 @@ impl AppState {
             let pool = pool.clone();
             async move { db::is_ready(&pool).await.unwrap_or(false) }
         })];
-        if !self.allows_volatile_database {
+        if !self.is_volatile_database_allowed {
             let pool = self.db.clone();
-            checks.push(ReadinessCheck::new("database_keeps_writes", move || {
+            checks.push(ReadinessCheck::new("database_is_durable", move || {
                 let pool = pool.clone();
                 async move { matches!(db::find_volatile_setting(&pool).await, Ok(None)) }
             }));

@@ -113,10 +113,10 @@ impl TestApp {
             trusted_proxies: TRUSTED_NETWORK.parse().expect("networks"),
             retention: RetentionConfig::DEFAULT,
             // The test databases do not wait for the disk.
-            allows_volatile_database: true,
+            is_volatile_database_allowed: true,
             min_free_bytes: 0,
             breached_passwords: None,
-            directory: UserScope::Contacts,
+            user_directory: UserScope::Contacts,
             group_privacy: UserScope::Everyone,
             sign_up: SignUpPolicy::Open,
             public_url: None,
@@ -138,6 +138,7 @@ impl TestApp {
             writer: Writer::start(database.pool(2)),
             verifier: signer.verifier().clone(),
             policy: policy.clone(),
+            is_volatile_database_allowed: true,
             rate_limiter: Arc::new(RateLimiter::new(limits, TRUSTED_NETWORK.parse().expect("networks"))),
         };
         let server = NotifyServer::start(deps, shutdown.clone());

@@ -1,12 +1,18 @@
 //! `confab housekeeping`, `export-account`, `delete-account`, `reset-password` and `make-operator`:
 //! maintenance commands that call the functions of the server.
 
-use crate::{database, node::files_dir};
+use crate::{database, dev::DATABASE_NAME, node::files_dir};
 use anyhow::Context;
-use chat_core::{accounts, operators, users, values::Email};
-use chat_http::settings::{DataSettings, DatabaseSettings, RetentionSettings};
+use chat_core::{
+    accounts,
+    audit::{Action, NewEntry},
+    operators, users,
+    values::Email,
+};
+use chat_http::settings::{DataSettings, DatabaseSettings, OptionalDatabaseSettings, RetentionSettings};
 use chat_server::BlobStore;
 use clap::Args;
+use embedded_postgres::ClusterLocation;
 use futures_util::{StreamExt, pin_mut};
 use std::io::Write;
 
@@ -46,7 +52,9 @@ impl Housekeeping {
 #[derive(Debug, Args)]
 pub(crate) struct AccountArgs {
     #[command(flatten)]
-    database: DatabaseSettings,
+    database: OptionalDatabaseSettings,
+    #[command(flatten)]
+    data: DataSettings,
     /// The email address of the account.
     email: String,
 }
@@ -55,6 +63,8 @@ impl AccountArgs {
     /// Writes the data of the account to standard output, as JSON lines.
     pub(crate) async fn export(self) -> anyhow::Result<()> {
         let (db, user) = self.find_user().await?;
+        let entry = NewEntry::new(Action::Exported).with_user(user);
+        entry.write(&db).await.map_err(database::database_error)?;
         let pages = accounts::export(db, user, None);
         pin_mut!(pages);
         let mut out = std::io::stdout().lock();
@@ -67,7 +77,9 @@ impl AccountArgs {
     /// Deletes the account.
     pub(crate) async fn delete(self) -> anyhow::Result<()> {
         let (db, user) = self.find_user().await?;
-        accounts::delete(&db, user).await.map_err(database::database_error)?;
+        accounts::delete(&db, user, NewEntry::new(Action::AccountDeleted).with_user(user))
+            .await
+            .map_err(database::database_error)?;
         println!("deleted the account of {}", self.email);
         Ok(())
     }
@@ -86,14 +98,29 @@ impl AccountArgs {
         operators::set_operator(&db, user, is_operator).await.map_err(database::database_error)?;
         match is_operator {
             true => println!("{} is now an operator of this server", self.email),
-            false => println!("{} is no operator of this server", self.email),
+            false => println!("{} is no longer an operator of this server", self.email),
         }
         Ok(())
     }
 
+    /// Returns DATABASE_URL, or the URL of the embedded database of a running `confab dev`.
+    fn database_url(&self) -> anyhow::Result<String> {
+        if let Some(url) = &self.database.database_url {
+            return Ok(url.clone());
+        }
+        let data_dir = &self.data.chat_data_dir;
+        let location = if data_dir.exists() { ClusterLocation::for_data_dir(data_dir).ok() } else { None };
+        location.and_then(|location| location.find_running(DATABASE_NAME)).with_context(|| {
+            format!(
+                "no database: set DATABASE_URL, or --data to the data directory of a running `confab dev` (none runs in {})",
+                data_dir.display()
+            )
+        })
+    }
+
     async fn find_user(&self) -> anyhow::Result<(sqlx::PgPool, chat_core::UserId)> {
         let email = Email::try_from(self.email.clone()).map_err(anyhow::Error::msg)?;
-        let db = database::create_pool(&self.database.database_url)?;
+        let db = database::create_pool(&self.database_url()?)?;
         let found = users::find_credentials(&db, &email).await.map_err(database::database_error)?;
         let user = found.with_context(|| format!("no account with the email address {}", self.email))?.id;
         Ok((db, user))

@@ -55,6 +55,12 @@ impl ClusterLocation {
             if is_reachable { data.join("postgres") } else { Path::new("/var/lib/confab").join(short_hash(&data)) };
         Ok(Self { folder, os_user, is_moved: !is_reachable })
     }
+
+    /// Returns the URL of a database of the cluster, if it is running.
+    pub fn find_running(&self, database: &str) -> Option<String> {
+        let socket_folder = socket_folder_path(&self.folder);
+        socket_folder.join(".s.PGSQL.5432").exists().then(|| url(&socket_folder, database))
+    }
 }
 
 /// A running Postgres. Dropping it stops it.
@@ -248,12 +254,16 @@ fn url(socket_folder: &Path, database: &str) -> String {
 /// address or is not UTF-8, as a URL must be, a short temporary directory of the same
 /// owner.
 fn socket_folder(folder: &Path, os_user: Option<&OsUser>) -> Result<PathBuf, Error> {
-    let socket_folder = match folder.join("socket") {
-        near if near.as_os_str().len() <= MAX_SOCKET_FOLDER && near.to_str().is_some() => near,
-        _ => std::env::temp_dir().join(format!("confab-{}", short_hash(folder))),
-    };
+    let socket_folder = socket_folder_path(folder);
     make_folder(&socket_folder, os_user)?;
     Ok(socket_folder)
+}
+
+fn socket_folder_path(folder: &Path) -> PathBuf {
+    match folder.join("socket") {
+        near if near.as_os_str().len() <= MAX_SOCKET_FOLDER && near.to_str().is_some() => near,
+        _ => std::env::temp_dir().join(format!("confab-{}", short_hash(folder))),
+    }
 }
 
 fn make_folder(folder: &Path, os_user: Option<&OsUser>) -> Result<(), Error> {

@@ -29,7 +29,7 @@ pub use settings::Settings;
 
 use axum::{Router, routing::get};
 use chat_core::{
-    UserId, auth::Verifier, ephemeral::EphemeralBus, messages::Writer, redis::Redis, typing::TypingNotifier,
+    UserId, auth::Verifier, db, ephemeral::EphemeralBus, messages::Writer, redis::Redis, typing::TypingNotifier,
 };
 use chat_http::{
     ReadinessCheck, WebPolicy, acceptor, connection_limits::ConnectionLimits, layers, metrics::MetricsEndpoint, probes,
@@ -65,6 +65,9 @@ pub const WEBSOCKET_PATH: &str = "/ws";
 const COMMANDS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
 const COMMAND_BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 
+/// How often users and addresses that have their full rate limits again are removed.
+const STALE_LIMITS_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How often `wait_until_live` checks whether the log is being followed.
 const LIVE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -84,6 +87,8 @@ pub struct Deps {
     pub verifier: Verifier,
     /// Which pages may connect, and at which hosts.
     pub policy: WebPolicy,
+    /// Whether the server is ready although the database can lose acknowledged writes.
+    pub is_volatile_database_allowed: bool,
     /// Limits the requests of each address, and what each user writes.
     pub rate_limiter: Arc<RateLimiter>,
 }
@@ -98,6 +103,7 @@ pub struct NotifyServer {
     command_limiter: DefaultKeyedRateLimiter<UserId>,
     verifier: Verifier,
     policy: WebPolicy,
+    is_volatile_database_allowed: bool,
     rate_limiter: Arc<RateLimiter>,
     hub: Arc<Hub>,
     membership_loader: MembershipLoader,
@@ -111,7 +117,7 @@ impl NotifyServer {
     /// Starts following the log of a database. Shares the work with the other
     /// replicas if there is a Redis.
     pub fn start(deps: Deps, shutdown: CancellationToken) -> Arc<Self> {
-        let Deps { name, db, redis, writer, verifier, policy, rate_limiter } = deps;
+        let Deps { name, db, redis, writer, verifier, policy, is_volatile_database_allowed, rate_limiter } = deps;
         let hub = Arc::new(Hub::default());
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
         let replica = Replica::start(db.clone(), name, Arc::clone(&metrics), shutdown.clone());
@@ -147,6 +153,7 @@ impl NotifyServer {
                 hub.stop();
             }
         });
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(remove_stale_limits(Arc::clone(&rate_limiter))));
         let membership_loader = MembershipLoader::start(db.clone(), Arc::clone(&metrics), shutdown.clone());
         let quota = Quota::per_second(COMMANDS_PER_SECOND).allow_burst(COMMAND_BURST);
         Arc::new(Self {
@@ -157,6 +164,7 @@ impl NotifyServer {
             command_limiter: DefaultKeyedRateLimiter::keyed(quota),
             verifier,
             policy,
+            is_volatile_database_allowed,
             rate_limiter,
             hub,
             membership_loader,
@@ -196,10 +204,18 @@ impl NotifyServer {
     /// Returns the readiness checks of this server.
     pub fn checks(&self) -> Vec<ReadinessCheck> {
         let health = Arc::clone(&self.health);
-        vec![ReadinessCheck::new("listener", move || {
+        let mut checks = vec![ReadinessCheck::new("listener", move || {
             let health = Arc::clone(&health);
             async move { health.is_live() }
-        })]
+        })];
+        if !self.is_volatile_database_allowed {
+            let pool = self.db.clone();
+            checks.push(ReadinessCheck::new("database_is_durable", move || {
+                let pool = pool.clone();
+                async move { matches!(db::find_volatile_setting(&pool).await, Ok(None)) }
+            }));
+        }
+        checks
     }
 }
 
@@ -217,4 +233,11 @@ pub async fn serve(
     let router = notify.router().merge(probes).merge(metrics.into_router(registry, &notify.shutdown));
     let router = layers::with_layers(router, &notify.policy, Some(Arc::clone(&notify.rate_limiter)));
     acceptor::serve(listener, connections, notify.connection_hook(), router, notify.shutdown.clone()).await;
+}
+
+async fn remove_stale_limits(rate_limiter: Arc<RateLimiter>) {
+    loop {
+        tokio::time::sleep(STALE_LIMITS_INTERVAL).await;
+        rate_limiter.remove_stale();
+    }
 }

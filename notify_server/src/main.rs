@@ -34,6 +34,7 @@ async fn main() -> anyhow::Result<()> {
         writer: Writer::start(db::create_pool(url, MAX_WRITER_POOL_CONNECTIONS)?),
         verifier: settings.keys.verifier()?,
         policy: settings.web.policy(settings.bind.notify_bind, &settings.network).context("CORS_ORIGINS")?,
+        is_volatile_database_allowed: settings.durability.allow_volatile_database,
         rate_limiter: Arc::new(RateLimiter::new(
             settings.limits.rate_limits.unwrap_or(RateLimits::ON),
             settings.network.trusted_proxies.clone(),

@@ -1,8 +1,8 @@
 //! The settings of the `notify_server` program.
 
 use chat_http::settings::{
-    DatabaseSettings, LogSettings, NetworkSettings, NotifyBind, NotifyConnectionSettings, NotifyMetricsSettings,
-    RateLimitSettings, RedisSettings, VerifyingKeySettings, WebSettings,
+    DatabaseSettings, DurabilitySettings, LogSettings, NetworkSettings, NotifyBind, NotifyConnectionSettings,
+    NotifyMetricsSettings, RateLimitSettings, RedisSettings, VerifyingKeySettings, WebSettings,
 };
 
 /// Serve Confab's events by SSE and WebSocket. Each setting is a flag, an environment
@@ -20,6 +20,8 @@ pub struct Settings {
     pub keys: VerifyingKeySettings,
     #[command(flatten)]
     pub web: WebSettings,
+    #[command(flatten)]
+    pub durability: DurabilitySettings,
     #[command(flatten)]
     pub limits: RateLimitSettings,
     #[command(flatten)]

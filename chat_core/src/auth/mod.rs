@@ -62,6 +62,13 @@ fn hash_secret(secret: &str) -> Vec<u8> {
     Sha256::digest(secret).to_vec()
 }
 
+/// Verifies the access token in the value of an `Authorization` header. Whether the session is
+/// active is checked elsewhere.
+pub fn verify_bearer(verifier: &Verifier, authorization: Option<&str>) -> crate::Result<Claims> {
+    let bearer = authorization.and_then(parse_bearer_token).ok_or(token::MISSING)?;
+    verifier.verify(bearer, Audience::Api)
+}
+
 /// The token of an `Authorization: Bearer` header.
 pub fn parse_bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;

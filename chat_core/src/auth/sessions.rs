@@ -99,7 +99,7 @@ pub async fn open(
     .bind(SESSION_SECONDS as f64)
     .execute(&mut *tx)
     .await?;
-    NewEntry::by(action, user_id).from(client).write(&mut *tx).await?;
+    NewEntry::new(action).with_actor(user_id).with_client(client).write(&mut *tx).await?;
     let (refresh_token, hash) = new_secret();
     insert_refresh_token(&mut tx, claims, &hash).await?;
     tx.commit().await?;

@@ -25,6 +25,14 @@ pub struct ChatDraft {
     pub user_id: Option<UserId>,
 }
 
+impl ChatDraft {
+    /// Size of the name and the description, in bytes.
+    pub fn text_bytes(&self) -> usize {
+        let name = self.name.as_ref().map_or(0, |name| name.as_str().len());
+        name + self.description.as_ref().map_or(0, |description| description.as_str().len())
+    }
+}
+
 impl TryFrom<ChatDraft> for NewChat {
     type Error = Error;
 

@@ -115,6 +115,15 @@ pub struct ChatPatch {
     pub retention_days: Option<Option<i32>>,
 }
 
+impl ChatPatch {
+    /// Size of the texts, in bytes.
+    pub fn text_bytes(&self) -> usize {
+        let name = self.name.as_ref().map_or(0, |name| name.as_str().len());
+        let topic = self.topic.as_ref().map_or(0, |topic| topic.as_str().len());
+        name + topic + self.description.as_ref().map_or(0, |description| description.as_str().len())
+    }
+}
+
 /// A chat, and whether this call created it.
 #[derive(Debug)]
 pub struct CreateOutcome {

@@ -24,16 +24,23 @@ const MAX_BYTES: usize = 64 * 1024;
 pub(crate) fn words(text: &str) -> String {
     let mut words = Words::default();
     let simplified = simplify(text);
-    let mut characters = simplified.chars().peekable();
-    while let Some(c) = characters.next() {
+    let mut before = '\0';
+    let mut rest = simplified.as_str();
+    while let Some(c) = rest.chars().next() {
         if words.text.len() >= MAX_BYTES {
             break;
+        }
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        let previous = std::mem::replace(&mut before, c);
+        if let Some(joined) = skip_inside_word(previous, c, rest) {
+            rest = joined;
+            continue;
         }
         match kind(c) {
             Kind::Letter => words.push(c),
             Kind::Word => words.push_word(c),
             Kind::Mark => words.push_mark(c),
-            Kind::Separator => match (words.is_open, c, characters.peek().map(|next| kind(*next))) {
+            Kind::Separator => match (words.is_open, c, rest.chars().next().map(kind)) {
                 // "don't" is one word.
                 (true, '\'' | '\u{2019}', Some(Kind::Letter)) if !words.text.ends_with(['+', '#']) => {}
                 // `C#` and `C++`.
@@ -44,6 +51,20 @@ pub(crate) fn words(text: &str) -> String {
         }
     }
     words.finish()
+}
+
+/// Returns the rest of the text after something that does not end the word before it: the
+/// comma of `1,000`, and the marks of emphasis within a word, as in `re**start**ed`.
+fn skip_inside_word(previous: char, c: char, rest: &str) -> Option<&str> {
+    let is_letter = |c: char| kind(c) == Kind::Letter;
+    match c {
+        ',' if previous.is_ascii_digit() => {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            (digits == 3).then_some(rest)
+        }
+        '*' | '~' if is_letter(previous) => rest.strip_prefix(c).filter(|after| after.starts_with(is_letter)),
+        _ => None,
+    }
 }
 
 /// Whether a word is one character of a script that is written without spaces, or an
@@ -64,7 +85,7 @@ fn simplify(text: &str) -> String {
     for c in folded.chars().filter(|c| !is_accent(*c) && !is_ignorable(*c)) {
         match base_letters(c) {
             Some(letters) => simplified.push_str(letters),
-            None => simplified.push(c),
+            None => simplified.push(to_hiragana(c)),
         }
     }
     ComposingNormalizer::new_nfc().normalize(&simplified).into_owned()
@@ -98,6 +119,14 @@ fn base_letters(c: char) -> Option<&'static str> {
         'þ' => "th",
         _ => return None,
     })
+}
+
+/// Katakana and Hiragana write the same syllables.
+fn to_hiragana(c: char) -> char {
+    match c {
+        'ァ'..='ヶ' => char::from_u32(u32::from(c) - 0x60).unwrap_or(c),
+        _ => c,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -207,7 +236,9 @@ mod tests {
             ("C++ c++17 C# #tag a+b a#b", " c++ c++17 c# tag a b a b "),
             ("don't don’t 'quoted'", " dont dont quoted "),
             ("上海的会議", " 上 海 的 会 議 "),
-            ("サーバー 회의를 ภาษา", " サ ー ハ\u{3099} ー 회 의 를 ภ า ษ า "),
+            ("サーバー さーばー ｻｰﾊﾞｰ 회의를 ภาษา", " さ ー ば ー さ ー ば ー さ ー ば ー 회 의 를 ภ า ษ า "),
+            ("1,000 2,5 12,345,678 1,0000", " 1000 2 5 12345678 1 0000 "),
+            ("re**start**ed ~~gone~~ a*b **bold**", " restarted gone a b bold "),
             ("हिन्दी", " हिन्दी "),
             ("gut gemacht👍🏽🎉!", " gut gemacht 👍 🎉 "),
             ("so\u{ad}ft zero\u{200b}width", " soft zero width "),

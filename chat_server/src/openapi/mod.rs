@@ -6,7 +6,7 @@ mod document;
 mod responses;
 
 pub(crate) use describe::{Operation, OperationHandler};
-pub(crate) use responses::{Approvable, Created, CreatedOrOk, FileBody, NdJson, NoContent, WithCookies};
+pub(crate) use responses::{Created, CreatedOrAccepted, CreatedOrOk, FileBody, NdJson, NoContent, WithCookies};
 
 use axum::{
     Router,
@@ -74,9 +74,8 @@ impl Document {
         document
     }
 
-    /// Adds a route. The operation id and the tag come from the module and the name
-    /// of its handler.
-    /// Adds an operation, and returns whether it requires a token.
+    /// Adds an operation and returns whether it requires a token. The operation id and the tag
+    /// come from the module and the name of its handler.
     pub(crate) fn add<H: OperationHandler<A>, A>(&mut self, method: &Method, path: &str, summary: &str) -> bool {
         let mut names = std::any::type_name::<H>().rsplit("::");
         let mut next_name = || names.next().expect("a handler is a function of a module");

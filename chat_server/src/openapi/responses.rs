@@ -84,23 +84,23 @@ impl<T: OperationOutput, const N: usize> OperationOutput for WithCookies<T, N> {
     }
 }
 
-/// The response to the request `T`, or 202: an operator has to approve it.
+/// 201 with the new resource, or 202 if an operator has to approve it.
 #[derive(Debug)]
-pub(crate) enum Approvable<T> {
-    Done(T),
-    Pending,
+pub(crate) enum CreatedOrAccepted<T> {
+    Created(T),
+    Accepted,
 }
 
-impl<T: IntoResponse> IntoResponse for Approvable<T> {
+impl<T: IntoResponse> IntoResponse for CreatedOrAccepted<T> {
     fn into_response(self) -> Response {
         match self {
-            Self::Done(response) => response.into_response(),
-            Self::Pending => StatusCode::ACCEPTED.into_response(),
+            Self::Created(response) => response.into_response(),
+            Self::Accepted => StatusCode::ACCEPTED.into_response(),
         }
     }
 }
 
-impl<T: OperationOutput> OperationOutput for Approvable<T> {
+impl<T: OperationOutput> OperationOutput for CreatedOrAccepted<T> {
     fn describe_output(operation: &mut Operation<'_>) {
         T::describe_output(operation);
         operation.add_response(202, "Accepted; an operator has to approve it.", None);

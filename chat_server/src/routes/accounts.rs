@@ -23,7 +23,7 @@ pub(crate) async fn export(
     caller: Caller,
     ClientInfo(client): ClientInfo,
 ) -> Result<NdJson> {
-    NewEntry::by(Action::Exported, caller.user_id).from(&client).write(&state.db).await?;
+    NewEntry::new(Action::Exported).with_actor(caller.user_id).with_client(&client).write(&state.db).await?;
     Ok(NdJson(Body::from_stream(accounts::export(state.expensive_db.clone(), caller.user_id, Some(caller.session_id)))))
 }
 
@@ -38,10 +38,12 @@ pub(crate) struct DeleteAccount {
 pub(crate) async fn delete(
     State(state): State<Arc<AppState>>,
     caller: Caller,
+    ClientInfo(client): ClientInfo,
     Json(DeleteAccount { password }): Json<DeleteAccount>,
 ) -> Result<NoContent> {
     auth::verify_password(&state, caller, password).await?;
-    accounts::delete(&state.db, caller.user_id).await?;
+    let entry = NewEntry::new(Action::AccountDeleted).with_actor(caller.user_id).with_client(&client);
+    accounts::delete(&state.db, caller.user_id, entry).await?;
     state.session_cache.remove(caller.session_id);
     Ok(NoContent)
 }

@@ -4,7 +4,7 @@ use super::List;
 use crate::{
     AppState,
     extract::{Caller, ClientInfo, Json, Limit, Path, Query},
-    openapi::{Approvable, Created, NoContent, WithCookies},
+    openapi::{Created, CreatedOrAccepted, NoContent, WithCookies},
     sign_in_throttle::Attempt,
 };
 use axum::{extract::State, http::HeaderMap};
@@ -24,6 +24,7 @@ use chat_http::{Result, cookies, settings::PublicUrl, sign_up::SignUpPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sqlx::PgPool;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -35,7 +36,8 @@ pub(crate) struct Signup {
     username: Username,
     email: Email,
     password: Password,
-    /// The code of an invite to a chat, which the new user joins.
+    /// The code of an invite to a chat, which the new user joins. If an operator has to approve
+    /// the account, the user joins then.
     #[serde(default)]
     invite: Option<InviteCode>,
 }
@@ -73,29 +75,30 @@ pub(crate) async fn signup(
     State(state): State<Arc<AppState>>,
     ClientInfo(client): ClientInfo,
     Json(Signup { username, email, password, invite }): Json<Signup>,
-) -> Result<Approvable<WithCookies<Created<AuthResponse>, 2>>> {
+) -> Result<CreatedOrAccepted<WithCookies<Created<AuthResponse>, 2>>> {
     require_allowed(&state, &email, invite.as_ref()).await?;
     state.hasher.check_strength(&password, &username, &email).await?;
     let password_hash = state.hasher.hash(password).await?;
-    let needs_approval = state.sign_up == SignUpPolicy::Approval;
-    let account_state = if needs_approval { AccountState::Pending } else { AccountState::Active };
+    let is_approval_required = state.sign_up == SignUpPolicy::Approval;
+    let account_state = if is_approval_required { AccountState::Pending } else { AccountState::Active };
     let group_privacy = state.group_privacy;
-    let new = NewUser { username, email, password_hash, state: account_state, group_privacy };
+    let pending_invite = invite.clone().filter(|_| is_approval_required);
+    let new = NewUser { username, email, password_hash, state: account_state, group_privacy, pending_invite };
     let id = users::create(&state.db, &new).await?;
-    if needs_approval && !operators::is_operator(&state.db, id).await? {
-        NewEntry::by(Action::SignedUp, id).from(&client).write(&state.db).await?;
-        return Ok(Approvable::Pending);
+    if is_approval_required && !operators::is_operator(&state.db, id).await? {
+        NewEntry::new(Action::SignedUp).with_actor(id).with_client(&client).write(&state.db).await?;
+        return Ok(CreatedOrAccepted::Accepted);
     }
     if let Some(invite) = &invite
         && let Err(error) = invites::accept(&state.db, id, invite).await
     {
         // Another user joined with the last use of the invite in the meantime.
-        accounts::delete(&state.db, id).await?;
+        accounts::undo_sign_up(&state.db, id).await?;
         return Err(error.into());
     }
     let signed_in = sessions::open(&state.db, &state.signer, id, Action::SignedUp, &client).await?;
     let WithCookies { cookies, response: Json(body) } = build_auth_response(&state, signed_in).await?;
-    Ok(Approvable::Done(WithCookies { cookies, response: Created(body) }))
+    Ok(CreatedOrAccepted::Created(WithCookies { cookies, response: Created(body) }))
 }
 
 /// Rejects a new account that the policy of the server does not allow, or whose invite is
@@ -131,11 +134,12 @@ pub(crate) async fn signin(
 ) -> Result<WithCookies<Json<AuthResponse>, 2>> {
     let credentials = users::find_credentials(&state.db, &email).await?;
     let (id, hash) = credentials.map(|credentials| (credentials.id, credentials.password_hash)).unzip();
-    let attempt = start_attempt(&state, &email, id, &client, &headers).await?;
+    let attempt = start_attempt(&state, &email, id, &headers).await?;
     let is_correct = state.hasher.verify(password, hash).await?;
     let Some(id) = id.filter(|_| is_correct) else {
         if let Some(id) = id {
-            NewEntry::new(Action::SignInFailed).about(id).from(&client).write(&state.db).await?;
+            // After the response, which must not take longer for an account that exists.
+            tokio::spawn(record_failure(state.db.clone(), id, client, "wrong password"));
         }
         return Err(Error::Unauthorized {
             code: "credentials_invalid",
@@ -144,18 +148,30 @@ pub(crate) async fn signin(
         .into());
     };
     attempt.succeed();
-    let signed_in = sessions::open(&state.db, &state.signer, id, Action::SignedIn, &client).await?;
-    build_auth_response(&state, signed_in).await
+    match sessions::open(&state.db, &state.signer, id, Action::SignedIn, &client).await {
+        Ok(signed_in) => build_auth_response(&state, signed_in).await,
+        Err(error) => {
+            if let Error::Inactive { code, .. } = error {
+                record_failure(state.db.clone(), id, client, code).await;
+            }
+            Err(error.into())
+        }
+    }
 }
 
-/// Counts an attempt to sign in. Devices and addresses from which the user has signed in
-/// before are counted apart from the others, so that failures elsewhere do not lock the user
-/// out.
+async fn record_failure(db: PgPool, user: UserId, client: Client, reason: &'static str) {
+    let entry = NewEntry::new(Action::SignInFailed).with_user(user).with_client(&client).with_detail(reason);
+    if let Err(error) = entry.write(&db).await {
+        tracing::warn!(%error, "a failed sign-in is not in the audit log");
+    }
+}
+
+/// Counts an attempt to sign in. Devices on which the user has signed in before are counted
+/// apart from the others, so that failures elsewhere do not lock the user out.
 async fn start_attempt<'a>(
     state: &'a AppState,
     email: &Email,
     user: Option<UserId>,
-    client: &Client,
     headers: &HeaderMap,
 ) -> Result<Attempt<'a>> {
     let device = cookies::DEVICE.find(headers, is_https(state));
@@ -163,16 +179,8 @@ async fn start_attempt<'a>(
     if let Some(claims) = claims.filter(|claims| Some(claims.user_id) == user) {
         return Ok(state.sign_in_throttle.start(("device", claims.session_id))?);
     }
-    let refusal = match state.sign_in_throttle.start(("account", email.as_str().to_lowercase())) {
-        Ok(attempt) => return Ok(attempt),
-        Err(refusal) => refusal,
-    };
-    match (user, client.address) {
-        (Some(user), Some(address)) if audit::has_signed_in_from(&state.db, user, address).await? => {
-            Ok(state.sign_in_throttle.start(("address", user, address))?)
-        }
-        _ => Err(refusal.into()),
-    }
+    // By the email and not by the user, so that an unknown email gets the same response.
+    Ok(state.sign_in_throttle.start(("email", users::fold_email(&state.db, email).await?))?)
 }
 
 /// Exchanges a refresh token for a new pair of tokens.
@@ -256,7 +264,7 @@ pub(crate) async fn change_password(
     let hash = state.hasher.hash(new_password).await?;
     let mut log = events::begin(&state.db, caller.user_id).await?;
     users::set_password_hash(&mut *log, caller.user_id, &hash).await?;
-    NewEntry::by(Action::PasswordChanged, caller.user_id).from(&client).write(&mut *log).await?;
+    NewEntry::new(Action::PasswordChanged).with_actor(caller.user_id).with_client(&client).write(&mut *log).await?;
     let revoked = sessions::revoke_others(&mut log, caller.claims()).await?;
     log.commit().await?;
     revoked.into_iter().for_each(|session| state.session_cache.remove(session));
@@ -265,11 +273,13 @@ pub(crate) async fn change_password(
 
 /// Requires the current password of the caller.
 pub(super) async fn verify_password(state: &AppState, caller: Caller, password: Password) -> Result<()> {
+    let attempt = state.sign_in_throttle.start(("session", caller.session_id))?;
     let hash = users::get_password_hash(&state.db, caller.user_id).await?;
-    match state.hasher.verify(password, Some(hash)).await? {
-        true => Ok(()),
-        false => Err(Error::Forbidden("the current password is wrong").into()),
+    if !state.hasher.verify(password, Some(hash)).await? {
+        return Err(Error::Forbidden("the current password is wrong").into());
     }
+    attempt.succeed();
+    Ok(())
 }
 
 async fn build_auth_response(

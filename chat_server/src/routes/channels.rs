@@ -35,7 +35,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Chat>>> {
     let rows = chats::list_channels(&state.db, caller.user_id, q.as_ref(), after, limit + 1).await?;
     let filters = [("q", q.map(|text| text.as_str().to_owned()))];
-    Ok(Json(Page::filtered(rows, limit, &filters, |chat| ("after", chat.id.get()))))
+    Ok(Json(Page::with_filters(rows, limit, &filters, |chat| ("after", chat.id.get()))))
 }
 
 /// Joins a public channel. Idempotent.

@@ -22,6 +22,7 @@ pub(crate) async fn create(
     Json(draft): Json<ChatDraft>,
 ) -> Result<CreatedOrOk<Chat>> {
     state.rate_limiter.charge_members(caller.user_id, draft.members.len())?;
+    state.rate_limiter.charge_text(caller.user_id, draft.text_bytes())?;
     let CreateOutcome { chat, is_new } = chats::create(&state.db, caller.user_id, draft.try_into()?).await?;
     Ok(CreatedOrOk { is_new, body: chat })
 }
@@ -46,6 +47,7 @@ pub(crate) async fn update(
     Path(chat_id): Path<ChatId>,
     Json(patch): Json<ChatPatch>,
 ) -> Result<Json<Chat>> {
+    state.rate_limiter.charge_text(caller.user_id, patch.text_bytes())?;
     Ok(Json(chats::update(&state.db, caller.user_id, chat_id, &patch).await?))
 }
 

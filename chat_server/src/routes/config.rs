@@ -29,7 +29,7 @@ pub(crate) struct Config {
 /// Who may create an account.
 #[derive(Serialize, JsonSchema)]
 struct SignUp {
-    /// `open`, `closed`, `invite` (with an invite to a chat), or `domains`.
+    /// `open`, `closed`, `invite` (with an invite to a chat), `approval` (by an operator), or `domains`.
     policy: &'static str,
     /// The allowed domains of email addresses; empty if all are allowed.
     domains: Vec<String>,

@@ -23,11 +23,7 @@ use chat_core::{
 use chat_http::Result;
 use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch, IfRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::{
-    ops::{Bound, Range},
-    sync::Arc,
-    time::Duration,
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// How long an upload may take in all.
@@ -112,7 +108,7 @@ async fn build_new_file(
 fn sanitize_filename(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
-    // A name such as `.gitignore` is a name; one of dots only means a folder.
+    // Leading dots stay (`.gitignore`). A name of dots only would name a directory.
     let visible = visible.trim();
     if visible.chars().all(|c| c == '.') {
         return "file".into();
@@ -224,47 +220,32 @@ enum RequestedRange {
 
 /// Parses `Range` and `If-Range`. Returns the whole file for an invalid range, for a unit
 /// other than bytes, for several ranges, and for a range of another version, as RFC 9110
-/// allows.
+/// allows. `headers::Range` is not used, because it accepts invalid ranges and rejects a suffix
+/// that is longer than the file.
 fn requested_range(headers: &HeaderMap, etag: &ETag, size: u64) -> RequestedRange {
     let is_other_version = headers.typed_get::<IfRange>().is_some_and(|tag| tag.is_modified(Some(etag), None));
-    let is_valid = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).is_some_and(is_valid_range);
-    let Some(range) = headers.typed_get::<headers::Range>().filter(|_| is_valid && !is_other_version) else {
-        return RequestedRange::Whole;
-    };
-    let mut ranges = range.satisfiable_ranges(size);
-    match (ranges.next(), ranges.next()) {
-        (None, _) => RequestedRange::NotSatisfiable,
-        (Some(bounds), None) => to_range(bounds, size).map_or(RequestedRange::NotSatisfiable, RequestedRange::Bytes),
-        (Some(_), Some(_)) => RequestedRange::Whole,
+    let mut lines = headers.get_all(header::RANGE).iter();
+    match (lines.next().and_then(|line| line.to_str().ok()), lines.next()) {
+        (Some(line), None) if !is_other_version => parse_range(line, size).unwrap_or(RequestedRange::Whole),
+        _ => RequestedRange::Whole,
     }
 }
 
-/// Whether each range is a pair of positions in order, the first position, or a suffix. The
-/// parser of `headers` checks only the unit.
-fn is_valid_range(text: &str) -> bool {
-    let Some(ranges) = text.strip_prefix("bytes=") else { return false };
-    ranges.split(',').all(|range| match range.trim().split_once('-') {
-        Some(("", suffix)) => suffix.parse::<u64>().is_ok(),
-        Some((first, "")) => first.parse::<u64>().is_ok(),
-        Some((first, last)) => {
-            matches!((first.parse::<u64>(), last.parse::<u64>()), (Ok(first), Ok(last)) if first <= last)
+/// Parses one range of bytes; `None` if it is invalid or something else.
+fn parse_range(text: &str, size: u64) -> Option<RequestedRange> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // A larger number is beyond every file.
+    let parse = |text: &str| text.parse().unwrap_or(u64::MAX);
+    let (start, end) = match (first, last) {
+        ("", suffix) if is_number(suffix) => (size.saturating_sub(parse(suffix)), size),
+        (first, "") if is_number(first) => (parse(first), size),
+        (first, last) if is_number(first) && is_number(last) && parse(first) <= parse(last) => {
+            (parse(first), parse(last).saturating_add(1).min(size))
         }
-        None => false,
-    })
-}
-
-fn to_range(bounds: (Bound<u64>, Bound<u64>), size: u64) -> Option<Range<u64>> {
-    let start = match bounds.0 {
-        Bound::Included(first) => first,
-        Bound::Excluded(before) => before + 1,
-        Bound::Unbounded => 0,
+        _ => return None,
     };
-    let end = match bounds.1 {
-        Bound::Included(last) => last.saturating_add(1).min(size),
-        Bound::Excluded(end) => end.min(size),
-        Bound::Unbounded => size,
-    };
-    (start < end).then_some(start..end)
+    Some(if start < end { RequestedRange::Bytes(start..end) } else { RequestedRange::NotSatisfiable })
 }
 
 #[cfg(test)]
@@ -305,13 +286,25 @@ mod tests {
             ("bytes=-3", 97..100),
             ("bytes=90-900", 90..100),
             ("bytes=0-0", 0..1),
+            ("bytes=-101", 0..100),
+            ("bytes=-99999999999999999999", 0..100),
         ] {
             assert_eq!(requested(range, None), RequestedRange::Bytes(bytes), "{range}");
         }
-        for beyond in ["bytes=100-", "bytes=200-300"] {
+        for beyond in ["bytes=100-", "bytes=200-300", "bytes=-0", "bytes=99999999999999999999-"] {
             assert_eq!(requested(beyond, None), RequestedRange::NotSatisfiable, "{beyond}");
         }
-        for other in ["lines=1-2", "bytes=0-1,3-4", "bytes=9-0", "bytes=a-b", "bytes=", "bytes=-", "bytes=5"] {
+        for other in [
+            "lines=1-2",
+            "bytes=0-1,3-4",
+            "bytes=9-0",
+            "bytes=a-b",
+            "bytes=",
+            "bytes=-",
+            "bytes=5",
+            "bytes=+0-5",
+            "bytes=-+3",
+        ] {
             assert_eq!(requested(other, None), RequestedRange::Whole, "{other}");
         }
         assert_eq!(requested("bytes=0-9", Some("\"v2\"")), RequestedRange::Bytes(0..10));

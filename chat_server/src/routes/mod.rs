@@ -43,12 +43,12 @@ impl<T> Page<T> {
     /// Builds a page from up to `limit + 1` rows. The extra row shows that there is a
     /// next page.
     fn of(rows: Vec<T>, limit: i64, after: impl Fn(&T) -> i64) -> Self {
-        Self::filtered(rows, limit, &[], |last| ("after", after(last)))
+        Self::with_filters(rows, limit, &[], |last| ("after", after(last)))
     }
 
     /// Builds a page like [`Self::of`]. The next page has the same filters, and continues at
     /// the parameter that `cursor` returns for the last row.
-    fn filtered(
+    fn with_filters(
         mut rows: Vec<T>,
         limit: i64,
         filters: &[(&str, Option<String>)],

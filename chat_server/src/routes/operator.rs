@@ -11,7 +11,7 @@ use axum::extract::State;
 use chat_core::{
     AuditEntryId, ChatId, MessageId, UserId,
     audit::{self, Action, AuditEntry, Filter},
-    operators::{self, AccountState, OperatedUser, UserFilter},
+    operators::{self, AccountState, UserAccount, UserFilter},
     values::{Reason, SearchText},
 };
 use chat_http::Result;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct OperatedUserParams {
+pub(crate) struct UserAccountParams {
     /// Beginnings of the words of the names, or of the email address.
     q: Option<SearchText>,
     state: Option<AccountState>,
@@ -34,13 +34,14 @@ pub(crate) struct OperatedUserParams {
 /// Returns users with their email address and state, ordered by id.
 pub(crate) async fn list_users(
     State(state): State<Arc<AppState>>,
-    _: OperatorCaller,
-    Query(OperatedUserParams { q, state: account_state, after, limit: Limit(limit) }): Query<OperatedUserParams>,
-) -> Result<Json<Page<OperatedUser>>> {
+    OperatorCaller(operator): OperatorCaller,
+    Query(UserAccountParams { q, state: account_state, after, limit: Limit(limit) }): Query<UserAccountParams>,
+) -> Result<Json<Page<UserAccount>>> {
     let filter = UserFilter { text: q, state: account_state, after };
-    let rows = operators::list_users(&state.db, &filter, limit + 1).await?;
+    let _slot = state.expensive_slots.acquire(operator.user_id).await?;
+    let rows = operators::list_users(&state.expensive_db, &filter, limit + 1).await?;
     let filters = [("q", filter.text.map(|text| text.as_str().to_owned())), ("state", account_state.map(name_of))];
-    Ok(Json(Page::filtered(rows, limit, &filters, |row| ("after", row.user.id.get()))))
+    Ok(Json(Page::with_filters(rows, limit, &filters, |row| ("after", row.user.id.get()))))
 }
 
 /// The reason for a suspension, which only operators see.
@@ -152,11 +153,12 @@ fn name_of(value: impl Serialize) -> String {
 /// Returns the audit log, newest first.
 pub(crate) async fn list_audit(
     State(state): State<Arc<AppState>>,
-    _: OperatorCaller,
+    OperatorCaller(operator): OperatorCaller,
     Query(params): Query<AuditParams>,
 ) -> Result<Json<Page<AuditEntry>>> {
     let AuditParams { user_id, action, before, limit: Limit(limit) } = params;
-    let rows = audit::list(&state.db, Filter { user: user_id, action, before }, limit + 1).await?;
+    let _slot = state.expensive_slots.acquire(operator.user_id).await?;
+    let rows = audit::list(&state.expensive_db, Filter { user: user_id, action, before }, limit + 1).await?;
     let filters = [("user_id", user_id.map(|id| id.to_string())), ("action", action.map(name_of))];
-    Ok(Json(Page::filtered(rows, limit, &filters, |entry| ("before", entry.id.get()))))
+    Ok(Json(Page::with_filters(rows, limit, &filters, |entry| ("before", entry.id.get()))))
 }

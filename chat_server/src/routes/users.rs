@@ -28,6 +28,7 @@ pub(crate) async fn update(
     caller: Caller,
     Json(patch): Json<UserPatch>,
 ) -> Result<Json<Me>> {
+    state.rate_limiter.charge_text(caller.user_id, patch.bio.as_ref().map_or(0, |bio| bio.as_str().len()))?;
     let mut log = events::begin(&state.db, caller.user_id).await?;
     users::update(&mut log, caller.user_id, &patch).await?;
     let me = users::get_me(&mut *log, caller.user_id).await?;
@@ -71,7 +72,9 @@ pub(crate) async fn search(
     Query(UserSearchParams { q, limit }): Query<UserSearchParams>,
 ) -> Result<Json<List<User>>> {
     let _slot = state.expensive_slots.acquire(caller.user_id).await?;
-    Ok(Json(List { items: users::search(&state.expensive_db, caller.user_id, state.directory, &q, limit.0).await? }))
+    Ok(Json(List {
+        items: users::search(&state.expensive_db, caller.user_id, state.user_directory, &q, limit.0).await?,
+    }))
 }
 
 /// Returns the users whom the caller has blocked, most recently blocked first.

@@ -1,7 +1,7 @@
 //! Operators, the audit log, and the throttle of failed sign-ins.
 
 use chat_core::operators;
-use chat_test::{ApiResponse, TestApp, TestUser};
+use chat_test::{ApiResponse, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
 /// Signs in users of the demo data, the first of whom is an operator.
@@ -192,6 +192,11 @@ async fn a_user_sees_sign_ins_and_failed_attempts() {
     try_password(&app, "ALICE@example.com", "a wrong guess", &[("user-agent", "guesser/1.0")])
         .await
         .expect_problem(401);
+    // The failure is recorded after its response.
+    eventually("the failure is recorded", || async {
+        alice.get("/api/me/activity").await.expect(200).json()["items"][0]["action"] == "sign_in_failed"
+    })
+    .await;
     alice.get("/api/me/export").await.expect(200);
     let activity = alice.get("/api/me/activity").await.expect(200).json();
     let items = activity["items"].as_array().expect("activity");
@@ -219,10 +224,9 @@ async fn guessing_from_many_addresses_is_slow_but_locks_nobody_out() {
     assert_eq!(refused.expect_problem(429)["code"], "too_many_attempts");
     assert!((30..=60).contains(&refused.header("retry-after").parse().expect("seconds")));
     try_password(&app, "Alice@Example.com", right, &elsewhere).await.expect_problem(429);
-    // Others, and the user on a known device or at a known address, are not affected.
+    // Others, and the user on a known device, are not affected.
     try_password(&app, "bob@example.com", right, &elsewhere).await.expect(200);
     try_password(&app, email, right, &[elsewhere[0], ("cookie", &device)]).await.expect(200);
-    try_password(&app, email, right, &[("x-forwarded-for", "198.51.100.1")]).await.expect(200);
     // A known device is no way around the limit, and the cookie of another account is none.
     for _ in 0..10 {
         try_password(&app, email, "a wrong guess", &[elsewhere[0], ("cookie", &device)]).await.expect_problem(401);
@@ -236,4 +240,65 @@ async fn guessing_from_many_addresses_is_slow_but_locks_nobody_out() {
             .expect_problem(401);
     }
     try_password(&app, "nobody@example.com", "a wrong guess", &elsewhere).await.expect_problem(429);
+}
+
+#[tokio::test]
+async fn two_operators_cannot_suspend_each_other() {
+    let app = TestApp::start().await;
+    let [alice, bob] = sign_in_with_operator(&app, ["alice", "bob"]).await;
+    operators::set_operator(&app.db, bob.id.try_into().expect("an id"), true).await.expect("an operator");
+    let suspend = async |by: &TestUser, user: i64| {
+        by.put(&format!("/api/operator/users/{user}/suspension"), json!({})).await.status.as_u16()
+    };
+    let (first, second) = tokio::join!(suspend(&alice, bob.id), suspend(&bob, alice.id));
+    assert!([first, second].contains(&204) && first != second, "{first} {second}");
+}
+
+#[tokio::test]
+async fn the_current_password_cannot_be_guessed_with_a_stolen_session() {
+    let app = TestApp::with_rate_limits("auth=1000/m").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let guess = json!({ "current_password": "a wrong guess", "new_password": "violet umbrella parade" });
+    for _ in 0..10 {
+        alice.put("/api/me/password", guess.clone()).await.expect_problem(403);
+    }
+    assert_eq!(alice.put("/api/me/password", guess).await.expect_problem(429)["code"], "too_many_attempts");
+}
+
+#[tokio::test]
+async fn an_account_that_waits_for_approval_is_invisible_and_joins_later() {
+    let app = TestApp::start().await;
+    let [alice] = sign_in_with_operator(&app, ["alice"]).await;
+    let erin = app.sign_up("erin").await;
+    let team = alice.chat_id("team").await;
+    let invite = alice.post(&format!("/api/chats/{team}/invites"), json!({})).await.expect(201).json();
+    let sql = "update users set state = 'pending', pending_invite = $2 where id = $1";
+    sqlx::query(sql).bind(erin.id).bind(invite["code"].as_str()).execute(&app.db).await.expect("pending");
+    alice.get(&format!("/api/users/{}", erin.id)).await.expect_problem(404);
+    assert_eq!(alice.get(&format!("/api/users?ids={}", erin.id)).await.json()["items"], json!([]));
+    assert_eq!(alice.get("/api/users/search?q=erin").await.json()["items"], json!([]));
+    alice.put(&format!("/api/users/{}/block", erin.id), json!({})).await.expect_problem(404);
+    alice.put(&format!("/api/chats/{team}/bans/{}", erin.id), json!({})).await.expect_problem(404);
+    let members = format!("/api/chats/{team}/members");
+    alice.post(&members, json!({ "user_id": erin.id })).await.expect_problem(422);
+    alice.post("/api/chats", json!({ "type": "single", "user_id": erin.id })).await.expect_problem(422);
+    alice.put(&format!("/api/operator/users/{}/approval", erin.id), json!({})).await.expect(204);
+    let joined = alice.get(&members).await.expect(200).json();
+    assert!(joined["items"].as_array().expect("members").iter().any(|member| member["id"] == erin.id));
+}
+
+#[tokio::test]
+async fn a_user_cannot_fill_the_audit_log() {
+    let app = TestApp::with_rate_limits("audited=3/m").await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let body = json!({ "type": "group", "name": "club", "members": [bob.id] });
+    let chat = alice.post("/api/chats", body).await.expect(201).json()["id"].clone();
+    let member = format!("/api/chats/{chat}/members/{}", bob.id);
+    for role in ["admin", "member"] {
+        alice.patch(&member, json!({ "role": role })).await.expect(200);
+    }
+    alice.put(&format!("/api/chats/{chat}/bans/{}", bob.id), json!({})).await.expect(204);
+    alice.delete(&format!("/api/chats/{chat}/bans/{}", bob.id)).await.expect_problem(429);
+    alice.get("/api/me/export").await.expect_problem(429);
+    bob.get("/api/me/export").await.expect(200);
 }

@@ -22,6 +22,12 @@ async fn the_directory_shows_contacts_and_exact_names() {
         assert_eq!(find(&erin, exact).await, ["erika"], "{exact}");
     }
     assert_eq!(find(&erin, "erika a").await, [""; 0]);
+    for (name, text) in [("Rene\u{301} F", "Ren\u{e9} F"), ("ΟΔΥΣΣΕΥΣ", "ΟΔΥΣΣΕΥΣ"), ("İstanbul A", "İstanbul A")]
+    {
+        erika.patch("/api/me", json!({ "display_name": name })).await.expect(200);
+        assert_eq!(find(&erin, text).await, ["erika"], "{name}");
+    }
+    erika.patch("/api/me", json!({ "display_name": "Erika Ångström" })).await.expect(200);
     erin.post("/api/chats", json!({ "type": "single", "user_id": erika.id })).await.expect(201);
     assert_eq!(find(&erin, "er").await, ["erika", "erin"]);
 }
@@ -43,10 +49,22 @@ async fn only_contacts_can_add_a_user_who_wants_that() {
     let members = format!("/api/chats/{}/members", chat["id"]);
     let refused = frank.post(&members, json!({ "user_id": erin.id })).await.expect_problem(422);
     assert_eq!(refused["errors"][0]["code"], "needs_invite");
-    // An invite, and a direct chat, remain possible. After that, the two are contacts.
+    // A direct chat and a public channel make them no contacts, because frank needs no consent for them.
+    let direct = frank.post("/api/chats", json!({ "type": "single", "user_id": erin.id })).await.expect(201).json();
+    frank.say_in(direct["id"].as_i64().expect("an id"), "let me in").await;
+    for user in [&erin, &frank] {
+        let general = user.get("/api/channels?q=general").await.expect(200).json()["items"][0]["id"].clone();
+        user.post(&format!("/api/chats/{general}/join"), json!({})).await.expect(201);
+    }
+    frank.post("/api/chats", group(json!([erin.id]))).await.expect_problem(422);
+    // Whom erin answers, or whose invite she accepts, is a contact.
     let invite = frank.post(&format!("/api/chats/{}/invites", chat["id"]), json!({})).await.expect(201).json();
     erin.post(&format!("/api/invites/{}", invite["code"].as_str().expect("a code")), json!({})).await.expect(201);
     frank.post("/api/chats", group(json!([erin.id]))).await.expect(201);
+    let grace = app.sign_up("grace").await;
+    let direct = grace.post("/api/chats", json!({ "type": "single", "user_id": erin.id })).await.expect(201).json();
+    erin.say_in(direct["id"].as_i64().expect("an id"), "hello").await;
+    grace.post("/api/chats", group(json!([erin.id]))).await.expect(201);
 }
 
 #[tokio::test]
@@ -110,4 +128,45 @@ async fn an_email_is_the_same_however_its_characters_are_composed() {
     post("/api/signin", composed).await.expect(200);
     let again = json!({ "username": "rene2", "email": "ren\u{e9}@example.org", "password": "long unlikely words" });
     assert_eq!(post("/api/signup", again).await.expect_problem(409)["code"], "email_taken");
+}
+
+#[tokio::test]
+async fn nobody_can_prevent_the_deletion_of_an_account() {
+    let app = TestApp::start().await;
+    let erin = app.sign_up("erin").await;
+    let squatter = app.sign_up("squatter").await;
+    for name in [format!("deleted-{}", erin.id), format!("deleted.{}", erin.id), "de1eted9".to_owned()] {
+        let body = json!({ "username": name, "email": "new@example.org", "password": "long unlikely words" });
+        let request = reqwest::Client::new().post(format!("{}/api/signup", app.endpoints.chat)).json(&body);
+        ApiResponse::read(request.send().await.expect("an answer")).await.expect_problem(422);
+    }
+    // A name from the time before it was reserved.
+    let sql = "update users set username = $2 where id = $1";
+    let name = format!("deleted{}", erin.id);
+    sqlx::query(sql).bind(squatter.id).bind(name).execute(&app.db).await.expect("renamed");
+    let request = erin.request(http::Method::DELETE, "/api/me").json(&json!({ "password": "long unlikely words" }));
+    ApiResponse::read(request.send().await.expect("an answer")).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_sign_up_during_a_deletion_does_not_take_the_username() {
+    let app = TestApp::start().await;
+    for round in 0..5 {
+        let name = format!("erin{round}");
+        let erin = app.sign_up(&name).await;
+        let sign_up = async |nth: u64| {
+            tokio::time::sleep(std::time::Duration::from_millis(3 * nth)).await;
+            let email = format!("{name}-{nth}@example.org");
+            let body = json!({ "username": name, "email": email, "password": "long unlikely words" });
+            let request = reqwest::Client::new().post(format!("{}/api/signup", app.endpoints.chat)).json(&body);
+            ApiResponse::read(request.send().await.expect("an answer")).await.status.as_u16()
+        };
+        let delete = async {
+            let body = json!({ "password": "long unlikely words" });
+            let request = erin.request(http::Method::DELETE, "/api/me").json(&body);
+            ApiResponse::read(request.send().await.expect("an answer")).await.expect(204);
+        };
+        let (_, first, second, third) = tokio::join!(delete, sign_up(0), sign_up(1), sign_up(4));
+        assert_eq!([first, second, third], [409, 409, 409]);
+    }
 }

@@ -132,6 +132,13 @@ async fn a_user_writes_a_limited_amount_of_text_a_day() {
     refused.expect_problem(429);
     assert!(refused.header("retry-after").parse::<u64>().expect("seconds") > 3_600, "the limit refills slowly");
     alice.say_in(team, "a short text still fits").await;
+    // Other texts count, too.
+    let patch = json!({ "topic": "t".repeat(250), "description": "d".repeat(1_000) });
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(alice.patch(&format!("/api/chats/{team}"), patch.clone()).await.status.as_u16());
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
     bob.post(&path, long).await.expect(201);
 }
 
@@ -163,7 +170,7 @@ async fn a_long_text_and_a_large_chat_count_as_several_writes() {
 
 #[tokio::test]
 async fn profile_changes_and_edits_have_limits_of_their_own() {
-    let app = TestApp::with_rate_limits("profile=2/m,edit=3/m,edit_pace=100/s").await;
+    let app = TestApp::with_rate_limits("profile=2/m,edit=3/m,edit_burst=100/s").await;
     let [alice] = app.sign_in(["alice"]).await;
     for name in ["One", "Two"] {
         alice.patch("/api/me", json!({ "display_name": name })).await.expect(200);
@@ -185,7 +192,7 @@ async fn profile_changes_and_edits_have_limits_of_their_own() {
 
 #[tokio::test]
 async fn one_message_can_be_edited_once_a_second() {
-    let app = TestApp::with_rate_limits("edit_pace=1/m").await;
+    let app = TestApp::with_rate_limits("edit_burst=1/m").await;
     let [alice] = app.sign_in(["alice"]).await;
     let path = format!("/api/messages/{}", alice.say("team", "one").await["id"]);
     alice.patch(&path, json!({ "content": "two" })).await.expect(200);

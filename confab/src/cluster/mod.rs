@@ -117,7 +117,7 @@ impl Supervisor {
             ("DEMO_MODE", "true".into()),
         ];
         // As in `confab dev`, rate limits are off and the directory is open unless they are set.
-        for (name, default) in [("RATE_LIMITS", "off"), ("DIRECTORY", "everyone")] {
+        for (name, default) in [("RATE_LIMITS", "off"), ("USER_DIRECTORY", "everyone")] {
             if std::env::var_os(name).is_none() {
                 shared.push((name, default.into()));
             }

@@ -31,7 +31,7 @@ const INDEX_FILE: &str = "index.html";
 /// Paths of the servers, for which the page is never returned.
 const SERVER_PREFIXES: [&str; 3] = ["/api", "/events", "/ws"];
 
-/// Paths of pages of the frontend.
+/// Paths for which programs that show link previews get the page.
 const PAGE_PREFIXES: [&str; 2] = ["/invite/", "/chats/"];
 
 /// The files of `web/app/dist`, which need not exist. An unoptimized build reads them at
@@ -103,7 +103,9 @@ async fn serve_frontend(
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // Programs that show a preview of a link accept anything.
     let is_page_path = PAGE_PREFIXES.iter().any(|prefix| uri.path().starts_with(prefix));
-    let is_page = path == INDEX_FILE || accept.contains("text/html") || (is_page_path && accept.contains("*/*"));
+    let is_page = path == INDEX_FILE
+        || accept.contains("text/html")
+        || (is_page_path && (accept.is_empty() || accept.contains("*/*")));
     if !is_page {
         return StatusCode::NOT_FOUND.into_response();
     }

@@ -139,3 +139,42 @@ async fn commands_reset_a_password_and_appoint_an_operator() {
     get(&dev, token, "/api/operator/audit").await.expect_problem(403);
     dev.stop_with(Signal::INT).await;
 }
+
+#[tokio::test]
+async fn nobody_can_choose_a_breached_password() {
+    let folder = create_readable_folder();
+    let list = folder.path().join("breached.txt");
+    // The SHA-1 hash of "violet umbrella parade", between two others.
+    let hash = "7A026530F0B271D48A108BC091DE342201C27270";
+    std::fs::write(&list, format!("{}:5\r\n{hash}:2\r\n{}:1\r\n", "0".repeat(40), "F".repeat(40))).expect("written");
+    let mut command = dev_command(&folder.path().join("data"));
+    command.arg("--breached-passwords-file").arg(&list);
+    let mut dev = Dev::run(command).await;
+    let sign_up = async |password: &str| {
+        let body = json!({ "username": "erin", "email": "erin@example.org", "password": password });
+        let request = reqwest::Client::new().post(format!("{}/api/signup", dev.endpoints.chat)).json(&body);
+        ApiResponse::read(request.send().await.expect("a response")).await
+    };
+    let refused = sign_up("violet umbrella parade").await.expect_problem(422);
+    assert_eq!(refused["errors"][0]["code"], "breached");
+    sign_up("violet umbrella parades").await.expect(201);
+    dev.stop_with(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn commands_find_the_database_of_a_running_confab_dev() {
+    let folder = create_readable_folder();
+    let mut dev = Dev::start(folder.path()).await;
+    let make_operator = async || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_confab"));
+        command.args(["make-operator", "alice@example.com", "--data"]).arg(folder.path()).env_remove("DATABASE_URL");
+        timeout(DEADLINE, command.output()).await.expect("exits by itself").expect("run")
+    };
+    let output = make_operator().await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let alice = TestUser::sign_in(&dev.endpoints, "alice").await;
+    assert_eq!(alice.auth_response["user"]["is_operator"], true);
+    dev.stop_with(Signal::INT).await;
+    let output = make_operator().await;
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("set DATABASE_URL"));
+}

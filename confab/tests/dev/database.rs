@@ -36,7 +36,7 @@ async fn a_database_that_can_lose_messages_is_not_ready() {
         let mut dev = Dev::run(command).await;
         let response = reqwest::get(format!("{}/readyz", dev.endpoints.chat)).await.expect("a response");
         let response = ApiResponse::read(response).await.expect(status).json();
-        let check = response["checks"].as_object().and_then(|checks| checks.get("database_keeps_writes"));
+        let check = response["checks"].as_object().and_then(|checks| checks.get("database_is_durable"));
         assert_eq!(check, flag.map_or(Some(&Value::Bool(false)), |_| None), "{response}");
         dev.stop_with(Signal::INT).await;
     }

@@ -283,6 +283,8 @@ async fn a_frontend_in_web_dir_is_served_with_a_strict_policy() {
         assert_eq!((status, cache.as_str(), text.as_str()), (200, "no-cache", "<title>Mine</title>"), "{path}");
         assert!(policy.starts_with("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
     }
+    // Programs that preview links accept anything.
+    assert_eq!(get("/invite/abc", "*/*").await.0, 200);
     // A file with its hash in its name never changes.
     let (status, _, cache, text) = get("/assets/app-1a2b.js", "*/*").await;
     assert_eq!((status, text.as_str()), (200, "talk()"));
@@ -290,6 +292,7 @@ async fn a_frontend_in_web_dir_is_served_with_a_strict_policy() {
     // An unknown path is 404 for requests that do not accept HTML, and under the servers' paths.
     for (path, accept) in [
         ("/assets/gone.js", "*/*"),
+        ("/debug", "*/*"),
         ("/api/gone", "text/html"),
         ("/events/gone", "text/html"),
         ("/ws/gone", "text/html"),

@@ -193,6 +193,7 @@ async fn dispatch(notify: &NotifyServer, user: UserId, command: Command) -> Resu
         Command::CreateChat { chat_type, name, description, members, user_id } => {
             rate_limiter.charge_members(user, members.len())?;
             let draft = ChatDraft { kind: chat_type, name, description, members, user_id };
+            rate_limiter.charge_text(user, draft.text_bytes())?;
             Ok(json!({ "chat": chats::create(db, user, draft.try_into()?).await?.chat }))
         }
         Command::Join { chat_id } => {

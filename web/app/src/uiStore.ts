@@ -1,4 +1,4 @@
-import type { OperatedUser } from '@confab/sdk';
+import type { UserAccount } from '@confab/sdk';
 import { create } from 'zustand';
 import type { Confirmation } from './ConfirmDialog';
 
@@ -12,7 +12,7 @@ export type Modal =
   | { readonly kind: 'chatSettings'; readonly chatId: number }
   | { readonly kind: 'addMembers'; readonly chatId: number }
   | { readonly kind: 'editHistory'; readonly messageId: number }
-  | { readonly kind: 'suspendUser'; readonly user: OperatedUser; readonly onDone: () => void }
+  | { readonly kind: 'suspendUser'; readonly user: UserAccount; readonly onDone: () => void }
   | ({ readonly kind: 'confirm' } & Confirmation);
 
 /** A side panel next to the timeline. */

@@ -194,13 +194,18 @@ test('a link whose text shows another address asks first', async ({ createUser, 
   const chat = await createGroup(alice);
   const send = (content: string) => alice.client.messages.send(chat, { content });
   await send('[https://bank.example](https://evil.example/login)');
+  await send('[Go to bank.example now](https://evil.example/2) [\u200bhttps://bank.example/3](https://evil.example/3)');
   await send('[bank.example](https://www.bank.example/login) and [read this](https://other.example)');
   await send('**「重要」**です https://shop.example/a。次');
   await alice.open(chat);
   await alice.page.context().route('**/*.example/**', (route) => route.fulfill({ body: 'opened' }));
-  await alice.page.getByRole('link', { name: 'https://bank.example' }).click();
+  await alice.page.getByRole('link', { name: 'https://bank.example', exact: true }).click();
   const dialog = alice.page.getByRole('alertdialog');
   await expect(dialog).toContainText('The text says https://bank.example, but the link opens evil.example.');
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await alice.page.getByRole('link', { name: 'Go to bank.example now' }).click();
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await alice.page.getByRole('link', { name: 'https://bank.example/3' }).click({ button: 'middle' });
   await dialog.getByRole('button', { name: 'Cancel' }).click();
   for (const name of ['bank.example', 'read this']) {
     const [popup] = await Promise.all([

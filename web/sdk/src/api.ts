@@ -123,9 +123,9 @@ export function createApi({ request, fetch }: HttpClient) {
     /** For operators of the server only. */
     operator: {
       listUsers: (query: Query<wire.OperatorListUsersData> = {}) =>
-        get<wire.OperatedUserPage>('/api/operator/users', query),
+        get<wire.UserAccountPage>('/api/operator/users', query),
       /** Get the next page of users, from the `next` of a page. */
-      listUsersNext: (next: string) => get<wire.OperatedUserPage>(`/api/operator/users?${next}`),
+      listUsersNext: (next: string) => get<wire.UserAccountPage>(`/api/operator/users?${next}`),
       approve: (userId: number) => put(`/api/operator/users/${userId}/approval`),
       reject: (userId: number) => remove(`/api/operator/users/${userId}/approval`),
       suspend: (userId: number, reason: string) => put(`/api/operator/users/${userId}/suspension`, { reason }),

@@ -200,21 +200,30 @@ function SafeLink(props: {
     });
   };
   return (
-    <a href={href} target="_blank" rel="noopener noreferrer nofollow" onClick={confirm}>
+    <a href={href} target="_blank" rel="noopener noreferrer nofollow" onClick={confirm} onAuxClick={confirm}>
       {label || href}
     </a>
   );
 }
 
-/** Whether the text of a link is an address with another host than the one that the link opens. */
+/** An address in the text of a link: the name of its host. */
+const SHOWN_HOST = /(?:^|[^\p{L}\p{N}.@-])((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})(?![\p{L}\p{N}])/giu;
+
+/** The ends of names of files, which look like names of hosts. */
+const FILE_NAME =
+  /^[^/]*\.(?:c|cpp|css|csv|gif|go|h|html?|java|jpe?g|jsx?|json|log|md|pdf|php|png|py|rb|rs|sh|sql|svg|toml|tsx?|txt|xml|ya?ml|zip)$/iu;
+
+/** Whether the text of a link contains an address with another host than the one that the link opens. */
 function showsAnotherHost(text: string, url: URL): boolean {
-  const shown = /^(?:[a-z]+:\/\/)?([^\s/?#@]+@)?((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})(?![\p{L}\p{N}])/iu.exec(
-    text.trim(),
-  )?.[2];
-  if (!shown || url.protocol === 'mailto:') return false;
+  if (url.protocol === 'mailto:') return false;
   const withoutWww = (host: string) => host.toLowerCase().replace(/^www\./, '');
-  const host = URL.canParse(`https://${shown}`) ? new URL(`https://${shown}`).hostname : shown;
-  return withoutWww(host) !== withoutWww(url.hostname);
+  const isOther = (shown: string) => {
+    if (FILE_NAME.test(shown) && !text.includes('://')) return false;
+    const host = URL.canParse(`https://${shown}`) ? new URL(`https://${shown}`).hostname : shown;
+    return withoutWww(host) !== withoutWww(url.hostname);
+  };
+  // Characters that are not visible could hide an address.
+  return [...text.replace(/\p{Cf}/gu, '').matchAll(SHOWN_HOST)].some((match) => isOther(match[1] ?? ''));
 }
 
 /** Returns the text of a token without formatting. */

@@ -15,9 +15,9 @@ const WIDE_PUNCTUATION = '\\u3000-\\u303f\\uff00-\\uff0f\\uff1a-\\uff20\\uff3b-\
 /** What ends an address: white space or full-width punctuation. */
 export const WORD_END = new RegExp(`[\\s${WIDE_PUNCTUATION}]`);
 
-/** A letter of a language without spaces, which ends the name of a host. */
-const IDEOGRAPHS = '\\u1100-\\u11ff\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af';
-export const IDEOGRAPH = new RegExp(`[${IDEOGRAPHS}]`);
+/** Chinese, Japanese and Korean letters, which end the name of a host. */
+const CJK_LETTERS = '\\u1100-\\u11ff\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af';
+export const CJK_LETTER = new RegExp(`[${CJK_LETTERS}]`);
 
 /** Emphasis that begins or ends with full-width punctuation. */
 const WIDE_STRONG = new RegExp(
@@ -25,7 +25,7 @@ const WIDE_STRONG = new RegExp(
 );
 
 /** The end of an address: full-width punctuation, or a wide letter in the name of the host. */
-const END_OF_ADDRESS = new RegExp(`[${WIDE_PUNCTUATION}]|(?<=^(?:[a-z]+://)?[^/?#]*)[${IDEOGRAPHS}]`, 'i');
+const END_OF_ADDRESS = new RegExp(`[${WIDE_PUNCTUATION}]|(?<=^(?:[a-z]+://)?[^/?#]*)[${CJK_LETTERS}]`, 'i');
 
 class MessageTokenizer extends Tokenizer {
   override emStrong(source: string, maskedSource: string, previous?: string): Tokens.Em | Tokens.Strong | undefined {

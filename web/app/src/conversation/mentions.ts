@@ -1,4 +1,4 @@
-import { IDEOGRAPH, WORD_END } from './markdownLexer';
+import { CJK_LETTER, WORD_END } from './markdownLexer';
 
 /** An `@` with a name. An `@` after an ASCII letter or digit is part of an email address. */
 const MENTION = /(?<![A-Za-z0-9/@])@([a-z0-9][a-z0-9_.-]*)/gi;
@@ -24,7 +24,7 @@ export function splitMentions(text: string, isUsername: (name: string) => boolea
     for (; scanned < match.index; scanned += 1) {
       const char = text.charAt(scanned);
       if (WORD_END.test(char)) [wordStart, isUrl, isHost, slashes] = [scanned + 1, false, true, 0];
-      else if (isHost && IDEOGRAPH.test(char)) [wordStart, isUrl] = [scanned + 1, false];
+      else if (isHost && CJK_LETTER.test(char)) [wordStart, isUrl] = [scanned + 1, false];
       else if (text.startsWith('://', scanned)) [isUrl, slashes] = [true, 2];
       else if (char === '/' && slashes > 0) slashes -= 1;
       else if (/[/?#]/.test(char)) isHost = false;

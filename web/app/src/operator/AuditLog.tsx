@@ -8,29 +8,30 @@ import { Button } from '../ui/Button';
 import { FormError, SelectField } from '../ui/Field';
 import { usePages } from '../ui/usePages';
 
-const ACTIONS: readonly Action[] = [
-  'signed_up',
-  'signed_in',
-  'sign_in_failed',
-  'password_changed',
-  'password_reset',
-  'exported',
-  'account_deleted',
-  'account_approved',
-  'account_rejected',
-  'account_suspended',
-  'suspension_ended',
-  'sessions_ended',
-  'profile_removed',
-  'message_removed',
-  'chat_removed',
-  'operator_appointed',
-  'operator_dismissed',
-  'role_changed',
-  'banned',
-  'unbanned',
-  'refused',
-];
+/** All actions, in the order of the filter. */
+const ACTIONS = Object.keys({
+  signed_up: true,
+  signed_in: true,
+  sign_in_failed: true,
+  password_changed: true,
+  password_reset: true,
+  exported: true,
+  account_deleted: true,
+  account_approved: true,
+  account_rejected: true,
+  account_suspended: true,
+  suspension_ended: true,
+  sessions_ended: true,
+  profile_removed: true,
+  message_removed: true,
+  chat_removed: true,
+  operator_appointed: true,
+  operator_dismissed: true,
+  role_changed: true,
+  banned: true,
+  unbanned: true,
+  refused: true,
+} satisfies Record<Action, true>) as readonly Action[];
 
 /** Shows the audit log, newest first. */
 export function AuditLog() {

@@ -1,4 +1,4 @@
-import type { OperatedUser } from '@confab/sdk';
+import type { UserAccount } from '@confab/sdk';
 import type { FormEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import lists from '../sidebar/lists.module.css';
@@ -10,7 +10,7 @@ import { useAction } from '../ui/useAction';
 import { useUiStore } from '../uiStore';
 
 /** Asks for the reason and suspends an account. */
-export function SuspendDialog({ user, onDone }: { readonly user: OperatedUser; readonly onDone: () => void }) {
+export function SuspendDialog({ user, onDone }: { readonly user: UserAccount; readonly onDone: () => void }) {
   const { t } = useTranslation();
   const closeModal = useUiStore((ui) => ui.closeModal);
   const { operator } = useChatStore().client.api;

@@ -1,4 +1,4 @@
-import type { AccountState, OperatedUser } from '@confab/sdk';
+import type { AccountState, UserAccount } from '@confab/sdk';
 import { useCallback, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { formatRelativeTime } from '../locales/time';
@@ -55,17 +55,17 @@ export function Users() {
   );
 }
 
-function UserRow({ user, onChanged }: { readonly user: OperatedUser; readonly onChanged: () => void }) {
+function UserRow({ user, onChanged }: { readonly user: UserAccount; readonly onChanged: () => void }) {
   const { t } = useTranslation();
   const { operator } = useChatStore().client.api;
   const isMe = useChatState(({ me }) => me.id === user.id);
   const openModal = useUiStore((ui) => ui.openModal);
-  const run = (action: () => Promise<unknown>) =>
-    withToast(async () => {
-      await action();
-      showToast(t('operator.done'));
-      onChanged();
-    });
+  const apply = async (action: () => Promise<unknown>) => {
+    await action();
+    showToast(t('operator.done'));
+    onChanged();
+  };
+  const run = (action: () => Promise<unknown>) => withToast(() => apply(action));
   const details = [
     `@${user.username}`,
     user.email,
@@ -93,7 +93,7 @@ function UserRow({ user, onChanged }: { readonly user: OperatedUser; readonly on
                 title: t('operator.reject'),
                 text: t('operator.rejectConfirm', { name: getDisplayName(user) }),
                 confirmLabel: t('operator.reject'),
-                action: () => operator.reject(user.id).then(onChanged),
+                action: () => apply(() => operator.reject(user.id)),
               })
             }
           >
@@ -121,7 +121,7 @@ function UserRow({ user, onChanged }: { readonly user: OperatedUser; readonly on
                 title: t('operator.removeProfile'),
                 text: t('operator.removeProfileConfirm', { name: getDisplayName(user) }),
                 confirmLabel: t('operator.removeProfile'),
-                action: () => operator.removeProfile(user.id).then(onChanged),
+                action: () => apply(() => operator.removeProfile(user.id)),
               })
             }
           >

@@ -56,7 +56,7 @@ function Activity() {
       <FormError>{error}</FormError>
       <ul aria-busy={isBusy}>
         {items?.map((one) => (
-          <li key={`${one.at} ${one.action}`} className={styles.row}>
+          <li key={one.id} className={styles.row}>
             <div>
               <strong>{t(`audit.${one.action}`)}</strong>
               <p>

@@ -49,6 +49,10 @@ export type Activity = {
      */
     at: Time;
     /**
+     * The id.
+     */
+    id: AuditEntryId;
+    /**
      * The `User-Agent` of the client; may be empty.
      */
     user_agent: string;
@@ -914,7 +918,7 @@ export type Me = {
      */
     email: string;
     /**
-     * Who can add the user to groups and private channels.
+     * Who can add the user to groups and channels without an invite.
      */
     group_privacy: UserScope;
     /**
@@ -1175,67 +1179,6 @@ export type NewSuspension = {
 export type Nonce = string;
 
 /**
- * A user as an operator sees them.
- */
-export type OperatedUser = {
-    /**
-     * The URL of the avatar; null if there is none.
-     */
-    avatar_url: string | null;
-    /**
-     * A short text about the user; may be empty.
-     */
-    bio: string;
-    /**
-     * When the user signed up.
-     */
-    created_at: Time;
-    /**
-     * When the user deleted the account; null if active. Their messages remain.
-     */
-    deleted_at: Time | null;
-    /**
-     * The name shown to other users.
-     */
-    display_name: string;
-    /**
-     * The email address used to sign in.
-     */
-    email: string;
-    /**
-     * The id.
-     */
-    id: UserId;
-    /**
-     * Whether the user is an operator.
-     */
-    is_operator: boolean;
-    /**
-     * When one of the user's devices last received tokens; null if none did lately.
-     */
-    last_used_at: Time | null;
-    /**
-     * Whether the account can be used.
-     */
-    state: AccountState;
-    /**
-     * The name used in mentions, after `@`; unique without regard to case.
-     */
-    username: string;
-};
-
-/**
- * A page of a list.
- */
-export type OperatedUserPage = {
-    items: Array<OperatedUser>;
-    /**
-     * The query string of the next page; null on the last page.
-     */
-    next: string | null;
-};
-
-/**
  * 8 to 128 characters.
  */
 export type Password = string;
@@ -1438,7 +1381,7 @@ export type SignUp = {
      */
     domains: Array<string>;
     /**
-     * `open`, `closed`, `invite` (with an invite to a chat), or `domains`.
+     * `open`, `closed`, `invite` (with an invite to a chat), `approval` (by an operator), or `domains`.
      */
     policy: string;
 };
@@ -1457,7 +1400,8 @@ export type Signin = {
 export type Signup = {
     email: Email;
     /**
-     * The code of an invite to a chat, which the new user joins.
+     * The code of an invite to a chat, which the new user joins. If an operator has to approve
+     * the account, the user joins then.
      */
     invite?: InviteCode | null;
     password: Password;
@@ -1535,6 +1479,67 @@ export type User = {
 };
 
 /**
+ * A user as an operator sees them.
+ */
+export type UserAccount = {
+    /**
+     * The URL of the avatar; null if there is none.
+     */
+    avatar_url: string | null;
+    /**
+     * A short text about the user; may be empty.
+     */
+    bio: string;
+    /**
+     * When the user signed up.
+     */
+    created_at: Time;
+    /**
+     * When the user deleted the account; null if active. Their messages remain.
+     */
+    deleted_at: Time | null;
+    /**
+     * The name shown to other users.
+     */
+    display_name: string;
+    /**
+     * The email address used to sign in.
+     */
+    email: string;
+    /**
+     * The id.
+     */
+    id: UserId;
+    /**
+     * Whether the user is an operator.
+     */
+    is_operator: boolean;
+    /**
+     * When one of the user's devices last received tokens; null if none did lately.
+     */
+    last_used_at: Time | null;
+    /**
+     * Whether the account can be used.
+     */
+    state: AccountState;
+    /**
+     * The name used in mentions, after `@`; unique without regard to case.
+     */
+    username: string;
+};
+
+/**
+ * A page of a list.
+ */
+export type UserAccountPage = {
+    items: Array<UserAccount>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
+};
+
+/**
  * A user.
  */
 export type UserId = number;
@@ -1563,7 +1568,7 @@ export type UserPatch = {
      */
     display_name?: DisplayName | null;
     /**
-     * Who can add the user to groups and private channels.
+     * Who can add the user to groups and channels without an invite.
      */
     group_privacy?: UserScope | null;
 };
@@ -3923,7 +3928,7 @@ export type OperatorListUsersResponses = {
     /**
      * OK.
      */
-    200: OperatedUserPage;
+    200: UserAccountPage;
 };
 
 export type OperatorListUsersResponse = OperatorListUsersResponses[keyof OperatorListUsersResponses];
