@@ -83,7 +83,7 @@ pub enum Error {
     #[error("too many failed attempts; try again in {0} s")]
     TooManyAttempts(u64),
     /// 507. The disk of the server is almost full.
-    #[error("the server has no space left; nothing can be written until its operator frees some")]
+    #[error("the server has no space left; nothing can be written until its administrator frees some")]
     InsufficientStorage,
     /// 503. The server cannot handle the request now; the client should retry.
     #[error("the server is temporarily unavailable; try again in a moment")]

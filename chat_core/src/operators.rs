@@ -62,17 +62,18 @@ pub async fn list_users(db: impl PgExecutor<'_>, filter: &UserFilter, limit: i64
          from users u where u.deleted_at is null",
     );
     if let Some(text) = &filter.text {
-        // A union, because an index serves each part but not an `or`.
-        sql.push(" and u.id in (select id from users where lower(email) like ");
+        // A union, because an index serves each part but not an `or`; and an array, so that the
+        // planner does not join it with all users.
+        sql.push(" and u.id = any(array(select id from users where lower(email) like ");
         sql.push_bind(format!("{}%", escape_like(&text.as_str().trim().to_lowercase())));
         let beginnings = split_name_query(text);
         if !beginnings.is_empty() {
-            sql.push(" union select id from users where true");
+            sql.push(" union select id from users where deleted_at is null");
             for beginning in beginnings {
                 sql.push(" and words like ").push_bind(format!("% {beginning}%"));
             }
         }
-        sql.push(")");
+        sql.push("))");
     }
     // Constants, so that the planner can use the partial index.
     match filter.state {

@@ -240,6 +240,47 @@ mod tests {
         assert_stripped(&dirty, "image/webp");
     }
 
+    /// Runs exiftool on a file and returns what it prints.
+    fn exiftool(arguments: &[&str], file: &std::path::Path) -> String {
+        let output = std::process::Command::new("exiftool").args(arguments).arg(file).output();
+        let output = output.expect("exiftool, which scripts/setup installs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    #[test]
+    fn exiftool_finds_nothing_but_the_image() {
+        let folder = tempfile::tempdir().expect("a directory");
+        for (format, extension, mime_type) in [
+            (ImageFormat::Jpeg, "jpg", "image/jpeg"),
+            (ImageFormat::Png, "png", "image/png"),
+            (ImageFormat::WebP, "webp", "image/webp"),
+            (ImageFormat::Gif, "gif", "image/gif"),
+        ] {
+            let file = folder.path().join(format!("image.{extension}"));
+            std::fs::write(&file, encoded(format)).expect("written");
+            let tags = [
+                "-overwrite_original",
+                "-GPSLatitude=48.2082",
+                "-GPSLatitudeRef=N",
+                "-Make=CANARY",
+                "-Comment=CANARY",
+                "-XMP-dc:Creator=CANARY",
+                "-IPTC:City=CANARY",
+            ];
+            exiftool(&tags, &file);
+            let dirty = std::fs::read(&file).expect("read");
+            assert!(exiftool(&["-a", "-G1", "-s"], &file).contains("CANARY"), "{extension} has metadata");
+            std::fs::write(&file, strip(&dirty, mime_type, Orientation::Rotate90).expect("an image")).expect("written");
+            for line in exiftool(&["-a", "-G1", "-s"], &file).lines() {
+                let group = line.trim_start_matches('[').split(']').next().unwrap_or_default();
+                let describes_the_image = ["ExifTool", "System", "File", "JFIF", "PNG", "RIFF", "GIF", "Composite"];
+                let is_orientation = group == "IFD0" && line.contains("Orientation");
+                assert!(describes_the_image.contains(&group) || is_orientation, "{extension}: {line}");
+                assert!(!line.contains("CANARY") && !line.contains("GPS"), "{extension}: {line}");
+            }
+        }
+    }
+
     #[test]
     fn a_gif_keeps_its_animation_and_loses_comments_and_xmp() {
         let mut encoder = gif::Encoder::new(Vec::new(), 4, 4, &[0, 0, 0, 255, 255, 255]).expect("an encoder");

@@ -1,4 +1,4 @@
-//! Connection pools, and database errors for operators.
+//! Connection pools, and database errors for administrators.
 
 use chat_core::db;
 use sqlx::PgPool;
@@ -12,7 +12,7 @@ pub(crate) fn create_pool(url: &str) -> anyhow::Result<PgPool> {
     db::create_pool(url, MAX_POOL_CONNECTIONS).map_err(database_error)
 }
 
-/// Converts an error for operators, who need the cause instead of the text for clients.
+/// Converts an error for administrators, who need the cause instead of the text for clients.
 pub(crate) fn database_error(error: chat_core::Error) -> anyhow::Error {
     source_error(error).context("the database reported an error")
 }
