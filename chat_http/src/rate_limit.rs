@@ -1,8 +1,8 @@
 //! Rate limits by user, by address and by class of route. Each server process counts
 //! for itself. The limits prevent one faulty client from using up the capacity.
 //!
-//! A long text or a large chat costs more than one write: [`BYTES_PER_WRITE`],
-//! [`MEMBERS_PER_WRITE`]. This surcharge also applies to the commands of WebSockets, whose
+//! A long text or a large chat costs more than one write: `BYTES_PER_WRITE`,
+//! `MEMBERS_PER_WRITE`. This surcharge also applies to the commands of WebSockets, whose
 //! number the notify server limits apart.
 
 use crate::{ApiError, metrics::METRICS_PATH, probes::PROBES, trusted_proxies::TrustedProxies};
