@@ -39,8 +39,9 @@ test('an operator suspends a user and removes a message', async ({ server, creat
 
   await alice.page.getByRole('tab', { name: 'Audit log' }).click();
   const log = alice.page.getByRole('list', { name: 'Audit log' });
-  await expect(log.getByRole('listitem').first()).toContainText('Account suspended');
-  await expect(log.getByRole('listitem').first()).toContainText(`Alice (@${alice.me.username}) → Bob`);
+  await expect(log.getByRole('listitem').first()).toContainText('Failed sign-in');
+  await expect(log.getByRole('listitem').nth(1)).toContainText('Account suspended');
+  await expect(log.getByRole('listitem').nth(1)).toContainText(`Alice (@${alice.me.username}) → Bob`);
   await expect(log).toContainText('Message removed');
   await alice.page.getByLabel('Action').selectOption('Failed sign-in');
   await expect(log).not.toContainText('Account suspended');
