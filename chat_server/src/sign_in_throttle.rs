@@ -50,7 +50,7 @@ impl SignInThrottle {
         Self { is_enabled, hasher: RandomState::new(), failures: Mutex::default() }
     }
 
-    /// Starts an attempt for an account, a device or an address; fails with the time to wait.
+    /// Starts an attempt for an account or a device; fails with the time to wait.
     pub(crate) fn start(&self, subject: impl Hash) -> Result<Attempt<'_>> {
         self.start_at(self.hasher.hash_one(subject), Instant::now())
     }

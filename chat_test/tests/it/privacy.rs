@@ -155,6 +155,7 @@ async fn a_sign_up_during_a_deletion_does_not_take_the_username() {
         let name = format!("erin{round}");
         let erin = app.sign_up(&name).await;
         let sign_up = async |nth: u64| {
+            // At different moments of the deletion; the outcome is the same at each.
             tokio::time::sleep(std::time::Duration::from_millis(3 * nth)).await;
             let email = format!("{name}-{nth}@example.org");
             let body = json!({ "username": name, "email": email, "password": "long unlikely words" });
