@@ -7,8 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use chat_core::db;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
+use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Mutex,
@@ -35,6 +37,14 @@ impl ReadinessCheck {
         check: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
         Self { name, check: Box::new(move || Box::pin(check())) }
+    }
+
+    /// Creates the check that a crash of the database loses no acknowledged write.
+    pub fn durable_database(pool: PgPool) -> Self {
+        Self::new("database_is_durable", move || {
+            let pool = pool.clone();
+            async move { matches!(db::find_volatile_setting(&pool).await, Ok(None)) }
+        })
     }
 }
 

@@ -227,11 +227,7 @@ impl AppState {
             async move { db::is_ready(&pool).await.unwrap_or(false) }
         })];
         if !self.is_volatile_database_allowed {
-            let pool = self.db.clone();
-            checks.push(ReadinessCheck::new("database_is_durable", move || {
-                let pool = pool.clone();
-                async move { matches!(db::find_volatile_setting(&pool).await, Ok(None)) }
-            }));
+            checks.push(ReadinessCheck::durable_database(self.db.clone()));
         }
         checks
     }

@@ -29,7 +29,7 @@ pub use settings::Settings;
 
 use axum::{Router, routing::get};
 use chat_core::{
-    UserId, auth::Verifier, db, ephemeral::EphemeralBus, messages::Writer, redis::Redis, typing::TypingNotifier,
+    UserId, auth::Verifier, ephemeral::EphemeralBus, messages::Writer, redis::Redis, typing::TypingNotifier,
 };
 use chat_http::{
     ReadinessCheck, WebPolicy, acceptor, connection_limits::ConnectionLimits, layers, metrics::MetricsEndpoint, probes,
@@ -209,11 +209,7 @@ impl NotifyServer {
             async move { health.is_live() }
         })];
         if !self.is_volatile_database_allowed {
-            let pool = self.db.clone();
-            checks.push(ReadinessCheck::new("database_is_durable", move || {
-                let pool = pool.clone();
-                async move { matches!(db::find_volatile_setting(&pool).await, Ok(None)) }
-            }));
+            checks.push(ReadinessCheck::durable_database(self.db.clone()));
         }
         checks
     }
