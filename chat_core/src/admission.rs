@@ -33,12 +33,13 @@ pub(crate) async fn is_banned(db: impl PgExecutor<'_>, chat: ChatId, user: UserI
 
 /// Rejects a user who left the chat: they come back only by an invite.
 pub(crate) async fn require_not_departed(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
-    let has_left: bool =
-        sqlx::query_scalar("select exists (select from chat_departures where chat_id = $1 and user_id = $2)")
-            .bind(chat)
-            .bind(user)
-            .fetch_one(db)
-            .await?;
+    let has_left: bool = sqlx::query_scalar(
+        "select exists (select from former_members where chat_id = $1 and user_id = $2 and needs_invite)",
+    )
+    .bind(chat)
+    .bind(user)
+    .fetch_one(db)
+    .await?;
     if has_left {
         let detail = "this user has left the chat; send them an invite link";
         return Err(Error::Conflict { code: "left", detail });
@@ -70,10 +71,12 @@ pub(crate) async fn require_consent(
     Err(Error::invalid_with_code(field, "needs_invite", detail))
 }
 
-/// Records that a user left a chat, unless everybody can join it.
-pub(crate) async fn record_departure(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
+/// Records that a member has left by themselves: they come back only by an invite, unless
+/// everybody can join the chat.
+pub(crate) async fn require_invite(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
     sqlx::query(
-        "insert into chat_departures (chat_id, user_id) select id, $2 from chats where id = $1 and type <> 'public_channel'",
+        "update former_members m set needs_invite = true from chats c
+         where m.chat_id = $1 and m.user_id = $2 and c.id = m.chat_id and c.type <> 'public_channel'",
     )
     .bind(chat)
     .bind(user)
@@ -82,9 +85,9 @@ pub(crate) async fn record_departure(db: impl PgExecutor<'_>, chat: ChatId, user
     Ok(())
 }
 
-/// Forgets that a user once left a chat.
+/// Forgets that a user was once a member of a chat, because they are a member again.
 pub(crate) async fn forget_departure(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
-    sqlx::query("delete from chat_departures where chat_id = $1 and user_id = $2")
+    sqlx::query("delete from former_members where chat_id = $1 and user_id = $2")
         .bind(chat)
         .bind(user)
         .execute(db)

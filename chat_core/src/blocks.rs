@@ -2,7 +2,8 @@
 //! direct chat with the other or add the other to a chat. In an existing direct chat the
 //! blocked user can no longer send. In every chat the messages of the blocked user do not
 //! count as unread and mention nobody who blocks them, and the blocked user sees neither
-//! the presence of the blocker nor that the blocker is typing. Receipts are not hidden.
+//! the presence of the blocker (`presence::send_to` tells open streams) nor that the blocker
+//! is typing. Receipts are not hidden.
 
 use crate::{Error, Result, UserId, events, users::User};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};

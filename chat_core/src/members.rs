@@ -237,7 +237,7 @@ async fn leave_locked(
     }
     delete(&mut log, chat, user).await?;
     if has_others {
-        admission::record_departure(&mut *log, chat, user).await?;
+        admission::require_invite(&mut *log, chat, user).await?;
     } else {
         sqlx::query("delete from chats where id = $1").bind(chat).execute(&mut *log).await?;
     }
@@ -246,11 +246,12 @@ async fn leave_locked(
 }
 
 /// Removes a member together with the invites they created, because they could
-/// rejoin with their own invite.
+/// rejoin with their own invite. Records that they were a member.
 pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {
     for sql in [
         "delete from invites where chat_id = $1 and created_by = $2",
         "delete from chat_members where chat_id = $1 and user_id = $2",
+        "insert into former_members (chat_id, user_id, needs_invite) values ($1, $2, false) on conflict do nothing",
     ] {
         sqlx::query(sql).bind(chat).bind(user).execute(&mut *log).await?;
     }

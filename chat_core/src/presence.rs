@@ -73,6 +73,14 @@ pub async fn set_status(db: &PgPool, ephemeral: &EphemeralBus, user_id: UserId, 
     Ok(presence)
 }
 
+/// Sends the presence of a user to one viewer, after a block has changed what the viewer sees.
+pub async fn send_to(db: &PgPool, ephemeral: &EphemeralBus, viewer: UserId, user_id: UserId) -> Result<()> {
+    let visible = visible_to(db, viewer, &[user_id]).await?;
+    let events = visible.into_iter().map(|presence| EphemeralEvent::PresenceFor { recipient: viewer, presence });
+    ephemeral.publish(&events.collect::<Vec<_>>()).await;
+    Ok(())
+}
+
 /// Records that users connected to a replica, and returns those who came online.
 pub async fn mark_connected(db: &PgPool, replica: Uuid, user_ids: &[UserId]) -> Result<Vec<Presence>> {
     let online_user_ids: Vec<UserId> =

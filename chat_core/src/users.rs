@@ -171,22 +171,23 @@ pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
     Ok(Me { user, email, is_operator, group_privacy })
 }
 
-/// Returns the public profile of a user.
-pub async fn get(db: impl PgExecutor<'_>, id: UserId) -> Result<User> {
-    sqlx::query_scalar("select user_json(u) from users u where u.id = $1 and u.state <> 'pending'")
-        .bind(id)
-        .fetch_optional(db)
-        .await?
-        .map(|Json(user)| user)
-        .ok_or(Error::NotFound("user"))
+/// Returns the public profile of a user in `scope`.
+pub async fn get(db: impl PgExecutor<'_>, viewer: UserId, scope: UserScope, id: UserId) -> Result<User> {
+    find_many(db, viewer, scope, &[id]).await?.pop().ok_or(Error::NotFound("user"))
 }
 
-/// Returns the public profiles of these users, by id; unknown ids are omitted.
-pub async fn find_many(db: impl PgExecutor<'_>, ids: &[UserId]) -> Result<Vec<User>> {
+/// Returns the public profiles of those of these users who are in `scope`, by id; the others
+/// are omitted. Contacts are also those who were in a chat of the viewer, whose messages remain
+/// there.
+pub async fn find_many(db: impl PgExecutor<'_>, viewer: UserId, scope: UserScope, ids: &[UserId]) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> = sqlx::query_scalar(
-        "select user_json(u) from users u where u.id = any($1) and u.state <> 'pending' order by u.id",
+        "select user_json(u) from users u
+         where u.id = any($1) and u.state <> 'pending' and ($2 = 'everyone'::user_scope or is_visible_to($3, u))
+         order by u.id",
     )
     .bind(ids)
+    .bind(scope)
+    .bind(viewer)
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|Json(user)| user).collect())

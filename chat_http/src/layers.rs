@@ -28,8 +28,9 @@ use tower_http::{
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
 /// Adds the layers to a router, from the inside: a trace span, panic handling, the rejection of
-/// encoded bodies, the limit of each address, if there is one, CORS, the web policy, problem
-/// bodies, compression and the request id.
+/// encoded bodies and of addresses over their limit, CORS, the check of the host, the count of
+/// each address, if there is a limiter, security headers, problem bodies, compression and the
+/// request id.
 pub fn with_layers(router: Router, policy: &WebPolicy, limiter: Option<Arc<RateLimiter>>) -> Router {
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request| {
@@ -56,9 +57,11 @@ pub fn with_layers(router: Router, policy: &WebPolicy, limiter: Option<Arc<RateL
             ApiError(Error::internal(format!("panic: {text}"))).into_response()
         }))
         .layer(middleware::from_fn(reject_encoded_body))
-        .layer(middleware::from_fn_with_state(limiter, rate_limit::enforce_address))
+        .layer(middleware::from_fn(rate_limit::reject_address))
         .layer(policy.origins.cors())
-        .layer(middleware::from_fn_with_state(policy.clone(), web_policy::enforce))
+        .layer(middleware::from_fn_with_state(policy.clone(), web_policy::enforce_host))
+        .layer(middleware::from_fn_with_state(limiter, rate_limit::count_address))
+        .layer(middleware::from_fn_with_state(policy.clone(), web_policy::set_headers))
         .layer(middleware::from_fn(problem::render))
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(middleware::from_fn(request_id::assign))

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod probes;
 pub mod problem;
 pub mod rate_limit;
+pub mod refusals;
 pub mod request_id;
 mod rewind;
 pub mod settings;

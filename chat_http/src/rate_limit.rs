@@ -399,7 +399,7 @@ pub fn claimed_user(verifier: &Verifier, authorization: &HeaderValue) -> Option<
 }
 
 /// The state of a limit after a request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct RateLimitStatus {
     limit: u32,
     remaining: u32,
@@ -436,10 +436,16 @@ pub fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// The middleware: limits all requests of one address, whatever their route, except probes.
-pub(crate) async fn enforce_address(
+/// The state of the address limit, for `reject_address`.
+#[derive(Debug, Clone)]
+struct AddressRejection(RateLimitStatus);
+
+/// The middleware around whatever answers a request: counts every request of an
+/// address except probes. Rejects one over the limit, unless it is from a page: `reject_address` does
+/// that inside CORS, so that the page can read the response.
+pub(crate) async fn count_address(
     State(limiter): State<Option<Arc<RateLimiter>>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let Some(limiter) = limiter else { return next.run(request).await };
@@ -449,18 +455,36 @@ pub(crate) async fn enforce_address(
         return next.run(request).await;
     }
     let address = limiter.client_address(request.extensions(), request.headers());
-    let has_body = request.body().size_hint().upper() != Some(0);
-    match limiter.count(&limiters.address, &address) {
-        Ok(status) => {
-            let mut response = next.run(request).await;
-            // The limit of the class says more.
-            if !response.headers().contains_key(LIMIT_HEADER) {
-                status.write_headers(response.headers_mut());
+    let status = match limiter.count(&limiters.address, &address) {
+        Ok(status) => status,
+        Err(status) => {
+            let is_from_page = request.headers().contains_key(header::ORIGIN) && *request.method() != Method::OPTIONS;
+            if !is_from_page {
+                return status.into_rejection(has_body(&request));
             }
-            response
+            request.extensions_mut().insert(AddressRejection(status.clone()));
+            status
         }
-        Err(status) => status.into_rejection(has_body),
+    };
+    let mut response = next.run(request).await;
+    // The limit of the class says more.
+    if !response.headers().contains_key(LIMIT_HEADER) {
+        status.write_headers(response.headers_mut());
     }
+    response
+}
+
+/// The middleware inside CORS: rejects what `count_address` has found over the limit.
+pub(crate) async fn reject_address(request: Request, next: Next) -> Response {
+    match request.extensions().get::<AddressRejection>().cloned() {
+        Some(AddressRejection(status)) => status.into_rejection(has_body(&request)),
+        None => next.run(request).await,
+    }
+}
+
+/// Whether a request has a body. It is not read before a rejection.
+fn has_body(request: &Request) -> bool {
+    request.body().size_hint().upper() != Some(0)
 }
 
 /// The middleware: rejects a request over its limit with 429, and writes the state of
@@ -472,7 +496,7 @@ pub async fn enforce(
     request: Request,
     next: Next,
 ) -> Response {
-    let has_body = request.body().size_hint().upper() != Some(0);
+    let has_body = has_body(&request);
     match limiter.check(&request, classes.get(&request), verifier) {
         Ok(status) => {
             let mut response = next.run(request).await;

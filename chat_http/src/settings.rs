@@ -250,8 +250,8 @@ pub struct AccountSettings {
     #[arg(long, value_name = "WHO", env = "GROUP_PRIVACY", default_value = "everyone")]
     pub group_privacy: UserScope,
     /// Whom the user search finds by the beginning of a name: everyone, or contacts (users who
-    /// share a chat with the caller). Others are found by their exact name. Default: contacts;
-    /// everyone in `confab dev` and `confab cluster`.
+    /// share a chat with the caller). Others are found by their exact name, and their profiles
+    /// cannot be read by id. Default: contacts; everyone in `confab dev` and `confab cluster`.
     #[arg(long, value_name = "WHO", env = "USER_DIRECTORY")]
     pub user_directory: Option<UserScope>,
     /// File of passwords that nobody may choose: SHA-1 hashes in hexadecimal, one per line, in

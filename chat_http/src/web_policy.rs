@@ -63,17 +63,21 @@ impl AllowedHosts {
 /// call them by address.
 const INTERNAL_PATHS: [&str; 3] = [PROBES[0], PROBES[1], METRICS_PATH];
 
-/// Rejects a request without exactly one valid `Host`, or for another host; adds the
-/// security headers that the response does not have.
-pub(crate) async fn enforce(State(policy): State<WebPolicy>, request: Request, next: Next) -> Response {
-    let mut response = match check_host(&policy.hosts, &request) {
+/// The middleware: rejects a request without exactly one valid `Host`, or for another host.
+pub(crate) async fn enforce_host(State(policy): State<WebPolicy>, request: Request, next: Next) -> Response {
+    match check_host(&policy.hosts, &request) {
         Ok(()) => next.run(request).await,
         Err(HostError::Invalid) => {
             let detail = "the request must have exactly one valid Host header";
             ApiError(Error::Malformed(detail.into())).into_response()
         }
         Err(HostError::NotAllowed) => StatusCode::MISDIRECTED_REQUEST.into_response(),
-    };
+    }
+}
+
+/// The middleware: adds the security headers that the response does not have.
+pub(crate) async fn set_headers(State(policy): State<WebPolicy>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
         headers.entry(name).or_insert(value);

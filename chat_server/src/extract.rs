@@ -4,7 +4,7 @@
 use crate::{AppState, limits};
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderValue, header, request::Parts},
+    http::{header, request::Parts},
 };
 use chat_core::{
     ChatId, Error, UserId,
@@ -15,7 +15,7 @@ use chat_core::{
     operators::{self, Operator},
 };
 pub(crate) use chat_http::extract::{Json, Path, PathParam, Query};
-use chat_http::{ApiError, Result};
+use chat_http::{ApiError, Result, refusals::read_client};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{borrow::Cow, convert::Infallible, sync::Arc};
@@ -66,20 +66,10 @@ impl FromRequestParts<Arc<AppState>> for OperatorCaller {
 #[derive(Debug, Clone)]
 pub(crate) struct ClientInfo(pub(crate) Client);
 
-/// Maximum length of a user agent that is stored, in characters.
-const MAX_USER_AGENT_CHARS: usize = 250;
-
 impl ClientInfo {
     fn from_parts(parts: &Parts, state: &AppState) -> Self {
-        let address = state.rate_limiter.client_address(&parts.extensions, &parts.headers);
-        Self(Client { address: Some(address), user_agent: read_user_agent(parts.headers.get(header::USER_AGENT)) })
+        Self(read_client(&state.rate_limiter, &parts.extensions, &parts.headers))
     }
-}
-
-/// Returns the user agent as it is stored; empty if there is none.
-pub(crate) fn read_user_agent(header: Option<&HeaderValue>) -> String {
-    let text = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.chars().take(MAX_USER_AGENT_CHARS).collect()
 }
 
 impl FromRequestParts<Arc<AppState>> for ClientInfo {

@@ -1,12 +1,8 @@
 //! The state that handlers share.
 
 use crate::{
-    BlobStore, disk_space, jobs, openapi,
-    pixel_budget::PixelBudget,
-    refusals::{self, Refusals},
-    router,
-    sign_in_throttle::SignInThrottle,
-    user_slots::UserSlots,
+    BlobStore, disk_space, jobs, openapi, pixel_budget::PixelBudget, refusals, router,
+    sign_in_throttle::SignInThrottle, user_slots::UserSlots,
 };
 use axum::{Router, middleware};
 use chat_core::{
@@ -24,6 +20,7 @@ use chat_core::{
 use chat_http::{
     ReadinessCheck,
     rate_limit::{self, RateLimiter, RateLimits},
+    refusals::Refusals,
     settings::PublicUrl,
     sign_up::SignUpPolicy,
     trusted_proxies::TrustedProxies,
@@ -159,7 +156,7 @@ impl AppState {
             upload_slots: UserSlots::for_uploads(),
             pixel_budget: PixelBudget::new(config.rate_limits != RateLimits::OFF),
             sign_in_throttle: SignInThrottle::new(config.rate_limits != RateLimits::OFF),
-            refusals: Refusals::new(),
+            refusals: Refusals::default(),
             is_volatile_database_allowed: config.is_volatile_database_allowed,
             min_free_bytes: config.min_free_bytes,
             user_directory: config.user_directory,

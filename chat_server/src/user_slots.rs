@@ -2,13 +2,14 @@
 
 use chat_core::{Error, Result, UserId};
 use dashmap::DashMap;
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread::available_parallelism, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
-/// Maximum number of expensive requests of one user that run at the same time.
+/// Maximum number of expensive requests of one user that run at the same time, also on a
+/// large machine.
 const MAX_EXPENSIVE: usize = 2;
 
 /// Maximum number of uploads of one user at the same time.
@@ -40,14 +41,20 @@ pub(crate) struct UserSlot<'a> {
 }
 
 impl UserSlots {
-    /// Slots for queries whose cost the caller chooses.
+    /// Slots for queries whose cost the caller chooses. One user's queries keep at most half of
+    /// the cores busy: the database may run on the same machine.
     pub(crate) fn for_expensive_requests() -> Self {
-        Self { max_running: MAX_EXPENSIVE, max_wait: MAX_EXPENSIVE_WAIT, users: DashMap::new() }
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self::new((cores / 2).clamp(1, MAX_EXPENSIVE), MAX_EXPENSIVE_WAIT)
     }
 
     /// Slots for uploads.
     pub(crate) fn for_uploads() -> Self {
-        Self { max_running: MAX_UPLOADS, max_wait: MAX_UPLOAD_WAIT, users: DashMap::new() }
+        Self::new(MAX_UPLOADS, MAX_UPLOAD_WAIT)
+    }
+
+    fn new(max_running: usize, max_wait: Duration) -> Self {
+        Self { max_running, max_wait, users: DashMap::new() }
     }
 
     /// Waits for a slot. Returns `TooManyRequests` if too many requests of the user wait,
@@ -79,8 +86,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_user_runs_two_requests_at_a_time_and_delays_no_other() {
-        let slots = UserSlots::for_expensive_requests();
+    async fn one_user_runs_few_requests_at_a_time_and_delays_no_other() {
+        let slots = UserSlots::new(2, MAX_EXPENSIVE_WAIT);
         let [alice, bob]: [UserId; 2] = [1, 2].map(|id| UserId::try_from(id).expect("an id"));
         let first = slots.acquire(alice).await.expect("a slot");
         let _second = slots.acquire(alice).await.expect("a slot");

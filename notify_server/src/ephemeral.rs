@@ -72,16 +72,20 @@ impl EphemeralDispatcher {
 async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = EphemeralEvent>) {
     // Only the latest presence of each user is needed.
     let mut presences: HashMap<UserId, Presence> = HashMap::new();
-    let mut typings = Vec::new();
+    let (mut typings, mut presences_for) = (Vec::new(), Vec::new());
     for event in events {
         match event {
             EphemeralEvent::Presence(presence) => drop(presences.insert(presence.user_id, presence)),
+            EphemeralEvent::PresenceFor { recipient, presence } => presences_for.push((recipient, presence)),
             EphemeralEvent::Typing(typing) => {
                 if !hub.has_more_online_members_than(typing.chat_id, MAX_TYPING_AUDIENCE) {
                     typings.push(typing);
                 }
             }
         }
+    }
+    for (recipient, presence) in presences_for {
+        hub.dispatch_ephemeral(&HashSet::from([recipient]), &frame::presence(presence));
     }
     if typings.is_empty() && presences.is_empty() {
         return;
@@ -98,7 +102,7 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
         let mut recipients = hub.online_members(&HashSet::from([typing.chat_id]));
         recipients.remove(&typing.user_id);
         recipients.retain(|recipient| !blocked.contains(&(typing.user_id, *recipient)));
-        hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Typing(typing)));
+        hub.dispatch_ephemeral(&recipients, &frame::typing(typing));
     }
     if presences.is_empty() {
         return;
@@ -116,7 +120,7 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
         recipients.retain(|recipient| !blocked.contains(&(user_id, *recipient)));
         // The user's own connections receive the event too.
         recipients.insert(user_id);
-        hub.dispatch_ephemeral(&recipients, &frame::ephemeral(&EphemeralEvent::Presence(presence)));
+        hub.dispatch_ephemeral(&recipients, &frame::presence(presence));
     }
 }
 

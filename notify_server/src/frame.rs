@@ -4,7 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_core::{
     MessageId, UserId,
-    ephemeral::EphemeralEvent,
+    ephemeral::{EphemeralEvent, Presence, Typing},
     events::{Audience, Cursor, Epoch, LogEntry, Position, redaction},
 };
 use rand::RngExt;
@@ -115,14 +115,15 @@ pub(crate) fn reset(reason: &str, cursor: &Cursor) -> Bytes {
     control("reset", Some(cursor), &json!({ "type": "reset", "reason": reason, "cursor": cursor }))
 }
 
-/// Encodes an event that is not in the log. It has no id, because a client does not
-/// resume from it.
-pub(crate) fn ephemeral(event: &EphemeralEvent) -> Bytes {
-    let kind = match event {
-        EphemeralEvent::Typing(_) => "typing",
-        EphemeralEvent::Presence(_) => "presence",
-    };
-    control(kind, None, &json!(event))
+/// Encodes a typing indicator. It has no id, because it is not in the log and a client does
+/// not resume from it.
+pub(crate) fn typing(typing: Typing) -> Bytes {
+    control("typing", None, &json!(EphemeralEvent::Typing(typing)))
+}
+
+/// Encodes a presence, which has no id either.
+pub(crate) fn presence(presence: Presence) -> Bytes {
+    control("presence", None, &json!(EphemeralEvent::Presence(presence)))
 }
 
 /// Tells the client how long to wait before it reconnects: a random time within the

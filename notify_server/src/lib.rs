@@ -33,7 +33,7 @@ use chat_core::{
 };
 use chat_http::{
     ReadinessCheck, WebPolicy, acceptor, connection_limits::ConnectionLimits, layers, metrics::MetricsEndpoint, probes,
-    rate_limit::RateLimiter,
+    rate_limit::RateLimiter, refusals::Refusals,
 };
 use ephemeral::EphemeralDispatcher;
 use governor::{DefaultKeyedRateLimiter, Quota};
@@ -101,6 +101,7 @@ pub struct NotifyServer {
     ephemeral: EphemeralBus,
     typing: TypingNotifier,
     command_limiter: DefaultKeyedRateLimiter<UserId>,
+    refusals: Refusals,
     verifier: Verifier,
     policy: WebPolicy,
     is_volatile_database_allowed: bool,
@@ -153,15 +154,15 @@ impl NotifyServer {
                 hub.stop();
             }
         });
-        tokio::spawn(shutdown.clone().run_until_cancelled_owned(remove_stale_limits(Arc::clone(&rate_limiter))));
         let membership_loader = MembershipLoader::start(db.clone(), Arc::clone(&metrics), shutdown.clone());
         let quota = Quota::per_second(COMMANDS_PER_SECOND).allow_burst(COMMAND_BURST);
-        Arc::new(Self {
+        let server = Arc::new(Self {
             typing: TypingNotifier::new(db.clone(), ephemeral.clone()),
             db,
             writer,
             ephemeral,
             command_limiter: DefaultKeyedRateLimiter::keyed(quota),
+            refusals: Refusals::default(),
             verifier,
             policy,
             is_volatile_database_allowed,
@@ -172,7 +173,10 @@ impl NotifyServer {
             health,
             metrics,
             shutdown,
-        })
+        });
+        let shutdown = server.shutdown.clone();
+        tokio::spawn(shutdown.run_until_cancelled_owned(remove_stale_limits(Arc::clone(&server))));
+        server
     }
 
     /// Returns the routes, for connections that axum serves.
@@ -231,9 +235,11 @@ pub async fn serve(
     acceptor::serve(listener, connections, notify.connection_hook(), router, notify.shutdown.clone()).await;
 }
 
-async fn remove_stale_limits(rate_limiter: Arc<RateLimiter>) {
+async fn remove_stale_limits(notify: Arc<NotifyServer>) {
     loop {
         tokio::time::sleep(STALE_LIMITS_INTERVAL).await;
-        rate_limiter.remove_stale();
+        notify.rate_limiter.remove_stale();
+        notify.command_limiter.retain_recent();
+        notify.refusals.remove_stale();
     }
 }

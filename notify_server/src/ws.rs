@@ -16,10 +16,11 @@ use axum::{
 };
 use chat_core::{
     Error, Result,
+    audit::Client,
     auth::{Audience, Claims},
     events::Cursor,
 };
-use chat_http::{acceptor::ConnectionPermit, request_id::new_request_id};
+use chat_http::{acceptor::ConnectionPermit, refusals::read_client, request_id::new_request_id};
 use commands::{Command, Envelope};
 use futures_util::{StreamExt, stream::SplitStream};
 use hyper_util::rt::TokioIo;
@@ -73,12 +74,13 @@ pub(crate) async fn upgrade(
         Some(claims) => Some(Handshake::load(&notify, claims, connect.resume.clone()).await?),
         None => None,
     };
+    let client = read_client(&notify.rate_limiter, request.extensions(), request.headers());
     // The permit counts the connection while it is open.
     let permit = request.extensions().get::<ConnectionPermit>().cloned();
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
-            serve(&notify, TokioIo::new(upgraded), handshake, connect.resume).await;
+            serve(&notify, TokioIo::new(upgraded), client, handshake, connect.resume).await;
         }
         drop(permit);
     });
@@ -88,6 +90,7 @@ pub(crate) async fn upgrade(
 async fn serve(
     notify: &Arc<NotifyServer>,
     io: TokioIo<hyper::upgrade::Upgraded>,
+    client: Client,
     handshake: Option<Handshake>,
     resume: Option<Cursor>,
 ) {
@@ -111,7 +114,7 @@ async fn serve(
     let claims = handshake.claims;
     {
         let mut connection_future = pin!(connection::run(notify, handshake, &transport));
-        let command_future = run_commands(notify, claims, &mut reader, &transport);
+        let command_future = run_commands(notify, claims, &client, &mut reader, &transport);
         tokio::select! {
             () = connection_future.as_mut() => {}
             () = command_future => {
@@ -183,14 +186,20 @@ async fn run_auth_command(
 }
 
 /// Runs the client's commands, one after the other, until the client disconnects.
-async fn run_commands(notify: &Arc<NotifyServer>, claims: Claims, reader: &mut Reader, transport: &WsTransport<Io>) {
+async fn run_commands(
+    notify: &Arc<NotifyServer>,
+    claims: Claims,
+    client: &Client,
+    reader: &mut Reader,
+    transport: &WsTransport<Io>,
+) {
     let mut missed_pongs = 0;
     loop {
         match timeout(PING_INTERVAL, reader.next()).await {
             Ok(Some(Ok(message))) => {
                 missed_pongs = 0;
                 let reply = match message {
-                    Message::Text(text) => commands::handle(notify, claims, &text).await,
+                    Message::Text(text) => commands::handle(notify, claims, client, &text).await,
                     Message::Binary(_) => {
                         let error = Error::Malformed("commands must be text messages".into());
                         commands::error_reply(None, &error, &new_request_id())

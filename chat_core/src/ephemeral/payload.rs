@@ -62,4 +62,11 @@ pub enum EphemeralEvent {
     Typing(Typing),
     /// Sent to the users who share a chat with this user.
     Presence(Presence),
+    /// Sent to one user, to whom the presence of another looks different now.
+    PresenceFor {
+        /// The user who receives it.
+        recipient: UserId,
+        /// What the recipient sees.
+        presence: Presence,
+    },
 }

@@ -8,11 +8,12 @@ use crate::{
 };
 use axum::{body::Body, extract::State};
 use chat_core::{
-    accounts,
+    Error, accounts,
     audit::{Action, NewEntry},
     values::Password,
 };
 use chat_http::Result;
+use futures_util::{TryStreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -24,7 +25,16 @@ pub(crate) async fn export(
     ClientInfo(client): ClientInfo,
 ) -> Result<NdJson> {
     NewEntry::new(Action::Exported).with_actor(caller.user_id).with_client(&client).write(&state.db).await?;
-    Ok(NdJson(Body::from_stream(accounts::export(state.expensive_db.clone(), caller.user_id, Some(caller.session_id)))))
+    let pages = accounts::export(state.expensive_db.clone(), caller.user_id, Some(caller.session_id));
+    // A slot for each page, not for the whole export, whose length the client chooses.
+    let pages = stream::try_unfold(Box::pin(pages), move |mut pages| {
+        let state = Arc::clone(&state);
+        async move {
+            let _slot = state.expensive_slots.acquire(caller.user_id).await?;
+            Ok::<_, Error>(pages.try_next().await?.map(|page| (page, pages)))
+        }
+    });
+    Ok(NdJson(Body::from_stream(pages)))
 }
 
 /// The current password, which confirms the deletion of an account.

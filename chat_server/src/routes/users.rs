@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::extract::State;
 use chat_core::{
-    UserId, blocks, events,
+    UserId, blocks, events, presence,
     users::{self, Me, User, UserPatch},
     values::SearchText,
 };
@@ -36,9 +36,14 @@ pub(crate) async fn update(
     Ok(Json(me))
 }
 
-/// Returns a user.
-pub(crate) async fn get(State(state): State<Arc<AppState>>, _: Caller, Path(id): Path<UserId>) -> Result<Json<User>> {
-    Ok(Json(users::get(&state.db, id).await?))
+/// Returns a user: anybody in an open directory, and otherwise one who is or was in a chat of
+/// the caller.
+pub(crate) async fn get(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    Path(id): Path<UserId>,
+) -> Result<Json<User>> {
+    Ok(Json(users::get(&state.db, caller.user_id, state.user_directory, id).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -47,13 +52,14 @@ pub(crate) struct UserIdsParams {
     pub(super) ids: UserIds,
 }
 
-/// Returns the users with the given ids. Unknown ids are omitted.
+/// Returns the users with the given ids. Unknown ids are omitted, and unless the directory is
+/// open also those of users who never were in a chat of the caller.
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
-    _: Caller,
+    caller: Caller,
     Query(UserIdsParams { ids }): Query<UserIdsParams>,
 ) -> Result<Json<List<User>>> {
-    Ok(Json(List { items: users::find_many(&state.db, &ids.0).await? }))
+    Ok(Json(List { items: users::find_many(&state.db, caller.user_id, state.user_directory, &ids.0).await? }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -89,6 +95,7 @@ pub(crate) async fn block(
     Path(user_id): Path<UserId>,
 ) -> Result<NoContent> {
     blocks::block(&state.db, caller.user_id, user_id).await?;
+    presence::send_to(&state.db, &state.ephemeral, user_id, caller.user_id).await?;
     Ok(NoContent)
 }
 
@@ -99,5 +106,6 @@ pub(crate) async fn unblock(
     Path(user_id): Path<UserId>,
 ) -> Result<NoContent> {
     blocks::unblock(&state.db, caller.user_id, user_id).await?;
+    presence::send_to(&state.db, &state.ephemeral, user_id, caller.user_id).await?;
     Ok(NoContent)
 }

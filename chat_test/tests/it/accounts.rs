@@ -11,7 +11,7 @@ async fn upload(user: &TestUser, bytes: &'static [u8]) -> Value {
 }
 
 #[tokio::test]
-async fn a_profile_is_visible_to_users_and_its_avatar_to_everyone() {
+async fn a_profile_is_visible_to_contacts_and_its_avatar_to_everyone() {
     let app = TestApp::start().await;
     let erin = app.sign_up("erin").await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
@@ -20,7 +20,7 @@ async fn a_profile_is_visible_to_users_and_its_avatar_to_everyone() {
     erin.get(&format!("/api/files/{picture}")).await.expect_problem(404);
     let patch = json!({ "display_name": "Alice M.", "bio": "Keeps the lights on", "avatar_file_id": picture });
     let me = alice.patch("/api/me", patch).await.expect(200).json();
-    let seen = erin.get(&format!("/api/users/{}", alice.id)).await.expect(200).json();
+    let seen = bob.get(&format!("/api/users/{}", alice.id)).await.expect(200).json();
     assert_eq!((&seen["bio"], &seen["avatar_url"]), (&json!("Keeps the lights on"), &me["avatar_url"]));
     erin.get(seen["avatar_url"].as_str().expect("a picture")).await.expect(200);
     assert_eq!(bobs.next_of("user.updated").await.data["user"], seen);

@@ -1,7 +1,7 @@
 //! Operators, the audit log, and the throttle of failed sign-ins.
 
 use chat_core::operators;
-use chat_test::{ApiResponse, TestApp, TestUser, eventually};
+use chat_test::{ApiResponse, Socket, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
 /// Signs in users of the demo data, the first of whom is an operator.
@@ -45,6 +45,23 @@ async fn only_operators_reach_the_routes_of_operators() {
     let refused = list_audit(&alice, &format!("?user_id={}&action=refused", bob.id)).await;
     assert_eq!(refused.len(), 5);
     assert_eq!(refused[4]["detail"], "GET /api/operator/users");
+}
+
+#[tokio::test]
+async fn a_refused_command_of_a_websocket_is_in_the_audit_log() {
+    let app = TestApp::start().await;
+    let [alice, bob] = sign_in_with_operator(&app, ["alice", "bob"]).await;
+    let direct = alice.post("/api/chats", json!({ "type": "single", "user_id": bob.id })).await.json()["id"].clone();
+    alice.put(&format!("/api/users/{}/block", bob.id), json!({})).await.expect(204);
+    let headers = [("authorization", &*format!("Bearer {}", bob.token)), ("user-agent", "a test")];
+    let mut socket = Socket::open(&app.endpoints.notify, "", &headers).await.expect("a socket");
+    assert_eq!(socket.next().await.kind, "ready");
+    let send = json!({ "type": "message.send", "chat_id": direct, "content": "a secret" });
+    assert_eq!(socket.send_command(send).await["code"], "forbidden");
+    let refused = list_audit(&alice, "?action=refused").await;
+    assert_eq!(refused[0]["detail"], format!("WebSocket message.send in chat {direct}"));
+    assert_eq!((&refused[0]["actor_id"], &refused[0]["user_agent"]), (&json!(bob.id), &json!("a test")));
+    assert!(refused[0]["address"].is_string());
 }
 
 #[tokio::test]

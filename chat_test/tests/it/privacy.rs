@@ -33,6 +33,29 @@ async fn the_directory_shows_contacts_and_exact_names() {
 }
 
 #[tokio::test]
+async fn a_profile_is_visible_to_those_who_share_or_shared_a_chat() {
+    let app = TestApp::start().await;
+    let [erin, frank, operator] = [app.sign_up("erin").await, app.sign_up("frank").await, app.sign_up("grace").await];
+    let path = format!("/api/users/{}", frank.id);
+    let ids = async |viewer: &TestUser| {
+        let path = format!("/api/users?ids={},{}", frank.id, viewer.id);
+        let users = viewer.get(&path).await.expect(200).json();
+        users["items"].as_array().expect("users").iter().map(|user| user["id"].clone()).collect::<Vec<_>>()
+    };
+    erin.get(&path).await.expect_problem(404);
+    assert_eq!(ids(&erin).await, [json!(erin.id)], "ids cannot be tried one after the other");
+    let group = json!({ "type": "group", "name": "club", "members": [frank.id] });
+    let chat = erin.post("/api/chats", group).await.expect(201).json();
+    assert_eq!(ids(&erin).await.len(), 2);
+    frank.post(&format!("/api/chats/{}/leave", chat["id"]), json!({})).await.expect(204);
+    erin.get(&path).await.expect(200);
+    frank.get(&format!("/api/users/{}", erin.id)).await.expect_problem(404);
+    let sql = "update users set is_operator = true where id = $1";
+    sqlx::query(sql).bind(operator.id).execute(&app.db).await.expect("an operator");
+    operator.get(&path).await.expect(200);
+}
+
+#[tokio::test]
 async fn only_contacts_can_add_a_user_who_wants_that() {
     let app = TestApp::start().await;
     let (erin, frank) = (app.sign_up("erin").await, app.sign_up("frank").await);
@@ -71,13 +94,26 @@ async fn only_contacts_can_add_a_user_who_wants_that() {
 async fn a_blocker_looks_like_a_user_who_was_never_online() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut stream_of_bob = bob.listen().await;
     let _stream = alice.listen().await;
     let path = format!("/api/presence/{}", alice.id);
     chat_test::eventually("alice is online", || async {
         bob.get(&path).await.expect(200).json()["status"] == "online"
     })
     .await;
-    alice.put(&format!("/api/users/{}/block", bob.id), json!({})).await.expect(204);
+    let mut next_status = async || loop {
+        let event = stream_of_bob.next_ephemeral("presence").await;
+        if event.data["user_id"] == alice.id {
+            break event.data["status"].clone();
+        }
+    };
+    assert_eq!(next_status().await, "online");
+    let block = format!("/api/users/{}/block", bob.id);
+    alice.put(&block, json!({})).await.expect(204);
+    assert_eq!(next_status().await, "offline", "an open stream is told");
+    alice.delete(&block).await.expect(204);
+    assert_eq!(next_status().await, "online");
+    alice.put(&block, json!({})).await.expect(204);
     let hidden = json!({ "user_id": alice.id, "status": "offline", "last_seen": null });
     assert_eq!(bob.get(&path).await.expect(200).json(), hidden);
     let [dave] = app.sign_in(["dave"]).await;

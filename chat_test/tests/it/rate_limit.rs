@@ -1,6 +1,6 @@
 //! Rate limits.
 
-use chat_test::{ApiResponse, TestApp, TestUser, eventually};
+use chat_test::{ALLOWED_ORIGIN, ApiResponse, TestApp, TestUser, eventually};
 use http::Method;
 use serde_json::json;
 
@@ -94,6 +94,31 @@ async fn everything_that_a_server_answers_counts_for_the_address() {
     }
     ask(&app.endpoints.notify, "/events").await.expect_problem(429);
     ask(&app.endpoints.notify, "/livez").await.expect(200);
+}
+
+#[tokio::test]
+async fn wrong_hosts_and_preflights_count_for_the_address() {
+    let app = TestApp::with_rate_limits("address=5/m").await;
+    let client = reqwest::Client::new();
+    let url = format!("{}/api/config", app.endpoints.chat);
+    let send =
+        |request: reqwest::RequestBuilder| async { ApiResponse::read(request.send().await.expect("an answer")).await };
+    let preflight = || {
+        let request = client.request(Method::OPTIONS, &url).header("origin", ALLOWED_ORIGIN);
+        request.header("access-control-request-method", "GET")
+    };
+    for _ in 0..3 {
+        send(client.get(&url).header("host", "evil.example")).await.expect_problem(421);
+    }
+    for _ in 0..2 {
+        send(preflight()).await.expect(200);
+    }
+    for request in [client.get(&url).header("host", "evil.example"), preflight(), client.get(&url)] {
+        let rejected = send(request).await;
+        assert_eq!((rejected.status.as_u16(), rejected.header("x-content-type-options")), (429, "nosniff"));
+    }
+    let page = send(client.get(&url).header("origin", ALLOWED_ORIGIN)).await;
+    assert_eq!((page.status.as_u16(), page.header("access-control-allow-origin")), (429, ALLOWED_ORIGIN));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::NotifyServer;
 use chat_core::{
     ChatId, Error, FileId, MessageId, Result, UserId,
+    audit::Client,
     auth::Claims,
     chats::{self, ChatDraft, ChatType},
     ephemeral::Status,
@@ -23,10 +24,6 @@ use serde_json::{Map, Value, json};
 
 /// Maximum size of a `ref` that a reply repeats, in bytes.
 const MAX_REFERENCE_BYTES: usize = 128;
-
-/// Maximum number of users that the rate limiter tracks. Beyond it, users without
-/// recent commands are removed.
-const MAX_LIMITED_USERS: usize = 50_000;
 
 /// A command.
 #[derive(Debug, Deserialize)]
@@ -124,11 +121,8 @@ impl Envelope {
 }
 
 /// Runs the command in a text message and returns the reply.
-pub(super) async fn handle(notify: &NotifyServer, claims: Claims, text: &str) -> Value {
+pub(super) async fn handle(notify: &NotifyServer, claims: Claims, client: &Client, text: &str) -> Value {
     let Envelope { reference, command } = Envelope::parse(text);
-    if notify.command_limiter.len() > MAX_LIMITED_USERS {
-        notify.command_limiter.retain_recent();
-    }
     let outcome = match command {
         Ok(Command::Ping {}) => return with_reference(json!({ "type": "pong" }), reference),
         // An invalid command also counts, because it had to be parsed.
@@ -138,7 +132,22 @@ pub(super) async fn handle(notify: &NotifyServer, claims: Claims, text: &str) ->
     };
     match outcome {
         Ok(outcome) => ack(reference, outcome),
-        Err(error) => error_reply(reference, &error, &new_request_id()),
+        Err(error) => {
+            if let Error::Forbidden(_) = error {
+                notify.refusals.record(&notify.db, claims.user_id, client, &describe(text)).await;
+            }
+            error_reply(reference, &error, &new_request_id())
+        }
+    }
+}
+
+/// Describes a refused command for the audit log, without its content.
+fn describe(text: &str) -> String {
+    let command: Value = serde_json::from_str(text).unwrap_or_default();
+    let kind = command["type"].as_str().unwrap_or_default();
+    match &command["chat_id"] {
+        Value::Null => format!("WebSocket {kind}"),
+        chat => format!("WebSocket {kind} in chat {chat}"),
     }
 }
 
