@@ -9,24 +9,3 @@ alter table former_members rename constraint chat_departures_chat_id_fkey to for
 alter table former_members rename constraint chat_departures_user_id_fkey to former_members_user_id_fkey;
 alter table former_members add column needs_invite boolean not null default true;
 alter table former_members alter column needs_invite drop default;
-
--- Whether a viewer sees the profile of a user without knowing the name: a deleted account,
--- or one that is or was in a chat of the viewer, or is banned from one. An operator sees all.
-create function is_visible_to(viewer bigint, of_user users) returns boolean
-language sql stable parallel safe
-return of_user.id = viewer
-    or of_user.deleted_at is not null
-    or exists (
-        select from chat_members own join chat_members m on m.chat_id = own.chat_id and m.user_id = of_user.id
-        where own.user_id = viewer
-    )
-    or exists (
-        select from former_members m join chat_members own on own.chat_id = m.chat_id and own.user_id = viewer
-        where m.user_id = of_user.id
-    )
-    or exists (
-        select from chat_bans b join chat_members own on own.chat_id = b.chat_id and own.user_id = viewer
-        where b.user_id = of_user.id
-    )
-    or exists (select from blocks b where b.blocker_id = viewer and b.blocked_id = of_user.id)
-    or exists (select from users o where o.id = viewer and o.is_operator);

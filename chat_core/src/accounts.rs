@@ -4,6 +4,7 @@ use crate::{
     Error, Result, UserId,
     audit::{Action, NewEntry},
     auth::{self, Claims, Hasher, sessions},
+    bots,
     chats::model::Role,
     events, members, users,
     values::Password,
@@ -22,11 +23,13 @@ const RESERVED_NAME_DAYS: i32 = 90;
 /// ($1), after a key ($2), up to a number of rows ($3). All sessions come on one page,
 /// newest first, because a user has few.
 const EXPORT_SECTIONS: [&str; 7] = [
-    "select 0::bigint, json_build_object('type', 'user', 'user', user_json(u), 'email', u.email)::text
+    "select 0::bigint, json_build_object('type', 'user', 'user', user_json(u), 'email', u.email, 'bots', coalesce(
+         (select json_agg(user_json(b) order by b.id) from users b where b.owner_id = u.id), '[]'))::text
      from users u where u.id = $1 and $2 < 0 and $3 > 0",
     "select 0::bigint, json_build_object('type', 'session', 'id', s.id, 'user_agent', s.user_agent,
+                                        'api_token', t.name,
                                         'created_at', to_rfc3339(s.created_at), 'used_at', to_rfc3339(s.used_at))::text
-     from sessions s where s.user_id = $1 and $2 < 0 order by s.created_at desc limit $3",
+     from sessions s left join api_tokens t on t.session_id = s.id where s.user_id = $1 and $2 < 0 order by s.created_at desc limit $3",
     "select a.id, json_build_object('type', 'activity', 'action', a.action, 'at', to_rfc3339(a.at),
                                     'address', host(a.address), 'user_agent', a.user_agent)::text
      from audit_log a where a.actor_id = $1 and a.id > $2 order by a.id limit $3",
@@ -109,6 +112,24 @@ pub async fn delete(db: &PgPool, user: UserId, entry: NewEntry<'_>) -> Result<()
         Some(false) => return Ok(()),
         Some(true) => {}
     }
+    delete_locked(&mut log, user).await?;
+    entry.write(&mut *log).await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Deletes an account as [`delete`] does, with its bots. The caller holds the append lock.
+pub(crate) async fn delete_locked(log: &mut PgConnection, user: UserId) -> Result<()> {
+    let bots = bots::list_ids(&mut *log, user).await?;
+    for account in bots.into_iter().chain([user]) {
+        reserve_username(log, account).await?;
+        anonymize(log, account).await?;
+    }
+    Ok(())
+}
+
+/// Keeps others from taking the username of a deleted account for a while.
+async fn reserve_username(log: &mut PgConnection, user: UserId) -> Result<()> {
     // A sign-up with this name waits until the name is reserved.
     sqlx::query("select lock_username(username) from users where id = $1").bind(user).execute(&mut *log).await?;
     sqlx::query(
@@ -120,9 +141,6 @@ pub async fn delete(db: &PgPool, user: UserId, entry: NewEntry<'_>) -> Result<()
     .bind(RESERVED_NAME_DAYS)
     .execute(&mut *log)
     .await?;
-    anonymize(&mut log, user).await?;
-    entry.write(&mut *log).await?;
-    log.commit().await?;
     Ok(())
 }
 
@@ -147,8 +165,9 @@ pub(crate) async fn anonymize(log: &mut PgConnection, user: UserId) -> Result<()
                      select from users o
                      where o.id <> $1 and username_shape(o.username) = username_shape('deleted-' || $1::text)
                  ) then '-' || substr(md5(random()::text), 1, 8) else '' end,
-             display_name = 'Deleted account', email = 'deleted-' || id,
-             password_hash = '', words = '', bio = '', avatar_file_id = null, is_operator = false,
+             display_name = 'Deleted account',
+             email = case kind when 'person' then 'deleted-' || id end,
+             password_hash = case kind when 'person' then '' end, words = '', bio = '', avatar_file_id = null, is_operator = false,
              pending_invite = null,
              deleted_at = now()
          where id = $1",
@@ -174,10 +193,11 @@ async fn transfer_ownership(log: &mut PgConnection, user: UserId) -> Result<()> 
         "select distinct on (m.chat_id) m.chat_id, m.user_id
          from chat_members own
          join chat_members m on m.chat_id = own.chat_id and m.user_id <> own.user_id
+         join users u on u.id = m.user_id
          where own.user_id = $1 and own.role = 'owner' and not exists (
              select from chat_members other
              where other.chat_id = own.chat_id and other.user_id <> $1 and other.role = 'owner')
-         order by m.chat_id, m.role, m.joined_at, m.user_id",
+         order by m.chat_id, u.kind, m.role, m.joined_at, m.user_id",
     )
     .bind(user)
     .fetch_all(&mut *log)

@@ -1,6 +1,6 @@
 //! Admission to an existing chat: the only function that adds a member later.
 
-use crate::{ChatId, Error, Result, UserId, chats::model::Role};
+use crate::{ChatId, Error, Result, UserId, chats::model::Role, users::UserKind};
 use sqlx::{PgConnection, PgExecutor};
 
 /// Maximum number of chats of one user. It bounds the list of chats, and the recipients
@@ -47,28 +47,55 @@ pub(crate) async fn require_not_departed(db: impl PgExecutor<'_>, chat: ChatId, 
     Ok(())
 }
 
-/// Rejects users who want to be added only by their contacts, unless the actor is one.
+/// Rejects bots of others, and users who want to be added only by their contacts, unless the
+/// actor is one.
 pub(crate) async fn require_consent(
     db: impl PgExecutor<'_>,
     actor: UserId,
     field: &'static str,
     users: &[UserId],
 ) -> Result<()> {
-    let unwilling: Vec<UserId> = sqlx::query_scalar(
-        "select u.id from users u
-         where u.id = any($2) and u.id <> $1 and u.group_privacy = 'contacts' and not is_contact(u.id, $1)
+    let unwilling: Vec<(UserId, UserKind)> = sqlx::query_as(
+        "select u.id, u.kind from users u
+         where u.id = any($2) and u.id <> $1 and case u.kind
+             when 'bot' then u.owner_id <> $1
+             else u.group_privacy = 'contacts' and not is_contact(u.id, $1)
+         end
          order by u.id",
     )
     .bind(actor)
     .bind(users)
     .fetch_all(db)
     .await?;
-    if unwilling.is_empty() {
-        return Ok(());
+    let ids = |kind: UserKind| {
+        let ids = unwilling.iter().filter(|(_, of)| *of == kind).map(|(id, _)| id.to_string());
+        ids.collect::<Vec<_>>().join(", ")
+    };
+    let (bots, persons) = (ids(UserKind::Bot), ids(UserKind::Person));
+    if !bots.is_empty() {
+        return Err(Error::invalid_with_code(field, "not_owner", format!("only their owners can add bots {bots}")));
     }
-    let ids = unwilling.iter().map(UserId::to_string).collect::<Vec<_>>().join(", ");
-    let detail = format!("only their contacts can add users {ids}; send them an invite link");
-    Err(Error::invalid_with_code(field, "needs_invite", detail))
+    if !persons.is_empty() {
+        let detail = format!("only their contacts can add users {persons}; send them an invite link");
+        return Err(Error::invalid_with_code(field, "needs_invite", detail));
+    }
+    Ok(())
+}
+
+/// Rejects a bot whose owner is not a member of the chat.
+async fn require_owner(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
+    let has_owner: bool = sqlx::query_scalar(
+        "select not exists (
+             select from users bot where bot.id = $2 and bot.owner_id is not null
+               and not exists (select from chat_members m where m.chat_id = $1 and m.user_id = bot.owner_id)
+         )",
+    )
+    .bind(chat)
+    .bind(user)
+    .fetch_one(db)
+    .await?;
+    let detail = "a bot can be only in chats of its owner";
+    if has_owner { Ok(()) } else { Err(Error::Conflict { code: "owner_not_member", detail }) }
 }
 
 /// Records that a member has left by themselves: they come back only by an invite, unless
@@ -116,6 +143,7 @@ pub(crate) async fn admit(
     if is_member {
         return Ok(false);
     }
+    require_owner(&mut *log, chat, user).await?;
     require_free_chat(&mut *log, user).await?;
     let inserted = sqlx::query(
         "insert into chat_members (chat_id, user_id, role, joined_after_message_id)

@@ -26,6 +26,14 @@ pub enum Action {
     PasswordChanged,
     /// The command line replaced the password.
     PasswordReset,
+    /// A user created an API token, for themselves or for a bot.
+    TokenCreated,
+    /// A user revoked an API token.
+    TokenRevoked,
+    /// A user created a bot.
+    BotCreated,
+    /// A user deleted a bot.
+    BotDeleted,
     /// A user exported their data.
     Exported,
     /// A user deleted the account.
@@ -226,14 +234,16 @@ pub struct Activity {
     pub user_agent: String,
 }
 
-/// Lists the sign-ins of a user, failed ones included, and the changes of the password and
-/// exports, newest first. It does not show who operates the server.
+/// Lists the sign-ins of a user, failed ones included, the changes of the password and of API
+/// tokens, and exports, newest first. It does not show who operates the server.
 pub async fn list_activity(db: impl PgExecutor<'_>, user: UserId, limit: i64) -> Result<Vec<Activity>> {
     Ok(sqlx::query_as(
         "select id, at, action, host(address) as address, user_agent from audit_log
          where id in (
              (select id from audit_log
-              where actor_id = $1 and action in ('signed_up', 'signed_in', 'password_changed', 'exported')
+              where actor_id = $1 and action in (
+                  'signed_up', 'signed_in', 'password_changed', 'exported', 'token_created', 'token_revoked'
+              )
               order by id desc limit $2)
              union all
              (select id from audit_log where user_id = $1 and action in ('sign_in_failed', 'password_reset')

@@ -37,6 +37,9 @@ pub enum Error {
     /// 403. The caller does not have the permission.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// 403, with the code `insufficient_scope`. The API token does not have this scope.
+    #[error("this token does not have the scope {0}")]
+    InsufficientScope(&'static str),
     /// 403, with the code `account_pending` or `account_suspended`. The account cannot be used.
     #[error("{detail}")]
     Inactive {

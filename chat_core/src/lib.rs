@@ -13,6 +13,7 @@ pub mod auth;
 pub mod bans;
 pub mod blocks;
 pub mod bootstrap;
+pub mod bots;
 pub mod catalogue;
 pub mod chats;
 pub mod cluster_key;

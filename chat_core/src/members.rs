@@ -3,7 +3,7 @@
 use crate::{
     ChatId, Error, Result, Time, UserId,
     admission::{self, admit},
-    blocks,
+    blocks, bots,
     chats::model::{ChatType, Membership, Role},
     events,
     permissions::Permission,
@@ -225,11 +225,13 @@ async fn leave_locked(
         // Ordered by the key, because otherwise the planner scans all members.
         sqlx::query_scalar(
             "select exists (select from (
-                 select user_id from chat_members where chat_id = $1 order by user_id limit 2
-             ) two where user_id <> $2)",
+                 select user_id from chat_members where chat_id = $1 order by user_id limit $3
+             ) first join users u on u.id = user_id where user_id <> $2 and u.owner_id is distinct from $2)",
         )
         .bind(chat)
         .bind(user)
+        // The user and their bots, who leave too, and one more.
+        .bind(bots::MAX_BOTS + 2)
         .fetch_one(&mut *log)
         .await?;
     if has_others && membership.role == Role::Owner {
@@ -245,15 +247,26 @@ async fn leave_locked(
     Ok(())
 }
 
-/// Removes a member together with the invites they created, because they could
-/// rejoin with their own invite. Records that they were a member.
+/// Removes a member together with their bots and the invites they created, because they could
+/// rejoin with their own invite. Records that they were members.
 pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {
+    let users: Vec<UserId> = sqlx::query_scalar(
+        "select $2 union all
+         select m.user_id from users bot join chat_members m on m.user_id = bot.id and m.chat_id = $1
+         where bot.owner_id = $2",
+    )
+    .bind(chat)
+    .bind(user)
+    .fetch_all(&mut *log)
+    .await?;
     for sql in [
-        "delete from invites where chat_id = $1 and created_by = $2",
-        "delete from chat_members where chat_id = $1 and user_id = $2",
-        "insert into former_members (chat_id, user_id, needs_invite) values ($1, $2, false) on conflict do nothing",
+        "delete from invites where chat_id = $1 and created_by = any ($2)",
+        "insert into former_members (chat_id, user_id, needs_invite)
+         select chat_id, user_id, false from chat_members where chat_id = $1 and user_id = any ($2)
+         on conflict do nothing",
+        "delete from chat_members where chat_id = $1 and user_id = any ($2)",
     ] {
-        sqlx::query(sql).bind(chat).bind(user).execute(&mut *log).await?;
+        sqlx::query(sql).bind(chat).bind(&users).execute(&mut *log).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, accounts,
     audit::{Action, Client, NewEntry},
     auth::sessions,
-    events, invites,
+    bots, events, invites,
     search::{split_name_query, words},
     users::User,
     values::{InviteCode, Reason, SearchText},
@@ -33,8 +33,8 @@ pub struct UserAccount {
     /// The public profile.
     #[serde(flatten)]
     pub user: User,
-    /// The email address used to sign in.
-    pub email: String,
+    /// The email address used to sign in; null for a bot.
+    pub email: Option<String>,
     /// Whether the account can be used.
     pub state: AccountState,
     /// Whether the user is an operator.
@@ -99,7 +99,7 @@ pub async fn list_users(db: impl PgExecutor<'_>, filter: &UserFilter, limit: i64
 #[derive(sqlx::FromRow)]
 struct UserAccountRow {
     user: Json<User>,
-    email: String,
+    email: Option<String>,
     state: AccountState,
     is_operator: bool,
     last_used_at: Option<Time>,
@@ -160,7 +160,8 @@ impl Operator {
         NewEntry::new(action).with_actor(self.user_id).with_client(&self.client)
     }
 
-    /// Suspends an account: ends its sessions, and it cannot sign in. Idempotent.
+    /// Suspends an account: ends its sessions and those of its bots, and it cannot sign in.
+    /// Idempotent.
     pub async fn suspend(&self, db: &PgPool, user: UserId, reason: Option<&Reason>) -> Result<()> {
         if user == self.user_id {
             return Err(Error::invalid("user_id", "you cannot suspend yourself"));
@@ -177,6 +178,9 @@ impl Operator {
         }
         set_state(&mut log, user, AccountState::Suspended).await?;
         sessions::revoke_all(&mut log, user).await?;
+        for bot in bots::list_ids(&mut *log, user).await? {
+            sessions::revoke_all(&mut log, bot).await?;
+        }
         self.entry(Action::AccountSuspended)
             .with_user(user)
             .with_detail(reason.map_or("", Reason::as_str))

@@ -29,6 +29,19 @@ pub struct User {
     pub created_at: Time,
     /// When the user deleted the account; null if active. Their messages remain.
     pub deleted_at: Option<Time>,
+    /// Whether a person or a program uses the account.
+    pub kind: UserKind,
+}
+
+/// What uses an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "user_kind", rename_all = "snake_case")]
+pub enum UserKind {
+    /// A person.
+    Person,
+    /// A program, which another user owns.
+    Bot,
 }
 
 /// The caller's own profile.
@@ -37,8 +50,8 @@ pub struct Me {
     /// The public profile.
     #[serde(flatten)]
     pub user: User,
-    /// The email used to sign in; visible only to the user and to operators.
-    pub email: String,
+    /// The email used to sign in; visible only to the user and to operators. Null for a bot.
+    pub email: Option<String>,
     /// Whether the user is an operator, who moderates the whole server.
     pub is_operator: bool,
     /// Who can add the user to groups and channels without an invite.
@@ -114,7 +127,7 @@ pub struct Credentials {
 /// Creates a user. If two concurrent sign-ups use the same username or email, one
 /// succeeds.
 pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
-    let id = sqlx::query_scalar(
+    let created = sqlx::query_scalar(
         "insert into users (username, display_name, email, password_hash, words, state, group_privacy, pending_invite)
          values ($1, $1, $2, $3, $4, $5, $6, $7)
          returning id",
@@ -127,24 +140,28 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     .bind(new.group_privacy)
     .bind(new.pending_invite.as_ref().map(InviteCode::as_str))
     .fetch_one(db)
-    .await
-    .on_constraint("users_username_key", || Error::Conflict {
-        code: "username_taken",
-        detail: "this username is taken",
-    })
-    .on_constraint("users_username_shape_key", || Error::Conflict {
-        code: "username_taken",
-        detail: "this username looks like one that is taken",
-    })
-    .on_constraint("reserved_usernames", || Error::Conflict {
-        code: "username_taken",
-        detail: "this username belonged to an account that was deleted; it becomes available 90 days after the deletion",
-    })
-    .on_constraint("users_email_key", || Error::Conflict {
+    .await;
+    map_name_conflict(created).on_constraint("users_email_key", || Error::Conflict {
         code: "email_taken",
         detail: "an account with this email already exists",
-    })?;
-    Ok(id)
+    })
+}
+
+/// Maps the violation of a constraint on usernames to an error.
+pub(crate) fn map_name_conflict<T>(created: Result<T, sqlx::Error>) -> Result<T> {
+    created
+        .on_constraint("users_username_key", || Error::Conflict {
+            code: "username_taken",
+            detail: "this username is taken",
+        })
+        .on_constraint("users_username_shape_key", || Error::Conflict {
+            code: "username_taken",
+            detail: "this username looks like one that is taken",
+        })
+        .on_constraint("reserved_usernames", || Error::Conflict {
+            code: "username_taken",
+            detail: "this username belonged to an account that was deleted; it becomes available 90 days after the deletion",
+        })
 }
 
 /// Returns an email in the form in which two are compared.
@@ -162,7 +179,7 @@ pub async fn find_credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<
 
 /// Returns the user's own profile.
 pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
-    let row: Option<(Json<User>, String, bool, UserScope)> =
+    let row: Option<(Json<User>, Option<String>, bool, UserScope)> =
         sqlx::query_as("select user_json(u), u.email, u.is_operator, u.group_privacy from users u where u.id = $1")
             .bind(id)
             .fetch_optional(db)
@@ -236,19 +253,48 @@ fn push_contacts_or_name(sql: &mut QueryBuilder<Postgres>, viewer: UserId, text:
 /// Changes the given fields. Appends an event: the caller holds the append lock
 /// (`events::begin`).
 pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Result<()> {
-    if let Some(Some(file)) = patch.avatar_file_id {
+    let UserPatch { display_name, bio, avatar_file_id, group_privacy } = patch;
+    let change =
+        ProfileChange { display_name: display_name.as_ref(), bio: bio.as_ref(), avatar_file_id: *avatar_file_id };
+    change_profile(&mut *log, id, &[id], change).await?;
+    if let Some(group_privacy) = group_privacy {
+        sqlx::query("update users set group_privacy = $2 where id = $1")
+            .bind(id)
+            .bind(group_privacy)
+            .execute(log)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Changes to a public profile; absent fields stay unchanged.
+#[derive(Debug)]
+pub(crate) struct ProfileChange<'a> {
+    pub(crate) display_name: Option<&'a DisplayName>,
+    pub(crate) bio: Option<&'a Bio>,
+    pub(crate) avatar_file_id: Option<Option<FileId>>,
+}
+
+/// Changes a profile. The avatar must be an image that one of the `uploaders` uploaded.
+pub(crate) async fn change_profile(
+    log: &mut PgConnection,
+    id: UserId,
+    uploaders: &[UserId],
+    change: ProfileChange<'_>,
+) -> Result<()> {
+    if let Some(Some(file)) = change.avatar_file_id {
         let is_own_image: bool = sqlx::query_scalar(
-            "select exists (select from files where id = $1 and uploader_id = $2 and width is not null)",
+            "select exists (select from files where id = $1 and uploader_id = any ($2) and width is not null)",
         )
         .bind(file)
-        .bind(id)
+        .bind(uploaders)
         .fetch_one(&mut *log)
         .await?;
         if !is_own_image {
             return Err(Error::invalid("avatar_file_id", "an avatar must be an image that you uploaded"));
         }
     }
-    let words = match &patch.display_name {
+    let words = match change.display_name {
         Some(display_name) => {
             let username: String =
                 sqlx::query_scalar("select username from users where id = $1").bind(id).fetch_one(&mut *log).await?;
@@ -259,17 +305,15 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
     sqlx::query(
         "update users
          set display_name = coalesce($2, display_name), bio = coalesce($3, bio),
-             avatar_file_id = case when $4 then $5 else avatar_file_id end, words = coalesce($6, words),
-             group_privacy = coalesce($7, group_privacy)
+             avatar_file_id = case when $4 then $5 else avatar_file_id end, words = coalesce($6, words)
          where id = $1",
     )
     .bind(id)
-    .bind(patch.display_name.as_ref().map(DisplayName::as_str))
-    .bind(patch.bio.as_ref().map(Bio::as_str))
-    .bind(patch.avatar_file_id.is_some())
-    .bind(patch.avatar_file_id.flatten())
+    .bind(change.display_name.map(DisplayName::as_str))
+    .bind(change.bio.map(Bio::as_str))
+    .bind(change.avatar_file_id.is_some())
+    .bind(change.avatar_file_id.flatten())
     .bind(words)
-    .bind(patch.group_privacy)
     .execute(log)
     .await?;
     Ok(())

@@ -82,7 +82,7 @@ impl Problem {
 pub fn status(error: &Error) -> StatusCode {
     match error {
         Error::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-        Error::Forbidden(_) | Error::Inactive { .. } => StatusCode::FORBIDDEN,
+        Error::Forbidden(_) | Error::InsufficientScope(_) | Error::Inactive { .. } => StatusCode::FORBIDDEN,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Malformed(_) => StatusCode::BAD_REQUEST,
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -102,6 +102,7 @@ pub fn status(error: &Error) -> StatusCode {
 fn code(error: &Error) -> &'static str {
     match error {
         Error::Unauthorized { code, .. } | Error::Inactive { code, .. } | Error::Conflict { code, .. } => code,
+        Error::InsufficientScope(_) => "insufficient_scope",
         Error::Reset(_) => "reset",
         Error::TooManyAttempts(_) => "too_many_attempts",
         other => code_of_status(status(other)),

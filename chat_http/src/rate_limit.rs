@@ -13,10 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use chat_core::{
-    Error, UserId,
-    auth::{self, Verifier},
-};
+use chat_core::{Error, UserId, auth::Authenticator};
 use governor::{
     NotUntil, Quota,
     clock::{Clock, QuantaClock, QuantaInstant},
@@ -335,7 +332,7 @@ impl RateLimiter {
         &self,
         request: &Request,
         class: RouteClass,
-        verifier: &Verifier,
+        user: Option<UserId>,
     ) -> Result<Option<RateLimitStatus>, RateLimitStatus> {
         let Some(limiters) = &self.limiters else { return Ok(None) };
         let address = self.client_address(request.extensions(), request.headers());
@@ -344,10 +341,7 @@ impl RateLimiter {
             RouteClass::Refresh => return self.count(&limiters.refresh, &address).map(Some),
             _ => {}
         }
-        let authorization = request.headers().get(header::AUTHORIZATION);
-        let Some(user) = authorization.and_then(|value| claimed_user(verifier, value)) else {
-            return Ok(None);
-        };
+        let Some(user) = user else { return Ok(None) };
         match class {
             RouteClass::Upload => self.count(&limiters.upload, &user),
             RouteClass::Read => self.count(&limiters.read, &user),
@@ -391,11 +385,6 @@ impl RateLimiter {
         let reset = not_until.wait_time_from(self.clock.now());
         RateLimitStatus { limit: not_until.quota().burst_size().get(), remaining: 0, reset }
     }
-}
-
-/// The user that the token of an `Authorization` header claims. Whether the session is active is checked later.
-pub fn claimed_user(verifier: &Verifier, authorization: &HeaderValue) -> Option<UserId> {
-    auth::verify_bearer(verifier, authorization.to_str().ok()).ok().map(|claims| claims.user_id)
 }
 
 /// The state of a limit after a request.
@@ -492,12 +481,22 @@ fn has_body(request: &Request) -> bool {
 pub async fn enforce(
     limiter: &RateLimiter,
     classes: &RouteClasses,
-    verifier: &Verifier,
+    authenticator: &Authenticator,
     request: Request,
     next: Next,
 ) -> Response {
     let has_body = has_body(&request);
-    match limiter.check(&request, classes.get(&request), verifier) {
+    let class = classes.get(&request);
+    // Whether the session is active is checked later.
+    let user = match class {
+        _ if limiter.limiters.is_none() => None,
+        RouteClass::Auth | RouteClass::Refresh => None,
+        _ => {
+            let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            authenticator.identify(authorization).await.ok().map(|identity| identity.claims.user_id)
+        }
+    };
+    match limiter.check(&request, class, user) {
         Ok(status) => {
             let mut response = next.run(request).await;
             if let Some(status) = status {

@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use chat_core::auth::{self, Verifier};
+use chat_core::auth::Authenticator;
 use chat_http::ApiError;
 use futures_util::StreamExt;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -46,7 +46,7 @@ impl RouteTable {
 #[derive(Debug)]
 pub(crate) struct BodyGuard {
     pub(crate) routes: RouteTable,
-    pub(crate) verifier: Verifier,
+    pub(crate) authenticator: Arc<Authenticator>,
 }
 
 /// The middleware: rejects a request with a body but without a valid token, unless its route
@@ -59,7 +59,7 @@ pub(crate) async fn reject_anonymous(State(guard): State<Arc<BodyGuard>>, reques
         Some(true) => {}
     }
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Err(error) = auth::verify_bearer(&guard.verifier, header) else { return next.run(request).await };
+    let Err(error) = guard.authenticator.identify(header).await else { return next.run(request).await };
     let is_discarded = can_discard(&request) && discard(request.into_body()).await;
     let mut response = ApiError(error).into_response();
     if !is_discarded {

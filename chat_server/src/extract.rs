@@ -1,7 +1,7 @@
 //! Extractors of this server. `Caller` proves that the caller is signed in, and
 //! `ChatMember` that the caller is a member of the chat in the path.
 
-use crate::{AppState, limits};
+use crate::{AppState, limits, token_access};
 use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
@@ -9,7 +9,7 @@ use axum::{
 use chat_core::{
     ChatId, Error, UserId,
     audit::Client,
-    auth::{self, Claims},
+    auth::{Claims, Identity},
     chats::ChatType,
     members,
     operators::{self, Operator},
@@ -21,15 +21,19 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{borrow::Cow, convert::Infallible, sync::Arc};
 use uuid::Uuid;
 
-/// A signed-in user.
-#[derive(Debug, Clone, Copy)]
+/// The user who sends a request: one who has signed in, or for whom an API token acts that can
+/// use the route.
+#[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) user_id: UserId,
     pub(crate) session_id: Uuid,
+    /// The only chats of the user that the request may concern; `None` if it may concern all.
+    /// Checked already if the chat, the message or the file is in the path.
+    pub(crate) chats: Option<Vec<ChatId>>,
 }
 
 impl Caller {
-    pub(crate) fn claims(self) -> Claims {
+    pub(crate) fn claims(&self) -> Claims {
         Claims { user_id: self.user_id, session_id: self.session_id }
     }
 }
@@ -39,9 +43,12 @@ impl FromRequestParts<Arc<AppState>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let claims = auth::verify_bearer(state.signer.verifier(), header)?;
-        state.session_cache.require_active(claims).await?;
-        Ok(Self { user_id: claims.user_id, session_id: claims.session_id })
+        let Identity { claims, grant } = state.authenticator.authenticate(header).await?;
+        let chats = match grant {
+            Some(grant) => token_access::check(parts, state, claims.user_id, &grant).await?,
+            None => None,
+        };
+        Ok(Self { user_id: claims.user_id, session_id: claims.session_id, chats })
     }
 }
 

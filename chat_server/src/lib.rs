@@ -17,13 +17,14 @@ mod routes;
 mod settings;
 mod sign_in_throttle;
 mod state;
+mod token_access;
 mod upload_form;
 mod user_slots;
 
 pub use blobs::BlobStore;
 pub use jobs::run_housekeeping;
 pub use openapi::{OPENAPI_PATH, openapi_json};
-pub use router::{Route, routes};
+pub use router::{Access, Route, routes};
 pub use settings::Settings;
 pub use state::{AppConfig, AppState, DemoAccount, DemoAccounts};
 

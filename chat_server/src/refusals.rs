@@ -6,7 +6,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use chat_http::{rate_limit, refusals::read_client};
+use chat_http::refusals::read_client;
 use http::{StatusCode, header};
 use std::sync::Arc;
 
@@ -19,13 +19,14 @@ pub(crate) async fn record_forbidden(state: Arc<AppState>, request: Request, nex
     let client = read_client(&state.rate_limiter, request.extensions(), request.headers());
     let response = next.run(request).await;
     if response.status() == StatusCode::FORBIDDEN
-        && let Some(user) = authorization.and_then(|value| rate_limit::claimed_user(state.signer.verifier(), &value))
+        && let Ok(identity) =
+            state.authenticator.identify(authorization.as_ref().and_then(|value| value.to_str().ok())).await
     {
         let path = match uri.path().rsplit_once('/') {
             Some((rest, _)) if has_secret => format!("{rest}/…"),
             _ => uri.path().to_owned(),
         };
-        state.refusals.record(&state.db, user, &client, &format!("{method} {path}")).await;
+        state.refusals.record(&state.db, identity.claims.user_id, &client, &format!("{method} {path}")).await;
     }
     response
 }

@@ -6,19 +6,19 @@ use crate::{
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
     openapi::{Document, OperationHandler},
     routes::{
-        accounts, auth, bans, channels, chats, config, events, files, invites, members, messages, operator, presence,
-        receipts, search, users,
+        accounts, auth, bans, bots, channels, chats, config, events, files, invites, members, messages, operator,
+        presence, receipts, search, tokens, users,
     },
 };
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     handler::Handler,
     http::Method,
     middleware,
     routing::{MethodFilter, on},
 };
-use chat_core::auth::Verifier;
+use chat_core::auth::{Authenticator, Scope};
 use chat_http::{
     extract::buffer_body,
     rate_limit::{RouteClass, RouteClasses},
@@ -27,11 +27,16 @@ use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-/// The routes: rate limit class, method, path, handler and summary. The types of a
-/// handler determine whether the route requires a token, its input and its output.
+/// The routes: rate limit class, who can call it, method, path, handler and summary. The types
+/// of a handler determine its input and its output.
 #[rustfmt::skip]
 pub fn routes() -> Routes {
+    use Access::{Public, SignedIn};
     use RouteClass::{Audited, Auth, Edit, Profile, Read, Refresh, Upload, Write};
+    use Scope::{
+        ChatsRead, ChatsWrite, EventsRead, MessagesRead, MessagesWrite, PresenceWrite, ReactionsWrite, ReceiptsWrite,
+        SearchRead, UsersRead,
+    };
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const PUT: Method = Method::PUT;
@@ -39,94 +44,101 @@ pub fn routes() -> Routes {
     const DELETE: Method = Method::DELETE;
 
     Routes::new()
-        .on(Auth,   POST,   "/api/signup",                                  auth::signup,              "Create an account and sign in.")
-        .on(Auth,   POST,   "/api/signin",                                  auth::signin,              "Sign in.")
-        .on(Refresh, POST,  "/api/token/refresh",                           auth::refresh,             "Exchange a refresh token for a new pair of tokens.")
-        .on(Write,  POST,   "/api/signout",                                 auth::signout,             "Sign out.")
-        .on(Read,   GET,    "/api/sessions",                                auth::list_sessions,       "List the caller's sessions.")
-        .on(Write,  DELETE, "/api/sessions",                                auth::revoke_other_sessions, "Sign out all other sessions of the caller.")
-        .on(Write,  DELETE, "/api/sessions/{session_id}",                   auth::revoke_session,      "Revoke one of the caller's sessions.")
+        .on(Auth,    Public,         POST,   "/api/signup",                                         auth::signup,                   "Create an account and sign in.")
+        .on(Auth,    Public,         POST,   "/api/signin",                                         auth::signin,                   "Sign in.")
+        .on(Refresh, Public,         POST,   "/api/token/refresh",                                  auth::refresh,                  "Exchange a refresh token for a new pair of tokens.")
+        .on(Write,   SignedIn,       POST,   "/api/signout",                                        auth::signout,                  "Sign out.")
+        .on(Read,    SignedIn,       GET,    "/api/sessions",                                       auth::list_sessions,            "List the caller's sessions.")
+        .on(Write,   SignedIn,       DELETE, "/api/sessions",                                       auth::revoke_other_sessions,    "Sign out all other sessions of the caller.")
+        .on(Write,   SignedIn,       DELETE, "/api/sessions/{session_id}",                          auth::revoke_session,           "Revoke one of the caller's sessions.")
 
-        .on(Read,   GET,    "/api/me",                                      users::get_me,             "Get the caller's profile.")
-        .on(Profile, PATCH, "/api/me",                                      users::update,             "Update the caller's profile.")
-        .on(Audited, GET,    "/api/me/export",                               accounts::export,          "Export the caller's data.")
-        .on(Auth,   DELETE, "/api/me",                                      accounts::delete,          "Delete the caller's account; messages stay under an anonymous name.")
-        .on(Auth,   PUT,    "/api/me/password",                             auth::change_password,     "Change the password and sign out all other sessions.")
-        .on(Read,   GET,    "/api/me/activity",                             auth::list_activity,       "List the caller's sign-ins, changes of the password and exports, newest first.")
-        .on(Read,   GET,    "/api/users",                                   users::list,               "List the users with the given ids.")
-        .on(Read,   GET,    "/api/users/search",                            users::search,             "Search users by the beginnings of the words of their names, and by an exact name those who share no chat with the caller.")
-        .on(Read,   GET,    "/api/users/{user_id}",                         users::get,                "Get a user.")
-        .on(Read,   GET,    "/api/blocks",                                  users::list_blocked,       "List blocked users.")
-        .on(Write,  PUT,    "/api/users/{user_id}/block",                   users::block,              "Block a user.")
-        .on(Write,  DELETE, "/api/users/{user_id}/block",                   users::unblock,            "Unblock a user.")
+        .on(Read,    UsersRead,      GET,    "/api/me",                                             users::get_me,                  "Get the caller's profile.")
+        .on(Profile, SignedIn,       PATCH,  "/api/me",                                             users::update,                  "Update the caller's profile.")
+        .on(Audited, SignedIn,       GET,    "/api/me/export",                                      accounts::export,               "Export the caller's data.")
+        .on(Auth,    SignedIn,       DELETE, "/api/me",                                             accounts::delete,               "Delete the caller's account; messages stay under an anonymous name.")
+        .on(Auth,    SignedIn,       PUT,    "/api/me/password",                                    auth::change_password,          "Change the password and sign out all other sessions.")
+        .on(Read,    SignedIn,       GET,    "/api/tokens",                                         tokens::list,                   "List the API tokens of the caller and of the caller's bots, newest first.")
+        .on(Audited, SignedIn,       POST,   "/api/tokens",                                         tokens::create,                 "Create an API token for the caller or for one of the caller's bots.")
+        .on(Audited, SignedIn,       DELETE, "/api/tokens/{token_id}",                              tokens::revoke,                 "Revoke an API token, and close its streams.")
+        .on(Read,    SignedIn,       GET,    "/api/bots",                                           bots::list,                     "List the caller's bots.")
+        .on(Audited, SignedIn,       POST,   "/api/bots",                                           bots::create,                   "Create a bot.")
+        .on(Profile, SignedIn,       PATCH,  "/api/bots/{user_id}",                                 bots::update,                   "Update the profile of one of the caller's bots.")
+        .on(Audited, SignedIn,       DELETE, "/api/bots/{user_id}",                                 bots::delete,                   "Delete a bot; its messages stay under an anonymous name.")
+        .on(Read,    SignedIn,       GET,    "/api/me/activity",                                    auth::list_activity,            "List the caller's sign-ins, changes of the password and exports, newest first.")
+        .on(Read,    UsersRead,      GET,    "/api/users",                                          users::list,                    "List the users with the given ids.")
+        .on(Read,    UsersRead,      GET,    "/api/users/search",                                   users::search,                  "Search users by the beginnings of the words of their names, and by an exact name those who share no chat with the caller.")
+        .on(Read,    UsersRead,      GET,    "/api/users/{user_id}",                                users::get,                     "Get a user.")
+        .on(Read,    SignedIn,       GET,    "/api/blocks",                                         users::list_blocked,            "List blocked users.")
+        .on(Write,   SignedIn,       PUT,    "/api/users/{user_id}/block",                          users::block,                   "Block a user.")
+        .on(Write,   SignedIn,       DELETE, "/api/users/{user_id}/block",                          users::unblock,                 "Unblock a user.")
 
-        .on(Write,  PUT,    "/api/presence",                                presence::update,          "Set the caller's status.")
-        .on(Read,   GET,    "/api/presence",                                presence::list,            "List the presence of the users with the given ids.")
-        .on(Read,   GET,    "/api/presence/{user_id}",                      presence::get,             "Get the presence of a user.")
+        .on(Write,   PresenceWrite,  PUT,    "/api/presence",                                       presence::update,               "Set the caller's status.")
+        .on(Read,    UsersRead,      GET,    "/api/presence",                                       presence::list,                 "List the presence of the users with the given ids.")
+        .on(Read,    UsersRead,      GET,    "/api/presence/{user_id}",                             presence::get,                  "Get the presence of a user.")
 
-        .on(Read,   GET,    "/api/channels",                                channels::list,            "List public channels.")
-        .on(Write,  POST,   "/api/chats/{chat_id}/join",                    channels::join,            "Join a public channel.")
-        .on(Write,  POST,   "/api/chats/{chat_id}/leave",                   channels::leave,           "Leave a chat.")
+        .on(Read,    ChatsRead,      GET,    "/api/channels",                                       channels::list,                 "List public channels.")
+        .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/join",                           channels::join,                 "Join a public channel.")
+        .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/leave",                          channels::leave,                "Leave a chat.")
 
-        .on(Write,  POST,   "/api/chats",                                   chats::create,             "Create a chat.")
-        .on(Read,   GET,    "/api/chats",                                   chats::list,               "List the caller's chats, most recently active first.")
-        .on(Read,   GET,    "/api/chats/{chat_id}",                         chats::get,                "Get a chat.")
-        .on(Write,  PATCH,  "/api/chats/{chat_id}",                         chats::update,             "Update a chat's name, description, topic or retention.")
-        .on(Write,  DELETE, "/api/chats/{chat_id}",                         chats::delete,             "Delete a chat and everything in it.")
-        .on(Write,  PUT,    "/api/chats/{chat_id}/mute",                    chats::mute,               "Mute a chat.")
-        .on(Write,  DELETE, "/api/chats/{chat_id}/mute",                    chats::unmute,             "Unmute a chat.")
+        .on(Write,   ChatsWrite,     POST,   "/api/chats",                                          chats::create,                  "Create a chat.")
+        .on(Read,    ChatsRead,      GET,    "/api/chats",                                          chats::list,                    "List the caller's chats, most recently active first.")
+        .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}",                                chats::get,                     "Get a chat.")
+        .on(Write,   ChatsWrite,     PATCH,  "/api/chats/{chat_id}",                                chats::update,                  "Update a chat's name, description, topic or retention.")
+        .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}",                                chats::delete,                  "Delete a chat and everything in it.")
+        .on(Write,   ChatsWrite,     PUT,    "/api/chats/{chat_id}/mute",                           chats::mute,                    "Mute a chat.")
+        .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/mute",                           chats::unmute,                  "Unmute a chat.")
 
-        .on(Read,   GET,    "/api/chats/{chat_id}/members",                 members::list,             "List the members of a chat, ordered by user id.")
-        .on(Write,  POST,   "/api/chats/{chat_id}/members",                 members::add,              "Add a member.")
-        .on(Audited, PATCH,  "/api/chats/{chat_id}/members/{user_id}",       members::update,           "Change a member's role.")
-        .on(Write,  DELETE, "/api/chats/{chat_id}/members/{user_id}",       members::remove,           "Remove a member.")
-        .on(Audited, POST,   "/api/chats/{chat_id}/transfer",                members::transfer,         "Transfer ownership of a chat.")
-        .on(Read,   GET,    "/api/chats/{chat_id}/bans",                    bans::list,                "List the bans of a chat.")
-        .on(Audited, PUT,    "/api/chats/{chat_id}/bans/{user_id}",          bans::create,              "Ban a user.")
-        .on(Audited, DELETE, "/api/chats/{chat_id}/bans/{user_id}",          bans::delete,              "Unban a user.")
-        .on(Write,  POST,   "/api/chats/{chat_id}/invites",                 invites::create,           "Create an invite.")
-        .on(Read,   GET,    "/api/chats/{chat_id}/invites",                 invites::list,             "List the active invites of a chat.")
-        .on(Write,  DELETE, "/api/chats/{chat_id}/invites/{code}",          invites::revoke,           "Revoke an invite.")
-        .on(Read,   GET,    "/api/invites/{code}",                          invites::preview,          "Preview an invite.")
-        .on(Write,  POST,   "/api/invites/{code}",                          invites::accept,           "Accept an invite.")
+        .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/members",                        members::list,                  "List the members of a chat, ordered by user id.")
+        .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/members",                        members::add,                   "Add a member.")
+        .on(Audited, ChatsWrite,     PATCH,  "/api/chats/{chat_id}/members/{user_id}",              members::update,                "Change a member's role.")
+        .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/members/{user_id}",              members::remove,                "Remove a member.")
+        .on(Audited, ChatsWrite,     POST,   "/api/chats/{chat_id}/transfer",                       members::transfer,              "Transfer ownership of a chat.")
+        .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/bans",                           bans::list,                     "List the bans of a chat.")
+        .on(Audited, ChatsWrite,     PUT,    "/api/chats/{chat_id}/bans/{user_id}",                 bans::create,                   "Ban a user.")
+        .on(Audited, ChatsWrite,     DELETE, "/api/chats/{chat_id}/bans/{user_id}",                 bans::delete,                   "Unban a user.")
+        .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/invites",                        invites::create,                "Create an invite.")
+        .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/invites",                        invites::list,                  "List the active invites of a chat.")
+        .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/invites/{code}",                 invites::revoke,                "Revoke an invite.")
+        .on(Read,    ChatsRead,      GET,    "/api/invites/{code}",                                 invites::preview,               "Preview an invite.")
+        .on(Write,   ChatsWrite,     POST,   "/api/invites/{code}",                                 invites::accept,                "Accept an invite.")
 
-        .on(Write,  POST,   "/api/chats/{chat_id}/messages",                messages::create,          "Send a message; a repeated nonce returns the first message.")
-        .on(Read,   GET,    "/api/chats/{chat_id}/messages",                messages::list,            "List the messages of a chat, newest first.")
-        .on(Read,   GET,    "/api/chats/{chat_id}/pins",                    messages::list_pins,       "List the pinned messages of a chat, most recently pinned first.")
-        .on(Write,  PUT,    "/api/chats/{chat_id}/read",                    receipts::mark_read,       "Mark all messages up to a message as read.")
-        .on(Write,  PUT,    "/api/chats/{chat_id}/delivered",               receipts::mark_delivered,  "Mark all messages up to a message as delivered.")
-        .on(Write,  POST,   "/api/chats/{chat_id}/typing",                  presence::notify_typing,   "Send a typing indicator.")
-        .on(Read,   GET,    "/api/messages/{message_id}",                   messages::get,             "Get a message.")
-        .on(Edit,   PATCH,  "/api/messages/{message_id}",                   messages::update,          "Edit a message.")
-        .on(Write,  DELETE, "/api/messages/{message_id}",                   messages::delete,          "Delete a message.")
-        .on(Read,   GET,    "/api/messages/{message_id}/edits",             messages::list_revisions,  "List the revisions of a message.")
-        .on(Read,   GET,    "/api/messages/{message_id}/replies",           messages::list_replies,    "List the replies to a message, newest first.")
-        .on(Read,   GET,    "/api/messages/{message_id}/receipts",          messages::list_receipts,   "List the receipts of one of the caller's messages.")
-        .on(Write,  PUT,    "/api/messages/{message_id}/reactions/{emoji}", messages::react,           "Add a reaction.")
-        .on(Write,  DELETE, "/api/messages/{message_id}/reactions/{emoji}", messages::unreact,         "Remove a reaction.")
-        .on(Write,  PUT,    "/api/messages/{message_id}/pin",               messages::pin,             "Pin a message.")
-        .on(Write,  DELETE, "/api/messages/{message_id}/pin",               messages::unpin,           "Unpin a message.")
-        .on(Read,   GET,    "/api/search",                                  search::messages,          "Search messages, best match first.")
+        .on(Write,   MessagesWrite,  POST,   "/api/chats/{chat_id}/messages",                       messages::create,               "Send a message; a repeated nonce returns the first message.")
+        .on(Read,    MessagesRead,   GET,    "/api/chats/{chat_id}/messages",                       messages::list,                 "List the messages of a chat, newest first.")
+        .on(Read,    MessagesRead,   GET,    "/api/chats/{chat_id}/pins",                           messages::list_pins,            "List the pinned messages of a chat, most recently pinned first.")
+        .on(Write,   ReceiptsWrite,  PUT,    "/api/chats/{chat_id}/read",                           receipts::mark_read,            "Mark all messages up to a message as read.")
+        .on(Write,   ReceiptsWrite,  PUT,    "/api/chats/{chat_id}/delivered",                      receipts::mark_delivered,       "Mark all messages up to a message as delivered.")
+        .on(Write,   PresenceWrite,  POST,   "/api/chats/{chat_id}/typing",                         presence::notify_typing,        "Send a typing indicator.")
+        .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}",                          messages::get,                  "Get a message.")
+        .on(Edit,    MessagesWrite,  PATCH,  "/api/messages/{message_id}",                          messages::update,               "Edit a message.")
+        .on(Write,   MessagesWrite,  DELETE, "/api/messages/{message_id}",                          messages::delete,               "Delete a message.")
+        .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}/edits",                    messages::list_revisions,       "List the revisions of a message.")
+        .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}/replies",                  messages::list_replies,         "List the replies to a message, newest first.")
+        .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}/receipts",                 messages::list_receipts,        "List the receipts of one of the caller's messages.")
+        .on(Write,   ReactionsWrite, PUT,    "/api/messages/{message_id}/reactions/{emoji}",        messages::react,                "Add a reaction.")
+        .on(Write,   ReactionsWrite, DELETE, "/api/messages/{message_id}/reactions/{emoji}",        messages::unreact,              "Remove a reaction.")
+        .on(Write,   MessagesWrite,  PUT,    "/api/messages/{message_id}/pin",                      messages::pin,                  "Pin a message.")
+        .on(Write,   MessagesWrite,  DELETE, "/api/messages/{message_id}/pin",                      messages::unpin,                "Unpin a message.")
+        .on(Read,    SearchRead,     GET,    "/api/search",                                         search::messages,               "Search messages, best match first.")
 
-        .on(Upload, POST,   "/api/upload",                                  files::upload,             "Upload files; a file is private until a message attaches it.")
-        .on(Read,   GET,    "/api/files/{file_id}",                         files::download,           "Download a file.")
-        .on(Read,   GET,    "/api/files/{file_id}/thumbnail",               files::download_thumbnail, "Download the thumbnail of an image.")
+        .on(Upload,  MessagesWrite,  POST,   "/api/upload",                                         files::upload,                  "Upload files; a file is private until a message attaches it.")
+        .on(Read,    MessagesRead,   GET,    "/api/files/{file_id}",                                files::download,                "Download a file.")
+        .on(Read,    MessagesRead,   GET,    "/api/files/{file_id}/thumbnail",                      files::download_thumbnail,      "Download the thumbnail of an image.")
 
-        .on(Read,   GET,    "/api/operator/users",                          operator::list_users,      "List users, as an operator.")
-        .on(Write,  PUT,    "/api/operator/users/{user_id}/suspension",     operator::suspend,         "Suspend an account.")
-        .on(Write,  DELETE, "/api/operator/users/{user_id}/suspension",     operator::end_suspension,  "End the suspension of an account.")
-        .on(Write,  PUT,    "/api/operator/users/{user_id}/approval",       operator::approve,         "Approve an account that waits for it.")
-        .on(Write,  DELETE, "/api/operator/users/{user_id}/approval",       operator::reject,          "Reject an account that waits for approval, and delete it.")
-        .on(Write,  DELETE, "/api/operator/users/{user_id}/sessions",       operator::end_sessions,    "Sign a user out everywhere.")
-        .on(Write,  DELETE, "/api/operator/users/{user_id}/profile",        operator::remove_profile,  "Remove a user's display name, bio and avatar.")
-        .on(Write,  DELETE, "/api/operator/messages/{message_id}",          operator::remove_message,  "Delete a message of any chat.")
-        .on(Write,  DELETE, "/api/operator/chats/{chat_id}",                operator::remove_chat,     "Delete any chat with everything in it.")
-        .on(Read,   GET,    "/api/operator/audit",                          operator::list_audit,      "List the audit log, newest first.")
+        .on(Read,    SignedIn,       GET,    "/api/operator/users",                                 operator::list_users,           "List users, as an operator.")
+        .on(Write,   SignedIn,       PUT,    "/api/operator/users/{user_id}/suspension",            operator::suspend,              "Suspend an account.")
+        .on(Write,   SignedIn,       DELETE, "/api/operator/users/{user_id}/suspension",            operator::end_suspension,       "End the suspension of an account.")
+        .on(Write,   SignedIn,       PUT,    "/api/operator/users/{user_id}/approval",              operator::approve,              "Approve an account that waits for it.")
+        .on(Write,   SignedIn,       DELETE, "/api/operator/users/{user_id}/approval",              operator::reject,               "Reject an account that waits for approval, and delete it.")
+        .on(Write,   SignedIn,       DELETE, "/api/operator/users/{user_id}/sessions",              operator::end_sessions,         "Sign a user out everywhere.")
+        .on(Write,   SignedIn,       DELETE, "/api/operator/users/{user_id}/profile",               operator::remove_profile,       "Remove a user's display name, bio and avatar.")
+        .on(Write,   SignedIn,       DELETE, "/api/operator/messages/{message_id}",                 operator::remove_message,       "Delete a message of any chat.")
+        .on(Write,   SignedIn,       DELETE, "/api/operator/chats/{chat_id}",                       operator::remove_chat,          "Delete any chat with everything in it.")
+        .on(Read,    SignedIn,       GET,    "/api/operator/audit",                                 operator::list_audit,           "List the audit log, newest first.")
 
-        .on(Read,   GET,    "/api/bootstrap",                               events::bootstrap,         "Get the initial state, and the cursor to resume from.")
-        .on(Read,   GET,    "/api/events",                                  events::list,              "List the events after a cursor.")
-        .on(Write,  POST,   "/api/events/ticket",                           events::create_ticket,     "Create a single-use ticket for an event stream.")
-        .on(Read,   GET,    "/api/config",                                  config::get,               "Get the server's name, limits and features.")
+        .on(Read,    EventsRead,     GET,    "/api/bootstrap",                                      events::bootstrap,              "Get the initial state, and the cursor to resume from.")
+        .on(Read,    EventsRead,     GET,    "/api/events",                                         events::list,                   "List the events after a cursor.")
+        .on(Write,   EventsRead,     POST,   "/api/events/ticket",                                  events::create_ticket,          "Create a single-use ticket for an event stream.")
+        .on(Read,    Public,         GET,    "/api/config",                                         config::get,                    "Get the server's name, limits and features.")
 }
 
 /// How long a body may pause before the request fails.
@@ -135,6 +147,23 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum size of an upload, in bytes. JSON bodies have another limit (`buffer_body`).
 const MAX_UPLOAD_BYTES: usize = MAX_FILE_BYTES as usize * MAX_FILES_PER_UPLOAD + MAX_JSON_BYTES;
 
+/// Who can call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Users who have signed in, but no API token.
+    SignedIn,
+    /// Users who have signed in, and API tokens with this scope.
+    Scope(Scope),
+}
+
+impl From<Scope> for Access {
+    fn from(scope: Scope) -> Self {
+        Self::Scope(scope)
+    }
+}
+
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -142,6 +171,8 @@ pub struct Route {
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,
+    /// Who can call it.
+    pub access: Access,
 }
 
 /// A router, with the list, the classes and the description of its routes.
@@ -164,17 +195,27 @@ impl Routes {
         }
     }
 
-    fn on<H, T, A>(mut self, class: RouteClass, method: Method, path: &'static str, handler: H, summary: &str) -> Self
+    fn on<H, T, A>(
+        mut self,
+        class: RouteClass,
+        access: impl Into<Access>,
+        method: Method,
+        path: &'static str,
+        handler: H,
+        summary: &str,
+    ) -> Self
     where
         H: Handler<T, Arc<AppState>> + OperationHandler<A>,
         T: 'static,
     {
+        let access = access.into();
         let filter = MethodFilter::try_from(method.clone()).expect("MethodFilter supports the methods above");
-        self.router = self.router.route(path, on(filter, handler));
+        self.router = self.router.route(path, on(filter, handler).layer(Extension(access)));
         self.classes.insert(method.clone(), path, class);
-        let is_private = self.document.add::<H, A>(&method, path, summary);
+        let is_private = self.document.add::<H, A>(&method, path, summary, access);
+        assert_eq!(is_private, access != Access::Public, "{method} {path}: the handler takes a `Caller`");
         self.table.insert(method.clone(), path, is_private);
-        self.list.push(Route { method, path });
+        self.list.push(Route { method, path, access });
         self
     }
 
@@ -191,8 +232,8 @@ impl Routes {
         self.document.finish()
     }
 
-    pub(crate) fn into_router(self, verifier: Verifier) -> Router<Arc<AppState>> {
-        let guard = Arc::new(BodyGuard { routes: self.table, verifier });
+    pub(crate) fn into_router(self, authenticator: Arc<Authenticator>) -> Router<Arc<AppState>> {
+        let guard = Arc::new(BodyGuard { routes: self.table, authenticator });
         self.router
             .layer(middleware::from_fn(|request, next| buffer_body(MAX_JSON_BYTES, request, next)))
             .layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES))

@@ -7,7 +7,7 @@ use crate::{
 use axum::{Router, middleware};
 use chat_core::{
     Result,
-    auth::{BreachedPasswords, Hasher, SessionCache, Signer},
+    auth::{Authenticator, BreachedPasswords, Hasher, Signer},
     db,
     ephemeral::EphemeralBus,
     housekeeping::RetentionConfig,
@@ -130,7 +130,7 @@ pub struct AppState {
     pub(crate) group_privacy: UserScope,
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) signer: Signer,
-    pub(crate) session_cache: SessionCache,
+    pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) hasher: Hasher,
     pub(crate) writer: Writer,
     pub(crate) ephemeral: EphemeralBus,
@@ -147,7 +147,7 @@ impl AppState {
     pub fn build(config: AppConfig) -> Result<Arc<Self>> {
         let ephemeral = EphemeralBus::new(config.db.clone(), config.redis);
         Ok(Arc::new(Self {
-            session_cache: SessionCache::new(config.db.clone()),
+            authenticator: Arc::new(Authenticator::new(config.db.clone(), config.signer.verifier().clone())),
             typing: TypingNotifier::new(config.db.clone(), ephemeral.clone()),
             ephemeral,
             hasher: Hasher::with_breached_passwords(config.breached_passwords)?,
@@ -179,7 +179,7 @@ impl AppState {
         let (state, classes) = (Arc::clone(self), Arc::new(routes.classes().clone()));
         let limits = middleware::from_fn(move |request, next| {
             let (state, classes) = (Arc::clone(&state), Arc::clone(&classes));
-            async move { rate_limit::enforce(&state.rate_limiter, &classes, state.signer.verifier(), request, next).await }
+            async move { rate_limit::enforce(&state.rate_limiter, &classes, &state.authenticator, request, next).await }
         });
         let state = Arc::clone(self);
         let space =
@@ -188,7 +188,7 @@ impl AppState {
         let refusals =
             middleware::from_fn(move |request, next| refusals::record_forbidden(Arc::clone(&state), request, next));
         routes
-            .into_router(self.signer.verifier().clone())
+            .into_router(Arc::clone(&self.authenticator))
             .layer(space)
             .layer(refusals)
             .layer(limits)

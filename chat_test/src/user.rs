@@ -1,6 +1,7 @@
 //! A signed-in user and their HTTP client.
 
 use crate::{ApiResponse, EventStream};
+use chat_core::auth::Scope;
 use http::Method;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -127,6 +128,30 @@ impl TestUser {
     /// Resumes a stream from a cursor.
     pub async fn resume(&self, last_event_id: &str) -> EventStream {
         EventStream::open(self.stream_request(Some(last_event_id))).await
+    }
+
+    /// Returns the same user with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// Creates an API token of this user with these properties, and returns its owner, who uses
+    /// it: this user or the bot.
+    pub async fn with_api_token(&self, properties: Value) -> Self {
+        let created = self.post("/api/tokens", properties).await.expect(201).json();
+        Self {
+            id: created["user_id"].as_i64().expect("an id"),
+            token: created["token"].as_str().expect("a token").to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Creates a bot of this user with a token that has all scopes, and returns the bot.
+    pub async fn create_bot(&self, name: &str) -> Self {
+        let bot = self.post("/api/bots", json!({ "username": name })).await.expect(201).json();
+        let scopes: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+        let token = json!({ "name": "all", "scopes": scopes, "bot_id": bot["id"] });
+        Self { name: name.to_owned(), ..self.with_api_token(token).await }
     }
 
     /// Returns the same user, with the same token, at another pair of servers.

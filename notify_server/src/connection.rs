@@ -79,7 +79,7 @@ impl DisconnectReason {
 /// reconnect.
 pub(crate) async fn run(
     notify: &NotifyServer,
-    Handshake { claims, resume, membership }: Handshake,
+    Handshake { claims, resume, membership, .. }: Handshake,
     transport: &impl Transport,
 ) {
     let user = claims.user_id;

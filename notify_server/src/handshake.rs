@@ -8,10 +8,11 @@ use axum::{
 };
 use chat_core::{
     Error, Result,
-    auth::{self, Audience, Claims, sessions, token},
+    auth::{self, Claims, Identity, api_tokens::Grant, sessions},
     events::{Cursor, InvalidCursor},
 };
 use serde::Deserialize;
+use std::sync::Arc;
 
 #[derive(Debug, Default, Deserialize)]
 struct ConnectQuery {
@@ -31,6 +32,8 @@ pub(crate) struct ConnectRequest {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     pub(crate) claims: Claims,
+    /// What an API token can do by commands.
+    pub(crate) grant: Option<Arc<Grant>>,
     pub(crate) resume: Option<Cursor>,
     /// An error here does not fail the request: after a 503 a browser's `EventSource`
     /// never reconnects, so the connection opens and tells the client when to reconnect.
@@ -51,17 +54,19 @@ impl ConnectRequest {
         Ok(Self { resume: resume.map(parse_cursor).transpose()?, ticket: query.ticket })
     }
 
-    /// Verifies the bearer token or the ticket; returns `None` if the request has
-    /// neither.
-    pub(crate) async fn authenticate(&self, notify: &NotifyServer, headers: &HeaderMap) -> Result<Option<Claims>> {
-        if let Some(value) = headers.get(header::AUTHORIZATION) {
-            let bearer = value.to_str().ok().and_then(auth::parse_bearer_token).ok_or(token::MISSING)?;
-            return notify.verifier.verify(bearer, Audience::Api).map(Some);
-        }
-        match &self.ticket {
-            Some(ticket) => auth::tickets::redeem(&notify.db, ticket).await.map(Some),
-            None => Ok(None),
-        }
+    /// Verifies the bearer token or the ticket, and that its session can open streams; returns
+    /// `None` if the request has neither.
+    pub(crate) async fn authenticate(&self, notify: &NotifyServer, headers: &HeaderMap) -> Result<Option<Identity>> {
+        let identity = match (headers.get(header::AUTHORIZATION), &self.ticket) {
+            (Some(value), _) => notify.authenticator.identify(value.to_str().ok()).await?,
+            (None, Some(ticket)) => {
+                let claims = auth::tickets::redeem(&notify.db, ticket).await?;
+                notify.authenticator.identify_session(claims).await?
+            }
+            (None, None) => return Ok(None),
+        };
+        identity.require_stream()?;
+        Ok(Some(identity))
     }
 }
 
@@ -72,12 +77,13 @@ pub(crate) fn parse_cursor(text: &str) -> Result<Cursor> {
 
 impl Handshake {
     /// Loads the user's chats and checks that the session is active.
-    pub(crate) async fn load(notify: &NotifyServer, claims: Claims, resume: Option<Cursor>) -> Result<Self> {
+    pub(crate) async fn load(notify: &NotifyServer, identity: Identity, resume: Option<Cursor>) -> Result<Self> {
+        let Identity { claims, grant } = identity;
         let membership = notify.membership_loader.load(claims).await;
         if membership.as_ref().is_ok_and(|membership| !membership.is_session_active) {
             return Err(sessions::REVOKED);
         }
-        Ok(Self { claims, resume, membership })
+        Ok(Self { claims, grant, resume, membership })
     }
 }
 

@@ -29,7 +29,12 @@ pub use settings::Settings;
 
 use axum::{Router, routing::get};
 use chat_core::{
-    UserId, auth::Verifier, ephemeral::EphemeralBus, messages::Writer, redis::Redis, typing::TypingNotifier,
+    UserId,
+    auth::{Authenticator, Verifier},
+    ephemeral::EphemeralBus,
+    messages::Writer,
+    redis::Redis,
+    typing::TypingNotifier,
 };
 use chat_http::{
     ReadinessCheck, WebPolicy, acceptor, connection_limits::ConnectionLimits, layers, metrics::MetricsEndpoint, probes,
@@ -102,7 +107,7 @@ pub struct NotifyServer {
     typing: TypingNotifier,
     command_limiter: DefaultKeyedRateLimiter<UserId>,
     refusals: Refusals,
-    verifier: Verifier,
+    authenticator: Authenticator,
     policy: WebPolicy,
     is_volatile_database_allowed: bool,
     rate_limiter: Arc<RateLimiter>,
@@ -156,6 +161,7 @@ impl NotifyServer {
         });
         let membership_loader = MembershipLoader::start(db.clone(), Arc::clone(&metrics), shutdown.clone());
         let quota = Quota::per_second(COMMANDS_PER_SECOND).allow_burst(COMMAND_BURST);
+        let authenticator = Authenticator::new(db.clone(), verifier);
         let server = Arc::new(Self {
             typing: TypingNotifier::new(db.clone(), ephemeral.clone()),
             db,
@@ -163,7 +169,7 @@ impl NotifyServer {
             ephemeral,
             command_limiter: DefaultKeyedRateLimiter::keyed(quota),
             refusals: Refusals::default(),
-            verifier,
+            authenticator,
             policy,
             is_volatile_database_allowed,
             rate_limiter,

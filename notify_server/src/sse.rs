@@ -15,7 +15,7 @@ use axum::{
 };
 use chat_core::{
     Error,
-    auth::{Audience, token},
+    auth::{Audience, Identity, token},
 };
 use chat_http::{Result, cookies};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,16 +71,18 @@ pub(crate) async fn events(
 /// Authenticates a request for an event stream by bearer token, ticket or cookie.
 async fn handshake(server: &NotifyServer, uri: &Uri, headers: &HeaderMap) -> Result<Handshake> {
     let request = ConnectRequest::parse(uri, headers)?;
-    let claims = match request.authenticate(server, headers).await? {
-        Some(claims) => claims,
+    let identity = match request.authenticate(server, headers).await? {
+        Some(identity) => identity,
         // A browser sends the cookie with requests from any page, so check the origin.
         None => {
             let cookie = cookies::STREAM.find(headers, server.policy.is_https).ok_or(token::MISSING)?;
             if !is_allowed_origin(server, headers) {
                 return Err(Error::Forbidden("this origin is not allowed to open event streams with a cookie").into());
             }
-            server.verifier.verify(cookie, Audience::Stream)?
+            let claims = server.authenticator.verifier().verify(cookie, Audience::Stream)?;
+            // Only a signed-in device has the cookie.
+            Identity { claims, grant: None }
         }
     };
-    Ok(Handshake::load(server, claims, request.resume).await?)
+    Ok(Handshake::load(server, identity, request.resume).await?)
 }

@@ -14,12 +14,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use chat_core::{
-    Error, Result,
-    audit::Client,
-    auth::{Audience, Claims},
-    events::Cursor,
-};
+use chat_core::{Error, Result, audit::Client, auth::Identity, events::Cursor};
 use chat_http::{acceptor::ConnectionPermit, refusals::read_client, request_id::new_request_id};
 use commands::{Command, Envelope};
 use futures_util::{StreamExt, stream::SplitStream};
@@ -69,9 +64,9 @@ pub(crate) async fn upgrade(
         return Err(Error::Forbidden("this origin is not allowed to open WebSockets").into());
     }
     let connect = ConnectRequest::parse(request.uri(), request.headers())?;
-    let claims = connect.authenticate(&notify, request.headers()).await?;
-    let handshake = match claims {
-        Some(claims) => Some(Handshake::load(&notify, claims, connect.resume.clone()).await?),
+    let identity = connect.authenticate(&notify, request.headers()).await?;
+    let handshake = match identity {
+        Some(identity) => Some(Handshake::load(&notify, identity, connect.resume.clone()).await?),
         None => None,
     };
     let client = read_client(&notify.rate_limiter, request.extensions(), request.headers());
@@ -111,10 +106,10 @@ async fn serve(
             None => return,
         },
     };
-    let claims = handshake.claims;
+    let identity = Identity { claims: handshake.claims, grant: handshake.grant.clone() };
     {
         let mut connection_future = pin!(connection::run(notify, handshake, &transport));
-        let command_future = run_commands(notify, claims, &client, &mut reader, &transport);
+        let command_future = run_commands(notify, &identity, &client, &mut reader, &transport);
         tokio::select! {
             () = connection_future.as_mut() => {}
             () = command_future => {
@@ -172,12 +167,13 @@ async fn run_auth_command(
         let Command::Auth { token, last_event_id } = command? else {
             return Err(chat_core::auth::token::MISSING);
         };
-        let claims = notify.verifier.verify(&token, Audience::Api)?;
+        let identity = notify.authenticator.identify_token(&token).await?;
+        identity.require_stream()?;
         let resume = match last_event_id {
             Some(id) => Some(parse_cursor(&id)?),
             None => resume,
         };
-        Handshake::load(notify, claims, resume).await
+        Handshake::load(notify, identity, resume).await
     };
     match handshake.await {
         Ok(handshake) => Ok((handshake, reference)),
@@ -188,7 +184,7 @@ async fn run_auth_command(
 /// Runs the client's commands, one after the other, until the client disconnects.
 async fn run_commands(
     notify: &Arc<NotifyServer>,
-    claims: Claims,
+    identity: &Identity,
     client: &Client,
     reader: &mut Reader,
     transport: &WsTransport<Io>,
@@ -199,7 +195,7 @@ async fn run_commands(
             Ok(Some(Ok(message))) => {
                 missed_pongs = 0;
                 let reply = match message {
-                    Message::Text(text) => commands::handle(notify, claims, client, &text).await,
+                    Message::Text(text) => commands::handle(notify, identity, client, &text).await,
                     Message::Binary(_) => {
                         let error = Error::Malformed("commands must be text messages".into());
                         commands::error_reply(None, &error, &new_request_id())

@@ -1,17 +1,22 @@
-//! Authentication: passwords, signed tokens, sessions and stream tickets.
+//! Authentication: passwords, signed tokens, API tokens, sessions and stream tickets.
 
+pub mod api_tokens;
+mod authenticator;
 mod breached;
 pub mod keys;
 pub mod password;
+mod scope;
 mod session_cache;
 pub mod sessions;
 pub mod tickets;
 pub mod token;
 mod token_cache;
 
+pub use authenticator::{Authenticator, Identity, LIMITED_TO_CHATS};
 pub use breached::BreachedPasswords;
 pub use keys::{Signer, Verifier};
 pub use password::Hasher;
+pub use scope::Scope;
 pub use session_cache::SessionCache;
 pub use token::{Audience, Claims};
 
@@ -62,15 +67,8 @@ fn hash_secret(secret: &str) -> Vec<u8> {
     Sha256::digest(secret).to_vec()
 }
 
-/// Verifies the access token in the value of an `Authorization` header. Whether the session is
-/// active is checked elsewhere.
-pub fn verify_bearer(verifier: &Verifier, authorization: Option<&str>) -> crate::Result<Claims> {
-    let bearer = authorization.and_then(parse_bearer_token).ok_or(token::MISSING)?;
-    verifier.verify(bearer, Audience::Api)
-}
-
 /// The token of an `Authorization: Bearer` header.
-pub fn parse_bearer_token(header: &str) -> Option<&str> {
+fn parse_bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

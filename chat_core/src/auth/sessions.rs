@@ -167,18 +167,19 @@ pub async fn revoke(db: &PgPool, Claims { user_id, session_id }: Claims) -> Resu
 
 /// Revokes one of a user's sessions by its id.
 pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> {
-    let is_theirs: bool = sqlx::query_scalar("select exists (select from sessions where id = $1 and user_id = $2)")
-        .bind(session)
-        .bind(user)
-        .fetch_one(db)
-        .await?;
+    let sql = "select exists (
+                   select from sessions s where s.id = $1 and s.user_id = $2
+                     and not exists (select from api_tokens t where t.session_id = s.id)
+               )";
+    let is_theirs: bool = sqlx::query_scalar(sql).bind(session).bind(user).fetch_one(db).await?;
     if !is_theirs {
         return Err(Error::NotFound("session"));
     }
     revoke(db, Claims { user_id: user, session_id: session }).await
 }
 
-/// Revokes all of a user's sessions except the current one, and returns their ids.
+/// Revokes all of a user's sessions except the current one, API tokens included, and returns
+/// their ids.
 pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec<Uuid>> {
     let sql = "update sessions set revoked_at = now()
                where user_id = $1 and id <> $2 and revoked_at is null returning id";
@@ -218,12 +219,13 @@ pub async fn revoke_expired(db: &PgPool) -> Result<()> {
     Ok(())
 }
 
-/// Lists a user's active sessions: the current one, then the most recently used first.
+/// Lists a user's signed-in devices: the current one, then the most recently used first.
 pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
     Ok(sqlx::query_as(
         "select id, user_agent, created_at, used_at, expires_at, id = $2 as current
          from sessions
          where user_id = $1 and revoked_at is null and expires_at > now()
+           and not exists (select from api_tokens t where t.session_id = sessions.id)
          order by id = $2 desc, used_at desc, id limit 100",
     )
     .bind(claims.user_id)

@@ -109,7 +109,8 @@ fn has_critical_extension(token: &str) -> bool {
     header.is_none_or(|header| header.contains_key("crit"))
 }
 
-const INVALID: Error =
+/// The token is not valid.
+pub(super) const INVALID: Error =
     Error::Unauthorized { code: "token_invalid", detail: "this token is not valid for this request" };
 const EXPIRED: Error = Error::Unauthorized { code: "token_expired", detail: "this token has expired; refresh it" };
 

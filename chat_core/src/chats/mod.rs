@@ -7,7 +7,7 @@ pub use draft::ChatDraft;
 pub use model::ChatType;
 
 use crate::{
-    ChatId, Error, MessageId, Result, Time, UserId, admission, blocks,
+    ChatId, Error, MessageId, Result, Time, UserId, admission, blocks, bots,
     chats::model::Role,
     events, members,
     messages::{self, Message},
@@ -164,6 +164,7 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
     admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "user_id", &[other]).await?;
     blocks::require_none(&mut *log, creator, &[other]).await?;
+    bots::require_contact(&mut *log, creator, other).await?;
     let id = sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, created_by, pair_low, pair_high)
@@ -192,6 +193,7 @@ async fn create_named(
 ) -> Result<ChatId> {
     admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "members", members).await?;
+    bots::require_owner_among(&mut *log, creator, members).await?;
     blocks::require_none(&mut *log, creator, members).await?;
     admission::require_consent(&mut *log, creator, "members", members).await?;
     Ok(sqlx::query_scalar(

@@ -78,10 +78,11 @@ const MAX_UNINDEXED_BYTES: i64 = 1024 * 1024;
 /// Maximum time of one statement of a search.
 const STATEMENT_TIMEOUT: &str = "2s";
 
-/// Searches messages.
+/// Searches the messages of the viewer's chats, or only of those in `only`.
 pub async fn search_messages(
     db: &PgPool,
     viewer: UserId,
+    only: Option<&[ChatId]>,
     query: &SearchQuery,
     after: Option<SearchCursor>,
     limit: i64,
@@ -93,7 +94,9 @@ pub async fn search_messages(
     // either the viewer's or not.
     let mut db = events::begin_snapshot(db).await?;
     sqlx::query("select set_config('statement_timeout', $1, true)").bind(STATEMENT_TIMEOUT).execute(&mut *db).await?;
-    let search = Search { chats: load_chats(&mut db, viewer, query.chat_id).await?, text, query };
+    let mut chats = load_chats(&mut db, viewer, query.chat_id).await?;
+    chats.retain(|chat| only.is_none_or(|only| only.contains(chat)));
+    let search = Search { chats, text, query };
     let hits = search.find(&mut db, after, limit + 1).await.map_err(too_broad)?;
     let limit = usize::try_from(limit).unwrap_or(0);
     let next = hits.get(limit.saturating_sub(1)).copied().filter(|_| hits.len() > limit);

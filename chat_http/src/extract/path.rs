@@ -7,6 +7,7 @@ use axum::{
 };
 use chat_core::{
     ChatId, Error, FileId, MessageId, UserId,
+    auth::api_tokens::TokenId,
     ids::InvalidId,
     values::{Emoji, InviteCode},
 };
@@ -65,6 +66,14 @@ impl PathParam for Uuid {
 
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "a session id must be a UUID".to_owned())
+    }
+}
+
+impl PathParam for TokenId {
+    const NAME: &'static str = "token_id";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse::<Uuid>().map(Self::from).map_err(|_| "a token id must be a UUID".to_owned())
     }
 }
 

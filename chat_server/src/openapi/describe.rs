@@ -4,6 +4,7 @@ use super::Schemas;
 use crate::{
     AppState,
     extract::{Caller, ChatMember, ClientInfo, Json, OperatorCaller, Path, PathParam, Query},
+    router::Access,
     upload_form::UploadForm,
 };
 use axum::{
@@ -62,7 +63,15 @@ impl<'a> Operation<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> Map<String, Value> {
+    pub(crate) fn finish(mut self, access: Access) -> Map<String, Value> {
+        let security = match access {
+            Access::Public => json!([]),
+            Access::SignedIn => json!([{ "bearer": [] }]),
+            Access::Scope(scope) => json!([{ "bearer": [scope] }]),
+        };
+        if access != Access::Public && !self.responses.contains_key("403") {
+            self.add_errors(&[(403, "The caller, or the API token, is not permitted to do this.")]);
+        }
         let mut operation = Map::new();
         if !self.parameters.is_empty() {
             operation.insert("parameters".into(), self.parameters.into());
@@ -71,7 +80,7 @@ impl<'a> Operation<'a> {
             operation.insert("requestBody".into(), body);
         }
         operation.insert("responses".into(), self.responses.into());
-        operation.insert("security".into(), if self.is_private { json!([{ "bearer": [] }]) } else { json!([]) });
+        operation.insert("security".into(), security);
         operation
     }
 }

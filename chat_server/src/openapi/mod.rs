@@ -8,6 +8,7 @@ mod responses;
 pub(crate) use describe::{Operation, OperationHandler};
 pub(crate) use responses::{Created, CreatedOrAccepted, CreatedOrOk, FileBody, NdJson, NoContent, WithCookies};
 
+use crate::router::Access;
 use axum::{
     Router,
     http::{HeaderMap, HeaderValue, Method, header},
@@ -76,14 +77,20 @@ impl Document {
 
     /// Adds an operation and returns whether it requires a token. The operation id and the tag
     /// come from the module and the name of its handler.
-    pub(crate) fn add<H: OperationHandler<A>, A>(&mut self, method: &Method, path: &str, summary: &str) -> bool {
+    pub(crate) fn add<H: OperationHandler<A>, A>(
+        &mut self,
+        method: &Method,
+        path: &str,
+        summary: &str,
+        access: Access,
+    ) -> bool {
         let mut names = std::any::type_name::<H>().rsplit("::");
         let mut next_name = || names.next().expect("a handler is a function of a module");
         let (verb, noun) = (next_name(), next_name());
         let mut operation = Operation::new(&mut self.schemas);
         H::describe(&mut operation);
         let is_private = operation.is_private();
-        let mut operation = operation.finish();
+        let mut operation = operation.finish(access);
         operation.insert("operationId".into(), format!("{noun}_{verb}").into());
         operation.insert("summary".into(), summary.into());
         operation.insert("tags".into(), json!([noun]));
@@ -135,7 +142,13 @@ impl Document {
             "components": {
                 "schemas": self.schemas.into_definitions(),
                 "securitySchemes": {
-                    "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
+                    "bearer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "A token from `POST /api/signin`, which can use all operations, or an API \
+                            token from `POST /api/tokens` with the scope that the operation names. An operation \
+                            without a scope cannot be used with an API token.",
+                    },
                     "streamCookie": { "type": "apiKey", "in": "cookie", "name": cookies::STREAM.name(false) },
                     "ticket": { "type": "apiKey", "in": "query", "name": "ticket" },
                 },

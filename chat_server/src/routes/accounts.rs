@@ -51,9 +51,9 @@ pub(crate) async fn delete(
     ClientInfo(client): ClientInfo,
     Json(DeleteAccount { password }): Json<DeleteAccount>,
 ) -> Result<NoContent> {
-    auth::verify_password(&state, caller, password).await?;
+    auth::verify_password(&state, &caller, password).await?;
     let entry = NewEntry::new(Action::AccountDeleted).with_actor(caller.user_id).with_client(&client);
     accounts::delete(&state.db, caller.user_id, entry).await?;
-    state.session_cache.remove(caller.session_id);
+    state.authenticator.sessions.remove(caller.session_id);
     Ok(NoContent)
 }

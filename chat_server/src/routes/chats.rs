@@ -31,7 +31,11 @@ pub(crate) async fn create(
 pub(crate) async fn list(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<ChatSummary>>> {
     let _slot = state.expensive_slots.acquire(caller.user_id).await?;
     let mut db = state.db.acquire().await?;
-    Ok(Json(List { items: chats::list(&mut db, caller.user_id).await? }))
+    let mut items = chats::list(&mut db, caller.user_id).await?;
+    if let Some(chats) = &caller.chats {
+        items.retain(|summary| chats.contains(&summary.chat.id));
+    }
+    Ok(Json(List { items }))
 }
 
 /// Returns a chat.

@@ -4,6 +4,7 @@
 pub(crate) mod accounts;
 pub(crate) mod auth;
 pub(crate) mod bans;
+pub(crate) mod bots;
 pub(crate) mod channels;
 pub(crate) mod chats;
 pub(crate) mod config;
@@ -16,6 +17,7 @@ pub(crate) mod operator;
 pub(crate) mod presence;
 pub(crate) mod receipts;
 pub(crate) mod search;
+pub(crate) mod tokens;
 pub(crate) mod users;
 
 use crate::extract::Limit;

@@ -70,7 +70,8 @@ pub(crate) async fn messages(
     let query = SearchQuery { text: q, chat_id, from, attachment: has, before, after };
     let _slot = state.expensive_slots.acquire(caller.user_id).await?;
     let SearchResults { messages, next } =
-        search::search_messages(&state.expensive_db, caller.user_id, &query, page, limit).await?;
+        search::search_messages(&state.expensive_db, caller.user_id, caller.chats.as_deref(), &query, page, limit)
+            .await?;
     let next = next.map(|SearchCursor { rank, id }| next_query(&query, rank, id, limit));
     Ok(Json(Page { items: messages, next }))
 }

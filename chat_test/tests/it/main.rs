@@ -2,8 +2,10 @@
 //! a real Postgres.
 
 mod accounts;
+mod api_tokens;
 mod audience;
 mod bootstrap;
+mod bots;
 mod chats;
 mod commit_order;
 mod delivery;

@@ -187,6 +187,7 @@ async fn an_invalid_id_is_rejected_in_every_path() {
                 .replace("{file_id}", "9007199254740991")
                 .replace("{message_id}", "9007199254740991")
                 .replace("{session_id}", "00000000-0000-4000-8000-000000000000")
+                .replace("{token_id}", "00000000-0000-4000-8000-000000000000")
                 .replace("{code}", "nobodys-invite")
                 .replace("{emoji}", "%F0%9F%91%8D")
         };
@@ -196,6 +197,7 @@ async fn an_invalid_id_is_rejected_in_every_path() {
             ("{file_id}", id),
             ("{message_id}", id),
             ("{session_id}", "a session id must be a UUID"),
+            ("{token_id}", "a token id must be a UUID"),
             ("{code}", "an invite code must have 8 to 64 letters, digits, dashes or underscores"),
             ("{emoji}", "a reaction must be one emoji"),
         ] {

@@ -4,7 +4,7 @@ use crate::NotifyServer;
 use chat_core::{
     ChatId, Error, FileId, MessageId, Result, UserId,
     audit::Client,
-    auth::Claims,
+    auth::{Identity, LIMITED_TO_CHATS, Scope},
     chats::{self, ChatDraft, ChatType},
     ephemeral::Status,
     members,
@@ -69,6 +69,31 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// The scope that an API token needs for the command.
+    fn scope(&self) -> Option<Scope> {
+        match self {
+            Self::SendMessage { .. } => Some(Scope::MessagesWrite),
+            Self::Read { .. } | Self::Delivered { .. } => Some(Scope::ReceiptsWrite),
+            Self::TypingStart { .. } | Self::TypingStop { .. } | Self::Presence { .. } => Some(Scope::PresenceWrite),
+            Self::CreateChat { .. } | Self::Join { .. } | Self::Leave { .. } => Some(Scope::ChatsWrite),
+            Self::Auth { .. } | Self::Ping {} => None,
+        }
+    }
+
+    /// The chat that the command concerns.
+    fn chat(&self) -> Option<ChatId> {
+        match self {
+            Self::SendMessage { chat_id, .. }
+            | Self::Read { chat_id, .. }
+            | Self::Delivered { chat_id, .. }
+            | Self::TypingStart { chat_id }
+            | Self::TypingStop { chat_id }
+            | Self::Join { chat_id }
+            | Self::Leave { chat_id } => Some(*chat_id),
+            Self::Presence { .. } | Self::CreateChat { .. } | Self::Auth { .. } | Self::Ping {} => None,
+        }
+    }
+
     /// Whether the command is rejected while the disk is almost full.
     fn needs_space(&self) -> bool {
         match self {
@@ -121,20 +146,20 @@ impl Envelope {
 }
 
 /// Runs the command in a text message and returns the reply.
-pub(super) async fn handle(notify: &NotifyServer, claims: Claims, client: &Client, text: &str) -> Value {
+pub(super) async fn handle(notify: &NotifyServer, identity: &Identity, client: &Client, text: &str) -> Value {
     let Envelope { reference, command } = Envelope::parse(text);
     let outcome = match command {
         Ok(Command::Ping {}) => return with_reference(json!({ "type": "pong" }), reference),
         // An invalid command also counts, because it had to be parsed.
-        _ if notify.command_limiter.check_key(&claims.user_id).is_err() => Err(Error::TooManyRequests),
-        Ok(command) => dispatch(notify, claims.user_id, command).await,
+        _ if notify.command_limiter.check_key(&identity.claims.user_id).is_err() => Err(Error::TooManyRequests),
+        Ok(command) => dispatch(notify, identity, command).await,
         Err(error) => Err(error),
     };
     match outcome {
         Ok(outcome) => ack(reference, outcome),
         Err(error) => {
-            if let Error::Forbidden(_) = error {
-                notify.refusals.record(&notify.db, claims.user_id, client, &describe(text)).await;
+            if let Error::Forbidden(_) | Error::InsufficientScope(_) = error {
+                notify.refusals.record(&notify.db, identity.claims.user_id, client, &describe(text)).await;
             }
             error_reply(reference, &error, &new_request_id())
         }
@@ -176,7 +201,20 @@ fn with_reference(mut object: Value, reference: Option<Value>) -> Value {
     object
 }
 
-async fn dispatch(notify: &NotifyServer, user: UserId, command: Command) -> Result<Value> {
+async fn dispatch(notify: &NotifyServer, identity: &Identity, command: Command) -> Result<Value> {
+    let user = identity.claims.user_id;
+    if let (Some(grant), Some(scope)) = (&identity.grant, command.scope()) {
+        grant.require(scope)?;
+        // A token that opens streams can be limited only in the chats that it writes to.
+        if let (Some(chats), chat) = (grant.chats(scope), command.chat()) {
+            match chat {
+                Some(chat) if chats.contains(&chat) => {}
+                Some(_) => return Err(Error::NotFound("chat")),
+                None if scope == Scope::ChatsWrite => return Err(LIMITED_TO_CHATS),
+                None => {}
+            }
+        }
+    }
     let NotifyServer { db, writer, typing, ephemeral, rate_limiter, .. } = notify;
     if writer.is_storage_low() && command.needs_space() {
         return Err(Error::InsufficientStorage);

@@ -32,7 +32,7 @@ test('an operator suspends a user and removes a message', async ({ server, creat
   await alice.page.getByRole('button', { name: 'Suspend' }).click();
   await expect(row).toContainText('Suspended');
   await expect(bob.page.getByRole('button', { name: 'Sign in' })).toBeVisible();
-  await bob.page.getByLabel('Email').fill(bob.me.email);
+  await bob.page.getByLabel('Email').fill(bob.me.email ?? '');
   await bob.page.getByLabel('Password').fill(bob.password);
   await bob.page.getByRole('button', { name: 'Sign in' }).click();
   await expect(bob.page.getByRole('alert').filter({ hasText: 'suspended your account' })).toBeVisible();

@@ -56,6 +56,20 @@ export function createApi({ request, fetch }: HttpClient) {
       block: (id: number) => put(`/api/users/${id}/block`),
       unblock: (id: number) => remove(`/api/users/${id}/block`),
     },
+    /** Bots of the caller. */
+    bots: {
+      list: () => get<wire.UserList>('/api/bots').then(({ items }) => items),
+      create: (body: wire.NewBot) => post<wire.User>('/api/bots', body),
+      update: (id: number, body: wire.BotPatch) => patch<wire.User>(`/api/bots/${id}`, body),
+      delete: (id: number) => remove(`/api/bots/${id}`),
+    },
+    /** API tokens of the caller and of the caller's bots. */
+    tokens: {
+      list: () => get<wire.ApiTokenList>('/api/tokens').then(({ items }) => items),
+      /** The response is the only one with the token itself. */
+      create: (body: wire.NewApiToken) => post<wire.CreatedApiToken>('/api/tokens', body),
+      revoke: (id: string) => remove(`/api/tokens/${id}`),
+    },
     presence: {
       get: (userId: number) => get<wire.Presence>(`/api/presence/${userId}`),
       /** At most 100 ids; users who share no chat with the caller are omitted. */

@@ -63,7 +63,7 @@ async fn measure(report: &mut Report, label: &str, scale: Scale) -> Vec<(&'stati
                         before: None,
                         after: None,
                     };
-                    search::search_messages(db, alice, &query, None, 50).await.expect("hits");
+                    search::search_messages(db, alice, None, &query, None, 50).await.expect("hits");
                 }
             }
             times.push(begun.elapsed());

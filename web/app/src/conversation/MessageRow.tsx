@@ -97,6 +97,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           {isGroupStart && (
             <p className={styles.header}>
               <strong>{name}</strong>
+              {author?.kind === 'bot' && <em>{t('integrations.isBot')}</em>}
               <time dateTime={message.created_at} title={formatFullTime(message.created_at)}>
                 {formatTime(message.created_at)}
               </time>

@@ -128,6 +128,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
           <button type="button" className={styles.member} data-offline={status === 'offline'}>
             <Avatar user={user} size={32} status={status} />
             <span>{getDisplayName(user)}</span>
+            {user.kind === 'bot' && <em>{t('integrations.isBot')}</em>}
             {member.role !== 'member' && <em>{t(`role.${member.role}`)}</em>}
           </button>
         }

@@ -5,6 +5,7 @@ import { useUiStore } from '../uiStore';
 import { AccountSettings } from './AccountSettings';
 import { BlockedUsers } from './BlockedUsers';
 import { DeviceSettings } from './DeviceSettings';
+import { Integrations } from './Integrations';
 import { Profile } from './Profile';
 import { Sessions } from './Sessions';
 
@@ -17,6 +18,7 @@ export function Settings() {
     { name: t('settings.device'), body: <DeviceSettings /> },
     { name: t('settings.sessions'), body: <Sessions /> },
     { name: t('settings.blocked'), body: <BlockedUsers /> },
+    { name: t('integrations.title'), body: <Integrations /> },
     { name: t('settings.account'), body: <AccountSettings /> },
   ];
   return (

@@ -30,7 +30,7 @@ export type AccountState = 'active' | 'pending' | 'suspended';
 /**
  * What happened.
  */
-export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
 
 /**
  * One security-related action on a user's account.
@@ -63,6 +63,59 @@ export type Activity = {
  */
 export type ActivityList = {
     items: Array<Activity>;
+};
+
+/**
+ * A token, without its secret.
+ */
+export type ApiToken = {
+    /**
+     * The only chats that the token reads and writes to; null means all.
+     */
+    chat_ids: Array<ChatId> | null;
+    /**
+     * When the token was created.
+     */
+    created_at: Time;
+    /**
+     * When the token expires; null if never.
+     */
+    expires_at: Time | null;
+    /**
+     * The id.
+     */
+    id: TokenId;
+    /**
+     * The last four characters of the token.
+     */
+    last_four: string;
+    /**
+     * What the token is for.
+     */
+    name: string;
+    /**
+     * What the token can do.
+     */
+    scopes: ScopeList;
+    /**
+     * When the token was last used, to the minute; null if it never was.
+     */
+    used_at: Time | null;
+    /**
+     * The user whom the token acts for: the caller or one of the caller's bots.
+     */
+    user_id: UserId;
+    /**
+     * The only ones of these chats that the token writes to; null means all of them.
+     */
+    write_chat_ids: Array<ChatId> | null;
+};
+
+/**
+ * A list.
+ */
+export type ApiTokenList = {
+    items: Array<ApiToken>;
 };
 
 /**
@@ -219,6 +272,24 @@ export type Bootstrap = {
      * other members of direct chats and groups. At most 500.
      */
     users: Array<User>;
+};
+
+/**
+ * Changes to a bot; absent fields stay unchanged.
+ */
+export type BotPatch = {
+    /**
+     * The avatar, an image that the owner or the bot uploaded; null removes it.
+     */
+    avatar_file_id?: FileId | null;
+    /**
+     * A short text about the bot.
+     */
+    bio?: Bio | null;
+    /**
+     * The name shown to other users.
+     */
+    display_name?: DisplayName | null;
 };
 
 /**
@@ -458,6 +529,56 @@ export type Config = {
  * A message's text, at most 64 KiB of UTF-8.
  */
 export type Content = string;
+
+/**
+ * A new token, with its secret, which is shown only once.
+ */
+export type CreatedApiToken = {
+    /**
+     * The only chats that the token reads and writes to; null means all.
+     */
+    chat_ids: Array<ChatId> | null;
+    /**
+     * When the token was created.
+     */
+    created_at: Time;
+    /**
+     * When the token expires; null if never.
+     */
+    expires_at: Time | null;
+    /**
+     * The id.
+     */
+    id: TokenId;
+    /**
+     * The last four characters of the token.
+     */
+    last_four: string;
+    /**
+     * What the token is for.
+     */
+    name: string;
+    /**
+     * What the token can do.
+     */
+    scopes: ScopeList;
+    /**
+     * The token, for `Authorization: Bearer`. It is not stored and cannot be read again.
+     */
+    token: string;
+    /**
+     * When the token was last used, to the minute; null if it never was.
+     */
+    used_at: Time | null;
+    /**
+     * The user whom the token acts for: the caller or one of the caller's bots.
+     */
+    user_id: UserId;
+    /**
+     * The only ones of these chats that the token writes to; null means all of them.
+     */
+    write_chat_ids: Array<ChatId> | null;
+};
 
 /**
  * An opaque position in the event log. Send it back unchanged.
@@ -914,9 +1035,9 @@ export type Me = {
      */
     display_name: string;
     /**
-     * The email used to sign in; visible only to the user and to operators.
+     * The email used to sign in; visible only to the user and to operators. Null for a bot.
      */
-    email: string;
+    email: string | null;
     /**
      * Who can add the user to groups and channels without an invite.
      */
@@ -929,6 +1050,10 @@ export type Me = {
      * Whether the user is an operator, who moderates the whole server.
      */
     is_operator: boolean;
+    /**
+     * Whether a person or a program uses the account.
+     */
+    kind: UserKind;
     /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
@@ -967,6 +1092,10 @@ export type Member = {
      * When the user joined.
      */
     joined_at: Time;
+    /**
+     * Whether a person or a program uses the account.
+     */
+    kind: UserKind;
     /**
      * The role, which determines the permissions.
      */
@@ -1109,10 +1238,58 @@ export type MessageRevisionList = {
 };
 
 /**
+ * A token to be created.
+ */
+export type NewApiToken = {
+    /**
+     * The bot of the caller that the token acts for; the caller if absent.
+     */
+    bot_id?: UserId | null;
+    /**
+     * The only chats that the token reads and writes to; all chats of the user if absent.
+     */
+    chat_ids?: Array<ChatId> | null;
+    /**
+     * After how many days the token expires; never if absent.
+     */
+    expires_in_days?: number | null;
+    /**
+     * What the token is for.
+     */
+    name: TokenName;
+    /**
+     * What the token can do.
+     */
+    scopes: Array<Scope>;
+    /**
+     * The only ones of these chats that the token writes to; all of them if absent.
+     */
+    write_chat_ids?: Array<ChatId> | null;
+};
+
+/**
  * The reason for a ban.
  */
 export type NewBan = {
     reason?: Reason | null;
+};
+
+/**
+ * A bot to be created.
+ */
+export type NewBot = {
+    /**
+     * A short text about the bot.
+     */
+    bio?: Bio | null;
+    /**
+     * The name shown to other users; the username if absent.
+     */
+    display_name?: DisplayName | null;
+    /**
+     * The name used in mentions, after `@`; unique among all users without regard to case.
+     */
+    username: Username;
 };
 
 /**
@@ -1331,6 +1508,16 @@ export type RemovalReason = 'left' | 'removed' | 'banned';
 export type Role = 'member' | 'admin' | 'owner';
 
 /**
+ * What an API token can do.
+ */
+export type Scope = 'chats:read' | 'chats:write' | 'messages:read' | 'messages:write' | 'reactions:write' | 'receipts:write' | 'presence:write' | 'users:read' | 'search:read' | 'events:read';
+
+/**
+ * Scopes, as the database stores them.
+ */
+export type ScopeList = Array<Scope>;
+
+/**
  * A search text: 1 to 100 characters.
  */
 export type SearchText = string;
@@ -1433,6 +1620,16 @@ export type Ticket = {
 export type Time = string;
 
 /**
+ * The id of a token.
+ */
+export type TokenId = string;
+
+/**
+ * The name of an API token: 1 to 64 characters.
+ */
+export type TokenName = string;
+
+/**
  * The current topic of a chat: at most 250 characters.
  */
 export type Topic = string;
@@ -1473,6 +1670,10 @@ export type User = {
      */
     id: UserId;
     /**
+     * Whether a person or a program uses the account.
+     */
+    kind: UserKind;
+    /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
     username: string;
@@ -1503,9 +1704,9 @@ export type UserAccount = {
      */
     display_name: string;
     /**
-     * The email address used to sign in.
+     * The email address used to sign in; null for a bot.
      */
-    email: string;
+    email: string | null;
     /**
      * The id.
      */
@@ -1514,6 +1715,10 @@ export type UserAccount = {
      * Whether the user is an operator.
      */
     is_operator: boolean;
+    /**
+     * Whether a person or a program uses the account.
+     */
+    kind: UserKind;
     /**
      * When one of the user's devices last received tokens; null if none did lately.
      */
@@ -1543,6 +1748,11 @@ export type UserAccountPage = {
  * A user.
  */
 export type UserId = number;
+
+/**
+ * What uses an account.
+ */
+export type UserKind = 'person' | 'bot';
 
 /**
  * A list.
@@ -1596,6 +1806,10 @@ export type UsersListBlockedErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Error; see `code` and `detail`.
      */
     default: Problem;
@@ -1625,6 +1839,10 @@ export type EventsBootstrapErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Error; see `code` and `detail`.
      */
     default: Problem;
@@ -1640,6 +1858,186 @@ export type EventsBootstrapResponses = {
 };
 
 export type EventsBootstrapResponse = EventsBootstrapResponses[keyof EventsBootstrapResponses];
+
+export type BotsListData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/bots';
+};
+
+export type BotsListErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BotsListError = BotsListErrors[keyof BotsListErrors];
+
+export type BotsListResponses = {
+    /**
+     * OK.
+     */
+    200: UserList;
+};
+
+export type BotsListResponse = BotsListResponses[keyof BotsListResponses];
+
+export type BotsCreateData = {
+    body: NewBot;
+    path?: never;
+    query?: never;
+    url: '/api/bots';
+};
+
+export type BotsCreateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BotsCreateError = BotsCreateErrors[keyof BotsCreateErrors];
+
+export type BotsCreateResponses = {
+    /**
+     * Created.
+     */
+    201: User;
+};
+
+export type BotsCreateResponse = BotsCreateResponses[keyof BotsCreateResponses];
+
+export type BotsDeleteData = {
+    body?: never;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/bots/{user_id}';
+};
+
+export type BotsDeleteErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BotsDeleteError = BotsDeleteErrors[keyof BotsDeleteErrors];
+
+export type BotsDeleteResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type BotsDeleteResponse = BotsDeleteResponses[keyof BotsDeleteResponses];
+
+export type BotsUpdateData = {
+    body: BotPatch;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/bots/{user_id}';
+};
+
+export type BotsUpdateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BotsUpdateError = BotsUpdateErrors[keyof BotsUpdateErrors];
+
+export type BotsUpdateResponses = {
+    /**
+     * OK.
+     */
+    200: User;
+};
+
+export type BotsUpdateResponse = BotsUpdateResponses[keyof BotsUpdateResponses];
 
 export type ChannelsListData = {
     body?: never;
@@ -1660,6 +2058,10 @@ export type ChannelsListErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Validation failed; see `errors`.
      */
@@ -1694,6 +2096,10 @@ export type ChatsListErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Error; see `code` and `detail`.
      */
     default: Problem;
@@ -1726,6 +2132,10 @@ export type ChatsCreateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * The body is too large.
      */
@@ -1774,6 +2184,10 @@ export type ChatsDeleteErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -1812,6 +2226,10 @@ export type ChatsGetErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -1855,6 +2273,10 @@ export type ChatsUpdateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -1909,6 +2331,10 @@ export type BansListErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -1948,6 +2374,10 @@ export type BansDeleteErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -1992,6 +2422,10 @@ export type BansCreateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2044,6 +2478,10 @@ export type ReceiptsMarkDeliveredErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2091,6 +2529,10 @@ export type InvitesListErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2133,6 +2575,10 @@ export type InvitesCreateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2182,6 +2628,10 @@ export type InvitesRevokeErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2220,6 +2670,10 @@ export type ChannelsJoinErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2263,6 +2717,10 @@ export type ChannelsLeaveErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2309,6 +2767,10 @@ export type MembersListErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2351,6 +2813,10 @@ export type MembersAddErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2404,6 +2870,10 @@ export type MembersRemoveErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2447,6 +2917,10 @@ export type MembersUpdateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2503,6 +2977,10 @@ export type MessagesListErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2545,6 +3023,10 @@ export type MessagesCreateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2597,6 +3079,10 @@ export type ChatsUnmuteErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2636,6 +3122,10 @@ export type ChatsMuteErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2674,6 +3164,10 @@ export type MessagesListPinsErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2717,6 +3211,10 @@ export type ReceiptsMarkReadErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2769,6 +3267,10 @@ export type MembersTransferErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -2815,6 +3317,10 @@ export type PresenceNotifyTypingErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2884,6 +3390,10 @@ export type EventsListErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Validation failed; see `errors`.
      */
     422: Problem;
@@ -2917,6 +3427,10 @@ export type EventsCreateTicketErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Error; see `code` and `detail`.
      */
     default: Problem;
@@ -2947,6 +3461,10 @@ export type FilesDownloadErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -2991,6 +3509,10 @@ export type FilesDownloadThumbnailErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -3034,6 +3556,10 @@ export type InvitesPreviewErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -3072,6 +3598,10 @@ export type InvitesAcceptErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -3118,6 +3648,10 @@ export type AccountsDeleteErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * The body is too large.
      */
     413: Problem;
@@ -3159,6 +3693,10 @@ export type UsersGetMeErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Error; see `code` and `detail`.
      */
     default: Problem;
@@ -3191,6 +3729,10 @@ export type UsersUpdateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * The body is too large.
      */
@@ -3238,6 +3780,10 @@ export type AuthListActivityErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Validation failed; see `errors`.
      */
     422: Problem;
@@ -3271,6 +3817,10 @@ export type AccountsExportErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Error; see `code` and `detail`.
      */
     default: Problem;
@@ -3303,6 +3853,10 @@ export type AuthChangePasswordErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * The body is too large.
      */
@@ -3347,6 +3901,10 @@ export type MessagesDeleteErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -3385,6 +3943,10 @@ export type MessagesGetErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -3428,6 +3990,10 @@ export type MessagesUpdateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -3476,6 +4042,10 @@ export type MessagesListRevisionsErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -3515,6 +4085,10 @@ export type MessagesUnpinErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -3553,6 +4127,10 @@ export type MessagesPinErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -3594,6 +4172,10 @@ export type MessagesUnreactErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -3633,6 +4215,10 @@ export type MessagesReactErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -3679,6 +4265,10 @@ export type MessagesListReceiptsErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -3723,6 +4313,10 @@ export type MessagesListRepliesErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -4221,6 +4815,10 @@ export type PresenceListErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Validation failed; see `errors`.
      */
     422: Problem;
@@ -4257,6 +4855,10 @@ export type PresenceUpdateErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * The body is too large.
      */
@@ -4300,6 +4902,10 @@ export type PresenceGetErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -4363,6 +4969,10 @@ export type SearchMessagesErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Validation failed; see `errors`.
      */
     422: Problem;
@@ -4396,6 +5006,10 @@ export type AuthRevokeOtherSessionsErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Error; see `code` and `detail`.
      */
     default: Problem;
@@ -4424,6 +5038,10 @@ export type AuthListSessionsErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Error; see `code` and `detail`.
      */
@@ -4455,6 +5073,10 @@ export type AuthRevokeSessionErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -4533,6 +5155,10 @@ export type AuthSignoutErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Error; see `code` and `detail`.
      */
@@ -4636,6 +5262,131 @@ export type AuthRefreshResponses = {
 
 export type AuthRefreshResponse = AuthRefreshResponses[keyof AuthRefreshResponses];
 
+export type TokensListData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/tokens';
+};
+
+export type TokensListErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type TokensListError = TokensListErrors[keyof TokensListErrors];
+
+export type TokensListResponses = {
+    /**
+     * OK.
+     */
+    200: ApiTokenList;
+};
+
+export type TokensListResponse = TokensListResponses[keyof TokensListResponses];
+
+export type TokensCreateData = {
+    body: NewApiToken;
+    path?: never;
+    query?: never;
+    url: '/api/tokens';
+};
+
+export type TokensCreateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type TokensCreateError = TokensCreateErrors[keyof TokensCreateErrors];
+
+export type TokensCreateResponses = {
+    /**
+     * Created.
+     */
+    201: CreatedApiToken;
+};
+
+export type TokensCreateResponse = TokensCreateResponses[keyof TokensCreateResponses];
+
+export type TokensRevokeData = {
+    body?: never;
+    path: {
+        token_id: TokenId;
+    };
+    query?: never;
+    url: '/api/tokens/{token_id}';
+};
+
+export type TokensRevokeErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type TokensRevokeError = TokensRevokeErrors[keyof TokensRevokeErrors];
+
+export type TokensRevokeResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type TokensRevokeResponse = TokensRevokeResponses[keyof TokensRevokeResponses];
+
 export type FilesUploadData = {
     body: {
         file: Array<Blob | File>;
@@ -4654,6 +5405,10 @@ export type FilesUploadErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * The body is too large.
      */
@@ -4701,6 +5456,10 @@ export type UsersListErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Validation failed; see `errors`.
      */
     422: Problem;
@@ -4740,6 +5499,10 @@ export type UsersSearchErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Validation failed; see `errors`.
      */
     422: Problem;
@@ -4774,6 +5537,10 @@ export type UsersGetErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */
@@ -4814,6 +5581,10 @@ export type UsersUnblockErrors = {
      */
     401: Problem;
     /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
      * Not found, or not visible to the caller.
      */
     404: Problem;
@@ -4852,6 +5623,10 @@ export type UsersBlockErrors = {
      * Not signed in, or the session has ended.
      */
     401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
     /**
      * Not found, or not visible to the caller.
      */

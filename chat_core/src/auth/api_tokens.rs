@@ -1,0 +1,385 @@
+//! API tokens, with which programs act for a bot or for a person. A token is a session that
+//! no device signed in to, limited to some scopes and possibly to some chats.
+//!
+//! The text is `cfb_` and 64 characters: the id of the session, and 256 random bits. The
+//! prefix lets scanners find tokens that were published by mistake.
+
+use super::{Claims, Scope, hash_secret};
+use crate::{
+    ChatId, Error, FileId, MessageId, Result, Time, UserId,
+    audit::{Action, Client, NewEntry},
+    events,
+    values::TokenName,
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
+
+/// The beginning of every API token.
+pub const PREFIX: &str = "cfb_";
+
+/// Maximum number of active tokens of one user. Each bot has its own.
+const MAX_TOKENS: i64 = 50;
+
+/// Maximum number of chats to which a token is limited.
+const MAX_CHATS: usize = 100;
+
+/// Maximum lifetime of a token that expires, in days.
+const MAX_DAYS: u16 = 3650;
+
+/// What a token can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    scopes: Vec<Scope>,
+    chats: Option<Vec<ChatId>>,
+    write_chats: Option<Vec<ChatId>>,
+}
+
+impl Grant {
+    /// Rejects a request that needs a scope which the token does not have.
+    pub fn require(&self, scope: Scope) -> Result<()> {
+        if self.scopes.contains(&scope) { Ok(()) } else { Err(Error::InsufficientScope(scope.name())) }
+    }
+
+    /// The only chats in which the token can use a scope; `None` if it can in all.
+    pub fn chats(&self, scope: Scope) -> Option<&[ChatId]> {
+        let write_chats = self.write_chats.as_deref().filter(|_| scope.is_write());
+        write_chats.or(self.chats.as_deref())
+    }
+}
+
+/// A token to be created.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewApiToken {
+    /// What the token is for.
+    pub name: TokenName,
+    /// What the token can do.
+    #[serde(deserialize_with = "deserialize_scopes")]
+    #[schemars(length(min = 1, max = 10))]
+    pub scopes: Vec<Scope>,
+    /// The only chats that the token reads and writes to; all chats of the user if absent.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub chat_ids: Option<Vec<ChatId>>,
+    /// The only ones of these chats that the token writes to; all of them if absent.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub write_chat_ids: Option<Vec<ChatId>>,
+    /// After how many days the token expires; never if absent.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 3650))]
+    pub expires_in_days: Option<u16>,
+    /// The bot of the caller that the token acts for; the caller if absent.
+    #[serde(default)]
+    pub bot_id: Option<UserId>,
+}
+
+fn deserialize_scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
+    let mut scopes = Vec::<Scope>::deserialize(deserializer)?;
+    scopes.sort_unstable();
+    scopes.dedup();
+    if scopes.is_empty() { Err(de::Error::custom("must be at least one scope")) } else { Ok(scopes) }
+}
+
+/// The id of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::Type)]
+#[serde(transparent)]
+#[sqlx(transparent)]
+pub struct TokenId(Uuid);
+
+impl TokenId {
+    /// The session that the token is.
+    pub fn session(self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<Uuid> for TokenId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+/// A token, without its secret.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
+pub struct ApiToken {
+    /// The id.
+    pub id: TokenId,
+    /// The user whom the token acts for: the caller or one of the caller's bots.
+    pub user_id: UserId,
+    /// What the token is for.
+    pub name: String,
+    /// The last four characters of the token.
+    pub last_four: String,
+    /// What the token can do.
+    #[sqlx(try_from = "Vec<String>")]
+    pub scopes: ScopeList,
+    /// The only chats that the token reads and writes to; null means all.
+    pub chat_ids: Option<Vec<ChatId>>,
+    /// The only ones of these chats that the token writes to; null means all of them.
+    pub write_chat_ids: Option<Vec<ChatId>>,
+    /// When the token was created.
+    pub created_at: Time,
+    /// When the token was last used, to the minute; null if it never was.
+    pub used_at: Option<Time>,
+    /// When the token expires; null if never.
+    pub expires_at: Option<Time>,
+}
+
+/// Scopes, as the database stores them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ScopeList(pub Vec<Scope>);
+
+impl From<Vec<String>> for ScopeList {
+    /// A scope that this version does not know grants nothing.
+    fn from(names: Vec<String>) -> Self {
+        Self(names.iter().filter_map(|name| Scope::parse(name)).collect())
+    }
+}
+
+/// A new token, with its secret, which is shown only once.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CreatedApiToken {
+    /// The token, for `Authorization: Bearer`. It is not stored and cannot be read again.
+    pub token: String,
+    /// Its properties.
+    #[serde(flatten)]
+    pub properties: ApiToken,
+}
+
+const COLUMNS: &str = "t.session_id as id, s.user_id, t.name, t.last_four, t.scopes, t.chat_ids, t.write_chat_ids,
+    s.created_at, nullif(s.used_at, s.created_at) as used_at, nullif(s.expires_at, 'infinity') as expires_at";
+
+/// Creates a token for the caller or for one of the caller's bots.
+pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToken) -> Result<CreatedApiToken> {
+    let (chat_ids, write_chat_ids) = validate_chats(&new)?;
+    if new.expires_in_days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
+        return Err(Error::invalid("expires_in_days", format!("must be from 1 to {MAX_DAYS}")));
+    }
+    let session = Uuid::new_v4();
+    let token = encode(session);
+    let mut tx = db.begin().await?;
+    // Locked, so that a suspension sees the session or prevents it.
+    let user: Option<UserId> = sqlx::query_scalar(
+        "select id from users
+         where id = coalesce($2, $1) and (id = $1 or owner_id = $1) and state = 'active' and deleted_at is null
+         for no key update",
+    )
+    .bind(owner)
+    .bind(new.bot_id)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let user = user.ok_or_else(|| Error::invalid("bot_id", "you have no active bot with this id"))?;
+    let count: i64 = sqlx::query_scalar(
+        "select count(*) from api_tokens t join sessions s on s.id = t.session_id
+         where s.user_id = $1 and s.revoked_at is null and s.expires_at > now()",
+    )
+    .bind(user)
+    .fetch_one(&mut *tx)
+    .await?;
+    if count >= MAX_TOKENS {
+        return Err(Error::Conflict { code: "too_many_tokens", detail: "too many tokens; revoke one first" });
+    }
+    sqlx::query(
+        "with session as (
+             insert into sessions (id, user_id, created_at, used_at, expires_at)
+             values ($1, $2, now(), now(), coalesce(now() + make_interval(days => $3), 'infinity'))
+         )
+         insert into api_tokens (session_id, name, hash, last_four, scopes, chat_ids, write_chat_ids)
+         values ($1, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(session)
+    .bind(user)
+    .bind(new.expires_in_days.map(i32::from))
+    .bind(new.name.as_str())
+    .bind(hash_secret(&token))
+    .bind(&token[token.len() - 4..])
+    .bind(new.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>())
+    .bind(chat_ids)
+    .bind(write_chat_ids)
+    .execute(&mut *tx)
+    .await?;
+    let entry = NewEntry::new(Action::TokenCreated).with_actor(owner).with_client(client);
+    let entry = entry.with_detail(new.name.as_str());
+    if user == owner { entry } else { entry.with_user(user) }.write(&mut *tx).await?;
+    let sql = format!("select {COLUMNS} from api_tokens t join sessions s on s.id = t.session_id where s.id = $1");
+    let properties = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(session).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(CreatedApiToken { token, properties })
+}
+
+type ChatLists = (Option<Vec<ChatId>>, Option<Vec<ChatId>>);
+
+fn validate_chats(new: &NewApiToken) -> Result<ChatLists> {
+    let unique = |field: &'static str, chats: &Option<Vec<ChatId>>| {
+        let Some(chats) = chats else { return Ok(None) };
+        let mut chats = chats.clone();
+        chats.sort_unstable();
+        chats.dedup();
+        match chats.len() {
+            0..=MAX_CHATS => Ok(Some(chats)),
+            _ => Err(Error::invalid(field, format!("must be at most {MAX_CHATS} chats"))),
+        }
+    };
+    let chats = unique("chat_ids", &new.chat_ids)?;
+    let write_chats = unique("write_chat_ids", &new.write_chat_ids)?;
+    if let (Some(chats), Some(write_chats)) = (&chats, &write_chats)
+        && write_chats.iter().any(|chat| !chats.contains(chat))
+    {
+        return Err(Error::invalid("write_chat_ids", "must be some of chat_ids"));
+    }
+    Ok((chats, write_chats))
+}
+
+/// Lists the active tokens of a user and of the user's bots, the newest first.
+pub async fn list(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<ApiToken>> {
+    let sql = format!(
+        "select {COLUMNS} from api_tokens t join sessions s on s.id = t.session_id join users u on u.id = s.user_id
+         where (u.id = $1 or u.owner_id = $1) and s.revoked_at is null and s.expires_at > now()
+         order by s.created_at desc, s.id"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(owner).fetch_all(db).await?)
+}
+
+/// Revokes a token of a user or of one of the user's bots, and closes its streams. Idempotent.
+pub async fn revoke(db: &PgPool, owner: UserId, client: &Client, id: TokenId) -> Result<()> {
+    let mut log = events::begin(db, owner).await?;
+    let found: Option<(UserId, String, bool)> = sqlx::query_as(
+        "select u.id, t.name, s.revoked_at is not null
+         from api_tokens t join sessions s on s.id = t.session_id join users u on u.id = s.user_id
+         where s.id = $2 and (u.id = $1 or u.owner_id = $1)",
+    )
+    .bind(owner)
+    .bind(id)
+    .fetch_optional(&mut *log)
+    .await?;
+    let (user, name, is_revoked) = found.ok_or(Error::NotFound("token"))?;
+    if is_revoked {
+        return Ok(());
+    }
+    sqlx::query("update sessions set revoked_at = now() where id = $1").bind(id).execute(&mut *log).await?;
+    let entry = NewEntry::new(Action::TokenRevoked).with_actor(owner).with_client(client).with_detail(&name);
+    if user == owner { entry } else { entry.with_user(user) }.write(&mut *log).await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Builds a token for a session.
+fn encode(session: Uuid) -> String {
+    let mut bytes = [0; 48];
+    bytes[..16].copy_from_slice(session.as_bytes());
+    rand::rng().fill_bytes(&mut bytes[16..]);
+    format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The session of a token; `None` if the text is not a token.
+fn decode(token: &str) -> Option<Uuid> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
+    let bytes: [u8; 48] = bytes.try_into().ok()?;
+    Some(Uuid::from_bytes(bytes[..16].try_into().ok()?))
+}
+
+type GrantRow = (UserId, Vec<String>, Option<Vec<ChatId>>, Option<Vec<ChatId>>);
+
+fn grant_of((_, scopes, chats, write_chats): GrantRow) -> Grant {
+    Grant { scopes: ScopeList::from(scopes).0, chats, write_chats }
+}
+
+/// Finds the session and the grant of a token. Whether the session is active is checked
+/// elsewhere.
+pub(super) async fn find(db: impl PgExecutor<'_>, token: &str) -> Result<Option<(Claims, Grant)>> {
+    let Some(session_id) = decode(token) else { return Ok(None) };
+    let row: Option<GrantRow> = sqlx::query_as(
+        "select s.user_id, t.scopes, t.chat_ids, t.write_chat_ids
+         from api_tokens t join sessions s on s.id = t.session_id where s.id = $1 and t.hash = $2",
+    )
+    .bind(session_id)
+    .bind(hash_secret(token))
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (Claims { user_id: row.0, session_id }, grant_of(row))))
+}
+
+/// Returns the grant of a session; `None` if a device signed in to it.
+pub async fn find_grant(db: impl PgExecutor<'_>, session: Uuid) -> Result<Option<Grant>> {
+    let row: Option<GrantRow> = sqlx::query_as(
+        "select s.user_id, t.scopes, t.chat_ids, t.write_chat_ids
+         from api_tokens t join sessions s on s.id = t.session_id where s.id = $1",
+    )
+    .bind(session)
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(grant_of))
+}
+
+/// Records that a token was used now.
+pub(super) async fn touch(db: impl PgExecutor<'_>, session: Uuid) -> Result<()> {
+    sqlx::query("update sessions set used_at = clock_timestamp() where id = $1").bind(session).execute(db).await?;
+    Ok(())
+}
+
+/// Whether a message is in one of the chats, or does not exist.
+pub async fn is_message_in(db: impl PgExecutor<'_>, message: MessageId, chats: &[ChatId]) -> Result<bool> {
+    let sql = "select not exists (select from messages where id = $1 and chat_id <> all ($2))";
+    Ok(sqlx::query_scalar(sql).bind(message).bind(chats).fetch_one(db).await?)
+}
+
+/// Whether a file is attached to a message in one of the chats, or is an avatar, or was uploaded
+/// by the user.
+pub async fn is_file_in(db: impl PgExecutor<'_>, user: UserId, file: FileId, chats: &[ChatId]) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from files where id = $1 and uploader_id = $3)
+             or exists (select from users where avatar_file_id = $1)
+             or exists (
+                 select from message_files f join messages m on m.id = f.message_id
+                 where f.file_id = $1 and m.chat_id = any ($2)
+             )",
+    )
+    .bind(file)
+    .bind(chats)
+    .bind(user)
+    .fetch_one(db)
+    .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_names_its_session() {
+        let session = Uuid::new_v4();
+        let (one, other) = (encode(session), encode(session));
+        assert!(one != other && one.len() == PREFIX.len() + 64);
+        assert_eq!(decode(&one), Some(session));
+        for bad in ["", "cfb_", "cfb_AAAA", &one[1..], &one[..one.len() - 4], &format!("{one}AAAA")] {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_grant_limits_scopes_and_chats() {
+        let chat = |id: i64| ChatId::try_from(id).expect("an id");
+        let grant = |chats: Option<Vec<ChatId>>, write_chats: Option<Vec<ChatId>>| Grant {
+            scopes: vec![Scope::MessagesRead, Scope::MessagesWrite],
+            chats,
+            write_chats,
+        };
+        let all = grant(None, None);
+        all.require(Scope::MessagesRead).expect("granted");
+        assert!(matches!(all.require(Scope::ChatsRead), Err(Error::InsufficientScope("chats:read"))));
+        assert_eq!((all.chats(Scope::MessagesRead), all.chats(Scope::MessagesWrite)), (None, None));
+        let one = grant(Some(vec![chat(1)]), None);
+        assert_eq!(one.chats(Scope::MessagesWrite), Some(&[chat(1)][..]));
+        let writes_one = grant(None, Some(vec![chat(1)]));
+        assert_eq!(writes_one.chats(Scope::MessagesRead), None);
+        assert_eq!(writes_one.chats(Scope::MessagesWrite), Some(&[chat(1)][..]));
+        let writes_nowhere = grant(Some(vec![chat(1)]), Some(vec![]));
+        assert_eq!(writes_nowhere.chats(Scope::MessagesWrite), Some(&[][..]));
+    }
+}

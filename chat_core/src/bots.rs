@@ -1,0 +1,158 @@
+//! Bots: users that programs control with API tokens. Each bot is owned by a person. Only its
+//! owner can add it to a group or a channel, and it is there only while the owner is.
+
+use crate::{
+    Error, FileId, Result, UserId, accounts,
+    audit::{Action, Client, NewEntry},
+    events,
+    search::words,
+    users::{self, ProfileChange, User},
+    values::{Bio, DisplayName, Username, deserialize_nullable},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+
+/// Maximum number of bots of one user.
+pub(crate) const MAX_BOTS: i64 = 20;
+
+/// A bot to be created.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBot {
+    /// The name used in mentions, after `@`; unique among all users without regard to case.
+    pub username: Username,
+    /// The name shown to other users; the username if absent.
+    #[serde(default)]
+    pub display_name: Option<DisplayName>,
+    /// A short text about the bot.
+    #[serde(default)]
+    pub bio: Option<Bio>,
+}
+
+/// Changes to a bot; absent fields stay unchanged.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BotPatch {
+    /// The name shown to other users.
+    pub display_name: Option<DisplayName>,
+    /// A short text about the bot.
+    pub bio: Option<Bio>,
+    /// The avatar, an image that the owner or the bot uploaded; null removes it.
+    #[serde(default, deserialize_with = "deserialize_nullable")]
+    #[schemars(with = "Option<FileId>")]
+    pub avatar_file_id: Option<Option<FileId>>,
+}
+
+/// Creates a bot.
+pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: &NewBot) -> Result<User> {
+    let mut tx = db.begin().await?;
+    // Locked, so that two requests at once cannot exceed the limit.
+    sqlx::query("select from users where id = $1 for no key update").bind(owner).execute(&mut *tx).await?;
+    let count: i64 = sqlx::query_scalar("select count(*) from users where owner_id = $1 and deleted_at is null")
+        .bind(owner)
+        .fetch_one(&mut *tx)
+        .await?;
+    if count >= MAX_BOTS {
+        return Err(Error::Conflict { code: "too_many_bots", detail: "too many bots; delete one first" });
+    }
+    let display_name = new.display_name.as_ref().map_or(new.username.as_str(), DisplayName::as_str);
+    let created: Result<Json<User>, sqlx::Error> = sqlx::query_scalar(
+        "with u as (
+             insert into users (kind, owner_id, username, display_name, bio, words)
+             values ('bot', $1, $2, $3, $4, $5) returning *
+         )
+         select user_json(u::users) from (select u.* from u) u",
+    )
+    .bind(owner)
+    .bind(new.username.as_str())
+    .bind(display_name)
+    .bind(new.bio.as_ref().map_or("", Bio::as_str))
+    .bind(words(&format!("{} {display_name}", new.username.as_str())))
+    .fetch_one(&mut *tx)
+    .await;
+    let Json(bot) = users::map_name_conflict(created)?;
+    NewEntry::new(Action::BotCreated)
+        .with_actor(owner)
+        .with_user(bot.id)
+        .with_client(client)
+        .with_detail(&bot.username)
+        .write(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(bot)
+}
+
+/// Lists the bots of a user, by id.
+pub async fn list(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<User>> {
+    let sql = "select user_json(u) from users u where u.owner_id = $1 and u.deleted_at is null order by u.id";
+    let rows: Vec<Json<User>> = sqlx::query_scalar(sql).bind(owner).fetch_all(db).await?;
+    Ok(rows.into_iter().map(|Json(bot)| bot).collect())
+}
+
+/// Lists the ids of the bots of a user.
+pub(crate) async fn list_ids(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<UserId>> {
+    let sql = "select id from users where owner_id = $1 and deleted_at is null order by id";
+    Ok(sqlx::query_scalar(sql).bind(owner).fetch_all(db).await?)
+}
+
+/// Changes a bot of a user.
+pub async fn update(db: &PgPool, owner: UserId, bot: UserId, patch: BotPatch) -> Result<User> {
+    let mut log = events::begin(db, owner).await?;
+    require_owned(&mut log, owner, bot).await?;
+    let BotPatch { display_name, bio, avatar_file_id } = patch;
+    let change = ProfileChange { display_name: display_name.as_ref(), bio: bio.as_ref(), avatar_file_id };
+    users::change_profile(&mut log, bot, &[owner, bot], change).await?;
+    let Json(user) =
+        sqlx::query_scalar("select user_json(u) from users u where u.id = $1").bind(bot).fetch_one(&mut *log).await?;
+    log.commit().await?;
+    Ok(user)
+}
+
+/// Deletes a bot of a user. Its messages stay under an anonymous name.
+pub async fn delete(db: &PgPool, owner: UserId, client: &Client, bot: UserId) -> Result<()> {
+    let mut log = events::begin(db, owner).await?;
+    require_owned(&mut log, owner, bot).await?;
+    let entry = NewEntry::new(Action::BotDeleted).with_actor(owner).with_user(bot).with_client(client);
+    accounts::delete_locked(&mut log, bot).await?;
+    entry.write(&mut *log).await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Rejects a bot that creates a group or a channel without its owner.
+pub(crate) async fn require_owner_among(db: impl PgExecutor<'_>, creator: UserId, members: &[UserId]) -> Result<()> {
+    let owner: Option<UserId> =
+        sqlx::query_scalar("select owner_id from users where id = $1").bind(creator).fetch_one(db).await?;
+    match owner {
+        Some(owner) if !members.contains(&owner) => {
+            Err(Error::invalid("members", "a chat that a bot creates must include its owner"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Rejects a bot that opens a direct chat with a user with whom it shares no chat.
+pub(crate) async fn require_contact(db: impl PgExecutor<'_>, creator: UserId, other: UserId) -> Result<()> {
+    let is_stranger: bool = sqlx::query_scalar(
+        "select exists (
+             select from users bot, users other
+             where bot.id = $1 and bot.kind = 'bot' and other.id = $2 and bot.owner_id <> other.id
+               and not is_visible_to($1, other)
+         )",
+    )
+    .bind(creator)
+    .bind(other)
+    .fetch_one(db)
+    .await?;
+    match is_stranger {
+        true => Err(Error::Forbidden("a bot can open direct chats only with users who share a chat with it")),
+        false => Ok(()),
+    }
+}
+
+async fn require_owned(log: &mut PgConnection, owner: UserId, bot: UserId) -> Result<()> {
+    let sql = "select exists (select from users where id = $2 and owner_id = $1 and deleted_at is null)";
+    let is_owned: bool = sqlx::query_scalar(sql).bind(owner).bind(bot).fetch_one(log).await?;
+    if is_owned { Ok(()) } else { Err(Error::NotFound("bot")) }
+}

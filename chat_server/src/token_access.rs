@@ -1,0 +1,72 @@
+//! What an API token can do with a route: the route names the scope that it needs, and the path
+//! often names the chat.
+
+use crate::{AppState, router::Access};
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+use chat_core::{
+    ChatId, Error, FileId, MessageId, UserId,
+    auth::{
+        LIMITED_TO_CHATS, Scope,
+        api_tokens::{self, Grant},
+    },
+};
+use chat_http::{
+    Result,
+    extract::{Path, PathParam},
+};
+use std::sync::Arc;
+
+/// Rejects a token without the scope of the route, and one that is limited to other chats than
+/// the one in the path. Returns the chats to which the token is limited.
+pub(crate) async fn check(
+    parts: &mut Parts,
+    state: &Arc<AppState>,
+    user: UserId,
+    grant: &Grant,
+) -> Result<Option<Vec<ChatId>>> {
+    let Some(Access::Scope(scope)) = parts.extensions.get::<Access>().copied() else {
+        return Err(Error::Forbidden("an API token cannot do this; sign in instead").into());
+    };
+    grant.require(scope)?;
+    let Some(chats) = grant.chats(scope) else { return Ok(None) };
+    let params = RawPathParams::from_request_parts(parts, state).await.map_err(Error::internal)?;
+    let has = |name: &str| params.iter().any(|(param, _)| param == name);
+    if has(ChatId::NAME) {
+        let Path(chat) = Path::<ChatId>::from_request_parts(parts, state).await?;
+        if !chats.contains(&chat) {
+            return Err(Error::NotFound("chat").into());
+        }
+    } else if has(MessageId::NAME) {
+        let Path(message) = Path::<MessageId>::from_request_parts(parts, state).await?;
+        if !api_tokens::is_message_in(&state.db, message, chats).await? {
+            return Err(Error::NotFound("message").into());
+        }
+    } else if has(FileId::NAME) {
+        let Path(file) = Path::<FileId>::from_request_parts(parts, state).await?;
+        if !api_tokens::is_file_in(&state.db, user, file, chats).await? {
+            return Err(Error::NotFound("file").into());
+        }
+    } else if concerns_all_chats(scope) {
+        return Err(LIMITED_TO_CHATS.into());
+    }
+    Ok(Some(chats.to_vec()))
+}
+
+/// Whether a route with this scope and without a chat in its path concerns all chats. Handlers
+/// of the other ones use `Caller::chats`, or are not about chats.
+fn concerns_all_chats(scope: Scope) -> bool {
+    match scope {
+        Scope::EventsRead | Scope::ChatsWrite => true,
+        Scope::ChatsRead
+        | Scope::MessagesRead
+        | Scope::MessagesWrite
+        | Scope::ReactionsWrite
+        | Scope::ReceiptsWrite
+        | Scope::PresenceWrite
+        | Scope::UsersRead
+        | Scope::SearchRead => false,
+    }
+}

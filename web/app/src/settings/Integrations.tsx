@@ -1,0 +1,27 @@
+import { useTranslation } from 'react-i18next';
+import styles from '../sidebar/lists.module.css';
+import { useChatStore } from '../store/hooks';
+import { FormError } from '../ui/Field';
+import { useList } from '../ui/useList';
+import { ApiTokens } from './ApiTokens';
+import { Bots } from './Bots';
+
+/** The user's bots and API tokens. */
+export function Integrations() {
+  const { t } = useTranslation();
+  const { api } = useChatStore().client;
+  const bots = useList(api.bots.list);
+  const tokens = useList(api.tokens.list);
+  const error = bots.error ?? tokens.error;
+  if (error) return <FormError>{error}</FormError>;
+  const reload = async () => {
+    await Promise.all([bots.reload(), tokens.reload()]);
+  };
+  return (
+    <div className={styles.form} aria-busy={bots.isBusy || tokens.isBusy}>
+      <p className={styles.hint}>{t('integrations.hint')}</p>
+      <Bots bots={bots.items ?? []} onChange={reload} />
+      <ApiTokens bots={bots.items ?? []} tokens={tokens.items ?? []} onChange={reload} />
+    </div>
+  );
+}

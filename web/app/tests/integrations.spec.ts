@@ -1,0 +1,53 @@
+import { expect, test } from './fixtures';
+
+test('a user creates a bot and a token, and the bot talks', async ({ server, createUser, createGroup }) => {
+  const alice = await createUser('Alice');
+  const chat = await createGroup(alice);
+  const name = `helper${alice.me.id}`;
+  await alice.open(chat);
+  await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await alice.page.getByRole('tab', { name: 'Bots and tokens' }).click();
+  const bots = alice.page.getByRole('region', { name: 'Bots' });
+  const tokens = alice.page.getByRole('region', { name: 'API tokens' });
+
+  await bots.getByLabel('Username of a new bot').fill(alice.me.username);
+  await bots.getByRole('button', { name: 'Create bot' }).click();
+  await expect(bots.getByRole('alert')).toContainText('taken');
+  await bots.getByLabel('Username of a new bot').fill(name);
+  await bots.getByRole('button', { name: 'Create bot' }).click();
+  await expect(bots.getByRole('listitem')).toContainText(`@${name}`);
+
+  await tokens.getByLabel('Name of a new token').fill('greetings');
+  await tokens.getByLabel('Acts for').selectOption(name);
+  await tokens.getByLabel('Send and change messages').check();
+  await tokens.getByRole('button', { name: 'Create token' }).click();
+  await expect(tokens.getByRole('listitem')).toContainText('greetings');
+  await expect(tokens.getByRole('listitem')).toContainText('messages:write');
+  const secret = await tokens.getByText(/^cfb_/).innerText();
+
+  const [bot] = await alice.api.bots.list();
+  await alice.api.members.add(chat, { user_id: bot?.id ?? 0 });
+  const send = (content: string) =>
+    fetch(`${server.url}/api/chats/${chat}/messages`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ content }),
+    });
+  expect((await send('hello from a program')).status).toBe(201);
+  await alice.page.keyboard.press('Escape');
+  const message = alice.message('hello from a program');
+  await expect(message).toBeVisible();
+  await expect(message).toContainText('Bot');
+
+  await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await alice.page.getByRole('tab', { name: 'Bots and tokens' }).click();
+  await expect(tokens.getByText(/^cfb_/)).toHaveCount(0);
+  await tokens.getByRole('button', { name: 'Revoke' }).click();
+  await expect(tokens.getByRole('listitem')).toHaveCount(0);
+  await expect.poll(async () => (await send('too late')).status).toBe(401);
+
+  await bots.getByRole('button', { name: 'Delete bot' }).click();
+  await alice.page.getByRole('alertdialog').getByRole('button', { name: 'Delete bot' }).click();
+  await expect(alice.page.getByRole('alertdialog')).toHaveCount(0);
+  await expect.poll(async () => (await alice.api.bots.list()).length).toBe(0);
+});
