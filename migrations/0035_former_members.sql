@@ -1,11 +1,13 @@
--- Everybody who was once removed from a chat, or left it: the other members still see their
--- names on old messages. Those who left a group or a private channel come back only by an
--- invite.
+-- Everybody who was once removed from a chat, or left it, is in `chat_departures`: the other
+-- members still see their names on old messages. Only those who left a group or a private
+-- channel need an invite to come back.
 
-alter table chat_departures rename to former_members;
-alter index chat_departures_user_id rename to former_members_user_id;
-alter table former_members rename constraint chat_departures_pkey to former_members_pkey;
-alter table former_members rename constraint chat_departures_chat_id_fkey to former_members_chat_id_fkey;
-alter table former_members rename constraint chat_departures_user_id_fkey to former_members_user_id_fkey;
-alter table former_members add column needs_invite boolean not null default true;
-alter table former_members alter column needs_invite drop default;
+alter table chat_departures add column needs_invite boolean not null default true;
+
+-- Those who left before, if they have written. Reads `messages` once and locks nothing.
+insert into chat_departures (chat_id, user_id, needs_invite)
+select distinct m.chat_id, m.sender_id, false
+from messages m join chats c on c.id = m.chat_id
+where m.sender_id is not null
+  and not exists (select from chat_members o where o.chat_id = m.chat_id and o.user_id = m.sender_id)
+on conflict do nothing;

@@ -1,16 +1,16 @@
--- Bots: users that programs control, each owned by a person; and API tokens, with which
--- programs act for a bot or for a person.
+-- Bots and webhooks (0037): users that programs control, each owned by a person; and API
+-- tokens, with which programs act for a bot or for a person.
 
-create type user_kind as enum ('person', 'bot');
+create type user_kind as enum ('person', 'bot', 'webhook');
 
 alter table users
     add column kind     user_kind not null default 'person',
-    -- The person who owns a bot.
+    -- The person who owns a bot or a webhook.
     add column owner_id bigint    references users on delete cascade,
     alter column email drop not null,
     alter column password_hash drop not null,
-    add constraint users_owner check ((kind = 'bot') = (owner_id is not null)),
-    -- A bot cannot sign in.
+    add constraint users_owner check ((kind <> 'person') = (owner_id is not null)),
+    -- Only a person can sign in.
     add constraint users_credentials check (
         case kind
             when 'person' then email is not null and password_hash is not null
@@ -47,8 +47,8 @@ create table api_tokens (
 );
 
 -- Whether a viewer sees the profile of a user without knowing the name: a deleted account,
--- one that is or was in a chat of the viewer or is banned from one, or a bot of the viewer. An
--- operator sees all.
+-- one that is or was in a chat of the viewer or is banned from one, or a bot of the viewer, or
+-- whom the viewer has blocked. An operator sees all.
 create function is_visible_to(viewer bigint, of_user users) returns boolean
 language sql stable parallel safe
 return of_user.id = viewer
@@ -59,7 +59,7 @@ return of_user.id = viewer
         where own.user_id = viewer
     )
     or exists (
-        select from former_members m join chat_members own on own.chat_id = m.chat_id and own.user_id = viewer
+        select from chat_departures m join chat_members own on own.chat_id = m.chat_id and own.user_id = viewer
         where m.user_id = of_user.id
     )
     or exists (

@@ -99,7 +99,7 @@ struct ExportPosition {
 /// Deletes an account: removes its personal data, revokes its sessions and removes
 /// it from all chats except direct ones. Messages that the user has not deleted stay
 /// under an anonymous name. If the user was the only owner of a chat, the
-/// longest-serving admin, or else member, becomes its owner. Writes the entry into the audit
+/// longest-serving admin, or else member, becomes its owner; a person before a bot. Writes the entry into the audit
 /// log. Idempotent.
 pub async fn delete(db: &PgPool, user: UserId, entry: NewEntry<'_>) -> Result<()> {
     let mut log = events::begin(db, user).await?;
@@ -120,6 +120,8 @@ pub async fn delete(db: &PgPool, user: UserId, entry: NewEntry<'_>) -> Result<()
 
 /// Deletes an account as [`delete`] does, with its bots. The caller holds the append lock.
 pub(crate) async fn delete_locked(log: &mut PgConnection, user: UserId) -> Result<()> {
+    // A bot that is being created waits, or is in the list.
+    sqlx::query("select from users where id = $1 for no key update").bind(user).execute(&mut *log).await?;
     let bots = bots::list_ids(&mut *log, user).await?;
     for account in bots.into_iter().chain([user]) {
         reserve_username(log, account).await?;

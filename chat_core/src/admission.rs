@@ -34,7 +34,7 @@ pub(crate) async fn is_banned(db: impl PgExecutor<'_>, chat: ChatId, user: UserI
 /// Rejects a user who left the chat: they come back only by an invite.
 pub(crate) async fn require_not_departed(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
     let has_left: bool = sqlx::query_scalar(
-        "select exists (select from former_members where chat_id = $1 and user_id = $2 and needs_invite)",
+        "select exists (select from chat_departures where chat_id = $1 and user_id = $2 and needs_invite)",
     )
     .bind(chat)
     .bind(user)
@@ -57,9 +57,11 @@ pub(crate) async fn require_consent(
 ) -> Result<()> {
     let unwilling: Vec<(UserId, UserKind)> = sqlx::query_as(
         "select u.id, u.kind from users u
-         where u.id = any($2) and u.id <> $1 and case u.kind
+         where u.id = any($2) and u.id <> $1
+           and u.id is distinct from (select bot.owner_id from users bot where bot.id = $1) and case u.kind
+             when 'person' then u.group_privacy = 'contacts' and not is_contact(u.id, $1)
              when 'bot' then u.owner_id <> $1
-             else u.group_privacy = 'contacts' and not is_contact(u.id, $1)
+             else true
          end
          order by u.id",
     )
@@ -67,11 +69,11 @@ pub(crate) async fn require_consent(
     .bind(users)
     .fetch_all(db)
     .await?;
-    let ids = |kind: UserKind| {
-        let ids = unwilling.iter().filter(|(_, of)| *of == kind).map(|(id, _)| id.to_string());
-        ids.collect::<Vec<_>>().join(", ")
+    let ids = |is_person: bool| {
+        let ids = unwilling.iter().filter(|(_, kind)| (*kind == UserKind::Person) == is_person);
+        ids.map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(", ")
     };
-    let (bots, persons) = (ids(UserKind::Bot), ids(UserKind::Person));
+    let (bots, persons) = (ids(false), ids(true));
     if !bots.is_empty() {
         return Err(Error::invalid_with_code(field, "not_owner", format!("only their owners can add bots {bots}")));
     }
@@ -102,7 +104,7 @@ async fn require_owner(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> R
 /// everybody can join the chat.
 pub(crate) async fn require_invite(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
     sqlx::query(
-        "update former_members m set needs_invite = true from chats c
+        "update chat_departures m set needs_invite = true from chats c
          where m.chat_id = $1 and m.user_id = $2 and c.id = m.chat_id and c.type <> 'public_channel'",
     )
     .bind(chat)
@@ -113,8 +115,8 @@ pub(crate) async fn require_invite(db: impl PgExecutor<'_>, chat: ChatId, user: 
 }
 
 /// Forgets that a user was once a member of a chat, because they are a member again.
-pub(crate) async fn forget_departure(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
-    sqlx::query("delete from former_members where chat_id = $1 and user_id = $2")
+async fn forget_departure(db: impl PgExecutor<'_>, chat: ChatId, user: UserId) -> Result<()> {
+    sqlx::query("delete from chat_departures where chat_id = $1 and user_id = $2")
         .bind(chat)
         .bind(user)
         .execute(db)
@@ -153,7 +155,8 @@ pub(crate) async fn admit(
     .bind(chat)
     .bind(user)
     .bind(role)
-    .execute(log)
+    .execute(&mut *log)
     .await?;
+    forget_departure(log, chat, user).await?;
     Ok(inserted.rows_affected() == 1)
 }

@@ -34,6 +34,12 @@ pub enum Action {
     BotCreated,
     /// A user deleted a bot.
     BotDeleted,
+    /// A member created a webhook of a chat.
+    WebhookCreated,
+    /// A member replaced the URL of a webhook.
+    WebhookRenewed,
+    /// A member deleted a webhook.
+    WebhookDeleted,
     /// A user exported their data.
     Exported,
     /// A user deleted the account.
@@ -235,14 +241,15 @@ pub struct Activity {
 }
 
 /// Lists the sign-ins of a user, failed ones included, the changes of the password and of API
-/// tokens, and exports, newest first. It does not show who operates the server.
+/// tokens and bots, and exports, newest first. It does not show who operates the server.
 pub async fn list_activity(db: impl PgExecutor<'_>, user: UserId, limit: i64) -> Result<Vec<Activity>> {
     Ok(sqlx::query_as(
         "select id, at, action, host(address) as address, user_agent from audit_log
          where id in (
              (select id from audit_log
               where actor_id = $1 and action in (
-                  'signed_up', 'signed_in', 'password_changed', 'exported', 'token_created', 'token_revoked'
+                  'signed_up', 'signed_in', 'password_changed', 'exported', 'token_created', 'token_revoked',
+                  'bot_created', 'bot_deleted'
               )
               order by id desc limit $2)
              union all

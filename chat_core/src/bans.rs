@@ -37,8 +37,8 @@ pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason:
     if user == actor {
         return Err(Error::invalid("user_id", "you cannot ban yourself; leave the chat instead"));
     }
-    let current = members::find_membership(&mut *log, chat, user).await?;
-    membership.require_can_remove(current.map_or(Role::Member, |current| current.role))?;
+    let role = members::find_highest_role(&mut log, chat, user).await?;
+    membership.require_can_remove(role.unwrap_or(Role::Member))?;
     let inserted = sqlx::query(
         "insert into chat_bans (chat_id, user_id, banned_by, reason) select $1, id, $3, $4 from users where id = $2 and state <> 'pending'
          on conflict (chat_id, user_id) do update set reason = excluded.reason",

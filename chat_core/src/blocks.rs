@@ -11,8 +11,8 @@ use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 /// Maximum number of users that one user can block.
 const MAX_BLOCKS: i64 = 1_000;
 
-/// Blocks a user. Idempotent.
-pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> {
+/// Blocks a user. Idempotent; returns whether anything changed.
+pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<bool> {
     if blocker == blocked {
         return Err(Error::invalid("user_id", "you cannot block yourself"));
     }
@@ -27,33 +27,32 @@ pub async fn block(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> 
     if others >= MAX_BLOCKS {
         return Err(Error::Conflict { code: "too_many_blocks", detail: "too many blocked users; unblock one first" });
     }
-    let inserted = sqlx::query(
+    let is_new: Option<bool> = sqlx::query_scalar(
         "insert into blocks (blocker_id, blocked_id) select $1, id from users where id = $2 and state <> 'pending'
-         on conflict (blocker_id, blocked_id) do update set created_at = blocks.created_at",
+         on conflict (blocker_id, blocked_id) do update set created_at = blocks.created_at
+         returning xmax = 0",
     )
     .bind(blocker)
     .bind(blocked)
-    .execute(&mut *log)
+    .fetch_optional(&mut *log)
     .await?;
-    if inserted.rows_affected() == 0 {
-        return Err(Error::NotFound("user"));
-    }
+    let is_new = is_new.ok_or(Error::NotFound("user"))?;
     set_can_send(&mut log, blocker, blocked, false).await?;
     log.commit().await?;
-    Ok(())
+    Ok(is_new)
 }
 
-/// Unblocks a user. Idempotent.
-pub async fn unblock(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<()> {
+/// Unblocks a user. Idempotent; returns whether anything changed.
+pub async fn unblock(db: &PgPool, blocker: UserId, blocked: UserId) -> Result<bool> {
     let mut log = events::begin(db, blocker).await?;
-    sqlx::query("delete from blocks where blocker_id = $1 and blocked_id = $2")
+    let deleted = sqlx::query("delete from blocks where blocker_id = $1 and blocked_id = $2")
         .bind(blocker)
         .bind(blocked)
         .execute(&mut *log)
         .await?;
     set_can_send(&mut log, blocker, blocked, true).await?;
     log.commit().await?;
-    Ok(())
+    Ok(deleted.rows_affected() > 0)
 }
 
 /// Sets whether the blocked user can send in the direct chat of the two.
@@ -99,11 +98,13 @@ pub async fn blocked_by(db: impl PgExecutor<'_>, blockers: &[UserId]) -> Result<
         .await?)
 }
 
-/// Rejects an actor who has blocked any of the users, or is blocked by any of them.
+/// Rejects an actor who has blocked any of the users, or is blocked by any of them. For a bot,
+/// the same applies to its owner.
 pub(crate) async fn require_none(db: impl PgExecutor<'_>, actor: UserId, users: &[UserId]) -> Result<()> {
     let is_blocked: bool = sqlx::query_scalar(
-        "select exists (select from blocks where blocker_id = $1 and blocked_id = any($2))
-             or exists (select from blocks where blocked_id = $1 and blocker_id = any($2))",
+        "with actors as (select $1::bigint as id union select owner_id from users where id = $1 and owner_id is not null)
+         select exists (select from blocks b join actors a on a.id = b.blocker_id where b.blocked_id = any($2))
+             or exists (select from blocks b join actors a on a.id = b.blocked_id where b.blocker_id = any($2))",
     )
     .bind(actor)
     .bind(users)

@@ -16,6 +16,10 @@ use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 /// Maximum number of bots of one user.
 pub(crate) const MAX_BOTS: i64 = 20;
 
+/// Maximum number of bots that a user creates in a day. Each reserves a username for a while,
+/// also when it is deleted.
+const MAX_BOTS_PER_DAY: i64 = 40;
+
 /// A bot to be created.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,12 +51,18 @@ pub struct BotPatch {
 /// Creates a bot.
 pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: &NewBot) -> Result<User> {
     let mut tx = db.begin().await?;
-    // Locked, so that two requests at once cannot exceed the limit.
-    sqlx::query("select from users where id = $1 for no key update").bind(owner).execute(&mut *tx).await?;
-    let count: i64 = sqlx::query_scalar("select count(*) from users where owner_id = $1 and deleted_at is null")
-        .bind(owner)
-        .fetch_one(&mut *tx)
-        .await?;
+    // Also, so that two requests at once cannot exceed the limit.
+    users::lock_active(&mut tx, owner).await?;
+    let (count, today): (i64, i64) = sqlx::query_as(
+        "select count(*) filter (where deleted_at is null), count(*) filter (where created_at > now() - interval '1 day')
+         from users where owner_id = $1 and kind = 'bot'",
+    )
+    .bind(owner)
+    .fetch_one(&mut *tx)
+    .await?;
+    if today >= MAX_BOTS_PER_DAY {
+        return Err(Error::Conflict { code: "too_many_bots", detail: "too many new bots today; try again tomorrow" });
+    }
     if count >= MAX_BOTS {
         return Err(Error::Conflict { code: "too_many_bots", detail: "too many bots; delete one first" });
     }
@@ -85,12 +95,12 @@ pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: &NewBot) -
 
 /// Lists the bots of a user, by id.
 pub async fn list(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<User>> {
-    let sql = "select user_json(u) from users u where u.owner_id = $1 and u.deleted_at is null order by u.id";
+    let sql = "select user_json(u) from users u where u.owner_id = $1 and u.kind = 'bot' and u.deleted_at is null order by u.id";
     let rows: Vec<Json<User>> = sqlx::query_scalar(sql).bind(owner).fetch_all(db).await?;
     Ok(rows.into_iter().map(|Json(bot)| bot).collect())
 }
 
-/// Lists the ids of the bots of a user.
+/// Lists the ids of the bots and webhooks of a user.
 pub(crate) async fn list_ids(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<UserId>> {
     let sql = "select id from users where owner_id = $1 and deleted_at is null order by id";
     Ok(sqlx::query_scalar(sql).bind(owner).fetch_all(db).await?)
@@ -120,39 +130,45 @@ pub async fn delete(db: &PgPool, owner: UserId, client: &Client, bot: UserId) ->
     Ok(())
 }
 
-/// Rejects a bot that creates a group or a channel without its owner.
-pub(crate) async fn require_owner_among(db: impl PgExecutor<'_>, creator: UserId, members: &[UserId]) -> Result<()> {
-    let owner: Option<UserId> =
-        sqlx::query_scalar("select owner_id from users where id = $1").bind(creator).fetch_one(db).await?;
-    match owner {
-        Some(owner) if !members.contains(&owner) => {
-            Err(Error::invalid("members", "a chat that a bot creates must include its owner"))
-        }
-        _ => Ok(()),
-    }
+/// Returns the owner of a bot; `None` for a person.
+pub(crate) async fn find_owner(db: impl PgExecutor<'_>, user: UserId) -> Result<Option<UserId>> {
+    Ok(sqlx::query_scalar("select owner_id from users where id = $1").bind(user).fetch_one(db).await?)
 }
 
-/// Rejects a bot that opens a direct chat with a user with whom it shares no chat.
-pub(crate) async fn require_contact(db: impl PgExecutor<'_>, creator: UserId, other: UserId) -> Result<()> {
-    let is_stranger: bool = sqlx::query_scalar(
+/// Rejects a bot that reaches out to users with whom it shares no chat. Its owner is always
+/// allowed.
+pub(crate) async fn require_shared_chat(db: impl PgExecutor<'_>, actor: UserId, others: &[UserId]) -> Result<()> {
+    let has_stranger: bool = sqlx::query_scalar(
         "select exists (
-             select from users bot, users other
-             where bot.id = $1 and bot.kind = 'bot' and other.id = $2 and bot.owner_id <> other.id
-               and not is_visible_to($1, other)
+             select from users bot cross join unnest($2::bigint[]) other (id)
+             where bot.id = $1 and bot.owner_id is not null and other.id not in (bot.id, bot.owner_id)
+               and not exists (
+                   select from chat_members own join chat_members theirs using (chat_id)
+                   where own.user_id = bot.id and theirs.user_id = other.id
+               )
          )",
     )
-    .bind(creator)
-    .bind(other)
+    .bind(actor)
+    .bind(others)
     .fetch_one(db)
     .await?;
-    match is_stranger {
-        true => Err(Error::Forbidden("a bot can open direct chats only with users who share a chat with it")),
+    match has_stranger {
+        true => Err(Error::Forbidden("a bot can reach only users who share a chat with it")),
         false => Ok(()),
     }
 }
 
+/// Rejects a role that bots cannot have: a person must be able to manage each chat.
+pub(crate) async fn require_can_own(db: impl PgExecutor<'_>, field: &'static str, user: UserId) -> Result<()> {
+    match find_owner(db, user).await? {
+        Some(_) => Err(Error::invalid(field, "a bot cannot own a chat")),
+        None => Ok(()),
+    }
+}
+
 async fn require_owned(log: &mut PgConnection, owner: UserId, bot: UserId) -> Result<()> {
-    let sql = "select exists (select from users where id = $2 and owner_id = $1 and deleted_at is null)";
+    let sql =
+        "select exists (select from users where id = $2 and owner_id = $1 and kind = 'bot' and deleted_at is null)";
     let is_owned: bool = sqlx::query_scalar(sql).bind(owner).bind(bot).fetch_one(log).await?;
     if is_owned { Ok(()) } else { Err(Error::NotFound("bot")) }
 }

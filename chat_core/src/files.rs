@@ -1,7 +1,7 @@
 //! Uploaded files: their metadata and who may read them. The blob store holds the
 //! bytes.
 
-use crate::{Error, FileId, Result, UserId};
+use crate::{ChatId, Error, FileId, Result, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, PgPool, types::Json};
@@ -90,13 +90,49 @@ pub struct StoredFile {
 pub const QUOTA_EXCEEDED: Error =
     Error::Conflict { code: "quota_exceeded", detail: "this upload would exceed your storage quota" };
 
+/// Whether each of the files is attached to a message in one of the chats, or is an avatar, or is
+/// one that the user uploaded and that is attached nowhere.
+pub async fn are_in_chats(db: impl PgExecutor<'_>, user: UserId, files: &[FileId], chats: &[ChatId]) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select not exists (
+             select from unnest($1::bigint[]) wanted (id)
+             where not exists (select from users where avatar_file_id = wanted.id)
+               and not exists (
+                   select from message_files f join messages m on m.id = f.message_id
+                   where f.file_id = wanted.id and m.chat_id = any ($2) and m.deleted_at is null
+               )
+               and not exists (
+                   select from files f where f.id = wanted.id and f.uploader_id = $3
+                     and not exists (select from message_files a where a.file_id = f.id)
+               )
+         )",
+    )
+    .bind(files)
+    .bind(chats)
+    .bind(user)
+    .fetch_one(db)
+    .await?)
+}
+
+/// Returns the size of all files of a user, or of the owner of a bot, and of all of the owner's
+/// bots, deleted ones included.
+async fn sum_sizes(db: impl PgExecutor<'_>, uploader: UserId) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "with account as (select coalesce(owner_id, id) as id from users where id = $1)
+         select coalesce(sum(f.size), 0)::bigint from files f where f.uploader_id in (
+             select id from account union all
+             select bot.id from users bot join account on bot.owner_id = account.id
+         )",
+    )
+    .bind(uploader)
+    .fetch_one(db)
+    .await?)
+}
+
 /// Returns how many bytes a user may still upload. Rejects a user who has reached the
 /// quota.
 pub async fn require_quota(db: impl PgExecutor<'_>, uploader: UserId, quota: i64) -> Result<u64> {
-    let used: i64 = sqlx::query_scalar("select coalesce(sum(size), 0)::bigint from files where uploader_id = $1")
-        .bind(uploader)
-        .fetch_one(db)
-        .await?;
+    let used = sum_sizes(db, uploader).await?;
     u64::try_from(quota - used).ok().filter(|free| *free > 0).ok_or(QUOTA_EXCEEDED)
 }
 
@@ -104,12 +140,14 @@ pub async fn require_quota(db: impl PgExecutor<'_>, uploader: UserId, quota: i64
 /// bytes.
 pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64) -> Result<Vec<FileInfo>> {
     let mut tx = db.begin().await?;
-    // Lock the user row, so that concurrent uploads of a user cannot exceed the quota.
-    sqlx::query("select from users where id = $1 for no key update").bind(uploader).execute(&mut *tx).await?;
-    let used: i64 = sqlx::query_scalar("select coalesce(sum(size), 0)::bigint from files where uploader_id = $1")
-        .bind(uploader)
-        .fetch_one(&mut *tx)
-        .await?;
+    // Lock the row of the user or of the owner, so that concurrent uploads of a user cannot exceed the quota.
+    sqlx::query(
+        "select from users where id = (select coalesce(owner_id, id) from users where id = $1) for no key update",
+    )
+    .bind(uploader)
+    .execute(&mut *tx)
+    .await?;
+    let used = sum_sizes(&mut *tx, uploader).await?;
     if used + files.iter().map(|file| file.size).sum::<i64>() > quota {
         return Err(QUOTA_EXCEEDED);
     }

@@ -94,6 +94,8 @@ ids! {
     MessageId
     /// An uploaded file.
     FileId
+    /// An incoming webhook of a chat.
+    WebhookId
     /// An entry of the audit log. Later entries have higher ids.
     AuditEntryId
     /// A position in the event log. Event ids increase in commit order.

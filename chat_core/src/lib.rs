@@ -40,7 +40,8 @@ pub mod time;
 pub mod typing;
 pub mod users;
 pub mod values;
+pub mod webhooks;
 
 pub use error::{Error, Result};
-pub use ids::{AuditEntryId, ChatId, EventId, FileId, MessageId, UserId};
+pub use ids::{AuditEntryId, ChatId, EventId, FileId, MessageId, UserId, WebhookId};
 pub use time::Time;

@@ -8,6 +8,7 @@ use crate::{
     events,
     permissions::Permission,
     users::User,
+    webhooks,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,7 +83,11 @@ pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role
     if find_membership(&mut *log, chat, user).await?.is_none() {
         blocks::require_none(&mut *log, actor, &[user]).await?;
         admission::require_not_departed(&mut *log, chat, user).await?;
+        bots::require_shared_chat(&mut *log, actor, &[user]).await?;
         admission::require_consent(&mut *log, actor, "user_id", &[user]).await?;
+    }
+    if as_role == Role::Owner {
+        bots::require_can_own(&mut *log, "role", user).await?;
     }
     let banned = || Error::Conflict { code: "banned", detail: "this user is banned from the chat; unban them first" };
     let is_new = admit(&mut log, chat, user, as_role, banned).await?;
@@ -109,7 +114,6 @@ pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<AddOutcome>
 pub(crate) async fn add_member(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let banned = || Error::Forbidden("you are banned from this chat");
     let is_new = admit(&mut *log, chat, user, Role::Member, banned).await?;
-    admission::forget_departure(&mut *log, chat, user).await?;
     add_outcome(log, chat, user, is_new).await
 }
 
@@ -141,6 +145,9 @@ pub async fn set_role(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, ro
     if current.role == Role::Owner && role < Role::Owner {
         require_other_owner(&mut log, chat, user).await?;
     }
+    if role == Role::Owner {
+        bots::require_can_own(&mut *log, "role", user).await?;
+    }
     update_role(&mut log, chat, user, role).await?;
     let member = find(&mut log, chat, user).await?.ok_or(Error::NotFound("member"))?;
     log.commit().await?;
@@ -157,6 +164,7 @@ pub async fn transfer_ownership(db: &PgPool, actor: UserId, chat: ChatId, to: Us
     find_membership(&mut *log, chat, to)
         .await?
         .ok_or_else(|| Error::invalid("user_id", "this user is not a member of the chat"))?;
+    bots::require_can_own(&mut *log, "user_id", to).await?;
     update_role(&mut log, chat, to, Role::Owner).await?;
     update_role(&mut log, chat, actor, Role::Admin).await?;
     let member = find(&mut log, chat, to).await?.ok_or(Error::NotFound("member"))?;
@@ -199,11 +207,26 @@ pub async fn remove(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> R
         return leave_locked(log, chat, user, membership).await;
     }
     membership.require(Permission::RemoveMembers)?;
-    let current = find_membership(&mut *log, chat, user).await?.ok_or(Error::NotFound("member"))?;
-    membership.require_can_remove(current.role)?;
+    let role = find_highest_role(&mut log, chat, user).await?.ok_or(Error::NotFound("member"))?;
+    membership.require_can_remove(role)?;
     delete(&mut log, chat, user).await?;
     log.commit().await?;
     Ok(())
+}
+
+/// The highest role of a member and of the member's bots, who leave with the member; `None` if
+/// the user is not a member.
+pub(crate) async fn find_highest_role(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<Option<Role>> {
+    // Roles are ordered from owner to member.
+    Ok(sqlx::query_scalar(
+        "select min(m.role) from chat_members m join users u on u.id = m.user_id
+         where m.chat_id = $1 and (u.id = $2 or u.owner_id = $2)
+           and exists (select from chat_members own where own.chat_id = $1 and own.user_id = $2)",
+    )
+    .bind(chat)
+    .bind(user)
+    .fetch_one(log)
+    .await?)
 }
 
 /// Leaves a chat. When the last member leaves, the chat is deleted. The last owner
@@ -230,8 +253,8 @@ async fn leave_locked(
         )
         .bind(chat)
         .bind(user)
-        // The user and their bots, who leave too, and one more.
-        .bind(bots::MAX_BOTS + 2)
+        // The user and their bots and webhooks, who leave too, and one more.
+        .bind(bots::MAX_BOTS + webhooks::MAX_WEBHOOKS + 2)
         .fetch_one(&mut *log)
         .await?;
     if has_others && membership.role == Role::Owner {
@@ -261,7 +284,7 @@ pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -
     .await?;
     for sql in [
         "delete from invites where chat_id = $1 and created_by = any ($2)",
-        "insert into former_members (chat_id, user_id, needs_invite)
+        "insert into chat_departures (chat_id, user_id, needs_invite)
          select chat_id, user_id, false from chat_members where chat_id = $1 and user_id = any ($2)
          on conflict do nothing",
         "delete from chat_members where chat_id = $1 and user_id = any ($2)",

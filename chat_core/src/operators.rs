@@ -5,7 +5,7 @@ use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, accounts,
     audit::{Action, Client, NewEntry},
     auth::sessions,
-    bots, events, invites,
+    events, invites,
     search::{split_name_query, words},
     users::User,
     values::{InviteCode, Reason, SearchText},
@@ -39,7 +39,8 @@ pub struct UserAccount {
     pub state: AccountState,
     /// Whether the user is an operator.
     pub is_operator: bool,
-    /// When one of the user's devices last received tokens; null if none did lately.
+    /// When a device of the user last received tokens, or an API token of the user was last used;
+    /// null if none was lately.
     pub last_used_at: Option<Time>,
 }
 
@@ -178,9 +179,6 @@ impl Operator {
         }
         set_state(&mut log, user, AccountState::Suspended).await?;
         sessions::revoke_all(&mut log, user).await?;
-        for bot in bots::list_ids(&mut *log, user).await? {
-            sessions::revoke_all(&mut log, bot).await?;
-        }
         self.entry(Action::AccountSuspended)
             .with_user(user)
             .with_detail(reason.map_or("", Reason::as_str))

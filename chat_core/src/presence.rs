@@ -74,11 +74,16 @@ pub async fn set_status(db: &PgPool, ephemeral: &EphemeralBus, user_id: UserId, 
 }
 
 /// Sends the presence of a user to one viewer, after a block has changed what the viewer sees.
-pub async fn send_to(db: &PgPool, ephemeral: &EphemeralBus, viewer: UserId, user_id: UserId) -> Result<()> {
-    let visible = visible_to(db, viewer, &[user_id]).await?;
-    let events = visible.into_iter().map(|presence| EphemeralEvent::PresenceFor { recipient: viewer, presence });
-    ephemeral.publish(&events.collect::<Vec<_>>()).await;
-    Ok(())
+/// An event that cannot be sent is dropped.
+pub async fn send_to(db: &PgPool, ephemeral: &EphemeralBus, viewer: UserId, user_id: UserId) {
+    match visible_to(db, viewer, &[user_id]).await {
+        Ok(visible) => {
+            let events =
+                visible.into_iter().map(|presence| EphemeralEvent::PresenceFor { recipient: viewer, presence });
+            ephemeral.publish(&events.collect::<Vec<_>>()).await;
+        }
+        Err(error) => tracing::debug!(%error, "cannot send a presence after a block"),
+    }
 }
 
 /// Records that users connected to a replica, and returns those who came online.

@@ -42,6 +42,8 @@ pub enum UserKind {
     Person,
     /// A program, which another user owns.
     Bot,
+    /// A webhook of a chat, which another user owns.
+    Webhook,
 }
 
 /// The caller's own profile.
@@ -193,9 +195,8 @@ pub async fn get(db: impl PgExecutor<'_>, viewer: UserId, scope: UserScope, id: 
     find_many(db, viewer, scope, &[id]).await?.pop().ok_or(Error::NotFound("user"))
 }
 
-/// Returns the public profiles of those of these users who are in `scope`, by id; the others
-/// are omitted. Contacts are also those who were in a chat of the viewer, whose messages remain
-/// there.
+/// Returns the profiles of these users, by id. With `UserScope::Contacts`, omits those who are not
+/// visible to the viewer (`is_visible_to`).
 pub async fn find_many(db: impl PgExecutor<'_>, viewer: UserId, scope: UserScope, ids: &[UserId]) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> = sqlx::query_scalar(
         "select user_json(u) from users u
@@ -317,6 +318,14 @@ pub(crate) async fn change_profile(
     .execute(log)
     .await?;
     Ok(())
+}
+
+/// Locks an active account until the end of the transaction, so that a suspension or a deletion
+/// sees what the transaction writes, or prevents it.
+pub(crate) async fn lock_active(db: &mut PgConnection, id: UserId) -> Result<()> {
+    let sql = "select id from users where id = $1 and state = 'active' and deleted_at is null for no key update";
+    let found: Option<UserId> = sqlx::query_scalar(sql).bind(id).fetch_optional(db).await?;
+    found.map(|_| ()).ok_or(Error::NotFound("user"))
 }
 
 /// Returns the password hash of a user.

@@ -115,6 +115,11 @@ text_types! {
     };
     /// The name of an API token: 1 to 64 characters.
     TokenName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "the name of a token", 1, 64);
+    /// The secret part of the URL of a webhook: 32 to 64 letters, digits, dashes or underscores.
+    WebhookToken { "pattern": "^[A-Za-z0-9_-]{32,64}$" } = |text| match (32..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+        true => Ok(text),
+        false => Err("the token of a webhook must have 32 to 64 letters, digits, dashes or underscores".into()),
+    };
     /// The secret part of an invite link: 8 to 64 letters, digits, dashes or underscores.
     InviteCode { "pattern": "^[A-Za-z0-9_-]{8,64}$" } = |text| match (8..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         true => Ok(text),

@@ -2,13 +2,13 @@
 
 use crate::{
     ApiError, problem,
-    rate_limit::{self, RateLimiter},
+    rate_limit::{AddressRejection, LIMIT_HEADER, RateLimiter, has_body},
     request_id,
-    web_policy::{self, WebPolicy},
+    web_policy::WebPolicy,
 };
 use axum::{
     Router,
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::header,
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -27,11 +27,10 @@ use tower_http::{
 /// Minimum size of a compressed body, in bytes. A smaller body fits into one packet.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
-/// Adds the layers to a router, from the inside: a trace span, panic handling, the rejection of
-/// encoded bodies and of addresses over their limit, CORS, the check of the host, the count of
-/// each address, if there is a limiter, security headers, problem bodies, compression and the
-/// request id.
+/// Adds the layers to a router, from the inside: a trace span, panic handling, early rejections,
+/// CORS, compression, and all that concerns every request (`serve`).
 pub fn with_layers(router: Router, policy: &WebPolicy, limiter: Option<Arc<RateLimiter>>) -> Router {
+    let outer = Arc::new(Outer { policy: policy.clone(), limiter });
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request| {
             // Log the matched route, never the full URI: a query can contain a ticket.
@@ -56,19 +55,53 @@ pub fn with_layers(router: Router, policy: &WebPolicy, limiter: Option<Arc<RateL
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
             ApiError(Error::internal(format!("panic: {text}"))).into_response()
         }))
-        .layer(middleware::from_fn(reject_encoded_body))
-        .layer(middleware::from_fn(rate_limit::reject_address))
+        .layer(middleware::from_fn(reject_early))
         .layer(policy.origins.cors())
-        .layer(middleware::from_fn_with_state(policy.clone(), web_policy::enforce_host))
-        .layer(middleware::from_fn_with_state(limiter, rate_limit::count_address))
-        .layer(middleware::from_fn_with_state(policy.clone(), web_policy::set_headers))
-        .layer(middleware::from_fn(problem::render))
         .layer(CompressionLayer::new().compress_when(compressible))
-        .layer(middleware::from_fn(request_id::assign))
+        .layer(middleware::from_fn_with_state(outer, serve))
 }
 
-/// Rejects a compressed request body, which no handler could read.
-async fn reject_encoded_body(request: Request, next: Next) -> Response {
+/// What the outer layer needs.
+#[derive(Debug)]
+struct Outer {
+    policy: WebPolicy,
+    /// Counts the requests of each address.
+    limiter: Option<Arc<RateLimiter>>,
+}
+
+/// The outer layer, for every request and response: the request id, the limit of the address,
+/// the check of the host, security headers, and the bodies of errors. One layer, because each
+/// request copies all layers.
+async fn serve(State(outer): State<Arc<Outer>>, mut request: Request, next: Next) -> Response {
+    let id = request_id::assign(&mut request);
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let counted = outer.limiter.as_ref().map_or(Ok(None), |limiter| limiter.count_address(&mut request));
+    let mut response = match counted {
+        Ok(status) => {
+            let mut response = match outer.policy.check_host(&request) {
+                Ok(()) => next.run(request).await,
+                Err(error) => error.into_response(),
+            };
+            // The limit of the class says more.
+            if let Some(status) = status.filter(|_| !response.headers().contains_key(LIMIT_HEADER)) {
+                status.write_headers(response.headers_mut());
+            }
+            response
+        }
+        Err(status) => status.into_rejection(has_body(&request)),
+    };
+    outer.policy.write_headers(response.headers_mut());
+    let mut response = problem::render(response, &method, uri.path(), id.to_str().unwrap_or_default());
+    request_id::write(&mut response, id);
+    response
+}
+
+/// Rejects a request of an address over its limit, and one with a compressed body, which no
+/// handler could read. Inside CORS, so that a page can read the response.
+async fn reject_early(request: Request, next: Next) -> Response {
+    if let Some(rejection) = AddressRejection::take(&request) {
+        return rejection;
+    }
     let encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
     let mut encodings = encodings.filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
     match encodings.next() {

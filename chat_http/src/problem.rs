@@ -1,18 +1,15 @@
 //! Errors as `application/problem+json`: which status and code each outcome has,
 //! and the one layer that writes the body of every error response.
 
-use crate::request_id::request_id;
 use axum::{
     body::Body,
-    extract::Request,
     http::{HeaderValue, Method, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use chat_core::{Error, error::FieldError};
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// The media type of errors, RFC 9457.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -53,6 +50,9 @@ pub struct Problem {
     request_id: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: Vec<FieldError>,
+    /// After how many seconds to retry, as in the header `Retry-After`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -74,6 +74,7 @@ impl Problem {
             code,
             request_id: request_id.into(),
             errors: Vec::new(),
+            retry_after: None,
         }
     }
 }
@@ -154,21 +155,18 @@ pub(crate) struct KeepBody;
 
 /// Writes the body of every error response, whichever layer produced it, and logs each
 /// server error once.
-pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let request_id = request_id(request.headers()).to_owned();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = next.run(request).await;
+pub(crate) fn render(response: Response, method: &Method, path: &str, request_id: &str) -> Response {
     let status = response.status();
     let keeps_body = response.extensions().get::<KeepBody>().is_some();
     if keeps_body || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let problem = match response.extensions().get::<Arc<Error>>() {
+    let mut problem = match response.extensions().get::<Arc<Error>>() {
         Some(error) => {
-            log_server_error(error, &method, &path, &request_id);
-            Problem::new(error, &request_id)
+            log_server_error(error, method, &without_secret(path), request_id);
+            Problem::new(error, request_id)
         }
-        None => Problem::plain(status, code_of_status(status), fallback_detail(status, &method, &path), &request_id),
+        None => Problem::plain(status, code_of_status(status), fallback_detail(status, method, path), request_id),
     };
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -179,8 +177,18 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    problem.retry_after = retry_after.and_then(|seconds| seconds.parse().ok());
     let body = serde_json::to_vec(&problem).expect("a problem is strings and numbers");
     Response::from_parts(parts, Body::from(body))
+}
+
+/// The path of a request as it may be logged: the one of a webhook contains its secret.
+fn without_secret(path: &str) -> Cow<'_, str> {
+    match path.split_once("/webhooks/") {
+        Some((before, rest)) => format!("{before}/webhooks/{}/…", rest.split('/').next().unwrap_or_default()).into(),
+        None => path.into(),
+    }
 }
 
 /// Logs a server error with its chain of causes. A client error is not logged.

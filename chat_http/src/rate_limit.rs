@@ -8,12 +8,11 @@
 use crate::{ApiError, metrics::METRICS_PATH, probes::PROBES, trusted_proxies::TrustedProxies};
 use axum::{
     body::HttpBody,
-    extract::{ConnectInfo, MatchedPath, Request, State},
+    extract::{ConnectInfo, Request},
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
-use chat_core::{Error, UserId, auth::Authenticator};
+use chat_core::{Error, UserId, WebhookId};
 use governor::{
     NotUntil, Quota,
     clock::{Clock, QuantaClock, QuantaInstant},
@@ -22,12 +21,10 @@ use governor::{
 };
 use percent_encoding::percent_decode_str;
 use std::{
-    collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     str::FromStr,
-    sync::Arc,
     time::Duration,
 };
 
@@ -62,27 +59,18 @@ pub enum RouteClass {
     Edit,
     /// Only reads data; limited by user.
     Read,
+    /// Is sent by a program that knows the URL of a webhook; limited by webhook
+    /// (`charge_webhook`).
+    Webhook,
 }
 
-/// The class of each route, by method and path pattern.
-#[derive(Debug, Clone, Default)]
-pub struct RouteClasses(HashMap<(Method, String), RouteClass>);
-
-impl RouteClasses {
-    /// Adds a route.
-    pub fn insert(&mut self, method: Method, path: &str, class: RouteClass) {
-        self.0.insert((method, path.to_owned()), class);
-    }
-
-    /// Returns the class of a request. A request that matches no route is a read or
-    /// a write depending on its method.
-    fn get(&self, request: &Request) -> RouteClass {
-        let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-        let class = route.and_then(|path| self.0.get(&(request.method().clone(), path)).copied());
-        class.unwrap_or(match *request.method() {
-            Method::GET | Method::HEAD => RouteClass::Read,
-            _ => RouteClass::Write,
-        })
+impl RouteClass {
+    /// The class of a request that matches no route.
+    pub fn of_method(method: &Method) -> Self {
+        match *method {
+            Method::GET | Method::HEAD => Self::Read,
+            _ => Self::Write,
+        }
     }
 }
 
@@ -147,6 +135,8 @@ struct Rates {
     /// The same, in a short time.
     edit_burst: Rate,
     read: Rate,
+    /// Requests to one webhook.
+    webhook: Rate,
     /// Text that a user writes, in KiB; a short text counts as one.
     text: Rate,
     /// All requests of one address.
@@ -164,6 +154,7 @@ const DEFAULT: Rates = Rates {
     edit: Rate::per_minute(20),
     edit_burst: Rate::per_second(1),
     read: Rate::per_second(100),
+    webhook: Rate::per_minute(60),
     text: Rate::per_day(256 * 1024),
     address: Rate::per_second(1_000),
 };
@@ -171,7 +162,7 @@ const DEFAULT: Rates = Rates {
 /// The error for text that is not a setting of rate limits.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,text=262144/d,profile=10/m,audited=30/m,edit=20/m,edit_burst=1/s,read=100/s,address=1000/s"
+    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,text=262144/d,profile=10/m,audited=30/m,edit=20/m,edit_burst=1/s,read=100/s,webhook=60/m,address=1000/s"
 )]
 pub struct InvalidRateLimits(String);
 
@@ -207,6 +198,7 @@ impl FromStr for RateLimits {
                 "edit_burst" => rates.edit_burst = rate,
                 "text" => rates.text = rate,
                 "read" => rates.read = rate,
+                "webhook" => rates.webhook = rate,
                 "address" => rates.address = rate,
                 _ => return Err(invalid()),
             }
@@ -237,6 +229,7 @@ struct Limiters {
     edit: KeyedLimiter<(UserId, String)>,
     edit_burst: KeyedLimiter<(UserId, String)>,
     read: KeyedLimiter<UserId>,
+    webhook: KeyedLimiter<WebhookId>,
     text: KeyedLimiter<UserId>,
     address: KeyedLimiter<IpAddr>,
     refresh_token: KeyedLimiter<u64>,
@@ -261,6 +254,7 @@ impl RateLimiter {
             edit: keyed_limiter(rates.edit),
             edit_burst: keyed_limiter(rates.edit_burst),
             read: keyed_limiter(rates.read),
+            webhook: keyed_limiter(rates.webhook),
             text: keyed_limiter(rates.text),
             address: keyed_limiter(rates.address),
             refresh_token: keyed_limiter(REFRESHES_OF_ONE_TOKEN),
@@ -278,6 +272,7 @@ impl RateLimiter {
         [edit, edit_burst].into_iter().for_each(governor::RateLimiter::retain_recent);
         [upload, write, profile, audited, read, text].into_iter().for_each(governor::RateLimiter::retain_recent);
         limiters.refresh_token.retain_recent();
+        limiters.webhook.retain_recent();
     }
 
     /// Counts the size of a text, besides the write that was counted for the request.
@@ -304,6 +299,13 @@ impl RateLimiter {
         allowed.map(|_| ()).map_err(|not_until| self.wait_for(&not_until))
     }
 
+    /// Counts a request to a webhook.
+    pub fn charge_webhook(&self, webhook: WebhookId) -> Result<(), Error> {
+        let Some(limiters) = &self.limiters else { return Ok(()) };
+        let allowed = limiters.webhook.check_key(&webhook);
+        allowed.map(|_| ()).map_err(|not_until| self.wait_for(&not_until))
+    }
+
     fn charge_write(&self, user: UserId, extra: usize) -> Result<(), Error> {
         let Some(limiters) = &self.limiters else { return Ok(()) };
         // A write that costs more than the whole limit needs the whole limit.
@@ -326,9 +328,9 @@ impl RateLimiter {
         self.trusted_proxies.client_address(peer, headers)
     }
 
-    /// Counts a request by its class and returns the rest of its limit; `None` without limits,
-    /// and for a client without a valid token.
-    fn check(
+    /// Counts a request by its class, for the user whose limits it counts for, and returns the
+    /// rest of the limit; `None` without limits, and without a user where the class needs one.
+    pub fn check(
         &self,
         request: &Request,
         class: RouteClass,
@@ -345,7 +347,9 @@ impl RateLimiter {
         match class {
             RouteClass::Upload => self.count(&limiters.upload, &user),
             RouteClass::Read => self.count(&limiters.read, &user),
-            RouteClass::Write | RouteClass::Auth | RouteClass::Refresh => self.count(&limiters.write, &user),
+            RouteClass::Write | RouteClass::Auth | RouteClass::Refresh | RouteClass::Webhook => {
+                self.count(&limiters.write, &user)
+            }
             RouteClass::Profile => {
                 self.count(&limiters.write, &user)?;
                 self.count(&limiters.profile, &user)
@@ -389,7 +393,7 @@ impl RateLimiter {
 
 /// The state of a limit after a request.
 #[derive(Debug, Clone)]
-struct RateLimitStatus {
+pub struct RateLimitStatus {
     limit: u32,
     remaining: u32,
     /// Time until the full limit is available or, after a rejection, until one request is.
@@ -397,7 +401,8 @@ struct RateLimitStatus {
 }
 
 impl RateLimitStatus {
-    fn write_headers(&self, headers: &mut HeaderMap) {
+    /// Writes the state into the headers of a response.
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
         let mut insert = |name: &'static str, number: u64| {
             headers.insert(HeaderName::from_static(name), HeaderValue::from(number));
         };
@@ -406,8 +411,9 @@ impl RateLimitStatus {
         insert("ratelimit-reset", whole_seconds(self.reset));
     }
 
-    /// The connection of a request with a body, which is not read, ends with the response.
-    fn into_rejection(self, has_body: bool) -> Response {
+    /// Rejects a request over the limit. The connection of one with a body, which is not read, ends
+    /// with the response.
+    pub fn into_rejection(self, has_body: bool) -> Response {
         let mut response = ApiError(Error::TooManyRequests).into_response();
         self.write_headers(response.headers_mut());
         response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(self.reset).max(1).into());
@@ -418,94 +424,50 @@ impl RateLimitStatus {
     }
 }
 
-const LIMIT_HEADER: &str = "ratelimit-limit";
+pub(crate) const LIMIT_HEADER: &str = "ratelimit-limit";
 
 /// Returns a duration in seconds, rounded up.
 pub fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// The state of the address limit, for `reject_address`.
+/// A rejection by the limit of an address that waits for `AddressRejection::take`.
 #[derive(Debug, Clone)]
-struct AddressRejection(RateLimitStatus);
+pub(crate) struct AddressRejection(RateLimitStatus);
 
-/// The middleware around whatever answers a request: counts every request of an
-/// address except probes. Rejects one over the limit, unless it is from a page: `reject_address` does
-/// that inside CORS, so that the page can read the response.
-pub(crate) async fn count_address(
-    State(limiter): State<Option<Arc<RateLimiter>>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let Some(limiter) = limiter else { return next.run(request).await };
-    let Some(limiters) = &limiter.limiters else { return next.run(request).await };
-    let path = request.uri().path();
-    if PROBES.contains(&path) || path == METRICS_PATH {
-        return next.run(request).await;
+impl AddressRejection {
+    /// Returns the rejection that `RateLimiter::count_address` has left for a page.
+    pub(crate) fn take(request: &Request) -> Option<Response> {
+        let Self(status) = request.extensions().get::<Self>().cloned()?;
+        Some(status.into_rejection(has_body(request)))
     }
-    let address = limiter.client_address(request.extensions(), request.headers());
-    let status = match limiter.count(&limiters.address, &address) {
-        Ok(status) => status,
-        Err(status) => {
-            let is_from_page = request.headers().contains_key(header::ORIGIN) && *request.method() != Method::OPTIONS;
-            if !is_from_page {
-                return status.into_rejection(has_body(&request));
-            }
-            request.extensions_mut().insert(AddressRejection(status.clone()));
-            status
-        }
-    };
-    let mut response = next.run(request).await;
-    // The limit of the class says more.
-    if !response.headers().contains_key(LIMIT_HEADER) {
-        status.write_headers(response.headers_mut());
-    }
-    response
 }
 
-/// The middleware inside CORS: rejects what `count_address` has found over the limit.
-pub(crate) async fn reject_address(request: Request, next: Next) -> Response {
-    match request.extensions().get::<AddressRejection>().cloned() {
-        Some(AddressRejection(status)) => status.into_rejection(has_body(&request)),
-        None => next.run(request).await,
+impl RateLimiter {
+    /// Counts a request of an address, whatever will answer it; `None` for probes and without
+    /// limits. Fails if the request is over the limit, unless it is from a page: that one is
+    /// rejected inside CORS, so that the page can read the response.
+    pub(crate) fn count_address(&self, request: &mut Request) -> Result<Option<RateLimitStatus>, RateLimitStatus> {
+        let Some(limiters) = &self.limiters else { return Ok(None) };
+        let path = request.uri().path();
+        if PROBES.contains(&path) || path == METRICS_PATH {
+            return Ok(None);
+        }
+        let address = self.client_address(request.extensions(), request.headers());
+        match self.count(&limiters.address, &address) {
+            Ok(status) => Ok(Some(status)),
+            Err(status) if request.headers().contains_key(header::ORIGIN) && *request.method() != Method::OPTIONS => {
+                request.extensions_mut().insert(AddressRejection(status.clone()));
+                Ok(Some(status))
+            }
+            Err(status) => Err(status),
+        }
     }
 }
 
 /// Whether a request has a body. It is not read before a rejection.
-fn has_body(request: &Request) -> bool {
+pub(crate) fn has_body(request: &Request) -> bool {
     request.body().size_hint().upper() != Some(0)
-}
-
-/// The middleware: rejects a request over its limit with 429, and writes the state of
-/// the limit into the headers of every response.
-pub async fn enforce(
-    limiter: &RateLimiter,
-    classes: &RouteClasses,
-    authenticator: &Authenticator,
-    request: Request,
-    next: Next,
-) -> Response {
-    let has_body = has_body(&request);
-    let class = classes.get(&request);
-    // Whether the session is active is checked later.
-    let user = match class {
-        _ if limiter.limiters.is_none() => None,
-        RouteClass::Auth | RouteClass::Refresh => None,
-        _ => {
-            let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-            authenticator.identify(authorization).await.ok().map(|identity| identity.claims.user_id)
-        }
-    };
-    match limiter.check(&request, class, user) {
-        Ok(status) => {
-            let mut response = next.run(request).await;
-            if let Some(status) = status {
-                status.write_headers(response.headers_mut());
-            }
-            response
-        }
-        Err(status) => status.into_rejection(has_body),
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! Records refused requests and commands in the audit log: those of signed-in users who lack
 //! the permission.
 
-use crate::rate_limit::RateLimiter;
-use axum::http::{Extensions, HeaderMap, header};
+use axum::http::HeaderValue;
 use chat_core::{
     UserId,
     audit::{Action, Client, NewEntry},
 };
 use governor::{DefaultKeyedRateLimiter, Quota};
 use sqlx::PgPool;
-use std::num::NonZeroU32;
+use std::{net::IpAddr, num::NonZeroU32};
 
 /// Number of refusals of one user that are recorded in a minute.
 const RECORDED_PER_MINUTE: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
@@ -46,11 +45,8 @@ impl Refusals {
     }
 }
 
-/// Returns the client that sent a request, for the audit log.
-pub fn read_client(limiter: &RateLimiter, extensions: &Extensions, headers: &HeaderMap) -> Client {
-    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Client {
-        address: Some(limiter.client_address(extensions, headers)),
-        user_agent: user_agent.chars().take(MAX_USER_AGENT_CHARS).collect(),
-    }
+/// Describes the client that sent a request, for the audit log.
+pub fn read_client(address: IpAddr, user_agent: Option<&HeaderValue>) -> Client {
+    let user_agent = user_agent.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Client { address: Some(address), user_agent: user_agent.chars().take(MAX_USER_AGENT_CHARS).collect() }
 }

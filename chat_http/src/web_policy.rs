@@ -3,9 +3,8 @@
 
 use crate::{AllowedOrigins, ApiError, metrics::METRICS_PATH, probes::PROBES, settings::PublicUrl};
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, uri::Authority},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use chat_core::Error;
@@ -63,29 +62,21 @@ impl AllowedHosts {
 /// call them by address.
 const INTERNAL_PATHS: [&str; 3] = [PROBES[0], PROBES[1], METRICS_PATH];
 
-/// The middleware: rejects a request without exactly one valid `Host`, or for another host.
-pub(crate) async fn enforce_host(State(policy): State<WebPolicy>, request: Request, next: Next) -> Response {
-    match check_host(&policy.hosts, &request) {
-        Ok(()) => next.run(request).await,
-        Err(HostError::Invalid) => {
-            let detail = "the request must have exactly one valid Host header";
-            ApiError(Error::Malformed(detail.into())).into_response()
-        }
-        Err(HostError::NotAllowed) => StatusCode::MISDIRECTED_REQUEST.into_response(),
+impl WebPolicy {
+    /// Rejects a request without exactly one valid `Host`, or for another host.
+    pub(crate) fn check_host(&self, request: &Request) -> Result<(), HostError> {
+        check_host(&self.hosts, request)
     }
-}
 
-/// The middleware: adds the security headers that the response does not have.
-pub(crate) async fn set_headers(State(policy): State<WebPolicy>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in SECURITY_HEADERS {
-        headers.entry(name).or_insert(value);
+    /// Adds the security headers that the response does not have.
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in SECURITY_HEADERS {
+            headers.entry(name).or_insert(value);
+        }
+        if self.is_https {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
     }
-    if policy.is_https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
-    }
-    response
 }
 
 fn check_host(allowed: &AllowedHosts, request: &Request) -> Result<(), HostError> {
@@ -118,11 +109,23 @@ fn single_host(headers: &HeaderMap) -> Result<Option<String>, HostError> {
 
 /// Why a request is rejected for its host.
 #[derive(Debug, PartialEq, Eq)]
-enum HostError {
+pub(crate) enum HostError {
     /// The `Host` header is missing, repeated or not a host.
     Invalid,
     /// The server does not answer at this host.
     NotAllowed,
+}
+
+impl IntoResponse for HostError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Invalid => {
+                let detail = "the request must have exactly one valid Host header";
+                ApiError(Error::Malformed(detail.into())).into_response()
+            }
+            Self::NotAllowed => StatusCode::MISDIRECTED_REQUEST.into_response(),
+        }
+    }
 }
 
 /// Two years.

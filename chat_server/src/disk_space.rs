@@ -3,13 +3,7 @@
 //! notify server in the same process rejects the commands of WebSockets that write.
 
 use crate::AppState;
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
-use chat_core::Error;
-use chat_http::ApiError;
+use axum::extract::Request;
 use http::Method;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
@@ -44,11 +38,8 @@ fn free_bytes(folder: &std::path::Path) -> Option<u64> {
     Some(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
-/// The middleware: rejects requests that write while the disk is almost full.
-pub(crate) async fn require_space(state: Arc<AppState>, request: Request, next: Next) -> Response {
+/// Whether a request is refused because it writes while the disk is almost full.
+pub(crate) fn is_refused(state: &AppState, request: &Request) -> bool {
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE);
-    if writes && state.writer.is_storage_low() && !EXEMPT_PATHS.contains(&request.uri().path()) {
-        return ApiError(Error::InsufficientStorage).into_response();
-    }
-    next.run(request).await
+    writes && state.writer.is_storage_low() && !EXEMPT_PATHS.contains(&request.uri().path())
 }

@@ -1,7 +1,7 @@
 //! Extractors of this server. `Caller` proves that the caller is signed in, and
 //! `ChatMember` that the caller is a member of the chat in the path.
 
-use crate::{AppState, limits, token_access};
+use crate::{AppState, limits, request_guard::VerifiedRequest, token_access};
 use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
@@ -9,7 +9,7 @@ use axum::{
 use chat_core::{
     ChatId, Error, UserId,
     audit::Client,
-    auth::{Claims, Identity},
+    auth::{Claims, Grant, Identity, Scope, token},
     chats::ChatType,
     members,
     operators::{self, Operator},
@@ -27,6 +27,10 @@ use uuid::Uuid;
 pub(crate) struct Caller {
     pub(crate) user_id: UserId,
     pub(crate) session_id: Uuid,
+    /// Whose limits the request counts for: the user, or the owner of a bot.
+    pub(crate) account_id: UserId,
+    /// What the API token can do, if there is one.
+    pub(crate) grant: Option<Arc<Grant>>,
     /// The only chats of the user that the request may concern; `None` if it may concern all.
     /// Checked already if the chat, the message or the file is in the path.
     pub(crate) chats: Option<Vec<ChatId>>,
@@ -42,13 +46,15 @@ impl FromRequestParts<Arc<AppState>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let Identity { claims, grant } = state.authenticator.authenticate(header).await?;
-        let chats = match grant {
-            Some(grant) => token_access::check(parts, state, claims.user_id, &grant).await?,
+        let verified = parts.extensions.get::<VerifiedRequest>().cloned();
+        let VerifiedRequest { identity, access } = verified.ok_or(token::MISSING)?;
+        state.authenticator.sessions.require_active(identity.claims).await?;
+        let Identity { claims, account_id, grant } = identity;
+        let chats = match &grant {
+            Some(grant) => token_access::check(parts, state, claims.user_id, grant, access).await?,
             None => None,
         };
-        Ok(Self { user_id: claims.user_id, session_id: claims.session_id, chats })
+        Ok(Self { user_id: claims.user_id, session_id: claims.session_id, account_id, grant, chats })
     }
 }
 
@@ -75,7 +81,8 @@ pub(crate) struct ClientInfo(pub(crate) Client);
 
 impl ClientInfo {
     fn from_parts(parts: &Parts, state: &AppState) -> Self {
-        Self(read_client(&state.rate_limiter, &parts.extensions, &parts.headers))
+        let address = state.rate_limiter.client_address(&parts.extensions, &parts.headers);
+        Self(read_client(address, parts.headers.get(header::USER_AGENT)))
     }
 }
 
@@ -93,16 +100,19 @@ pub(crate) struct ChatMember {
     pub(crate) user_id: UserId,
     pub(crate) chat_id: ChatId,
     pub(crate) kind: ChatType,
+    /// Whether reading messages marks them as delivered.
+    pub(crate) can_mark_delivered: bool,
 }
 
 impl FromRequestParts<Arc<AppState>> for ChatMember {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        let Caller { user_id, .. } = Caller::from_request_parts(parts, state).await?;
+        let Caller { user_id, grant, .. } = Caller::from_request_parts(parts, state).await?;
         let Path(chat_id) = Path::from_request_parts(parts, state).await?;
         let membership = members::find_membership(&state.db, chat_id, user_id).await?.ok_or(Error::NotFound("chat"))?;
-        Ok(Self { user_id, chat_id, kind: membership.kind })
+        let can_mark_delivered = grant.is_none_or(|grant| grant.allows(Scope::ReceiptsWrite, chat_id));
+        Ok(Self { user_id, chat_id, kind: membership.kind, can_mark_delivered })
     }
 }
 

@@ -2,7 +2,6 @@
 //! No handler publishes a stored event; database triggers append it, in the same commit.
 
 mod blobs;
-mod body_guard;
 mod disk_space;
 mod extract;
 mod image_metadata;
@@ -11,7 +10,7 @@ mod jobs;
 mod limits;
 mod openapi;
 mod pixel_budget;
-mod refusals;
+mod request_guard;
 mod router;
 mod routes;
 mod settings;
@@ -20,6 +19,8 @@ mod state;
 mod token_access;
 mod upload_form;
 mod user_slots;
+mod webhook_formats;
+mod webhook_request;
 
 pub use blobs::BlobStore;
 pub use jobs::run_housekeeping;

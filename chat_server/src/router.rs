@@ -2,36 +2,33 @@
 
 use crate::{
     AppState,
-    body_guard::{self, BodyGuard, RouteTable},
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
     openapi::{Document, OperationHandler},
+    request_guard::{self, RequestGuard},
     routes::{
         accounts, auth, bans, bots, channels, chats, config, events, files, invites, members, messages, operator,
-        presence, receipts, search, tokens, users,
+        presence, receipts, search, tokens, users, webhooks,
     },
 };
 use axum::{
-    Extension, Router,
-    extract::DefaultBodyLimit,
+    Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request},
     handler::Handler,
     http::Method,
     middleware,
-    routing::{MethodFilter, on},
+    routing::{MethodFilter, MethodRouter, delete, get, on, patch, post},
 };
-use chat_core::auth::{Authenticator, Scope};
-use chat_http::{
-    extract::buffer_body,
-    rate_limit::{RouteClass, RouteClasses},
-};
+use chat_core::auth::Scope;
+use chat_http::{extract::buffer_body, rate_limit::RouteClass};
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 /// The routes: rate limit class, who can call it, method, path, handler and summary. The types
 /// of a handler determine its input and its output.
 #[rustfmt::skip]
 pub fn routes() -> Routes {
-    use Access::{Public, SignedIn};
+    use Access::{Public, SignedIn, Webhook};
     use RouteClass::{Audited, Auth, Edit, Profile, Read, Refresh, Upload, Write};
     use Scope::{
         ChatsRead, ChatsWrite, EventsRead, MessagesRead, MessagesWrite, PresenceWrite, ReactionsWrite, ReceiptsWrite,
@@ -64,7 +61,7 @@ pub fn routes() -> Routes {
         .on(Audited, SignedIn,       POST,   "/api/bots",                                           bots::create,                   "Create a bot.")
         .on(Profile, SignedIn,       PATCH,  "/api/bots/{user_id}",                                 bots::update,                   "Update the profile of one of the caller's bots.")
         .on(Audited, SignedIn,       DELETE, "/api/bots/{user_id}",                                 bots::delete,                   "Delete a bot; its messages stay under an anonymous name.")
-        .on(Read,    SignedIn,       GET,    "/api/me/activity",                                    auth::list_activity,            "List the caller's sign-ins, changes of the password and exports, newest first.")
+        .on(Read,    SignedIn,       GET,    "/api/me/activity",                                    auth::list_activity,            "List the caller's sign-ins, changes of the password and of API tokens, bots and exports, newest first.")
         .on(Read,    UsersRead,      GET,    "/api/users",                                          users::list,                    "List the users with the given ids.")
         .on(Read,    UsersRead,      GET,    "/api/users/search",                                   users::search,                  "Search users by the beginnings of the words of their names, and by an exact name those who share no chat with the caller.")
         .on(Read,    UsersRead,      GET,    "/api/users/{user_id}",                                users::get,                     "Get a user.")
@@ -99,6 +96,10 @@ pub fn routes() -> Routes {
         .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/invites",                        invites::create,                "Create an invite.")
         .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/invites",                        invites::list,                  "List the active invites of a chat.")
         .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/invites/{code}",                 invites::revoke,                "Revoke an invite.")
+        .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/webhooks",                       webhooks::list,                 "List the webhooks of a chat.")
+        .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/webhooks",                       webhooks::create,               "Create a webhook, to which programs post messages.")
+        .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/webhooks/{webhook_id}/token",    webhooks::renew,                "Replace the URL of a webhook.")
+        .on(Audited, SignedIn,       DELETE, "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::delete,               "Delete a webhook; its messages stay.")
         .on(Read,    ChatsRead,      GET,    "/api/invites/{code}",                                 invites::preview,               "Preview an invite.")
         .on(Write,   ChatsWrite,     POST,   "/api/invites/{code}",                                 invites::accept,                "Accept an invite.")
 
@@ -118,6 +119,15 @@ pub fn routes() -> Routes {
         .on(Write,   ReactionsWrite, DELETE, "/api/messages/{message_id}/reactions/{emoji}",        messages::unreact,              "Remove a reaction.")
         .on(Write,   MessagesWrite,  PUT,    "/api/messages/{message_id}/pin",                      messages::pin,                  "Pin a message.")
         .on(Write,   MessagesWrite,  DELETE, "/api/messages/{message_id}/pin",                      messages::unpin,                "Unpin a message.")
+        .on(RouteClass::Webhook, Webhook, POST, "/api/webhooks/{webhook_id}/{webhook_token}",       webhooks::post,                 "Post a message to a webhook, in Discord's format.")
+        .on(RouteClass::Webhook, Webhook, GET, "/api/webhooks/{webhook_id}/{webhook_token}",        webhooks::get,                  "Get the webhook of a URL.")
+        .on(RouteClass::Webhook, Webhook, POST, "/api/webhooks/{webhook_id}/{webhook_token}/slack", webhooks::post_slack,           "Post a message to a webhook, in Slack's format.")
+        .on(RouteClass::Webhook, Webhook, POST, "/api/webhooks/{webhook_id}/{webhook_token}/github", webhooks::post_github,         "Post an event of GitHub to a webhook.")
+        .on(RouteClass::Webhook, Webhook, GET, "/api/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", webhooks::get_message, "Get a message of a webhook.")
+        .on(RouteClass::Webhook, Webhook, PATCH, "/api/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", webhooks::update_message, "Edit a message of a webhook.")
+        .on(RouteClass::Webhook, Webhook, DELETE, "/api/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", webhooks::delete_message, "Delete a message of a webhook.")
+        .with_webhook_aliases()
+
         .on(Read,    SearchRead,     GET,    "/api/search",                                         search::messages,               "Search messages, best match first.")
 
         .on(Upload,  MessagesWrite,  POST,   "/api/upload",                                         files::upload,                  "Upload files; a file is private until a message attaches it.")
@@ -141,6 +151,31 @@ pub fn routes() -> Routes {
         .on(Read,    Public,         GET,    "/api/config",                                         config::get,                    "Get the server's name, limits and features.")
 }
 
+/// Adds the routes of webhooks under a path of Discord's API.
+macro_rules! add_webhook_aliases {
+    ($routes:ident, $($api:literal),*) => {
+        $routes$(
+            .with_webhook_alias(Method::POST, concat!($api, "/webhooks/{webhook_id}/{webhook_token}"), post(webhooks::post))
+            .with_webhook_alias(Method::GET, concat!($api, "/webhooks/{webhook_id}/{webhook_token}"), get(webhooks::get))
+            .with_webhook_alias(
+                Method::GET,
+                concat!($api, "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"),
+                get(webhooks::get_message),
+            )
+            .with_webhook_alias(
+                Method::PATCH,
+                concat!($api, "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"),
+                patch(webhooks::update_message),
+            )
+            .with_webhook_alias(
+                Method::DELETE,
+                concat!($api, "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"),
+                delete(webhooks::delete_message),
+            )
+        )*
+    };
+}
+
 /// How long a body may pause before the request fails.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -156,6 +191,8 @@ pub enum Access {
     SignedIn,
     /// Users who have signed in, and API tokens with this scope.
     Scope(Scope),
+    /// Programs that know the URL of a webhook.
+    Webhook,
 }
 
 impl From<Scope> for Access {
@@ -179,20 +216,13 @@ pub struct Route {
 pub struct Routes {
     router: Router<Arc<AppState>>,
     list: Vec<Route>,
-    classes: RouteClasses,
     table: RouteTable,
     document: Document,
 }
 
 impl Routes {
     fn new() -> Self {
-        Self {
-            router: Router::new(),
-            list: Vec::new(),
-            classes: RouteClasses::default(),
-            table: RouteTable::default(),
-            document: Document::new(),
-        }
+        Self { router: Router::new(), list: Vec::new(), table: RouteTable::default(), document: Document::new() }
     }
 
     fn on<H, T, A>(
@@ -210,12 +240,24 @@ impl Routes {
     {
         let access = access.into();
         let filter = MethodFilter::try_from(method.clone()).expect("MethodFilter supports the methods above");
-        self.router = self.router.route(path, on(filter, handler).layer(Extension(access)));
-        self.classes.insert(method.clone(), path, class);
+        self.router = self.router.route(path, on(filter, handler));
         let is_private = self.document.add::<H, A>(&method, path, summary, access);
-        assert_eq!(is_private, access != Access::Public, "{method} {path}: the handler takes a `Caller`");
-        self.table.insert(method.clone(), path, is_private);
+        let needs_caller = matches!(access, Access::SignedIn | Access::Scope(_));
+        assert_eq!(is_private, needs_caller, "{method} {path}: exactly the routes for users take a `Caller`");
+        self.table.insert(method.clone(), path, RouteInfo { class, access });
         self.list.push(Route { method, path, access });
+        self
+    }
+
+    /// Adds the routes of webhooks under the versions of Discord's API that its clients use.
+    fn with_webhook_aliases(self) -> Self {
+        add_webhook_aliases!(self, "/api/v9", "/api/v10")
+    }
+
+    /// Adds the routes of webhooks at another path too, at which clients of Discord expect them.
+    fn with_webhook_alias(mut self, method: Method, path: &'static str, handler: MethodRouter<Arc<AppState>>) -> Self {
+        self.router = self.router.route(path, handler);
+        self.table.insert(method, path, RouteInfo { class: RouteClass::Webhook, access: Access::Webhook });
         self
     }
 
@@ -224,20 +266,43 @@ impl Routes {
         &self.list
     }
 
-    pub(crate) fn classes(&self) -> &RouteClasses {
-        &self.classes
-    }
-
     pub(crate) fn into_document(self) -> Value {
         self.document.finish()
     }
 
-    pub(crate) fn into_router(self, authenticator: Arc<Authenticator>) -> Router<Arc<AppState>> {
-        let guard = Arc::new(BodyGuard { routes: self.table, authenticator });
+    pub(crate) fn into_router(self, state: Arc<AppState>) -> Router {
+        let guard = Arc::new(RequestGuard { routes: self.table, state: Arc::clone(&state) });
         self.router
             .layer(middleware::from_fn(|request, next| buffer_body(MAX_JSON_BYTES, request, next)))
             .layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES))
             .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-            .layer(middleware::from_fn_with_state(guard, body_guard::reject_anonymous))
+            .layer(middleware::from_fn_with_state(guard, request_guard::guard))
+            .with_state(state)
+    }
+}
+
+/// What the guard of requests knows of a route.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RouteInfo {
+    pub(crate) class: RouteClass,
+    pub(crate) access: Access,
+}
+
+/// The routes by path pattern and method.
+#[derive(Debug, Default)]
+pub(crate) struct RouteTable(HashMap<&'static str, Vec<(Method, RouteInfo)>>);
+
+impl RouteTable {
+    fn insert(&mut self, method: Method, path: &'static str, info: RouteInfo) {
+        self.0.entry(path).or_default().push((method, info));
+    }
+
+    /// Finds the route of a request.
+    pub(crate) fn find(&self, request: &Request) -> Option<RouteInfo> {
+        let path = request.extensions().get::<MatchedPath>()?;
+        // The routes of GET also serve HEAD.
+        let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        let mut routes = self.0.get(path.as_str())?.iter();
+        routes.find(|(of, _)| of == method).map(|(_, info)| *info)
     }
 }

@@ -1,10 +1,10 @@
 //! The state that handlers share.
 
 use crate::{
-    BlobStore, disk_space, jobs, openapi, pixel_budget::PixelBudget, refusals, router,
-    sign_in_throttle::SignInThrottle, user_slots::UserSlots,
+    BlobStore, jobs, openapi, pixel_budget::PixelBudget, router, sign_in_throttle::SignInThrottle,
+    user_slots::UserSlots,
 };
-use axum::{Router, middleware};
+use axum::Router;
 use chat_core::{
     Result,
     auth::{Authenticator, BreachedPasswords, Hasher, Signer},
@@ -19,7 +19,7 @@ use chat_core::{
 };
 use chat_http::{
     ReadinessCheck,
-    rate_limit::{self, RateLimiter, RateLimits},
+    rate_limit::{RateLimiter, RateLimits},
     refusals::Refusals,
     settings::PublicUrl,
     sign_up::SignUpPolicy,
@@ -175,25 +175,7 @@ impl AppState {
 
     /// Returns the routes, behind the rate limits.
     pub fn router(self: &Arc<Self>) -> Router {
-        let routes = router::routes();
-        let (state, classes) = (Arc::clone(self), Arc::new(routes.classes().clone()));
-        let limits = middleware::from_fn(move |request, next| {
-            let (state, classes) = (Arc::clone(&state), Arc::clone(&classes));
-            async move { rate_limit::enforce(&state.rate_limiter, &classes, &state.authenticator, request, next).await }
-        });
-        let state = Arc::clone(self);
-        let space =
-            middleware::from_fn(move |request, next| disk_space::require_space(Arc::clone(&state), request, next));
-        let state = Arc::clone(self);
-        let refusals =
-            middleware::from_fn(move |request, next| refusals::record_forbidden(Arc::clone(&state), request, next));
-        routes
-            .into_router(Arc::clone(&self.authenticator))
-            .layer(space)
-            .layer(refusals)
-            .layer(limits)
-            .with_state(Arc::clone(self))
-            .merge(openapi::router(self.public_url.as_ref()))
+        router::routes().into_router(Arc::clone(self)).merge(openapi::router(self.public_url.as_ref()))
     }
 
     /// Returns the rate limits, which all servers of a process share.

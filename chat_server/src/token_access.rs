@@ -8,10 +8,9 @@ use axum::{
 };
 use chat_core::{
     ChatId, Error, FileId, MessageId, UserId,
-    auth::{
-        LIMITED_TO_CHATS, Scope,
-        api_tokens::{self, Grant},
-    },
+    auth::{Grant, LIMITED_TO_CHATS, Scope},
+    files, messages,
+    values::InviteCode,
 };
 use chat_http::{
     Result,
@@ -26,8 +25,9 @@ pub(crate) async fn check(
     state: &Arc<AppState>,
     user: UserId,
     grant: &Grant,
+    access: Access,
 ) -> Result<Option<Vec<ChatId>>> {
-    let Some(Access::Scope(scope)) = parts.extensions.get::<Access>().copied() else {
+    let Access::Scope(scope) = access else {
         return Err(Error::Forbidden("an API token cannot do this; sign in instead").into());
     };
     grant.require(scope)?;
@@ -41,31 +41,31 @@ pub(crate) async fn check(
         }
     } else if has(MessageId::NAME) {
         let Path(message) = Path::<MessageId>::from_request_parts(parts, state).await?;
-        if !api_tokens::is_message_in(&state.db, message, chats).await? {
+        if !messages::is_in_chats(&state.db, message, chats).await? {
             return Err(Error::NotFound("message").into());
         }
     } else if has(FileId::NAME) {
         let Path(file) = Path::<FileId>::from_request_parts(parts, state).await?;
-        if !api_tokens::is_file_in(&state.db, user, file, chats).await? {
+        if !files::are_in_chats(&state.db, user, &[file], chats).await? {
             return Err(Error::NotFound("file").into());
         }
-    } else if concerns_all_chats(scope) {
+    } else if concerns_all_chats(scope) || has(InviteCode::NAME) || scope.is_write() && chats.is_empty() {
         return Err(LIMITED_TO_CHATS.into());
     }
     Ok(Some(chats.to_vec()))
 }
 
-/// Whether a route with this scope and without a chat in its path concerns all chats. Handlers
-/// of the other ones use `Caller::chats`, or are not about chats.
+/// Whether a route with this scope and without a chat in its path concerns all chats of the
+/// user. Handlers of the others use `Caller::chats`, or are about no chat: profiles, and files
+/// that no message attaches yet.
 fn concerns_all_chats(scope: Scope) -> bool {
     match scope {
-        Scope::EventsRead | Scope::ChatsWrite => true,
+        Scope::EventsRead | Scope::ChatsWrite | Scope::PresenceWrite => true,
         Scope::ChatsRead
         | Scope::MessagesRead
         | Scope::MessagesWrite
         | Scope::ReactionsWrite
         | Scope::ReceiptsWrite
-        | Scope::PresenceWrite
         | Scope::UsersRead
         | Scope::SearchRead => false,
     }

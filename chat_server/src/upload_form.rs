@@ -2,6 +2,7 @@
 //! in memory until it finds the end of a part's header, so a form without such an end
 //! would be kept whole and scanned again and again.
 
+use crate::limits::MAX_JSON_BYTES;
 use axum::{
     RequestExt,
     body::{Body, BodyDataStream, Bytes},
@@ -12,10 +13,10 @@ use axum::{
     http::{StatusCode, header},
 };
 use chat_core::{Error, Result};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use std::{
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -96,18 +97,60 @@ impl UploadForm {
         let disposition = field.headers().get(header::CONTENT_DISPOSITION);
         let has_filename =
             disposition.is_some_and(|value| value.as_bytes().windows(9).any(|bytes| bytes == b"filename="));
-        match field.file_name().map(decode_filename) {
-            Some(name) => Ok(Some(Part { file: Some((name, FileStream { field, unparsed, max_bytes })) })),
+        let filename = field.file_name().map(decode_filename);
+        let name = field.name().unwrap_or_default().to_owned();
+        let content = PartContent { field, unparsed, max_bytes };
+        match filename {
+            Some(filename) => Ok(Some(Part::File(filename, content))),
             None if has_filename => Err(Error::Malformed("a file name must be UTF-8".into())),
-            None => Ok(Some(Part { file: None })),
+            None => Ok(Some(Part::Field(name, content))),
         }
+    }
+
+    /// Reads the fields of a form, without its files.
+    pub(crate) async fn read_fields(mut self) -> Result<Vec<(String, String)>> {
+        let mut fields = Fields::default();
+        while let Some(part) = self.next_part(MAX_FIELD_BYTES as u64).await? {
+            if let Part::Field(name, content) = part {
+                fields.read(name, content).await?;
+            }
+        }
+        Ok(fields.0)
     }
 }
 
 /// A part of a form.
-pub(crate) struct Part<'a> {
-    /// The name and the content of a file; `None` for another field.
-    pub(crate) file: Option<(String, FileStream<'a>)>,
+pub(crate) enum Part<'a> {
+    /// A file, with its name.
+    File(String, PartContent<'a>),
+    /// Another field, with its name.
+    Field(String, PartContent<'a>),
+}
+
+/// Maximum size of all fields of a form that are not files, in bytes.
+const MAX_FIELD_BYTES: usize = MAX_JSON_BYTES;
+
+/// The fields of a form that are not files.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
+
+impl Fields {
+    /// Reads a field.
+    pub(crate) async fn read(&mut self, name: String, content: PartContent<'_>) -> Result<()> {
+        let read: usize = self.0.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let mut bytes = Vec::new();
+        let mut chunks = pin!(content.into_chunks());
+        while let Some(chunk) = chunks.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+            if read + name.len() + bytes.len() > MAX_FIELD_BYTES {
+                return Err(Error::TooLarge(MAX_FIELD_BYTES as u64));
+            }
+        }
+        let value =
+            String::from_utf8(bytes).map_err(|_| Error::Malformed("a field of the form is not UTF-8".into()))?;
+        self.0.push((name, value));
+        Ok(())
+    }
 }
 
 /// Decodes the three characters that browsers escape in the file names of a form.
@@ -115,14 +158,14 @@ fn decode_filename(name: &str) -> String {
     name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n")
 }
 
-/// The content of a file in a form.
-pub(crate) struct FileStream<'a> {
+/// The content of a part of a form.
+pub(crate) struct PartContent<'a> {
     field: Field<'a>,
     unparsed: &'a AtomicUsize,
     max_bytes: u64,
 }
 
-impl FileStream<'_> {
+impl PartContent<'_> {
     /// Returns the content in chunks.
     pub(crate) fn into_chunks(self) -> impl Stream<Item = Result<Bytes>> {
         let Self { field, unparsed, max_bytes } = self;

@@ -57,11 +57,22 @@ impl UserSlots {
         Self { max_running, max_wait, users: DashMap::new() }
     }
 
+    /// Waits for a slot as long as it takes, for a request that has begun to respond.
+    pub(crate) async fn wait(&self, user: UserId) -> Result<UserSlot<'_>> {
+        let semaphore = self.semaphore(user);
+        let mut slot = UserSlot { slots: self, user, permit: None };
+        slot.permit = Some(semaphore.acquire_owned().await.map_err(Error::internal)?);
+        Ok(slot)
+    }
+
+    fn semaphore(&self, user: UserId) -> Arc<Semaphore> {
+        Arc::clone(&self.users.entry(user).or_insert_with(|| Arc::new(Semaphore::new(self.max_running))))
+    }
+
     /// Waits for a slot. Returns `TooManyRequests` if too many requests of the user wait,
     /// or if the slot is not free in time.
     pub(crate) async fn acquire(&self, user: UserId) -> Result<UserSlot<'_>> {
-        let semaphore =
-            Arc::clone(&self.users.entry(user).or_insert_with(|| Arc::new(Semaphore::new(self.max_running))));
+        let semaphore = self.semaphore(user);
         // The map has one reference, and each request has one.
         if Arc::strong_count(&semaphore) > 1 + self.max_running + MAX_WAITING {
             return Err(Error::TooManyRequests);

@@ -79,9 +79,10 @@ impl DisconnectReason {
 /// reconnect.
 pub(crate) async fn run(
     notify: &NotifyServer,
-    Handshake { claims, resume, membership, .. }: Handshake,
+    Handshake { identity, resume, membership }: Handshake,
     transport: &impl Transport,
 ) {
+    let claims = identity.claims;
     let user = claims.user_id;
     let registration = HubRegistration { notify, claims, queue: Arc::new(SendQueue::for_session(claims.session_id)) };
     let Err(reason) = match membership {

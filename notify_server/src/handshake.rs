@@ -8,11 +8,10 @@ use axum::{
 };
 use chat_core::{
     Error, Result,
-    auth::{self, Claims, Identity, api_tokens::Grant, sessions},
+    auth::{self, Identity, sessions},
     events::{Cursor, InvalidCursor},
 };
 use serde::Deserialize;
-use std::sync::Arc;
 
 #[derive(Debug, Default, Deserialize)]
 struct ConnectQuery {
@@ -31,9 +30,7 @@ pub(crate) struct ConnectRequest {
 /// An authenticated request to connect.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    pub(crate) claims: Claims,
-    /// What an API token can do by commands.
-    pub(crate) grant: Option<Arc<Grant>>,
+    pub(crate) identity: Identity,
     pub(crate) resume: Option<Cursor>,
     /// An error here does not fail the request: after a 503 a browser's `EventSource`
     /// never reconnects, so the connection opens and tells the client when to reconnect.
@@ -78,12 +75,11 @@ pub(crate) fn parse_cursor(text: &str) -> Result<Cursor> {
 impl Handshake {
     /// Loads the user's chats and checks that the session is active.
     pub(crate) async fn load(notify: &NotifyServer, identity: Identity, resume: Option<Cursor>) -> Result<Self> {
-        let Identity { claims, grant } = identity;
-        let membership = notify.membership_loader.load(claims).await;
+        let membership = notify.membership_loader.load(identity.claims).await;
         if membership.as_ref().is_ok_and(|membership| !membership.is_session_active) {
             return Err(sessions::REVOKED);
         }
-        Ok(Self { claims, grant, resume, membership })
+        Ok(Self { identity, resume, membership })
     }
 }
 

@@ -81,7 +81,7 @@ async fn handshake(server: &NotifyServer, uri: &Uri, headers: &HeaderMap) -> Res
             }
             let claims = server.authenticator.verifier().verify(cookie, Audience::Stream)?;
             // Only a signed-in device has the cookie.
-            Identity { claims, grant: None }
+            Identity::of_device(claims)
         }
     };
     Ok(Handshake::load(server, identity, request.resume).await?)

@@ -12,6 +12,7 @@ use crate::{
 use axum::{
     body::Body,
     extract::{Request, State},
+    http::header,
     response::Response,
 };
 use chat_core::{Error, Result, audit::Client, auth::Identity, events::Cursor};
@@ -69,7 +70,8 @@ pub(crate) async fn upgrade(
         Some(identity) => Some(Handshake::load(&notify, identity, connect.resume.clone()).await?),
         None => None,
     };
-    let client = read_client(&notify.rate_limiter, request.extensions(), request.headers());
+    let address = notify.rate_limiter.client_address(request.extensions(), request.headers());
+    let client = read_client(address, request.headers().get(header::USER_AGENT));
     // The permit counts the connection while it is open.
     let permit = request.extensions().get::<ConnectionPermit>().cloned();
     let upgrade = hyper::upgrade::on(&mut request);
@@ -106,7 +108,7 @@ async fn serve(
             None => return,
         },
     };
-    let identity = Identity { claims: handshake.claims, grant: handshake.grant.clone() };
+    let identity = handshake.identity.clone();
     {
         let mut connection_future = pin!(connection::run(notify, handshake, &transport));
         let command_future = run_commands(notify, &identity, &client, &mut reader, &transport);
@@ -146,7 +148,9 @@ async fn authenticate(
         Err((reference, error)) => {
             let _ = transport.send_json(&commands::error_reply(reference, &error, &new_request_id())).await;
             let disconnect = match error {
-                Error::Unauthorized { .. } => Disconnect::Unauthorized,
+                Error::Unauthorized { .. } | Error::Forbidden(_) | Error::InsufficientScope(_) => {
+                    Disconnect::Unauthorized
+                }
                 _ => Disconnect::InvalidMessage,
             };
             transport.close(disconnect).await;

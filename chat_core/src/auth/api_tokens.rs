@@ -4,18 +4,19 @@
 //! The text is `cfb_` and 64 characters: the id of the session, and 256 random bits. The
 //! prefix lets scanners find tokens that were published by mistake.
 
-use super::{Claims, Scope, hash_secret};
+use super::{Claims, Grant, Identity, Scope, hash_secret};
 use crate::{
-    ChatId, Error, FileId, MessageId, Result, Time, UserId,
+    ChatId, Error, Result, Time, UserId,
     audit::{Action, Client, NewEntry},
-    events,
+    events, users,
     values::TokenName,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The beginning of every API token.
@@ -30,27 +31,6 @@ const MAX_CHATS: usize = 100;
 /// Maximum lifetime of a token that expires, in days.
 const MAX_DAYS: u16 = 3650;
 
-/// What a token can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    scopes: Vec<Scope>,
-    chats: Option<Vec<ChatId>>,
-    write_chats: Option<Vec<ChatId>>,
-}
-
-impl Grant {
-    /// Rejects a request that needs a scope which the token does not have.
-    pub fn require(&self, scope: Scope) -> Result<()> {
-        if self.scopes.contains(&scope) { Ok(()) } else { Err(Error::InsufficientScope(scope.name())) }
-    }
-
-    /// The only chats in which the token can use a scope; `None` if it can in all.
-    pub fn chats(&self, scope: Scope) -> Option<&[ChatId]> {
-        let write_chats = self.write_chats.as_deref().filter(|_| scope.is_write());
-        write_chats.or(self.chats.as_deref())
-    }
-}
-
 /// A token to be created.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -59,7 +39,7 @@ pub struct NewApiToken {
     pub name: TokenName,
     /// What the token can do.
     #[serde(deserialize_with = "deserialize_scopes")]
-    #[schemars(length(min = 1, max = 10))]
+    #[schemars(length(min = 1, max = Scope::ALL.len()))]
     pub scopes: Vec<Scope>,
     /// The only chats that the token reads and writes to; all chats of the user if absent.
     #[serde(default)]
@@ -80,6 +60,9 @@ pub struct NewApiToken {
 
 fn deserialize_scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
     let mut scopes = Vec::<Scope>::deserialize(deserializer)?;
+    if scopes.len() > Scope::ALL.len() {
+        return Err(de::Error::custom(format!("must be at most {} scopes", Scope::ALL.len())));
+    }
     scopes.sort_unstable();
     scopes.dedup();
     if scopes.is_empty() { Err(de::Error::custom("must be at least one scope")) } else { Ok(scopes) }
@@ -92,7 +75,7 @@ fn deserialize_scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 pub struct TokenId(Uuid);
 
 impl TokenId {
-    /// The session that the token is.
+    /// Returns the id of the session of the token.
     pub fn session(self) -> Uuid {
         self.0
     }
@@ -157,24 +140,15 @@ const COLUMNS: &str = "t.session_id as id, s.user_id, t.name, t.last_four, t.sco
 
 /// Creates a token for the caller or for one of the caller's bots.
 pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToken) -> Result<CreatedApiToken> {
-    let (chat_ids, write_chat_ids) = validate_chats(&new)?;
+    let (chat_ids, write_chat_ids) = normalize_chat_ids(&new)?;
     if new.expires_in_days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
         return Err(Error::invalid("expires_in_days", format!("must be from 1 to {MAX_DAYS}")));
     }
     let session = Uuid::new_v4();
     let token = encode(session);
     let mut tx = db.begin().await?;
-    // Locked, so that a suspension sees the session or prevents it.
-    let user: Option<UserId> = sqlx::query_scalar(
-        "select id from users
-         where id = coalesce($2, $1) and (id = $1 or owner_id = $1) and state = 'active' and deleted_at is null
-         for no key update",
-    )
-    .bind(owner)
-    .bind(new.bot_id)
-    .fetch_optional(&mut *tx)
-    .await?;
-    let user = user.ok_or_else(|| Error::invalid("bot_id", "you have no active bot with this id"))?;
+    users::lock_active(&mut tx, owner).await?;
+    let user = find_target(&mut tx, owner, new.bot_id).await?;
     let count: i64 = sqlx::query_scalar(
         "select count(*) from api_tokens t join sessions s on s.id = t.session_id
          where s.user_id = $1 and s.revoked_at is null and s.expires_at > now()",
@@ -213,9 +187,19 @@ pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToke
     Ok(CreatedApiToken { token, properties })
 }
 
+/// The user whom a new token acts for: the owner, or an active bot of the owner.
+async fn find_target(db: &mut PgConnection, owner: UserId, bot: Option<UserId>) -> Result<UserId> {
+    let Some(bot) = bot else { return Ok(owner) };
+    let sql = "select id from users
+               where id = $2 and owner_id = $1 and kind = 'bot' and state = 'active' and deleted_at is null
+               for no key update";
+    let found = sqlx::query_scalar(sql).bind(owner).bind(bot).fetch_optional(db).await?;
+    found.ok_or_else(|| Error::invalid("bot_id", "you have no active bot with this id"))
+}
+
 type ChatLists = (Option<Vec<ChatId>>, Option<Vec<ChatId>>);
 
-fn validate_chats(new: &NewApiToken) -> Result<ChatLists> {
+fn normalize_chat_ids(new: &NewApiToken) -> Result<ChatLists> {
     let unique = |field: &'static str, chats: &Option<Vec<ChatId>>| {
         let Some(chats) = chats else { return Ok(None) };
         let mut chats = chats.clone();
@@ -277,74 +261,68 @@ fn encode(session: Uuid) -> String {
     format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The session of a token; `None` if the text is not a token.
+/// Returns the id of the session of a token; `None` if the text is not a token.
 fn decode(token: &str) -> Option<Uuid> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
     let bytes: [u8; 48] = bytes.try_into().ok()?;
     Some(Uuid::from_bytes(bytes[..16].try_into().ok()?))
 }
 
-type GrantRow = (UserId, Vec<String>, Option<Vec<ChatId>>, Option<Vec<ChatId>>);
-
-fn grant_of((_, scopes, chats, write_chats): GrantRow) -> Grant {
-    Grant { scopes: ScopeList::from(scopes).0, chats, write_chats }
+/// What the database knows of a token.
+#[derive(sqlx::FromRow)]
+struct GrantRow {
+    user_id: UserId,
+    owner_id: Option<UserId>,
+    scopes: Option<Vec<String>>,
+    chat_ids: Option<Vec<ChatId>>,
+    write_chat_ids: Option<Vec<ChatId>>,
 }
 
-/// Finds the session and the grant of a token. Whether the session is active is checked
+impl GrantRow {
+    fn into_identity(self, session_id: Uuid) -> Identity {
+        let Self { user_id, owner_id, scopes, chat_ids, write_chat_ids } = self;
+        let grant = scopes.map(|scopes| Arc::new(Grant::new(ScopeList::from(scopes).0, chat_ids, write_chat_ids)));
+        Identity { claims: Claims { user_id, session_id }, account_id: owner_id.unwrap_or(user_id), grant }
+    }
+}
+
+/// Finds whom a token acts for, and what it can do. Whether the session is active is checked
 /// elsewhere.
-pub(super) async fn find(db: impl PgExecutor<'_>, token: &str) -> Result<Option<(Claims, Grant)>> {
+pub(super) async fn find(db: impl PgExecutor<'_>, token: &str) -> Result<Option<Identity>> {
     let Some(session_id) = decode(token) else { return Ok(None) };
     let row: Option<GrantRow> = sqlx::query_as(
-        "select s.user_id, t.scopes, t.chat_ids, t.write_chat_ids
-         from api_tokens t join sessions s on s.id = t.session_id where s.id = $1 and t.hash = $2",
+        "select s.user_id, u.owner_id, t.scopes, t.chat_ids, t.write_chat_ids
+         from api_tokens t join sessions s on s.id = t.session_id join users u on u.id = s.user_id
+         where s.id = $1 and t.hash = $2",
     )
     .bind(session_id)
     .bind(hash_secret(token))
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| (Claims { user_id: row.0, session_id }, grant_of(row))))
+    Ok(row.map(|row| row.into_identity(session_id)))
 }
 
-/// Returns the grant of a session; `None` if a device signed in to it.
-pub async fn find_grant(db: impl PgExecutor<'_>, session: Uuid) -> Result<Option<Grant>> {
+/// Finds the identity of an active session, of a device or of an API token.
+pub(super) async fn find_session(db: impl PgExecutor<'_>, claims: Claims) -> Result<Option<Identity>> {
     let row: Option<GrantRow> = sqlx::query_as(
-        "select s.user_id, t.scopes, t.chat_ids, t.write_chat_ids
-         from api_tokens t join sessions s on s.id = t.session_id where s.id = $1",
+        "select s.user_id, u.owner_id, t.scopes, t.chat_ids, t.write_chat_ids
+         from sessions s join users u on u.id = s.user_id left join api_tokens t on t.session_id = s.id
+         where s.id = $1 and s.user_id = $2 and s.revoked_at is null and s.expires_at > now()",
     )
-    .bind(session)
+    .bind(claims.session_id)
+    .bind(claims.user_id)
     .fetch_optional(db)
     .await?;
-    Ok(row.map(grant_of))
+    Ok(row.map(|row| row.into_identity(claims.session_id)))
 }
 
 /// Records that a token was used now.
 pub(super) async fn touch(db: impl PgExecutor<'_>, session: Uuid) -> Result<()> {
-    sqlx::query("update sessions set used_at = clock_timestamp() where id = $1").bind(session).execute(db).await?;
+    sqlx::query("update sessions set used_at = clock_timestamp() where id = $1 and revoked_at is null")
+        .bind(session)
+        .execute(db)
+        .await?;
     Ok(())
-}
-
-/// Whether a message is in one of the chats, or does not exist.
-pub async fn is_message_in(db: impl PgExecutor<'_>, message: MessageId, chats: &[ChatId]) -> Result<bool> {
-    let sql = "select not exists (select from messages where id = $1 and chat_id <> all ($2))";
-    Ok(sqlx::query_scalar(sql).bind(message).bind(chats).fetch_one(db).await?)
-}
-
-/// Whether a file is attached to a message in one of the chats, or is an avatar, or was uploaded
-/// by the user.
-pub async fn is_file_in(db: impl PgExecutor<'_>, user: UserId, file: FileId, chats: &[ChatId]) -> Result<bool> {
-    Ok(sqlx::query_scalar(
-        "select exists (select from files where id = $1 and uploader_id = $3)
-             or exists (select from users where avatar_file_id = $1)
-             or exists (
-                 select from message_files f join messages m on m.id = f.message_id
-                 where f.file_id = $1 and m.chat_id = any ($2)
-             )",
-    )
-    .bind(file)
-    .bind(chats)
-    .bind(user)
-    .fetch_one(db)
-    .await?)
 }
 
 #[cfg(test)]
@@ -360,26 +338,5 @@ mod tests {
         for bad in ["", "cfb_", "cfb_AAAA", &one[1..], &one[..one.len() - 4], &format!("{one}AAAA")] {
             assert_eq!(decode(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_grant_limits_scopes_and_chats() {
-        let chat = |id: i64| ChatId::try_from(id).expect("an id");
-        let grant = |chats: Option<Vec<ChatId>>, write_chats: Option<Vec<ChatId>>| Grant {
-            scopes: vec![Scope::MessagesRead, Scope::MessagesWrite],
-            chats,
-            write_chats,
-        };
-        let all = grant(None, None);
-        all.require(Scope::MessagesRead).expect("granted");
-        assert!(matches!(all.require(Scope::ChatsRead), Err(Error::InsufficientScope("chats:read"))));
-        assert_eq!((all.chats(Scope::MessagesRead), all.chats(Scope::MessagesWrite)), (None, None));
-        let one = grant(Some(vec![chat(1)]), None);
-        assert_eq!(one.chats(Scope::MessagesWrite), Some(&[chat(1)][..]));
-        let writes_one = grant(None, Some(vec![chat(1)]));
-        assert_eq!(writes_one.chats(Scope::MessagesRead), None);
-        assert_eq!(writes_one.chats(Scope::MessagesWrite), Some(&[chat(1)][..]));
-        let writes_nowhere = grant(Some(vec![chat(1)]), Some(vec![]));
-        assert_eq!(writes_nowhere.chats(Scope::MessagesWrite), Some(&[][..]));
     }
 }

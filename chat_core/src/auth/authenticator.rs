@@ -2,11 +2,9 @@
 //! API token.
 
 use super::{
-    Audience, Claims, Scope, SessionCache, Verifier,
-    api_tokens::{self, Grant},
-    new_cache, parse_bearer_token, token,
+    Audience, Claims, Grant, Scope, SessionCache, Verifier, api_tokens, new_cache, parse_bearer_token, sessions, token,
 };
-use crate::{Error, Result, time::now};
+use crate::{Error, Result, UserId, time::now};
 use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
@@ -18,9 +16,13 @@ use std::{
         atomic::{AtomicI64, Ordering},
     },
 };
+use tokio::sync::Semaphore;
 
 /// Maximum number of cached API tokens; a full cache evicts the least used.
 const CAPACITY: usize = 16_384;
+
+/// Maximum number of tokens that are looked up in the database at once.
+const MAX_LOOKUPS: usize = 2;
 
 /// The minimum time between two records of the use of a token, in seconds.
 const TOUCH_SECONDS: i64 = 60;
@@ -30,11 +32,18 @@ const TOUCH_SECONDS: i64 = 60;
 pub struct Identity {
     /// The user and the session.
     pub claims: Claims,
+    /// Whose limits the request counts for: the user, or the owner of a bot.
+    pub account_id: UserId,
     /// What an API token can do; a signed-in device can do everything that the user can.
     pub grant: Option<Arc<Grant>>,
 }
 
 impl Identity {
+    /// The identity of a device to which a person has signed in.
+    pub fn of_device(claims: Claims) -> Self {
+        Self { claims, account_id: claims.user_id, grant: None }
+    }
+
     /// Rejects an API token without this scope.
     pub fn require(&self, scope: Scope) -> Result<()> {
         self.grant.as_ref().map_or(Ok(()), |grant| grant.require(scope))
@@ -60,15 +69,16 @@ pub struct Authenticator {
     db: PgPool,
     verifier: Verifier,
     api_tokens: Cache<[u8; 32], Arc<CachedToken>>,
+    /// Limits how many unknown tokens are looked up at once: everybody can send some.
+    lookups: Semaphore,
     /// Which sessions are active.
     pub sessions: SessionCache,
 }
 
 /// An API token that was found in the database. It never changes; whether its session is
-/// active is checked apart.
+/// active is checked separately.
 struct CachedToken {
-    claims: Claims,
-    grant: Arc<Grant>,
+    identity: Identity,
     /// When the use of the token was last recorded, in seconds since 1970.
     touched_at: AtomicI64,
 }
@@ -76,7 +86,13 @@ struct CachedToken {
 impl Authenticator {
     /// Creates an authenticator whose caches are empty.
     pub fn new(db: PgPool, verifier: Verifier) -> Self {
-        Self { sessions: SessionCache::new(db.clone()), api_tokens: new_cache(CAPACITY), db, verifier }
+        Self {
+            sessions: SessionCache::new(db.clone()),
+            api_tokens: new_cache(CAPACITY),
+            lookups: Semaphore::new(MAX_LOOKUPS),
+            db,
+            verifier,
+        }
     }
 
     /// Verifies the token in the value of an `Authorization` header, and that its session is
@@ -96,21 +112,21 @@ impl Authenticator {
     /// Verifies a token.
     pub async fn identify_token(&self, token: &str) -> Result<Identity> {
         if !token.starts_with(api_tokens::PREFIX) {
-            return Ok(Identity { claims: self.verifier.verify(token, Audience::Api)?, grant: None });
+            return Ok(Identity::of_device(self.verifier.verify(token, Audience::Api)?));
         }
         let key = Sha256::digest(token).into();
         let cached = match self.api_tokens.get(&key) {
             Some(cached) => cached,
             None => {
-                let (claims, grant) = api_tokens::find(&self.db, token).await?.ok_or(token::INVALID)?;
-                let cached = CachedToken { claims, grant: Arc::new(grant), touched_at: AtomicI64::new(0) };
-                let cached = Arc::new(cached);
+                let _permit = self.lookups.acquire().await.map_err(Error::internal)?;
+                let identity = api_tokens::find(&self.db, token).await?.ok_or(token::INVALID)?;
+                let cached = Arc::new(CachedToken { identity, touched_at: AtomicI64::new(0) });
                 self.api_tokens.insert(key, Arc::clone(&cached));
                 cached
             }
         };
         self.touch(&cached, now());
-        Ok(Identity { claims: cached.claims, grant: Some(Arc::clone(&cached.grant)) })
+        Ok(cached.identity.clone())
     }
 
     /// Records the use of a token, at most once in `TOUCH_SECONDS`. Does not delay the request.
@@ -119,7 +135,7 @@ impl Authenticator {
         let is_due = now - last >= TOUCH_SECONDS;
         // Only one of several requests records it.
         if is_due && cached.touched_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let (db, session) = (self.db.clone(), cached.claims.session_id);
+            let (db, session) = (self.db.clone(), cached.identity.claims.session_id);
             tokio::spawn(async move {
                 if let Err(error) = api_tokens::touch(&db, session).await {
                     tracing::debug!(%error, "cannot record the use of an API token");
@@ -135,8 +151,7 @@ impl Authenticator {
 
     /// Returns the identity of a session that was verified in another way, such as by a ticket.
     pub async fn identify_session(&self, claims: Claims) -> Result<Identity> {
-        let grant = api_tokens::find_grant(&self.db, claims.session_id).await?;
-        Ok(Identity { claims, grant: grant.map(Arc::new) })
+        api_tokens::find_session(&self.db, claims).await?.ok_or(sessions::REVOKED)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod api_tokens;
 mod authenticator;
 mod breached;
+mod grant;
 pub mod keys;
 pub mod password;
 mod scope;
@@ -14,6 +15,7 @@ mod token_cache;
 
 pub use authenticator::{Authenticator, Identity, LIMITED_TO_CHATS};
 pub use breached::BreachedPasswords;
+pub use grant::Grant;
 pub use keys::{Signer, Verifier};
 pub use password::Hasher;
 pub use scope::Scope;
@@ -39,7 +41,7 @@ fn new_cache<K: Hash + Eq, V: Clone>(capacity: usize) -> Cache<K, V> {
 }
 
 /// 256 random bits as text, and the hash under which they are stored.
-fn new_secret() -> (String, Vec<u8>) {
+pub(crate) fn new_secret() -> (String, Vec<u8>) {
     let mut bytes = [0u8; 32];
     rand::rng().fill_bytes(&mut bytes);
     let secret = BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -63,7 +65,7 @@ pub(crate) fn new_code() -> String {
 }
 
 /// A secret with this many random bits needs no salt and no slow hash.
-fn hash_secret(secret: &str) -> Vec<u8> {
+pub(crate) fn hash_secret(secret: &str) -> Vec<u8> {
     Sha256::digest(secret).to_vec()
 }
 

@@ -178,20 +178,25 @@ pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> 
     revoke(db, Claims { user_id: user, session_id: session }).await
 }
 
-/// Revokes all of a user's sessions except the current one, API tokens included, and returns
-/// their ids.
+/// Revokes all sessions of a user and of the user's bots except the current one, API tokens
+/// included, and returns their ids.
 pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec<Uuid>> {
     let sql = "update sessions set revoked_at = now()
-               where user_id = $1 and id <> $2 and revoked_at is null returning id";
+               where (user_id = $1 or user_id in (select id from users where owner_id = $1))
+                 and id <> $2 and revoked_at is null
+               returning id";
     Ok(sqlx::query_scalar(sql).bind(claims.user_id).bind(claims.session_id).fetch_all(log).await?)
 }
 
-/// Revokes all sessions of a user.
+/// Revokes all sessions of a user and of the user's bots, API tokens included.
 pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<()> {
-    sqlx::query("update sessions set revoked_at = now() where user_id = $1 and revoked_at is null")
-        .bind(user)
-        .execute(log)
-        .await?;
+    sqlx::query(
+        "update sessions set revoked_at = now()
+         where (user_id = $1 or user_id in (select id from users where owner_id = $1)) and revoked_at is null",
+    )
+    .bind(user)
+    .execute(log)
+    .await?;
     Ok(())
 }
 

@@ -164,7 +164,7 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
     admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "user_id", &[other]).await?;
     blocks::require_none(&mut *log, creator, &[other]).await?;
-    bots::require_contact(&mut *log, creator, other).await?;
+    bots::require_shared_chat(&mut *log, creator, &[other]).await?;
     let id = sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, created_by, pair_low, pair_high)
@@ -193,7 +193,12 @@ async fn create_named(
 ) -> Result<ChatId> {
     admission::require_free_chat(&mut *log, creator).await?;
     require_users(log, "members", members).await?;
-    bots::require_owner_among(&mut *log, creator, members).await?;
+    // A bot is a member of the chats that it creates, and its owner the owner.
+    let owner = bots::find_owner(&mut *log, creator).await?.unwrap_or(creator);
+    if owner != creator && !members.contains(&owner) {
+        return Err(Error::invalid("members", "a chat that a bot creates must include its owner"));
+    }
+    bots::require_shared_chat(&mut *log, creator, members).await?;
     blocks::require_none(&mut *log, creator, members).await?;
     admission::require_consent(&mut *log, creator, "members", members).await?;
     Ok(sqlx::query_scalar(
@@ -202,7 +207,7 @@ async fn create_named(
              returning id
          ), members as (
              insert into chat_members (chat_id, user_id, role)
-             select id, user_id, case when user_id = $4 then 'owner' else 'member' end::member_role
+             select id, user_id, case when user_id = $7 then 'owner' else 'member' end::member_role
              from chat, (select unnest($5::bigint[]) union select $4) m (user_id)
          )
          select id from chat",
@@ -213,6 +218,7 @@ async fn create_named(
     .bind(creator)
     .bind(members)
     .bind(words(name))
+    .bind(owner)
     .fetch_one(log)
     .await?)
 }

@@ -37,12 +37,19 @@ impl Redaction {
     }
 }
 
-/// The JSON of an event without the content, files and reactions of its message.
+/// The JSON of an event without the content, files, embeds and reactions of its message.
 /// Mentions stay, because clients count from them.
 pub fn redact(data: &str) -> Option<String> {
     let mut event: Value = serde_json::from_str(data).ok()?;
     let message = event.get_mut("message")?.as_object_mut()?;
-    for (field, empty) in [("content", json!("")), ("files", json!([])), ("reactions", json!([]))] {
+    let empty = [
+        ("content", json!("")),
+        ("files", json!([])),
+        ("reactions", json!([])),
+        ("author", json!(null)),
+        ("embeds", json!([])),
+    ];
+    for (field, empty) in empty {
         message.insert(field.into(), empty);
     }
     Some(event.to_string())

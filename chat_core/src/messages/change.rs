@@ -2,14 +2,14 @@
 //! SQL function (`migrations/0027_change_messages.sql`), which takes the append lock,
 //! checks, and writes. The changed message is read afterwards, without the lock.
 
-use super::{Message, MessageRevision, find_chat_type, get, load_access};
+use super::{Message, MessageExtra, MessageRevision, find_chat_type, get, load_access};
 use crate::{
     Error, MessageId, Result, UserId,
     chats::model::Role,
     permissions::{Permission, minimum_role},
     values::{Content, Emoji},
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, types::Json};
 
 /// Maximum number of revisions that are kept of one message.
 const MAX_REVISIONS: i32 = 100;
@@ -32,6 +32,17 @@ pub async fn update(db: &PgPool, actor: UserId, id: MessageId, content: &Content
         .await?;
     require_done(outcome)?;
     load_changed(db, id, actor).await
+}
+
+/// Replaces what the actor's own message shows besides its text.
+pub async fn set_extra(db: &PgPool, actor: UserId, id: MessageId, extra: &MessageExtra) -> Result<()> {
+    let outcome = sqlx::query_scalar("select edit_extra($1, $2, $3)")
+        .bind(id)
+        .bind(actor)
+        .bind(Json(extra))
+        .fetch_one(db)
+        .await?;
+    require_done(outcome)
 }
 
 /// Deletes a message, for its sender or a role with the permission. Idempotent.

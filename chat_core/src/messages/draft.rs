@@ -36,6 +36,6 @@ impl MessageDraft {
         if (1..files.len()).any(|nth| files.get(..nth).is_some_and(|before| before.contains(&files[nth]))) {
             return Err(Error::invalid("files", "a message cannot have the same file twice"));
         }
-        Ok(NewMessage { chat_id, sender_id, content, files, reply_to, nonce })
+        Ok(NewMessage { chat_id, sender_id, content, files, reply_to, nonce, has_mentions: true, extra: None })
     }
 }

@@ -2,13 +2,17 @@
 
 mod change;
 mod draft;
+mod embed;
 mod history;
 mod pins;
 mod send;
 mod writer;
 
-pub use change::{MAX_EMOJI, MAX_PINS, add_reaction, delete, list_revisions, pin, remove_reaction, unpin, update};
+pub use change::{
+    MAX_EMOJI, MAX_PINS, add_reaction, delete, list_revisions, pin, remove_reaction, set_extra, unpin, update,
+};
 pub use draft::MessageDraft;
+pub use embed::{Embed, EmbedAuthor, EmbedField, MAX_EMBEDS, MessageAuthor, MessageExtra, validate_embeds};
 pub use history::{Page, Position, load_page, load_replies};
 pub use pins::list_pins;
 pub use writer::Writer;
@@ -58,6 +62,12 @@ pub struct Message {
     pub reactions: Vec<Reaction>,
     /// Whether the message is pinned in its chat.
     pub pinned: bool,
+    /// The author that a message of a webhook shows instead of its sender; null for others.
+    #[serde(default)]
+    pub author: Option<MessageAuthor>,
+    /// The embeds, which only webhooks send.
+    #[serde(default)]
+    pub embeds: Vec<Embed>,
 }
 
 /// A revision: an earlier text of an edited message.
@@ -88,7 +98,7 @@ pub struct NewMessage {
     pub chat_id: ChatId,
     /// The sender.
     pub sender_id: UserId,
-    /// The text; blank only if there are files.
+    /// The text; blank only if there are files or embeds.
     pub content: Content,
     /// Files that the sender uploaded.
     pub files: Vec<FileId>,
@@ -96,6 +106,10 @@ pub struct NewMessage {
     pub reply_to: Option<MessageId>,
     /// Makes the send idempotent: a repeated nonce returns the first message.
     pub nonce: Option<Nonce>,
+    /// Whether the names in the text mention users.
+    pub has_mentions: bool,
+    /// What the message shows besides its text.
+    pub extra: Option<Box<MessageExtra>>,
 }
 
 /// The result of a send.
@@ -114,6 +128,12 @@ pub(crate) async fn exists(db: impl PgExecutor<'_>, chat: ChatId, id: MessageId)
         .bind(id)
         .fetch_one(db)
         .await?)
+}
+
+/// Whether a message is in one of the chats, or does not exist.
+pub async fn is_in_chats(db: impl PgExecutor<'_>, message: MessageId, chats: &[ChatId]) -> Result<bool> {
+    let sql = "select not exists (select from messages where id = $1 and chat_id <> all ($2))";
+    Ok(sqlx::query_scalar(sql).bind(message).bind(chats).fetch_one(db).await?)
 }
 
 /// A message and the membership of one user in its chat.

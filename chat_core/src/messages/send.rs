@@ -80,13 +80,20 @@ async fn call_send_messages(
         .zip(0..)
         .flat_map(|(new, nth)| new.files.iter().zip(0..).map(move |(file, position)| (nth, position, *file)))
         .collect();
-    let sql = "select message, outcome, id, created_at from send_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let extras: Vec<Option<String>> = batch
+        .iter()
+        .map(|new| new.extra.as_ref().map(serde_json::to_string).transpose())
+        .collect::<Result<_, _>>()
+        .map_err(Error::internal)?;
+    let sql =
+        "select message, outcome, id, created_at from send_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     Ok(sqlx::query_as(sql)
         .bind(column(|new| Some(new.chat_id.get())))
         .bind(column(|new| Some(new.sender_id.get())))
         .bind(batch.iter().map(|new| new.content.as_str()).collect::<Vec<_>>())
         .bind(column(|new| new.reply_to.map(MessageId::get)))
         .bind(batch.iter().map(|new| new.nonce.as_ref().map(Nonce::as_str)).collect::<Vec<_>>())
+        .bind(extras)
         .bind(attachments.iter().map(|(nth, ..)| *nth).collect::<Vec<_>>())
         .bind(attachments.iter().map(|(_, position, _)| *position).collect::<Vec<_>>())
         .bind(attachments.iter().map(|(.., file)| file.get()).collect::<Vec<_>>())
@@ -142,5 +149,7 @@ fn build_message(new: &NewMessage, id: MessageId, created_at: Time, files: &Hash
         mentions_everyone: false,
         reactions: Vec::new(),
         pinned: false,
+        author: new.extra.as_ref().and_then(|extra| extra.author.clone()),
+        embeds: new.extra.as_ref().map_or_else(Vec::new, |extra| extra.embeds.clone()),
     }
 }

@@ -35,6 +35,9 @@ const PING_AFTER: Duration = Duration::from_millis(50);
 /// The memory that a queued send takes besides its text, in bytes.
 const OVERHEAD_BYTES: usize = 512;
 
+/// The memory that the embeds of a queued send take at most: 6,000 characters and some URLs.
+const MAX_EXTRA_BYTES: usize = 64 * 1024;
+
 /// A handle to the task that writes messages. The task ends when its last handle is
 /// dropped.
 #[derive(Debug, Clone)]
@@ -120,11 +123,13 @@ impl Writer {
         if self.is_storage_low() {
             return Err(Error::InsufficientStorage);
         }
-        let bytes = u32::try_from(new.content.as_str().len() + OVERHEAD_BYTES).map_err(Error::internal)?;
+        let extra_bytes = if new.extra.is_some() { MAX_EXTRA_BYTES } else { 0 };
+        let bytes =
+            u32::try_from(new.content.as_str().len() + extra_bytes + OVERHEAD_BYTES).map_err(Error::internal)?;
         let permit = Arc::clone(&self.queued_bytes).try_acquire_many_owned(bytes).map_err(|_| self.reject())?;
         // Here and not in the writer, so that a text that takes long delays only its sender.
         let (new, mentions) = spawn_blocking_if(new.content.as_str().len() > INLINE_PARSE_BYTES, move || {
-            let mentions = new.content.mentions();
+            let mentions = if new.has_mentions { new.content.mentions() } else { Vec::new() };
             (new, mentions)
         })
         .await?;

@@ -6,10 +6,10 @@ use axum::{
     http::request::Parts,
 };
 use chat_core::{
-    ChatId, Error, FileId, MessageId, UserId,
+    ChatId, Error, FileId, MessageId, UserId, WebhookId,
     auth::api_tokens::TokenId,
     ids::InvalidId,
-    values::{Emoji, InviteCode},
+    values::{Emoji, InviteCode, WebhookToken},
 };
 use uuid::Uuid;
 
@@ -43,10 +43,19 @@ id_params! {
     ChatId = "chat_id";
     MessageId = "message_id";
     FileId = "file_id";
+    WebhookId = "webhook_id";
 }
 
 impl PathParam for Emoji {
     const NAME: &'static str = "emoji";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.to_owned().try_into()
+    }
+}
+
+impl PathParam for WebhookToken {
+    const NAME: &'static str = "webhook_token";
 
     fn parse(text: &str) -> Result<Self, String> {
         text.to_owned().try_into()

@@ -6,12 +6,13 @@ use crate::{
     extract::{Caller, ChatMember, ClientInfo, Json, OperatorCaller, Path, PathParam, Query},
     router::Access,
     upload_form::UploadForm,
+    webhook_request::{WebhookBody, WebhookCaller},
 };
 use axum::{
     extract::State,
     http::{HeaderMap, Method},
 };
-use chat_core::ChatId;
+use chat_core::{ChatId, WebhookId, values::WebhookToken};
 use chat_http::ApiError;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
@@ -65,11 +66,11 @@ impl<'a> Operation<'a> {
 
     pub(crate) fn finish(mut self, access: Access) -> Map<String, Value> {
         let security = match access {
-            Access::Public => json!([]),
+            Access::Public | Access::Webhook => json!([]),
             Access::SignedIn => json!([{ "bearer": [] }]),
             Access::Scope(scope) => json!([{ "bearer": [scope] }]),
         };
-        if access != Access::Public && !self.responses.contains_key("403") {
+        if self.is_private && !self.responses.contains_key("403") {
             self.add_errors(&[(403, "The caller, or the API token, is not permitted to do this.")]);
         }
         let mut operation = Map::new();
@@ -168,6 +169,28 @@ impl<T: PathParam + JsonSchema> OperationInput for Path<T> {
     fn describe_input(operation: &mut Operation<'_>) {
         operation.add_path_parameter::<T>(T::NAME);
         operation.add_errors(&[(404, "Not found, or not visible to the caller."), VALIDATION_FAILED]);
+    }
+}
+
+impl OperationInput for WebhookCaller {
+    fn describe_input(operation: &mut Operation<'_>) {
+        Path::<WebhookId>::describe_input(operation);
+        Path::<WebhookToken>::describe_input(operation);
+    }
+}
+
+impl OperationInput for WebhookBody {
+    fn describe_input(operation: &mut Operation<'_>) {
+        let object = json!({ "schema": { "type": "object" } });
+        operation.body = Some(json!({ "required": true, "content": {
+            "application/json": object, "application/x-www-form-urlencoded": object, "multipart/form-data": object,
+        } }));
+        operation.add_errors(&[
+            (400, "The body is not in the format of the product."),
+            (413, "The body is too large."),
+            (415, "The media type is not supported."),
+            VALIDATION_FAILED,
+        ]);
     }
 }
 

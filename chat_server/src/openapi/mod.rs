@@ -6,7 +6,9 @@ mod document;
 mod responses;
 
 pub(crate) use describe::{Operation, OperationHandler};
-pub(crate) use responses::{Created, CreatedOrAccepted, CreatedOrOk, FileBody, NdJson, NoContent, WithCookies};
+pub(crate) use responses::{
+    Created, CreatedOrAccepted, CreatedOrOk, FileBody, NdJson, NoContent, ProgramResponse, WithCookies,
+};
 
 use crate::router::Access;
 use axum::{

@@ -144,3 +144,20 @@ impl OperationOutput for NdJson {
         operation.add_response(200, "OK, as JSON lines.", Some((NDJSON, lines)));
     }
 }
+
+/// A response in the format that the program of a webhook expects.
+#[derive(Debug)]
+pub(crate) struct ProgramResponse(pub(crate) Response);
+
+impl IntoResponse for ProgramResponse {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl OperationOutput for ProgramResponse {
+    fn describe_output(operation: &mut Operation<'_>) {
+        operation.add_response(200, "OK, in the format of the product.", Some(("*/*", json!({}))));
+        operation.add_response(204, "No content.", None);
+    }
+}

@@ -13,7 +13,7 @@ use chat_core::{
     values::Password,
 };
 use chat_http::Result;
-use futures_util::{TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -25,15 +25,20 @@ pub(crate) async fn export(
     ClientInfo(client): ClientInfo,
 ) -> Result<NdJson> {
     NewEntry::new(Action::Exported).with_actor(caller.user_id).with_client(&client).write(&state.db).await?;
-    let pages = accounts::export(state.expensive_db.clone(), caller.user_id, Some(caller.session_id));
-    // A slot for each page, not for the whole export, whose length the client chooses.
-    let pages = stream::try_unfold(Box::pin(pages), move |mut pages| {
+    let mut pages = Box::pin(accounts::export(state.expensive_db.clone(), caller.user_id, Some(caller.session_id)));
+    // The first page before the response, so that an error has a status. A slot for each page,
+    // not for the whole export, whose length the client chooses.
+    let slot = state.expensive_slots.acquire(caller.account_id).await?;
+    let first = pages.try_next().await?;
+    drop(slot);
+    let rest = stream::try_unfold(pages, move |mut pages| {
         let state = Arc::clone(&state);
         async move {
-            let _slot = state.expensive_slots.acquire(caller.user_id).await?;
+            let _slot = state.expensive_slots.wait(caller.account_id).await?;
             Ok::<_, Error>(pages.try_next().await?.map(|page| (page, pages)))
         }
     });
+    let pages = stream::iter(first.map(Ok)).chain(rest);
     Ok(NdJson(Body::from_stream(pages)))
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn update(
     Path(bot): Path<UserId>,
     Json(patch): Json<BotPatch>,
 ) -> Result<Json<User>> {
-    state.rate_limiter.charge_text(caller.user_id, patch.bio.as_ref().map_or(0, |bio| bio.as_str().len()))?;
+    state.rate_limiter.charge_text(caller.account_id, patch.bio.as_ref().map_or(0, |bio| bio.as_str().len()))?;
     Ok(Json(bots::update(&state.db, caller.user_id, bot, patch).await?))
 }
 

@@ -9,6 +9,7 @@ use crate::{
 use axum::extract::State;
 use chat_core::{
     ChatId,
+    auth::LIMITED_TO_CHATS,
     chats::{self, Chat},
     members,
     values::SearchText,
@@ -33,6 +34,9 @@ pub(crate) async fn list(
     caller: Caller,
     Query(ChannelListParams { q, after, limit: Limit(limit) }): Query<ChannelListParams>,
 ) -> Result<Json<Page<Chat>>> {
+    if caller.chats.is_some() {
+        return Err(LIMITED_TO_CHATS.into());
+    }
     let rows = chats::list_channels(&state.db, caller.user_id, q.as_ref(), after, limit + 1).await?;
     let filters = [("q", q.map(|text| text.as_str().to_owned()))];
     Ok(Json(Page::with_filters(rows, limit, &filters, |chat| ("after", chat.id.get()))))

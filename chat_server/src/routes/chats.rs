@@ -21,15 +21,15 @@ pub(crate) async fn create(
     caller: Caller,
     Json(draft): Json<ChatDraft>,
 ) -> Result<CreatedOrOk<Chat>> {
-    state.rate_limiter.charge_members(caller.user_id, draft.members.len())?;
-    state.rate_limiter.charge_text(caller.user_id, draft.text_bytes())?;
+    state.rate_limiter.charge_members(caller.account_id, draft.members.len())?;
+    state.rate_limiter.charge_text(caller.account_id, draft.text_bytes())?;
     let CreateOutcome { chat, is_new } = chats::create(&state.db, caller.user_id, draft.try_into()?).await?;
     Ok(CreatedOrOk { is_new, body: chat })
 }
 
 /// Returns the caller's chats, most recently active first.
 pub(crate) async fn list(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<List<ChatSummary>>> {
-    let _slot = state.expensive_slots.acquire(caller.user_id).await?;
+    let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     let mut db = state.db.acquire().await?;
     let mut items = chats::list(&mut db, caller.user_id).await?;
     if let Some(chats) = &caller.chats {
@@ -51,7 +51,7 @@ pub(crate) async fn update(
     Path(chat_id): Path<ChatId>,
     Json(patch): Json<ChatPatch>,
 ) -> Result<Json<Chat>> {
-    state.rate_limiter.charge_text(caller.user_id, patch.text_bytes())?;
+    state.rate_limiter.charge_text(caller.account_id, patch.text_bytes())?;
     Ok(Json(chats::update(&state.db, caller.user_id, chat_id, &patch).await?))
 }
 

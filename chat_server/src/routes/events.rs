@@ -51,13 +51,13 @@ pub(crate) async fn list(
     caller: Caller,
     Query(EventPageParams { after, limit }): Query<EventPageParams>,
 ) -> Result<Json<EventPage>> {
-    let _slot = state.expensive_slots.acquire(caller.user_id).await?;
+    let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     let page = events::load_page(&state.db, caller.user_id, &after, limit.0).await?;
     Ok(Json(EventPage { events: page.events, cursor: page.cursor, more: page.more }))
 }
 
 /// Returns the initial state of a client, and the cursor to resume from.
 pub(crate) async fn bootstrap(State(state): State<Arc<AppState>>, caller: Caller) -> Result<Json<Bootstrap>> {
-    let _slot = state.expensive_slots.acquire(caller.user_id).await?;
+    let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     Ok(Json(bootstrap::load(&state.db, caller.user_id).await?))
 }

@@ -7,7 +7,7 @@ use crate::{
     images,
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD},
     openapi::{Created, FileBody},
-    upload_form::{Part, UploadForm},
+    upload_form::{Fields, Part, UploadForm},
 };
 use axum::{
     body::Body,
@@ -41,20 +41,38 @@ pub(crate) async fn upload(
     caller: Caller,
     form: UploadForm,
 ) -> Result<Created<Vec<FileInfo>>> {
-    let _slot = state.upload_slots.acquire(caller.user_id).await?;
+    let (_, files) = receive_form(&state, caller.user_id, form, true).await?;
+    Ok(Created(files))
+}
+
+/// Stores the files of a form, and returns its other fields too. Without a file it fails only if
+/// `needs_file`.
+pub(super) async fn receive_form(
+    state: &Arc<AppState>,
+    uploader: UserId,
+    form: UploadForm,
+    needs_file: bool,
+) -> Result<(Vec<(String, String)>, Vec<FileInfo>)> {
+    let _slot = state.upload_slots.acquire(uploader).await?;
     let permit = timeout(MAX_SERVER_WAIT, UPLOAD_PERMITS.acquire()).await;
     let _permit = permit.map_err(|_| Error::Unavailable("too many uploads at once".into()))?;
-    let free = files::require_quota(&state.db, caller.user_id, state.retention.user_quota_bytes).await?;
-    let mut stored = Vec::new();
-    let outcome = match timeout(UPLOAD_TIMEOUT, receive(&state, caller.user_id, free, form, &mut stored)).await {
-        Ok(Ok(())) => files::create(&state.db, caller.user_id, &stored, state.retention.user_quota_bytes).await,
+    let quota = state.retention.user_quota_bytes;
+    let free = files::require_quota(&state.db, uploader, quota).await?;
+    let (mut fields, mut stored) = (Fields::default(), Vec::new());
+    let receive = receive(state, uploader, free, form, &mut fields, &mut stored);
+    let outcome = match timeout(UPLOAD_TIMEOUT, receive).await {
+        Ok(Ok(())) if stored.is_empty() && needs_file => {
+            Err(Error::invalid_with_code("file", "missing", "the form must contain at least one file"))
+        }
+        Ok(Ok(())) if stored.is_empty() => Ok(Vec::new()),
+        Ok(Ok(())) => files::create(&state.db, uploader, &stored, quota).await,
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::Malformed("the upload took too long".into())),
     };
     if outcome.is_err() {
         state.blobs.delete_all(stored.into_iter().flat_map(NewFile::blob_keys)).await;
     }
-    Ok(Created(outcome?))
+    Ok((fields.0, outcome?))
 }
 
 async fn receive(
@@ -62,10 +80,17 @@ async fn receive(
     uploader: UserId,
     mut free: u64,
     mut form: UploadForm,
+    fields: &mut Fields,
     stored: &mut Vec<NewFile>,
 ) -> Result<(), Error> {
-    while let Some(Part { file }) = form.next_part(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64).await? {
-        let Some((filename, file)) = file else { continue };
+    while let Some(part) = form.next_part(MAX_FILE_BYTES * MAX_FILES_PER_UPLOAD as u64).await? {
+        let (filename, file) = match part {
+            Part::File(filename, file) => (filename, file),
+            Part::Field(name, content) => {
+                fields.read(name, content).await?;
+                continue;
+            }
+        };
         if stored.len() == MAX_FILES_PER_UPLOAD {
             return Err(Error::invalid("file", format!("an upload can have at most {MAX_FILES_PER_UPLOAD} files")));
         }
@@ -77,9 +102,6 @@ async fn receive(
         })?;
         free -= blob.size;
         stored.push(build_new_file(state, uploader, blob, sanitize_filename(&filename)).await?);
-    }
-    if stored.is_empty() {
-        return Err(Error::invalid_with_code("file", "missing", "the form must contain at least one file"));
     }
     Ok(())
 }

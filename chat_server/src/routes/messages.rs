@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::extract::State;
 use chat_core::{
-    ChatId, Error, MessageId,
+    ChatId, Error, MessageId, files,
     messages::{self, Message, MessageDraft, MessageRevision, Position},
     receipts::{self, Receipt},
     values::{Content, Emoji},
@@ -23,12 +23,18 @@ use std::sync::Arc;
 /// writes the message also checks the membership, which saves a query.
 pub(crate) async fn create(
     State(state): State<Arc<AppState>>,
-    Caller { user_id: sender_id, .. }: Caller,
+    caller: Caller,
     Path(chat_id): Path<ChatId>,
     Json(draft): Json<MessageDraft>,
 ) -> Result<CreatedOrOk<Message>> {
-    state.rate_limiter.charge_text(sender_id, draft.content.as_str().len())?;
-    let outcome = state.writer.send(draft.into_new_message(sender_id, chat_id)?).await?;
+    state.rate_limiter.charge_text(caller.account_id, draft.content.as_str().len())?;
+    // A token that is limited to some chats cannot take files from others.
+    if let Some(chats) = caller.chats.as_deref().filter(|_| !draft.files.is_empty())
+        && !files::are_in_chats(&state.db, caller.user_id, &draft.files, chats).await?
+    {
+        return Err(Error::invalid("files", "this token cannot send these files").into());
+    }
+    let outcome = state.writer.send(draft.into_new_message(caller.user_id, chat_id)?).await?;
     Ok(CreatedOrOk { is_new: outcome.is_new, body: outcome.message })
 }
 
@@ -58,7 +64,7 @@ pub(crate) async fn list(
     let mut db = state.db.acquire().await?;
     let page = messages::load_page(&mut db, member.user_id, member.chat_id, position, limit).await?;
     drop(db);
-    if let Some(newest) = page.messages.first() {
+    if let Some(newest) = page.messages.first().filter(|_| member.can_mark_delivered) {
         // If the marker cannot be advanced, the request still succeeds, and the next
         // request advances the marker.
         let delivered = receipts::auto_deliver(&state.db, member.chat_id, member.user_id, member.kind, newest.id).await;
@@ -103,7 +109,7 @@ pub(crate) async fn update(
     Path(id): Path<MessageId>,
     Json(MessagePatch { content }): Json<MessagePatch>,
 ) -> Result<Json<Message>> {
-    state.rate_limiter.charge_text(caller.user_id, content.as_str().len())?;
+    state.rate_limiter.charge_text(caller.account_id, content.as_str().len())?;
     Ok(Json(messages::update(&state.db, caller.user_id, id, &content).await?))
 }
 

@@ -68,7 +68,7 @@ pub(crate) async fn messages(
     let SearchParams { q, chat_id, from, has, before, after, page, limit: Limit(limit) } = params;
     let page = page.as_deref().map(parse_cursor).transpose()?;
     let query = SearchQuery { text: q, chat_id, from, attachment: has, before, after };
-    let _slot = state.expensive_slots.acquire(caller.user_id).await?;
+    let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     let SearchResults { messages, next } =
         search::search_messages(&state.expensive_db, caller.user_id, caller.chats.as_deref(), &query, page, limit)
             .await?;

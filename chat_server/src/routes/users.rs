@@ -28,7 +28,7 @@ pub(crate) async fn update(
     caller: Caller,
     Json(patch): Json<UserPatch>,
 ) -> Result<Json<Me>> {
-    state.rate_limiter.charge_text(caller.user_id, patch.bio.as_ref().map_or(0, |bio| bio.as_str().len()))?;
+    state.rate_limiter.charge_text(caller.account_id, patch.bio.as_ref().map_or(0, |bio| bio.as_str().len()))?;
     let mut log = events::begin(&state.db, caller.user_id).await?;
     users::update(&mut log, caller.user_id, &patch).await?;
     let me = users::get_me(&mut *log, caller.user_id).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn search(
     caller: Caller,
     Query(UserSearchParams { q, limit }): Query<UserSearchParams>,
 ) -> Result<Json<List<User>>> {
-    let _slot = state.expensive_slots.acquire(caller.user_id).await?;
+    let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     Ok(Json(List {
         items: users::search(&state.expensive_db, caller.user_id, state.user_directory, &q, limit.0).await?,
     }))
@@ -94,8 +94,9 @@ pub(crate) async fn block(
     caller: Caller,
     Path(user_id): Path<UserId>,
 ) -> Result<NoContent> {
-    blocks::block(&state.db, caller.user_id, user_id).await?;
-    presence::send_to(&state.db, &state.ephemeral, user_id, caller.user_id).await?;
+    if blocks::block(&state.db, caller.user_id, user_id).await? {
+        presence::send_to(&state.db, &state.ephemeral, user_id, caller.user_id).await;
+    }
     Ok(NoContent)
 }
 
@@ -105,7 +106,8 @@ pub(crate) async fn unblock(
     caller: Caller,
     Path(user_id): Path<UserId>,
 ) -> Result<NoContent> {
-    blocks::unblock(&state.db, caller.user_id, user_id).await?;
-    presence::send_to(&state.db, &state.ephemeral, user_id, caller.user_id).await?;
+    if blocks::unblock(&state.db, caller.user_id, user_id).await? {
+        presence::send_to(&state.db, &state.ephemeral, user_id, caller.user_id).await;
+    }
     Ok(NoContent)
 }

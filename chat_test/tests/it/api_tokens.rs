@@ -10,7 +10,7 @@ fn all_scopes() -> Vec<&'static str> {
     Scope::ALL.iter().map(|scope| scope.name()).collect()
 }
 
-/// Sends a request to each route, with 1 for each parameter of its path, and returns the
+/// Sends a request to each route, with ids that do not exist in its path, and returns the
 /// access of the route, the status and the problem code.
 async fn try_all_routes(user: &TestUser) -> Vec<(String, Access, u16, Value)> {
     let mut outcomes = Vec::new();
@@ -39,7 +39,7 @@ async fn each_route_needs_its_scope() {
         let token = alice.with_api_token(json!({ "name": "one scope", "scopes": [scope] })).await;
         for (route, access, status, code) in try_all_routes(&token).await {
             match access {
-                Access::Public => assert_ne!(status, 403, "{route}"),
+                Access::Public | Access::Webhook => assert_ne!(status, 403, "{route}"),
                 Access::SignedIn => assert_eq!((status, &code), (403, &json!("forbidden")), "{route}"),
                 Access::Scope(needed) if needed == *scope => assert_ne!(code, "insufficient_scope", "{route}"),
                 Access::Scope(_) => assert_eq!((status, &code), (403, &json!("insufficient_scope")), "{route} {scope}"),
@@ -119,9 +119,12 @@ async fn a_token_limited_to_chats_reaches_no_other_chat() {
         token.get(&format!("/api/search?q=zebra&chat_id={direct}")).await.expect(200).json()["items"],
         json!([])
     );
-    for path in ["/api/bootstrap", "/api/events?after=0"] {
-        assert!([403, 422].contains(&token.get(path).await.status.as_u16()), "{path}");
+    let cursor = alice.get("/api/bootstrap").await.expect(200).json()["cursor"].clone();
+    let events = format!("/api/events?after={}", cursor.as_str().expect("a cursor"));
+    for path in ["/api/bootstrap", &events, "/api/channels", "/api/invites/nothing-here"] {
+        token.get(path).await.expect_problem(403);
     }
+    token.put("/api/presence", json!({ "status": "busy" })).await.expect_problem(403);
     token.post("/api/events/ticket", json!({})).await.expect_problem(403);
     token.post("/api/chats", json!({ "type": "group", "name": "new", "members": [] })).await.expect_problem(403);
     let stream = ApiResponse::read(token.stream_request(None).send().await.expect("an answer")).await;
@@ -134,7 +137,7 @@ async fn a_token_limited_to_chats_reaches_no_other_chat() {
 }
 
 #[tokio::test]
-async fn a_ticket_gives_no_more_than_the_token_that_bought_it() {
+async fn a_ticket_gives_no_more_than_its_token() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
@@ -147,8 +150,8 @@ async fn a_ticket_gives_no_more_than_the_token_that_bought_it() {
         assert_eq!(socket.next().await.kind, "ready");
         let send = json!({ "type": "message.send", "chat_id": team, "content": "no" });
         assert_eq!(socket.send_command(send).await["code"], "insufficient_scope");
-        let join = json!({ "type": "chat.create", "name": "no" });
-        assert_eq!(socket.send_command(join).await["code"], "insufficient_scope");
+        let create = json!({ "type": "chat.create", "name": "no" });
+        assert_eq!(socket.send_command(create).await["code"], "insufficient_scope");
     }
     let writer = json!({ "name": "writer", "scopes": ["events:read", "messages:write"], "write_chat_ids": [team] });
     let writer = alice.with_api_token(writer).await;
@@ -230,4 +233,46 @@ async fn api_tokens_count_for_the_rate_limits_of_their_user() {
     }
     token.get("/api/me").await.expect_problem(429);
     alice.get("/api/me").await.expect_problem(429);
+}
+
+async fn upload(user: &TestUser, name: &str) -> i64 {
+    let form = reqwest::multipart::Form::new()
+        .part("file", reqwest::multipart::Part::text("words").file_name(name.to_owned()));
+    let request = user.request(Method::POST, "/api/upload").multipart(form);
+    let files = ApiResponse::read(request.send().await.expect("an answer")).await.expect(201).json();
+    files[0]["id"].as_i64().expect("an id")
+}
+
+#[tokio::test]
+async fn a_token_limited_to_chats_reaches_no_file_of_another() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let (team, direct) = (alice.chat_id("team").await, alice.chat_id("direct").await);
+    let [here, there, nowhere] =
+        [upload(&alice, "here").await, upload(&alice, "there").await, upload(&alice, "new").await];
+    let send = |file: i64| json!({ "content": "", "files": [file] });
+    alice.post(&format!("/api/chats/{team}/messages"), send(here)).await.expect(201);
+    alice.post(&format!("/api/chats/{direct}/messages"), send(there)).await.expect(201);
+    let token = alice.with_api_token(json!({ "name": "team", "scopes": all_scopes(), "chat_ids": [team] })).await;
+    token.get(&format!("/api/files/{here}")).await.expect(200);
+    token.get(&format!("/api/files/{nowhere}")).await.expect(200);
+    token.get(&format!("/api/files/{there}")).await.expect_problem(404);
+    let messages = format!("/api/chats/{team}/messages");
+    token.post(&messages, send(there)).await.expect_problem(422);
+    token.post(&messages, send(nowhere)).await.expect(201);
+}
+
+#[tokio::test]
+async fn reading_with_a_token_marks_nothing_as_delivered_without_the_scope() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let direct = alice.chat_id("direct").await;
+    let message = alice.say_in(direct, "are you there?").await;
+    let reader = bob.with_api_token(json!({ "name": "reader", "scopes": ["messages:read"] })).await;
+    reader.get(&format!("/api/chats/{direct}/messages")).await.expect(200);
+    let receipts = format!("/api/messages/{}/receipts", message["id"]);
+    let delivered = async || alice.get(&receipts).await.expect(200).json()["items"][0]["delivered_at"].clone();
+    assert_eq!(delivered().await, Value::Null);
+    bob.get(&format!("/api/chats/{direct}/messages")).await.expect(200);
+    assert!(delivered().await.is_string());
 }

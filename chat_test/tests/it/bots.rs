@@ -64,13 +64,45 @@ async fn a_bot_reaches_only_people_who_share_a_chat_with_it() {
     bot.post("/api/chats", direct(alice.id)).await.expect(201);
     bot.post("/api/chats", direct(bob.id)).await.expect_problem(403);
     bot.post("/api/chats", json!({ "type": "group", "name": "trap", "members": [bob.id] })).await.expect_problem(422);
+    let with_owner = json!({ "type": "group", "name": "trap", "members": [alice.id, bob.id] });
+    bot.post("/api/chats", with_owner.clone()).await.expect_problem(403);
     bob.post("/api/chats", direct(bot.id)).await.expect(201);
     alice
         .post(&format!("/api/chats/{}/members", alice.chat_id("team").await), json!({ "user_id": bot.id }))
         .await
         .expect(201);
+    alice.patch("/api/me", json!({ "group_privacy": "contacts" })).await.expect(200);
+    bot.post("/api/chats", with_owner.clone()).await.expect(201);
+    // A block of its owner is a block of the bot.
+    bob.put(&format!("/api/users/{}/block", alice.id), json!({})).await.expect(204);
+    bot.post("/api/chats", with_owner).await.expect_problem(403);
+}
+
+#[tokio::test]
+async fn a_bot_owns_no_chat_and_protects_its_owner_from_nobody_lower() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let bot = alice.create_bot("helper").await;
+    let team = alice.chat_id("team").await;
+    alice.post(&format!("/api/chats/{team}/members"), json!({ "user_id": bot.id })).await.expect(201);
     let group = json!({ "type": "group", "name": "of three", "members": [alice.id, bob.id] });
-    bot.post("/api/chats", group).await.expect(201);
+    let chat = bot.post("/api/chats", group).await.expect(201).json();
+    let members = format!("/api/chats/{}/members", chat["id"]);
+    let roles = alice.get(&members).await.expect(200).json();
+    let role_of = |id: i64| {
+        let member = roles["items"].as_array().expect("members").iter().find(|member| member["id"] == id);
+        member.expect("a member")["role"].clone()
+    };
+    assert_eq!((role_of(alice.id), role_of(bot.id)), (json!("owner"), json!("member")));
+    alice.patch(&format!("{members}/{}", bot.id), json!({ "role": "owner" })).await.expect_problem(422);
+    let transfer = format!("/api/chats/{}/transfer", chat["id"]);
+    alice.post(&transfer, json!({ "user_id": bot.id })).await.expect_problem(422);
+    alice.post(&format!("/api/chats/{}/leave", chat["id"]), json!({})).await.expect_problem(409);
+    // An admin cannot remove the bot of a member together with the member if the bot is an admin too.
+    alice.patch(&format!("{members}/{}", bob.id), json!({ "role": "admin" })).await.expect(200);
+    let carols_bot = bob.create_bot("other").await;
+    bob.post(&members, json!({ "user_id": carols_bot.id })).await.expect(201);
+    bob.delete(&format!("{members}/{}", bot.id)).await.expect(204);
 }
 
 #[tokio::test]
@@ -82,6 +114,13 @@ async fn a_bot_ends_with_its_owner_and_stops_while_the_owner_is_suspended() {
     bot.get("/api/me").await.expect(200);
     alice.put(&format!("/api/operator/users/{}/suspension", bob.id), json!({})).await.expect(204);
     chat_test::eventually("the bot has stopped", || async { bot.get("/api/me").await.status == 401 }).await;
+    // Sessions are checked once a second, so the suspended owner may still send a request.
+    for (path, body) in [
+        ("/api/tokens", json!({ "name": "late", "bot_id": bot.id, "scopes": ["users:read"] })),
+        ("/api/bots", json!({ "username": "late" })),
+    ] {
+        assert!([401, 404].contains(&bob.post(path, body).await.status.as_u16()), "{path}");
+    }
     alice.delete(&format!("/api/operator/users/{}/suspension", bob.id)).await.expect(204);
 
     let [bob] = app.sign_in(["bob"]).await;
@@ -93,6 +132,26 @@ async fn a_bot_ends_with_its_owner_and_stops_while_the_owner_is_suspended() {
         let user = alice.get(&format!("/api/users/{id}")).await.expect(200).json();
         assert_eq!(user["display_name"], "Deleted account");
     }
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_tokens_of_the_bots_too() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let bot = alice.create_bot("helper").await;
+    let body = json!({ "current_password": "confab-demo", "new_password": "other unlikely words" });
+    alice.put("/api/me/password", body).await.expect(204);
+    chat_test::eventually("the bot has stopped", || async { bot.get("/api/me").await.status == 401 }).await;
+}
+
+#[tokio::test]
+async fn a_bot_uses_the_limits_of_its_owner() {
+    let app = TestApp::with_rate_limits("write=5/m").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let bot = alice.create_bot("helper").await;
+    let send = json!({ "type": "single", "user_id": alice.id });
+    let statuses = futures_util::future::join_all((0..4).map(|_| bot.post("/api/chats", send.clone()))).await;
+    assert!(statuses.iter().any(|response| response.status == 429), "the owner has used two already");
 }
 
 #[tokio::test]
@@ -122,7 +181,7 @@ async fn an_owner_manages_only_their_own_bots() {
 }
 
 #[tokio::test]
-async fn nobody_signs_in_as_a_bot() {
+async fn a_bot_cannot_manage_accounts_tokens_or_bots() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let bot = alice.create_bot("helper").await;

@@ -38,5 +38,6 @@ mod test_rest;
 mod tokens;
 mod users;
 mod validation;
+mod webhooks;
 mod websocket;
 mod writer;

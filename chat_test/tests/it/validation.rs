@@ -188,6 +188,8 @@ async fn an_invalid_id_is_rejected_in_every_path() {
                 .replace("{message_id}", "9007199254740991")
                 .replace("{session_id}", "00000000-0000-4000-8000-000000000000")
                 .replace("{token_id}", "00000000-0000-4000-8000-000000000000")
+                .replace("{webhook_id}", "9007199254740991")
+                .replace("{webhook_token}", &"A".repeat(43))
                 .replace("{code}", "nobodys-invite")
                 .replace("{emoji}", "%F0%9F%91%8D")
         };
@@ -198,11 +200,15 @@ async fn an_invalid_id_is_rejected_in_every_path() {
             ("{message_id}", id),
             ("{session_id}", "a session id must be a UUID"),
             ("{token_id}", "a token id must be a UUID"),
+            ("{webhook_id}", id),
+            ("{webhook_token}", "the token of a webhook must have 32 to 64 letters, digits, dashes or underscores"),
             ("{code}", "an invite code must have 8 to 64 letters, digits, dashes or underscores"),
             ("{emoji}", "a reaction must be one emoji"),
         ] {
-            // The parts after an unknown chat are not checked.
-            if !route.path.contains(part) || (part != "{chat_id}" && route.path.contains("{chat_id}")) {
+            // The parts after an unknown chat or webhook are not checked.
+            let is_after = |parent: &str| part != parent && route.path.contains(parent);
+            let is_unchecked = is_after("{chat_id}") || part == "{message_id}" && is_after("{webhook_id}");
+            if !route.path.contains(part) || is_unchecked {
                 continue;
             }
             let mut garbage = garbage.to_vec();
@@ -222,6 +228,7 @@ async fn an_invalid_id_is_rejected_in_every_path() {
         let path = nobodys(route.path);
         let body = match path.rsplit('/').next() {
             Some("messages") => r#"{"content":"hello"}"#,
+            Some("webhooks") => r#"{"name":"hello"}"#,
             _ if route.method == Method::PATCH && path.starts_with("/api/messages") => r#"{"content":"hello"}"#,
             _ => "{}",
         };

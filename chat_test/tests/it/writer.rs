@@ -71,6 +71,8 @@ fn message(chat: i64, sender: i64, text: &str) -> NewMessage {
         files: Vec::new(),
         reply_to: None,
         nonce: None,
+        has_mentions: true,
+        extra: None,
     }
 }
 

@@ -151,7 +151,7 @@ pub(super) async fn handle(notify: &NotifyServer, identity: &Identity, client: &
     let outcome = match command {
         Ok(Command::Ping {}) => return with_reference(json!({ "type": "pong" }), reference),
         // An invalid command also counts, because it had to be parsed.
-        _ if notify.command_limiter.check_key(&identity.claims.user_id).is_err() => Err(Error::TooManyRequests),
+        _ if notify.command_limiter.check_key(&identity.account_id).is_err() => Err(Error::TooManyRequests),
         Ok(command) => dispatch(notify, identity, command).await,
         Err(error) => Err(error),
     };
@@ -202,17 +202,14 @@ fn with_reference(mut object: Value, reference: Option<Value>) -> Value {
 }
 
 async fn dispatch(notify: &NotifyServer, identity: &Identity, command: Command) -> Result<Value> {
-    let user = identity.claims.user_id;
+    let (user, account) = (identity.claims.user_id, identity.account_id);
     if let (Some(grant), Some(scope)) = (&identity.grant, command.scope()) {
         grant.require(scope)?;
         // A token that opens streams can be limited only in the chats that it writes to.
-        if let (Some(chats), chat) = (grant.chats(scope), command.chat()) {
-            match chat {
-                Some(chat) if chats.contains(&chat) => {}
-                Some(_) => return Err(Error::NotFound("chat")),
-                None if scope == Scope::ChatsWrite => return Err(LIMITED_TO_CHATS),
-                None => {}
-            }
+        match command.chat() {
+            Some(chat) if !grant.allows(scope, chat) => return Err(Error::NotFound("chat")),
+            None if grant.chats(scope).is_some() => return Err(LIMITED_TO_CHATS),
+            _ => {}
         }
     }
     let NotifyServer { db, writer, typing, ephemeral, rate_limiter, .. } = notify;
@@ -221,7 +218,7 @@ async fn dispatch(notify: &NotifyServer, identity: &Identity, command: Command) 
     }
     match command {
         Command::SendMessage { chat_id, content, files, reply_to, nonce } => {
-            rate_limiter.charge_text(user, content.as_str().len())?;
+            rate_limiter.charge_text(account, content.as_str().len())?;
             let outcome =
                 writer.send(MessageDraft { content, files, reply_to, nonce }.into_new_message(user, chat_id)?).await?;
             Ok(json!({ "message": outcome.message }))
@@ -238,9 +235,9 @@ async fn dispatch(notify: &NotifyServer, identity: &Identity, command: Command) 
             Ok(json!({ "presence": presence::set_status(db, ephemeral, user, status).await? }))
         }
         Command::CreateChat { chat_type, name, description, members, user_id } => {
-            rate_limiter.charge_members(user, members.len())?;
+            rate_limiter.charge_members(account, members.len())?;
             let draft = ChatDraft { kind: chat_type, name, description, members, user_id };
-            rate_limiter.charge_text(user, draft.text_bytes())?;
+            rate_limiter.charge_text(account, draft.text_bytes())?;
             Ok(json!({ "chat": chats::create(db, user, draft.try_into()?).await?.chat }))
         }
         Command::Join { chat_id } => {

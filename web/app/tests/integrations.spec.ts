@@ -51,3 +51,40 @@ test('a user creates a bot and a token, and the bot talks', async ({ server, cre
   await expect(alice.page.getByRole('alertdialog')).toHaveCount(0);
   await expect.poll(async () => (await alice.api.bots.list()).length).toBe(0);
 });
+
+test('a webhook posts an embed, and its new URL replaces the old one', async ({ createUser, createGroup }) => {
+  const alice = await createUser('Alice');
+  const chat = await createGroup(alice);
+  await alice.open(chat);
+  await alice.page.getByRole('button', { name: 'Chat details' }).click();
+  await alice.page.getByRole('tab', { name: 'Webhooks' }).click();
+  const panel = alice.page.getByRole('tabpanel', { name: 'Webhooks' });
+  await panel.getByLabel('Name of a new webhook').fill('Builds');
+  await panel.getByRole('button', { name: 'Create webhook' }).click();
+  await expect(panel.getByRole('listitem')).toContainText('Builds');
+  const url = await panel.getByText(/\/api\/webhooks\/\d+\//).innerText();
+  const post = (to: string, body: object) =>
+    fetch(to, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  const embed = {
+    title: 'Build 7',
+    url: 'https://ci.example/7',
+    description: '**12** tests <img src=x onerror=alert(1)>',
+    color: 0x2da44e,
+    fields: [{ name: 'branch', value: 'main', inline: true }],
+    footer: { text: 'took 3 min' },
+  };
+  expect((await post(url, { username: 'CI', embeds: [embed] })).status).toBe(204);
+  await panel.getByRole('button', { name: 'New URL' }).click();
+  await expect(panel.getByText(/\/api\/webhooks\/\d+\//)).not.toHaveText(url);
+  expect((await post(url, { content: 'too late' })).status).toBe(404);
+  await alice.page.keyboard.press('Escape');
+
+  const message = alice.page.getByRole('article').filter({ hasText: 'Build 7' });
+  await expect(message).toContainText('CI');
+  await expect(message).toContainText('Webhook');
+  await expect(message.getByRole('link', { name: 'Build 7' })).toHaveAttribute('href', 'https://ci.example/7');
+  await expect(message.locator('strong', { hasText: '12' })).toBeVisible();
+  await expect(message.locator('img[src="x"]')).toHaveCount(0);
+  await expect(message).toContainText('took 3 min');
+  await expect(alice.page.getByRole('navigation')).toContainText('CI: Build 7');
+});

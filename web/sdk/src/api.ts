@@ -118,6 +118,15 @@ export function createApi({ request, fetch }: HttpClient) {
       preview: (code: string) => get<wire.InvitePreview>(`/api/invites/${code}`),
       accept: (code: string) => post<wire.Chat>(`/api/invites/${code}`),
     },
+    /** Incoming webhooks of a chat. */
+    webhooks: {
+      list: (chatId: number) => get<wire.WebhookList>(`/api/chats/${chatId}/webhooks`).then(({ items }) => items),
+      /** This response and that of `renew` are the only ones with the URL. */
+      create: (chatId: number, body: wire.NewWebhook) =>
+        post<wire.WebhookWithUrl>(`/api/chats/${chatId}/webhooks`, body),
+      renew: (chatId: number, id: number) => post<wire.WebhookWithUrl>(`/api/chats/${chatId}/webhooks/${id}/token`),
+      delete: (chatId: number, id: number) => remove(`/api/chats/${chatId}/webhooks/${id}`),
+    },
     messages: {
       list: (chatId: number, query: HistoryQuery = {}) => get<wire.MessagePage>(`/api/chats/${chatId}/messages`, query),
       get: (id: number) => get<wire.Message>(`/api/messages/${id}`),

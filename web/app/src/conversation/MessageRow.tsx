@@ -4,7 +4,8 @@ import { useTranslation } from 'react-i18next';
 import { formatCompactTime, formatDay, formatFullTime, formatTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
 import { isBlocked } from '../store/chatState';
-import { getDisplayName, getMessagePreview, useChatState, useChatStore, useHasPermission } from '../store/hooks';
+import { getAuthorName, getMessagePreview, useChatState, useChatStore, useHasPermission } from '../store/hooks';
+import { Badge } from '../ui/Badge';
 import { IconButton } from '../ui/Button';
 import { copyToClipboard } from '../ui/clipboard';
 import { Icon } from '../ui/Icon';
@@ -12,6 +13,7 @@ import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
 import { showToast, withToast } from '../ui/toast';
 import { useUiStore } from '../uiStore';
 import { Attachments } from './Attachments';
+import { Embeds } from './Embeds';
 import { EmojiButton } from './EmojiButton';
 import { Markdown } from './Markdown';
 import styles from './Message.module.css';
@@ -54,7 +56,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
       !blockedUserIds.has(message.sender_id ?? 0) &&
       (message.mentions_everyone || message.mentions.includes(me.id)),
   );
-  const name = message.sender_id === null ? t('members.deletedUser') : getDisplayName(author);
+  const name = message.sender_id === null ? t('members.deletedUser') : getAuthorName(message, author);
   const isDeleted = message.deleted_at !== null;
   const isFolded = useChatState((state) => isBlocked(state, message.sender_id)) && !isDeleted;
   const [isUnfolded, setUnfolded] = useState(false);
@@ -97,7 +99,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           {isGroupStart && (
             <p className={styles.header}>
               <strong>{name}</strong>
-              {author?.kind === 'bot' && <em>{t('integrations.isBot')}</em>}
+              {author && author.kind !== 'person' && <Badge>{t(`kind.${author.kind}`)}</Badge>}
               <time dateTime={message.created_at} title={formatFullTime(message.created_at)}>
                 {formatTime(message.created_at)}
               </time>
@@ -125,6 +127,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
             <>
               {message.content && <Markdown text={message.content} />}
               {message.edited_at && <EditedLabel message={message} />}
+              <Embeds embeds={message.embeds ?? []} />
               <Attachments files={message.files} />
               <Reactions message={message} />
             </>
@@ -282,7 +285,7 @@ function QuotedMessage({
       {quoted && (
         <>
           <Avatar user={author} size={16} />
-          <strong>{getDisplayName(author)}</strong>
+          <strong>{getAuthorName(quoted, author)}</strong>
           <span>
             {quoted.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(quoted)}
           </span>

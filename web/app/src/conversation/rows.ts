@@ -1,4 +1,4 @@
-import type { FileInfo, Message, PendingMessage } from '@confab/sdk';
+import type { Embed, FileInfo, Message, PendingMessage } from '@confab/sdk';
 import { getDayKey } from '../locales/time';
 import type { Timeline } from '../store/chatState';
 
@@ -99,15 +99,23 @@ export class TimelineRows {
       (sum, file) => sum + (isImage(file) ? getImageSize(file).height + 8 : 64),
       0,
     );
-    const height = 34 + Math.max(lines, 1) * 22 + imagesHeight + (message.reactions.length > 0 ? 34 : 0);
+    const embedsHeight = (message.embeds ?? []).reduce((sum, embed) => sum + estimateEmbedHeight(embed), 0);
+    const height = 34 + Math.max(lines, 1) * 22 + imagesHeight + embedsHeight + (message.reactions.length > 0 ? 34 : 0);
     heightEstimates.set(message, height);
     return height;
   }
 }
 
+function estimateEmbedHeight({ author, title, description, fields, footer }: Embed): number {
+  const lines = Math.ceil((description?.length ?? 0) / 60) + (description?.match(/\n/g)?.length ?? 0);
+  const extra = [author, title, footer].filter(Boolean).length + (fields?.length ?? 0) * 2;
+  return 24 + (lines + extra) * 22;
+}
+
 function isSameGroup(previous: Message, message: Message): boolean {
   return (
     previous.sender_id === message.sender_id &&
+    previous.author?.name === message.author?.name &&
     previous.deleted_at === null &&
     Date.parse(message.created_at) - Date.parse(previous.created_at) < GROUP_WINDOW_MS
   );

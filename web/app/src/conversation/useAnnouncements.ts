@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { isBlocked } from '../store/chatState';
-import { getDisplayName, getMessagePreview, useChatStore } from '../store/hooks';
+import { getAuthorName, getMessagePreview, useChatStore } from '../store/hooks';
 
 /** Minimum time between screen reader announcements, in milliseconds. */
 const ANNOUNCE_INTERVAL_MS = 3_000;
@@ -26,7 +26,7 @@ export function useAnnouncements(chatId: number): string {
       const { state } = chatStore;
       if (chat_id !== chatId || message.sender_id === chatStore.account.id) return;
       if (state && isBlocked(state, message.sender_id)) return;
-      const name = getDisplayName(chatStore.state?.users.get(message.sender_id ?? 0));
+      const name = getAuthorName(message, chatStore.state?.users.get(message.sender_id ?? 0));
       queue.current.push(`${name}: ${getMessagePreview(message)}`);
       timer ??= setTimeout(announce, 200);
     });

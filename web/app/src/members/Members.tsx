@@ -5,6 +5,7 @@ import { useLocation } from 'wouter';
 import { SidePanel } from '../SidePanel';
 import { isBlocked } from '../store/chatState';
 import { getDisplayName, useChatState, useChatStore, useHasPermission } from '../store/hooks';
+import { Badge } from '../ui/Badge';
 import { Button } from '../ui/Button';
 import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
 import { showToast, withToast } from '../ui/toast';
@@ -128,8 +129,8 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
           <button type="button" className={styles.member} data-offline={status === 'offline'}>
             <Avatar user={user} size={32} status={status} />
             <span>{getDisplayName(user)}</span>
-            {user.kind === 'bot' && <em>{t('integrations.isBot')}</em>}
-            {member.role !== 'member' && <em>{t(`role.${member.role}`)}</em>}
+            {user.kind !== 'person' && <Badge>{t(`kind.${user.kind}`)}</Badge>}
+            {member.role !== 'member' && <Badge>{t(`role.${member.role}`)}</Badge>}
           </button>
         }
       >

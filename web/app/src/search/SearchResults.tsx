@@ -4,7 +4,7 @@ import { useLocation } from 'wouter';
 import { formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
 import { isBlocked } from '../store/chatState';
-import { getChatTitle, getDisplayName, getMessagePreview, useChatState } from '../store/hooks';
+import { getAuthorName, getChatTitle, getMessagePreview, useChatState } from '../store/hooks';
 import { isWide, useUiStore } from '../uiStore';
 import styles from './SearchResults.module.css';
 
@@ -49,7 +49,7 @@ function SearchResult({ message, showsChat }: { readonly message: Message; reado
       >
         <Avatar user={author} size={28} />
         <span>
-          <strong>{message.sender_id === null ? t('members.deletedUser') : getDisplayName(author)}</strong>
+          <strong>{message.sender_id === null ? t('members.deletedUser') : getAuthorName(message, author)}</strong>
           <time dateTime={message.created_at}>{formatShortTime(message.created_at)}</time>
           {showsChat && <small>{chatTitle}</small>}
           <span className={styles.preview}>{isHidden ? t('message.blocked') : getMessagePreview(message)}</span>

@@ -5,9 +5,9 @@ import { formatFullTime, formatRelativeTime } from '../locales/time';
 import styles from '../sidebar/lists.module.css';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
-import { copyToClipboard } from '../ui/clipboard';
 import { Field, FormError, SelectField } from '../ui/Field';
-import { showToast, withToast } from '../ui/toast';
+import { Secret } from '../ui/Secret';
+import { withToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
 
 /** The scopes in the order of the form, with the keys of their names. */
@@ -40,10 +40,14 @@ export function ApiTokens(props: {
   const { bots, tokens, onChange } = props;
   const { t } = useTranslation();
   const { api } = useChatStore().client;
+  const describeUser = (id: number) => {
+    const bot = bots.find((one) => one.id === id);
+    return bot ? getDisplayName(bot) : t('integrations.myself');
+  };
   const describeToken = (token: ApiToken) =>
     [
       `…${token.last_four}`,
-      getDisplayName(bots.find((bot) => bot.id === token.user_id)) || t('integrations.myself'),
+      describeUser(token.user_id),
       token.used_at ? t('settings.lastUsed', { ago: formatRelativeTime(token.used_at) }) : t('integrations.neverUsed'),
       token.expires_at && t('invite.expiresAt', { time: formatFullTime(token.expires_at) }),
     ]
@@ -154,24 +158,7 @@ function NewToken({ bots, onChange }: { readonly bots: readonly User[]; readonly
           {t('integrations.createToken')}
         </Button>
       </div>
-      {secret && (
-        <output className={styles.form}>
-          <p>{t('integrations.tokenOnce')}</p>
-          <code className={styles.code}>{secret}</code>
-          <div className={styles.actions}>
-            <Button
-              onClick={() =>
-                withToast(async () => {
-                  await copyToClipboard(secret);
-                  showToast(t('integrations.copied'));
-                })
-              }
-            >
-              {t('copy')}
-            </Button>
-          </div>
-        </output>
-      )}
+      {secret && <Secret text={secret} hint={t('integrations.tokenOnce')} />}
     </form>
   );
 }

@@ -12,14 +12,13 @@ export function Integrations() {
   const { api } = useChatStore().client;
   const bots = useList(api.bots.list);
   const tokens = useList(api.tokens.list);
-  const error = bots.error ?? tokens.error;
-  if (error) return <FormError>{error}</FormError>;
   const reload = async () => {
     await Promise.all([bots.reload(), tokens.reload()]);
   };
   return (
     <div className={styles.form} aria-busy={bots.isBusy || tokens.isBusy}>
       <p className={styles.hint}>{t('integrations.hint')}</p>
+      <FormError>{bots.error ?? tokens.error}</FormError>
       <Bots bots={bots.items ?? []} onChange={reload} />
       <ApiTokens bots={bots.items ?? []} tokens={tokens.items ?? []} onChange={reload} />
     </div>

@@ -4,7 +4,7 @@ import { useLocation } from 'wouter';
 import { deviceStorage } from '../storage';
 import { isBlocked } from '../store/chatState';
 import type { ChatStore } from '../store/chatStore';
-import { getChatTitle, getDisplayName, getMessagePreview, useChatStore } from '../store/hooks';
+import { getAuthorName, getChatTitle, getMessagePreview, useChatStore } from '../store/hooks';
 
 const STORAGE_KEY = 'confab.notify';
 
@@ -67,7 +67,7 @@ function shouldNotify({ state }: ChatStore, message: Message): boolean {
 function showNotification({ state }: ChatStore, message: Message, navigate: (path: string) => void): void {
   const chat = state?.chats.get(message.chat_id);
   if (!state || !chat) return;
-  const senderName = getDisplayName(state.users.get(message.sender_id ?? 0));
+  const senderName = getAuthorName(message, state.users.get(message.sender_id ?? 0));
   const title = chat.type === 'single' ? senderName : `${senderName} · ${getChatTitle(state, chat)}`;
   try {
     const notification = new Notification(title, {

@@ -12,8 +12,9 @@ import { useUiStore } from '../uiStore';
 import { Bans } from './Bans';
 import { Invites } from './Invites';
 import styles from './lists.module.css';
+import { Webhooks } from './Webhooks';
 
-/** The details, invites and bans of a chat, and the actions to leave or delete it. */
+/** The details, invites, webhooks and bans of a chat, and the actions to leave or delete it. */
 export function ChatSettings({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const closeModal = useUiStore((ui) => ui.closeModal);
@@ -25,6 +26,7 @@ export function ChatSettings({ chatId }: { readonly chatId: number }) {
   const tabs = [
     { name: t('chats.about'), body: aboutTab },
     ...(has('invite') ? [{ name: t('chats.invites'), body: <Invites chatId={chatId} /> }] : []),
+    ...(has('edit_chat') ? [{ name: t('webhooks.title'), body: <Webhooks chatId={chatId} /> }] : []),
     ...(has('remove_members') ? [{ name: t('chats.bans'), body: <Bans chatId={chatId} /> }] : []),
   ];
   return (

@@ -8,6 +8,7 @@ import { formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
 import { isBlocked } from '../store/chatState';
 import {
+  getAuthorName,
   getChatTitle,
   getDisplayName,
   getMessagePreview,
@@ -137,7 +138,7 @@ function Preview({ chat, draft }: { readonly chat: ChatSummary; readonly draft: 
   const { t } = useTranslation();
   const last = chat.last_message;
   const senderName = useChatState(({ users, me }) =>
-    last?.sender_id === me.id ? t('you') : getDisplayName(users.get(last?.sender_id ?? 0)),
+    last?.sender_id === me.id ? t('you') : getAuthorName(last, users.get(last?.sender_id ?? 0)),
   );
   const isHidden = useChatState((state) => isBlocked(state, last?.sender_id ?? null));
   if (draft) {

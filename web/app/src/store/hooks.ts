@@ -42,6 +42,11 @@ export function getDisplayName(user: Pick<User, 'display_name' | 'username'> | u
   return user ? user.display_name || user.username : '…';
 }
 
+/** Returns the name that a message shows: the one that a webhook chose, or that of the sender. */
+export function getAuthorName(message: Pick<Message, 'author'> | null | undefined, sender: User | undefined): string {
+  return message?.author?.name ?? getDisplayName(sender);
+}
+
 /** Returns the id of the other user of a direct chat. */
 export function getPeerId(state: ChatState, chat: ChatSummary): number | null {
   return chat.pair?.find((id) => id !== state.me.id) ?? null;
@@ -68,5 +73,7 @@ export function getMessagePreview(message: Message): string {
     .replace(/^>\s?/gm, '')
     .replace(/\*\*|~~|`{1,3}/g, '')
     .replace(/\s+/g, ' ');
-  return text.trim() || message.files.map(({ filename }) => filename).join(', ');
+  if (text.trim()) return text.trim();
+  const embeds = (message.embeds ?? []).map(({ title, description }) => title ?? description ?? '').filter(Boolean);
+  return [...embeds, ...message.files.map(({ filename }) => filename)].join(', ');
 }

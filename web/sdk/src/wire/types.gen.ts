@@ -30,7 +30,7 @@ export type AccountState = 'active' | 'pending' | 'suspended';
 /**
  * What happened.
  */
-export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_renewed' | 'webhook_deleted' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
 
 /**
  * One security-related action on a user's account.
@@ -622,6 +622,81 @@ export type DisplayName = string;
 export type Email = string;
 
 /**
+ * A block of structured text below a message. All texts but the description and the values of
+ * fields are plain; these may contain Markdown.
+ */
+export type Embed = {
+    /**
+     * The name above the title, such as that of a person or a repository.
+     */
+    author: EmbedAuthor | null;
+    /**
+     * The color of the edge, as 0xRRGGBB.
+     */
+    color: number | null;
+    /**
+     * The text.
+     */
+    description: string | null;
+    /**
+     * Pairs of a name and a value.
+     */
+    fields: Array<EmbedField>;
+    /**
+     * The text below.
+     */
+    footer: string | null;
+    /**
+     * The page of an image. Images of other servers are not loaded.
+     */
+    image_url: string | null;
+    /**
+     * A time that is shown beside the footer.
+     */
+    timestamp: Time | null;
+    /**
+     * The title.
+     */
+    title: string | null;
+    /**
+     * The page that the title opens.
+     */
+    url: string | null;
+};
+
+/**
+ * The name above the title of an embed.
+ */
+export type EmbedAuthor = {
+    /**
+     * The name.
+     */
+    name: string;
+    /**
+     * The page that the name opens.
+     */
+    url: string | null;
+};
+
+/**
+ * A pair of a name and a value in an embed.
+ */
+export type EmbedField = {
+    /**
+     * Whether the field may stand beside others.
+     */
+    inline: boolean;
+    /**
+     * The name.
+     */
+    name: string;
+    /**
+     * The value.
+     */
+    value: string;
+};
+
+/**
  * One emoji. Each spelling is accepted; the one that Unicode recommends is stored.
  */
 export type Emoji = string;
@@ -1129,6 +1204,10 @@ export type MemberPatch = {
  */
 export type Message = {
     /**
+     * The author that a message of a webhook shows instead of its sender; null for others.
+     */
+    author: MessageAuthor | null;
+    /**
      * The chat that contains the message.
      */
     chat_id: ChatId;
@@ -1148,6 +1227,10 @@ export type Message = {
      * When the text last changed.
      */
     edited_at: Time | null;
+    /**
+     * The embeds, which only webhooks send.
+     */
+    embeds: Array<Embed>;
     /**
      * The attached files, in the order that the sender chose.
      */
@@ -1184,6 +1267,16 @@ export type Message = {
      * The sender; null if the user is no longer stored.
      */
     sender_id: UserId | null;
+};
+
+/**
+ * The author that a message of a webhook shows instead of its sender.
+ */
+export type MessageAuthor = {
+    /**
+     * The name.
+     */
+    name: string;
 };
 
 /**
@@ -1351,6 +1444,16 @@ export type NewSuspension = {
 };
 
 /**
+ * A webhook to be created.
+ */
+export type NewWebhook = {
+    /**
+     * The name that its messages show unless they choose another.
+     */
+    name: DisplayName;
+};
+
+/**
  * A client-chosen key that makes one send idempotent: 1 to 64 characters.
  */
 export type Nonce = string;
@@ -1404,6 +1507,10 @@ export type Problem = {
     detail: string;
     errors?: Array<FieldError>;
     request_id: string;
+    /**
+     * After how many seconds to retry, as in the header `Retry-After`.
+     */
+    retry_after?: number | null;
     status: number;
     title: string;
     type: string;
@@ -1720,7 +1827,8 @@ export type UserAccount = {
      */
     kind: UserKind;
     /**
-     * When one of the user's devices last received tokens; null if none did lately.
+     * When a device of the user last received tokens, or an API token of the user was last used;
+     * null if none was lately.
      */
     last_used_at: Time | null;
     /**
@@ -1752,7 +1860,7 @@ export type UserId = number;
 /**
  * What uses an account.
  */
-export type UserKind = 'person' | 'bot';
+export type UserKind = 'person' | 'bot' | 'webhook';
 
 /**
  * A list.
@@ -1792,6 +1900,91 @@ export type UserScope = 'everyone' | 'contacts';
  * 2 to 32 characters of `A–Z a–z 0–9 _ . -`, starting and ending with a letter or digit: a sign after a name belongs to the sentence.
  */
 export type Username = string;
+
+/**
+ * A webhook, without its secret.
+ */
+export type Webhook = {
+    /**
+     * The chat to which it posts.
+     */
+    chat_id: ChatId;
+    /**
+     * When it was created.
+     */
+    created_at: Time;
+    /**
+     * Who created it. It ends when this user leaves the chat.
+     */
+    created_by: UserId;
+    /**
+     * The id.
+     */
+    id: WebhookId;
+    /**
+     * The name that its messages show unless they choose another.
+     */
+    name: string;
+    /**
+     * The user that sends its messages.
+     */
+    user_id: UserId;
+};
+
+/**
+ * An incoming webhook of a chat.
+ */
+export type WebhookId = number;
+
+/**
+ * A list.
+ */
+export type WebhookList = {
+    items: Array<Webhook>;
+};
+
+/**
+ * The secret part of the URL of a webhook: 32 to 64 letters, digits, dashes or underscores.
+ */
+export type WebhookToken = string;
+
+/**
+ * A webhook with its URL, which contains the secret and is shown only once.
+ */
+export type WebhookWithUrl = {
+    /**
+     * The chat to which it posts.
+     */
+    chat_id: ChatId;
+    /**
+     * When it was created.
+     */
+    created_at: Time;
+    /**
+     * Who created it. It ends when this user leaves the chat.
+     */
+    created_by: UserId;
+    /**
+     * The id.
+     */
+    id: WebhookId;
+    /**
+     * The name that its messages show unless they choose another.
+     */
+    name: string;
+    /**
+     * The secret. It is not stored and cannot be read again.
+     */
+    token: string;
+    /**
+     * The path to which programs post messages: `/api/webhooks/{id}/{token}`.
+     */
+    url: string;
+    /**
+     * The user that sends its messages.
+     */
+    user_id: UserId;
+};
 
 export type UsersListBlockedData = {
     body?: never;
@@ -3345,6 +3538,192 @@ export type PresenceNotifyTypingResponses = {
 };
 
 export type PresenceNotifyTypingResponse = PresenceNotifyTypingResponses[keyof PresenceNotifyTypingResponses];
+
+export type WebhooksListData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/webhooks';
+};
+
+export type WebhooksListErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksListError = WebhooksListErrors[keyof WebhooksListErrors];
+
+export type WebhooksListResponses = {
+    /**
+     * OK.
+     */
+    200: WebhookList;
+};
+
+export type WebhooksListResponse = WebhooksListResponses[keyof WebhooksListResponses];
+
+export type WebhooksCreateData = {
+    body: NewWebhook;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/webhooks';
+};
+
+export type WebhooksCreateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksCreateError = WebhooksCreateErrors[keyof WebhooksCreateErrors];
+
+export type WebhooksCreateResponses = {
+    /**
+     * Created.
+     */
+    201: WebhookWithUrl;
+};
+
+export type WebhooksCreateResponse = WebhooksCreateResponses[keyof WebhooksCreateResponses];
+
+export type WebhooksDeleteData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+        webhook_id: WebhookId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/webhooks/{webhook_id}';
+};
+
+export type WebhooksDeleteErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksDeleteError = WebhooksDeleteErrors[keyof WebhooksDeleteErrors];
+
+export type WebhooksDeleteResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhooksDeleteResponse = WebhooksDeleteResponses[keyof WebhooksDeleteResponses];
+
+export type WebhooksRenewData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+        webhook_id: WebhookId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/webhooks/{webhook_id}/token';
+};
+
+export type WebhooksRenewErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksRenewError = WebhooksRenewErrors[keyof WebhooksRenewErrors];
+
+export type WebhooksRenewResponses = {
+    /**
+     * Created.
+     */
+    201: WebhookWithUrl;
+};
+
+export type WebhooksRenewResponse = WebhooksRenewResponses[keyof WebhooksRenewResponses];
 
 export type ConfigGetData = {
     body?: never;
@@ -5651,6 +6030,346 @@ export type UsersBlockResponses = {
 };
 
 export type UsersBlockResponse = UsersBlockResponses[keyof UsersBlockResponses];
+
+export type WebhooksGetData = {
+    body?: never;
+    path: {
+        webhook_id: WebhookId;
+        webhook_token: WebhookToken;
+    };
+    query?: never;
+    url: '/api/webhooks/{webhook_id}/{webhook_token}';
+};
+
+export type WebhooksGetErrors = {
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksGetError = WebhooksGetErrors[keyof WebhooksGetErrors];
+
+export type WebhooksGetResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhooksGetResponse = WebhooksGetResponses[keyof WebhooksGetResponses];
+
+export type WebhooksPostData = {
+    body: {
+        [key: string]: unknown;
+    };
+    path: {
+        webhook_id: WebhookId;
+        webhook_token: WebhookToken;
+    };
+    query?: {
+        /**
+         * Whether the response is the message; otherwise it is empty.
+         */
+        wait?: boolean;
+    };
+    url: '/api/webhooks/{webhook_id}/{webhook_token}';
+};
+
+export type WebhooksPostErrors = {
+    /**
+     * The body is not in the format of the product.
+     */
+    400: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not supported.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksPostError = WebhooksPostErrors[keyof WebhooksPostErrors];
+
+export type WebhooksPostResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhooksPostResponse = WebhooksPostResponses[keyof WebhooksPostResponses];
+
+export type WebhooksPostGithubData = {
+    body: {
+        [key: string]: unknown;
+    };
+    path: {
+        webhook_id: WebhookId;
+        webhook_token: WebhookToken;
+    };
+    query?: never;
+    url: '/api/webhooks/{webhook_id}/{webhook_token}/github';
+};
+
+export type WebhooksPostGithubErrors = {
+    /**
+     * The body is not in the format of the product.
+     */
+    400: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not supported.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksPostGithubError = WebhooksPostGithubErrors[keyof WebhooksPostGithubErrors];
+
+export type WebhooksPostGithubResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhooksPostGithubResponse = WebhooksPostGithubResponses[keyof WebhooksPostGithubResponses];
+
+export type WebhooksDeleteMessageData = {
+    body?: never;
+    path: {
+        webhook_id: WebhookId;
+        webhook_token: WebhookToken;
+        message_id: MessageId;
+    };
+    query?: never;
+    url: '/api/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}';
+};
+
+export type WebhooksDeleteMessageErrors = {
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksDeleteMessageError = WebhooksDeleteMessageErrors[keyof WebhooksDeleteMessageErrors];
+
+export type WebhooksDeleteMessageResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhooksDeleteMessageResponse = WebhooksDeleteMessageResponses[keyof WebhooksDeleteMessageResponses];
+
+export type WebhooksGetMessageData = {
+    body?: never;
+    path: {
+        webhook_id: WebhookId;
+        webhook_token: WebhookToken;
+        message_id: MessageId;
+    };
+    query?: never;
+    url: '/api/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}';
+};
+
+export type WebhooksGetMessageErrors = {
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksGetMessageError = WebhooksGetMessageErrors[keyof WebhooksGetMessageErrors];
+
+export type WebhooksGetMessageResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhooksGetMessageResponse = WebhooksGetMessageResponses[keyof WebhooksGetMessageResponses];
+
+export type WebhooksUpdateMessageData = {
+    body: {
+        [key: string]: unknown;
+    };
+    path: {
+        webhook_id: WebhookId;
+        webhook_token: WebhookToken;
+        message_id: MessageId;
+    };
+    query?: never;
+    url: '/api/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}';
+};
+
+export type WebhooksUpdateMessageErrors = {
+    /**
+     * The body is not in the format of the product.
+     */
+    400: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not supported.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksUpdateMessageError = WebhooksUpdateMessageErrors[keyof WebhooksUpdateMessageErrors];
+
+export type WebhooksUpdateMessageResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhooksUpdateMessageResponse = WebhooksUpdateMessageResponses[keyof WebhooksUpdateMessageResponses];
+
+export type WebhooksPostSlackData = {
+    body: {
+        [key: string]: unknown;
+    };
+    path: {
+        webhook_id: WebhookId;
+        webhook_token: WebhookToken;
+    };
+    query?: never;
+    url: '/api/webhooks/{webhook_id}/{webhook_token}/slack';
+};
+
+export type WebhooksPostSlackErrors = {
+    /**
+     * The body is not in the format of the product.
+     */
+    400: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not supported.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksPostSlackError = WebhooksPostSlackErrors[keyof WebhooksPostSlackErrors];
+
+export type WebhooksPostSlackResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhooksPostSlackResponse = WebhooksPostSlackResponses[keyof WebhooksPostSlackResponses];
 
 export type EventsStreamData = {
     body?: never;

@@ -1,0 +1,159 @@
+//! What a message shows besides its text: the name of its author, if a webhook chose one, and
+//! embeds. The shapes and limits of embeds are those of Discord, which programs know.
+
+use crate::{Error, Result, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Maximum number of embeds of one message.
+pub const MAX_EMBEDS: usize = 10;
+
+/// Maximum number of fields of one embed.
+const MAX_FIELDS: usize = 25;
+
+/// Maximum number of characters in all texts of the embeds of one message.
+const MAX_TOTAL_CHARS: usize = 6_000;
+
+/// Maximum length of a URL, in bytes.
+const MAX_URL_BYTES: usize = 2_048;
+
+/// What a message shows besides its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageExtra {
+    /// The author that the message shows instead of its sender.
+    pub author: Option<MessageAuthor>,
+    /// The embeds.
+    pub embeds: Vec<Embed>,
+}
+
+/// The author that a message of a webhook shows instead of its sender.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageAuthor {
+    /// The name.
+    pub name: String,
+}
+
+/// A block of structured text below a message. All texts but the description and the values of
+/// fields are plain; these may contain Markdown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Embed {
+    /// The name above the title, such as that of a person or a repository.
+    pub author: Option<EmbedAuthor>,
+    /// The title.
+    pub title: Option<String>,
+    /// The page that the title opens.
+    pub url: Option<String>,
+    /// The text.
+    pub description: Option<String>,
+    /// The color of the edge, as 0xRRGGBB.
+    pub color: Option<u32>,
+    /// Pairs of a name and a value.
+    pub fields: Vec<EmbedField>,
+    /// The page of an image. Images of other servers are not loaded.
+    pub image_url: Option<String>,
+    /// The text below.
+    pub footer: Option<String>,
+    /// A time that is shown beside the footer.
+    pub timestamp: Option<Time>,
+}
+
+/// The name above the title of an embed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EmbedAuthor {
+    /// The name.
+    pub name: String,
+    /// The page that the name opens.
+    pub url: Option<String>,
+}
+
+/// A pair of a name and a value in an embed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EmbedField {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: String,
+    /// Whether the field may stand beside others.
+    pub inline: bool,
+}
+
+impl Embed {
+    /// Whether the embed shows nothing.
+    fn is_empty(&self) -> bool {
+        let texts = [&self.title, &self.description, &self.footer, &self.image_url];
+        texts.into_iter().all(|text| text.as_deref().is_none_or(str::is_empty))
+            && self.author.is_none()
+            && self.fields.is_empty()
+    }
+
+    /// Number of characters in all texts.
+    fn count_chars(&self) -> usize {
+        let texts = [&self.title, &self.description, &self.footer];
+        let fields = self.fields.iter().flat_map(|field| [field.name.as_str(), field.value.as_str()]);
+        let texts = texts.into_iter().filter_map(|text| text.as_deref()).chain(fields);
+        texts.chain(self.author.as_ref().map(|author| author.name.as_str())).map(|text| text.chars().count()).sum()
+    }
+
+    /// The texts with their names and limits in characters.
+    fn texts(&self) -> impl Iterator<Item = (&'static str, usize, &str)> {
+        let fixed = [
+            ("title", 256, self.title.as_deref()),
+            ("description", 4_096, self.description.as_deref()),
+            ("footer.text", 2_048, self.footer.as_deref()),
+            ("author.name", 256, self.author.as_ref().map(|author| author.name.as_str())),
+        ];
+        let fields = self.fields.iter().flat_map(|field| {
+            [("fields.name", 256, field.name.as_str()), ("fields.value", 1_024, field.value.as_str())]
+        });
+        fixed.into_iter().filter_map(|(name, limit, text)| Some((name, limit, text?))).chain(fields)
+    }
+
+    fn urls(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let urls = [
+            ("url", self.url.as_deref()),
+            ("image.url", self.image_url.as_deref()),
+            ("author.url", self.author.as_ref().and_then(|author| author.url.as_deref())),
+        ];
+        urls.into_iter().filter_map(|(name, url)| Some((name, url?)))
+    }
+
+    fn validate(&self, nth: usize) -> Result<()> {
+        let field = |name: &str| format!("embeds[{nth}].{name}");
+        for (name, limit, text) in self.texts() {
+            if text.chars().count() > limit {
+                return Err(Error::invalid(field(name), format!("must have at most {limit} characters")));
+            }
+            if text.contains('\0') {
+                return Err(Error::invalid(field(name), "cannot contain a NUL character"));
+            }
+        }
+        for (name, url) in self.urls() {
+            let is_web = url.starts_with("https://") || url.starts_with("http://");
+            if !is_web || url.len() > MAX_URL_BYTES || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+                return Err(Error::invalid(field(name), "must be an http or https URL"));
+            }
+        }
+        if self.color.is_some_and(|color| color > 0xFF_FF_FF) {
+            return Err(Error::invalid(field("color"), "must be from 0 to 16777215"));
+        }
+        if self.fields.len() > MAX_FIELDS {
+            return Err(Error::invalid(field("fields"), format!("must be at most {MAX_FIELDS}")));
+        }
+        Ok(())
+    }
+}
+
+/// Validates the embeds of one message, and drops those that show nothing.
+pub fn validate_embeds(embeds: Vec<Embed>) -> Result<Vec<Embed>> {
+    if embeds.len() > MAX_EMBEDS {
+        return Err(Error::invalid("embeds", format!("must be at most {MAX_EMBEDS}")));
+    }
+    for (nth, embed) in embeds.iter().enumerate() {
+        embed.validate(nth)?;
+    }
+    if embeds.iter().map(Embed::count_chars).sum::<usize>() > MAX_TOTAL_CHARS {
+        return Err(Error::invalid("embeds", format!("must have at most {MAX_TOTAL_CHARS} characters in all")));
+    }
+    Ok(embeds.into_iter().filter(|embed| !embed.is_empty()).collect())
+}

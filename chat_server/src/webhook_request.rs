@@ -1,0 +1,71 @@
+//! Requests to a webhook: the secret in the path instead of a token, and bodies of several
+//! kinds.
+
+use crate::{AppState, upload_form::UploadForm};
+use axum::{
+    RequestExt,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{header, request::Parts},
+};
+use bytes::Bytes;
+use chat_core::{
+    Error, WebhookId,
+    values::WebhookToken,
+    webhooks::{self, Webhook},
+};
+use chat_http::{ApiError, Result, extract::Path};
+use std::sync::Arc;
+
+/// The webhook that a request names and whose secret it knows. Other callers get 404, before
+/// their body is read.
+#[derive(Debug, Clone)]
+pub(crate) struct WebhookCaller(pub(crate) Webhook);
+
+impl FromRequestParts<Arc<AppState>> for WebhookCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
+        // `request_guard` has found it already.
+        match parts.extensions.get::<Self>() {
+            Some(found) => Ok(found.clone()),
+            None => find_webhook(parts, state).await,
+        }
+    }
+}
+
+/// Finds the webhook, and counts the request for its rate limit.
+pub(crate) async fn find_webhook(parts: &mut Parts, state: &AppState) -> Result<WebhookCaller> {
+    let Path(id) = Path::<WebhookId>::from_request_parts(parts, &()).await?;
+    let Path(token) = Path::<WebhookToken>::from_request_parts(parts, &()).await?;
+    let webhook = webhooks::find(&state.db, id, &token).await?.ok_or(Error::NotFound("webhook"))?;
+    state.rate_limiter.charge_webhook(id)?;
+    Ok(WebhookCaller(webhook))
+}
+
+/// The body of a request to a webhook.
+pub(crate) enum WebhookBody {
+    /// JSON. Some clients send it under another type or none.
+    Json(Bytes),
+    /// The fields of a form without files.
+    Fields(Vec<(String, String)>),
+    /// A form that can have files.
+    Form(UploadForm),
+}
+
+impl FromRequest<Arc<AppState>> for WebhookBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.to_ascii_lowercase();
+        if kind.starts_with("multipart/form-data") {
+            return Ok(Self::Form(UploadForm::from_request(request, state).await?));
+        }
+        let is_fields = kind.starts_with("application/x-www-form-urlencoded");
+        let body: Bytes = request.extract().await.map_err(Error::internal)?;
+        Ok(match is_fields {
+            true => Self::Fields(form_urlencoded::parse(&body).into_owned().collect()),
+            false => Self::Json(body),
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! Incoming webhooks: what programs post in the formats of other products.
+
+use chat_test::{ApiResponse, TestApp, TestUser};
+use http::Method;
+use serde_json::{Value, json};
+
+/// A webhook and how to post to it.
+struct Webhook {
+    created: Value,
+    url: String,
+}
+
+impl Webhook {
+    async fn create(app: &TestApp, user: &TestUser, chat: i64) -> Self {
+        let created = user.post(&format!("/api/chats/{chat}/webhooks"), json!({ "name": "Builds" })).await.expect(201);
+        let created = created.json();
+        let url = format!("{}{}", app.endpoints.chat, created["url"].as_str().expect("a URL"));
+        Self { created, url }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value) -> ApiResponse {
+        let request = reqwest::Client::new().request(method, format!("{}{path}", self.url)).json(&body);
+        ApiResponse::read(request.send().await.expect("an answer")).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> ApiResponse {
+        self.send(Method::POST, path, body).await
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_posts_edits_and_deletes_in_the_format_of_discord() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let mut stream = bob.listen().await;
+    let webhook = Webhook::create(&app, &alice, team).await;
+    webhook.post("", json!({ "content": "build 7 passed", "tts": false, "unknown": 1 })).await.expect(204);
+    let event = stream.next_of("message.new").await;
+    assert_eq!((event.text(), &event.data["message"]["author"]), ("build 7 passed", &json!({ "name": "Builds" })));
+    assert_eq!(event.data["message"]["sender_id"], webhook.created["user_id"]);
+
+    let embed = json!({
+        "title": "Build 8", "url": "https://ci.example/8", "description": "**failed**", "color": 0xff0000,
+        "author": { "name": "CI" }, "footer": { "text": "main" }, "timestamp": "2026-01-02T03:04:05+00:00",
+        "fields": [{ "name": "tests", "value": 12, "inline": true }], "image": { "url": "https://ci.example/8.png" },
+    });
+    let body = json!({ "username": "CI", "embeds": [embed], "avatar_url": "https://ci.example/a.png" });
+    let sent = webhook.post("?wait=true", body).await.expect(200).json();
+    assert_eq!((&sent["author"]["username"], &sent["embeds"][0]["title"]), (&json!("CI"), &json!("Build 8")));
+    let id = sent["id"].as_str().expect("ids are texts").to_owned();
+    let message = bob.get(&format!("/api/messages/{id}")).await.expect(200).json();
+    assert_eq!(message, stream.next_of("message.new").await.data["message"]);
+    let seen = &message["embeds"][0];
+    assert_eq!((&seen["fields"][0]["value"], &seen["image_url"]), (&json!("12"), &json!("https://ci.example/8.png")));
+
+    let path = format!("/messages/{id}");
+    let changes = json!({ "content": "fixed", "embeds": [{ "title": "Build 9" }] });
+    let edited = webhook.send(Method::PATCH, &path, changes).await.expect(200).json();
+    assert_eq!((&edited["content"], &edited["embeds"][0]["title"]), (&json!("fixed"), &json!("Build 9")));
+    assert_eq!(webhook.send(Method::GET, &path, json!({})).await.expect(200).json(), edited);
+    assert_eq!(edited["author"]["username"], "CI");
+    let mine = alice.say_in(team, "not a webhook").await["id"].clone();
+    for method in [Method::GET, Method::PATCH, Method::DELETE] {
+        webhook.send(method, &format!("/messages/{mine}"), json!({ "content": "no" })).await.expect_problem(404);
+    }
+    webhook.send(Method::DELETE, &path, json!({})).await.expect(204);
+    webhook.send(Method::GET, &path, json!({})).await.expect_problem(404);
+    let erased = bob.get(&format!("/api/messages/{id}")).await.expect(200).json();
+    assert_eq!((&erased["content"], &erased["embeds"], &erased["author"]), (&json!(""), &json!([]), &Value::Null));
+    // A client that resumes from before receives nothing of what was deleted.
+    let mut replay = bob.resume(&event.id.expect("an id")).await;
+    for event in replay.read_replay().await {
+        assert!(!event.data.to_string().contains("Build"), "{}", event.data);
+    }
+}
+
+#[tokio::test]
+async fn forms_and_files_of_discord_clients_are_accepted() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let team = alice.chat_id("team").await;
+    let webhook = Webhook::create(&app, &alice, team).await;
+    let client = reqwest::Client::new();
+    let newest = async || alice.get(&format!("/api/chats/{team}/messages?limit=1")).await.json()["items"][0].clone();
+    let form = client.post(&webhook.url).header("content-type", "application/x-www-form-urlencoded");
+    ApiResponse::read(form.body("content=a+form&username=Cron").send().await.expect("an answer")).await.expect(204);
+    assert_eq!((&newest().await["content"], &newest().await["author"]["name"]), (&json!("a form"), &json!("Cron")));
+    let parts = reqwest::multipart::Form::new()
+        .text("payload_json", json!({ "content": "with a log", "attachments": [{ "id": 0 }] }).to_string())
+        .part("files[0]", reqwest::multipart::Part::text("line 1").file_name("build.log"));
+    let request = client.post(format!("{}?wait=True", webhook.url)).multipart(parts);
+    let sent = ApiResponse::read(request.send().await.expect("an answer")).await.expect(200).json();
+    assert_eq!(sent["attachments"][0]["filename"], "build.log");
+    let file = newest().await["files"][0]["url"].clone();
+    assert_eq!(alice.get(file.as_str().expect("a URL")).await.expect(200).bytes, b"line 1");
+}
+
+#[tokio::test]
+async fn slack_clients_receive_ok() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let webhook = Webhook::create(&app, &alice, team).await;
+    let mut stream = bob.listen().await;
+    let body =
+        json!({ "text": "*deployed* <https://ci.example|build 7>", "username": "Deploy", "icon_emoji": ":rocket:" });
+    let response = webhook.post("/slack", body.clone()).await.expect(200);
+    assert_eq!(response.bytes, b"ok");
+    let event = stream.next_of("message.new").await;
+    assert_eq!(event.text(), "**deployed** [build 7](https://ci.example)");
+    let encoded = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &body.to_string()).finish();
+    let form = reqwest::Client::new().post(format!("{}/slack", webhook.url));
+    let form =
+        form.header("content-type", "application/x-www-form-urlencoded").body(encoded).send().await.expect("an answer");
+    assert_eq!(ApiResponse::read(form).await.expect(200).bytes, b"ok");
+}
+
+#[tokio::test]
+async fn a_repeated_delivery_of_github_posts_once() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let team = alice.chat_id("team").await;
+    let webhook = Webhook::create(&app, &alice, team).await;
+    let payload = json!({
+        "action": "opened",
+        "repository": { "full_name": "example/repo" },
+        "sender": { "login": "octo", "html_url": "https://git.example/octo" },
+        "issue": { "number": 7, "title": "It breaks", "html_url": "https://git.example/7", "body": "@alice look" },
+    });
+    for delivery in ["one", "one", "two"] {
+        let request = reqwest::Client::new().post(format!("{}/github", webhook.url)).json(&payload);
+        let request = request.header("x-github-event", "issues").header("x-github-delivery", delivery);
+        ApiResponse::read(request.send().await.expect("an answer")).await.expect(204);
+    }
+    let page = alice.get(&format!("/api/chats/{team}/messages?limit=3")).await.expect(200).json();
+    let embeds: Vec<&Value> =
+        page["items"].as_array().expect("messages").iter().map(|message| &message["embeds"][0]).collect();
+    let title = "[example/repo] Issue #7 opened: It breaks";
+    assert_eq!(embeds.iter().filter(|embed| embed["title"] == title).count(), 2, "{embeds:?}");
+    assert_eq!(page["items"][0]["mentions"], json!([]), "an event mentions nobody");
+    let nothing = webhook.post("/github", payload).await.expect_problem(422);
+    assert_eq!(nothing["errors"][0]["field"], "X-GitHub-Event");
+}
+
+#[tokio::test]
+async fn the_url_is_a_secret_that_ends() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let chat = alice.post("/api/chats", json!({ "type": "group", "name": "club", "members": [bob.id] })).await.json();
+    let chat_id = chat["id"].as_i64().expect("an id");
+    let path = format!("/api/chats/{chat_id}/webhooks");
+    bob.post(&path, json!({ "name": "Mine" })).await.expect_problem(403);
+    bob.get(&path).await.expect_problem(403);
+    let webhook = Webhook::create(&app, &alice, chat_id).await;
+    let token = webhook.created["token"].as_str().expect("a secret");
+    let listed = alice.get(&path).await.expect(200).json();
+    assert!(!listed.to_string().contains(token));
+    assert_eq!(listed["items"][0]["name"], "Builds");
+    let hello = || json!({ "content": "hello" });
+    let id = webhook.created["id"].clone();
+    let wrong =
+        Webhook { created: Value::Null, url: format!("{}/api/webhooks/{id}/{}", app.endpoints.chat, "A".repeat(43)) };
+    for suffix in ["", "/slack", "/github"] {
+        wrong.post(suffix, hello()).await.expect_problem(404);
+    }
+    let renewed = alice.post(&format!("{path}/{id}/token"), json!({})).await.expect(201).json();
+    webhook.post("", hello()).await.expect_problem(404);
+    let webhook =
+        Webhook { url: format!("{}{}", app.endpoints.chat, renewed["url"].as_str().expect("a URL")), created: renewed };
+    webhook.post("", hello()).await.expect(204);
+    alice.delete(&format!("{path}/{id}")).await.expect(204);
+    webhook.post("", hello()).await.expect_problem(404);
+    let page = bob.get(&format!("/api/chats/{chat_id}/messages")).await.expect(200).json();
+    assert_eq!(page["items"][0]["author"]["name"], "Builds", "its messages keep their name");
+
+    // A webhook leaves with the member who created it.
+    let other = Webhook::create(&app, &alice, chat_id).await;
+    alice.post(&format!("/api/chats/{chat_id}/transfer"), json!({ "user_id": bob.id })).await.expect(200);
+    alice.post(&format!("/api/chats/{chat_id}/leave"), json!({})).await.expect(204);
+    other.post("", hello()).await.expect_problem(404);
+    assert_eq!(bob.get(&path).await.expect(200).json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn bad_messages_are_refused_and_a_webhook_has_a_rate_limit() {
+    let app = TestApp::with_rate_limits("webhook=40/m").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let team = alice.chat_id("team").await;
+    let webhook = Webhook::create(&app, &alice, team).await;
+    for bad in [
+        json!({}),
+        json!({ "content": "" }),
+        json!({ "embeds": [{}] }),
+        json!({ "content": "x".repeat(65_537) }),
+        json!({ "content": "a", "username": "x".repeat(65) }),
+        json!({ "embeds": [{ "title": "x".repeat(257) }] }),
+        json!({ "embeds": [{ "description": "x".repeat(4_097) }] }),
+        json!({ "embeds": [{ "title": "a", "url": "javascript:alert(1)" }] }),
+        json!({ "embeds": [{ "title": "a", "color": 0x100_0000 }] }),
+        json!({ "embeds": (0..11).map(|n| json!({ "title": n.to_string() })).collect::<Vec<_>>() }),
+        json!({ "embeds": [{ "fields": (0..26).map(|_| json!({ "name": "a", "value": "b" })).collect::<Vec<_>>() }] }),
+        json!({ "embeds": (0..2).map(|_| json!({ "description": "x".repeat(3_001) })).collect::<Vec<_>>() }),
+    ] {
+        webhook.post("", bad).await.expect_problem(422);
+    }
+    for malformed in [json!("text"), json!({ "content": 7 }), json!({ "embeds": "none" })] {
+        webhook.post("", malformed).await.expect_problem(400);
+    }
+    let mut limited = None;
+    for _ in 0..40 {
+        let response = webhook.post("", json!({ "content": "again" })).await;
+        if response.status == 429 {
+            limited = Some(response);
+            break;
+        }
+    }
+    let limited = limited.expect("a limit");
+    assert_eq!(limited.json()["retry_after"].to_string(), limited.header("retry-after"));
+}

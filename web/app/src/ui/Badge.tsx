@@ -1,0 +1,6 @@
+import styles from './Badge.module.css';
+
+/** A short label beside a name. */
+export function Badge({ children }: { readonly children: string }) {
+  return <em className={styles.badge}>{children}</em>;
+}
