@@ -90,7 +90,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
         {message.reply_to !== null && <QuotedMessage message={message} onJump={props.onJump} />}
         <div className={styles.gutter}>
           {isGroupStart ? (
-            <Avatar user={author} size={38} />
+            <Avatar user={author && { ...author, display_name: name }} size={38} />
           ) : (
             <time dateTime={message.created_at}>{formatCompactTime(message.created_at)}</time>
           )}
