@@ -2,13 +2,14 @@
 //! Each webhook sends as a user of its own, which is a member of its chat.
 
 use crate::{
-    ChatId, Error, Result, Time, UserId, WebhookId, accounts,
+    ChatId, Error, FileId, Result, Time, UserId, WebhookId, accounts,
     audit::{Action, Client, NewEntry},
     auth::{hash_secret, new_code, new_secret},
     events, members,
     permissions::Permission,
     search::words,
-    values::{DisplayName, WebhookToken},
+    users::{self, ProfileChange},
+    values::{DisplayName, WebhookToken, deserialize_nullable},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,18 @@ pub(crate) const MAX_WEBHOOKS: i64 = 10;
 pub struct NewWebhook {
     /// The name that its messages show unless they choose another.
     pub name: DisplayName,
+}
+
+/// Changes to a webhook; absent fields stay unchanged.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookPatch {
+    /// The name that its messages show unless they choose another.
+    pub name: Option<DisplayName>,
+    /// The avatar, an image that the caller uploaded; null removes it.
+    #[serde(default, deserialize_with = "deserialize_nullable")]
+    #[schemars(with = "Option<FileId>")]
+    pub avatar_file_id: Option<Option<FileId>>,
 }
 
 /// A webhook, without its secret.
@@ -122,6 +135,19 @@ pub async fn list(db: &mut PgConnection, actor: UserId, chat: ChatId) -> Result<
     let sql =
         format!("select {COLUMNS} from webhooks w join users u on u.id = w.user_id where w.chat_id = $1 order by w.id");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(chat).fetch_all(db).await?)
+}
+
+/// Changes the name and the avatar of a webhook.
+pub async fn update(db: &PgPool, actor: UserId, chat: ChatId, id: WebhookId, patch: WebhookPatch) -> Result<Webhook> {
+    let mut log = events::begin(db, actor).await?;
+    require_permission(&mut log, chat, actor).await?;
+    let webhook = get(&mut log, chat, id).await?;
+    let WebhookPatch { name, avatar_file_id } = patch;
+    let change = ProfileChange { display_name: name.as_ref(), bio: None, avatar_file_id };
+    users::change_profile(&mut log, webhook.user_id, &[actor], change).await?;
+    let webhook = get(&mut log, chat, id).await?;
+    log.commit().await?;
+    Ok(webhook)
 }
 
 /// Replaces the secret of a webhook. The old URL stops working at once.

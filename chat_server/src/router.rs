@@ -98,6 +98,7 @@ pub fn routes() -> Routes {
         .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/invites/{code}",                 invites::revoke,                "Revoke an invite.")
         .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/webhooks",                       webhooks::list,                 "List the webhooks of a chat.")
         .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/webhooks",                       webhooks::create,               "Create a webhook, to which programs post messages.")
+        .on(Profile, SignedIn,       PATCH,  "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::update,               "Change the name and the avatar of a webhook.")
         .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/webhooks/{webhook_id}/token",    webhooks::renew,                "Replace the URL of a webhook.")
         .on(Audited, SignedIn,       DELETE, "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::delete,               "Delete a webhook; its messages stay.")
         .on(Read,    ChatsRead,      GET,    "/api/invites/{code}",                                 invites::preview,               "Preview an invite.")
@@ -249,12 +250,18 @@ impl Routes {
         self
     }
 
-    /// Adds the routes of webhooks under the versions of Discord's API that its clients use.
+    /// Adds the routes of webhooks under the versions of Discord's API that its clients use, and
+    /// at the path that clients of Mattermost append.
     fn with_webhook_aliases(self) -> Self {
-        add_webhook_aliases!(self, "/api/v9", "/api/v10")
+        let mattermost = "/api/webhooks/{webhook_id}/hooks/{webhook_token}";
+        add_webhook_aliases!(self, "/api/v9", "/api/v10").with_webhook_alias(
+            Method::POST,
+            mattermost,
+            post(webhooks::post_slack),
+        )
     }
 
-    /// Adds the routes of webhooks at another path too, at which clients of Discord expect them.
+    /// Adds a route of webhooks at another path too, at which clients expect it.
     fn with_webhook_alias(mut self, method: Method, path: &'static str, handler: MethodRouter<Arc<AppState>>) -> Self {
         self.router = self.router.route(path, handler);
         self.table.insert(method, path, RouteInfo { class: RouteClass::Webhook, access: Access::Webhook });

@@ -19,7 +19,7 @@ use chat_core::{
     ChatId, Error, FileId, MessageId, WebhookId,
     messages::{self, MAX_FILES, Message, MessageAuthor, MessageExtra, NewMessage, SendOutcome, validate_embeds},
     values::{Content, DisplayName, Nonce},
-    webhooks::{self, NewWebhook, Webhook, WebhookWithUrl},
+    webhooks::{self, NewWebhook, Webhook, WebhookPatch, WebhookWithUrl},
 };
 use chat_http::Result;
 use http::StatusCode;
@@ -46,6 +46,17 @@ pub(crate) async fn create(
     Json(new): Json<NewWebhook>,
 ) -> Result<Created<WebhookWithUrl>> {
     Ok(Created(webhooks::create(&state.db, caller.user_id, &client, chat, &new).await?))
+}
+
+/// Changes the name and the avatar of a webhook.
+pub(crate) async fn update(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    Path(chat): Path<ChatId>,
+    Path(id): Path<WebhookId>,
+    Json(patch): Json<WebhookPatch>,
+) -> Result<Json<Webhook>> {
+    Ok(Json(webhooks::update(&state.db, caller.user_id, chat, id, patch).await?))
 }
 
 /// Replaces the URL of a webhook.

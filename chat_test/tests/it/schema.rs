@@ -1,6 +1,7 @@
 //! The schema enforces the invariants for every write.
 
 use chat_test::{TestApp, TestDatabase};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
@@ -140,4 +141,40 @@ fn released_migrations_never_change() {
         count += 1;
     }
     assert!(count >= 32, "{count} files are listed");
+}
+
+#[tokio::test]
+async fn no_secret_is_stored_as_it_is() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let team = alice.chat_id("team").await;
+    let token = alice.with_api_token(json!({ "name": "secret", "scopes": ["users:read"] })).await.token;
+    let webhook =
+        alice.post(&format!("/api/chats/{team}/webhooks"), json!({ "name": "secret" })).await.expect(201).json();
+    let ticket = alice.post("/api/events/ticket", json!({})).await.expect(201).json();
+    let text = |value: &Value| value.as_str().expect("a secret").to_owned();
+    let secrets = [
+        token.trim_start_matches("cfb_").chars().skip(22).take(40).collect(),
+        text(&webhook["token"]),
+        text(&ticket["ticket"]),
+        text(&alice.auth_response["refresh_token"]),
+        alice.token.clone(),
+        "confab-demo".to_owned(),
+    ];
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p') and n.nspname = 'public'",
+    )
+    .fetch_all(&app.db)
+    .await
+    .expect("tables");
+    assert!(tables.len() > 30, "{tables:?}");
+    for table in tables {
+        for secret in &secrets {
+            let sql = format!("select count(*) from {table} t where position($1 in t::text) > 0");
+            let found: i64 =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(secret).fetch_one(&app.db).await.expect("a count");
+            assert_eq!(found, 0, "{table} contains a secret");
+        }
+    }
 }

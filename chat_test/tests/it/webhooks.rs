@@ -164,6 +164,10 @@ async fn the_url_is_a_secret_that_ends() {
     for suffix in ["", "/slack", "/github"] {
         wrong.post(suffix, hello()).await.expect_problem(404);
     }
+    let renamed = alice.patch(&format!("{path}/{id}"), json!({ "name": "Nightly builds" })).await.expect(200).json();
+    assert_eq!((&renamed["name"], &renamed["id"]), (&json!("Nightly builds"), &id));
+    bob.patch(&format!("{path}/{id}"), json!({ "name": "Mine" })).await.expect_problem(403);
+    alice.patch(&format!("{path}/{id}"), json!({ "avatar_file_id": 999_999 })).await.expect_problem(422);
     let renewed = alice.post(&format!("{path}/{id}/token"), json!({})).await.expect(201).json();
     webhook.post("", hello()).await.expect_problem(404);
     let webhook =
@@ -172,7 +176,7 @@ async fn the_url_is_a_secret_that_ends() {
     alice.delete(&format!("{path}/{id}")).await.expect(204);
     webhook.post("", hello()).await.expect_problem(404);
     let page = bob.get(&format!("/api/chats/{chat_id}/messages")).await.expect(200).json();
-    assert_eq!(page["items"][0]["author"]["name"], "Builds", "its messages keep their name");
+    assert_eq!(page["items"][0]["author"]["name"], "Nightly builds", "its messages keep their name");
 
     // A webhook leaves with the member who created it.
     let other = Webhook::create(&app, &alice, chat_id).await;

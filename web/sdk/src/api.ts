@@ -124,6 +124,8 @@ export function createApi({ request, fetch }: HttpClient) {
       /** This response and that of `renew` are the only ones with the URL. */
       create: (chatId: number, body: wire.NewWebhook) =>
         post<wire.WebhookWithUrl>(`/api/chats/${chatId}/webhooks`, body),
+      update: (chatId: number, id: number, body: wire.WebhookPatch) =>
+        patch<wire.Webhook>(`/api/chats/${chatId}/webhooks/${id}`, body),
       renew: (chatId: number, id: number) => post<wire.WebhookWithUrl>(`/api/chats/${chatId}/webhooks/${id}/token`),
       delete: (chatId: number, id: number) => remove(`/api/chats/${chatId}/webhooks/${id}`),
     },

@@ -94,6 +94,19 @@ assert webhook.edit().status_code == 200
   expect(message?.files.map(({ filename }) => filename)).toEqual(['report.csv']);
 });
 
+test('apprise sends with its URL for Mattermost', async () => {
+  const script = `
+import sys
+import apprise
+client = apprise.Apprise()
+assert client.add(sys.argv[1])
+assert client.notify(title="Backup", body="finished")
+`;
+  await run(PYTHON, ['-c', script, `${server.url}${webhook.url}`.replace('http://', 'mmost://')]);
+  const [message] = await newest();
+  expect(message?.content).toContain('finished');
+});
+
 test('every example of GitHub is accepted, and the usual ones are readable', async () => {
   const require = createRequire(import.meta.url);
   const examples: {

@@ -1944,6 +1944,20 @@ export type WebhookList = {
 };
 
 /**
+ * Changes to a webhook; absent fields stay unchanged.
+ */
+export type WebhookPatch = {
+    /**
+     * The avatar, an image that the caller uploaded; null removes it.
+     */
+    avatar_file_id?: FileId | null;
+    /**
+     * The name that its messages show unless they choose another.
+     */
+    name?: DisplayName | null;
+};
+
+/**
  * The secret part of the URL of a webhook: 32 to 64 letters, digits, dashes or underscores.
  */
 export type WebhookToken = string;
@@ -3680,6 +3694,62 @@ export type WebhooksDeleteResponses = {
 };
 
 export type WebhooksDeleteResponse = WebhooksDeleteResponses[keyof WebhooksDeleteResponses];
+
+export type WebhooksUpdateData = {
+    body: WebhookPatch;
+    path: {
+        chat_id: ChatId;
+        webhook_id: WebhookId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/webhooks/{webhook_id}';
+};
+
+export type WebhooksUpdateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhooksUpdateError = WebhooksUpdateErrors[keyof WebhooksUpdateErrors];
+
+export type WebhooksUpdateResponses = {
+    /**
+     * OK.
+     */
+    200: Webhook;
+};
+
+export type WebhooksUpdateResponse = WebhooksUpdateResponses[keyof WebhooksUpdateResponses];
 
 export type WebhooksRenewData = {
     body?: never;
