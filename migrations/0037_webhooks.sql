@@ -158,7 +158,70 @@ begin
     rejection := find_rejection(access);
     if rejection is not null then return rejection; end if;
     if access.sender_id is distinct from actor then return 'not_the_author'; end if;
+    if jsonb_array_length(new_extra -> 'embeds') = 0 and not exists (
+        select from messages m where m.id = of_message and trim(m.content) <> ''
+    ) and not exists (select from message_files mf where mf.message_id = of_message) then
+        return 'empty';
+    end if;
     update messages m set extra = new_extra, edited_at = clock_timestamp()
     where m.id = of_message and m.extra is distinct from new_extra;
+    return 'done';
+end $$;
+
+-- Whether a user has blocked another, or the owner of a bot or a webhook.
+create function is_blocked_by(blocker bigint, of_user bigint) returns boolean
+language sql stable parallel safe
+return exists (
+    select from users u join blocks b on b.blocker_id = blocker and b.blocked_id in (u.id, u.owner_id)
+    where u.id = of_user
+);
+
+-- As in 0013, but a block of the owner also counts for a bot and a webhook.
+create or replace function resolve_mentions(of_chat bigint, by_user bigint, names text[])
+returns table (user_ids bigint[], everyone boolean)
+language sql stable rows 1
+begin atomic
+    select coalesce((
+               select array_agg(m.user_id order by m.user_id)
+               from users u join chat_members m on m.chat_id = of_chat and m.user_id = u.id
+               where lower(u.username) = any (names) and u.id <> by_user and not is_blocked_by(u.id, by_user)
+           ), '{}'),
+           'everyone' = any (names) and exists (
+               select from chat_members m
+               where m.chat_id = of_chat and m.user_id = by_user and m.role in ('owner', 'admin')
+           );
+end;
+
+-- As in 0027, but embeds suffice.
+create or replace function edit_message(of_message bigint, actor bigint, new_content text, names text[], max_revisions int)
+returns text language plpgsql as $$
+declare
+    access  message_access;
+    rejection text;
+begin
+    perform append_lock();
+    access := access_of(of_message, actor);
+    if access.chat_id is null then return 'not_found'; end if;
+    if access.sender_id is distinct from actor then return 'not_the_author'; end if;
+    rejection := find_rejection(access);
+    if rejection is not null then return rejection; end if;
+    if trim(new_content) = '' and not exists (select from message_files mf where mf.message_id = of_message)
+       and not exists (
+           select from messages m where m.id = of_message and jsonb_array_length(coalesce(m.extra -> 'embeds', '[]')) > 0
+       ) then
+        return 'empty';
+    end if;
+    insert into message_edits (message_id, content)
+    select m.id, m.content from messages m where m.id = of_message and m.content <> new_content;
+    if not found then return 'done'; end if;
+    update messages m
+    set content = new_content, edited_at = clock_timestamp(),
+        mentions = resolved.user_ids, mentions_everyone = resolved.everyone
+    from resolve_mentions(access.chat_id, actor, names) resolved
+    where m.id = of_message;
+    delete from message_edits e where e.message_id = of_message and e.edited_at < (
+        select x.edited_at from message_edits x
+        where x.message_id = of_message order by x.edited_at desc offset max_revisions - 1 limit 1
+    );
     return 'done';
 end $$;

@@ -90,12 +90,13 @@ pub(crate) async fn list_ids(db: impl PgExecutor<'_>, blocker: UserId) -> Result
         .await?)
 }
 
-/// Returns the pairs of a given blocker and a user whom they have blocked.
+/// Returns the pairs of a given blocker and a user whom they have blocked, or a bot of one.
 pub async fn blocked_by(db: impl PgExecutor<'_>, blockers: &[UserId]) -> Result<Vec<(UserId, UserId)>> {
-    Ok(sqlx::query_as("select blocker_id, blocked_id from blocks where blocker_id = any($1)")
-        .bind(blockers)
-        .fetch_all(db)
-        .await?)
+    let sql = "select blocker_id, blocked_id from blocks where blocker_id = any($1)
+               union all
+               select b.blocker_id, bot.id from blocks b join users bot on bot.owner_id = b.blocked_id
+               where b.blocker_id = any($1)";
+    Ok(sqlx::query_as(sql).bind(blockers).fetch_all(db).await?)
 }
 
 /// Rejects an actor who has blocked any of the users, or is blocked by any of them. For a bot,

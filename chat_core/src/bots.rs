@@ -4,9 +4,10 @@
 use crate::{
     Error, FileId, Result, UserId, accounts,
     audit::{Action, Client, NewEntry},
+    chats::model::Role,
     events,
     search::words,
-    users::{self, ProfileChange, User},
+    users::{self, ProfileChange, User, UserKind},
     values::{Bio, DisplayName, Username, deserialize_nullable},
 };
 use schemars::JsonSchema;
@@ -158,11 +159,19 @@ pub(crate) async fn require_shared_chat(db: impl PgExecutor<'_>, actor: UserId, 
     }
 }
 
-/// Rejects a role that bots cannot have: a person must be able to manage each chat.
-pub(crate) async fn require_can_own(db: impl PgExecutor<'_>, field: &'static str, user: UserId) -> Result<()> {
-    match find_owner(db, user).await? {
-        Some(_) => Err(Error::invalid(field, "a bot cannot own a chat")),
-        None => Ok(()),
+/// Rejects roles that bots cannot have: a person must be able to manage each chat. A webhook is
+/// always a member.
+pub(crate) async fn require_can_have(
+    db: impl PgExecutor<'_>,
+    field: &'static str,
+    user: UserId,
+    role: Role,
+) -> Result<()> {
+    let kind: UserKind = sqlx::query_scalar("select kind from users where id = $1").bind(user).fetch_one(db).await?;
+    match (kind, role) {
+        (UserKind::Bot, Role::Owner) => Err(Error::invalid(field, "a bot cannot own a chat")),
+        (UserKind::Webhook, Role::Owner | Role::Admin) => Err(Error::invalid(field, "a webhook is always a member")),
+        _ => Ok(()),
     }
 }
 

@@ -114,6 +114,14 @@ pub async fn are_in_chats(db: impl PgExecutor<'_>, user: UserId, files: &[FileId
     .await?)
 }
 
+/// Rejects files that a token which is limited to some chats cannot send: those of other chats.
+pub async fn require_in_chats(db: impl PgExecutor<'_>, user: UserId, files: &[FileId], chats: &[ChatId]) -> Result<()> {
+    if files.is_empty() || are_in_chats(db, user, files, chats).await? {
+        return Ok(());
+    }
+    Err(Error::invalid("files", "this token cannot send these files"))
+}
+
 /// Returns the size of all files of a user, or of the owner of a bot, and of all of the owner's
 /// bots, deleted ones included.
 async fn sum_sizes(db: impl PgExecutor<'_>, uploader: UserId) -> Result<i64> {

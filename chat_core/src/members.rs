@@ -86,9 +86,7 @@ pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role
         bots::require_shared_chat(&mut *log, actor, &[user]).await?;
         admission::require_consent(&mut *log, actor, "user_id", &[user]).await?;
     }
-    if as_role == Role::Owner {
-        bots::require_can_own(&mut *log, "role", user).await?;
-    }
+    bots::require_can_have(&mut *log, "role", user, as_role).await?;
     let banned = || Error::Conflict { code: "banned", detail: "this user is banned from the chat; unban them first" };
     let is_new = admit(&mut log, chat, user, as_role, banned).await?;
     let outcome = add_outcome(&mut log, chat, user, is_new).await?;
@@ -145,9 +143,7 @@ pub async fn set_role(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, ro
     if current.role == Role::Owner && role < Role::Owner {
         require_other_owner(&mut log, chat, user).await?;
     }
-    if role == Role::Owner {
-        bots::require_can_own(&mut *log, "role", user).await?;
-    }
+    bots::require_can_have(&mut *log, "role", user, role).await?;
     update_role(&mut log, chat, user, role).await?;
     let member = find(&mut log, chat, user).await?.ok_or(Error::NotFound("member"))?;
     log.commit().await?;
@@ -164,7 +160,7 @@ pub async fn transfer_ownership(db: &PgPool, actor: UserId, chat: ChatId, to: Us
     find_membership(&mut *log, chat, to)
         .await?
         .ok_or_else(|| Error::invalid("user_id", "this user is not a member of the chat"))?;
-    bots::require_can_own(&mut *log, "user_id", to).await?;
+    bots::require_can_have(&mut *log, "user_id", to, Role::Owner).await?;
     update_role(&mut log, chat, to, Role::Owner).await?;
     update_role(&mut log, chat, actor, Role::Admin).await?;
     let member = find(&mut log, chat, to).await?.ok_or(Error::NotFound("member"))?;
@@ -172,7 +168,7 @@ pub async fn transfer_ownership(db: &PgPool, actor: UserId, chat: ChatId, to: Us
     Ok(member)
 }
 
-/// Changes a role, and deletes the invites of a member who may no longer invite.
+/// Changes a role, and deletes the invites and webhooks of a member who may no longer create them.
 pub(crate) async fn update_role(log: &mut PgConnection, chat: ChatId, user: UserId, role: Role) -> Result<()> {
     for sql in [
         "update chat_members set role = $3 where chat_id = $1 and user_id = $2 and role <> $3",
@@ -181,6 +177,18 @@ pub(crate) async fn update_role(log: &mut PgConnection, chat: ChatId, user: User
            and not 'invite' = any (permissions_of(c.type, $3))",
     ] {
         sqlx::query(sql).bind(chat).bind(user).bind(role).execute(&mut *log).await?;
+    }
+    let webhooks: Vec<UserId> = sqlx::query_scalar(
+        "select w.user_id from webhooks w join users u on u.id = w.user_id join chats c on c.id = w.chat_id
+         where w.chat_id = $1 and u.owner_id = $2 and not 'edit_chat' = any (permissions_of(c.type, $3))",
+    )
+    .bind(chat)
+    .bind(user)
+    .bind(role)
+    .fetch_all(&mut *log)
+    .await?;
+    for webhook in webhooks {
+        delete(&mut *log, chat, webhook).await?;
     }
     Ok(())
 }

@@ -29,15 +29,15 @@ pub async fn visible_to(db: impl PgExecutor<'_>, viewer: UserId, user_ids: &[Use
         "select * from presence_of(array(
              select other.user_id from chat_members own join chat_members other using (chat_id)
              where own.user_id = $1 and other.user_id = any($2)
-               and not exists (select from blocks b where b.blocker_id = other.user_id and b.blocked_id = $1)
+               and not is_blocked_by(other.user_id, $1)
              union
              select $1 where $1 = any($2)
          ))
          union
-         select b.blocker_id, 'offline', null from blocks b
-         where b.blocked_id = $1 and b.blocker_id = any($2) and exists (
+         select blocker_id, 'offline', null from unnest($2) blocker_id
+         where is_blocked_by(blocker_id, $1) and exists (
              select from chat_members own join chat_members other using (chat_id)
-             where own.user_id = $1 and other.user_id = b.blocker_id
+             where own.user_id = $1 and other.user_id = blocker_id
          )
          order by user_id",
     )

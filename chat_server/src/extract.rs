@@ -12,6 +12,7 @@ use chat_core::{
     auth::{Claims, Grant, Identity, Scope, token},
     chats::ChatType,
     members,
+    messages::Message,
     operators::{self, Operator},
 };
 pub(crate) use chat_http::extract::{Json, Path, PathParam, Query};
@@ -40,6 +41,15 @@ impl Caller {
     pub(crate) fn claims(&self) -> Claims {
         Claims { user_id: self.user_id, session_id: self.session_id }
     }
+}
+
+/// Removes the content of a message of another user unless the token can read messages.
+pub(crate) fn redact_unreadable(grant: Option<&Grant>, user: UserId, mut message: Message) -> Message {
+    let can_read = grant.is_none_or(|grant| grant.allows(Scope::MessagesRead, message.chat_id));
+    if !can_read && message.sender_id != Some(user) {
+        message.redact();
+    }
+    message
 }
 
 impl FromRequestParts<Arc<AppState>> for Caller {
@@ -95,13 +105,13 @@ impl FromRequestParts<Arc<AppState>> for ClientInfo {
 }
 
 /// The caller as a member of the chat in the path. Other callers get 404.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ChatMember {
     pub(crate) user_id: UserId,
     pub(crate) chat_id: ChatId,
     pub(crate) kind: ChatType,
-    /// Whether reading messages marks them as delivered.
-    pub(crate) can_mark_delivered: bool,
+    /// What the API token can do, if there is one.
+    pub(crate) grant: Option<Arc<Grant>>,
 }
 
 impl FromRequestParts<Arc<AppState>> for ChatMember {
@@ -111,8 +121,7 @@ impl FromRequestParts<Arc<AppState>> for ChatMember {
         let Caller { user_id, grant, .. } = Caller::from_request_parts(parts, state).await?;
         let Path(chat_id) = Path::from_request_parts(parts, state).await?;
         let membership = members::find_membership(&state.db, chat_id, user_id).await?.ok_or(Error::NotFound("chat"))?;
-        let can_mark_delivered = grant.is_none_or(|grant| grant.allows(Scope::ReceiptsWrite, chat_id));
-        Ok(Self { user_id, chat_id, kind: membership.kind, can_mark_delivered })
+        Ok(Self { user_id, chat_id, kind: membership.kind, grant })
     }
 }
 

@@ -20,13 +20,20 @@ pub const MAX_PINS: i32 = 50;
 /// Maximum number of different emoji on one message.
 pub const MAX_EMOJI: i32 = 20;
 
-/// Edits the text of the actor's own message. An identical text changes nothing.
-pub async fn update(db: &PgPool, actor: UserId, id: MessageId, content: &Content) -> Result<Message> {
+/// Edits the text of the actor's own message. An identical text changes nothing. The names in the
+/// text mention users if `has_mentions`.
+pub async fn update(
+    db: &PgPool,
+    actor: UserId,
+    id: MessageId,
+    content: &Content,
+    has_mentions: bool,
+) -> Result<Message> {
     let outcome = sqlx::query_scalar("select edit_message($1, $2, $3, $4, $5)")
         .bind(id)
         .bind(actor)
         .bind(content.as_str())
-        .bind(content.mentions())
+        .bind(if has_mentions { content.mentions() } else { Vec::new() })
         .bind(MAX_REVISIONS)
         .fetch_one(db)
         .await?;

@@ -1,7 +1,7 @@
 //! What a message shows besides its text: the name of its author, if a webhook chose one, and
 //! embeds. The shapes and limits of embeds are those of Discord, which programs know.
 
-use crate::{Error, Result, Time};
+use crate::{Error, Result, Time, values::is_bidi_control};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -124,13 +124,18 @@ impl Embed {
             if text.chars().count() > limit {
                 return Err(Error::invalid(field(name), format!("must have at most {limit} characters")));
             }
-            if text.contains('\0') {
-                return Err(Error::invalid(field(name), "cannot contain a NUL character"));
+            let has_control =
+                text.chars().any(|c| is_bidi_control(c) || c.is_control() && c != '\n' && c != '\t' && c != '\r');
+            if has_control {
+                return Err(Error::invalid(field(name), "cannot contain control characters"));
             }
         }
         for (name, url) in self.urls() {
             let is_web = url.starts_with("https://") || url.starts_with("http://");
-            if !is_web || url.len() > MAX_URL_BYTES || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            if !is_web
+                || url.len() > MAX_URL_BYTES
+                || url.chars().any(|c| c.is_control() || c.is_whitespace() || is_bidi_control(c))
+            {
                 return Err(Error::invalid(field(name), "must be an http or https URL"));
             }
         }

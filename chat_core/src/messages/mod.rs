@@ -70,6 +70,17 @@ pub struct Message {
     pub embeds: Vec<Embed>,
 }
 
+impl Message {
+    /// Removes the content, for a reader who may know of the message but not read it.
+    pub fn redact(&mut self) {
+        self.content = String::new();
+        self.files = Vec::new();
+        self.reactions = Vec::new();
+        self.embeds = Vec::new();
+        self.author = None;
+    }
+}
+
 /// A revision: an earlier text of an edited message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct MessageRevision {

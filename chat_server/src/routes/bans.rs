@@ -10,6 +10,7 @@ use axum::extract::State;
 use chat_core::{
     UserId,
     bans::{self, Ban},
+    users,
     values::Reason,
 };
 use chat_http::Result;
@@ -44,6 +45,8 @@ pub(crate) async fn create(
     Path(user_id): Path<UserId>,
     Json(NewBan { reason }): Json<NewBan>,
 ) -> Result<NoContent> {
+    // Otherwise the list of bans would show the profile of any id.
+    users::get(&state.db, member.user_id, state.user_directory, user_id).await?;
     bans::ban(&state.db, member.user_id, member.chat_id, user_id, reason.as_ref()).await?;
     Ok(NoContent)
 }

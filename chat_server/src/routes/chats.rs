@@ -3,12 +3,13 @@
 use super::List;
 use crate::{
     AppState,
-    extract::{Caller, ChatMember, Json, Path},
+    extract::{Caller, ChatMember, Json, Path, redact_unreadable},
     openapi::{CreatedOrOk, NoContent},
 };
 use axum::extract::State;
 use chat_core::{
-    ChatId,
+    ChatId, UserId,
+    auth::Grant,
     chats::{self, Chat, ChatDraft, ChatPatch, ChatSummary, CreateOutcome},
     members,
 };
@@ -35,13 +36,23 @@ pub(crate) async fn list(State(state): State<Arc<AppState>>, caller: Caller) -> 
     if let Some(chats) = &caller.chats {
         items.retain(|summary| chats.contains(&summary.chat.id));
     }
+    for summary in &mut items {
+        redact_last_message(caller.grant.as_deref(), caller.user_id, summary);
+    }
     Ok(Json(List { items }))
 }
 
 /// Returns a chat.
 pub(crate) async fn get(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<Json<ChatSummary>> {
     let mut db = state.db.acquire().await?;
-    Ok(Json(chats::get_summary(&mut db, member.chat_id, member.user_id).await?))
+    let mut summary = chats::get_summary(&mut db, member.chat_id, member.user_id).await?;
+    redact_last_message(member.grant.as_deref(), member.user_id, &mut summary);
+    Ok(Json(summary))
+}
+
+/// Removes the content of the last message unless the token can read messages.
+fn redact_last_message(grant: Option<&Grant>, user: UserId, summary: &mut ChatSummary) {
+    summary.last_message = summary.last_message.take().map(|message| redact_unreadable(grant, user, message));
 }
 
 /// Updates a chat's name, description, topic or retention.

@@ -41,19 +41,20 @@ pub(crate) async fn upload(
     caller: Caller,
     form: UploadForm,
 ) -> Result<Created<Vec<FileInfo>>> {
-    let (_, files) = receive_form(&state, caller.user_id, form, true).await?;
+    let (_, files) = receive_form(&state, caller.user_id, caller.account_id, form, true).await?;
     Ok(Created(files))
 }
 
 /// Stores the files of a form, and returns its other fields too. Without a file it fails only if
-/// `needs_file`.
+/// `needs_file`. `account` is whose limits the upload counts for.
 pub(super) async fn receive_form(
     state: &Arc<AppState>,
     uploader: UserId,
+    account: UserId,
     form: UploadForm,
     needs_file: bool,
 ) -> Result<(Vec<(String, String)>, Vec<FileInfo>)> {
-    let _slot = state.upload_slots.acquire(uploader).await?;
+    let _slot = state.upload_slots.acquire(account).await?;
     let permit = timeout(MAX_SERVER_WAIT, UPLOAD_PERMITS.acquire()).await;
     let _permit = permit.map_err(|_| Error::Unavailable("too many uploads at once".into()))?;
     let quota = state.retention.user_quota_bytes;

@@ -3,12 +3,14 @@
 use super::{List, Page, UserPageParams};
 use crate::{
     AppState,
-    extract::{Caller, ChatMember, Json, Limit, Path, Query},
+    extract::{Caller, ChatMember, Json, Limit, Path, Query, redact_unreadable},
     openapi::{CreatedOrOk, NoContent},
 };
 use axum::extract::State;
 use chat_core::{
-    ChatId, Error, MessageId, files,
+    ChatId, Error, MessageId,
+    auth::Scope,
+    files,
     messages::{self, Message, MessageDraft, MessageRevision, Position},
     receipts::{self, Receipt},
     values::{Content, Emoji},
@@ -29,10 +31,8 @@ pub(crate) async fn create(
 ) -> Result<CreatedOrOk<Message>> {
     state.rate_limiter.charge_text(caller.account_id, draft.content.as_str().len())?;
     // A token that is limited to some chats cannot take files from others.
-    if let Some(chats) = caller.chats.as_deref().filter(|_| !draft.files.is_empty())
-        && !files::are_in_chats(&state.db, caller.user_id, &draft.files, chats).await?
-    {
-        return Err(Error::invalid("files", "this token cannot send these files").into());
+    if let Some(chats) = &caller.chats {
+        files::require_in_chats(&state.db, caller.user_id, &draft.files, chats).await?;
     }
     let outcome = state.writer.send(draft.into_new_message(caller.user_id, chat_id)?).await?;
     Ok(CreatedOrOk { is_new: outcome.is_new, body: outcome.message })
@@ -64,7 +64,8 @@ pub(crate) async fn list(
     let mut db = state.db.acquire().await?;
     let page = messages::load_page(&mut db, member.user_id, member.chat_id, position, limit).await?;
     drop(db);
-    if let Some(newest) = page.messages.first().filter(|_| member.can_mark_delivered) {
+    let can_mark = member.grant.as_ref().is_none_or(|grant| grant.allows(Scope::ReceiptsWrite, member.chat_id));
+    if let Some(newest) = page.messages.first().filter(|_| can_mark) {
         // If the marker cannot be advanced, the request still succeeds, and the next
         // request advances the marker.
         let delivered = receipts::auto_deliver(&state.db, member.chat_id, member.user_id, member.kind, newest.id).await;
@@ -110,7 +111,7 @@ pub(crate) async fn update(
     Json(MessagePatch { content }): Json<MessagePatch>,
 ) -> Result<Json<Message>> {
     state.rate_limiter.charge_text(caller.account_id, content.as_str().len())?;
-    Ok(Json(messages::update(&state.db, caller.user_id, id, &content).await?))
+    Ok(Json(messages::update(&state.db, caller.user_id, id, &content, true).await?))
 }
 
 /// Deletes the content of a message; its row stays. Idempotent.
@@ -172,7 +173,8 @@ pub(crate) async fn react(
     Path(id): Path<MessageId>,
     Path(emoji): Path<Emoji>,
 ) -> Result<Json<Message>> {
-    Ok(Json(messages::add_reaction(&state.db, caller.user_id, id, &emoji).await?))
+    let message = messages::add_reaction(&state.db, caller.user_id, id, &emoji).await?;
+    Ok(Json(redact_unreadable(caller.grant.as_deref(), caller.user_id, message)))
 }
 
 /// Removes a reaction. Idempotent.
@@ -182,7 +184,8 @@ pub(crate) async fn unreact(
     Path(id): Path<MessageId>,
     Path(emoji): Path<Emoji>,
 ) -> Result<Json<Message>> {
-    Ok(Json(messages::remove_reaction(&state.db, caller.user_id, id, &emoji).await?))
+    let message = messages::remove_reaction(&state.db, caller.user_id, id, &emoji).await?;
+    Ok(Json(redact_unreadable(caller.grant.as_deref(), caller.user_id, message)))
 }
 
 /// Pins a message. Idempotent.
@@ -191,7 +194,8 @@ pub(crate) async fn pin(
     caller: Caller,
     Path(id): Path<MessageId>,
 ) -> Result<Json<Message>> {
-    Ok(Json(messages::pin(&state.db, caller.user_id, id).await?))
+    let message = messages::pin(&state.db, caller.user_id, id).await?;
+    Ok(Json(redact_unreadable(caller.grant.as_deref(), caller.user_id, message)))
 }
 
 /// Unpins a message. Idempotent.
@@ -200,7 +204,8 @@ pub(crate) async fn unpin(
     caller: Caller,
     Path(id): Path<MessageId>,
 ) -> Result<Json<Message>> {
-    Ok(Json(messages::unpin(&state.db, caller.user_id, id).await?))
+    let message = messages::unpin(&state.db, caller.user_id, id).await?;
+    Ok(Json(redact_unreadable(caller.grant.as_deref(), caller.user_id, message)))
 }
 
 /// Returns the pinned messages of a chat, most recently pinned first.

@@ -94,6 +94,8 @@ pub(crate) async fn block(
     caller: Caller,
     Path(user_id): Path<UserId>,
 ) -> Result<NoContent> {
+    // Otherwise the list of blocks would show the profile of any id.
+    users::get(&state.db, caller.user_id, state.user_directory, user_id).await?;
     if blocks::block(&state.db, caller.user_id, user_id).await? {
         presence::send_to(&state.db, &state.ephemeral, user_id, caller.user_id).await;
     }

@@ -8,7 +8,7 @@ use crate::{
     upload_form::UploadForm,
     webhook_formats::{
         WebhookMessage,
-        discord::{self, DiscordMessage},
+        discord::{self, Changes, DiscordMessage},
         github,
         slack::SlackMessage,
     },
@@ -17,7 +17,9 @@ use crate::{
 use axum::{extract::State, http::HeaderMap, response::IntoResponse};
 use chat_core::{
     ChatId, Error, FileId, MessageId, WebhookId,
-    messages::{self, MAX_FILES, Message, MessageAuthor, MessageExtra, NewMessage, SendOutcome, validate_embeds},
+    messages::{
+        self, Embed, MAX_FILES, Message, MessageAuthor, MessageExtra, NewMessage, SendOutcome, validate_embeds,
+    },
     values::{Content, DisplayName, Nonce},
     webhooks::{self, NewWebhook, Webhook, WebhookPatch, WebhookWithUrl},
 };
@@ -181,15 +183,23 @@ pub(crate) async fn update_message(
         WebhookBody::Form(form) => DiscordMessage::from_fields(form.read_fields().await?)?,
     };
     let message = find_own(&state, &webhook, id).await?;
-    let (content, embeds) = changes.into_changes();
-    if let Some(content) = content {
-        let content = parse_content(content)?;
-        state.rate_limiter.charge_text(webhook.created_by, content.as_str().len())?;
-        messages::update(&state.db, webhook.user_id, id, &content).await?;
+    let Changes { content, embeds, has_mentions } = changes.into_changes();
+    // Validated before anything is written.
+    let content = content.map(parse_content).transpose()?;
+    let embeds = embeds.map(validate_embeds).transpose()?;
+    let bytes = content.as_ref().map_or(0, |content| content.as_str().len());
+    state.rate_limiter.charge_text(webhook.created_by, bytes + embed_bytes(embeds.as_deref().unwrap_or_default())?)?;
+    // In the order in which the message is never without both.
+    let edits_text_first = content.as_ref().is_some_and(|content| !content.is_blank());
+    let extra = embeds.map(|embeds| MessageExtra { author: message.author, embeds });
+    if let (Some(extra), false) = (&extra, edits_text_first) {
+        messages::set_extra(&state.db, webhook.user_id, id, extra).await?;
     }
-    if let Some(embeds) = embeds {
-        let extra = MessageExtra { author: message.author, embeds: validate_embeds(embeds)? };
-        messages::set_extra(&state.db, webhook.user_id, id, &extra).await?;
+    if let Some(content) = content {
+        messages::update(&state.db, webhook.user_id, id, &content, has_mentions).await?;
+    }
+    if let (Some(extra), true) = (&extra, edits_text_first) {
+        messages::set_extra(&state.db, webhook.user_id, id, extra).await?;
     }
     let message = find_own(&state, &webhook, id).await?;
     Ok(ProgramResponse(Json(discord::describe_message(&message, &webhook)).into_response()))
@@ -220,13 +230,18 @@ fn parse_content(content: String) -> Result<Content> {
     Ok(Content::try_from(content).map_err(|detail| Error::invalid("content", detail))?)
 }
 
+/// The size of embeds as they are stored.
+fn embed_bytes(embeds: &[Embed]) -> Result<usize> {
+    Ok(serde_json::to_string(embeds).map_err(Error::internal)?.len())
+}
+
 /// Stores the files of a form, and reads the message in its fields.
 async fn receive_form(
     state: &Arc<AppState>,
     webhook: &Webhook,
     form: UploadForm,
 ) -> Result<(DiscordMessage, Vec<FileId>)> {
-    let (fields, files) = super::files::receive_form(state, webhook.user_id, form, false).await?;
+    let (fields, files) = super::files::receive_form(state, webhook.user_id, webhook.created_by, form, false).await?;
     Ok((DiscordMessage::from_fields(fields)?, files.into_iter().map(|file| file.id).collect()))
 }
 
@@ -245,8 +260,7 @@ async fn send(state: &AppState, webhook: &Webhook, message: WebhookMessage, file
         Some(name) => DisplayName::try_from(name).map_err(|detail| Error::invalid("username", detail))?.into(),
         None => webhook.name.clone(),
     };
-    let embed_bytes = serde_json::to_string(&embeds).map_err(Error::internal)?.len();
-    state.rate_limiter.charge_text(webhook.created_by, content.as_str().len() + embed_bytes)?;
+    state.rate_limiter.charge_text(webhook.created_by, content.as_str().len() + embed_bytes(&embeds)?)?;
     let nonce = nonce.map(Nonce::try_from).transpose().map_err(|detail| Error::invalid("nonce", detail))?;
     let SendOutcome { message, .. } = state
         .writer

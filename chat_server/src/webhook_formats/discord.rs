@@ -7,6 +7,7 @@ use chat_core::{
     messages::{Embed, EmbedAuthor, EmbedField, Message},
     webhooks::Webhook,
 };
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -80,7 +81,7 @@ impl DiscordEmbed {
         let picture = self.image.or(self.thumbnail).and_then(|image| image.url);
         // Clients also send files of the message here, which are shown below it.
         let image_url = picture.filter(|url| !url.starts_with("attachment://"));
-        let timestamp = self.timestamp.and_then(|text| text.parse::<chrono::DateTime<chrono::Utc>>().ok()).map(Time);
+        let timestamp = self.timestamp.as_deref().and_then(parse_time);
         Embed {
             author: self.author.map(|author| EmbedAuthor { name: author.name, url: author.url }),
             title: self.title,
@@ -93,6 +94,14 @@ impl DiscordEmbed {
             timestamp,
         }
     }
+}
+
+/// Parses a time that every client can show: without a leap second, and with a year of four
+/// digits. Others are ignored.
+fn parse_time(text: &str) -> Option<Time> {
+    let time = text.parse::<DateTime<Utc>>().ok()?;
+    let time = DateTime::from_timestamp(time.timestamp(), time.timestamp_subsec_nanos().min(999_999_999))?;
+    (1..=9_999).contains(&time.year()).then_some(Time(time))
 }
 
 impl Field {
@@ -121,21 +130,36 @@ impl DiscordMessage {
         Ok(message)
     }
 
-    /// The new text, if the message has one, and the new embeds, for an edit.
-    pub(crate) fn into_changes(self) -> (Option<String>, Option<Vec<Embed>>) {
-        (self.content, self.embeds.map(|embeds| embeds.into_iter().map(DiscordEmbed::into_embed).collect()))
+    /// The changes of an edit.
+    pub(crate) fn into_changes(self) -> Changes {
+        let Self { content, embeds, allowed_mentions, .. } = self;
+        let embeds = embeds.map(|embeds| embeds.into_iter().map(DiscordEmbed::into_embed).collect());
+        Changes { content, embeds, has_mentions: allows_mentions(allowed_mentions) }
     }
+}
+
+/// The changes of an edit; absent fields stay unchanged.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pub(crate) content: Option<String>,
+    pub(crate) embeds: Option<Vec<Embed>>,
+    /// Whether the names in the text mention users.
+    pub(crate) has_mentions: bool,
+}
+
+fn allows_mentions(allowed: Option<AllowedMentions>) -> bool {
+    let kinds = allowed.and_then(|allowed| allowed.parse);
+    kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind == "users" || kind == "everyone"))
 }
 
 impl From<DiscordMessage> for WebhookMessage {
     fn from(message: DiscordMessage) -> Self {
         let DiscordMessage { content, username, embeds, allowed_mentions } = message;
-        let parse = allowed_mentions.and_then(|allowed| allowed.parse);
         Self {
             content: content.unwrap_or_default(),
             author: username,
             embeds: embeds.unwrap_or_default().into_iter().map(DiscordEmbed::into_embed).collect(),
-            has_mentions: parse.is_none_or(|kinds| kinds.iter().any(|kind| kind == "users" || kind == "everyone")),
+            has_mentions: allows_mentions(allowed_mentions),
             nonce: None,
         }
     }
@@ -198,4 +222,20 @@ pub(crate) fn describe_webhook(webhook: &Webhook) -> Value {
         "id": webhook.id.to_string(), "type": 1, "name": webhook.name, "avatar": null,
         "channel_id": webhook.chat_id.to_string(), "guild_id": null, "application_id": null,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_times_that_every_client_shows_are_kept() {
+        for good in ["2026-06-30T12:00:00Z", "2026-06-30T12:00:00.123+02:00", "2026-06-30T23:59:60Z"] {
+            let time = parse_time(good).expect(good);
+            assert!(!serde_json::to_string(&time).expect("a time").contains(":60"), "{good}");
+        }
+        for bad in ["", "now", "-0001-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", "+262142-12-31T23:59:60Z"] {
+            assert!(parse_time(bad).is_none(), "{bad}");
+        }
+    }
 }

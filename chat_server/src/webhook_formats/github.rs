@@ -159,7 +159,8 @@ impl Summary {
         };
         WebhookMessage {
             embeds: vec![embed],
-            nonce: delivery.map(|id| truncate(&format!("github-{id}"), 64)),
+            // GitHub's ids are UUIDs. A longer one would not fit.
+            nonce: delivery.filter(|id| id.len() <= 57).map(|id| format!("github-{id}")),
             ..WebhookMessage::default()
         }
     }

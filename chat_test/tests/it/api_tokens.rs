@@ -276,3 +276,45 @@ async fn reading_with_a_token_marks_nothing_as_delivered_without_the_scope() {
     bob.get(&format!("/api/chats/{direct}/messages")).await.expect(200);
     assert!(delivered().await.is_string());
 }
+
+#[tokio::test]
+async fn a_token_without_the_scope_reads_no_text_in_other_responses() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let id = bob.say_in(team, "for members only").await["id"].clone();
+    let token = alice
+        .with_api_token(json!({ "name": "no reader", "scopes": ["reactions:write", "messages:write", "chats:read"] }))
+        .await;
+    let reaction = format!("/api/messages/{id}/reactions/%F0%9F%8E%89");
+    let pin = format!("/api/messages/{id}/pin");
+    for response in [
+        token.put(&reaction, json!({})).await,
+        token.delete(&reaction).await,
+        token.put(&pin, json!({})).await,
+        token.delete(&pin).await,
+        token.get("/api/chats").await,
+        token.get(&format!("/api/chats/{team}")).await,
+    ] {
+        let body = response.expect(200).json().to_string();
+        assert!(!body.contains("for members only"), "{body}");
+    }
+    let own = token.say_in(team, "its own words").await;
+    assert_eq!(own["content"], "its own words");
+}
+
+#[tokio::test]
+async fn a_websocket_of_a_limited_token_sends_no_file_of_another_chat() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let (team, direct) = (alice.chat_id("team").await, alice.chat_id("direct").await);
+    let file = upload(&alice, "there").await;
+    alice.post(&format!("/api/chats/{direct}/messages"), json!({ "content": "", "files": [file] })).await.expect(201);
+    let scopes = ["events:read", "messages:write"];
+    let token = alice.with_api_token(json!({ "name": "one", "scopes": scopes, "write_chat_ids": [team] })).await;
+    let bearer = format!("Bearer {}", token.token);
+    let mut socket = Socket::open(&app.endpoints.notify, "", &[("authorization", &bearer)]).await.expect("a socket");
+    assert_eq!(socket.next().await.kind, "ready");
+    let send = json!({ "type": "message.send", "chat_id": team, "content": "", "files": [file] });
+    assert_eq!(socket.send_command(send).await["code"], "invalid");
+}

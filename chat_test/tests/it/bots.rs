@@ -192,3 +192,22 @@ async fn a_bot_cannot_manage_accounts_tokens_or_bots() {
         assert_eq!(response.status, 403, "{method} {path}");
     }
 }
+
+#[tokio::test]
+async fn a_block_of_the_owner_hides_the_blocker_from_the_bot() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let bot = bob.create_bot("helper").await;
+    alice.post(&format!("/api/chats/{team}/members"), json!({ "user_id": bot.id })).await.expect_problem(422);
+    let group = json!({ "type": "group", "name": "club", "members": [alice.id, bot.id] });
+    let chat = bob.post("/api/chats", group).await.expect(201).json()["id"].as_i64().expect("an id");
+    let _stream = alice.listen().await;
+    let presence = format!("/api/presence/{}", alice.id);
+    chat_test::eventually("alice is online", || async { bot.get(&presence).await.json()["status"] == "online" }).await;
+    alice.put(&format!("/api/users/{}/block", bob.id), json!({})).await.expect(204);
+    for user in [&bob, &bot] {
+        assert_eq!(user.get(&presence).await.expect(200).json()["status"], "offline", "{}", user.name);
+        assert_eq!(user.say_in(chat, "@alice look").await["mentions"], json!([]), "{}", user.name);
+    }
+}

@@ -43,6 +43,9 @@ async fn a_profile_is_visible_to_those_who_share_or_shared_a_chat() {
         users["items"].as_array().expect("users").iter().map(|user| user["id"].clone()).collect::<Vec<_>>()
     };
     erin.get(&path).await.expect_problem(404);
+    erin.put(&format!("{path}/block"), json!({})).await.expect_problem(404);
+    let own = erin.post("/api/chats", json!({ "type": "group", "name": "own", "members": [] })).await.json();
+    erin.put(&format!("/api/chats/{}/bans/{}", own["id"], frank.id), json!({})).await.expect_problem(404);
     assert_eq!(ids(&erin).await, [json!(erin.id)], "ids cannot be tried one after the other");
     let group = json!({ "type": "group", "name": "club", "members": [frank.id] });
     let chat = erin.post("/api/chats", group).await.expect(201).json();

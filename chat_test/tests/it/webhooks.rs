@@ -64,6 +64,14 @@ async fn a_webhook_posts_edits_and_deletes_in_the_format_of_discord() {
     for method in [Method::GET, Method::PATCH, Method::DELETE] {
         webhook.send(method, &format!("/messages/{mine}"), json!({ "content": "no" })).await.expect_problem(404);
     }
+    // An edit that fails changes nothing, and a message keeps some content.
+    let invalid = json!({ "content": "half", "embeds": [{ "title": "x", "color": 99_999_999 }] });
+    webhook.send(Method::PATCH, &path, invalid).await.expect_problem(422);
+    let quiet = json!({ "content": "@bob fixed", "allowed_mentions": { "parse": [] } });
+    webhook.send(Method::PATCH, &path, quiet).await.expect(200);
+    assert_eq!(bob.get(&format!("/api/messages/{id}")).await.json()["mentions"], json!([]));
+    webhook.send(Method::PATCH, &path, json!({ "content": "" })).await.expect(200);
+    webhook.send(Method::PATCH, &path, json!({ "embeds": [] })).await.expect_problem(422);
     webhook.send(Method::DELETE, &path, json!({})).await.expect(204);
     webhook.send(Method::GET, &path, json!({})).await.expect_problem(404);
     let erased = bob.get(&format!("/api/messages/{id}")).await.expect(200).json();
@@ -178,6 +186,16 @@ async fn the_url_is_a_secret_that_ends() {
     let page = bob.get(&format!("/api/chats/{chat_id}/messages")).await.expect(200).json();
     assert_eq!(page["items"][0]["author"]["name"], "Nightly builds", "its messages keep their name");
 
+    // A webhook has no role, and ends when its member may no longer create one.
+    let owned = Webhook::create(&app, &alice, chat_id).await;
+    let member = format!("/api/chats/{chat_id}/members/{}", owned.created["user_id"]);
+    alice.patch(&member, json!({ "role": "admin" })).await.expect_problem(422);
+    alice.patch(&format!("/api/chats/{chat_id}/members/{}", bob.id), json!({ "role": "admin" })).await.expect(200);
+    let bobs = Webhook::create(&app, &bob, chat_id).await;
+    alice.patch(&format!("/api/chats/{chat_id}/members/{}", bob.id), json!({ "role": "member" })).await.expect(200);
+    bobs.post("", hello()).await.expect_problem(404);
+    owned.post("", hello()).await.expect(204);
+
     // A webhook leaves with the member who created it.
     let other = Webhook::create(&app, &alice, chat_id).await;
     alice.post(&format!("/api/chats/{chat_id}/transfer"), json!({ "user_id": bob.id })).await.expect(200);
@@ -202,6 +220,7 @@ async fn bad_messages_are_refused_and_a_webhook_has_a_rate_limit() {
         json!({ "embeds": [{ "description": "x".repeat(4_097) }] }),
         json!({ "embeds": [{ "title": "a", "url": "javascript:alert(1)" }] }),
         json!({ "embeds": [{ "title": "a", "color": 0x100_0000 }] }),
+        json!({ "embeds": [{ "title": "a\u{202e}b" }] }),
         json!({ "embeds": (0..11).map(|n| json!({ "title": n.to_string() })).collect::<Vec<_>>() }),
         json!({ "embeds": [{ "fields": (0..26).map(|_| json!({ "name": "a", "value": "b" })).collect::<Vec<_>>() }] }),
         json!({ "embeds": (0..2).map(|_| json!({ "description": "x".repeat(3_001) })).collect::<Vec<_>>() }),

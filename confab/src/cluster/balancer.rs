@@ -43,7 +43,7 @@ pub(super) fn write_config(
     let main = format!(
         "{user}daemon off;\npid \"{folder_path}/nginx.pid\";\nerror_log stderr warn;\nworker_processes 1;\n\
          worker_rlimit_nofile 16384;\nevents {{ worker_connections 8192; }}\n\
-         http {{\n    access_log off;\n{temporary}    include \"{folder_path}/confab.conf\";\n}}\n"
+         http {{\n{temporary}    include \"{folder_path}/confab.conf\";\n}}\n"
     );
     fs::write(folder.join("confab.conf"), http).context("writing the nginx configuration")?;
     let path = folder.join("nginx.conf");

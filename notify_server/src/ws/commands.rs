@@ -7,7 +7,7 @@ use chat_core::{
     auth::{Identity, LIMITED_TO_CHATS, Scope},
     chats::{self, ChatDraft, ChatType},
     ephemeral::Status,
-    members,
+    files, members,
     messages::MessageDraft,
     presence,
     receipts::{self, ReceiptKind},
@@ -203,6 +203,7 @@ fn with_reference(mut object: Value, reference: Option<Value>) -> Value {
 
 async fn dispatch(notify: &NotifyServer, identity: &Identity, command: Command) -> Result<Value> {
     let (user, account) = (identity.claims.user_id, identity.account_id);
+    let NotifyServer { db, writer, typing, ephemeral, rate_limiter, .. } = notify;
     if let (Some(grant), Some(scope)) = (&identity.grant, command.scope()) {
         grant.require(scope)?;
         // A token that opens streams can be limited only in the chats that it writes to.
@@ -211,8 +212,10 @@ async fn dispatch(notify: &NotifyServer, identity: &Identity, command: Command) 
             None if grant.chats(scope).is_some() => return Err(LIMITED_TO_CHATS),
             _ => {}
         }
+        if let (Command::SendMessage { files, .. }, Some(chats)) = (&command, grant.chats(scope)) {
+            files::require_in_chats(db, user, files, chats).await?;
+        }
     }
-    let NotifyServer { db, writer, typing, ephemeral, rate_limiter, .. } = notify;
     if writer.is_storage_low() && command.needs_space() {
         return Err(Error::InsufficientStorage);
     }

@@ -2,7 +2,7 @@ import type { Embed } from '@confab/sdk';
 import { useTranslation } from 'react-i18next';
 import { formatFullTime } from '../locales/time';
 import styles from './Embeds.module.css';
-import { Markdown } from './Markdown';
+import { Markdown, SafeLink } from './Markdown';
 
 /** The embeds of a message of a webhook. Images of other servers are links: the page loads nothing from them. */
 export function Embeds({ embeds }: { readonly embeds: readonly Embed[] }) {
@@ -22,7 +22,11 @@ function EmbedBlock({ embed }: { readonly embed: Embed }) {
   const edge = typeof color === 'number' ? `#${color.toString(16).padStart(6, '0')}` : undefined;
   return (
     <section className={styles.embed} style={edge ? { borderInlineStartColor: edge } : undefined}>
-      {author && <p className={styles.author}>{<ExternalLink url={author.url ?? null}>{author.name}</ExternalLink>}</p>}
+      {author && (
+        <p className={styles.author}>
+          <ExternalLink url={author.url ?? null}>{author.name}</ExternalLink>
+        </p>
+      )}
       {title && (
         <p className={styles.title}>
           <ExternalLink url={url ?? null}>{title}</ExternalLink>
@@ -54,10 +58,5 @@ function EmbedBlock({ embed }: { readonly embed: Embed }) {
 }
 
 function ExternalLink({ url, children }: { readonly url: string | null; readonly children: string }) {
-  if (!url || !/^https?:\/\//.test(url)) return children;
-  return (
-    <a href={url} target="_blank" rel="noopener noreferrer">
-      {children}
-    </a>
-  );
+  return url ? <SafeLink href={url} raw={children} label={children} text={children} /> : children;
 }

@@ -176,7 +176,8 @@ function renderInline(token: Token, key: number, depth: number, isLink: boolean)
   }
 }
 
-function SafeLink(props: {
+/** A link that asks first if its text shows another address. */
+export function SafeLink(props: {
   readonly href: string;
   readonly raw: string;
   readonly label: ReactNode;

@@ -286,6 +286,7 @@ function QuotedMessage({
         <>
           <Avatar user={author} size={16} />
           <strong>{getAuthorName(quoted, author)}</strong>
+          {author && author.kind !== 'person' && <Badge>{t(`kind.${author.kind}`)}</Badge>}
           <span>
             {quoted.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(quoted)}
           </span>

@@ -26,8 +26,8 @@ export const formatCompactTime = (at: string) =>
     .join('')
     .trim();
 
-/** As in `Friday, 20 November 2026 at 14:05:11`. */
-export const formatFullTime = (at: string) => fullFormat.format(new Date(at));
+/** As in `Friday, 20 November 2026 at 14:05:11`. A text that is not a time stays as it is. */
+export const formatFullTime = (at: string) => (Number.isNaN(Date.parse(at)) ? at : fullFormat.format(new Date(at)));
 
 /** Equal for two times on the same day. */
 export const getDayKey = (at: string) => new Date(at).toDateString();
