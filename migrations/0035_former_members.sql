@@ -4,7 +4,8 @@
 
 alter table chat_departures add column needs_invite boolean not null default true;
 
--- Those who left before, if they have written. Reads `messages` once and locks nothing.
+-- Those who left before, if they have written. Reads `messages` once. Meanwhile nobody joins or
+-- leaves a chat.
 insert into chat_departures (chat_id, user_id, needs_invite)
 select distinct m.chat_id, m.sender_id, false
 from messages m join chats c on c.id = m.chat_id

@@ -18,7 +18,7 @@ create index webhooks_chat_id on webhooks (chat_id);
 -- message) and `embeds`. Null for nearly all messages.
 alter table messages
     add column extra jsonb,
-    add constraint messages_extra_size check (octet_length(extra::text) <= 262144);
+    add constraint messages_extra_size check (octet_length(extra::text) <= 262144) not valid;
 
 create or replace view message_view as
 select m.id, m.chat_id, m.sender_id, m.nonce, m.reply_to,
@@ -47,8 +47,6 @@ select m.id, m.chat_id, m.sender_id, m.nonce, m.reply_to,
                   coalesce(case when m.deleted_at is null then m.extra -> 'embeds' end, '[]'::jsonb) as embeds
        ) j) as json
 from messages m;
-
-drop function send_messages;
 
 -- As in 0026, with `extras`.
 create function send_messages(
@@ -130,6 +128,16 @@ begin
     left join messages original on original.sender_id = i.sender_id and original.chat_id = i.chat_id and original.nonce = i.nonce
     left join messages reply_target on reply_target.chat_id = i.chat_id and reply_target.id = i.reply_to;
 end $$;
+
+-- For servers of the version before, until they are stopped.
+create or replace function send_messages(
+    chat_ids bigint[], sender_ids bigint[], contents text[], reply_to_ids bigint[], nonces text[],
+    file_messages int[], file_positions smallint[], file_ids bigint[],
+    mention_messages int[], mention_names text[]
+) returns table (message int, outcome text, id bigint, created_at timestamptz) language sql as $$
+    select * from send_messages(chat_ids, sender_ids, contents, reply_to_ids, nonces, null::text[],
+                                file_messages, file_positions, file_ids, mention_messages, mention_names);
+$$;
 
 -- As in 0033, and removes `extra`.
 create or replace function erase_message(of_message bigint) returns boolean language plpgsql as $$

@@ -157,6 +157,11 @@ pub async fn undo_sign_up(db: &PgPool, user: UserId) -> Result<()> {
 /// Removes what [`delete`] removes. The caller holds the append lock.
 pub(crate) async fn anonymize(log: &mut PgConnection, user: UserId) -> Result<()> {
     transfer_ownership(&mut *log, user).await?;
+    erase(log, user).await
+}
+
+/// Removes what [`anonymize`] removes, of a user who owns no chat.
+pub(crate) async fn erase(log: &mut PgConnection, user: UserId) -> Result<()> {
     for sql in [
         // First, while the members of the user's chats still receive the event. A real
         // email address contains an @, so this one cannot belong to a user.

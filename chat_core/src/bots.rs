@@ -159,6 +159,15 @@ pub(crate) async fn require_shared_chat(db: impl PgExecutor<'_>, actor: UserId, 
     }
 }
 
+/// Rejects a direct chat with a webhook, which reads nothing.
+pub(crate) async fn require_not_webhook(db: impl PgExecutor<'_>, field: &'static str, user: UserId) -> Result<()> {
+    let kind: UserKind = sqlx::query_scalar("select kind from users where id = $1").bind(user).fetch_one(db).await?;
+    match kind {
+        UserKind::Webhook => Err(Error::invalid(field, "a webhook has no direct chats")),
+        UserKind::Person | UserKind::Bot => Ok(()),
+    }
+}
+
 /// Rejects roles that bots cannot have: a person must be able to manage each chat. A webhook is
 /// always a member.
 pub(crate) async fn require_can_have(

@@ -1,13 +1,13 @@
 //! The members of a chat and their roles.
 
 use crate::{
-    ChatId, Error, Result, Time, UserId,
+    ChatId, Error, Result, Time, UserId, accounts,
     admission::{self, admit},
     blocks, bots,
     chats::model::{ChatType, Membership, Role},
     events,
     permissions::Permission,
-    users::User,
+    users::{User, UserKind},
     webhooks,
 };
 use schemars::JsonSchema;
@@ -278,18 +278,19 @@ async fn leave_locked(
     Ok(())
 }
 
-/// Removes a member together with their bots and the invites they created, because they could
-/// rejoin with their own invite. Records that they were members.
+/// Removes a member together with their bots, and with the invites they created, because they
+/// could rejoin with their own invite. Records that they were members. Deletes their webhooks,
+/// which are members of one chat only.
 pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {
-    let users: Vec<UserId> = sqlx::query_scalar(
-        "select $2 union all
-         select m.user_id from users bot join chat_members m on m.user_id = bot.id and m.chat_id = $1
-         where bot.owner_id = $2",
+    let leaving: Vec<(UserId, UserKind)> = sqlx::query_as(
+        "select m.user_id, u.kind from chat_members m join users u on u.id = m.user_id
+         where m.chat_id = $1 and (u.id = $2 or u.owner_id = $2)",
     )
     .bind(chat)
     .bind(user)
     .fetch_all(&mut *log)
     .await?;
+    let users: Vec<UserId> = leaving.iter().map(|(id, _)| *id).collect();
     for sql in [
         "delete from invites where chat_id = $1 and created_by = any ($2)",
         "insert into chat_departures (chat_id, user_id, needs_invite)
@@ -298,6 +299,9 @@ pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -
         "delete from chat_members where chat_id = $1 and user_id = any ($2)",
     ] {
         sqlx::query(sql).bind(chat).bind(&users).execute(&mut *log).await?;
+    }
+    for (webhook, _) in leaving.into_iter().filter(|(_, kind)| *kind == UserKind::Webhook) {
+        accounts::erase(&mut *log, webhook).await?;
     }
     Ok(())
 }

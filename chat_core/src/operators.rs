@@ -9,6 +9,7 @@ use crate::{
     search::{split_name_query, words},
     users::User,
     values::{InviteCode, Reason, SearchText},
+    webhooks,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -288,6 +289,7 @@ impl Operator {
     /// Deletes a chat with everything in it.
     pub async fn remove_chat(&self, db: &PgPool, chat: ChatId) -> Result<()> {
         let mut log = events::begin(db, self.user_id).await?;
+        webhooks::erase_all(&mut log, chat).await?;
         let name: String = sqlx::query_scalar("delete from chats where id = $1 returning name")
             .bind(chat)
             .fetch_optional(&mut *log)

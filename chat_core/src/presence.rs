@@ -23,21 +23,26 @@ pub async fn get(db: &PgPool, viewer: UserId, user_id: UserId) -> Result<Presenc
 }
 
 /// Returns the presence of the given users who share a chat with the viewer. A user who has
-/// blocked the viewer looks like one who was never online.
+/// blocked the viewer, or the owner of a bot, looks like one who was never online.
 pub async fn visible_to(db: impl PgExecutor<'_>, viewer: UserId, user_ids: &[UserId]) -> Result<Vec<Presence>> {
     Ok(sqlx::query_as(
-        "select * from presence_of(array(
+        "with blocked as (
+             select $1::bigint as id union all select owner_id from users where id = $1 and owner_id is not null
+         )
+         select * from presence_of(array(
              select other.user_id from chat_members own join chat_members other using (chat_id)
              where own.user_id = $1 and other.user_id = any($2)
-               and not is_blocked_by(other.user_id, $1)
+               and not exists (
+                   select from blocks b join blocked on blocked.id = b.blocked_id where b.blocker_id = other.user_id
+               )
              union
              select $1 where $1 = any($2)
          ))
          union
-         select blocker_id, 'offline', null from unnest($2) blocker_id
-         where is_blocked_by(blocker_id, $1) and exists (
+         select b.blocker_id, 'offline', null from blocks b join blocked on blocked.id = b.blocked_id
+         where b.blocker_id = any($2) and exists (
              select from chat_members own join chat_members other using (chat_id)
-             where own.user_id = $1 and other.user_id = blocker_id
+             where own.user_id = $1 and other.user_id = b.blocker_id
          )
          order by user_id",
     )

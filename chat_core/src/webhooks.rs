@@ -169,10 +169,19 @@ pub async fn delete(db: &PgPool, actor: UserId, client: &Client, chat: ChatId, i
     require_permission(&mut log, chat, actor).await?;
     let webhook = get(&mut log, chat, id).await?;
     members::delete(&mut log, chat, webhook.user_id).await?;
-    accounts::anonymize(&mut log, webhook.user_id).await?;
     let entry = NewEntry::new(Action::WebhookDeleted).with_actor(actor).with_chat(chat).with_client(client);
     entry.with_detail(&webhook.name).write(&mut *log).await?;
     log.commit().await?;
+    Ok(())
+}
+
+/// Erases the users of all webhooks of a chat that is about to be deleted.
+pub(crate) async fn erase_all(log: &mut PgConnection, chat: ChatId) -> Result<()> {
+    let users: Vec<UserId> =
+        sqlx::query_scalar("select user_id from webhooks where chat_id = $1").bind(chat).fetch_all(&mut *log).await?;
+    for user in users {
+        accounts::erase(&mut *log, user).await?;
+    }
     Ok(())
 }
 

@@ -30,7 +30,7 @@ const MIN_COMPRESSED_BYTES: u64 = 1024;
 /// Adds the layers to a router, from the inside: a trace span, panic handling, early rejections,
 /// CORS, compression, and all that concerns every request (`serve`).
 pub fn with_layers(router: Router, policy: &WebPolicy, limiter: Option<Arc<RateLimiter>>) -> Router {
-    let outer = Arc::new(Outer { policy: policy.clone(), limiter });
+    let outer = Arc::new(OuterLayer { policy: policy.clone(), limiter });
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request| {
             // Log the matched route, never the full URI: a query can contain a ticket.
@@ -63,7 +63,7 @@ pub fn with_layers(router: Router, policy: &WebPolicy, limiter: Option<Arc<RateL
 
 /// What the outer layer needs.
 #[derive(Debug)]
-struct Outer {
+struct OuterLayer {
     policy: WebPolicy,
     /// Counts the requests of each address.
     limiter: Option<Arc<RateLimiter>>,
@@ -72,7 +72,7 @@ struct Outer {
 /// The outer layer, for every request and response: the request id, the limit of the address,
 /// the check of the host, security headers, and the bodies of errors. One layer, because each
 /// request copies all layers.
-async fn serve(State(outer): State<Arc<Outer>>, mut request: Request, next: Next) -> Response {
+async fn serve(State(outer): State<Arc<OuterLayer>>, mut request: Request, next: Next) -> Response {
     let id = request_id::assign(&mut request);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let counted = outer.limiter.as_ref().map_or(Ok(None), |limiter| limiter.count_address(&mut request));
@@ -99,7 +99,7 @@ async fn serve(State(outer): State<Arc<Outer>>, mut request: Request, next: Next
 /// Rejects a request of an address over its limit, and one with a compressed body, which no
 /// handler could read. Inside CORS, so that a page can read the response.
 async fn reject_early(request: Request, next: Next) -> Response {
-    if let Some(rejection) = AddressRejection::take(&request) {
+    if let Some(rejection) = AddressRejection::respond(&request) {
         return rejection;
     }
     let encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();

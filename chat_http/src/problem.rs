@@ -163,13 +163,14 @@ pub(crate) fn render(response: Response, method: &Method, path: &str, request_id
     }
     let mut problem = match response.extensions().get::<Arc<Error>>() {
         Some(error) => {
-            log_server_error(error, method, &without_secret(path), request_id);
+            log_server_error(error, method, &hide_secret(path), request_id);
             Problem::new(error, request_id)
         }
         None => Problem::plain(status, code_of_status(status), fallback_detail(status, method, path), request_id),
     };
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         parts.headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
@@ -184,7 +185,7 @@ pub(crate) fn render(response: Response, method: &Method, path: &str, request_id
 }
 
 /// The path of a request as it may be logged: the one of a webhook contains its secret.
-fn without_secret(path: &str) -> Cow<'_, str> {
+fn hide_secret(path: &str) -> Cow<'_, str> {
     match path.split_once("/webhooks/") {
         Some((before, rest)) => format!("{before}/webhooks/{}/…", rest.split('/').next().unwrap_or_default()).into(),
         None => path.into(),

@@ -5,6 +5,10 @@
 //! `MEMBERS_PER_WRITE`. This surcharge also applies to the commands of WebSockets, whose
 //! number the notify server limits apart.
 
+mod setting;
+
+pub use setting::{InvalidRateLimits, RateLimits};
+
 use crate::{ApiError, metrics::METRICS_PATH, probes::PROBES, trusted_proxies::TrustedProxies};
 use axum::{
     body::HttpBody,
@@ -14,17 +18,17 @@ use axum::{
 };
 use chat_core::{Error, UserId, WebhookId};
 use governor::{
-    NotUntil, Quota,
+    NotUntil,
     clock::{Clock, QuantaClock, QuantaInstant},
     middleware::StateInformationMiddleware,
     state::keyed::DashMapStateStore,
 };
 use percent_encoding::percent_decode_str;
+use setting::Rate;
 use std::{
     hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
-    str::FromStr,
     time::Duration,
 };
 
@@ -60,151 +64,8 @@ pub enum RouteClass {
     /// Only reads data; limited by user.
     Read,
     /// Is sent by a program that knows the URL of a webhook; limited by webhook
-    /// (`charge_webhook`).
+    /// (`count_webhook`).
     Webhook,
-}
-
-impl RouteClass {
-    /// The class of a request that matches no route.
-    pub fn of_method(method: &Method) -> Self {
-        match *method {
-            Method::GET | Method::HEAD => Self::Read,
-            _ => Self::Write,
-        }
-    }
-}
-
-/// Maximum number of requests in a period, also in one burst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rate {
-    count: NonZeroU32,
-    period: Duration,
-}
-
-impl Rate {
-    const fn per_second(count: u32) -> Self {
-        Self { count: NonZeroU32::new(count).expect("more than none"), period: Duration::from_secs(1) }
-    }
-
-    const fn per_minute(count: u32) -> Self {
-        Self { period: Duration::from_secs(60), ..Self::per_second(count) }
-    }
-
-    const fn per_day(count: u32) -> Self {
-        Self { period: Duration::from_secs(24 * 3600), ..Self::per_second(count) }
-    }
-
-    fn quota(self) -> Quota {
-        let interval = self.period / self.count.get();
-        Quota::with_period(interval).map_or(Quota::per_second(self.count), |quota| quota.allow_burst(self.count))
-    }
-}
-
-impl FromStr for Rate {
-    type Err = ();
-
-    /// Parses `20/s`, `600/m`, `1000/h` or `5000/d`.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (count, period) = text.split_once('/').ok_or(())?;
-        let seconds = match period {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 24 * 3600,
-            _ => return Err(()),
-        };
-        Ok(Self { count: count.parse().map_err(|_| ())?, period: Duration::from_secs(seconds) })
-    }
-}
-
-/// The setting: `off`, `on`, or different limits for some classes, such as
-/// `auth=10/m,write=20/s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimits(Option<Rates>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rates {
-    auth: Rate,
-    refresh: Rate,
-    upload: Rate,
-    write: Rate,
-    profile: Rate,
-    audited: Rate,
-    /// Edits of one message by one user, sustained.
-    edit: Rate,
-    /// The same, in a short time.
-    edit_burst: Rate,
-    read: Rate,
-    /// Requests to one webhook.
-    webhook: Rate,
-    /// Text that a user writes, in KiB; a short text counts as one.
-    text: Rate,
-    /// All requests of one address.
-    address: Rate,
-}
-
-/// The default limits. A user who types, on several devices, stays far below them.
-const DEFAULT: Rates = Rates {
-    auth: Rate::per_minute(60),
-    refresh: Rate::per_minute(600),
-    upload: Rate::per_minute(120),
-    write: Rate::per_second(50),
-    profile: Rate::per_minute(10),
-    audited: Rate::per_minute(30),
-    edit: Rate::per_minute(20),
-    edit_burst: Rate::per_second(1),
-    read: Rate::per_second(100),
-    webhook: Rate::per_minute(60),
-    text: Rate::per_day(256 * 1024),
-    address: Rate::per_second(1_000),
-};
-
-/// The error for text that is not a setting of rate limits.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,text=262144/d,profile=10/m,audited=30/m,edit=20/m,edit_burst=1/s,read=100/s,webhook=60/m,address=1000/s"
-)]
-pub struct InvalidRateLimits(String);
-
-impl RateLimits {
-    /// No limits.
-    pub const OFF: Self = Self(None);
-    /// The default limits.
-    pub const ON: Self = Self(Some(DEFAULT));
-}
-
-impl FromStr for RateLimits {
-    type Err = InvalidRateLimits;
-
-    fn from_str(text: &str) -> Result<Self, InvalidRateLimits> {
-        match text {
-            "off" => return Ok(Self::OFF),
-            "on" => return Ok(Self::ON),
-            _ => {}
-        }
-        let mut rates = DEFAULT;
-        for part in text.split(',') {
-            let invalid = || InvalidRateLimits(part.to_owned());
-            let (class, rate) = part.trim().split_once('=').ok_or_else(invalid)?;
-            let rate = rate.parse().map_err(|()| invalid())?;
-            match class {
-                "auth" => rates.auth = rate,
-                "refresh" => rates.refresh = rate,
-                "upload" => rates.upload = rate,
-                "write" => rates.write = rate,
-                "profile" => rates.profile = rate,
-                "audited" => rates.audited = rate,
-                "edit" => rates.edit = rate,
-                "edit_burst" => rates.edit_burst = rate,
-                "text" => rates.text = rate,
-                "read" => rates.read = rate,
-                "webhook" => rates.webhook = rate,
-                "address" => rates.address = rate,
-                _ => return Err(invalid()),
-            }
-        }
-        Ok(Self(Some(rates)))
-    }
 }
 
 type KeyedLimiter<K> = governor::RateLimiter<K, DashMapStateStore<K>, QuantaClock, StateInformationMiddleware>;
@@ -299,11 +160,9 @@ impl RateLimiter {
         allowed.map(|_| ()).map_err(|not_until| self.wait_for(&not_until))
     }
 
-    /// Counts a request to a webhook.
-    pub fn charge_webhook(&self, webhook: WebhookId) -> Result<(), Error> {
-        let Some(limiters) = &self.limiters else { return Ok(()) };
-        let allowed = limiters.webhook.check_key(&webhook);
-        allowed.map(|_| ()).map_err(|not_until| self.wait_for(&not_until))
+    /// Counts a request to a webhook; `None` without limits.
+    pub fn count_webhook(&self, webhook: WebhookId) -> Result<Option<RateLimitStatus>, RateLimitStatus> {
+        self.limiters.as_ref().map(|limiters| self.count(&limiters.webhook, &webhook)).transpose()
     }
 
     fn charge_write(&self, user: UserId, extra: usize) -> Result<(), Error> {
@@ -431,13 +290,13 @@ pub fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// A rejection by the limit of an address that waits for `AddressRejection::take`.
+/// A rejection by the limit of an address, which is answered inside CORS.
 #[derive(Debug, Clone)]
 pub(crate) struct AddressRejection(RateLimitStatus);
 
 impl AddressRejection {
-    /// Returns the rejection that `RateLimiter::count_address` has left for a page.
-    pub(crate) fn take(request: &Request) -> Option<Response> {
+    /// Responds to a request of a page that `RateLimiter::count_address` has rejected.
+    pub(crate) fn respond(request: &Request) -> Option<Response> {
         let Self(status) = request.extensions().get::<Self>().cloned()?;
         Some(status.into_rejection(has_body(request)))
     }
@@ -468,20 +327,4 @@ impl RateLimiter {
 /// Whether a request has a body. It is not read before a rejection.
 pub(crate) fn has_body(request: &Request) -> bool {
     request.body().size_hint().upper() != Some(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_read_from_one_setting() {
-        assert_eq!("off".parse::<RateLimits>().expect("limits"), RateLimits::OFF);
-        assert_eq!("on".parse::<RateLimits>().expect("limits"), RateLimits::ON);
-        let RateLimits(Some(rates)) = "write=5/m, read=7/s".parse().expect("limits") else { panic!("on") };
-        assert_eq!(rates, Rates { write: Rate::per_minute(5), read: Rate::per_second(7), ..DEFAULT });
-        for bad in ["", "yes", "write", "write=5", "write=0/s", "write=5/w", "write=-1/s", "swim=5/s", "write=5/s,,"] {
-            assert!(bad.parse::<RateLimits>().is_err(), "{bad}");
-        }
-    }
 }

@@ -220,8 +220,8 @@ impl WebSettings {
 pub struct RateLimitSettings {
     /// Rate limits: on, off, or some of
     /// auth=60/m, refresh=600/m, upload=120/m, write=50/s, text=262144/d (in KiB),
-    /// profile=10/m, audited=30/m, edit=20/m, edit_burst=1/s, read=100/s, address=1000/s, separated by
-    /// commas. Off in `confab dev` unless set.
+    /// profile=10/m, audited=30/m, edit=20/m, edit_burst=1/s, read=100/s, webhook=60/m,
+    /// address=1000/s, separated by commas. Off in `confab dev` unless set.
     #[arg(long, value_name = "LIMITS", env = "RATE_LIMITS")]
     pub rate_limits: Option<RateLimits>,
 }

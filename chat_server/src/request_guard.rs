@@ -1,7 +1,6 @@
 //! What happens before a route handles a request, in one middleware: who sends it, whether it
 //! is within the limits and may write now, and whether its body is worth reading. One layer
-//! instead of several, because each request copies all layers: five more cost a fifth of the
-//! sends per second (docs/operations.md).
+//! instead of several, because each request copies all layers (docs/operations.md, "Layers").
 
 use crate::{
     AppState, disk_space,
@@ -16,8 +15,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use chat_core::{Error, auth::Identity};
-use chat_http::{ApiError, Result, rate_limit::RouteClass, refusals::read_client};
+use chat_core::{Error, WebhookId, auth::Identity};
+use chat_http::{ApiError, Result, refusals::read_client};
 use futures_util::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -56,11 +55,15 @@ pub(crate) async fn guard(State(guard): State<Arc<RequestGuard>>, mut request: R
             Some(state.authenticator.identify(header).await.map(|identity| VerifiedRequest { identity, access }))
         }
     };
-    let class = route.map_or_else(|| RouteClass::of_method(request.method()), |route| route.class);
     let account = verified.as_ref().and_then(|verified| Some(verified.as_ref().ok()?.identity.account_id));
-    let status = match state.rate_limiter.check(&request, class, account) {
+    let has_body = request.body().size_hint().upper() != Some(0);
+    let counted = match route {
+        Some(route) => state.rate_limiter.check(&request, route.class, account),
+        None => Ok(None),
+    };
+    let mut status = match counted {
         Ok(status) => status,
-        Err(status) => return status.into_rejection(request.body().size_hint().upper() != Some(0)),
+        Err(status) => return status.into_rejection(has_body),
     };
     let mut response = match verified {
         _ if disk_space::is_refused(state, &request) => ApiError(Error::InsufficientStorage).into_response(),
@@ -70,12 +73,18 @@ pub(crate) async fn guard(State(guard): State<Arc<RequestGuard>>, mut request: R
             run_recording(state, &verified.identity, request, next).await
         }
         None if access == Some(Access::Webhook) => match verify_webhook(&mut request, state).await {
-            Ok(()) => next.run(without_unread_body(request)).await,
+            Ok(webhook) => match state.rate_limiter.count_webhook(webhook) {
+                Ok(counted) => {
+                    status = counted;
+                    next.run(drop_unread_body(request)).await
+                }
+                Err(status) => return status.into_rejection(has_body),
+            },
             Err(error) => reject(request, error).await,
         },
         // No route reads the body of a request that matches none.
         None if access.is_none() => next.run(request.map(|_| Body::empty())).await,
-        None => next.run(without_unread_body(request)).await,
+        None => next.run(drop_unread_body(request)).await,
     };
     if let Some(status) = status {
         status.write_headers(response.headers_mut());
@@ -88,9 +97,10 @@ async fn run_recording(state: &AppState, identity: &Identity, request: Request, 
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let user_agent = request.headers().get(header::USER_AGENT).cloned();
     let address = state.rate_limiter.client_address(request.extensions(), request.headers());
-    // The code of an invite is a secret.
+    // The code of an invite is a secret. The URLs of webhooks do not come here: they have no
+    // identity.
     let has_secret = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().contains("{code}"));
-    let response = next.run(without_unread_body(request)).await;
+    let response = next.run(drop_unread_body(request)).await;
     if response.status() == StatusCode::FORBIDDEN {
         let path = match uri.path().rsplit_once('/') {
             Some((rest, _)) if has_secret => format!("{rest}/…"),
@@ -103,16 +113,18 @@ async fn run_recording(state: &AppState, identity: &Identity, request: Request, 
 }
 
 /// Finds the webhook of the path, for `WebhookCaller`.
-async fn verify_webhook(request: &mut Request, state: &AppState) -> Result<()> {
+async fn verify_webhook(request: &mut Request, state: &AppState) -> Result<WebhookId> {
     let (mut parts, body) = std::mem::take(request).into_parts();
     let found = find_webhook(&mut parts, state).await;
     *request = Request::from_parts(parts, body);
-    request.extensions_mut().insert(found?);
-    Ok(())
+    let found = found?;
+    let id = found.0.id;
+    request.extensions_mut().insert(found);
+    Ok(id)
 }
 
 /// Drops a body that no route reads.
-fn without_unread_body(request: Request) -> Request {
+fn drop_unread_body(request: Request) -> Request {
     match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => request.map(|_| Body::empty()),
         _ => request,

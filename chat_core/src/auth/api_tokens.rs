@@ -261,6 +261,11 @@ fn encode(session: Uuid) -> String {
     format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// Whether a text has the form of a token.
+pub(super) fn is_well_formed(token: &str) -> bool {
+    decode(token).is_some()
+}
+
 /// Returns the id of the session of a token; `None` if the text is not a token.
 fn decode(token: &str) -> Option<Uuid> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;

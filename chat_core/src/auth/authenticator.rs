@@ -118,6 +118,9 @@ impl Authenticator {
         let cached = match self.api_tokens.get(&key) {
             Some(cached) => cached,
             None => {
+                if !api_tokens::is_well_formed(token) {
+                    return Err(token::INVALID);
+                }
                 let _permit = self.lookups.acquire().await.map_err(Error::internal)?;
                 let identity = api_tokens::find(&self.db, token).await?.ok_or(token::INVALID)?;
                 let cached = Arc::new(CachedToken { identity, touched_at: AtomicI64::new(0) });

@@ -14,6 +14,7 @@ use crate::{
     permissions::Permission,
     search::{split_name_query, words},
     values::{ChatName, Description, SearchText, Topic, deserialize_nullable},
+    webhooks,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,7 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
     require_users(log, "user_id", &[other]).await?;
     blocks::require_none(&mut *log, creator, &[other]).await?;
     bots::require_shared_chat(&mut *log, creator, &[other]).await?;
+    bots::require_not_webhook(&mut *log, "user_id", other).await?;
     let id = sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, created_by, pair_low, pair_high)
@@ -399,6 +401,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
 pub async fn delete(db: &PgPool, actor: UserId, id: ChatId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;
     members::require_membership(&mut log, id, actor).await?.require(Permission::DeleteChat)?;
+    webhooks::erase_all(&mut log, id).await?;
     sqlx::query("delete from chats where id = $1").bind(id).execute(&mut *log).await?;
     log.commit().await?;
     Ok(())

@@ -12,7 +12,7 @@ pub const MAX_EMBEDS: usize = 10;
 const MAX_FIELDS: usize = 25;
 
 /// Maximum number of characters in all texts of the embeds of one message.
-const MAX_TOTAL_CHARS: usize = 6_000;
+pub const MAX_TOTAL_CHARS: usize = 6_000;
 
 /// Maximum length of a URL, in bytes.
 const MAX_URL_BYTES: usize = 2_048;
@@ -24,6 +24,17 @@ pub struct MessageExtra {
     pub author: Option<MessageAuthor>,
     /// The embeds.
     pub embeds: Vec<Embed>,
+}
+
+impl MessageExtra {
+    /// About how much memory it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let embed = |embed: &Embed| {
+            let texts: usize = embed.texts().map(|(.., text)| text.len()).sum();
+            size_of::<Embed>() + texts + embed.urls().map(|(_, url)| url.len()).sum::<usize>()
+        };
+        size_of::<Self>() + self.embeds.iter().map(embed).sum::<usize>()
+    }
 }
 
 /// The author that a message of a webhook shows instead of its sender.
@@ -81,18 +92,12 @@ pub struct EmbedField {
 impl Embed {
     /// Whether the embed shows nothing.
     fn is_empty(&self) -> bool {
-        let texts = [&self.title, &self.description, &self.footer, &self.image_url];
-        texts.into_iter().all(|text| text.as_deref().is_none_or(str::is_empty))
-            && self.author.is_none()
-            && self.fields.is_empty()
+        self.image_url.is_none() && self.texts().all(|(.., text)| text.trim().is_empty())
     }
 
     /// Number of characters in all texts.
-    fn count_chars(&self) -> usize {
-        let texts = [&self.title, &self.description, &self.footer];
-        let fields = self.fields.iter().flat_map(|field| [field.name.as_str(), field.value.as_str()]);
-        let texts = texts.into_iter().filter_map(|text| text.as_deref()).chain(fields);
-        texts.chain(self.author.as_ref().map(|author| author.name.as_str())).map(|text| text.chars().count()).sum()
+    pub fn count_chars(&self) -> usize {
+        self.texts().map(|(.., text)| text.chars().count()).sum()
     }
 
     /// The texts with their names and limits in characters.

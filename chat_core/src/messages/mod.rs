@@ -12,7 +12,9 @@ pub use change::{
     MAX_EMOJI, MAX_PINS, add_reaction, delete, list_revisions, pin, remove_reaction, set_extra, unpin, update,
 };
 pub use draft::MessageDraft;
-pub use embed::{Embed, EmbedAuthor, EmbedField, MAX_EMBEDS, MessageAuthor, MessageExtra, validate_embeds};
+pub use embed::{
+    Embed, EmbedAuthor, EmbedField, MAX_EMBEDS, MAX_TOTAL_CHARS, MessageAuthor, MessageExtra, validate_embeds,
+};
 pub use history::{Page, Position, load_page, load_replies};
 pub use pins::list_pins;
 pub use writer::Writer;

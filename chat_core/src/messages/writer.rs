@@ -35,9 +35,6 @@ const PING_AFTER: Duration = Duration::from_millis(50);
 /// The memory that a queued send takes besides its text, in bytes.
 const OVERHEAD_BYTES: usize = 512;
 
-/// The memory that the embeds of a queued send take at most: 6,000 characters and some URLs.
-const MAX_EXTRA_BYTES: usize = 64 * 1024;
-
 /// A handle to the task that writes messages. The task ends when its last handle is
 /// dropped.
 #[derive(Debug, Clone)]
@@ -123,7 +120,7 @@ impl Writer {
         if self.is_storage_low() {
             return Err(Error::InsufficientStorage);
         }
-        let extra_bytes = if new.extra.is_some() { MAX_EXTRA_BYTES } else { 0 };
+        let extra_bytes = new.extra.as_ref().map_or(0, |extra| extra.bytes());
         let bytes =
             u32::try_from(new.content.as_str().len() + extra_bytes + OVERHEAD_BYTES).map_err(Error::internal)?;
         let permit = Arc::clone(&self.queued_bytes).try_acquire_many_owned(bytes).map_err(|_| self.reject())?;

@@ -27,6 +27,7 @@ use chat_http::Result;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Returns the webhooks of a chat.
@@ -147,7 +148,8 @@ pub(crate) async fn post_github(
         }
         WebhookBody::Form(_) => return Err(Error::UnsupportedMediaType("send JSON, or a form with `payload`").into()),
     };
-    let payload = payload.map_err(|error| Error::Malformed(format!("not an event: {error}")))?;
+    let payload: Map<String, Value> = payload.map_err(|error| Error::Malformed(format!("not an event: {error}")))?;
+    let payload = Value::Object(payload);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
     let event = header("x-github-event");
     let event = event.ok_or_else(|| Error::invalid_with_code("X-GitHub-Event", "missing", "the header is missing"))?;
@@ -189,7 +191,11 @@ pub(crate) async fn update_message(
     let embeds = embeds.map(validate_embeds).transpose()?;
     let bytes = content.as_ref().map_or(0, |content| content.as_str().len());
     state.rate_limiter.charge_text(webhook.created_by, bytes + embed_bytes(embeds.as_deref().unwrap_or_default())?)?;
-    // In the order in which the message is never without both.
+    let is_blank = content.as_ref().map_or(message.content.trim().is_empty(), Content::is_blank);
+    if is_blank && embeds.as_ref().unwrap_or(&message.embeds).is_empty() && message.files.is_empty() {
+        return Err(Error::invalid("content", "a message must have text, embeds or files").into());
+    }
+    // The embeds first if they replace the text.
     let edits_text_first = content.as_ref().is_some_and(|content| !content.is_blank());
     let extra = embeds.map(|embeds| MessageExtra { author: message.author, embeds });
     if let (Some(extra), false) = (&extra, edits_text_first) {

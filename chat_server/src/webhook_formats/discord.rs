@@ -1,9 +1,9 @@
 //! The messages of Discord's webhooks, as clients send and receive them.
 //! <https://discord.com/developers/docs/resources/webhook>
 
-use super::WebhookMessage;
+use super::{WebhookMessage, parse_object};
 use chat_core::{
-    Error, Result, Time,
+    Result, Time,
     messages::{Embed, EmbedAuthor, EmbedField, Message},
     webhooks::Webhook,
 };
@@ -113,7 +113,7 @@ impl Field {
 impl DiscordMessage {
     /// Parses JSON.
     pub(crate) fn parse(body: &[u8]) -> Result<Self> {
-        serde_json::from_slice(body).map_err(|error| Error::Malformed(format!("not a message: {error}")))
+        parse_object(body)
     }
 
     /// Builds a message from the fields of a form, one of which can be the message as JSON.

@@ -1,7 +1,7 @@
 //! The events that GitHub, and Gitea and Forgejo in the same form, deliver to a webhook.
 //! <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
 
-use super::{WebhookMessage, truncate};
+use super::{WebhookMessage, fit, fit_embeds, fit_url};
 use chat_core::messages::{Embed, EmbedAuthor};
 use serde_json::Value;
 
@@ -37,12 +37,12 @@ pub(crate) fn describe(event: &str, delivery: Option<&str>, payload: &Value) -> 
         }
         "pull_request_review" => {
             let state = text("/review/state").replace('_', " ");
-            Summary::new(format!("Review of #{}: {state}", number(payload, "/pull_request/number")))
+            Summary::new(format!("Review of #{}: {state}", number_at(payload, "/pull_request/number")))
                 .with_url(text("/review/html_url"))
                 .with_quote(text("/review/body"))
         }
         "pull_request_review_comment" => Summary::of_comment(payload, "/pull_request", "Comment on the changes of"),
-        "commit_comment" => Summary::new(format!("Comment on the commit {}", short(text("/comment/commit_id"))))
+        "commit_comment" => Summary::new(format!("Comment on the commit {}", short_id(text("/comment/commit_id"))))
             .with_url(text("/comment/html_url"))
             .with_quote(text("/comment/body")),
         "discussion" => Summary::of_item(payload, "/discussion", "Discussion", &action),
@@ -87,18 +87,18 @@ impl Summary {
     }
 
     fn with_url(self, url: &str) -> Self {
-        Self { url: is_web(url).then(|| url.to_owned()), ..self }
+        Self { url: fit_url(Some(url.to_owned())), ..self }
     }
 
     fn with_quote(self, text: &str) -> Self {
-        Self { description: truncate(text.trim(), MAX_QUOTE_CHARS), ..self }
+        Self { description: fit(text.trim(), MAX_QUOTE_CHARS), ..self }
     }
 
     /// About an issue, a pull request or a discussion.
     fn of_item(payload: &Value, path: &str, what: &str, action: &str) -> Self {
         let text =
             |field: &str| payload.pointer(&format!("{path}/{field}")).and_then(Value::as_str).unwrap_or_default();
-        let title = format!("{what} #{} {action}: {}", number(payload, &format!("{path}/number")), text("title"));
+        let title = format!("{what} #{} {action}: {}", number_at(payload, &format!("{path}/number")), text("title"));
         let color = match action {
             "opened" | "reopened" | "created" => Some(GREEN),
             "merged" | "answered" => Some(PURPLE),
@@ -119,7 +119,7 @@ impl Summary {
             other => format!(" {other}"),
         };
         let title = text(&format!("{path}/title"));
-        Self::new(format!("{what} #{}{action}: {title}", number(payload, &format!("{path}/number"))))
+        Self::new(format!("{what} #{}{action}: {title}", number_at(payload, &format!("{path}/number"))))
             .with_url(text("/comment/html_url"))
             .with_quote(if action.is_empty() { text("/comment/body") } else { "" })
     }
@@ -146,19 +146,19 @@ impl Summary {
         let place = text("/repository/full_name").or_else(|| text("/organization/login"));
         let title = place.map_or(self.title.clone(), |place| format!("[{place}] {}", self.title));
         let author = text("/sender/login").map(|name| EmbedAuthor {
-            name: truncate(name, 256),
-            url: text("/sender/html_url").filter(|url| is_web(url)).map(str::to_owned),
+            name: fit(name, 256),
+            url: fit_url(text("/sender/html_url").map(str::to_owned)),
         });
         let embed = Embed {
             author,
-            title: Some(truncate(&title, 256)),
+            title: Some(fit(&title, 256)),
             url: self.url,
             description: Some(self.description).filter(|text| !text.is_empty()),
             color: self.color,
             ..Embed::default()
         };
         WebhookMessage {
-            embeds: vec![embed],
+            embeds: fit_embeds([embed]),
             // GitHub's ids are UUIDs. A longer one would not fit.
             nonce: delivery.filter(|id| id.len() <= 57).map(|id| format!("github-{id}")),
             ..WebhookMessage::default()
@@ -183,30 +183,27 @@ fn describe_push(payload: &Value) -> Summary {
     let lines = commits.iter().take(MAX_COMMITS).map(|commit| {
         let field = |path: &str| commit.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let subject = field("/message").lines().next().unwrap_or_default();
-        let id = short(field("/id"));
-        let id = if is_web(field("/url")) { format!("[`{id}`]({})", field("/url")) } else { format!("`{id}`") };
-        format!("{id} {} – {}", escape(&truncate(subject, 100)), escape(&truncate(field("/author/name"), 64)))
+        let id = short_id(field("/id"));
+        let id = match fit_url(Some(field("/url").to_owned())) {
+            Some(url) => format!("[`{id}`]({url})"),
+            None => format!("`{id}`"),
+        };
+        format!("{id} {} – {}", escape(&fit(subject, 100)), escape(&fit(field("/author/name"), 64)))
     });
     let mut lines: Vec<String> = lines.collect();
     if commits.len() > MAX_COMMITS {
         lines.push(format!("… and {} more", commits.len() - MAX_COMMITS));
     }
-    Summary { description: truncate(&lines.join("\n"), 4_096), ..Summary::new(title).with_url(text("/compare")) }
+    Summary { description: fit(&lines.join("\n"), 4_096), ..Summary::new(title).with_url(text("/compare")) }
 }
 
-fn number(payload: &Value, path: &str) -> String {
+fn number_at(payload: &Value, path: &str) -> String {
     payload.pointer(path).and_then(Value::as_i64).map(|number| number.to_string()).unwrap_or_default()
 }
 
 /// The first characters of the id of a commit.
-fn short(id: &str) -> &str {
+fn short_id(id: &str) -> &str {
     id.get(..7).unwrap_or(id)
-}
-
-fn is_web(url: &str) -> bool {
-    url.len() <= 2_048
-        && (url.starts_with("https://") || url.starts_with("http://"))
-        && !url.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 /// Escapes what has a meaning in Markdown.

@@ -1,7 +1,7 @@
 //! The messages of Slack's incoming webhooks, which Mattermost and Rocket.Chat also accept.
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
 
-use super::{WebhookMessage, truncate};
+use super::{WebhookMessage, fit, fit_embeds, fit_url, parse_object};
 use chat_core::{
     Error, Result,
     messages::{Embed, EmbedAuthor, EmbedField},
@@ -48,7 +48,7 @@ struct Field {
 impl SlackMessage {
     /// Parses JSON.
     pub(crate) fn parse(body: &[u8]) -> Result<Self> {
-        serde_json::from_slice(body).map_err(|error| Error::Malformed(format!("not a message: {error}")))
+        parse_object(body)
     }
 
     /// Finds the message in the fields of a form.
@@ -76,6 +76,7 @@ impl From<SlackMessage> for WebhookMessage {
             embeds.push(attachment.into_embed());
         }
         content.retain(|text| !text.is_empty());
+        let embeds = fit_embeds(embeds);
         Self { content: content.join("\n"), author: username, embeds, has_mentions: true, nonce: None }
     }
 }
@@ -84,16 +85,17 @@ impl Attachment {
     fn into_embed(self) -> Embed {
         let blocks = read_blocks(self.blocks.as_deref().unwrap_or_default());
         let text = self.text.or(self.fallback.filter(|_| self.title.is_none())).map(|text| to_markdown(&text));
-        let description = Some(text.unwrap_or_default() + &blocks).filter(|text| !text.is_empty());
+        let texts: Vec<String> = text.into_iter().chain([blocks]).filter(|text| !text.is_empty()).collect();
+        let description = Some(texts.join("\n")).filter(|text| !text.is_empty());
         Embed {
-            author: self.author_name.map(|name| EmbedAuthor { name: truncate(&name, 256), url: self.author_link }),
-            title: self.title.map(|title| truncate(&to_plain(&title), 256)),
-            url: self.title_link,
-            description: description.map(|text| truncate(&text, 4_096)),
+            author: self.author_name.map(|name| EmbedAuthor { name: fit(&name, 256), url: fit_url(self.author_link) }),
+            title: self.title.map(|title| fit(&to_plain(&title), 256)),
+            url: fit_url(self.title_link),
+            description: description.map(|text| fit(&text, 4_096)),
             color: self.color.as_deref().and_then(parse_color),
             fields: self.fields.unwrap_or_default().into_iter().take(25).map(Field::into_field).collect(),
-            image_url: self.image_url.or(self.thumb_url),
-            footer: self.footer.map(|footer| truncate(&to_plain(&footer), 2_048)),
+            image_url: fit_url(self.image_url.or(self.thumb_url)),
+            footer: self.footer.map(|footer| fit(&to_plain(&footer), 2_048)),
             timestamp: None,
         }
     }
@@ -107,8 +109,8 @@ impl Field {
             other => other.to_string(),
         };
         EmbedField {
-            name: truncate(&to_plain(&self.title.unwrap_or_default()), 256),
-            value: truncate(&to_markdown(&value), 1_024),
+            name: fit(&to_plain(&self.title.unwrap_or_default()), 256),
+            value: fit(&to_markdown(&value), 1_024),
             inline: self.short.unwrap_or(false),
         }
     }
@@ -152,11 +154,14 @@ fn read_blocks(blocks: &[Value]) -> String {
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-/// The plain text of a rich text block.
+/// The plain text of a rich text block, one line for each section and item of a list.
 fn read_rich_text(element: &Value) -> String {
-    let own = element["text"].as_str().or_else(|| element["url"].as_str()).unwrap_or_default();
+    let field = |name: &str| element[name].as_str();
+    let own = field("text").or_else(|| field("url")).map(str::to_owned);
+    let own = own.or_else(|| field("name").map(|name| format!(":{name}:"))).unwrap_or_default();
     let nested = element["elements"].as_array().map(Vec::as_slice).unwrap_or_default();
-    own.to_owned() + &nested.iter().map(read_rich_text).collect::<String>()
+    let separator = if matches!(field("type"), Some("rich_text" | "rich_text_list")) { "\n" } else { "" };
+    own + &nested.iter().map(read_rich_text).collect::<Vec<_>>().join(separator)
 }
 
 /// Removes Slack's escapes.
@@ -166,18 +171,20 @@ fn unescape(text: &str) -> String {
 
 /// Converts Slack's markup to plain text: the labels of links, without other marks.
 fn to_plain(text: &str) -> String {
-    convert_links(text, |_, label| label.to_owned())
+    convert_links(text, |_, label| label.to_owned(), str::to_owned)
 }
 
 /// Converts Slack's markup to Markdown: links, bold and struck text. The rest is the same.
 fn to_markdown(text: &str) -> String {
-    let linked = convert_links(text, |url, label| match label == url {
+    let link = |url: &str, label: &str| match label == url {
         true => url.to_owned(),
-        false => format!("[{label}]({url})"),
-    });
+        false => format!("[{}]({url})", convert_marks(label)),
+    };
     // Inside code nothing is markup.
-    let parts = linked.split('`').enumerate();
-    let parts = parts.map(|(nth, part)| if nth % 2 == 0 { convert_marks(part) } else { part.to_owned() });
+    let parts = text.split('`').enumerate().map(|(nth, part)| match nth % 2 {
+        0 => convert_links(part, link, convert_marks),
+        _ => to_plain(part),
+    });
     parts.collect::<Vec<_>>().join("`")
 }
 
@@ -212,13 +219,14 @@ fn convert_marks(text: &str) -> String {
     result + rest
 }
 
-/// Replaces `<url>`, `<url|label>`, `<!channel>` and `<@U123|name>`.
-fn convert_links(text: &str, link: impl Fn(&str, &str) -> String) -> String {
+/// Replaces `<url>`, `<url|label>`, `<!channel>` and `<@U123|name>`, and converts the text between
+/// them.
+fn convert_links(text: &str, link: impl Fn(&str, &str) -> String, convert: impl Fn(&str) -> String) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('<') {
         let (before, from_bracket) = rest.split_at(start);
-        result.push_str(&unescape(before));
+        result.push_str(&convert(&unescape(before)));
         let Some(end) = from_bracket.find('>') else {
             rest = from_bracket;
             break;
@@ -233,7 +241,7 @@ fn convert_links(text: &str, link: impl Fn(&str, &str) -> String) -> String {
         }
         rest = &from_bracket[end + 1..];
     }
-    result + &unescape(rest)
+    result + &convert(&unescape(rest))
 }
 
 #[cfg(test)]
@@ -252,6 +260,8 @@ mod tests {
             ("<!channel> <@U123|ann> <#C1|general>", "@channel ann general"),
             ("not closed <https://a.example", "not closed <https://a.example"),
             ("*two\nlines*", "*two\nlines*"),
+            ("<https://h/~a|x> <https://h/~b|y>", "[x](https://h/~a) [y](https://h/~b)"),
+            ("<https://h/~a/~b> *é* <https://h/*c*|*d*>", "https://h/~a/~b **é** [**d**](https://h/*c*)"),
             ("", ""),
         ] {
             assert_eq!(to_markdown(slack), markdown, "{slack}");

@@ -263,7 +263,7 @@ async fn a_token_limited_to_chats_reaches_no_file_of_another() {
 }
 
 #[tokio::test]
-async fn reading_with_a_token_marks_nothing_as_delivered_without_the_scope() {
+async fn reading_marks_nothing_as_delivered_without_the_scope() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let direct = alice.chat_id("direct").await;

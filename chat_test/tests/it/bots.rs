@@ -98,10 +98,18 @@ async fn a_bot_owns_no_chat_and_protects_its_owner_from_nobody_lower() {
     let transfer = format!("/api/chats/{}/transfer", chat["id"]);
     alice.post(&transfer, json!({ "user_id": bot.id })).await.expect_problem(422);
     alice.post(&format!("/api/chats/{}/leave", chat["id"]), json!({})).await.expect_problem(409);
-    // An admin cannot remove the bot of a member together with the member if the bot is an admin too.
+    // Who removes a member removes the bots of the member, and needs a higher role than all of them.
     alice.patch(&format!("{members}/{}", bob.id), json!({ "role": "admin" })).await.expect(200);
-    let carols_bot = bob.create_bot("other").await;
-    bob.post(&members, json!({ "user_id": carols_bot.id })).await.expect(201);
+    let carol = app.sign_in(["carol"]).await[0].clone();
+    alice.post(&members, json!({ "user_id": carol.id })).await.expect(201);
+    let carols_bot = carol.create_bot("other").await;
+    carol.post(&members, json!({ "user_id": carols_bot.id })).await.expect(201);
+    alice.patch(&format!("{members}/{}", carols_bot.id), json!({ "role": "admin" })).await.expect(200);
+    bob.delete(&format!("{members}/{}", carol.id)).await.expect_problem(403);
+    bob.put(&format!("/api/chats/{}/bans/{}", chat["id"], carol.id), json!({})).await.expect_problem(403);
+    alice.patch(&format!("{members}/{}", carols_bot.id), json!({ "role": "member" })).await.expect(200);
+    bob.delete(&format!("{members}/{}", carol.id)).await.expect(204);
+    carols_bot.get(&format!("/api/chats/{}", chat["id"])).await.expect_problem(404);
     bob.delete(&format!("{members}/{}", bot.id)).await.expect(204);
 }
 

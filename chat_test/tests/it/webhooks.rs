@@ -70,6 +70,9 @@ async fn a_webhook_posts_edits_and_deletes_in_the_format_of_discord() {
     let quiet = json!({ "content": "@bob fixed", "allowed_mentions": { "parse": [] } });
     webhook.send(Method::PATCH, &path, quiet).await.expect(200);
     assert_eq!(bob.get(&format!("/api/messages/{id}")).await.json()["mentions"], json!([]));
+    webhook.send(Method::PATCH, &path, json!({ "content": "", "embeds": [] })).await.expect_problem(422);
+    let unchanged = webhook.send(Method::GET, &path, json!({})).await.expect(200).json();
+    assert_eq!((&unchanged["content"], &unchanged["embeds"][0]["title"]), (&json!("@bob fixed"), &json!("Build 9")));
     webhook.send(Method::PATCH, &path, json!({ "content": "" })).await.expect(200);
     webhook.send(Method::PATCH, &path, json!({ "embeds": [] })).await.expect_problem(422);
     webhook.send(Method::DELETE, &path, json!({})).await.expect(204);
@@ -227,7 +230,7 @@ async fn bad_messages_are_refused_and_a_webhook_has_a_rate_limit() {
     ] {
         webhook.post("", bad).await.expect_problem(422);
     }
-    for malformed in [json!("text"), json!({ "content": 7 }), json!({ "embeds": "none" })] {
+    for malformed in [json!(["text"]), json!("text"), json!({ "content": 7 }), json!({ "embeds": "none" })] {
         webhook.post("", malformed).await.expect_problem(400);
     }
     let mut limited = None;
@@ -239,5 +242,6 @@ async fn bad_messages_are_refused_and_a_webhook_has_a_rate_limit() {
         }
     }
     let limited = limited.expect("a limit");
+    assert_eq!(limited.header("ratelimit-limit"), "40");
     assert_eq!(limited.json()["retry_after"].to_string(), limited.header("retry-after"));
 }

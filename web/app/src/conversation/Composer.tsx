@@ -10,7 +10,8 @@ import {
 } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Avatar } from '../members/Avatar';
-import { getChatTitle, getDisplayName, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
+import { getAuthorName, getChatTitle, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
+import { Badge } from '../ui/Badge';
 import { IconButton } from '../ui/Button';
 import { showToast } from '../ui/toast';
 import styles from './Composer.module.css';
@@ -169,7 +170,7 @@ export function Composer(props: {
 
 function ReplyBar({ message, onClose }: { readonly message: Message; readonly onClose: () => void }) {
   const { t } = useTranslation();
-  const name = useChatState(({ users }) => getDisplayName(users.get(message.sender_id ?? 0)));
+  const name = useChatState(({ users }) => getAuthorName(message, users.get(message.sender_id ?? 0)));
   return (
     <p className={styles.reply}>
       <span>
@@ -186,6 +187,7 @@ function SuggestionItem(props: {
   readonly onSelect: () => void;
 }) {
   const { suggestion, isActive, onSelect } = props;
+  const { t } = useTranslation();
   const user = useChatState(({ users }) => users.get(suggestion.userId ?? 0));
   return (
     <div
@@ -202,6 +204,7 @@ function SuggestionItem(props: {
     >
       {user && <Avatar user={user} size={22} />}
       <span>{suggestion.label}</span>
+      {user?.kind === 'bot' && <Badge>{t('kind.bot')}</Badge>}
       <small>{suggestion.hint}</small>
     </div>
   );

@@ -36,9 +36,9 @@ export function parseSuggestionQuery(text: string, caret: number): SuggestionQue
 export function suggestUsers(state: ChatState, chatId: number, word: string): Suggestion[] {
   const members = new Set(state.members.get(chatId)?.map(({ id }) => id));
   const matchesWord = (name: string) => name.toLowerCase().startsWith(word);
-  const everyone = { id: 0, username: 'everyone', display_name: '', deleted_at: null };
+  const everyone = { id: 0, username: 'everyone', display_name: '', deleted_at: null, kind: 'person' };
   return [...state.users.values(), everyone]
-    .filter((user) => user.id !== state.me.id && user.deleted_at === null)
+    .filter((user) => user.id !== state.me.id && user.deleted_at === null && user.kind !== 'webhook')
     .filter((user) => matchesWord(user.username) || user.display_name.split(' ').some(matchesWord))
     .sort(
       (one, other) =>

@@ -102,7 +102,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
   const isBlockedByMe = useChatState((state) => isBlocked(state, member.id));
   const outranks = !isMe && ROLE_RANK[myRole] > ROLE_RANK[member.role];
   const canRemove = useHasPermission(chatId, 'remove_members') && outranks;
-  const canSetRole = useHasPermission(chatId, 'set_roles') && outranks;
+  const canSetRole = useHasPermission(chatId, 'set_roles') && outranks && user.kind !== 'webhook';
 
   const openDirectChat = () =>
     withToast(async () => {
@@ -139,7 +139,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
           <small>@{user.username}</small>
           {user.bio && <span>{user.bio}</span>}
         </p>
-        {!isMe && (
+        {!isMe && user.kind !== 'webhook' && (
           <MenuItem icon="person" onClick={openDirectChat}>
             {t('members.message')}
           </MenuItem>
@@ -154,7 +154,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
             {member.role === 'admin' ? t('role.demote') : t('role.promote')}
           </MenuItem>
         )}
-        {canSetRole && (
+        {canSetRole && user.kind === 'person' && (
           <MenuItem
             icon="people"
             onClick={() => confirmAction('transfer', () => api.members.transferOwnership(chatId, member.id))}
