@@ -176,10 +176,13 @@ pub(crate) async fn require_can_have(
     user: UserId,
     role: Role,
 ) -> Result<()> {
-    let kind: UserKind = sqlx::query_scalar("select kind from users where id = $1").bind(user).fetch_one(db).await?;
+    // An unknown user is rejected later.
+    let kind = sqlx::query_scalar("select kind from users where id = $1").bind(user).fetch_optional(db).await?;
     match (kind, role) {
-        (UserKind::Bot, Role::Owner) => Err(Error::invalid(field, "a bot cannot own a chat")),
-        (UserKind::Webhook, Role::Owner | Role::Admin) => Err(Error::invalid(field, "a webhook is always a member")),
+        (Some(UserKind::Bot), Role::Owner) => Err(Error::invalid(field, "a bot cannot own a chat")),
+        (Some(UserKind::Webhook), Role::Owner | Role::Admin) => {
+            Err(Error::invalid(field, "a webhook is always a member"))
+        }
         _ => Ok(()),
     }
 }

@@ -17,6 +17,7 @@ async fn a_bot_talks_in_the_chats_to_which_its_owner_adds_it() {
     let team = alice.chat_id("team").await;
     let mut bobs = bob.listen().await;
     let members = format!("/api/chats/{team}/members");
+    alice.post(&members, json!({ "user_id": 999_999 })).await.expect_problem(422);
     let refused = bob.post(&members, json!({ "user_id": bot.id })).await.expect_problem(422);
     assert_eq!(refused["errors"][0]["code"], "not_owner");
     let added = alice.post(&members, json!({ "user_id": bot.id })).await.expect(201).json();
