@@ -325,6 +325,6 @@ impl RateLimiter {
 }
 
 /// Whether a request has a body. It is not read before a rejection.
-pub(crate) fn has_body(request: &Request) -> bool {
+pub fn has_body(request: &Request) -> bool {
     request.body().size_hint().upper() != Some(0)
 }

@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{Error, WebhookId, auth::Identity};
-use chat_http::{ApiError, Result, refusals::read_client};
+use chat_http::{ApiError, Result, rate_limit::has_body, refusals::read_client};
 use futures_util::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -56,7 +56,7 @@ pub(crate) async fn guard(State(guard): State<Arc<RequestGuard>>, mut request: R
         }
     };
     let account = verified.as_ref().and_then(|verified| Some(verified.as_ref().ok()?.identity.account_id));
-    let has_body = request.body().size_hint().upper() != Some(0);
+    let has_body = has_body(&request);
     let counted = match route {
         Some(route) => state.rate_limiter.check(&request, route.class, account),
         None => Ok(None),
@@ -134,8 +134,7 @@ fn drop_unread_body(request: Request) -> Request {
 /// Rejects a request without reading its body, so that only those who may send a body can make
 /// the server hold it.
 async fn reject(request: Request, error: ApiError) -> Response {
-    let has_body = request.body().size_hint().upper() != Some(0);
-    let is_discarded = !has_body || can_discard(&request) && discard(request.into_body()).await;
+    let is_discarded = !has_body(&request) || can_discard(&request) && discard(request.into_body()).await;
     let mut response = error.into_response();
     if !is_discarded {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -25,12 +25,9 @@ pub(crate) struct WebhookCaller(pub(crate) Webhook);
 impl FromRequestParts<Arc<AppState>> for WebhookCaller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        // `request_guard` has found it already.
-        match parts.extensions.get::<Self>() {
-            Some(found) => Ok(found.clone()),
-            None => find_webhook(parts, state).await,
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self> {
+        // `request_guard` has found it.
+        Ok(parts.extensions.get::<Self>().cloned().ok_or(Error::NotFound("webhook"))?)
     }
 }
 
