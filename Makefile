@@ -21,7 +21,7 @@ run:
 cluster:
 	@scripts/setup cluster
 	@scripts/web build
-	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab --package chat_server --package notify_server
+	@scripts/step "building (minutes the first time, then seconds)" cargo build --locked --package confab --package chat_server --package notify_server --package integration_server
 	@exec "$${CARGO_TARGET_DIR:-./target}/debug/confab" cluster $(ARGS)
 
 check:
@@ -44,7 +44,7 @@ test:
 
 bench:
 	@scripts/setup bench
-	@scripts/step "building in release mode (minutes the first time)" cargo build --locked --release --package chat_server --package notify_server --package chat_test
+	@scripts/step "building in release mode (minutes the first time)" cargo build --locked --release --package chat_server --package notify_server --package integration_server --package chat_test
 	@scripts/step "running the benchmarks" "$${CARGO_TARGET_DIR:-./target}/release/bench" $(PART)
 
 release:

@@ -185,6 +185,7 @@ pub(crate) async fn erase(log: &mut PgConnection, user: UserId) -> Result<()> {
          where c.id = m.chat_id and c.type <> 'single' and m.user_id = $1",
         "delete from blocks where blocker_id = $1 or blocked_id = $1",
         "delete from invites where created_by = $1",
+        "delete from webhook_endpoints where user_id = $1",
         "delete from chat_bans where user_id = $1",
         "update chat_members set can_send = false
          where chat_id in (select chat_id from chat_members where user_id = $1)",

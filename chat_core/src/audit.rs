@@ -40,6 +40,12 @@ pub enum Action {
     WebhookRenewed,
     /// A member deleted a webhook.
     WebhookDeleted,
+    /// A user created an endpoint of outgoing webhooks.
+    EndpointCreated,
+    /// A user replaced the secret of an endpoint.
+    EndpointSecretRotated,
+    /// A user deleted an endpoint.
+    EndpointDeleted,
     /// A user exported their data.
     Exported,
     /// A user deleted the account.
@@ -249,7 +255,7 @@ pub async fn list_activity(db: impl PgExecutor<'_>, user: UserId, limit: i64) ->
              (select id from audit_log
               where actor_id = $1 and action in (
                   'signed_up', 'signed_in', 'password_changed', 'exported', 'token_created', 'token_revoked',
-                  'bot_created', 'bot_deleted'
+                  'bot_created', 'bot_deleted', 'endpoint_created', 'endpoint_secret_rotated', 'endpoint_deleted'
               )
               order by id desc limit $2)
              union all

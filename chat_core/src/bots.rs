@@ -101,6 +101,16 @@ pub async fn list(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<User>> {
     Ok(rows.into_iter().map(|Json(bot)| bot).collect())
 }
 
+/// The user whom a token or an endpoint of an owner is for: the owner, or an active bot of the owner.
+pub(crate) async fn find_target(db: &mut PgConnection, owner: UserId, bot: Option<UserId>) -> Result<UserId> {
+    let Some(bot) = bot else { return Ok(owner) };
+    let sql = "select id from users
+               where id = $2 and owner_id = $1 and kind = 'bot' and state = 'active' and deleted_at is null
+               for no key update";
+    let found = sqlx::query_scalar(sql).bind(owner).bind(bot).fetch_optional(db).await?;
+    found.ok_or_else(|| Error::invalid("bot_id", "you have no active bot with this id"))
+}
+
 /// Lists the ids of the bots and webhooks of a user.
 pub(crate) async fn list_ids(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<UserId>> {
     let sql = "select id from users where owner_id = $1 and deleted_at is null order by id";

@@ -3,13 +3,14 @@
 //! tests, which parse every event that they receive as one of them.
 
 use crate::{
-    ChatId, MessageId, Time, UserId,
+    ChatId, EndpointId, MessageId, Time, UserId,
     chats::{Chat, model::Role},
     ephemeral::{Presence, Typing},
     events::Cursor,
     messages::Message,
     permissions::Permission,
     users::User,
+    webhook_endpoints::DisabledReason,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,9 @@ pub enum Event {
     /// A session of the recipient has ended; the streams of the session end.
     #[serde(rename = "session.revoked")]
     SessionRevoked { id: Cursor, at: Time, session_id: Uuid },
+    /// The server disabled one of the recipient's endpoints of webhooks.
+    #[serde(rename = "webhook_endpoint.disabled")]
+    EndpointDisabled { id: Cursor, at: Time, endpoint_id: EndpointId, url: String, reason: DisabledReason },
     /// A user is typing or has stopped. Delivered at most once and not replayed.
     #[serde(rename = "typing")]
     Typing(Typing),

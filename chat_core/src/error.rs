@@ -107,6 +107,11 @@ impl Error {
         Self::Invalid(vec![FieldError { field: field.into(), code, detail: detail.into() }])
     }
 
+    /// Returns the text of the cause of a fault, for logs.
+    pub fn source_text(&self) -> Option<String> {
+        StdError::source(self).map(ToString::to_string)
+    }
+
     /// 500 for a cause that is not the client's input.
     pub fn internal(source: impl Into<Source>) -> Self {
         Self::Internal(source.into())

@@ -96,6 +96,10 @@ ids! {
     FileId
     /// An incoming webhook of a chat.
     WebhookId
+    /// An endpoint of outgoing webhooks: a URL of another server.
+    EndpointId
+    /// A delivery to another server: an entry of the outbox. Later deliveries have higher ids.
+    DeliveryId
     /// An entry of the audit log. Later entries have higher ids.
     AuditEntryId
     /// A position in the event log. Event ids increase in commit order.

@@ -115,6 +115,8 @@ text_types! {
     };
     /// The name of an API token: 1 to 64 characters.
     TokenName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "the name of a token", 1, 64);
+    /// What an endpoint of webhooks is for: at most 200 characters.
+    EndpointDescription { "maxLength": 200 } = |text| single_line(text, "a description", 0, 200);
     /// The secret part of the URL of a webhook: 32 to 64 letters, digits, dashes or underscores.
     WebhookToken { "pattern": "^[A-Za-z0-9_-]{32,64}$" } = |text| match (32..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         true => Ok(text),

@@ -35,6 +35,8 @@ async fn main() -> anyhow::Result<()> {
         user_directory: settings.accounts.user_directory.unwrap_or(UserScope::Contacts),
         group_privacy: settings.accounts.group_privacy,
         sign_up: settings.accounts.sign_up.clone(),
+        sealer: settings.secrets.sealer().context("SECRETS_KEY_FILE")?,
+        outgoing: settings.outgoing.outgoing_allow.clone(),
         public_url: settings.web.public_url.clone(),
         demo,
     })?;

@@ -7,7 +7,7 @@ use crate::{
     request_guard::{self, RequestGuard},
     routes::{
         accounts, auth, bans, bots, channels, chats, config, events, files, invites, members, messages, operator,
-        presence, receipts, search, tokens, users, webhooks,
+        presence, receipts, search, tokens, users, webhook_endpoints, webhooks,
     },
 };
 use axum::{
@@ -61,6 +61,15 @@ pub fn routes() -> Routes {
         .on(Audited, SignedIn,       POST,   "/api/bots",                                           bots::create,                   "Create a bot.")
         .on(Profile, SignedIn,       PATCH,  "/api/bots/{user_id}",                                 bots::update,                   "Update the profile of one of the caller's bots.")
         .on(Audited, SignedIn,       DELETE, "/api/bots/{user_id}",                                 bots::delete,                   "Delete a bot; its messages stay under an anonymous name.")
+        .on(Read,    SignedIn,       GET,    "/api/webhook-endpoints",                              webhook_endpoints::list,        "List the endpoints of outgoing webhooks of the caller and of the caller's bots.")
+        .on(Audited, SignedIn,       POST,   "/api/webhook-endpoints",                              webhook_endpoints::create,      "Create an endpoint, to which events are sent.")
+        .on(Profile, SignedIn,       PATCH,  "/api/webhook-endpoints/{endpoint_id}",                webhook_endpoints::update,      "Change, enable or disable an endpoint.")
+        .on(Audited, SignedIn,       DELETE, "/api/webhook-endpoints/{endpoint_id}",                webhook_endpoints::delete,      "Delete an endpoint.")
+        .on(Audited, SignedIn,       POST,   "/api/webhook-endpoints/{endpoint_id}/secret",         webhook_endpoints::rotate_secret, "Replace the secret of an endpoint; the previous one signs too for a day.")
+        .on(Profile, SignedIn,       POST,   "/api/webhook-endpoints/{endpoint_id}/test",           webhook_endpoints::test,        "Send a test event to an endpoint.")
+        .on(Profile, SignedIn,       POST,   "/api/webhook-endpoints/{endpoint_id}/replay",         webhook_endpoints::replay,      "Send the events after a cursor to an endpoint again.")
+        .on(Read,    SignedIn,       GET,    "/api/webhook-endpoints/{endpoint_id}/deliveries",     webhook_endpoints::list_deliveries, "List the deliveries to an endpoint, newest first.")
+        .on(Write,   SignedIn,       POST,   "/api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/retry", webhook_endpoints::retry, "Send a delivery again at once.")
         .on(Read,    SignedIn,       GET,    "/api/me/activity",                                    auth::list_activity,            "List the caller's sign-ins, changes of the password and of API tokens, bots and exports, newest first.")
         .on(Read,    UsersRead,      GET,    "/api/users",                                          users::list,                    "List the users with the given ids.")
         .on(Read,    UsersRead,      GET,    "/api/users/search",                                   users::search,                  "Search users by the beginnings of the words of their names, and by an exact name those who share no chat with the caller.")

@@ -2,8 +2,8 @@
 
 use chat_http::settings::{
     AccountSettings, ChatBind, ChatConnectionSettings, ChatMetricsSettings, DataSettings, DatabaseSettings,
-    DemoSettings, DiskSettings, DurabilitySettings, LogSettings, NetworkSettings, RateLimitSettings, RedisSettings,
-    RetentionSettings, SigningKeySettings, WebSettings,
+    DemoSettings, DiskSettings, DurabilitySettings, LogSettings, NetworkSettings, OutgoingSettings, RateLimitSettings,
+    RedisSettings, RetentionSettings, SecretsSettings, SigningKeySettings, WebSettings,
 };
 
 /// Serve Confab's REST API. Each setting is a flag, an environment variable, or a key of
@@ -21,6 +21,10 @@ pub struct Settings {
     pub data: DataSettings,
     #[command(flatten)]
     pub keys: SigningKeySettings,
+    #[command(flatten)]
+    pub secrets: SecretsSettings,
+    #[command(flatten)]
+    pub outgoing: OutgoingSettings,
     #[command(flatten)]
     pub web: WebSettings,
     #[command(flatten)]

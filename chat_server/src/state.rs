@@ -12,7 +12,9 @@ use chat_core::{
     ephemeral::EphemeralBus,
     housekeeping::RetentionConfig,
     messages::Writer,
+    outgoing::AllowedTargets,
     redis::Redis,
+    sealing::Sealer,
     typing::TypingNotifier,
     users::UserScope,
     values::{DisplayName, Email, Password, Username},
@@ -63,6 +65,10 @@ pub struct AppConfig {
     pub group_privacy: UserScope,
     /// Who may create an account.
     pub sign_up: SignUpPolicy,
+    /// Seals the secrets of outgoing webhooks; without it there are none.
+    pub sealer: Option<Sealer>,
+    /// Private servers that webhooks may call.
+    pub outgoing: AllowedTargets,
     /// The URL at which browsers reach the server.
     pub public_url: Option<PublicUrl>,
     /// The demo accounts that the sign-in page shows, if any.
@@ -138,6 +144,8 @@ pub struct AppState {
     pub(crate) blobs: BlobStore,
     pub(crate) rate_limiter: Arc<RateLimiter>,
     pub(crate) retention: RetentionConfig,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) outgoing: AllowedTargets,
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) demo: Option<DemoAccounts>,
 }
@@ -168,6 +176,8 @@ impl AppState {
             blobs: config.blobs,
             rate_limiter: Arc::new(RateLimiter::new(config.rate_limits, config.trusted_proxies)),
             retention: config.retention,
+            sealer: config.sealer,
+            outgoing: config.outgoing,
             public_url: config.public_url,
             demo: config.demo,
         }))

@@ -6,7 +6,9 @@ use chat_core::{
     auth::{Signer, keys, sessions},
     housekeeping::RetentionConfig,
     messages::Writer,
+    outgoing::AllowedTargets,
     redis::Redis,
+    sealing::Sealer,
     users::UserScope,
 };
 use chat_http::{
@@ -20,6 +22,7 @@ use chat_http::{
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccount, DemoAccounts};
 use embedded_postgres::Cluster;
 use fixtures::demo::{self, DemoUser};
+use integration_server::IntegrationServer;
 use notify_server::{Deps, NotifyServer};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -119,6 +122,8 @@ impl TestApp {
             user_directory: UserScope::Contacts,
             group_privacy: UserScope::Everyone,
             sign_up: SignUpPolicy::Open,
+            sealer: Some(sealer_of(&folder)),
+            outgoing: AllowedTargets::loopback(),
             public_url: None,
             demo: Some(demo_accounts()),
         })
@@ -203,6 +208,23 @@ impl TestApp {
         metric(&self.endpoints.notify, name).await
     }
 
+    /// Starts an integration server, which may call servers on loopback addresses. It runs until
+    /// the app stops, or until the token is cancelled.
+    pub fn start_integration_server(&self) -> (IntegrationServer, CancellationToken) {
+        let deps = integration_server::Deps {
+            db: self.database.pool(8),
+            sealer: sealer_of(&self.folder),
+            allowed: AllowedTargets::loopback(),
+        };
+        let shutdown = self.shutdown.child_token();
+        (IntegrationServer::start(deps, shutdown.clone()).expect("an HTTP client"), shutdown)
+    }
+
+    /// Returns the file with the keys that seal secrets.
+    pub fn secrets_key_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("secrets.key")
+    }
+
     /// Stops both servers and waits until they have stopped.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
@@ -224,6 +246,11 @@ pub async fn metric(server: &str, name: &str) -> f64 {
     let text = answer.text().await.expect("text");
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0.0, |number| number.parse().expect("a number"))
+}
+
+/// The keys that seal secrets. All replicas share them.
+fn sealer_of(folder: &TempDir) -> Sealer {
+    Sealer::create_file(&folder.path().join("secrets.key")).expect("a key")
 }
 
 /// The accounts that the sign-in page offers.

@@ -13,6 +13,7 @@ mod redis_cluster;
 pub mod rest_file;
 mod socket;
 mod user;
+mod webhook_receiver;
 
 pub use self::redis::TestRedis;
 pub use api_response::ApiResponse;
@@ -24,6 +25,7 @@ pub use faulty_proxy::FaultyProxy;
 pub use redis_cluster::TestRedisCluster;
 pub use socket::Socket;
 pub use user::{Endpoints, TestUser};
+pub use webhook_receiver::{ReceivedWebhook, Reply, WebhookReceiver};
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};

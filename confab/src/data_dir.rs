@@ -2,7 +2,10 @@
 //! it at a time.
 
 use anyhow::{Context, bail};
-use chat_core::auth::{Signer, keys};
+use chat_core::{
+    auth::{Signer, keys},
+    sealing::Sealer,
+};
 use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{self, File, OpenOptions},
@@ -45,10 +48,20 @@ impl DataDir {
         Ok(Self { path, _lock: lock })
     }
 
-    /// Loads the key that signs tokens. Creates the key on the first call.
-    pub(crate) fn load_signer(&self) -> anyhow::Result<Signer> {
+    /// Loads the keys that seal secrets. Creates one on the first call.
+    pub(crate) fn load_sealer(&self) -> anyhow::Result<Sealer> {
+        Sealer::create_file(&self.create_key_folder()?.join("secrets.key")).context("reading the key of secrets")
+    }
+
+    fn create_key_folder(&self) -> anyhow::Result<PathBuf> {
         let folder = self.path.join("keys");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("creating the key directory")?;
+        Ok(folder)
+    }
+
+    /// Loads the key that signs tokens. Creates the key on the first call.
+    pub(crate) fn load_signer(&self) -> anyhow::Result<Signer> {
+        let folder = self.create_key_folder()?;
         let private = folder.join("jwt_private.pem");
         let public = folder.join("jwt_public.pem");
         keys::generate(&private, &public).map_err(crate::database::source_error).context("creating the keys")?;

@@ -7,14 +7,15 @@ use crate::{
     node::{self, Node},
 };
 use anyhow::Context;
-use chat_core::{auth::Hasher, db, users::UserScope};
+use chat_core::{auth::Hasher, db, outgoing::AllowedTargets, users::UserScope};
 use chat_http::{
     acceptor,
     metrics::MetricsEndpoint,
     rate_limit::RateLimits,
     settings::{
         AccountSettings, ChatBind, DataSettings, DiskSettings, DurabilitySettings, FrontendSettings, NetworkSettings,
-        OptionalDatabaseSettings, PublicDemoSettings, RateLimitSettings, RetentionSettings, WebSettings,
+        OptionalDatabaseSettings, OptionalOutgoingSettings, PublicDemoSettings, RateLimitSettings, RetentionSettings,
+        WebSettings,
     },
     shutdown,
 };
@@ -56,6 +57,8 @@ pub(crate) struct Dev {
     seed: SeedData,
     #[command(flatten)]
     database: OptionalDatabaseSettings,
+    #[command(flatten)]
+    outgoing: OptionalOutgoingSettings,
     #[command(flatten)]
     web: WebSettings,
     #[command(flatten)]
@@ -101,6 +104,14 @@ impl Dev {
         outcome
     }
 
+    /// Unless it is set: servers on this machine, if only this machine can reach Confab.
+    fn allowed_targets(&self) -> AllowedTargets {
+        self.outgoing.outgoing_allow.clone().unwrap_or_else(|| match self.bind.chat_bind.ip().is_loopback() {
+            true => AllowedTargets::loopback(),
+            false => AllowedTargets::default(),
+        })
+    }
+
     async fn serve(
         &self,
         listener: TcpListener,
@@ -119,6 +130,8 @@ impl Dev {
             database_url: url.to_owned(),
             redis: None,
             signer: data_dir.load_signer()?,
+            sealer: Some(data_dir.load_sealer()?),
+            outgoing: self.allowed_targets(),
             files_dir: node::files_dir(&data_dir.path),
             policy: self.web.policy(self.bind.chat_bind, &self.network).context("CORS_ORIGINS")?,
             public_url: self.web.public_url.clone(),

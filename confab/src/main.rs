@@ -62,6 +62,8 @@ enum Command {
     MakeOperator(maintenance::MakeOperator),
     /// Replace the key that signs tokens; sessions stay valid.
     RotateKeys(RotateKeys),
+    /// Replace the key that seals secrets in the database; no server restarts.
+    RotateSecrets(maintenance::RotateSecrets),
     /// Print the OpenAPI 3.1 description of the API.
     Openapi,
     /// Print the documentation of all settings, as Markdown.
@@ -107,6 +109,7 @@ async fn main() -> ExitCode {
         Command::ResetPassword(account) => account.reset_password().await,
         Command::MakeOperator(operator) => operator.run().await,
         Command::RotateKeys(keys) => keys.run(),
+        Command::RotateSecrets(secrets) => secrets.run().await,
         Command::Openapi => print_text(chat_server::openapi_json()),
         Command::Configuration => print_text(&configuration::markdown(&Cli::command())),
         Command::Doctor(doctor) => return doctor.run().await,

@@ -1,15 +1,21 @@
-//! `confab housekeeping`, `export-account`, `delete-account`, `reset-password` and `make-operator`:
-//! maintenance commands that call the functions of the server.
+//! `confab housekeeping`, `export-account`, `delete-account`, `reset-password`, `make-operator`
+//! and `rotate-secrets`:
+//! commands that call the functions of the server.
 
 use crate::{database, dev::DATABASE_NAME, node::files_dir};
 use anyhow::Context;
 use chat_core::{
     accounts,
     audit::{Action, NewEntry},
-    operators, users,
+    operators,
+    sealing::Sealer,
+    users,
     values::Email,
+    webhook_endpoints,
 };
-use chat_http::settings::{DataSettings, DatabaseSettings, OptionalDatabaseSettings, RetentionSettings};
+use chat_http::settings::{
+    DataSettings, DatabaseSettings, OptionalDatabaseSettings, RetentionSettings, SecretsSettings,
+};
 use chat_server::BlobStore;
 use clap::Args;
 use embedded_postgres::ClusterLocation;
@@ -48,13 +54,41 @@ impl Housekeeping {
     }
 }
 
-/// The account that a command applies to.
+/// The database of a command: DATABASE_URL, or that of a running `confab dev`.
 #[derive(Debug, Args)]
-pub(crate) struct AccountArgs {
+pub(crate) struct FindDatabase {
     #[command(flatten)]
     database: OptionalDatabaseSettings,
     #[command(flatten)]
     data: DataSettings,
+}
+
+impl FindDatabase {
+    fn create_pool(&self) -> anyhow::Result<sqlx::PgPool> {
+        database::create_pool(&self.url()?)
+    }
+
+    /// Returns DATABASE_URL, or the URL of the embedded database of a running `confab dev`.
+    fn url(&self) -> anyhow::Result<String> {
+        if let Some(url) = &self.database.database_url {
+            return Ok(url.clone());
+        }
+        let data_dir = &self.data.chat_data_dir;
+        let location = if data_dir.exists() { ClusterLocation::for_data_dir(data_dir).ok() } else { None };
+        location.and_then(|location| location.find_running(DATABASE_NAME)).with_context(|| {
+            format!(
+                "no database: set DATABASE_URL, or --data to the data directory of a running `confab dev` (none runs in {})",
+                data_dir.display()
+            )
+        })
+    }
+}
+
+/// The account that a command applies to.
+#[derive(Debug, Args)]
+pub(crate) struct AccountArgs {
+    #[command(flatten)]
+    database: FindDatabase,
     /// The email address of the account.
     email: String,
 }
@@ -103,24 +137,9 @@ impl AccountArgs {
         Ok(())
     }
 
-    /// Returns DATABASE_URL, or the URL of the embedded database of a running `confab dev`.
-    fn database_url(&self) -> anyhow::Result<String> {
-        if let Some(url) = &self.database.database_url {
-            return Ok(url.clone());
-        }
-        let data_dir = &self.data.chat_data_dir;
-        let location = if data_dir.exists() { ClusterLocation::for_data_dir(data_dir).ok() } else { None };
-        location.and_then(|location| location.find_running(DATABASE_NAME)).with_context(|| {
-            format!(
-                "no database: set DATABASE_URL, or --data to the data directory of a running `confab dev` (none runs in {})",
-                data_dir.display()
-            )
-        })
-    }
-
     async fn find_user(&self) -> anyhow::Result<(sqlx::PgPool, chat_core::UserId)> {
         let email = Email::try_from(self.email.clone()).map_err(anyhow::Error::msg)?;
-        let db = database::create_pool(&self.database_url()?)?;
+        let db = self.database.create_pool()?;
         let found = users::find_credentials(&db, &email).await.map_err(database::database_error)?;
         let user = found.with_context(|| format!("no account with the email address {}", self.email))?.id;
         Ok((db, user))
@@ -140,5 +159,31 @@ pub(crate) struct MakeOperator {
 impl MakeOperator {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.account.set_operator(!self.undo).await
+    }
+}
+
+/// Replace the key that seals secrets in the database, such as those of outgoing webhooks, and
+/// seal all of them again. Running servers read the file again; on other machines, copy it there.
+#[derive(Debug, Args)]
+pub(crate) struct RotateSecrets {
+    #[command(flatten)]
+    database: FindDatabase,
+    #[command(flatten)]
+    secrets: SecretsSettings,
+}
+
+impl RotateSecrets {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let file = match self.secrets.secrets_key_file {
+            Some(file) => file,
+            None => self.database.data.chat_data_dir.join("keys/secrets.key"),
+        };
+        let db = self.database.create_pool()?;
+        Sealer::add_key(&file).context("adding a key")?;
+        let sealer = Sealer::open_file(&file)?;
+        let count = webhook_endpoints::reseal_all(&db, &sealer).await.map_err(database::database_error)?;
+        println!("sealed the secrets of {count} endpoints with a new key in {}", file.display());
+        println!("if servers run on other machines, copy the file there now; the old key is still in it");
+        Ok(())
     }
 }

@@ -6,7 +6,9 @@ use chat_core::{
     auth::{BreachedPasswords, Signer},
     housekeeping::RetentionConfig,
     messages::Writer,
+    outgoing::AllowedTargets,
     redis::Redis,
+    sealing::Sealer,
     users::UserScope,
 };
 use chat_http::{
@@ -18,8 +20,9 @@ use chat_http::{
     rate_limit::RateLimits,
     settings::{
         AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, DiskSettings,
-        DurabilitySettings, FrontendSettings, MetricsSettings, NetworkSettings, PublicDemoSettings, PublicUrl,
-        RateLimitSettings, RedisSettings, RetentionSettings, SigningKeySettings, WebSettings,
+        DurabilitySettings, FrontendSettings, MetricsSettings, NetworkSettings, OutgoingSettings, PublicDemoSettings,
+        PublicUrl, RateLimitSettings, RedisSettings, RetentionSettings, SecretsSettings, SigningKeySettings,
+        WebSettings,
     },
     shutdown,
     sign_up::SignUpPolicy,
@@ -27,13 +30,18 @@ use chat_http::{
 };
 use chat_server::{AppConfig, AppState, BlobStore, DemoAccounts};
 use clap::Args;
+use integration_server::IntegrationServer;
 use notify_server::{Deps, NotifyServer};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// How long the attempts that run are waited for when a node stops.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The dependencies of a node.
 pub(crate) struct Node {
@@ -41,6 +49,9 @@ pub(crate) struct Node {
     /// Connects to other nodes that use the same database.
     pub(crate) redis: Option<Redis>,
     pub(crate) signer: Signer,
+    /// Seals the secrets of outgoing webhooks; without it none are sent.
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) outgoing: AllowedTargets,
     pub(crate) files_dir: PathBuf,
     pub(crate) policy: WebPolicy,
     pub(crate) public_url: Option<PublicUrl>,
@@ -87,6 +98,8 @@ impl Node {
             user_directory: self.user_directory,
             group_privacy: self.group_privacy,
             sign_up: self.sign_up,
+            sealer: self.sealer.clone(),
+            outgoing: self.outgoing.clone(),
             public_url: self.public_url,
             demo: self.demo,
         })?;
@@ -103,10 +116,20 @@ impl Node {
             rate_limiter: state.rate_limiter(),
         };
         let notify = NotifyServer::start(deps, shutdown.clone());
+        let integrations = match self.sealer {
+            Some(sealer) => {
+                let deps = integration_server::Deps { db: pool()?, sealer, allowed: self.outgoing };
+                Some(IntegrationServer::start(deps, shutdown.clone())?)
+            }
+            None => None,
+        };
 
         let mut registry = chat_core::metrics::new_registry();
         state.register_metrics(&mut registry);
         notify.register(&mut registry);
+        if let Some(integrations) = &integrations {
+            integrations.register(&mut registry);
+        }
         let mut checks = state.readiness_checks();
         checks.extend(notify.checks());
         let router = state
@@ -123,6 +146,10 @@ impl Node {
             () = shutdown.cancelled() => {}
         }
         server.await.context("serving")?;
+        if let Some(integrations) = integrations {
+            // What is not settled in time is sent again after the next start.
+            let _ = tokio::time::timeout(SETTLE_TIMEOUT, integrations.stopped()).await;
+        }
         db.close().await;
         Ok(())
     }
@@ -141,6 +168,10 @@ pub(crate) struct Serve {
     data: DataSettings,
     #[command(flatten)]
     keys: SigningKeySettings,
+    #[command(flatten)]
+    secrets: SecretsSettings,
+    #[command(flatten)]
+    outgoing: OutgoingSettings,
     #[command(flatten)]
     web: WebSettings,
     #[command(flatten)]
@@ -172,6 +203,8 @@ impl Serve {
             database_url: self.database.database_url,
             redis: self.redis.redis_url.as_deref().map(Redis::open).transpose().context("REDIS_URL")?,
             signer: self.keys.signer()?,
+            sealer: self.secrets.sealer().context("SECRETS_KEY_FILE")?,
+            outgoing: self.outgoing.outgoing_allow,
             files_dir: files_dir(&self.data.chat_data_dir),
             policy: self.web.policy(self.bind.chat_bind, &self.network).context("CORS_ORIGINS")?,
             public_url: self.web.public_url.clone(),
@@ -198,7 +231,11 @@ impl Serve {
             policy: &node.policy,
             is_proxied: self.web.is_proxied(&self.network),
             rate_limits: node.rate_limits,
-            secrets: vec![self.keys.jwt_private_key_file.clone()],
+            secrets: [Some(&self.keys.jwt_private_key_file), self.secrets.secrets_key_file.as_ref()]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
             allows_demo: self.public_demo.public_demo,
         };
         exposure.check().await?;

@@ -1,7 +1,7 @@
 //! Dispatches ephemeral events: looks up their audience, and sends them to the users
 //! who are connected to this replica. It never delays events of the log.
 
-use crate::{frame, hub::Hub, relay::error_source};
+use crate::{frame, hub::Hub};
 use chat_core::{
     ChatId, Result, UserId, blocks,
     ephemeral::Presence,
@@ -43,7 +43,7 @@ impl EphemeralDispatcher {
                 let subscription = async {
                     loop {
                         if let Err(error) = bus.subscribe(|events| dispatcher.enqueue(events)).await {
-                            tracing::debug!(%error, cause = error_source(&error), "cannot subscribe to ephemeral events in Redis");
+                            tracing::debug!(%error, cause = error.source_text(), "cannot subscribe to ephemeral events in Redis");
                             sleep(RETRY_DELAY).await;
                         }
                     }
@@ -94,7 +94,7 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
     let blocked: HashSet<(UserId, UserId)> = match blocks::blocked_by(db, &user_ids).await {
         Ok(blocked) => blocked.into_iter().collect(),
         Err(error) => {
-            tracing::debug!(%error, cause = error_source(&error), "cannot load the blocks of ephemeral events");
+            tracing::debug!(%error, cause = error.source_text(), "cannot load the blocks of ephemeral events");
             return;
         }
     };
@@ -111,7 +111,7 @@ async fn dispatch(db: &PgPool, hub: &Hub, events: impl Iterator<Item = Ephemeral
     let mut chats_by_user = match load_chats(db, &user_ids).await {
         Ok(chats) => chats,
         Err(error) => {
-            tracing::debug!(%error, cause = error_source(&error), "cannot load the audience of presence events");
+            tracing::debug!(%error, cause = error.source_text(), "cannot load the audience of presence events");
             return;
         }
     };

@@ -5,7 +5,7 @@ use crate::{
     ephemeral::EphemeralDispatcher,
     hub::Hub,
     metrics::Metrics,
-    relay::{LogBatch, Mode, RedisRelay, Relay, error_source},
+    relay::{LogBatch, Mode, RedisRelay, Relay},
     replay_buffer,
 };
 use chat_core::{
@@ -97,7 +97,7 @@ impl Listener {
             };
             let pause = backoff(failures);
             failures += 1;
-            tracing::warn!(%error, cause = error_source(&error), retry_in = ?pause, "lost the event log; reconnecting");
+            tracing::warn!(%error, cause = error.source_text(), retry_in = ?pause, "lost the event log; reconnecting");
             if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
@@ -113,7 +113,7 @@ impl Listener {
                 let Err(error) = result else { return Ok(()) };
                 let pause = relay.trip_breaker();
                 self.metrics.relay_failovers.inc();
-                tracing::warn!(why = error_source(&error), for = ?pause, "the Redis relay failed; reading the log instead");
+                tracing::warn!(why = error.source_text(), for = ?pause, "the Redis relay failed; reading the log instead");
                 Ok(())
             }
             _ => self.run_polling(mode, failures).await,

@@ -1,7 +1,7 @@
 //! Publishes which users are connected to this replica. Records in the database, in
 //! batches, who connected and who did not reconnect within the grace period.
 
-use crate::{hub::Hub, metrics::Metrics, relay::error_source, replica::Replica};
+use crate::{hub::Hub, metrics::Metrics, replica::Replica};
 use chat_core::{
     Result, UserId,
     ephemeral::Presence,
@@ -63,7 +63,7 @@ impl PresenceTracker {
                     Some(Ok(true)) => metrics.presence_update.observe(began.elapsed().as_secs_f64()),
                     Some(Ok(false)) => {}
                     Some(Err(error)) => {
-                        tracing::debug!(%error, cause = error_source(&error), "cannot update presence");
+                        tracing::debug!(%error, cause = error.source_text(), "cannot update presence");
                     }
                     None => return,
                 }

@@ -1,6 +1,6 @@
 //! The registration of this replica: sends its heartbeat and learns whether it leads.
 
-use crate::{metrics::Metrics, relay::error_source};
+use crate::metrics::Metrics;
 use chat_core::{
     Error,
     replicas::{self, HEARTBEAT_INTERVAL, LEASE},
@@ -60,6 +60,6 @@ impl Replica {
 }
 
 fn log_missed_heartbeat(error: &Error) -> bool {
-    tracing::debug!(%error, cause = error_source(error), "cannot send the heartbeat of this replica");
+    tracing::debug!(%error, cause = error.source_text(), "cannot send the heartbeat of this replica");
     false
 }

@@ -8,14 +8,14 @@ use super::{Claims, Grant, Identity, Scope, hash_secret};
 use crate::{
     ChatId, Error, Result, Time, UserId,
     audit::{Action, Client, NewEntry},
-    events, users,
+    bots, events, users,
     values::TokenName,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgExecutor, PgPool};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -148,7 +148,7 @@ pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToke
     let token = encode(session);
     let mut tx = db.begin().await?;
     users::lock_active(&mut tx, owner).await?;
-    let user = find_target(&mut tx, owner, new.bot_id).await?;
+    let user = bots::find_target(&mut tx, owner, new.bot_id).await?;
     let count: i64 = sqlx::query_scalar(
         "select count(*) from api_tokens t join sessions s on s.id = t.session_id
          where s.user_id = $1 and s.revoked_at is null and s.expires_at > now()",
@@ -185,16 +185,6 @@ pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToke
     let properties = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(session).fetch_one(&mut *tx).await?;
     tx.commit().await?;
     Ok(CreatedApiToken { token, properties })
-}
-
-/// The user whom a new token acts for: the owner, or an active bot of the owner.
-async fn find_target(db: &mut PgConnection, owner: UserId, bot: Option<UserId>) -> Result<UserId> {
-    let Some(bot) = bot else { return Ok(owner) };
-    let sql = "select id from users
-               where id = $2 and owner_id = $1 and kind = 'bot' and state = 'active' and deleted_at is null
-               for no key update";
-    let found = sqlx::query_scalar(sql).bind(owner).bind(bot).fetch_optional(db).await?;
-    found.ok_or_else(|| Error::invalid("bot_id", "you have no active bot with this id"))
 }
 
 type ChatLists = (Option<Vec<ChatId>>, Option<Vec<ChatId>>);

@@ -164,7 +164,7 @@ fn add_public_key(private: &Path, public: &Path) -> io::Result<()> {
 }
 
 /// Writes a file atomically: readers see the complete file or none.
-fn write_atomically(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+pub(crate) fn write_atomically(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     let temporary = path.with_extension("draft");
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
     file.write_all(text.as_bytes())?;

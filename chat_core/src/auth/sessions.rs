@@ -10,6 +10,7 @@ use crate::{
     operators::AccountState,
     time::now,
     values::RefreshNonce,
+    webhook_endpoints,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -179,25 +180,28 @@ pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> 
 }
 
 /// Revokes all sessions of a user and of the user's bots except the current one, API tokens
-/// included, and returns their ids.
+/// included, disables their endpoints of webhooks, and returns the ids of the sessions.
 pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec<Uuid>> {
     let sql = "update sessions set revoked_at = now()
                where (user_id = $1 or user_id in (select id from users where owner_id = $1))
                  and id <> $2 and revoked_at is null
                returning id";
-    Ok(sqlx::query_scalar(sql).bind(claims.user_id).bind(claims.session_id).fetch_all(log).await?)
+    let revoked = sqlx::query_scalar(sql).bind(claims.user_id).bind(claims.session_id).fetch_all(&mut *log).await?;
+    webhook_endpoints::disable_all(log, claims.user_id).await?;
+    Ok(revoked)
 }
 
-/// Revokes all sessions of a user and of the user's bots, API tokens included.
+/// Revokes all sessions of a user and of the user's bots, API tokens included, and disables their
+/// endpoints of webhooks.
 pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<()> {
     sqlx::query(
         "update sessions set revoked_at = now()
          where (user_id = $1 or user_id in (select id from users where owner_id = $1)) and revoked_at is null",
     )
     .bind(user)
-    .execute(log)
+    .execute(&mut *log)
     .await?;
-    Ok(())
+    webhook_endpoints::disable_all(log, user).await
 }
 
 /// Marks sessions that have expired as revoked, which ends their streams.

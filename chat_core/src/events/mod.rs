@@ -6,6 +6,7 @@ pub mod redaction;
 mod replay;
 
 pub use cursor::{Cursor, Epoch, InvalidCursor, Position, Tag};
+pub(crate) use page::load_entries;
 pub use page::{Page, begin_snapshot, load_page};
 pub use replay::{Audience, Chats, Replay};
 

@@ -56,9 +56,12 @@ pub fn redact(data: &str) -> Option<String> {
 }
 
 /// Redacts the entries whose messages were deleted later.
-pub(super) async fn redact_deleted(db: impl PgExecutor<'_>, entries: &mut [LogEntry]) -> Result<()> {
-    let messages: Vec<(usize, MessageId)> =
-        entries.iter().enumerate().filter_map(|(index, entry)| Some((index, message_of(entry)?))).collect();
+pub(crate) async fn redact_deleted(
+    db: impl PgExecutor<'_>,
+    entries: impl IntoIterator<Item = &mut LogEntry>,
+) -> Result<()> {
+    let messages: Vec<(&mut LogEntry, MessageId)> =
+        entries.into_iter().filter_map(|entry| message_of(entry).map(|id| (entry, id))).collect();
     if messages.is_empty() {
         return Ok(());
     }
@@ -69,8 +72,8 @@ pub(super) async fn redact_deleted(db: impl PgExecutor<'_>, entries: &mut [LogEn
             .fetch_all(db)
             .await?;
     let existing: HashSet<MessageId> = existing.into_iter().collect();
-    for (index, id) in messages {
-        if let (false, Some(entry)) = (existing.contains(&id), entries.get_mut(index))
+    for (entry, id) in messages {
+        if !existing.contains(&id)
             && let Some(data) = redact(&entry.data)
         {
             entry.data = data;

@@ -6,7 +6,7 @@ use axum::{
     http::request::Parts,
 };
 use chat_core::{
-    ChatId, Error, FileId, MessageId, UserId, WebhookId,
+    ChatId, DeliveryId, EndpointId, Error, FileId, MessageId, UserId, WebhookId,
     auth::api_tokens::TokenId,
     ids::InvalidId,
     values::{Emoji, InviteCode, WebhookToken},
@@ -44,6 +44,8 @@ id_params! {
     MessageId = "message_id";
     FileId = "file_id";
     WebhookId = "webhook_id";
+    EndpointId = "endpoint_id";
+    DeliveryId = "delivery_id";
 }
 
 impl PathParam for Emoji {

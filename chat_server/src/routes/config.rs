@@ -12,6 +12,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
 
+/// The features that every server has.
+const FEATURES: [&str; 5] = ["sse", "websocket", "uploads", "search", "presence"];
+
+/// The feature of a server that can sign outgoing webhooks.
+const OUTGOING_WEBHOOKS: &str = "outgoing_webhooks";
+
 /// The configuration that frontends need.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Config {
@@ -65,7 +71,7 @@ pub(crate) async fn get(State(state): State<Arc<AppState>>) -> Result<Json<Confi
             page_default: DEFAULT_PAGE_SIZE,
             page_max: MAX_PAGE_SIZE,
         },
-        features: vec!["sse", "websocket", "uploads", "search", "presence"],
+        features: FEATURES.into_iter().chain(state.sealer.as_ref().map(|_| OUTGOING_WEBHOOKS)).collect(),
         sign_up: SignUp { policy: state.sign_up.name(), domains: state.sign_up.domains().to_vec() },
         demo: state.demo.clone(),
     }))

@@ -19,6 +19,7 @@ pub(crate) mod receipts;
 pub(crate) mod search;
 pub(crate) mod tokens;
 pub(crate) mod users;
+pub(crate) mod webhook_endpoints;
 pub(crate) mod webhooks;
 
 use crate::extract::Limit;

@@ -190,6 +190,8 @@ async fn an_invalid_id_is_rejected_in_every_path() {
                 .replace("{token_id}", "00000000-0000-4000-8000-000000000000")
                 .replace("{webhook_id}", "9007199254740991")
                 .replace("{webhook_token}", &"A".repeat(43))
+                .replace("{endpoint_id}", "9007199254740991")
+                .replace("{delivery_id}", "9007199254740991")
                 .replace("{code}", "nobodys-invite")
                 .replace("{emoji}", "%F0%9F%91%8D")
         };
@@ -201,6 +203,8 @@ async fn an_invalid_id_is_rejected_in_every_path() {
             ("{session_id}", "a session id must be a UUID"),
             ("{token_id}", "a token id must be a UUID"),
             ("{webhook_id}", id),
+            ("{endpoint_id}", id),
+            ("{delivery_id}", id),
             ("{webhook_token}", "the token of a webhook must have 32 to 64 letters, digits, dashes or underscores"),
             ("{code}", "an invite code must have 8 to 64 letters, digits, dashes or underscores"),
             ("{emoji}", "a reaction must be one emoji"),
@@ -228,6 +232,7 @@ async fn an_invalid_id_is_rejected_in_every_path() {
         let path = nobodys(route.path);
         let body = match path.rsplit('/').next() {
             Some("messages") => r#"{"content":"hello"}"#,
+            Some("replay") => r#"{"after":"0123456789-0"}"#,
             Some("webhooks") => r#"{"name":"hello"}"#,
             _ if route.method == Method::PATCH && path.starts_with("/api/messages") => r#"{"content":"hello"}"#,
             _ => "{}",

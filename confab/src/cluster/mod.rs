@@ -55,6 +55,7 @@ impl Cluster {
         demo.write(&data_dir.path).context("writing the demo accounts")?;
         let pool = db::create_pool(&url, 4)?;
         data_dir.load_signer()?;
+        data_dir.load_sealer()?;
         let stop = CancellationToken::new();
         let postgres_supervisor = tokio::spawn(dev::supervise_postgres(postgres, binaries, location, stop.clone()));
 
@@ -113,11 +114,13 @@ impl Supervisor {
             ("CHAT_DATA_DIR", data_dir.into()),
             ("JWT_PRIVATE_KEY_FILE", data_dir.join("keys/jwt_private.pem").into()),
             ("JWT_PUBLIC_KEY_FILE", data_dir.join("keys/jwt_public.pem").into()),
+            ("SECRETS_KEY_FILE", data_dir.join("keys/secrets.key").into()),
             ("TRUSTED_PROXIES", "127.0.0.0/8".into()),
             ("DEMO_MODE", "true".into()),
         ];
-        // As in `confab dev`, rate limits are off and the directory is open unless they are set.
-        for (name, default) in [("RATE_LIMITS", "off"), ("USER_DIRECTORY", "everyone")] {
+        // As in `confab dev`, unless they are set.
+        let outgoing = if args.bind.chat_bind.ip().is_loopback() { "127.0.0.0/8,::1,localhost" } else { "" };
+        for (name, default) in [("RATE_LIMITS", "off"), ("USER_DIRECTORY", "everyone"), ("OUTGOING_ALLOW", outgoing)] {
             if std::env::var_os(name).is_none() {
                 shared.push((name, default.into()));
             }
@@ -137,6 +140,8 @@ impl Supervisor {
             notify_addresses.push(address_of(offset)?);
             processes.push(server("notify_server", "NOTIFY_BIND", address_of(offset)?)?);
         }
+        let integration_address = address_of(args.chat + args.notify + 1)?;
+        processes.push(server("integration_server", "INTEGRATION_BIND", integration_address)?);
         let config_path =
             balancer::write_config(folder, args.bind.chat_bind, &chat_addresses, &notify_addresses, frontend_address)?;
         processes.push(Process::nginx(args.bind.chat_bind, &config_path, folder)?);

@@ -9,7 +9,7 @@ mod publisher;
 mod stream_reader;
 
 pub(crate) use log_batch::LogBatch;
-pub(crate) use publisher::{Publisher, error_source};
+pub(crate) use publisher::Publisher;
 
 use chat_core::{Result, cluster_key::ClusterKey, events::Epoch, redis::Redis};
 use sqlx::PgPool;

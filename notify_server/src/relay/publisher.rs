@@ -4,7 +4,7 @@
 use super::{LogBatch, stream_key};
 use crate::metrics::Metrics;
 use chat_core::{
-    Error, EventId, Result,
+    EventId, Result,
     cluster_key::ClusterKey,
     events,
     redis::{Connection, Redis, unavailable},
@@ -54,7 +54,7 @@ impl Publisher {
                     Ok(false) => metrics.record_relay_batch("dropped"),
                     Err(error) => {
                         metrics.record_relay_batch("failed");
-                        tracing::warn!(%error, cause = error_source(&error), "cannot append to the stream in Redis");
+                        tracing::warn!(%error, cause = error.source_text(), "cannot append to the stream in Redis");
                         stream_writer.failed_at = Some(Instant::now());
                         stream_writer.connection = None;
                     }
@@ -70,10 +70,6 @@ impl Publisher {
             self.metrics.record_relay_batch("dropped");
         }
     }
-}
-
-pub(crate) fn error_source(error: &Error) -> Option<String> {
-    std::error::Error::source(error).map(ToString::to_string)
 }
 
 struct StreamWriter {

@@ -6,7 +6,7 @@ test('a user creates a bot and a token, and the bot talks', async ({ server, cre
   const name = `helper${alice.me.id}`;
   await alice.open(chat);
   await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
-  await alice.page.getByRole('tab', { name: 'Bots and tokens' }).click();
+  await alice.page.getByRole('tab', { name: 'Bots and programs' }).click();
   const bots = alice.page.getByRole('region', { name: 'Bots' });
   const tokens = alice.page.getByRole('region', { name: 'API tokens' });
 
@@ -40,7 +40,7 @@ test('a user creates a bot and a token, and the bot talks', async ({ server, cre
   await expect(message).toContainText('Bot');
 
   await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
-  await alice.page.getByRole('tab', { name: 'Bots and tokens' }).click();
+  await alice.page.getByRole('tab', { name: 'Bots and programs' }).click();
   await expect(tokens.getByText(/^cfb_/)).toHaveCount(0);
   await tokens.getByRole('button', { name: 'Revoke' }).click();
   await expect(tokens.getByRole('listitem')).toHaveCount(0);

@@ -70,6 +70,27 @@ export function createApi({ request, fetch }: HttpClient) {
       create: (body: wire.NewApiToken) => post<wire.CreatedApiToken>('/api/tokens', body),
       revoke: (id: string) => remove(`/api/tokens/${id}`),
     },
+    /** Endpoints of outgoing webhooks, of the caller and of the caller's bots. */
+    webhookEndpoints: {
+      list: () => get<wire.WebhookEndpointList>('/api/webhook-endpoints').then(({ items }) => items),
+      /** This response and that of `rotateSecret` are the only ones with the secret. */
+      create: (body: wire.NewWebhookEndpoint) => post<wire.WebhookEndpointWithSecret>('/api/webhook-endpoints', body),
+      update: (id: number, body: wire.WebhookEndpointPatch) =>
+        patch<wire.WebhookEndpoint>(`/api/webhook-endpoints/${id}`, body),
+      /** The previous secret signs too for a day. */
+      rotateSecret: (id: number) => post<wire.WebhookEndpointWithSecret>(`/api/webhook-endpoints/${id}/secret`),
+      sendTest: (id: number) => post<wire.WebhookDelivery>(`/api/webhook-endpoints/${id}/test`),
+      listDeliveries: (id: number, query: Query<wire.WebhookEndpointsListDeliveriesData> = {}) =>
+        get<wire.WebhookDeliveryPage>(`/api/webhook-endpoints/${id}/deliveries`, query),
+      /** Get the next page of deliveries, from the `next` of a page. */
+      listDeliveriesNext: (id: number, next: string) =>
+        get<wire.WebhookDeliveryPage>(`/api/webhook-endpoints/${id}/deliveries?${next}`),
+      retry: (id: number, deliveryId: number) =>
+        post<wire.WebhookDelivery>(`/api/webhook-endpoints/${id}/deliveries/${deliveryId}/retry`),
+      /** Send the events after a cursor again. Repeat with the returned cursor while there are more. */
+      replay: (id: number, after: string) => post<wire.WebhookReplay>(`/api/webhook-endpoints/${id}/replay`, { after }),
+      delete: (id: number) => remove(`/api/webhook-endpoints/${id}`),
+    },
     presence: {
       get: (userId: number) => get<wire.Presence>(`/api/presence/${userId}`),
       /** At most 100 ids; users who share no chat with the caller are omitted. */

@@ -30,6 +30,7 @@ const EVENT_TYPES = Object.keys({
   'user.unblocked': true,
   'user.updated': true,
   'session.revoked': true,
+  'webhook_endpoint.disabled': true,
   typing: true,
   presence: true,
   ready: true,

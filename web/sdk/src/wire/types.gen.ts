@@ -30,7 +30,7 @@ export type AccountState = 'active' | 'pending' | 'suspended';
 /**
  * What happened.
  */
-export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_renewed' | 'webhook_deleted' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
 
 /**
  * One security-related action on a user's account.
@@ -593,6 +593,16 @@ export type DeleteAccount = {
 };
 
 /**
+ * A delivery to another server: an entry of the outbox. Later deliveries have higher ids.
+ */
+export type DeliveryId = number;
+
+/**
+ * The state of an entry.
+ */
+export type DeliveryState = 'waiting' | 'delivered' | 'dead';
+
+/**
  * The accounts of the demo data and their password.
  */
 export type Demo = {
@@ -610,6 +620,11 @@ export type Demo = {
  * At most 1,000 characters.
  */
 export type Description = string;
+
+/**
+ * Why an endpoint is disabled.
+ */
+export type DisabledReason = 'owner' | 'failing' | 'gone' | 'backlog' | 'sessions_ended';
 
 /**
  * 1 to 64 characters.
@@ -700,6 +715,16 @@ export type EmbedField = {
  * One emoji. Each spelling is accepted; the one that Unicode recommends is stored.
  */
 export type Emoji = string;
+
+/**
+ * What an endpoint of webhooks is for: at most 200 characters.
+ */
+export type EndpointDescription = string;
+
+/**
+ * An endpoint of outgoing webhooks: a URL of another server.
+ */
+export type EndpointId = number;
 
 /**
  * An event. A stream resumes after the cursor `id`; `at` is the time of the event.
@@ -871,6 +896,13 @@ export type Event = {
     id: Cursor;
     session_id: string;
     type: 'session.revoked';
+} | {
+    at: Time;
+    endpoint_id: EndpointId;
+    id: Cursor;
+    reason: DisabledReason;
+    type: 'webhook_endpoint.disabled';
+    url: string;
 } | {
     /**
      * The chat.
@@ -1454,6 +1486,33 @@ export type NewWebhook = {
 };
 
 /**
+ * An endpoint to be created.
+ */
+export type NewWebhookEndpoint = {
+    /**
+     * The bot of the caller whose events are sent; the caller's own if absent.
+     */
+    bot_id?: UserId | null;
+    /**
+     * The only chats whose events are sent; all chats of the user if absent.
+     */
+    chat_ids?: Array<ChatId> | null;
+    /**
+     * What the endpoint is for.
+     */
+    description?: EndpointDescription | null;
+    /**
+     * The only types of events that are sent; all types if absent.
+     */
+    event_types?: Array<WebhookEventType> | null;
+    /**
+     * Where the events are sent. It must be https, and public, unless the administrator allows
+     * the host.
+     */
+    url: string;
+};
+
+/**
  * A client-chosen key that makes one send idempotent: 1 to 64 characters.
  */
 export type Nonce = string;
@@ -1608,6 +1667,16 @@ export type RefreshNonce = string;
  * Why a user is no longer a member.
  */
 export type RemovalReason = 'left' | 'removed' | 'banned';
+
+/**
+ * Where a replay begins.
+ */
+export type ReplayParams = {
+    /**
+     * The `id` of the last event that the endpoint has.
+     */
+    after: Cursor;
+};
 
 /**
  * The role of a member, lowest first.
@@ -1932,6 +2001,195 @@ export type Webhook = {
 };
 
 /**
+ * A delivery to an endpoint.
+ */
+export type WebhookDelivery = {
+    /**
+     * The number of attempts.
+     */
+    attempts: number;
+    /**
+     * When it entered the outbox.
+     */
+    created_at: Time;
+    /**
+     * Why the last attempt failed.
+     */
+    error: string | null;
+    /**
+     * The type of the event.
+     */
+    event_type: string;
+    /**
+     * The id.
+     */
+    id: DeliveryId;
+    /**
+     * The earliest time of the next attempt; null if there is none.
+     */
+    next_attempt_at: Time | null;
+    /**
+     * When it was delivered or given up.
+     */
+    settled_at: Time | null;
+    /**
+     * Whether it waits, was delivered, or was given up.
+     */
+    state: DeliveryState;
+    /**
+     * The HTTP status of the last response; null if there was none.
+     */
+    status: number | null;
+};
+
+/**
+ * A page of a list.
+ */
+export type WebhookDeliveryPage = {
+    items: Array<WebhookDelivery>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * An endpoint, without its secret.
+ */
+export type WebhookEndpoint = {
+    /**
+     * The only chats whose events are sent; null means all chats of the user.
+     */
+    chat_ids: Array<ChatId> | null;
+    /**
+     * When it was created.
+     */
+    created_at: Time;
+    /**
+     * What the endpoint is for; may be empty.
+     */
+    description: string;
+    /**
+     * When it was disabled; null while it is enabled.
+     */
+    disabled_at: Time | null;
+    /**
+     * Why it is disabled; null while it is enabled.
+     */
+    disabled_reason: DisabledReason | null;
+    /**
+     * The only types of events that are sent; null means all.
+     */
+    event_types: Array<string> | null;
+    /**
+     * Since when every attempt fails; null if the last one succeeded.
+     */
+    failing_since: Time | null;
+    /**
+     * The id.
+     */
+    id: EndpointId;
+    /**
+     * Where the events are sent.
+     */
+    url: string;
+    /**
+     * Whose events are sent: the caller's or those of one of the caller's bots.
+     */
+    user_id: UserId;
+};
+
+/**
+ * A list.
+ */
+export type WebhookEndpointList = {
+    items: Array<WebhookEndpoint>;
+};
+
+/**
+ * Changes to an endpoint; absent fields stay unchanged.
+ */
+export type WebhookEndpointPatch = {
+    /**
+     * The only chats whose events are sent; null means all chats of the user.
+     */
+    chat_ids?: Array<ChatId> | null;
+    /**
+     * What the endpoint is for.
+     */
+    description?: EndpointDescription | null;
+    /**
+     * The only types of events that are sent; null means all.
+     */
+    event_types?: Array<WebhookEventType> | null;
+    /**
+     * Whether events are sent. What happened while it was disabled is not sent, unless it is
+     * replayed.
+     */
+    is_enabled?: boolean | null;
+    /**
+     * Where the events are sent.
+     */
+    url?: string | null;
+};
+
+/**
+ * An endpoint with its signing secret, which is shown only once.
+ */
+export type WebhookEndpointWithSecret = {
+    /**
+     * The only chats whose events are sent; null means all chats of the user.
+     */
+    chat_ids: Array<ChatId> | null;
+    /**
+     * When it was created.
+     */
+    created_at: Time;
+    /**
+     * What the endpoint is for; may be empty.
+     */
+    description: string;
+    /**
+     * When it was disabled; null while it is enabled.
+     */
+    disabled_at: Time | null;
+    /**
+     * Why it is disabled; null while it is enabled.
+     */
+    disabled_reason: DisabledReason | null;
+    /**
+     * The only types of events that are sent; null means all.
+     */
+    event_types: Array<string> | null;
+    /**
+     * Since when every attempt fails; null if the last one succeeded.
+     */
+    failing_since: Time | null;
+    /**
+     * The id.
+     */
+    id: EndpointId;
+    /**
+     * The secret that signs the deliveries: `whsec_` and a key in Base64. It cannot be read
+     * again.
+     */
+    secret: string;
+    /**
+     * Where the events are sent.
+     */
+    url: string;
+    /**
+     * Whose events are sent: the caller's or those of one of the caller's bots.
+     */
+    user_id: UserId;
+};
+
+/**
+ * A type of event that endpoints of webhooks receive.
+ */
+export type WebhookEventType = 'message.new' | 'message.updated' | 'message.deleted' | 'message.delivered' | 'message.read' | 'message.pinned' | 'message.unpinned' | 'reaction.added' | 'reaction.removed' | 'chat.new' | 'chat.updated' | 'chat.trimmed' | 'chat.deleted' | 'chat.added' | 'chat.removed' | 'member.joined' | 'member.left' | 'member.updated';
+
+/**
  * An incoming webhook of a chat.
  */
 export type WebhookId = number;
@@ -1955,6 +2213,24 @@ export type WebhookPatch = {
      * The name that its messages show unless they choose another.
      */
     name?: DisplayName | null;
+};
+
+/**
+ * The result of a replay.
+ */
+export type WebhookReplay = {
+    /**
+     * The position up to which the log was read.
+     */
+    cursor: Cursor;
+    /**
+     * The number of deliveries that were inserted.
+     */
+    deliveries: number;
+    /**
+     * Whether more events follow: send another request with this cursor.
+     */
+    more: boolean;
 };
 
 /**
@@ -6100,6 +6376,427 @@ export type UsersBlockResponses = {
 };
 
 export type UsersBlockResponse = UsersBlockResponses[keyof UsersBlockResponses];
+
+export type WebhookEndpointsListData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/webhook-endpoints';
+};
+
+export type WebhookEndpointsListErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsListError = WebhookEndpointsListErrors[keyof WebhookEndpointsListErrors];
+
+export type WebhookEndpointsListResponses = {
+    /**
+     * OK.
+     */
+    200: WebhookEndpointList;
+};
+
+export type WebhookEndpointsListResponse = WebhookEndpointsListResponses[keyof WebhookEndpointsListResponses];
+
+export type WebhookEndpointsCreateData = {
+    body: NewWebhookEndpoint;
+    path?: never;
+    query?: never;
+    url: '/api/webhook-endpoints';
+};
+
+export type WebhookEndpointsCreateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsCreateError = WebhookEndpointsCreateErrors[keyof WebhookEndpointsCreateErrors];
+
+export type WebhookEndpointsCreateResponses = {
+    /**
+     * Created.
+     */
+    201: WebhookEndpointWithSecret;
+};
+
+export type WebhookEndpointsCreateResponse = WebhookEndpointsCreateResponses[keyof WebhookEndpointsCreateResponses];
+
+export type WebhookEndpointsDeleteData = {
+    body?: never;
+    path: {
+        endpoint_id: EndpointId;
+    };
+    query?: never;
+    url: '/api/webhook-endpoints/{endpoint_id}';
+};
+
+export type WebhookEndpointsDeleteErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsDeleteError = WebhookEndpointsDeleteErrors[keyof WebhookEndpointsDeleteErrors];
+
+export type WebhookEndpointsDeleteResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type WebhookEndpointsDeleteResponse = WebhookEndpointsDeleteResponses[keyof WebhookEndpointsDeleteResponses];
+
+export type WebhookEndpointsUpdateData = {
+    body: WebhookEndpointPatch;
+    path: {
+        endpoint_id: EndpointId;
+    };
+    query?: never;
+    url: '/api/webhook-endpoints/{endpoint_id}';
+};
+
+export type WebhookEndpointsUpdateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsUpdateError = WebhookEndpointsUpdateErrors[keyof WebhookEndpointsUpdateErrors];
+
+export type WebhookEndpointsUpdateResponses = {
+    /**
+     * OK.
+     */
+    200: WebhookEndpoint;
+};
+
+export type WebhookEndpointsUpdateResponse = WebhookEndpointsUpdateResponses[keyof WebhookEndpointsUpdateResponses];
+
+export type WebhookEndpointsListDeliveriesData = {
+    body?: never;
+    path: {
+        endpoint_id: EndpointId;
+    };
+    query?: {
+        /**
+         * Only deliveries with a lower id.
+         */
+        before?: DeliveryId;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+        /**
+         * Only deliveries in this state.
+         */
+        state?: DeliveryState;
+    };
+    url: '/api/webhook-endpoints/{endpoint_id}/deliveries';
+};
+
+export type WebhookEndpointsListDeliveriesErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsListDeliveriesError = WebhookEndpointsListDeliveriesErrors[keyof WebhookEndpointsListDeliveriesErrors];
+
+export type WebhookEndpointsListDeliveriesResponses = {
+    /**
+     * OK.
+     */
+    200: WebhookDeliveryPage;
+};
+
+export type WebhookEndpointsListDeliveriesResponse = WebhookEndpointsListDeliveriesResponses[keyof WebhookEndpointsListDeliveriesResponses];
+
+export type WebhookEndpointsRetryData = {
+    body?: never;
+    path: {
+        endpoint_id: EndpointId;
+        delivery_id: DeliveryId;
+    };
+    query?: never;
+    url: '/api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/retry';
+};
+
+export type WebhookEndpointsRetryErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsRetryError = WebhookEndpointsRetryErrors[keyof WebhookEndpointsRetryErrors];
+
+export type WebhookEndpointsRetryResponses = {
+    /**
+     * OK.
+     */
+    200: WebhookDelivery;
+};
+
+export type WebhookEndpointsRetryResponse = WebhookEndpointsRetryResponses[keyof WebhookEndpointsRetryResponses];
+
+export type WebhookEndpointsReplayData = {
+    body: ReplayParams;
+    path: {
+        endpoint_id: EndpointId;
+    };
+    query?: never;
+    url: '/api/webhook-endpoints/{endpoint_id}/replay';
+};
+
+export type WebhookEndpointsReplayErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsReplayError = WebhookEndpointsReplayErrors[keyof WebhookEndpointsReplayErrors];
+
+export type WebhookEndpointsReplayResponses = {
+    /**
+     * OK.
+     */
+    200: WebhookReplay;
+};
+
+export type WebhookEndpointsReplayResponse = WebhookEndpointsReplayResponses[keyof WebhookEndpointsReplayResponses];
+
+export type WebhookEndpointsRotateSecretData = {
+    body?: never;
+    path: {
+        endpoint_id: EndpointId;
+    };
+    query?: never;
+    url: '/api/webhook-endpoints/{endpoint_id}/secret';
+};
+
+export type WebhookEndpointsRotateSecretErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsRotateSecretError = WebhookEndpointsRotateSecretErrors[keyof WebhookEndpointsRotateSecretErrors];
+
+export type WebhookEndpointsRotateSecretResponses = {
+    /**
+     * Created.
+     */
+    201: WebhookEndpointWithSecret;
+};
+
+export type WebhookEndpointsRotateSecretResponse = WebhookEndpointsRotateSecretResponses[keyof WebhookEndpointsRotateSecretResponses];
+
+export type WebhookEndpointsTestData = {
+    body?: never;
+    path: {
+        endpoint_id: EndpointId;
+    };
+    query?: never;
+    url: '/api/webhook-endpoints/{endpoint_id}/test';
+};
+
+export type WebhookEndpointsTestErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type WebhookEndpointsTestError = WebhookEndpointsTestErrors[keyof WebhookEndpointsTestErrors];
+
+export type WebhookEndpointsTestResponses = {
+    /**
+     * Created.
+     */
+    201: WebhookDelivery;
+};
+
+export type WebhookEndpointsTestResponse = WebhookEndpointsTestResponses[keyof WebhookEndpointsTestResponses];
 
 export type WebhooksGetData = {
     body?: never;

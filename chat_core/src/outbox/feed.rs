@@ -1,0 +1,306 @@
+//! The feed of outgoing webhooks: reads the event log after its cursor and inserts a delivery
+//! for each event and each endpoint that receives it.
+//!
+//! An endpoint receives an event of a chat if its user was a member at that position of the
+//! log, as on a stream.
+
+use super::NewEntry;
+use crate::{
+    ChatId, EndpointId, Error, EventId, Result, UserId,
+    events::{self, Audience, Cursor, Head, LogEntry, MembershipChange, Position},
+    webhook_endpoints::is_event_type,
+};
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+/// The name of the feed.
+const NAME: &str = "webhooks";
+
+/// Maximum number of events that are read at once.
+const BATCH_EVENTS: i64 = 500;
+
+/// How often the cursor moves while there is no endpoint.
+const IDLE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What one round did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// Another process is reading the log.
+    Busy,
+    /// There was nothing to read.
+    Idle,
+    /// There is no endpoint.
+    NoEndpoint,
+    /// Events were read.
+    Advanced {
+        /// The number of deliveries that were inserted.
+        inserted: u64,
+        /// Whether more events follow.
+        has_more: bool,
+    },
+}
+
+/// Reads the next events, inserts the deliveries and moves the cursor, in one transaction.
+/// Never takes the append lock.
+pub async fn advance(db: &PgPool) -> Result<Round> {
+    let mut tx = db.begin().await?;
+    let sql = "select cursor, extract(epoch from now() - advanced_at)::float8 from feeds where name = $1
+               for update skip locked";
+    let row: Option<(String, f64)> = sqlx::query_as(sql).bind(NAME).fetch_optional(&mut *tx).await?;
+    let Some((cursor, age)) = row else {
+        let exists: bool = sqlx::query_scalar("select exists (select from feeds where name = $1)")
+            .bind(NAME)
+            .fetch_one(&mut *tx)
+            .await?;
+        return Ok(if exists { Round::Busy } else { Round::NoEndpoint });
+    };
+    let cursor: Cursor = cursor.parse().map_err(Error::internal)?;
+    // A snapshot of its own: the transaction that writes must see what others write meanwhile.
+    let mut snapshot = events::begin_snapshot(db).await?;
+    let head = events::head(&mut *snapshot).await?;
+    if cursor == (Cursor { epoch: head.epoch.clone(), position: head.last }) {
+        return Ok(Round::Idle);
+    }
+    let has_endpoints: bool =
+        sqlx::query_scalar("select exists (select from webhook_endpoints where disabled_at is null)")
+            .fetch_one(&mut *snapshot)
+            .await?;
+    if !has_endpoints {
+        if age > IDLE_INTERVAL.as_secs_f64() {
+            save(&mut tx, &head, head.last).await?;
+            tx.commit().await?;
+        }
+        return Ok(Round::NoEndpoint);
+    }
+    let round = match read(&mut snapshot, &head, &cursor).await {
+        Ok(batch) => {
+            let inserted = super::insert(&mut tx, &batch.entries).await?;
+            save(&mut tx, &head, batch.end).await?;
+            Round::Advanced { inserted, has_more: batch.has_more }
+        }
+        Err(Error::Reset(reason)) => {
+            tracing::warn!(%cursor, reason, "the feed of webhooks cannot read the events after its cursor");
+            let inserted = insert_gap(&mut tx, &cursor, reason).await?;
+            // After an old part of the log was dropped, the rest is still read.
+            let resume_at = if reason == "retention" { Position::START } else { head.last };
+            save(&mut tx, &head, resume_at).await?;
+            Round::Advanced { inserted, has_more: resume_at != head.last }
+        }
+        Err(error) => return Err(error),
+    };
+    snapshot.rollback().await?;
+    tx.commit().await?;
+    Ok(round)
+}
+
+/// Creates the feed at the end of the log if it does not exist. The first endpoint does this.
+pub(crate) async fn start(tx: &mut PgConnection) -> Result<()> {
+    let head = events::head(&mut *tx).await?;
+    let cursor = Cursor { epoch: head.epoch, position: head.last };
+    sqlx::query("insert into feeds (name, cursor) values ($1, $2) on conflict do nothing")
+        .bind(NAME)
+        .bind(cursor.to_string())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn save(tx: &mut PgConnection, head: &Head, position: Position) -> Result<()> {
+    let cursor = Cursor { epoch: head.epoch.clone(), position };
+    sqlx::query("update feeds set cursor = $2, advanced_at = now() where name = $1")
+        .bind(NAME)
+        .bind(cursor.to_string())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Batch {
+    entries: Vec<NewEntry>,
+    end: Position,
+    has_more: bool,
+}
+
+/// Reads a page of the log and finds the endpoints that receive its events.
+async fn read(snapshot: &mut PgConnection, head: &Head, cursor: &Cursor) -> Result<Batch> {
+    if cursor.epoch != head.epoch || cursor.position.id > head.last.id {
+        return Err(Error::Reset("epoch"));
+    }
+    let page = events::read_after(&mut *snapshot, cursor.position, BATCH_EVENTS).await?;
+    let end = page.last_position.unwrap_or(head.last);
+    // A snapshot shows the members at the end of the log.
+    let later_changes = if page.has_more { load_later_changes(snapshot, end.id).await? } else { Vec::new() };
+    let endpoints = load_endpoints(snapshot, &page.entries, &later_changes).await?;
+    let mut members = Members::load(snapshot, &endpoints, &page.entries).await?;
+    for (user, chat, change) in later_changes.into_iter().rev() {
+        members.undo(user, chat, change);
+    }
+    let audiences: Vec<Audience> = page.entries.iter().map(Audience::of).collect();
+    for audience in audiences.iter().rev() {
+        if let (Some(user), Some(chat), Some(change)) = (audience.user_id, audience.chat_id, audience.membership_change)
+        {
+            members.undo(user, chat, change);
+        }
+    }
+    let mut deliveries = Vec::new();
+    for (entry, audience) in page.entries.iter().zip(&audiences) {
+        let Some(chat) = entry.chat_id else { continue };
+        match audience.user_id {
+            Some(user) => {
+                endpoints.receive(user, chat, entry, &mut deliveries);
+                if let Some(change) = audience.membership_change {
+                    members.apply(user, chat, change);
+                }
+            }
+            None => {
+                for user in members.of(chat) {
+                    endpoints.receive(user, chat, entry, &mut deliveries);
+                }
+            }
+        }
+    }
+    Ok(Batch { entries: deliveries, end, has_more: page.has_more })
+}
+
+/// Loads the membership changes of users with endpoints after a position, in order.
+async fn load_later_changes(
+    snapshot: &mut PgConnection,
+    after: EventId,
+) -> Result<Vec<(UserId, ChatId, MembershipChange)>> {
+    let rows: Vec<(UserId, ChatId, String)> = sqlx::query_as(
+        "select v.user_id, v.chat_id, v.type
+         from (select distinct user_id from webhook_endpoints where disabled_at is null) u
+         join events v on v.user_id = u.user_id and v.id > $1
+           and v.type in ('chat.new', 'chat.added', 'chat.removed', 'chat.deleted')
+         order by v.id",
+    )
+    .bind(after)
+    .fetch_all(snapshot)
+    .await?;
+    let change = |(user, chat, kind): (UserId, ChatId, String)| Some((user, chat, events::membership_change(&kind)?));
+    Ok(rows.into_iter().filter_map(change).collect())
+}
+
+/// An endpoint, and which events it receives.
+#[derive(Debug, sqlx::FromRow)]
+struct Endpoint {
+    id: EndpointId,
+    user_id: UserId,
+    event_types: Option<Vec<String>>,
+    chat_ids: Option<Vec<ChatId>>,
+    starts_after: EventId,
+}
+
+/// Endpoints by their user.
+#[derive(Debug, Default)]
+struct Endpoints(HashMap<UserId, Vec<Endpoint>>);
+
+impl Endpoints {
+    /// Adds a delivery of an event for each endpoint of a user that receives it.
+    fn receive(&self, user: UserId, chat: ChatId, entry: &LogEntry, deliveries: &mut Vec<NewEntry>) {
+        if !is_event_type(&entry.kind) {
+            return;
+        }
+        let endpoints = self.0.get(&user).into_iter().flatten().filter(|endpoint| {
+            entry.id > endpoint.starts_after
+                && endpoint.chat_ids.as_ref().is_none_or(|chats| chats.contains(&chat))
+                && endpoint.event_types.as_ref().is_none_or(|types| types.contains(&entry.kind))
+        });
+        deliveries.extend(endpoints.map(|endpoint| NewEntry {
+            lane: endpoint.id,
+            event: entry.id,
+            kind: entry.kind.clone(),
+        }));
+    }
+}
+
+/// Loads the endpoints that can receive one of these events.
+async fn load_endpoints(
+    snapshot: &mut PgConnection,
+    entries: &[LogEntry],
+    later_changes: &[(UserId, ChatId, MembershipChange)],
+) -> Result<Endpoints> {
+    let chats: HashSet<ChatId> = entries.iter().filter_map(|entry| entry.chat_id).collect();
+    let addressees = entries.iter().filter_map(|entry| entry.user_id);
+    let users: HashSet<UserId> = addressees.chain(later_changes.iter().map(|(user, ..)| *user)).collect();
+    let found: Vec<Endpoint> = sqlx::query_as(
+        "select e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after from webhook_endpoints e
+         where e.disabled_at is null and (
+             e.user_id = any($1) or e.user_id in (select m.user_id from chat_members m where m.chat_id = any($2))
+         )
+         order by e.id",
+    )
+    .bind(users.into_iter().collect::<Vec<_>>())
+    .bind(chats.into_iter().collect::<Vec<_>>())
+    .fetch_all(snapshot)
+    .await?;
+    let mut endpoints = Endpoints::default();
+    for endpoint in found {
+        endpoints.0.entry(endpoint.user_id).or_default().push(endpoint);
+    }
+    Ok(endpoints)
+}
+
+/// The members of chats who have endpoints.
+#[derive(Debug, Default)]
+struct Members(HashMap<ChatId, HashSet<UserId>>);
+
+impl Members {
+    async fn load(snapshot: &mut PgConnection, endpoints: &Endpoints, entries: &[LogEntry]) -> Result<Self> {
+        let chats: HashSet<ChatId> = entries.iter().filter_map(|entry| entry.chat_id).collect();
+        let rows: Vec<(ChatId, UserId)> =
+            sqlx::query_as("select chat_id, user_id from chat_members where user_id = any($1) and chat_id = any($2)")
+                .bind(endpoints.0.keys().copied().collect::<Vec<_>>())
+                .bind(chats.into_iter().collect::<Vec<_>>())
+                .fetch_all(snapshot)
+                .await?;
+        let mut members = Self::default();
+        for (chat, user) in rows {
+            members.apply(user, chat, MembershipChange::Join);
+        }
+        Ok(members)
+    }
+
+    fn apply(&mut self, user: UserId, chat: ChatId, change: MembershipChange) {
+        let members = self.0.entry(chat).or_default();
+        match change {
+            MembershipChange::Join => members.insert(user),
+            MembershipChange::Leave => members.remove(&user),
+        };
+    }
+
+    fn undo(&mut self, user: UserId, chat: ChatId, change: MembershipChange) {
+        let opposite = match change {
+            MembershipChange::Join => MembershipChange::Leave,
+            MembershipChange::Leave => MembershipChange::Join,
+        };
+        self.apply(user, chat, opposite);
+    }
+
+    fn of(&self, chat: ChatId) -> impl Iterator<Item = UserId> {
+        self.0.get(&chat).into_iter().flatten().copied()
+    }
+}
+
+/// Tells every endpoint that events may be missing.
+async fn insert_gap(tx: &mut PgConnection, cursor: &Cursor, reason: &str) -> Result<u64> {
+    // The ids of another history may be lower.
+    sqlx::query(
+        "update webhook_endpoints set starts_after = least(starts_after, (select coalesce(max(id), 0) from events))",
+    )
+    .execute(&mut *tx)
+    .await?;
+    let result = sqlx::query(
+        "insert into outbox (lane_id, type, data)
+         select id, 'log.gap', $1 from webhook_endpoints where disabled_at is null order by id",
+    )
+    .bind(json!({ "after": cursor, "reason": reason }))
+    .execute(tx)
+    .await?;
+    Ok(result.rows_affected())
+}

@@ -1,0 +1,288 @@
+//! The only HTTP client that calls other servers on behalf of users.
+//!
+//! It connects only to the addresses that `AllowedTargets` allows: it resolves names itself and
+//! uses the addresses that it has checked, so a name cannot change in between. It follows no
+//! redirects, uses no proxies, and has limits for time, size and requests to one host.
+
+use chat_core::{
+    outgoing::{AllowedTargets, OutgoingUrl},
+    time::now,
+};
+use dashmap::DashMap;
+use reqwest::{
+    Client, Response, StatusCode,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{HeaderMap, RETRY_AFTER},
+    redirect::Policy,
+};
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+/// Time limit of a request, of connecting, and of resolving a name.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the body of a response is read, so that the connection can be used again.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Maximum size of the part of a response that is read, in bytes.
+const MAX_RESPONSE_BYTES: usize = 16 * 1024;
+
+/// Maximum number of names that are resolved at once.
+const MAX_LOOKUPS: usize = 16;
+
+/// Maximum number of requests to one public host at once, whoever sends them.
+const MAX_PER_HOST: usize = 16;
+
+/// How long an idle connection is kept, and how many for each host.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_IDLE_PER_HOST: usize = 4;
+
+/// Calls other servers.
+#[derive(Debug, Clone)]
+pub(crate) struct OutgoingClient {
+    client: Client,
+    allowed: AllowedTargets,
+    hosts: Arc<DashMap<String, Arc<Semaphore>>>,
+}
+
+/// The answer of another server.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// After how much time the server asks for the next request.
+    pub(crate) retry_after: Option<Duration>,
+    /// The beginning of the body.
+    pub(crate) body: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// The URL is not allowed.
+    NotAllowed(&'static str),
+    /// Too many requests to this host are in progress.
+    HostBusy,
+    /// The request failed.
+    Failed(String),
+}
+
+/// A request in progress to a host; dropped, it makes room for another.
+#[derive(Debug)]
+struct HostSlot {
+    hosts: Arc<DashMap<String, Arc<Semaphore>>>,
+    host: String,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for HostSlot {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.hosts.remove_if(&self.host, |_, slots| slots.available_permits() == MAX_PER_HOST);
+    }
+}
+
+impl OutgoingClient {
+    pub(crate) fn new(allowed: AllowedTargets) -> reqwest::Result<Self> {
+        let resolver = GuardedResolver { allowed: allowed.clone(), lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) };
+        let client = Client::builder()
+            .user_agent(concat!("Confab/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Arc::new(resolver))
+            .redirect(Policy::none())
+            .no_proxy()
+            .http1_only()
+            .timeout(REQUEST_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
+            .build()?;
+        Ok(Self { client, allowed, hosts: Arc::default() })
+    }
+
+    /// Posts a JSON body with some headers.
+    pub(crate) async fn post(&self, url: &str, headers: HeaderMap, body: String) -> Result<Answer, CallError> {
+        // Addresses in the URL are not resolved, so they are checked here.
+        let url = self.allowed.parse_url(url).map_err(CallError::NotAllowed)?;
+        let _slot = self.enter_host(&url)?;
+        let request = self.client.post(url.as_url().clone()).headers(headers).body(body);
+        let response = request.send().await.map_err(|error| CallError::Failed(describe(&error)))?;
+        let status = response.status();
+        let retry_after = read_retry_after(response.headers());
+        Ok(Answer { status, retry_after, body: read_start(response).await })
+    }
+
+    fn enter_host(&self, url: &OutgoingUrl) -> Result<Option<HostSlot>, CallError> {
+        let host = url.as_url().host_str().unwrap_or_default();
+        if self.allowed.includes(url) {
+            return Ok(None);
+        }
+        let slots =
+            Arc::clone(&self.hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MAX_PER_HOST))));
+        let permit = slots.try_acquire_owned().map_err(|_| CallError::HostBusy)?;
+        Ok(Some(HostSlot { hosts: Arc::clone(&self.hosts), host: host.to_owned(), permit: Some(permit) }))
+    }
+}
+
+/// Reads the beginning of a body. A body that is slow or too long is not read to its end.
+async fn read_start(mut response: Response) -> String {
+    let mut bytes = Vec::new();
+    let read = async {
+        while bytes.len() < MAX_RESPONSE_BYTES {
+            match response.chunk().await {
+                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    };
+    // What has arrived by then is enough.
+    let _ = timeout(BODY_TIMEOUT, read).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads `Retry-After`, in seconds or as a time.
+fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    (at.to_utc() - now()).to_std().ok()
+}
+
+/// Describes an error for the owner of an endpoint, without the URL, which may contain a secret.
+fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no response in time".into();
+    }
+    let mut text = String::new();
+    let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = error.to_string();
+        source = error.source();
+    }
+    if text.is_empty() { "the request failed".into() } else { text }
+}
+
+/// Resolves names to the addresses that are allowed.
+#[derive(Debug)]
+struct GuardedResolver {
+    allowed: AllowedTargets,
+    lookups: Arc<Semaphore>,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (allowed, lookups) = (self.allowed.clone(), Arc::clone(&self.lookups));
+        Box::pin(async move {
+            let found = timeout(RESOLVE_TIMEOUT, look_up(lookups, name.as_str().to_owned())).await;
+            let found =
+                found.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the name was not resolved in time"))??;
+            let allows_host = allowed.allows_host(name.as_str());
+            let addresses: Vec<SocketAddr> =
+                found.into_iter().filter(|address| allows_host || allowed.allows_address(address.ip())).collect();
+            if addresses.is_empty() {
+                return Err("the host has no public address".into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Looks a name up. The permit is held until the lookup has ended, even if nobody waits for it.
+async fn look_up(lookups: Arc<Semaphore>, name: String) -> io::Result<Vec<SocketAddr>> {
+    let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
+    let lookup = spawn_blocking(move || {
+        let _permit = permit;
+        (name.as_str(), 0).to_socket_addrs().map(Iterator::collect)
+    });
+    lookup.await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    /// Answers every connection with these bytes, and returns the address.
+    async fn answer_with(bytes: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    let _ = socket.read(&mut request).await;
+                    let _ = socket.write_all(bytes.as_bytes()).await;
+                });
+            }
+        });
+        address
+    }
+
+    async fn post(allowed: &str, url: &str) -> Result<Answer, CallError> {
+        let client = OutgoingClient::new(allowed.parse().expect("targets")).expect("a client");
+        client.post(url, HeaderMap::new(), "{}".into()).await
+    }
+
+    #[tokio::test]
+    async fn a_name_with_a_private_address_is_not_called() {
+        let address = answer_with("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let port = address.port();
+        // Allowed as a name: it is called.
+        let answer = post("localhost", &format!("http://localhost:{port}/")).await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        // A resolver without the name in its list refuses the address behind it.
+        let resolver = GuardedResolver { allowed: AllowedTargets::default(), lookups: Arc::new(Semaphore::new(1)) };
+        let resolved = resolver.resolve("localhost".parse().expect("a name")).await;
+        assert!(resolved.is_err_and(|error| error.to_string().contains("no public address")));
+        for url in [format!("http://{address}/"), format!("https://{address}/"), format!("https://localhost:{port}/")] {
+            assert!(matches!(post("", &url).await, Err(CallError::NotAllowed(_))), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_is_not_followed() {
+        let target = answer_with("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let location = format!("HTTP/1.1 307 Moved\r\nlocation: http://{target}/\r\ncontent-length: 0\r\n\r\n");
+        let address = answer_with(location.leak()).await;
+        let answer = post("127.0.0.0/8", &format!("http://{address}/")).await.expect("an answer");
+        assert_eq!(answer.status, 307);
+    }
+
+    #[tokio::test]
+    async fn a_long_or_endless_body_is_cut() {
+        let long =
+            format!("HTTP/1.1 500 X\r\nretry-after: 7\r\ncontent-length: 9999999\r\n\r\n{}", "x".repeat(100_000));
+        let address = answer_with(long.leak()).await;
+        let answer = post("127.0.0.0/8", &format!("http://{address}/")).await.expect("an answer");
+        assert_eq!((answer.status.as_u16(), answer.retry_after), (500, Some(Duration::from_secs(7))));
+        assert!(answer.body.len() <= 2 * MAX_RESPONSE_BYTES + 100_000 && answer.body.starts_with("xxx"));
+        let address = answer_with("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
+        let answer = post("127.0.0.0/8", &format!("http://{address}/")).await.expect("an answer");
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "half"));
+    }
+
+    #[tokio::test]
+    async fn one_public_host_is_called_a_limited_number_of_times_at_once() {
+        let client = OutgoingClient::new(AllowedTargets::default()).expect("a client");
+        let url = AllowedTargets::default().parse_url("https://example.com/").expect("a URL");
+        let slots: Vec<_> = (0..MAX_PER_HOST).map(|_| client.enter_host(&url).expect("a slot")).collect();
+        assert!(matches!(client.enter_host(&url), Err(CallError::HostBusy)));
+        drop(slots);
+        assert!(client.hosts.is_empty(), "a host without requests takes no memory");
+        assert!(client.enter_host(&url).is_ok());
+    }
+}

@@ -1,0 +1,60 @@
+//! Runs the feed of webhooks: moves events from the log into the outbox.
+
+use crate::{metrics::Metrics, notifications::Wakers};
+use chat_core::outbox::feed::{self, Round};
+use sqlx::PgPool;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// The pause after a round, so that busy chats are read in batches. It delays a webhook by as
+/// much.
+const ROUND_PAUSE: Duration = Duration::from_millis(50);
+
+/// Maximum delay of an event whose notification is lost.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The pause while there is no endpoint.
+const NO_ENDPOINT_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pause after an error.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) db: PgPool,
+    pub(crate) wakers: Arc<Wakers>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Feed {
+    /// Runs until `shutdown`. A round that is cancelled has no effect: it is one transaction.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let run = async {
+            loop {
+                self.run_round().await;
+            }
+        };
+        shutdown.run_until_cancelled(run).await;
+    }
+
+    async fn run_round(&self) {
+        match feed::advance(&self.db).await {
+            Ok(Round::Advanced { inserted, has_more }) => {
+                self.metrics.queued.inc_by(inserted);
+                if !has_more {
+                    sleep(ROUND_PAUSE).await;
+                }
+            }
+            Ok(Round::Idle | Round::Busy) => {
+                // Either way: look again.
+                let _ = timeout(POLL_INTERVAL, self.wakers.feed.notified()).await;
+            }
+            Ok(Round::NoEndpoint) => sleep(NO_ENDPOINT_PAUSE).await,
+            Err(error) => {
+                tracing::warn!(%error, source = error.source_text(), "cannot read the log for webhooks; trying again");
+                sleep(ERROR_PAUSE).await;
+            }
+        }
+    }
+}

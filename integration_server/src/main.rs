@@ -1,0 +1,27 @@
+//! The `integration_server` program.
+
+use anyhow::Context;
+use chat_core::{db, sealing::Sealer};
+use chat_http::{acceptor, config, shutdown, telemetry};
+use integration_server::{Deps, IntegrationServer, Settings};
+use tokio::net::TcpListener;
+
+/// Maximum number of database connections of one process.
+const MAX_POOL_CONNECTIONS: u32 = 8;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let settings: Settings = config::parse();
+    telemetry::init(settings.log.log_format);
+    acceptor::raise_file_limit();
+    let listener = TcpListener::bind(settings.bind.integration_bind).await.context(settings.bind.integration_bind)?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    let deps = Deps {
+        db: db::create_pool(&settings.database.database_url, MAX_POOL_CONNECTIONS)?,
+        sealer: Sealer::open_file(&settings.secrets.secrets_key_file).context("SECRETS_KEY_FILE")?,
+        allowed: settings.outgoing.outgoing_allow,
+    };
+    let server = IntegrationServer::start(deps, shutdown::shutdown_on_signal())?;
+    integration_server::serve(listener, server).await;
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Wakes the feed and the senders when the database notifies. A notification that is lost only
+//! delays them, because both also look at intervals.
+
+use chat_core::{events, outbox};
+use sqlx::{PgPool, postgres::PgListener};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+/// The pause before a new connection.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who is woken.
+#[derive(Debug, Default)]
+pub(crate) struct Wakers {
+    /// The feed: the log has new events.
+    pub(crate) feed: Notify,
+    /// The senders to healthy and to failing endpoints: the outbox has new entries.
+    pub(crate) senders: [Notify; 2],
+}
+
+impl Wakers {
+    /// Wakes the senders.
+    pub(crate) fn wake_senders(&self) {
+        self.senders.iter().for_each(Notify::notify_one);
+    }
+}
+
+/// Listens until `shutdown`.
+pub(crate) async fn listen(db: PgPool, wakers: Arc<Wakers>, shutdown: CancellationToken) {
+    let run = async {
+        loop {
+            if let Err(error) = listen_once(&db, &wakers).await {
+                tracing::debug!(%error, "lost the notifications of the database; reconnecting");
+            }
+            sleep(RECONNECT_PAUSE).await;
+        }
+    };
+    shutdown.run_until_cancelled(run).await;
+}
+
+async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(db).await?;
+    listener.listen_all([events::CHANNEL, outbox::CHANNEL]).await?;
+    wakers.feed.notify_one();
+    wakers.wake_senders();
+    while let Some(notification) = listener.try_recv().await? {
+        match notification.channel() {
+            outbox::CHANNEL => wakers.wake_senders(),
+            _ => wakers.feed.notify_one(),
+        }
+    }
+    Ok(())
+}
