@@ -106,9 +106,9 @@ impl Dev {
 
     /// Unless it is set: servers on this machine, if only this machine can reach Confab.
     fn allowed_targets(&self) -> AllowedTargets {
-        self.outgoing.outgoing_allow.clone().unwrap_or_else(|| match self.bind.chat_bind.ip().is_loopback() {
-            true => AllowedTargets::loopback(),
-            false => AllowedTargets::default(),
+        self.outgoing.outgoing_allow.clone().unwrap_or_else(|| {
+            let is_local = self.bind.chat_bind.ip().is_loopback() && !self.web.is_proxied(&self.network);
+            if is_local { AllowedTargets::loopback() } else { AllowedTargets::default() }
         })
     }
 

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect, test } from './fixtures';
 
 test('a user creates a bot and a token, and the bot talks', async ({ server, createUser, createGroup }) => {
@@ -87,4 +89,68 @@ test('a webhook posts an embed, and its new URL replaces the old one', async ({ 
   await expect(message.locator('img[src="x"]')).toHaveCount(0);
   await expect(message).toContainText('took 3 min');
   await expect(alice.page.getByRole('navigation')).toContainText('CI: Build 7');
+});
+
+test('events reach an endpoint, and its owner sees the deliveries', async ({ createUser, createGroup }) => {
+  const alice = await createUser('Alice');
+  const chat = await createGroup(alice);
+  let status = 204;
+  const received: string[] = [];
+  const receiver = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    received.push(body);
+    response.writeHead(status).end('no such hook');
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`;
+
+  await alice.open(chat);
+  await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await alice.page.getByRole('tab', { name: 'Bots and programs' }).click();
+  const region = alice.page.getByRole('region', { name: 'Outgoing webhooks' });
+  const form = {
+    url: region.getByLabel('URL of a new endpoint'),
+    create: region.getByRole('button', { name: 'Create endpoint' }),
+  };
+  await form.url.fill('https://10.0.0.1/hook');
+  await form.create.click();
+  await expect(region.getByRole('alert')).toContainText('not public');
+  await form.url.fill(url);
+  await form.create.click();
+  const endpoint = region.getByRole('listitem').first();
+  await expect(endpoint).toContainText(url);
+  await expect(endpoint).toContainText('message.new');
+  await expect(region.getByText(/^whsec_/)).toBeVisible();
+
+  await region.getByRole('button', { name: `Actions for ${url}` }).click();
+  await alice.page.getByRole('menuitem', { name: 'Send a test' }).click();
+  const deliveries = region.getByRole('list', { name: 'Deliveries' });
+  await expect(deliveries.getByRole('listitem').first()).toContainText('test');
+  await expect(deliveries.getByRole('listitem').first()).toContainText('Delivered');
+
+  status = 410;
+  await alice.client.messages.send(chat, { content: 'the last one' });
+  await expect(alice.page.getByText(`Events are no longer sent to ${url}.`)).toBeVisible();
+  expect(received.at(-1)).toContain('the last one');
+  await alice.page.keyboard.press('Escape');
+  await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await alice.page.getByRole('tab', { name: 'Bots and programs' }).click();
+  await expect(endpoint).toContainText("The other server answered that it's gone.");
+  await region.getByRole('button', { name: 'Deliveries' }).click();
+  await expect(deliveries.getByRole('listitem').first()).toContainText('410 Gone: no such hook');
+
+  status = 204;
+  await region.getByRole('button', { name: `Actions for ${url}` }).click();
+  await alice.page.getByRole('menuitem', { name: 'Enable' }).click();
+  await expect(endpoint).not.toContainText('gone.');
+  await deliveries.getByRole('button', { name: 'Try again now' }).first().click();
+  await expect(deliveries.getByRole('listitem').first()).toContainText('Delivered');
+  expect(received.at(-1)).toContain('the last one');
+
+  await region.getByRole('button', { name: `Actions for ${url}` }).click();
+  await alice.page.getByRole('menuitem', { name: 'Delete endpoint' }).click();
+  await alice.page.getByRole('alertdialog').getByRole('button', { name: 'Delete endpoint' }).click();
+  await expect.poll(async () => (await alice.api.webhookEndpoints.list()).length).toBe(0);
+  receiver.close();
 });

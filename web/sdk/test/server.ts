@@ -36,9 +36,14 @@ export class TestServer {
     const bind = this.url ? new URL(this.url).host : '127.0.0.1:0';
     // A host name that browsers do not treat as a secure context.
     const publicUrl = ['--public-url', 'http://plain.test', '--public-demo'];
-    const child = spawn(BINARY_PATH, ['dev', '--bind', bind, '--data', join(this.folder, 'data'), ...publicUrl], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    const outgoing = ['--outgoing-allow', '127.0.0.0/8'];
+    const child = spawn(
+      BINARY_PATH,
+      ['dev', '--bind', bind, '--data', join(this.folder, 'data'), ...publicUrl, ...outgoing],
+      {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    );
     this.#process = child;
     const lines = createInterface({ input: child.stdout });
     for await (const line of lines) {

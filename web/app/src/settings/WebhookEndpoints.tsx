@@ -99,9 +99,7 @@ function EndpointRow(props: {
         </Button>
         <Menu align="end" trigger={<IconButton icon="more" label={t('endpoints.actions', { url: endpoint.url })} />}>
           {isEnabled && <MenuItem onClick={test}>{t('endpoints.test')}</MenuItem>}
-          <MenuItem
-            onClick={() => apply(() => webhookEndpoints.update(endpoint.id, { is_enabled: !isEnabled }))}
-          >
+          <MenuItem onClick={() => apply(() => webhookEndpoints.update(endpoint.id, { is_enabled: !isEnabled }))}>
             {isEnabled ? t('endpoints.disable') : t('endpoints.enable')}
           </MenuItem>
           <MenuItem
