@@ -92,7 +92,11 @@ impl Sealer {
     }
 
     /// Adds a new key, which seals from now on, to a key file. Keeps the newest previous keys.
+    /// Creates the file if there is none.
     pub fn add_key(path: &Path) -> io::Result<()> {
+        if !path.exists() {
+            return write_atomically(path, KEY_FILE_MODE, &new_key());
+        }
         read_keys(path)?;
         let text = fs::read_to_string(path)?;
         let lines = [new_key()].into_iter().chain(key_lines(&text).map(str::to_owned));

@@ -137,7 +137,8 @@ test('events reach an endpoint, and its owner sees the deliveries', async ({ cre
   await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
   await alice.page.getByRole('tab', { name: 'Bots and programs' }).click();
   await expect(endpoint).toContainText("The other server answered that it's gone.");
-  await region.getByRole('button', { name: 'Deliveries' }).click();
+  await region.getByRole('button', { name: `Actions for ${url}` }).click();
+  await alice.page.getByRole('menuitem', { name: 'Show deliveries' }).click();
   await expect(deliveries.getByRole('listitem').first()).toContainText('410 Gone: no such hook');
 
   status = 204;

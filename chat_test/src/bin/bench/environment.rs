@@ -120,6 +120,17 @@ impl Environment {
         Server::start(command)
     }
 
+    /// Starts an integration server on any core.
+    pub(crate) fn integration_server(&self) -> Server {
+        let mut command = Command::new(sibling_binary("integration_server"));
+        command
+            .env("DATABASE_URL", &self.url)
+            .env("INTEGRATION_BIND", "127.0.0.1:0")
+            .env("SECRETS_KEY_FILE", self.file("secrets.key"))
+            .env("OUTGOING_ALLOW", "127.0.0.0/8");
+        Server::start(command)
+    }
+
     /// Returns an access token that lasts for the whole run.
     pub(crate) fn token(&self, user: i64) -> String {
         let session_id = *self.sessions.get(&user).expect("every user has a session");

@@ -17,6 +17,7 @@ mod report;
 mod scale;
 mod sends;
 mod streams;
+mod webhooks;
 mod writes;
 
 use report::Report;
@@ -42,6 +43,9 @@ fn main() {
     }
     if is_selected("writes") {
         run_on_core(None, writes::run(&mut report));
+    }
+    if is_selected("webhooks") {
+        run_on_core(None, webhooks::run(&mut report));
     }
     if is_selected("abuse") {
         run_on_core(None, abuse::run(&mut report));

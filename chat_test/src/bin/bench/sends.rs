@@ -43,7 +43,7 @@ pub(crate) async fn run(report: &mut Report) {
     report.add_row("sends", "Confab / textbook at 64", ours / textbook, "×");
 }
 
-async fn measure_rest(env: &Environment, server: &Server, senders: usize) -> (f64, Histogram<u64>) {
+pub(crate) async fn measure_rest(env: &Environment, server: &Server, senders: usize) -> (f64, Histogram<u64>) {
     let mut tasks = JoinSet::new();
     let begun = Instant::now();
     for user in env.users.iter().take(senders) {

@@ -43,7 +43,7 @@ export function Deliveries(props: { readonly endpointId: number; readonly canRet
     });
   const describe = (delivery: WebhookDelivery) =>
     [
-      formatFullTime(delivery.created_at),
+      formatRelativeTime(delivery.created_at),
       t('endpoints.attempts', { count: delivery.attempts }),
       delivery.next_attempt_at &&
         delivery.attempts > 0 &&
@@ -72,7 +72,7 @@ export function Deliveries(props: { readonly endpointId: number; readonly canRet
           <li key={delivery.id} className={styles.row}>
             <div>
               <strong>{delivery.event_type}</strong> <Badge>{t(`endpoints.states.${delivery.state}`)}</Badge>
-              <p>{describe(delivery)}</p>
+              <p title={formatFullTime(delivery.created_at)}>{describe(delivery)}</p>
             </div>
             {canRetry && (delivery.state === 'dead' || delivery.attempts > 0) && (
               <Button onClick={() => retry(delivery)}>

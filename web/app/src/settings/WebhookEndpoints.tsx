@@ -94,10 +94,10 @@ function EndpointRow(props: {
           <p>{details.filter(Boolean).join(' · ')}</p>
           {endpoint.disabled_reason && <p>{t(`endpoints.reasons.${endpoint.disabled_reason}`)}</p>}
         </div>
-        <Button aria-expanded={showsDeliveries} onClick={() => setShowsDeliveries((now) => !now)}>
-          {t('endpoints.deliveries')}
-        </Button>
         <Menu align="end" trigger={<IconButton icon="more" label={t('endpoints.actions', { url: endpoint.url })} />}>
+          <MenuItem onClick={() => setShowsDeliveries((now) => !now)}>
+            {showsDeliveries ? t('endpoints.hideDeliveries') : t('endpoints.showDeliveries')}
+          </MenuItem>
           {isEnabled && <MenuItem onClick={test}>{t('endpoints.test')}</MenuItem>}
           <MenuItem onClick={() => apply(() => webhookEndpoints.update(endpoint.id, { is_enabled: !isEnabled }))}>
             {isEnabled ? t('endpoints.disable') : t('endpoints.enable')}
