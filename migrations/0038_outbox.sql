@@ -1,4 +1,4 @@
--- The outbox: what is to be sent to other servers, over HTTP.
+-- The outbox: a queue of HTTP requests to other servers.
 --
 -- A feed reads the event log after its own cursor. In one transaction it inserts what is to be
 -- sent and moves the cursor, so each event enters the outbox exactly once. Senders then claim
@@ -17,6 +17,8 @@ create table outbox_lanes (
     id            bigint      generated always as identity primary key,
     -- When there is something to send; null while nothing waits.
     due_at        timestamptz,
+    -- Nothing is sent before this time, because an attempt failed.
+    paused_until  timestamptz,
     -- Until when a process owns the lane; each lease has another end.
     leased_until  timestamptz,
     -- The failures since the last success.
@@ -51,18 +53,21 @@ create table outbox (
 
 create index outbox_waiting on outbox (lane_id, due_at, id) where state = 'waiting';
 create index outbox_lane_id on outbox (lane_id, id);
-create index outbox_settled_at on outbox (settled_at) where settled_at is not null;
+create index outbox_dead on outbox (lane_id, id) where state = 'dead';
+create index outbox_settled_at on outbox (state, settled_at) where settled_at is not null;
+
+-- Finds the membership changes of a user (`load_later_changes` and `load_membership_changes`).
+create index events_memberships on events (user_id, id)
+    where type in ('chat.new', 'chat.added', 'chat.removed', 'chat.deleted');
 
 -- Marks the lanes of new entries as due, and wakes the senders.
+-- Locks are taken in this order: the append lock, lanes by id, their endpoints, entries.
 create function outbox_inserted() returns trigger language plpgsql as $$
 begin
-    -- In the order of ids, so that two transactions cannot wait for each other.
     perform from outbox_lanes where id in (select lane_id from new_rows) order by id for no key update;
-    update outbox_lanes l set due_at = least(l.due_at, n.due_at)
+    update outbox_lanes l set due_at = greatest(n.due_at, l.paused_until)
     from (select lane_id, min(due_at) as due_at from new_rows where state = 'waiting' group by lane_id) n
-    where l.id = n.lane_id and (l.due_at is null or l.due_at > n.due_at)
-      -- A lane that fails waits for its next attempt.
-      and not (l.failures > 0 and l.due_at is not null);
+    where l.id = n.lane_id and (l.due_at is null or l.due_at > greatest(n.due_at, l.paused_until));
     if found then
         perform pg_notify('outbox', '');
     end if;

@@ -1,5 +1,6 @@
 -- Outgoing webhooks: URLs of other servers, to which the events of a user's chats are sent.
--- Each endpoint is a lane of the outbox (0038), and is deleted with its lane.
+-- Each endpoint is a lane of the outbox (0038). After an endpoint is deleted, its entries are
+-- deleted in batches, then its lane.
 
 create table webhook_endpoints (
     id              bigint      primary key references outbox_lanes on delete cascade,

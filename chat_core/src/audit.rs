@@ -42,6 +42,8 @@ pub enum Action {
     WebhookDeleted,
     /// A user created an endpoint of outgoing webhooks.
     EndpointCreated,
+    /// A user changed the URL of an endpoint.
+    EndpointUpdated,
     /// A user replaced the secret of an endpoint.
     EndpointSecretRotated,
     /// A user deleted an endpoint.
@@ -255,7 +257,7 @@ pub async fn list_activity(db: impl PgExecutor<'_>, user: UserId, limit: i64) ->
              (select id from audit_log
               where actor_id = $1 and action in (
                   'signed_up', 'signed_in', 'password_changed', 'exported', 'token_created', 'token_revoked',
-                  'bot_created', 'bot_deleted', 'endpoint_created', 'endpoint_secret_rotated', 'endpoint_deleted'
+                  'bot_created', 'bot_deleted', 'endpoint_created', 'endpoint_updated', 'endpoint_secret_rotated', 'endpoint_deleted'
               )
               order by id desc limit $2)
              union all

@@ -102,7 +102,7 @@ pub async fn list(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<User>> {
 }
 
 /// The user whom a token or an endpoint of an owner is for: the owner, or an active bot of the owner.
-pub(crate) async fn find_target(db: &mut PgConnection, owner: UserId, bot: Option<UserId>) -> Result<UserId> {
+pub(crate) async fn resolve_self_or_bot(db: &mut PgConnection, owner: UserId, bot: Option<UserId>) -> Result<UserId> {
     let Some(bot) = bot else { return Ok(owner) };
     let sql = "select id from users
                where id = $2 and owner_id = $1 and kind = 'bot' and state = 'active' and deleted_at is null

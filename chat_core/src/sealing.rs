@@ -1,9 +1,9 @@
 //! Seals secrets that the server must read again, such as the signing secrets of outgoing
-//! webhooks: a copy of the database is worth nothing without the key file.
+//! webhooks: a copy of the database does not reveal them without the key file.
 //!
 //! A sealed secret is one byte for the version (1), the id of the key (4 bytes), a random nonce
 //! (12 bytes), and the ciphertext of AES-256-GCM with its tag. It can be opened only for the
-//! place in the database for which it was sealed.
+//! location in the database for which it was sealed.
 //!
 //! The key file has one key per line: 32 bytes in Base64, newest first. The first seals; all
 //! open.
@@ -19,8 +19,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// Maximum number of keys in the file.
-const MAX_KEYS: usize = 4;
+/// How many keys a rotation keeps: the new one, and the previous one for servers that have not
+/// read the file again.
+const KEPT_KEYS: usize = 2;
 
 /// Length of a key, in bytes.
 const KEY_BYTES: usize = 32;
@@ -37,16 +38,16 @@ const KEY_FILE_MODE: u32 = 0o600;
 
 type KeyId = [u8; KEY_ID_BYTES];
 
-/// The place of a secret in the database.
+/// Where a secret is in the database.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct SecretLocation {
     /// The table.
     pub table: &'static str,
     /// The id of the row.
     pub row: i64,
 }
 
-impl Place {
+impl SecretLocation {
     fn aad(self) -> Aad<Vec<u8>> {
         Aad::from(format!("{}/{}", self.table, self.row).into_bytes())
     }
@@ -91,8 +92,7 @@ impl Sealer {
         Self::open_file(path)
     }
 
-    /// Adds a new key, which seals from now on, to a key file. Keeps the newest previous keys.
-    /// Creates the file if there is none.
+    /// Adds a new key, which seals from now on, to a key file. Creates the file if there is none.
     pub fn add_key(path: &Path) -> io::Result<()> {
         if !path.exists() {
             return write_atomically(path, KEY_FILE_MODE, &new_key());
@@ -100,12 +100,17 @@ impl Sealer {
         read_keys(path)?;
         let text = fs::read_to_string(path)?;
         let lines = [new_key()].into_iter().chain(key_lines(&text).map(str::to_owned));
-        let text: String = lines.take(MAX_KEYS).map(|line| line + "\n").collect();
-        write_atomically(path, KEY_FILE_MODE, &text)
+        write_atomically(path, KEY_FILE_MODE, &join_lines(lines))
     }
 
-    /// Seals a secret for a place in the database.
-    pub fn seal(&self, place: Place, secret: &[u8]) -> Result<Vec<u8>> {
+    /// Removes the keys that seal nothing any more, after all secrets were sealed with the newest.
+    pub fn remove_old_keys(path: &Path) -> io::Result<()> {
+        let text = fs::read_to_string(path)?;
+        write_atomically(path, KEY_FILE_MODE, &join_lines(key_lines(&text).take(KEPT_KEYS).map(str::to_owned)))
+    }
+
+    /// Seals a secret for one location in the database.
+    pub fn seal(&self, location: SecretLocation, secret: &[u8]) -> Result<Vec<u8>> {
         self.reload()?;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let key = keys.first().ok_or_else(|| Error::internal("the key file is empty"))?;
@@ -114,13 +119,13 @@ impl Sealer {
         let mut ciphertext = secret.to_vec();
         let failed = |_| Error::internal("cannot seal a secret");
         key.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), place.aad(), &mut ciphertext)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), location.aad(), &mut ciphertext)
             .map_err(failed)?;
         Ok([&[VERSION][..], &key.id, &nonce, &ciphertext].concat())
     }
 
-    /// Opens a secret that was sealed for a place in the database.
-    pub fn open(&self, place: Place, sealed: &[u8]) -> Result<Vec<u8>> {
+    /// Opens a secret that was sealed for one location in the database.
+    pub fn open(&self, location: SecretLocation, sealed: &[u8]) -> Result<Vec<u8>> {
         let (header, rest) = sealed.split_at_checked(HEADER_BYTES).ok_or_else(damaged)?;
         let (nonce, ciphertext) = rest.split_at_checked(NONCE_LEN).ok_or_else(damaged)?;
         let [VERSION, id @ ..] = header else { return Err(damaged()) };
@@ -133,7 +138,7 @@ impl Sealer {
         })?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
         let mut bytes = ciphertext.to_vec();
-        let secret = key.key.open_in_place(nonce, place.aad(), &mut bytes).map_err(|_| damaged())?;
+        let secret = key.key.open_in_place(nonce, location.aad(), &mut bytes).map_err(|_| damaged())?;
         Ok(secret.to_vec())
     }
 
@@ -156,6 +161,10 @@ fn new_key() -> String {
     let mut bytes = [0; KEY_BYTES];
     rand::rng().fill_bytes(&mut bytes);
     BASE64_STANDARD.encode(bytes)
+}
+
+fn join_lines(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| line + "\n").collect()
 }
 
 fn key_lines(text: &str) -> impl Iterator<Item = &str> {
@@ -183,7 +192,7 @@ impl fmt::Debug for Sealer {
 mod tests {
     use super::*;
 
-    const HERE: Place = Place { table: "webhook_endpoints", row: 7 };
+    const HERE: SecretLocation = SecretLocation { table: "webhook_endpoints", row: 7 };
 
     #[test]
     fn a_secret_opens_only_where_it_was_sealed() {
@@ -193,7 +202,7 @@ mod tests {
         assert!(!sealed.windows(6).any(|bytes| bytes == b"secret"));
         assert_eq!(sealer.open(HERE, &sealed).expect("opened"), b"secret");
         assert_ne!(sealer.seal(HERE, b"secret").expect("sealed"), sealed, "each nonce is new");
-        for elsewhere in [Place { row: 8, ..HERE }, Place { table: "bridges", ..HERE }] {
+        for elsewhere in [SecretLocation { row: 8, ..HERE }, SecretLocation { table: "bridges", ..HERE }] {
             assert!(sealer.open(elsewhere, &sealed).is_err(), "{elsewhere:?}");
         }
         for index in 0..sealed.len() {
@@ -212,17 +221,17 @@ mod tests {
         let path = folder.path().join("key");
         let (writer, reader) = (Sealer::create_file(&path).expect("a key"), Sealer::open_file(&path).expect("the key"));
         let mut sealed = vec![writer.seal(HERE, b"0").expect("sealed")];
-        for round in 1..MAX_KEYS {
+        for round in 1..6 {
             Sealer::add_key(&path).expect("another key");
             sealed.push(writer.seal(HERE, round.to_string().as_bytes()).expect("sealed"));
         }
         for (round, sealed) in sealed.iter().enumerate() {
             assert_eq!(reader.open(HERE, sealed).expect("opened"), round.to_string().as_bytes());
         }
-        Sealer::add_key(&path).expect("one more");
+        Sealer::remove_old_keys(&path).expect("removed");
         let reader = Sealer::open_file(&path).expect("the keys");
-        assert!(reader.open(HERE, &sealed[0]).is_err(), "the oldest key should be dropped");
-        assert!(reader.open(HERE, &sealed[1]).is_ok());
+        assert!(reader.open(HERE, &sealed[3]).is_err(), "an old key should be gone");
+        assert!(reader.open(HERE, &sealed[4]).is_ok() && reader.open(HERE, &sealed[5]).is_ok());
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).expect("the file").permissions());
         assert_eq!(mode & 0o777, 0o600);
     }

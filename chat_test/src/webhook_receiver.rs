@@ -147,7 +147,7 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, raw: Byt
         Reply::Status(code) => status(code).into_response(),
         Reply::WithHeader(code, name, value) => {
             let value = HeaderValue::try_from(value).expect("a value");
-            (status(code), [(name, value)], [(header::CONTENT_TYPE, "text/plain")], "told so").into_response()
+            (status(code), [(name, value)], [(header::CONTENT_TYPE, "text/plain")], "try later").into_response()
         }
         Reply::Hang => std::future::pending().await,
     }

@@ -182,6 +182,7 @@ impl RotateSecrets {
         Sealer::add_key(&file).context("adding a key")?;
         let sealer = Sealer::open_file(&file)?;
         let count = webhook_endpoints::reseal_all(&db, &sealer).await.map_err(database::database_error)?;
+        Sealer::remove_old_keys(&file).context("removing old keys")?;
         println!("sealed the secrets of {count} endpoints with a new key in {}", file.display());
         println!("if servers run on other machines, copy the file there now; the old key is still in it");
         Ok(())

@@ -4,11 +4,11 @@
 //! uses the addresses that it has checked, so a name cannot change in between. It follows no
 //! redirects, uses no proxies, and has limits for time, size and requests to one host.
 
+use crate::slots::{Slot, Slots};
 use chat_core::{
     outgoing::{AllowedTargets, OutgoingUrl},
     time::now,
 };
-use dashmap::DashMap;
 use reqwest::{
     Client, Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -27,10 +27,14 @@ use tokio::{
     time::timeout,
 };
 
-/// Time limit of a request, of connecting, and of resolving a name.
+/// Time limit of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time limit of connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time limit of resolving a name, and of waiting until another name has been resolved.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long the body of a response is read, so that the connection can be used again.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,13 +43,15 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 
 /// Maximum number of names that are resolved at once.
-const MAX_LOOKUPS: usize = 16;
+const MAX_LOOKUPS: usize = 64;
 
 /// Maximum number of requests to one public host at once, whoever sends them.
 const MAX_PER_HOST: usize = 16;
 
-/// How long an idle connection is kept, and how many for each host.
+/// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Maximum number of idle connections to each host.
 const MAX_IDLE_PER_HOST: usize = 4;
 
 /// Calls other servers.
@@ -53,12 +59,12 @@ const MAX_IDLE_PER_HOST: usize = 4;
 pub(crate) struct OutgoingClient {
     client: Client,
     allowed: AllowedTargets,
-    hosts: Arc<DashMap<String, Arc<Semaphore>>>,
+    hosts: Slots<String>,
 }
 
-/// The answer of another server.
+/// The response of another server.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct EndpointResponse {
     pub(crate) status: StatusCode,
     /// After how much time the server asks for the next request.
     pub(crate) retry_after: Option<Duration>,
@@ -66,30 +72,15 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum CallError {
     /// The URL is not allowed.
     NotAllowed(&'static str),
-    /// Too many requests to this host are in progress.
-    HostBusy,
+    /// Nothing was sent, because too many other requests or lookups are in progress.
+    Busy,
     /// The request failed.
     Failed(String),
-}
-
-/// A request in progress to a host; dropped, it makes room for another.
-#[derive(Debug)]
-struct HostSlot {
-    hosts: Arc<DashMap<String, Arc<Semaphore>>>,
-    host: String,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Drop for HostSlot {
-    fn drop(&mut self) {
-        self.permit = None;
-        self.hosts.remove_if(&self.host, |_, slots| slots.available_permits() == MAX_PER_HOST);
-    }
 }
 
 impl OutgoingClient {
@@ -106,30 +97,53 @@ impl OutgoingClient {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
             .build()?;
-        Ok(Self { client, allowed, hosts: Arc::default() })
+        Ok(Self { client, allowed, hosts: Slots::new(MAX_PER_HOST) })
     }
 
     /// Posts a JSON body with some headers.
-    pub(crate) async fn post(&self, url: &str, headers: HeaderMap, body: String) -> Result<Answer, CallError> {
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<EndpointResponse, CallError> {
         // Addresses in the URL are not resolved, so they are checked here.
         let url = self.allowed.parse_url(url).map_err(CallError::NotAllowed)?;
-        let _slot = self.enter_host(&url)?;
+        let _slot = self.acquire_host(&url)?;
         let request = self.client.post(url.as_url().clone()).headers(headers).body(body);
-        let response = request.send().await.map_err(|error| CallError::Failed(describe(&error)))?;
+        let response = request.send().await.map_err(|error| CallError::of(&error))?;
         let status = response.status();
         let retry_after = read_retry_after(response.headers());
-        Ok(Answer { status, retry_after, body: read_start(response).await })
+        Ok(EndpointResponse { status, retry_after, body: read_start(response).await })
     }
 
-    fn enter_host(&self, url: &OutgoingUrl) -> Result<Option<HostSlot>, CallError> {
-        let host = url.as_url().host_str().unwrap_or_default();
+    /// Takes a slot of the host. Hosts that the administrator has listed have no limit.
+    fn acquire_host(&self, url: &OutgoingUrl) -> Result<Option<Slot<String>>, CallError> {
         if self.allowed.includes(url) {
             return Ok(None);
         }
-        let slots =
-            Arc::clone(&self.hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MAX_PER_HOST))));
-        let permit = slots.try_acquire_owned().map_err(|_| CallError::HostBusy)?;
-        Ok(Some(HostSlot { hosts: Arc::clone(&self.hosts), host: host.to_owned(), permit: Some(permit) }))
+        let host = url.as_url().host_str().unwrap_or_default().to_owned();
+        self.hosts.try_acquire(&host).map(Some).ok_or(CallError::Busy)
+    }
+}
+
+impl CallError {
+    /// Describes an error for the owner of an endpoint, without the URL, which may contain a
+    /// secret.
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Failed("no response in time".into());
+        }
+        let mut text = "the request failed".to_owned();
+        let mut source = std::error::Error::source(error);
+        while let Some(error) = source {
+            if error.is::<LookupsBusy>() {
+                return Self::Busy;
+            }
+            text = error.to_string();
+            source = error.source();
+        }
+        Self::Failed(text)
     }
 }
 
@@ -146,6 +160,7 @@ async fn read_start(mut response: Response) -> String {
     };
     // What has arrived by then is enough.
     let _ = timeout(BODY_TIMEOUT, read).await;
+    bytes.truncate(MAX_RESPONSE_BYTES);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -159,20 +174,6 @@ fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
     (at.to_utc() - now()).to_std().ok()
 }
 
-/// Describes an error for the owner of an endpoint, without the URL, which may contain a secret.
-fn describe(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no response in time".into();
-    }
-    let mut text = String::new();
-    let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = error.to_string();
-        source = error.source();
-    }
-    if text.is_empty() { "the request failed".into() } else { text }
-}
-
 /// Resolves names to the addresses that are allowed.
 #[derive(Debug)]
 struct GuardedResolver {
@@ -184,7 +185,8 @@ impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (allowed, lookups) = (self.allowed.clone(), Arc::clone(&self.lookups));
         Box::pin(async move {
-            let found = timeout(RESOLVE_TIMEOUT, look_up(lookups, name.as_str().to_owned())).await;
+            let permit = timeout(RESOLVE_TIMEOUT, lookups.acquire_owned()).await.map_err(|_| LookupsBusy)??;
+            let found = timeout(RESOLVE_TIMEOUT, look_up(permit, name.as_str().to_owned())).await;
             let found =
                 found.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the name was not resolved in time"))??;
             let allows_host = allowed.allows_host(name.as_str());
@@ -198,9 +200,13 @@ impl Resolve for GuardedResolver {
     }
 }
 
+/// Too many names are being resolved.
+#[derive(Debug, thiserror::Error)]
+#[error("too many names are being resolved")]
+struct LookupsBusy;
+
 /// Looks a name up. The permit is held until the lookup has ended, even if nobody waits for it.
-async fn look_up(lookups: Arc<Semaphore>, name: String) -> io::Result<Vec<SocketAddr>> {
-    let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
+async fn look_up(permit: OwnedSemaphorePermit, name: String) -> io::Result<Vec<SocketAddr>> {
     let lookup = spawn_blocking(move || {
         let _permit = permit;
         (name.as_str(), 0).to_socket_addrs().map(Iterator::collect)
@@ -216,7 +222,7 @@ mod tests {
         net::TcpListener,
     };
 
-    /// Answers every connection with these bytes, and returns the address.
+    /// EndpointResponses every connection with these bytes, and returns the address.
     async fn answer_with(bytes: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -232,7 +238,7 @@ mod tests {
         address
     }
 
-    async fn post(allowed: &str, url: &str) -> Result<Answer, CallError> {
+    async fn post(allowed: &str, url: &str) -> Result<EndpointResponse, CallError> {
         let client = OutgoingClient::new(allowed.parse().expect("targets")).expect("a client");
         client.post(url, HeaderMap::new(), "{}".into()).await
     }
@@ -263,13 +269,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_or_endless_body_is_cut() {
+    async fn a_long_or_incomplete_body_is_cut() {
         let long =
             format!("HTTP/1.1 500 X\r\nretry-after: 7\r\ncontent-length: 9999999\r\n\r\n{}", "x".repeat(100_000));
         let address = answer_with(long.leak()).await;
         let answer = post("127.0.0.0/8", &format!("http://{address}/")).await.expect("an answer");
         assert_eq!((answer.status.as_u16(), answer.retry_after), (500, Some(Duration::from_secs(7))));
-        assert!(answer.body.len() <= 2 * MAX_RESPONSE_BYTES + 100_000 && answer.body.starts_with("xxx"));
+        assert!(answer.body.len() == MAX_RESPONSE_BYTES && answer.body.starts_with("xxx"));
         let address = answer_with("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
         let answer = post("127.0.0.0/8", &format!("http://{address}/")).await.expect("an answer");
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "half"));
@@ -279,10 +285,9 @@ mod tests {
     async fn one_public_host_is_called_a_limited_number_of_times_at_once() {
         let client = OutgoingClient::new(AllowedTargets::default()).expect("a client");
         let url = AllowedTargets::default().parse_url("https://example.com/").expect("a URL");
-        let slots: Vec<_> = (0..MAX_PER_HOST).map(|_| client.enter_host(&url).expect("a slot")).collect();
-        assert!(matches!(client.enter_host(&url), Err(CallError::HostBusy)));
+        let slots: Vec<_> = (0..MAX_PER_HOST).map(|_| client.acquire_host(&url).expect("a slot")).collect();
+        assert!(matches!(client.acquire_host(&url), Err(CallError::Busy)));
         drop(slots);
-        assert!(client.hosts.is_empty(), "a host without requests takes no memory");
-        assert!(client.enter_host(&url).is_ok());
+        assert!(client.acquire_host(&url).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! Runs the feed of webhooks: moves events from the log into the outbox.
 
 use crate::{metrics::Metrics, notifications::Wakers};
-use chat_core::outbox::feed::{self, Round};
+use chat_core::outbox::feed::{self, Advance};
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -40,19 +40,20 @@ impl Feed {
 
     async fn run_round(&self) {
         match feed::advance(&self.db).await {
-            Ok(Round::Advanced { inserted, has_more }) => {
+            Ok(Advance::Advanced { inserted, unreadable, has_more }) => {
                 self.metrics.queued.inc_by(inserted);
+                self.metrics.unreadable_events.inc_by(unreadable);
                 if !has_more {
                     sleep(ROUND_PAUSE).await;
                 }
             }
-            Ok(Round::Idle | Round::Busy) => {
-                // Either way: look again.
+            Ok(Advance::Idle | Advance::Busy) => {
+                // Look again after a timeout too.
                 let _ = timeout(POLL_INTERVAL, self.wakers.feed.notified()).await;
             }
-            Ok(Round::NoEndpoint) => sleep(NO_ENDPOINT_PAUSE).await,
+            Ok(Advance::NoEndpoint) => sleep(NO_ENDPOINT_PAUSE).await,
             Err(error) => {
-                tracing::warn!(%error, source = error.source_text(), "cannot read the log for webhooks; trying again");
+                tracing::warn!(%error, cause = error.source_text(), "cannot read the log for webhooks; trying again");
                 sleep(ERROR_PAUSE).await;
             }
         }

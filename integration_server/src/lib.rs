@@ -11,6 +11,7 @@ mod notifications;
 mod sender;
 mod settings;
 mod signature;
+mod slots;
 mod webhook;
 
 pub use settings::Settings;
@@ -76,8 +77,16 @@ impl IntegrationServer {
         tasks.spawn(notifications::listen(db.clone(), Arc::clone(&wakers), shutdown.clone()));
         let feed = Feed { db: db.clone(), wakers: Arc::clone(&wakers), metrics: Arc::clone(&metrics) };
         tasks.spawn(feed.run(shutdown.clone()));
-        let sender = Sender { db: db.clone(), sealer, client, wakers, metrics: Arc::clone(&metrics) };
-        sender.spawn(&tasks, &shutdown);
+        let sender = Sender {
+            db: db.clone(),
+            sealer,
+            client,
+            wakers,
+            metrics: Arc::clone(&metrics),
+            owners: Sender::slots_of_owners(),
+            shutdown: shutdown.clone(),
+        };
+        sender.spawn(&tasks);
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(clean_up(db.clone())));
         tasks.close();
         Ok(Self { db, metrics, tasks, shutdown })
@@ -121,6 +130,8 @@ async fn clean_up(db: PgPool) {
 }
 
 async fn clean_up_once(db: &PgPool) -> chat_core::Result<()> {
+    // One process at a time.
+    let Some(_lock) = outbox::lock_clean_up(db).await? else { return Ok(()) };
     for endpoint in outbox::list_overfull(db).await? {
         tracing::info!(%endpoint, "too many deliveries wait; disabling the endpoint");
         webhook_endpoints::disable(db, endpoint, DisabledReason::Backlog).await?;

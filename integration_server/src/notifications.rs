@@ -1,7 +1,10 @@
 //! Wakes the feed and the senders when the database notifies. A notification that is lost only
 //! delays them, because both also look at intervals.
 
-use chat_core::{events, outbox};
+use chat_core::{
+    events,
+    outbox::{self, Health},
+};
 use sqlx::{PgPool, postgres::PgListener};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::sleep};
@@ -10,19 +13,30 @@ use tokio_util::sync::CancellationToken;
 /// The pause before a new connection.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Who is woken.
+/// Wakes the feed and the senders.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
-    /// The feed: the log has new events.
+    /// The log has new events.
     pub(crate) feed: Notify,
-    /// The senders to healthy and to failing endpoints: the outbox has new entries.
-    pub(crate) senders: [Notify; 2],
+    /// The outbox has new entries, for the sender to healthy endpoints.
+    healthy: Notify,
+    /// The same for the sender to failing endpoints.
+    failing: Notify,
 }
 
 impl Wakers {
-    /// Wakes the senders.
+    /// Wakes both senders.
     pub(crate) fn wake_senders(&self) {
-        self.senders.iter().for_each(Notify::notify_one);
+        self.healthy.notify_one();
+        self.failing.notify_one();
+    }
+
+    /// Returns the waker of a sender.
+    pub(crate) fn of(&self, health: Health) -> &Notify {
+        match health {
+            Health::Healthy => &self.healthy,
+            Health::Failing => &self.failing,
+        }
     }
 }
 

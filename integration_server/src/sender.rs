@@ -8,10 +8,11 @@ use crate::{
     client::OutgoingClient,
     metrics::Metrics,
     notifications::Wakers,
+    slots::Slots,
     webhook::{self, Effect, Request},
 };
 use chat_core::{
-    EndpointId, Result,
+    EndpointId, Error, Result, UserId,
     events::Epoch,
     outbox::{self, Content, Entry, Health, LEASE, Lease, Outcome, Settlement, State},
     sealing::Sealer,
@@ -30,9 +31,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Maximum number of endpoints to which this process sends at once, by health.
+/// Maximum number of healthy endpoints to which this process sends at once.
 const HEALTHY_SLOTS: usize = 256;
+
+/// Maximum number of failing endpoints to which this process sends at once.
 const FAILING_SLOTS: usize = 32;
+
+/// Maximum number of endpoints of one person, and of the person's bots, to which this process
+/// sends at once.
+const SLOTS_PER_OWNER: usize = 4;
 
 /// Maximum number of endpoints that are claimed at once. It bounds the memory: each can have
 /// `MAX_ENTRIES` entries.
@@ -55,8 +62,13 @@ const RUN_TIME: Duration = Duration::from_secs(20);
 /// How long an endpoint may fail until it is disabled.
 const MAX_FAILING_DAYS: i64 = 3;
 
-/// The pause of an endpoint whose host is busy, and of one whose secret cannot be opened.
+/// The pause of an endpoint whose host or owner has no free slot.
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a request that is in progress at a shutdown may still take.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// The pause of an endpoint whose secret cannot be opened.
 const NO_SECRET_PAUSE: Duration = Duration::from_secs(60);
 
 /// Maximum number of runs that are settled in one transaction.
@@ -70,6 +82,8 @@ pub(crate) struct Sender {
     pub(crate) client: OutgoingClient,
     pub(crate) wakers: Arc<Wakers>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) owners: Slots<UserId>,
+    pub(crate) shutdown: CancellationToken,
 }
 
 /// What a run needs.
@@ -82,25 +96,28 @@ struct Run {
 }
 
 impl Sender {
+    /// Returns the slots of all owners.
+    pub(crate) fn slots_of_owners() -> Slots<UserId> {
+        Slots::new(SLOTS_PER_OWNER)
+    }
+
     /// Starts to send. After `shutdown` no run begins, and those that run are settled.
-    pub(crate) fn spawn(self, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    pub(crate) fn spawn(self, tasks: &TaskTracker) {
         let sender = Arc::new(self);
         let (settlements, receiver) = mpsc::channel(HEALTHY_SLOTS + FAILING_SLOTS);
         for (health, slots) in [(Health::Healthy, HEALTHY_SLOTS), (Health::Failing, FAILING_SLOTS)] {
-            let dispatch = Arc::clone(&sender).dispatch(health, slots, settlements.clone());
-            tasks.spawn(shutdown.clone().run_until_cancelled_owned(dispatch));
+            tasks.spawn(Arc::clone(&sender).dispatch(health, slots, settlements.clone()));
         }
         // The settler ends when the last run has.
         tasks.spawn(sender.settle_all(receiver));
     }
 
-    /// Claims endpoints with due entries and starts their runs.
+    /// Claims endpoints with due entries and starts their runs. Never stops between the two.
     async fn dispatch(self: Arc<Self>, health: Health, slots: usize, settlements: mpsc::Sender<Settlement>) {
-        let slots = Arc::new(Semaphore::new(slots));
-        loop {
-            let permits = acquire_some(&slots).await;
-            match self.claim(health, permits).await {
-                Ok(runs) if runs.is_empty() => self.wait(health).await,
+        let (slots, shutdown) = (Arc::new(Semaphore::new(slots)), self.shutdown.clone());
+        while let Some(permits) = shutdown.run_until_cancelled(acquire_some(&slots)).await {
+            let wait = match self.claim(health, permits, &settlements).await {
+                Ok(runs) if runs.is_empty() => self.time_until_due(health).await,
                 Ok(runs) => {
                     for run in runs {
                         let (sender, settlements) = (Arc::clone(&self), settlements.clone());
@@ -109,28 +126,48 @@ impl Sender {
                             let _ = settlements.send(sender.run(run).await).await;
                         });
                     }
+                    continue;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, source = error.source_text(), "cannot read the outbox; trying again");
-                    sleep(ERROR_PAUSE).await;
+                    tracing::warn!(%error, cause = error.source_text(), "cannot read the outbox; trying again");
+                    ERROR_PAUSE
                 }
+            };
+            // Look again after a timeout too.
+            let woken = timeout(wait, self.wakers.of(health).notified());
+            if shutdown.run_until_cancelled(woken).await.is_none() {
+                return;
             }
         }
     }
 
-    /// Waits until there may be something to send.
-    async fn wait(&self, health: Health) {
-        let limit = outbox::time_until_due(&self.db, health, POLL_INTERVAL).await.unwrap_or(POLL_INTERVAL);
-        let waker = &self.wakers.senders[usize::from(health == Health::Failing)];
-        // Either way: look again.
-        let _ = timeout(limit.max(MIN_WAIT), waker.notified()).await;
+    async fn time_until_due(&self, health: Health) -> Duration {
+        outbox::time_until_due(&self.db, health, POLL_INTERVAL).await.unwrap_or(POLL_INTERVAL).max(MIN_WAIT)
     }
 
-    async fn claim(&self, health: Health, permits: Vec<OwnedSemaphorePermit>) -> Result<Vec<Run>> {
+    /// Claims endpoints. If their entries cannot be loaded, releases them again.
+    async fn claim(
+        &self,
+        health: Health,
+        permits: Vec<OwnedSemaphorePermit>,
+        settlements: &mpsc::Sender<Settlement>,
+    ) -> Result<Vec<Run>> {
         let leases = outbox::claim(&self.db, health, i64::try_from(permits.len()).unwrap_or(0)).await?;
         if leases.is_empty() {
             return Ok(Vec::new());
         }
+        let loaded = self.load(leases.clone(), permits).await;
+        if loaded.is_err() {
+            for lease in leases {
+                let settlement = Settlement { pause: ERROR_PAUSE, ..Settlement::unchanged(lease) };
+                // The settler runs for as long as this dispatcher.
+                let _ = settlements.send(settlement).await;
+            }
+        }
+        loaded
+    }
+
+    async fn load(&self, leases: Vec<Lease>, permits: Vec<OwnedSemaphorePermit>) -> Result<Vec<Run>> {
         let lanes: Vec<EndpointId> = leases.iter().map(|lease| lease.lane).collect();
         let mut db = self.db.acquire().await?;
         let targets = webhook_endpoints::load_targets(&mut *db, &lanes).await?;
@@ -153,56 +190,78 @@ impl Sender {
 
     /// Sends the entries of one endpoint, in order, until one fails.
     async fn run(&self, Run { lease, target, entries, epoch, _slot }: Run) -> Settlement {
-        let mut settlement =
-            Settlement { failures: lease.failures, lease, outcomes: Vec::new(), pause: Duration::ZERO };
+        let mut settlement = Settlement::unchanged(lease);
         let Some(target) = target.filter(|target| !target.is_disabled) else {
-            settlement.outcomes = entries.iter().map(|entry| give_up(entry, "the endpoint is disabled")).collect();
+            settlement.outcomes =
+                entries.iter().map(|entry| not_sent(entry, State::Dead, "the endpoint is disabled")).collect();
+            return settlement;
+        };
+        let Some(_owner_slot) = self.owners.try_acquire(&target.owner_id) else {
+            settlement.pause = BUSY_PAUSE;
             return settlement;
         };
         let keys = match target.open_keys(&self.sealer) {
             Ok(keys) => keys,
             Err(error) => {
-                tracing::error!(endpoint = %target.id, source = error.source_text(), "cannot sign the deliveries to an endpoint");
+                tracing::error!(endpoint = %target.id, cause = error.source_text(), "cannot open the secret of an endpoint");
                 settlement.pause = NO_SECRET_PAUSE;
+                let why = "this server cannot open the secret of the endpoint; its administrator has to check SECRETS_KEY_FILE";
+                settlement.outcomes =
+                    entries.iter().take(1).map(|entry| not_sent(entry, State::Waiting, why)).collect();
                 return settlement;
             }
         };
         let started_at = Instant::now();
         for entry in &entries {
-            if started_at.elapsed() > RUN_TIME {
+            if started_at.elapsed() > RUN_TIME || self.shutdown.is_cancelled() {
                 break;
             }
             let Some(request) = Request::new(entry, &epoch, &keys, now()) else {
-                settlement.outcomes.push(give_up(entry, "the event is no longer stored"));
+                settlement.outcomes.push(not_sent(entry, State::Dead, "the event is no longer stored"));
                 continue;
             };
-            let answer = request.send(&self.client, &target.url).await;
-            let (outcome, effect) = webhook::evaluate(entry, answer, settlement.failures);
-            if effect == Effect::NotSent {
-                settlement.pause = BUSY_PAUSE;
-                break;
+            let Some(response) = self.until_shutdown(request.send(&self.client, &target.url)).await else { break };
+            let (outcome, effect) = webhook::evaluate(entry, response, settlement.failures);
+            if outcome.was_sent {
+                self.record(entry, &outcome);
+                settlement.outcomes.push(outcome);
             }
-            self.record(entry, &outcome);
-            settlement.outcomes.push(outcome);
             match effect {
-                Effect::Continue => settlement.failures = 0,
+                Effect::Continue => (settlement.failures, settlement.has_succeeded) = (0, true),
                 Effect::Pause(pause) => {
                     settlement.failures += 1;
                     settlement.pause = pause;
+                    if is_failing_for_days(&settlement) {
+                        settlement.pause = Duration::ZERO;
+                        self.disable(&target, DisabledReason::Failing).await;
+                    }
                     break;
                 }
                 Effect::Gone => {
                     self.disable(&target, DisabledReason::Gone).await;
                     break;
                 }
-                Effect::NotSent => break,
+                Effect::NotSent => {
+                    settlement.pause = BUSY_PAUSE;
+                    break;
+                }
             }
         }
-        let has_failed_for = settlement.lease.failing_since.map(|since| now() - since.0);
-        if settlement.failures > 0 && has_failed_for.is_some_and(|time| time.num_days() >= MAX_FAILING_DAYS) {
-            self.disable(&target, DisabledReason::Failing).await;
-        }
         settlement
+    }
+
+    /// Returns the output of a request; `None` if it takes too long after `shutdown`. It is then
+    /// sent again.
+    async fn until_shutdown<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+        let grace = async {
+            self.shutdown.cancelled().await;
+            sleep(SHUTDOWN_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            output = request => Some(output),
+            () = grace => None,
+        }
     }
 
     fn record(&self, entry: &Entry, outcome: &Outcome) {
@@ -213,7 +272,7 @@ impl Sender {
         });
         if let (Content::Event(event), 0, State::Delivered) = (&entry.content, entry.attempts, outcome.state) {
             let delay = (now() - event.at.0).to_std().unwrap_or_default();
-            self.metrics.commit_to_answer.observe(delay.as_secs_f64());
+            self.metrics.commit_to_response.observe(delay.as_secs_f64());
         }
     }
 
@@ -226,20 +285,32 @@ impl Sender {
 
     /// Settles runs until the last has ended. A run that is not settled before its lease ends is
     /// sent again.
-    async fn settle_all(self: Arc<Self>, mut runs: mpsc::Receiver<Settlement>) {
+    async fn settle_all(self: Arc<Self>, mut settlements: mpsc::Receiver<Settlement>) {
         let mut batch = Vec::with_capacity(MAX_SETTLED);
-        while runs.recv_many(&mut batch, MAX_SETTLED).await > 0 {
-            let started_at = Instant::now();
-            while let Err(error) = outbox::settle(&self.db, &batch).await {
-                tracing::warn!(%error, source = error.source_text(), "cannot record what was sent; trying again");
-                if started_at.elapsed() > LEASE {
-                    break;
+        while settlements.recv_many(&mut batch, MAX_SETTLED).await > 0 {
+            if let Err(error) = outbox::settle(&self.db, &batch).await {
+                tracing::warn!(%error, cause = error.source_text(), "cannot record what was sent; trying again");
+                // One by one, so that one cannot stop the others.
+                for settlement in &batch {
+                    self.settle(settlement).await;
                 }
-                sleep(ERROR_PAUSE).await;
             }
             batch.clear();
             // More may be due on the same lanes.
-            self.wakers.senders[0].notify_one();
+            self.wakers.wake_senders();
+        }
+    }
+
+    /// Settles a run, for as long as its lease lasts.
+    async fn settle(&self, settlement: &Settlement) {
+        let started_at = Instant::now();
+        while let Err(error) = outbox::settle(&self.db, std::slice::from_ref(settlement)).await {
+            tracing::warn!(%error, cause = error.source_text(), "cannot record what was sent; trying again");
+            // Another error than a lost connection does not pass.
+            if !matches!(error, Error::Unavailable(_)) || started_at.elapsed() > LEASE {
+                return;
+            }
+            sleep(ERROR_PAUSE).await;
         }
     }
 }
@@ -256,6 +327,13 @@ async fn acquire_some(slots: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
     permits
 }
 
-fn give_up(entry: &Entry, error: &str) -> Outcome {
-    Outcome { id: entry.id, state: State::Dead, steps_aside_for: None, status: None, error: Some(error.to_owned()) }
+/// Whether no attempt has succeeded for some days.
+fn is_failing_for_days(settlement: &Settlement) -> bool {
+    let since = settlement.lease.failing_since.filter(|_| !settlement.has_succeeded);
+    since.is_some_and(|since| (now() - since.0).num_days() >= MAX_FAILING_DAYS)
+}
+
+/// The outcome of an entry that was not sent.
+fn not_sent(entry: &Entry, state: State, error: &str) -> Outcome {
+    Outcome { id: entry.id, state, was_sent: false, retry_delay: None, status: None, error: Some(error.to_owned()) }
 }

@@ -1,7 +1,7 @@
-//! One attempt to deliver an entry to an endpoint: the request, and what its answer means.
+//! One attempt to deliver an entry to an endpoint: the request, and what its response means.
 
 use crate::{
-    client::{Answer, CallError, OutgoingClient},
+    client::{CallError, EndpointResponse, OutgoingClient},
     signature,
 };
 use chat_core::{
@@ -17,8 +17,8 @@ use reqwest::{
 use serde_json::json;
 use std::{borrow::Cow, time::Duration};
 
-/// When a delivery is sent again after each attempt, except the first. It is given up after the
-/// last.
+/// The delays before attempts 3 to 10. The second follows `MIN_PAUSE`; a delivery whose tenth
+/// attempt fails is dead.
 const RETRY_DELAYS: [Duration; 8] = [
     Duration::from_secs(5 * 60),
     Duration::from_secs(30 * 60),
@@ -32,6 +32,8 @@ const RETRY_DELAYS: [Duration; 8] = [
 
 /// The pause of an endpoint after its first failure. It doubles with each further failure.
 const MIN_PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest pause of an endpoint.
 const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// Maximum time that an endpoint can ask to wait.
@@ -43,7 +45,7 @@ const MAX_SHOWN_CHARS: usize = 500;
 /// What an attempt means for the endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It accepted the delivery, or the delivery could not be sent at all: send the next.
+    /// It accepted the delivery: send the next.
     Continue,
     /// It failed: pause it for so long.
     Pause(Duration),
@@ -85,31 +87,40 @@ impl Request {
         for (name, value) in
             [("webhook-id", id), ("webhook-timestamp", timestamp.to_string()), ("webhook-signature", signature)]
         {
-            headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value).ok()?);
+            headers.insert(HeaderName::from_static(name), HeaderValue::try_from(value).expect("the values are ASCII"));
         }
         Some(Self { headers, body })
     }
 
     /// Sends the request.
-    pub(crate) async fn send(self, client: &OutgoingClient, url: &str) -> Result<Answer, CallError> {
+    pub(crate) async fn send(self, client: &OutgoingClient, url: &str) -> Result<EndpointResponse, CallError> {
         client.post(url, self.headers, self.body).await
     }
 }
 
 /// Evaluates an attempt. `failures` are those of the endpoint before it, since its last success.
-pub(crate) fn evaluate(entry: &Entry, answer: Result<Answer, CallError>, failures: i32) -> (Outcome, Effect) {
-    let outcome = |state, status, error| Outcome { id: entry.id, state, steps_aside_for: None, status, error };
-    let (status, error, retry_after) = match answer {
-        Ok(Answer { status, .. }) if status.is_success() => {
+pub(crate) fn evaluate(
+    entry: &Entry,
+    response: Result<EndpointResponse, CallError>,
+    failures: i32,
+) -> (Outcome, Effect) {
+    let outcome =
+        |state, status, error| Outcome { id: entry.id, state, was_sent: true, retry_delay: None, status, error };
+    let (status, error, retry_after) = match response {
+        Ok(EndpointResponse { status, .. }) if status.is_success() => {
             return (outcome(State::Delivered, Some(status.as_u16()), None), Effect::Continue);
         }
-        Ok(Answer { status, body, .. }) if status == StatusCode::GONE => {
+        Ok(EndpointResponse { status, body, .. }) if status == StatusCode::GONE => {
             return (outcome(State::Dead, Some(status.as_u16()), Some(describe(status, &body))), Effect::Gone);
         }
-        Ok(Answer { status, retry_after, body }) => (Some(status.as_u16()), describe(status, &body), retry_after),
-        Err(CallError::HostBusy) => return (outcome(State::Waiting, None, None), Effect::NotSent),
+        Ok(EndpointResponse { status, retry_after, body }) => {
+            (Some(status.as_u16()), describe(status, &body), retry_after)
+        }
+        Err(CallError::Busy) => {
+            return (Outcome { was_sent: false, ..outcome(State::Waiting, None, None) }, Effect::NotSent);
+        }
         Err(CallError::NotAllowed(why)) => (None, format!("the URL is not allowed: {why}"), None),
-        Err(CallError::Failed(why)) => (None, why, None),
+        Err(CallError::Failed(why)) => (None, in_one_line(&why), None),
     };
     // The first failure blocks the endpoint, so that the order is kept; a delivery that fails
     // again lets later ones pass.
@@ -122,8 +133,8 @@ pub(crate) fn evaluate(entry: &Entry, answer: Result<Answer, CallError>, failure
     let pause = spread(MIN_PAUSE.saturating_mul(1 << exponent).min(MAX_PAUSE));
     let pause = pause.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER));
     let state = if retry_delay.is_some() { State::Waiting } else { State::Dead };
-    let steps_aside_for = retry_delay.flatten();
-    (Outcome { steps_aside_for, ..outcome(state, status, Some(error)) }, Effect::Pause(pause))
+    let retry_delay = retry_delay.flatten();
+    (Outcome { retry_delay, ..outcome(state, status, Some(error)) }, Effect::Pause(pause))
 }
 
 /// Adds up to a tenth, so that deliveries that failed together are not repeated together.
@@ -131,13 +142,17 @@ fn spread(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(1.0..1.1))
 }
 
-/// Describes a response for the owner of the endpoint, in one line.
+/// Describes a response for the owner of the endpoint.
 fn describe(status: StatusCode, body: &str) -> String {
-    let body: String = body.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_SHOWN_CHARS).collect();
-    match body.trim() {
+    match in_one_line(body).trim() {
         "" => format!("the endpoint answered {status}"),
         body => format!("the endpoint answered {status}: {body}"),
     }
+}
+
+/// The beginning of a text without control characters.
+fn in_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_SHOWN_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -156,9 +171,9 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, body: &str) -> Result<Answer, CallError> {
+    fn answer(status: u16, body: &str) -> Result<EndpointResponse, CallError> {
         let status = StatusCode::from_u16(status).expect("a status");
-        Ok(Answer { status, retry_after: None, body: body.into() })
+        Ok(EndpointResponse { status, retry_after: None, body: body.into() })
     }
 
     #[test]
@@ -168,7 +183,7 @@ mod tests {
         }
         let (outcome, effect) = evaluate(&entry(0), answer(410, ""), 0);
         assert_eq!((outcome.state, effect), (State::Dead, Effect::Gone));
-        let (outcome, effect) = evaluate(&entry(3), Err(CallError::HostBusy), 0);
+        let (outcome, effect) = evaluate(&entry(3), Err(CallError::Busy), 0);
         assert_eq!((outcome.state, outcome.error, effect), (State::Waiting, None, Effect::NotSent));
     }
 
@@ -179,10 +194,10 @@ mod tests {
             let (outcome, effect) = evaluate(&entry(attempts), answer(500, "x\r\ny"), i32::from(attempts));
             assert_eq!(outcome.state, State::Waiting, "{attempts}");
             assert_eq!(outcome.error.as_deref(), Some("the endpoint answered 500 Internal Server Error: x  y"));
-            assert_eq!(outcome.steps_aside_for.is_none(), attempts == 0, "only the first failure keeps the order");
+            assert_eq!(outcome.retry_delay.is_none(), attempts == 0, "only the first failure keeps the order");
             let Effect::Pause(pause) = effect else { panic!("{effect:?}") };
             assert!(pause >= MIN_PAUSE && pause <= MAX_PAUSE.mul_f64(1.1), "{pause:?}");
-            total += outcome.steps_aside_for.unwrap_or(pause);
+            total += outcome.retry_delay.unwrap_or(pause);
         }
         assert!((70..90).contains(&(total.as_secs() / 3600)), "{total:?}");
         assert_eq!(evaluate(&entry(9), answer(500, ""), 9).0.state, State::Dead);
@@ -192,7 +207,7 @@ mod tests {
     fn an_endpoint_can_ask_for_a_pause() {
         let limited = |seconds| {
             let retry_after = Some(Duration::from_secs(seconds));
-            Ok(Answer { status: StatusCode::TOO_MANY_REQUESTS, retry_after, body: String::new() })
+            Ok(EndpointResponse { status: StatusCode::TOO_MANY_REQUESTS, retry_after, body: String::new() })
         };
         assert_eq!(evaluate(&entry(0), limited(120), 0).1, Effect::Pause(Duration::from_secs(120)));
         assert_eq!(evaluate(&entry(0), limited(u64::MAX), 0).1, Effect::Pause(MAX_RETRY_AFTER));

@@ -148,7 +148,7 @@ pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToke
     let token = encode(session);
     let mut tx = db.begin().await?;
     users::lock_active(&mut tx, owner).await?;
-    let user = bots::find_target(&mut tx, owner, new.bot_id).await?;
+    let user = bots::resolve_self_or_bot(&mut tx, owner, new.bot_id).await?;
     let count: i64 = sqlx::query_scalar(
         "select count(*) from api_tokens t join sessions s on s.id = t.session_id
          where s.user_id = $1 and s.revoked_at is null and s.expires_at > now()",

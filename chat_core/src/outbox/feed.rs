@@ -8,7 +8,7 @@ use super::NewEntry;
 use crate::{
     ChatId, EndpointId, Error, EventId, Result, UserId,
     events::{self, Audience, Cursor, Head, LogEntry, MembershipChange, Position},
-    webhook_endpoints::is_event_type,
+    webhook_endpoints::EventFilter,
 };
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
@@ -23,12 +23,15 @@ const NAME: &str = "webhooks";
 /// Maximum number of events that are read at once.
 const BATCH_EVENTS: i64 = 500;
 
+/// Maximum number of deliveries of one batch; one event can exceed it.
+const MAX_DELIVERIES: usize = 20_000;
+
 /// How often the cursor moves while there is no endpoint.
 const IDLE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What one round did.
+/// The result of [`advance`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Round {
+pub enum Advance {
     /// Another process is reading the log.
     Busy,
     /// There was nothing to read.
@@ -39,6 +42,8 @@ pub enum Round {
     Advanced {
         /// The number of deliveries that were inserted.
         inserted: u64,
+        /// The number of events that could not be read.
+        unreadable: u64,
         /// Whether more events follow.
         has_more: bool,
     },
@@ -46,8 +51,9 @@ pub enum Round {
 
 /// Reads the next events, inserts the deliveries and moves the cursor, in one transaction.
 /// Never takes the append lock.
-pub async fn advance(db: &PgPool) -> Result<Round> {
-    let mut tx = db.begin().await?;
+pub async fn advance(db: &PgPool) -> Result<Advance> {
+    // The transaction waits while another one reads.
+    let mut tx = db.begin_with("begin; set local idle_in_transaction_session_timeout = '60s'").await?;
     let sql = "select cursor, extract(epoch from now() - advanced_at)::float8 from feeds where name = $1
                for update skip locked";
     let row: Option<(String, f64)> = sqlx::query_as(sql).bind(NAME).fetch_optional(&mut *tx).await?;
@@ -56,14 +62,14 @@ pub async fn advance(db: &PgPool) -> Result<Round> {
             .bind(NAME)
             .fetch_one(&mut *tx)
             .await?;
-        return Ok(if exists { Round::Busy } else { Round::NoEndpoint });
+        return Ok(if exists { Advance::Busy } else { Advance::NoEndpoint });
     };
     let cursor: Cursor = cursor.parse().map_err(Error::internal)?;
     // A snapshot of its own: the transaction that writes must see what others write meanwhile.
     let mut snapshot = events::begin_snapshot(db).await?;
     let head = events::head(&mut *snapshot).await?;
     if cursor == (Cursor { epoch: head.epoch.clone(), position: head.last }) {
-        return Ok(Round::Idle);
+        return Ok(Advance::Idle);
     }
     let has_endpoints: bool =
         sqlx::query_scalar("select exists (select from webhook_endpoints where disabled_at is null)")
@@ -74,13 +80,13 @@ pub async fn advance(db: &PgPool) -> Result<Round> {
             save(&mut tx, &head, head.last).await?;
             tx.commit().await?;
         }
-        return Ok(Round::NoEndpoint);
+        return Ok(Advance::NoEndpoint);
     }
-    let round = match read(&mut snapshot, &head, &cursor).await {
+    let advance = match read(&mut snapshot, &head, &cursor).await {
         Ok(batch) => {
             let inserted = super::insert(&mut tx, &batch.entries).await?;
             save(&mut tx, &head, batch.end).await?;
-            Round::Advanced { inserted, has_more: batch.has_more }
+            Advance::Advanced { inserted, unreadable: batch.unreadable, has_more: batch.has_more }
         }
         Err(Error::Reset(reason)) => {
             tracing::warn!(%cursor, reason, "the feed of webhooks cannot read the events after its cursor");
@@ -88,13 +94,13 @@ pub async fn advance(db: &PgPool) -> Result<Round> {
             // After an old part of the log was dropped, the rest is still read.
             let resume_at = if reason == "retention" { Position::START } else { head.last };
             save(&mut tx, &head, resume_at).await?;
-            Round::Advanced { inserted, has_more: resume_at != head.last }
+            Advance::Advanced { inserted, unreadable: 0, has_more: resume_at != head.last }
         }
         Err(error) => return Err(error),
     };
     snapshot.rollback().await?;
     tx.commit().await?;
-    Ok(round)
+    Ok(advance)
 }
 
 /// Creates the feed at the end of the log if it does not exist. The first endpoint does this.
@@ -123,6 +129,7 @@ async fn save(tx: &mut PgConnection, head: &Head, position: Position) -> Result<
 struct Batch {
     entries: Vec<NewEntry>,
     end: Position,
+    unreadable: u64,
     has_more: bool,
 }
 
@@ -132,11 +139,19 @@ async fn read(snapshot: &mut PgConnection, head: &Head, cursor: &Cursor) -> Resu
         return Err(Error::Reset("epoch"));
     }
     let page = events::read_after(&mut *snapshot, cursor.position, BATCH_EVENTS).await?;
-    let end = page.last_position.unwrap_or(head.last);
+    for (id, reason) in &page.poison {
+        // Logged as an error, because only triggers write to the log.
+        tracing::error!(event = %id, reason, "skipped an unreadable event");
+    }
+    let mut batch = Batch {
+        entries: Vec::new(),
+        end: page.last_position.unwrap_or(head.last),
+        unreadable: page.poison.len() as u64,
+        has_more: page.has_more,
+    };
     // A snapshot shows the members at the end of the log.
-    let later_changes = if page.has_more { load_later_changes(snapshot, end.id).await? } else { Vec::new() };
-    let endpoints = load_endpoints(snapshot, &page.entries, &later_changes).await?;
-    let mut members = Members::load(snapshot, &endpoints, &page.entries).await?;
+    let later_changes = if page.has_more { load_later_changes(snapshot, batch.end.id).await? } else { Vec::new() };
+    let (endpoints, mut members) = load_endpoints(snapshot, &page.entries, &later_changes).await?;
     for (user, chat, change) in later_changes.into_iter().rev() {
         members.undo(user, chat, change);
     }
@@ -147,24 +162,32 @@ async fn read(snapshot: &mut PgConnection, head: &Head, cursor: &Cursor) -> Resu
             members.undo(user, chat, change);
         }
     }
-    let mut deliveries = Vec::new();
     for (entry, audience) in page.entries.iter().zip(&audiences) {
+        if batch.entries.len() >= MAX_DELIVERIES {
+            batch.has_more = true;
+            break;
+        }
+        batch.end = entry.position();
         let Some(chat) = entry.chat_id else { continue };
         match audience.user_id {
             Some(user) => {
-                endpoints.receive(user, chat, entry, &mut deliveries);
+                endpoints.push_deliveries(user, entry, &mut batch.entries);
                 if let Some(change) = audience.membership_change {
                     members.apply(user, chat, change);
                 }
             }
             None => {
                 for user in members.of(chat) {
-                    endpoints.receive(user, chat, entry, &mut deliveries);
+                    endpoints.push_deliveries(user, entry, &mut batch.entries);
                 }
             }
         }
     }
-    Ok(Batch { entries: deliveries, end, has_more: page.has_more })
+    if batch.entries.len() < MAX_DELIVERIES {
+        // Unreadable events after the last readable one are passed, too.
+        batch.end = page.last_position.unwrap_or(head.last);
+    }
+    Ok(batch)
 }
 
 /// Loads the membership changes of users with endpoints after a position, in order.
@@ -191,8 +214,8 @@ async fn load_later_changes(
 struct Endpoint {
     id: EndpointId,
     user_id: UserId,
-    event_types: Option<Vec<String>>,
-    chat_ids: Option<Vec<ChatId>>,
+    #[sqlx(flatten)]
+    filter: EventFilter,
     starts_after: EventId,
 }
 
@@ -201,49 +224,66 @@ struct Endpoint {
 struct Endpoints(HashMap<UserId, Vec<Endpoint>>);
 
 impl Endpoints {
-    /// Adds a delivery of an event for each endpoint of a user that receives it.
-    fn receive(&self, user: UserId, chat: ChatId, entry: &LogEntry, deliveries: &mut Vec<NewEntry>) {
-        if !is_event_type(&entry.kind) {
-            return;
+    fn add(&mut self, endpoint: Endpoint) {
+        let endpoints = self.0.entry(endpoint.user_id).or_default();
+        if endpoints.iter().all(|known| known.id != endpoint.id) {
+            endpoints.push(endpoint);
         }
-        let endpoints = self.0.get(&user).into_iter().flatten().filter(|endpoint| {
-            entry.id > endpoint.starts_after
-                && endpoint.chat_ids.as_ref().is_none_or(|chats| chats.contains(&chat))
-                && endpoint.event_types.as_ref().is_none_or(|types| types.contains(&entry.kind))
-        });
-        deliveries.extend(endpoints.map(|endpoint| NewEntry {
+    }
+
+    /// Adds an entry for each endpoint of a user that receives an event.
+    fn push_deliveries(&self, user: UserId, event: &LogEntry, entries: &mut Vec<NewEntry>) {
+        let endpoints = self.0.get(&user).into_iter().flatten();
+        let receivers = endpoints.filter(|one| event.id > one.starts_after && one.filter.matches(event));
+        entries.extend(receivers.map(|endpoint| NewEntry {
             lane: endpoint.id,
-            event: entry.id,
-            kind: entry.kind.clone(),
+            event: event.id,
+            kind: event.kind.clone(),
         }));
     }
 }
 
-/// Loads the endpoints that can receive one of these events.
+/// An endpoint of a member of a chat.
+#[derive(Debug, sqlx::FromRow)]
+struct MemberEndpoint {
+    chat_id: ChatId,
+    #[sqlx(flatten)]
+    endpoint: Endpoint,
+}
+
+/// Loads the endpoints that can receive one of these events, and the chats of their users.
 async fn load_endpoints(
     snapshot: &mut PgConnection,
     entries: &[LogEntry],
     later_changes: &[(UserId, ChatId, MembershipChange)],
-) -> Result<Endpoints> {
+) -> Result<(Endpoints, Members)> {
     let chats: HashSet<ChatId> = entries.iter().filter_map(|entry| entry.chat_id).collect();
     let addressees = entries.iter().filter_map(|entry| entry.user_id);
     let users: HashSet<UserId> = addressees.chain(later_changes.iter().map(|(user, ..)| *user)).collect();
-    let found: Vec<Endpoint> = sqlx::query_as(
+    let of_members: Vec<MemberEndpoint> = sqlx::query_as(
+        "select m.chat_id, e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after
+         from webhook_endpoints e join chat_members m on m.user_id = e.user_id and m.chat_id = any($1)
+         where e.disabled_at is null order by e.id",
+    )
+    .bind(chats.into_iter().collect::<Vec<_>>())
+    .fetch_all(&mut *snapshot)
+    .await?;
+    let of_users: Vec<Endpoint> = sqlx::query_as(
         "select e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after from webhook_endpoints e
-         where e.disabled_at is null and (
-             e.user_id = any($1) or e.user_id in (select m.user_id from chat_members m where m.chat_id = any($2))
-         )
-         order by e.id",
+         where e.disabled_at is null and e.user_id = any($1) order by e.id",
     )
     .bind(users.into_iter().collect::<Vec<_>>())
-    .bind(chats.into_iter().collect::<Vec<_>>())
     .fetch_all(snapshot)
     .await?;
-    let mut endpoints = Endpoints::default();
-    for endpoint in found {
-        endpoints.0.entry(endpoint.user_id).or_default().push(endpoint);
+    let (mut endpoints, mut members) = (Endpoints::default(), Members::default());
+    for MemberEndpoint { chat_id, endpoint } in of_members {
+        members.apply(endpoint.user_id, chat_id, MembershipChange::Join);
+        endpoints.add(endpoint);
     }
-    Ok(endpoints)
+    for endpoint in of_users {
+        endpoints.add(endpoint);
+    }
+    Ok((endpoints, members))
 }
 
 /// The members of chats who have endpoints.
@@ -251,21 +291,6 @@ async fn load_endpoints(
 struct Members(HashMap<ChatId, HashSet<UserId>>);
 
 impl Members {
-    async fn load(snapshot: &mut PgConnection, endpoints: &Endpoints, entries: &[LogEntry]) -> Result<Self> {
-        let chats: HashSet<ChatId> = entries.iter().filter_map(|entry| entry.chat_id).collect();
-        let rows: Vec<(ChatId, UserId)> =
-            sqlx::query_as("select chat_id, user_id from chat_members where user_id = any($1) and chat_id = any($2)")
-                .bind(endpoints.0.keys().copied().collect::<Vec<_>>())
-                .bind(chats.into_iter().collect::<Vec<_>>())
-                .fetch_all(snapshot)
-                .await?;
-        let mut members = Self::default();
-        for (chat, user) in rows {
-            members.apply(user, chat, MembershipChange::Join);
-        }
-        Ok(members)
-    }
-
     fn apply(&mut self, user: UserId, chat: ChatId, change: MembershipChange) {
         let members = self.0.entry(chat).or_default();
         match change {
@@ -289,6 +314,7 @@ impl Members {
 
 /// Tells every endpoint that events may be missing.
 async fn insert_gap(tx: &mut PgConnection, cursor: &Cursor, reason: &str) -> Result<u64> {
+    sqlx::query("select from outbox_lanes order by id for no key update").execute(&mut *tx).await?;
     // The ids of another history may be lower.
     sqlx::query(
         "update webhook_endpoints set starts_after = least(starts_after, (select coalesce(max(id), 0) from events))",

@@ -1,6 +1,8 @@
-//! The outbox: what is to be sent to other servers. A feed fills it from the event log
+//! The outbox: a queue of HTTP requests to other servers. A feed fills it from the event log
 //! (`feed.rs`); senders claim lanes, send their entries in order, and settle them afterwards.
-//! An entry enters the outbox exactly once and is sent at least once.
+//! The feed inserts each event once for each endpoint, and an entry is sent at least once.
+//!
+//! Locks are taken in this order: the append lock, lanes by id, their endpoints, entries.
 
 pub mod feed;
 
@@ -11,7 +13,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, Transaction};
 use std::time::{Duration, Instant};
 
 /// The NOTIFY channel that announces new entries.
@@ -26,8 +28,10 @@ pub const MAX_ENTRIES: i64 = 10;
 /// Maximum number of waiting entries of one lane.
 pub const MAX_WAITING: i64 = 20_000;
 
-/// How long delivered entries are kept, in hours, and entries that were given up, in days.
+/// How long delivered entries are kept, in hours.
 const DELIVERED_HOURS: i32 = 24;
+
+/// How long dead entries are kept, in days.
 const DEAD_DAYS: i32 = 14;
 
 /// Maximum number of entries that one statement deletes.
@@ -46,7 +50,7 @@ pub enum State {
     Waiting,
     /// The other server has accepted it.
     Delivered,
-    /// It was given up.
+    /// It will not be sent again.
     Dead,
 }
 
@@ -205,8 +209,10 @@ pub struct Outcome {
     pub id: DeliveryId,
     /// Its new state.
     pub state: State,
-    /// If it is sent again: how long it lets later entries pass; `None` means not at all.
-    pub steps_aside_for: Option<Duration>,
+    /// Whether a request was sent, so that this was an attempt.
+    pub was_sent: bool,
+    /// If it is sent again: how long later entries are sent before it; `None` means not at all.
+    pub retry_delay: Option<Duration>,
     /// The status of the response, if there was one.
     pub status: Option<u16>,
     /// Why the attempt failed.
@@ -218,12 +224,22 @@ pub struct Outcome {
 pub struct Settlement {
     /// The lease under which the entries were sent.
     pub lease: Lease,
-    /// What became of the entries.
+    /// The outcome of each entry.
     pub outcomes: Vec<Outcome>,
     /// The failures since the last success.
     pub failures: i32,
-    /// How long the lane is not to be used.
+    /// Whether an entry of this run was delivered.
+    pub has_succeeded: bool,
+    /// How long nothing is sent on the lane.
     pub pause: Duration,
+}
+
+impl Settlement {
+    /// The end of a run that sent nothing.
+    pub fn unchanged(lease: Lease) -> Self {
+        let failures = lease.failures;
+        Self { lease, outcomes: Vec::new(), failures, has_succeeded: false, pause: Duration::ZERO }
+    }
 }
 
 /// Records the ends of runs and releases their lanes. Ignores the runs whose lease has been
@@ -246,35 +262,44 @@ pub async fn settle(db: &PgPool, settlements: &[Settlement]) -> Result<()> {
     let outcomes: Vec<&Outcome> = owned.iter().flat_map(|settlement| &settlement.outcomes).collect();
     sqlx::query(
         "update outbox o
-         set state = s.state, attempts = o.attempts + 1, status = s.status, error = left(s.error, 2000),
-             due_at = coalesce(clock_timestamp() + make_interval(secs => s.steps_aside_for), o.due_at),
+         set state = s.state, attempts = o.attempts + s.was_sent::int, status = s.status, error = left(s.error, 2000),
+             due_at = coalesce(clock_timestamp() + make_interval(secs => s.retry_delay), o.due_at),
              settled_at = case when s.state <> 'waiting' then clock_timestamp() end
-         from unnest($1::bigint[], $2::text[], $3::float8[], $4::smallint[], $5::text[])
-              s (id, state, steps_aside_for, status, error)
+         from unnest($1::bigint[], $2::text[], $3::float8[], $4::smallint[], $5::text[], $6::bool[])
+              s (id, state, retry_delay, status, error, was_sent)
          where o.id = s.id and o.state = 'waiting'",
     )
     .bind(outcomes.iter().map(|outcome| outcome.id).collect::<Vec<_>>())
     .bind(outcomes.iter().map(|outcome| outcome.state).collect::<Vec<_>>())
-    .bind(outcomes.iter().map(|outcome| outcome.steps_aside_for.map(|time| time.as_secs_f64())).collect::<Vec<_>>())
+    .bind(outcomes.iter().map(|outcome| outcome.retry_delay.map(|time| time.as_secs_f64())).collect::<Vec<_>>())
     .bind(
         outcomes.iter().map(|outcome| outcome.status.and_then(|status| i16::try_from(status).ok())).collect::<Vec<_>>(),
     )
     .bind(outcomes.iter().map(|outcome| outcome.error.as_deref()).collect::<Vec<_>>())
+    .bind(outcomes.iter().map(|outcome| outcome.was_sent).collect::<Vec<_>>())
     .execute(&mut *tx)
     .await?;
     sqlx::query(
         "update outbox_lanes l
-         set leased_until = null, failures = s.failures,
-             failing_since = case when s.failures > 0 then coalesce(l.failing_since, clock_timestamp()) end,
+         set leased_until = null, failures = s.failures, paused_until = p.until,
+             failing_since = case
+                 when s.failures = 0 then null
+                 when s.has_succeeded then clock_timestamp()
+                 else coalesce(l.failing_since, clock_timestamp())
+             end,
              due_at = (
-                 select greatest(o.due_at, clock_timestamp() + make_interval(secs => s.pause))
+                 select greatest(o.due_at, p.until)
                  from outbox o where o.lane_id = l.id and o.state = 'waiting' order by o.due_at limit 1
              )
-         from unnest($1::bigint[], $2::int[], $3::float8[]) s (id, failures, pause)
+         from unnest($1::bigint[], $2::int[], $3::bool[], $4::float8[]) s (id, failures, has_succeeded, pause)
+         cross join lateral (
+             select case when s.pause > 0 then clock_timestamp() + make_interval(secs => s.pause) end as until
+         ) p
          where l.id = s.id",
     )
     .bind(owned.iter().map(|settlement| settlement.lease.lane).collect::<Vec<_>>())
     .bind(owned.iter().map(|settlement| settlement.failures).collect::<Vec<_>>())
+    .bind(owned.iter().map(|settlement| settlement.has_succeeded).collect::<Vec<_>>())
     .bind(owned.iter().map(|settlement| settlement.pause.as_secs_f64()).collect::<Vec<_>>())
     .execute(&mut *tx)
     .await?;
@@ -317,7 +342,7 @@ pub(crate) async fn insert(tx: &mut PgConnection, entries: &[NewEntry]) -> Resul
          select n.lane_id, n.event_id, n.type, now.at
          from unnest($1::bigint[], $2::bigint[], $3::text[]) with ordinality as n (lane_id, event_id, type, nth)
          join webhook_endpoints e on e.id = n.lane_id and e.disabled_at is null
-         -- One time for all: they are sent in the order of ids.
+         -- All rows get the same time, so they are sent in the order of ids.
          cross join (select clock_timestamp() as at) now
          order by n.nth",
     )
@@ -329,9 +354,18 @@ pub(crate) async fn insert(tx: &mut PgConnection, entries: &[NewEntry]) -> Resul
     Ok(result.rows_affected())
 }
 
-/// Makes a lane due at once, although it may be failing. The caller has locked the lane.
+/// Locks a lane, as each transaction does that changes its entries.
+pub(crate) async fn lock_lane(tx: &mut PgConnection, lane: EndpointId) -> Result<()> {
+    sqlx::query("select from outbox_lanes where id = $1 for no key update").bind(lane).execute(tx).await?;
+    Ok(())
+}
+
+/// Makes a lane due at once, although it may be paused. The caller has locked the lane.
 pub(crate) async fn wake(tx: &mut PgConnection, lane: EndpointId) -> Result<()> {
-    sqlx::query("update outbox_lanes set due_at = now() where id = $1").bind(lane).execute(&mut *tx).await?;
+    sqlx::query("update outbox_lanes set due_at = now(), paused_until = null where id = $1")
+        .bind(lane)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(tx).await?;
     Ok(())
 }
@@ -342,10 +376,32 @@ pub(crate) async fn count_waiting(db: impl PgExecutor<'_>, lane: EndpointId) -> 
     Ok(sqlx::query_scalar(sql).bind(lane).bind(MAX_WAITING).fetch_one(db).await?)
 }
 
-/// Returns the lanes with more than [`MAX_WAITING`] waiting entries.
+/// Marks the waiting entries of a lane as dead, because its endpoint is disabled.
+pub(crate) async fn mark_waiting_dead(db: impl PgExecutor<'_>, lane: EndpointId) -> Result<()> {
+    sqlx::query(
+        "update outbox set state = 'dead', settled_at = clock_timestamp(), error = 'the endpoint was disabled'
+         where lane_id = $1 and state = 'waiting'",
+    )
+    .bind(lane)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Returns the lanes of enabled endpoints with more than [`MAX_WAITING`] waiting entries.
 pub async fn list_overfull(db: impl PgExecutor<'_>) -> Result<Vec<EndpointId>> {
-    let sql = "select lane_id from outbox where state = 'waiting' group by lane_id having count(*) > $1";
+    let sql = "select o.lane_id from outbox o
+               join webhook_endpoints e on e.id = o.lane_id and e.disabled_at is null
+               where o.state = 'waiting' group by o.lane_id having count(*) > $1";
     Ok(sqlx::query_scalar(sql).bind(MAX_WAITING).fetch_all(db).await?)
+}
+
+/// Takes the right to clean up until the transaction is dropped. `None` if another process has it.
+pub async fn lock_clean_up(db: &PgPool) -> Result<Option<Transaction<'static, Postgres>>> {
+    let mut tx = db.begin_with("begin; set local idle_in_transaction_session_timeout = 0").await?;
+    let is_locked: bool =
+        sqlx::query_scalar("select pg_try_advisory_xact_lock(4861703374919)").fetch_one(&mut *tx).await?;
+    Ok(is_locked.then_some(tx))
 }
 
 /// Deletes a batch of the entries of deleted endpoints, and the lanes that have none left.
@@ -376,7 +432,10 @@ pub(crate) async fn delete_old(db: &mut PgConnection) -> Result<u64> {
             let deleted = sqlx::query(
                 "delete from outbox where id in (
                      select id from outbox
-                     where state = $1 and settled_at < now() - make_interval(hours => $2) limit $3
+                     where state = $1 and settled_at < now() - make_interval(hours => $2)
+                     order by settled_at limit $3
+                     -- One that is sent again at this moment stays.
+                     for update skip locked
                  )",
             )
             .bind(state)

@@ -1,9 +1,6 @@
 //! Deliveries to an endpoint: their list, tests, retries and replays.
 
-use super::{
-    find_owned,
-    model::{Endpoint, is_event_type},
-};
+use super::{find_owned, lock_owned, model::Endpoint};
 use crate::{
     DeliveryId, EndpointId, Error, Result, Time, UserId,
     events::{self, Cursor},
@@ -58,10 +55,23 @@ pub struct ReplayResult {
 const DELIVERY_COLUMNS: &str = "o.id, o.type as event_type, o.state, o.attempts, o.created_at,
     case o.state when 'waiting' then greatest(o.due_at, l.due_at) end as next_attempt_at, o.settled_at, o.status, o.error";
 
-/// Sends a test event to an endpoint.
+/// The endpoint is disabled.
+const DISABLED: Error =
+    Error::Conflict { code: "endpoint_disabled", detail: "this endpoint is disabled; enable it first" };
+
+/// Sends a test event to an endpoint, unless one is waiting.
 pub async fn send_test(db: &PgPool, owner: UserId, id: EndpointId) -> Result<Delivery> {
     let mut tx = db.begin().await?;
     require_enabled(&mut tx, owner, id).await?;
+    let is_waiting: bool =
+        sqlx::query_scalar("select exists (select from outbox where lane_id = $1 and state = 'waiting' and type = $2)")
+            .bind(id)
+            .bind(TEST)
+            .fetch_one(&mut *tx)
+            .await?;
+    if is_waiting {
+        return Err(Error::Conflict { code: "test_waiting", detail: "the last test has not been answered yet" });
+    }
     let delivery: DeliveryId = sqlx::query_scalar(
         "insert into outbox (lane_id, type, data) values ($1, $2, json_build_object('endpoint_id', $1)) returning id",
     )
@@ -75,16 +85,10 @@ pub async fn send_test(db: &PgPool, owner: UserId, id: EndpointId) -> Result<Del
     Ok(delivery)
 }
 
-/// Locks an endpoint, and returns it if it is enabled.
+/// Locks the lane of an endpoint, and returns the endpoint if it is enabled.
 async fn require_enabled(tx: &mut PgConnection, owner: UserId, id: EndpointId) -> Result<Endpoint> {
-    sqlx::query("select from outbox_lanes where id = $1 for no key update").bind(id).execute(&mut *tx).await?;
-    let endpoint = find_owned(&mut *tx, owner, id).await?;
-    match endpoint.disabled_at {
-        None => Ok(endpoint),
-        Some(_) => {
-            Err(Error::Conflict { code: "endpoint_disabled", detail: "this endpoint is disabled; enable it first" })
-        }
-    }
+    let endpoint = lock_owned(tx, owner, id).await?;
+    if endpoint.disabled_at.is_none() { Ok(endpoint) } else { Err(DISABLED) }
 }
 
 async fn get_delivery(db: &mut PgConnection, endpoint: EndpointId, id: DeliveryId) -> Result<Delivery> {
@@ -114,23 +118,24 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Delivery>> {
     find_owned(&mut *db, owner, id).await?;
+    // In the text, so that each state uses its own index.
+    let of_state = filter.state.map(|state| format!("and o.state = '{}'", state.name())).unwrap_or_default();
     let sql = format!(
         "select {DELIVERY_COLUMNS} from outbox o join outbox_lanes l on l.id = o.lane_id
-         where o.lane_id = $1 and ($2::text is null or o.state = $2) and ($3::bigint is null or o.id < $3)
-         order by o.id desc limit $4"
+         where o.lane_id = $1 {of_state} and ($2::bigint is null or o.id < $2)
+         order by o.id desc limit $3"
     );
-    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).bind(filter.state).bind(filter.before).bind(limit);
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).bind(filter.before).bind(limit);
     Ok(query.fetch_all(db).await?)
 }
 
-/// Sends a delivery again, at once.
+/// Sends a delivery again, before all others that wait.
 pub async fn retry(db: &PgPool, owner: UserId, endpoint: EndpointId, id: DeliveryId) -> Result<Delivery> {
     let mut tx = db.begin().await?;
     require_enabled(&mut tx, owner, endpoint).await?;
     get_delivery(&mut tx, endpoint, id).await?;
     sqlx::query(
-        "update outbox set state = 'waiting', settled_at = null, attempts = 0, due_at = clock_timestamp()
-         where id = $1",
+        "update outbox set state = 'waiting', settled_at = null, attempts = 0, due_at = to_timestamp(0) where id = $1",
     )
     .bind(id)
     .execute(&mut *tx)
@@ -142,29 +147,30 @@ pub async fn retry(db: &PgPool, owner: UserId, endpoint: EndpointId, id: Deliver
 }
 
 /// Sends the events after a cursor again, at most `MAX_REPLAYED`: those that the user of the
-/// endpoint received at the time, and that the endpoint selects now.
-pub async fn replay(db: &PgPool, owner: UserId, id: EndpointId, after: &Cursor) -> Result<ReplayResult> {
+/// endpoint received at the time, and that the endpoint selects now. Reads them with connections
+/// of `reads`.
+pub async fn replay(
+    db: &PgPool,
+    reads: &PgPool,
+    owner: UserId,
+    id: EndpointId,
+    after: &Cursor,
+) -> Result<ReplayResult> {
+    // Read before the transaction begins, which holds a lock and a connection.
+    let user = find_owned(reads, owner, id).await?.user_id;
+    let page = events::load_entries(reads, user, after, MAX_REPLAYED).await?;
     let mut tx = db.begin().await?;
-    let endpoint = require_enabled(&mut tx, owner, id).await?;
+    let filter = require_enabled(&mut tx, owner, id).await?.filter();
     if outbox::count_waiting(&mut *tx, id).await? + MAX_REPLAYED > outbox::MAX_WAITING {
         return Err(Error::Conflict {
             code: "too_many_deliveries",
             detail: "too many deliveries wait; try again later",
         });
     }
-    let page = events::load_entries(db, endpoint.user_id, after, MAX_REPLAYED).await?;
-    let selected: Vec<_> = page
-        .entries
-        .iter()
-        .filter(|entry| {
-            let Some(chat) = entry.chat_id else { return false };
-            is_event_type(&entry.kind)
-                && endpoint.event_types.as_ref().is_none_or(|types| types.contains(&entry.kind))
-                && endpoint.chat_ids.as_ref().is_none_or(|chats| chats.contains(&chat))
-        })
-        .map(|entry| outbox::NewEntry { lane: id, event: entry.id, kind: entry.kind.clone() })
-        .collect();
-    let deliveries = outbox::insert(&mut tx, &selected).await?;
+    let selected = page.entries.iter().filter(|event| filter.matches(event));
+    let entries: Vec<_> =
+        selected.map(|event| outbox::NewEntry { lane: id, event: event.id, kind: event.kind.clone() }).collect();
+    let deliveries = outbox::insert(&mut tx, &entries).await?;
     tx.commit().await?;
     Ok(ReplayResult { deliveries, cursor: page.cursor, more: page.has_more })
 }

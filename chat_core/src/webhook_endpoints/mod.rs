@@ -4,16 +4,16 @@
 pub mod deliveries;
 mod model;
 
-pub(crate) use model::is_event_type;
+pub(crate) use model::EventFilter;
 pub use model::{DisabledReason, EVENT_TYPES, Endpoint, EndpointPatch, EndpointWithSecret, EventType, NewEndpoint};
 
 use crate::{
     ChatId, EndpointId, Error, Result, UserId,
     audit::{Action, Client, NewEntry},
     bots,
-    outbox::feed,
+    outbox::{self, feed},
     outgoing::AllowedTargets,
-    sealing::{Place, Sealer},
+    sealing::{Sealer, SecretLocation},
     users,
     values::EndpointDescription,
 };
@@ -37,8 +37,8 @@ const PREVIOUS_SECRET_HOURS: i32 = 24;
 const COLUMNS: &str = "e.id, e.user_id, e.url, e.description, e.event_types, e.chat_ids, e.created_at, e.disabled_at,
     e.disabled_reason, l.failing_since";
 
-fn place(id: EndpointId) -> Place {
-    Place { table: "webhook_endpoints", row: id.get() }
+fn location(id: EndpointId) -> SecretLocation {
+    SecretLocation { table: "webhook_endpoints", row: id.get() }
 }
 
 /// Returns a new secret as bytes and as text.
@@ -62,7 +62,7 @@ pub async fn create(
     let event_types = normalize_types(new.event_types)?;
     let mut tx = db.begin().await?;
     users::lock_active(&mut tx, owner).await?;
-    let user = bots::find_target(&mut tx, owner, new.bot_id).await?;
+    let user = bots::resolve_self_or_bot(&mut tx, owner, new.bot_id).await?;
     let count: i64 = sqlx::query_scalar(
         "select count(*) from webhook_endpoints e join users u on u.id = e.user_id where u.id = $1 or u.owner_id = $1",
     )
@@ -86,7 +86,7 @@ pub async fn create(
     .bind(new.description.as_ref().map_or("", EndpointDescription::as_str))
     .bind(event_types)
     .bind(chat_ids)
-    .bind(sealer.seal(place(id), &bytes)?)
+    .bind(sealer.seal(location(id), &bytes)?)
     .execute(&mut *tx)
     .await?;
     let entry = NewEntry::new(Action::EndpointCreated).with_actor(owner).with_client(client);
@@ -143,6 +143,7 @@ pub async fn update(
     db: &PgPool,
     allowed: &AllowedTargets,
     owner: UserId,
+    client: &Client,
     id: EndpointId,
     patch: EndpointPatch,
 ) -> Result<Endpoint> {
@@ -151,9 +152,8 @@ pub async fn update(
     let (sets_types, event_types) = (event_types.is_some(), normalize_types(event_types.flatten())?);
     let (sets_chats, chat_ids) = (chat_ids.is_some(), normalize_chats(chat_ids.flatten())?);
     let mut tx = db.begin().await?;
-    // A sender that settles a run locks the lane first, too.
-    sqlx::query("select from outbox_lanes where id = $1 for no key update").bind(id).execute(&mut *tx).await?;
-    let before = find_owned(&mut *tx, owner, id).await?;
+    let before = lock_owned(&mut tx, owner, id).await?;
+    let new_url = url.map(|url| url.to_string()).filter(|url| *url != before.url);
     sqlx::query(
         "update webhook_endpoints
          set url = coalesce($2, url), description = coalesce($3, description),
@@ -162,7 +162,7 @@ pub async fn update(
          where id = $1",
     )
     .bind(id)
-    .bind(url.map(|url| url.to_string()))
+    .bind(&new_url)
     .bind(description.as_ref().map(EndpointDescription::as_str))
     .bind(sets_types)
     .bind(event_types)
@@ -170,9 +170,17 @@ pub async fn update(
     .bind(chat_ids)
     .execute(&mut *tx)
     .await?;
+    if let Some(url) = &new_url {
+        forget_failures(&mut tx, id).await?;
+        let entry = NewEntry::new(Action::EndpointUpdated).with_actor(owner).with_client(client);
+        entry.with_detail(url).write(&mut *tx).await?;
+    }
     match (is_enabled, before.disabled_at.is_some()) {
         (Some(true), true) => enable(&mut tx, id).await?,
-        (Some(false), _) => disable_locked(&mut tx, id, DisabledReason::Owner).await?,
+        (Some(false), _) => {
+            set_disabled(&mut tx, id, DisabledReason::Owner).await?;
+            outbox::mark_waiting_dead(&mut *tx, id).await?;
+        }
         _ => {}
     }
     let endpoint = find_owned(&mut *tx, owner, id).await?;
@@ -180,49 +188,72 @@ pub async fn update(
     Ok(endpoint)
 }
 
-/// Sends the events from now on.
+/// Finds an endpoint of a user or of one of the user's bots, and locks its lane.
+async fn lock_owned(tx: &mut PgConnection, owner: UserId, id: EndpointId) -> Result<Endpoint> {
+    // First, so that nobody can lock the lanes of others.
+    find_owned(&mut *tx, owner, id).await?;
+    outbox::lock_lane(tx, id).await?;
+    find_owned(tx, owner, id).await
+}
+
+/// Enables an endpoint: later events are sent. What waited when it was disabled is not.
 async fn enable(tx: &mut PgConnection, id: EndpointId) -> Result<()> {
-    sqlx::query(
-        "update webhook_endpoints
+    let enabled = sqlx::query(
+        "update webhook_endpoints e
          set disabled_at = null, disabled_reason = null, starts_after = (select coalesce(max(id), 0) from events)
-         where id = $1",
+         from users u where e.id = $1 and u.id = e.user_id and u.state = 'active' and u.deleted_at is null",
     )
     .bind(id)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("update outbox_lanes set failures = 0, failing_since = null where id = $1")
+    if enabled.rows_affected() == 0 {
+        return Err(Error::Conflict { code: "bot_inactive", detail: "the bot of this endpoint is suspended" });
+    }
+    outbox::mark_waiting_dead(&mut *tx, id).await?;
+    forget_failures(tx, id).await
+}
+
+async fn forget_failures(tx: &mut PgConnection, id: EndpointId) -> Result<()> {
+    sqlx::query("update outbox_lanes set failures = 0, failing_since = null, paused_until = null where id = $1")
         .bind(id)
         .execute(tx)
         .await?;
     Ok(())
 }
 
-async fn disable_locked(tx: &mut PgConnection, id: EndpointId, reason: DisabledReason) -> Result<()> {
+async fn set_disabled(tx: &mut PgConnection, id: EndpointId, reason: DisabledReason) -> Result<()> {
     sqlx::query(
         "update webhook_endpoints set disabled_at = now(), disabled_reason = $2 where id = $1 and disabled_at is null",
     )
     .bind(id)
     .bind(reason)
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    // A sender gives the waiting deliveries up.
-    sqlx::query("update outbox_lanes set due_at = now() where id = $1 and due_at is not null")
-        .bind(id)
-        .execute(tx)
-        .await?;
     Ok(())
 }
 
-/// Disables an endpoint on behalf of the server, which tells its owner.
+/// Disables an endpoint on behalf of the server, which tells its owner. What waits is not sent.
 pub async fn disable(db: &PgPool, id: EndpointId, reason: DisabledReason) -> Result<()> {
     let mut log = db.begin_with("begin; select append_lock()").await?;
-    disable_locked(&mut log, id, reason).await?;
+    outbox::lock_lane(&mut log, id).await?;
+    set_disabled(&mut log, id, reason).await?;
     log.commit().await?;
-    Ok(())
+    // Many rows, so not under the append lock. A sender does the same with what is inserted
+    // meanwhile.
+    outbox::mark_waiting_dead(db, id).await
 }
 
 /// Disables the endpoints of a user and of the user's bots, because the user's sessions end.
 pub(crate) async fn disable_all(log: &mut PgConnection, user: UserId) -> Result<()> {
+    sqlx::query(
+        "select from outbox_lanes where id in (
+             select e.id from webhook_endpoints e join users u on u.id = e.user_id where u.id = $1 or u.owner_id = $1
+         )
+         order by id for no key update",
+    )
+    .bind(user)
+    .execute(&mut *log)
+    .await?;
     sqlx::query(
         "update webhook_endpoints set disabled_at = now(), disabled_reason = $2
          where disabled_at is null and user_id in (select id from users where id = $1 or owner_id = $1)",
@@ -234,11 +265,14 @@ pub(crate) async fn disable_all(log: &mut PgConnection, user: UserId) -> Result<
     Ok(())
 }
 
-/// Deletes an endpoint. Housekeeping deletes its deliveries.
+/// Deletes an endpoint. The integration server deletes its deliveries.
 pub async fn delete(db: &PgPool, owner: UserId, client: &Client, id: EndpointId) -> Result<()> {
     let mut tx = db.begin().await?;
     let endpoint = find_owned(&mut *tx, owner, id).await?;
-    sqlx::query("delete from webhook_endpoints where id = $1").bind(id).execute(&mut *tx).await?;
+    let deleted = sqlx::query("delete from webhook_endpoints where id = $1").bind(id).execute(&mut *tx).await?;
+    if deleted.rows_affected() == 0 {
+        return Err(Error::NotFound("endpoint"));
+    }
     let entry = NewEntry::new(Action::EndpointDeleted).with_actor(owner).with_client(client);
     entry.with_detail(&endpoint.url).write(&mut *tx).await?;
     tx.commit().await?;
@@ -262,7 +296,7 @@ pub async fn rotate_secret(
          where id = $1",
     )
     .bind(id)
-    .bind(sealer.seal(place(id), &bytes)?)
+    .bind(sealer.seal(location(id), &bytes)?)
     .bind(PREVIOUS_SECRET_HOURS)
     .execute(&mut *tx)
     .await?;
@@ -292,7 +326,7 @@ impl Target {
     /// one.
     pub fn open_keys(&self, sealer: &Sealer) -> Result<Vec<Vec<u8>>> {
         let sealed = [Some(&self.secret), self.previous_secret.as_ref()];
-        sealed.into_iter().flatten().map(|sealed| sealer.open(place(self.id), sealed)).collect()
+        sealed.into_iter().flatten().map(|sealed| sealer.open(location(self.id), sealed)).collect()
     }
 }
 
@@ -319,7 +353,7 @@ pub async fn reseal_all(db: &PgPool, sealer: &Sealer) -> Result<usize> {
                 .fetch_optional(&mut *tx)
                 .await?;
         let Some((secret, previous)) = row else { continue };
-        let reseal = |sealed: &[u8]| sealer.seal(place(*id), &sealer.open(place(*id), sealed)?);
+        let reseal = |sealed: &[u8]| sealer.seal(location(*id), &sealer.open(location(*id), sealed)?);
         sqlx::query("update webhook_endpoints set secret = $2, previous_secret = $3 where id = $1")
             .bind(id)
             .bind(reseal(&secret)?)

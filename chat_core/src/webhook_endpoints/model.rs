@@ -2,6 +2,7 @@
 
 use crate::{
     ChatId, EndpointId, Time, UserId,
+    events::LogEntry,
     values::{EndpointDescription, deserialize_nullable},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -66,6 +67,22 @@ impl JsonSchema for EventType {
     }
 }
 
+/// Which events an endpoint receives.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct EventFilter {
+    event_types: Option<Vec<String>>,
+    chat_ids: Option<Vec<ChatId>>,
+}
+
+impl EventFilter {
+    /// Whether the endpoint receives an event that its user may receive.
+    pub(crate) fn matches(&self, event: &LogEntry) -> bool {
+        EventType::parse(&event.kind).is_some()
+            && event.chat_id.is_some_and(|chat| self.chat_ids.as_ref().is_none_or(|chats| chats.contains(&chat)))
+            && self.event_types.as_ref().is_none_or(|types| types.contains(&event.kind))
+    }
+}
+
 /// An endpoint to be created.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -125,7 +142,7 @@ pub enum DisabledReason {
     Failing,
     /// It answered 410 Gone.
     Gone,
-    /// Too many deliveries waited for it.
+    /// More than 20,000 deliveries waited for it.
     Backlog,
     /// All sessions of the owner were ended, for example because the password changed.
     SessionsEnded,
@@ -157,6 +174,13 @@ pub struct Endpoint {
     pub failing_since: Option<Time>,
 }
 
+impl Endpoint {
+    /// Returns which events the endpoint receives.
+    pub(crate) fn filter(&self) -> EventFilter {
+        EventFilter { event_types: self.event_types.clone(), chat_ids: self.chat_ids.clone() }
+    }
+}
+
 /// An endpoint with its signing secret, which is shown only once.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "WebhookEndpointWithSecret")]
@@ -169,20 +193,15 @@ pub struct EndpointWithSecret {
     pub secret: String,
 }
 
-/// Whether endpoints receive events of this type.
-pub(crate) fn is_event_type(kind: &str) -> bool {
-    EventType::parse(kind).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn types_are_known_names() {
-        assert!(is_event_type("message.new"));
+        assert!(EventType::parse("message.new").is_some());
         for other in ["read_state", "typing", "user.updated", "message.New", ""] {
-            assert!(!is_event_type(other), "{other}");
+            assert!(EventType::parse(other).is_none(), "{other}");
         }
     }
 }

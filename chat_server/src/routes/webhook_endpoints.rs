@@ -53,10 +53,11 @@ pub(crate) async fn create(
 pub(crate) async fn update(
     State(state): State<Arc<AppState>>,
     caller: Caller,
+    ClientInfo(client): ClientInfo,
     Path(id): Path<EndpointId>,
     Json(patch): Json<EndpointPatch>,
 ) -> Result<Json<Endpoint>> {
-    Ok(Json(webhook_endpoints::update(&state.db, &state.outgoing, caller.user_id, id, patch).await?))
+    Ok(Json(webhook_endpoints::update(&state.db, &state.outgoing, caller.user_id, &client, id, patch).await?))
 }
 
 /// Deletes an endpoint.
@@ -143,5 +144,5 @@ pub(crate) async fn replay(
     Json(ReplayParams { after }): Json<ReplayParams>,
 ) -> Result<Json<ReplayResult>> {
     let _slot = state.expensive_slots.acquire(caller.account_id).await?;
-    Ok(Json(deliveries::replay(&state.db, caller.user_id, id, &after).await?))
+    Ok(Json(deliveries::replay(&state.db, &state.expensive_db, caller.user_id, id, &after).await?))
 }

@@ -43,7 +43,7 @@ async fn deliveries(user: &TestUser, endpoint: &Value, query: &str) -> Vec<Value
 async fn end_all_pauses(db: &PgPool) {
     for sql in [
         "update outbox set due_at = now() - interval '1 s' where state = 'waiting'",
-        "update outbox_lanes set due_at = now() where due_at is not null",
+        "update outbox_lanes set due_at = now(), paused_until = null where due_at is not null",
     ] {
         sqlx::query(sql).execute(db).await.expect("updated");
     }
@@ -78,7 +78,7 @@ async fn an_endpoint_receives_the_events_of_its_users_chats_signed() {
 }
 
 #[tokio::test]
-async fn an_endpoint_hears_what_its_user_was_a_member_of_then() {
+async fn an_endpoint_receives_what_its_user_was_a_member_of_then() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut receiver = WebhookReceiver::start().await;
@@ -103,7 +103,7 @@ async fn an_endpoint_hears_what_its_user_was_a_member_of_then() {
 }
 
 #[tokio::test]
-async fn a_bots_endpoint_hears_the_bot_and_only_the_chosen_chats_and_types() {
+async fn a_bots_endpoint_receives_only_the_chosen_chats_and_types() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let bot = alice.create_bot("helper").await;
@@ -184,8 +184,11 @@ async fn a_delivery_that_fails_again_lets_others_pass_and_can_be_retried() {
     assert_eq!(receiver.next().await.text(), "poison");
     eventually("the second failure is recorded", || failed_attempts(2)).await;
     // Only the pause of the endpoint ends; the delivery itself waits for minutes.
-    sqlx::query("update outbox_lanes set due_at = now()").execute(&app.db).await.expect("updated");
+    let sql = "update outbox_lanes set due_at = now(), paused_until = null";
+    sqlx::query(sql).execute(&app.db).await.expect("updated");
     assert_eq!(receiver.next().await.text(), "one");
+    alice.say("team", "two").await;
+    assert_eq!(receiver.next().await.text(), "two");
     let waiting = deliveries(&bob, &endpoint, "state=waiting").await;
     let poison = waiting.iter().find(|delivery| delivery["attempts"] == 2).expect("the delivery waits");
     assert_eq!((&poison["status"], &poison["settled_at"]), (&json!(302), &Value::Null));
@@ -213,6 +216,8 @@ async fn an_endpoint_that_is_gone_is_disabled_and_its_owner_told() {
     let event = stream.next_of("webhook_endpoint.disabled").await;
     assert_eq!((&event.data["endpoint_id"], &event.data["reason"]), (&endpoint["id"], &json!("gone")));
     eventually("what waits is given up", || async { deliveries(&bob, &endpoint, "state=dead").await.len() == 2 }).await;
+    let waiting = deliveries(&bob, &endpoint, "state=waiting").await;
+    assert!(waiting.is_empty(), "{waiting:?}");
     for more in ["/test", "/replay"] {
         let body = if more == "/test" { json!({}) } else { json!({ "after": stream.cursor() }) };
         assert_eq!(bob.post(&path_of(&endpoint, more), body).await.expect_problem(409)["code"], "endpoint_disabled");
@@ -253,8 +258,9 @@ async fn a_hanging_endpoint_delays_nobody_else_and_redirects_are_not_followed() 
         (WebhookReceiver::start().await, WebhookReceiver::start().await, WebhookReceiver::start().await);
     hanging.reply_usually(Reply::Hang);
     redirecting.reply_usually(Reply::WithHeader(307, LOCATION, healthy.url.clone()));
+    let mut endpoints = Vec::new();
     for receiver in [&hanging, &redirecting, &healthy] {
-        create_message_endpoint(&bob, receiver).await;
+        endpoints.push(create_message_endpoint(&bob, receiver).await);
     }
     let _server = app.start_integration_server();
     for text in ["one", "two", "three"] {
@@ -263,11 +269,15 @@ async fn a_hanging_endpoint_delays_nobody_else_and_redirects_are_not_followed() 
     assert_eq!(healthy.texts_until("three").await, ["one", "two", "three"]);
     assert_eq!(hanging.next().await.text(), "one");
     assert_eq!(redirecting.next().await.text(), "one");
+    eventually("the redirect is a failure", || async {
+        deliveries(&bob, &endpoints[1], "state=waiting").await.iter().any(|delivery| delivery["status"] == 307)
+    })
+    .await;
     assert!(healthy.try_next().is_none(), "the redirect was followed");
 }
 
 #[tokio::test]
-async fn an_endpoint_that_asks_for_time_gets_it() {
+async fn retry_after_delays_the_next_attempt() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut receiver = WebhookReceiver::start().await;
@@ -280,7 +290,7 @@ async fn an_endpoint_that_asks_for_time_gets_it() {
         let waiting = deliveries(&bob, &endpoint, "state=waiting").await;
         let next_at = waiting.first().and_then(|one| one["next_attempt_at"].as_str().map(str::to_owned));
         let next_at = next_at.and_then(|at| chrono::DateTime::parse_from_rfc3339(&at).ok());
-        waiting.first().is_some_and(|one| one["error"].as_str().is_some_and(|error| error.ends_with("told so")))
+        waiting.first().is_some_and(|one| one["error"].as_str().is_some_and(|error| error.ends_with("try later")))
             && next_at.is_some_and(|at| (590..=610).contains(&(at.to_utc() - chrono::Utc::now()).num_seconds()))
     })
     .await;
@@ -332,7 +342,7 @@ async fn a_replay_sends_what_happened_after_a_cursor_again() {
 }
 
 #[tokio::test]
-async fn a_gap_in_the_log_is_told_and_not_passed_over() {
+async fn a_gap_in_the_log_is_reported() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut receiver = WebhookReceiver::start().await;
@@ -364,13 +374,17 @@ async fn several_servers_share_the_work_and_send_each_event_once() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let mut receiver = WebhookReceiver::start().await;
-    create_message_endpoint(&bob, &receiver).await;
+    let endpoint = create_message_endpoint(&bob, &receiver).await;
     let _servers = [app.start_integration_server(), app.start_integration_server(), app.start_integration_server()];
     let texts: Vec<String> = (0..60).map(|number| format!("message {number}")).collect();
     for text in &texts {
         alice.say("team", text).await;
     }
     assert_eq!(receiver.texts_until("message 59").await, texts);
+    eventually("all deliveries are settled", || async {
+        deliveries(&bob, &endpoint, "state=delivered&limit=100").await.len() == 60
+    })
+    .await;
     assert!(receiver.try_next().is_none());
 }
 
@@ -392,4 +406,83 @@ async fn a_server_that_stops_settles_what_it_has_sent() {
         assert!(ids.insert(webhook.id), "sent twice");
     }
     assert!(receiver.try_next().is_none());
+}
+
+#[tokio::test]
+async fn a_success_between_two_failures_starts_the_count_again() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut receiver = WebhookReceiver::start().await;
+    create_message_endpoint(&bob, &receiver).await;
+    receiver.reply_next([Reply::Status(204), Reply::Status(500)]);
+    for text in ["one", "two"] {
+        alice.say("team", text).await;
+    }
+    let sql = "update outbox_lanes set failures = 3, failing_since = now() - interval '4 days'";
+    sqlx::query(sql).execute(&app.db).await.expect("updated");
+    let _server = app.start_integration_server();
+    assert_eq!(receiver.next().await.text(), "one");
+    assert_eq!(receiver.next().await.text(), "two");
+    eventually("it has failed once, just now", || async {
+        let sql = "select failures = 1 and failing_since > now() - interval '1 min' from outbox_lanes";
+        sqlx::query_scalar(sql).fetch_one(&app.db).await.expect("a lane")
+    })
+    .await;
+    let endpoints = bob.get("/api/webhook-endpoints").await.expect(200).json();
+    assert_eq!(endpoints["items"][0]["disabled_reason"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_does_not_wait_for_a_hanging_endpoint() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut receiver = WebhookReceiver::start().await;
+    create_message_endpoint(&bob, &receiver).await;
+    receiver.reply_next([Reply::Hang]);
+    let (server, shutdown) = app.start_integration_server();
+    alice.say("team", "one").await;
+    let first = receiver.next().await;
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(8), server.stopped()).await.expect("it stops");
+    // The endpoint is free at once for the next server.
+    let _next = app.start_integration_server();
+    let again = tokio::time::timeout(Duration::from_secs(10), receiver.next()).await.expect("sent again");
+    assert_eq!(again.id, first.id);
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_longer_stored_is_given_up() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut receiver = WebhookReceiver::start().await;
+    let endpoint = create_message_endpoint(&bob, &receiver).await;
+    let insert = "insert into outbox (lane_id, event_id, type) values ($1, 999999999, 'message.new')";
+    sqlx::query(insert).bind(endpoint["id"].as_i64()).execute(&app.db).await.expect("inserted");
+    let _server = app.start_integration_server();
+    alice.say("team", "one").await;
+    assert_eq!(receiver.next().await.text(), "one");
+    let dead = deliveries(&bob, &endpoint, "state=dead").await;
+    assert_eq!((&dead[0]["error"], &dead[0]["attempts"]), (&json!("the event is no longer stored"), &json!(0)));
+}
+
+#[tokio::test]
+async fn one_owner_takes_only_some_of_the_slots() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut hanging = WebhookReceiver::start().await;
+    hanging.reply_usually(Reply::Hang);
+    for _ in 0..8 {
+        create_message_endpoint(&bob, &hanging).await;
+    }
+    let _server = app.start_integration_server();
+    alice.say("team", "one").await;
+    for _ in 0..4 {
+        hanging.next().await;
+    }
+    // A fence: the endpoint of another owner is served meanwhile.
+    let mut other = WebhookReceiver::start().await;
+    let endpoint = create_message_endpoint(&alice, &other).await;
+    alice.post(&path_of(&endpoint, "/test"), json!({})).await.expect(201);
+    assert_eq!(other.next().await.kind(), "test");
+    assert!(hanging.try_next().is_none(), "a fifth request is in progress");
 }

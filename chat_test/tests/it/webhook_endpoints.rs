@@ -1,6 +1,11 @@
 //! The endpoints of outgoing webhooks: who can create them, with which URLs, and when they end.
 
-use chat_core::{sealing::Sealer, webhook_endpoints};
+use chat_core::{
+    housekeeping::{self, RetentionConfig},
+    outbox,
+    sealing::Sealer,
+    webhook_endpoints::{self, DisabledReason},
+};
 use chat_test::{TestApp, TestUser, WebhookReceiver};
 use serde_json::{Value, json};
 
@@ -49,7 +54,7 @@ async fn an_owner_changes_and_deletes_an_endpoint() {
             .fetch_all(&app.db)
             .await
             .expect("entries");
-    assert_eq!(actions, ["endpoint_created", "endpoint_deleted"]);
+    assert_eq!(actions, ["endpoint_created", "endpoint_updated", "endpoint_deleted"]);
 }
 
 #[tokio::test]
@@ -123,7 +128,7 @@ async fn deleting_an_account_deletes_its_endpoints() {
     let count: i64 =
         sqlx::query_scalar("select count(*) from webhook_endpoints").fetch_one(&app.db).await.expect("a count");
     assert_eq!(count, 0);
-    chat_core::outbox::purge_deleted(&app.db).await.expect("purged");
+    outbox::purge_deleted(&app.db).await.expect("purged");
     let lanes: i64 = sqlx::query_scalar("select count(*) from outbox_lanes").fetch_one(&app.db).await.expect("a count");
     assert_eq!(lanes, 0);
 }
@@ -153,4 +158,102 @@ async fn a_new_key_seals_all_secrets_again() {
     assert!(before.0[1..5] != after.0[1..5] && before.1[1..5] != after.1[1..5], "the id of the key changes");
     alice.post(&format!("{path}/test"), json!({})).await.expect(201);
     assert_eq!(receiver.next().await.signature.split(' ').count(), 2);
+}
+
+/// Inserts waiting deliveries of an endpoint.
+async fn insert_deliveries(app: &TestApp, endpoint: &Value, count: i32) {
+    sqlx::query(
+        "insert into outbox (lane_id, event_id, type) select $1, n, 'message.new' from generate_series(1, $2) n",
+    )
+    .bind(endpoint["id"].as_i64())
+    .bind(count)
+    .execute(&app.db)
+    .await
+    .expect("inserted");
+}
+
+async fn count_deliveries(app: &TestApp, state: &str) -> i64 {
+    sqlx::query_scalar("select count(*) from outbox where state = $1")
+        .bind(state)
+        .fetch_one(&app.db)
+        .await
+        .expect("a count")
+}
+
+#[tokio::test]
+async fn an_endpoint_with_too_many_deliveries_is_found_and_disabled() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let endpoint = create(&alice, json!({ "url": URL })).await;
+    insert_deliveries(&app, &endpoint, 20_000).await;
+    assert!(outbox::list_overfull(&app.db).await.expect("a list").is_empty());
+    insert_deliveries(&app, &endpoint, 1).await;
+    let [overfull] = outbox::list_overfull(&app.db).await.expect("a list")[..] else { panic!("not one") };
+    let replay = json!({ "after": alice.get("/api/bootstrap").await.expect(200).json()["cursor"] });
+    let path = format!("/api/webhook-endpoints/{}", endpoint["id"]);
+    let refused = alice.post(&format!("{path}/replay"), replay).await.expect_problem(409);
+    assert_eq!(refused["code"], "too_many_deliveries");
+    webhook_endpoints::disable(&app.db, overfull, DisabledReason::Backlog).await.expect("disabled");
+    assert_eq!(list(&alice).await[0]["disabled_reason"], "backlog");
+    assert_eq!((count_deliveries(&app, "waiting").await, count_deliveries(&app, "dead").await), (0, 20_001));
+    // Old entries are deleted, and those of deleted endpoints.
+    sqlx::query("update outbox set settled_at = now() - interval '15 days' where id % 2 = 0")
+        .execute(&app.db)
+        .await
+        .expect("updated");
+    housekeeping::run(&app.db, RetentionConfig::DEFAULT).await.expect("a run");
+    assert!((10_000..=10_001).contains(&count_deliveries(&app, "dead").await));
+    alice.delete(&path).await.expect(204);
+    while outbox::purge_deleted(&app.db).await.expect("purged") > 0 {}
+    assert_eq!(count_deliveries(&app, "dead").await, 0);
+}
+
+#[tokio::test]
+async fn changing_and_disabling_an_endpoint_at_once_do_not_block_each_other() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let endpoint = create(&alice, json!({ "url": URL })).await;
+    let path = format!("/api/webhook-endpoints/{}", endpoint["id"]);
+    let id = endpoint["id"].as_i64().and_then(|id| id.try_into().ok()).expect("an id");
+    let changes = async {
+        for _ in 0..40 {
+            alice.patch(&path, json!({ "is_enabled": true, "description": "again" })).await.expect(200);
+        }
+    };
+    let disables = async {
+        for _ in 0..40 {
+            webhook_endpoints::disable(&app.db, id, DisabledReason::Gone).await.expect("disabled");
+        }
+    };
+    tokio::join!(changes, disables);
+}
+
+#[tokio::test]
+async fn many_replays_at_once_do_not_stop_the_server() {
+    let app = TestApp::start().await;
+    let mut replays = Vec::new();
+    for number in 0..12 {
+        let user = app.sign_up(&format!("replayer{number}")).await;
+        let endpoint = create(&user, json!({ "url": URL })).await;
+        let cursor = user.get("/api/bootstrap").await.expect(200).json()["cursor"].clone();
+        replays.push(async move {
+            let path = format!("/api/webhook-endpoints/{}/replay", endpoint["id"]);
+            user.post(&path, json!({ "after": cursor })).await.expect(200);
+        });
+    }
+    futures_util::future::join_all(replays).await;
+}
+
+#[tokio::test]
+async fn the_endpoint_of_a_suspended_bot_stays_disabled() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let bot = alice.create_bot("helper").await;
+    let endpoint = create(&alice, json!({ "url": URL, "bot_id": bot.id })).await;
+    chat_core::operators::set_operator(&app.db, alice.id.try_into().expect("an id"), true).await.expect("an operator");
+    alice.put(&format!("/api/operator/users/{}/suspension", bot.id), json!({})).await.expect(204);
+    assert_eq!(list(&alice).await[0]["disabled_reason"], "sessions_ended");
+    let path = format!("/api/webhook-endpoints/{}", endpoint["id"]);
+    let refused = alice.patch(&path, json!({ "is_enabled": true })).await.expect_problem(409);
+    assert_eq!(refused["code"], "bot_inactive");
 }

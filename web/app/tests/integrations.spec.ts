@@ -136,7 +136,7 @@ test('events reach an endpoint, and its owner sees the deliveries', async ({ cre
   await alice.page.keyboard.press('Escape');
   await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
   await alice.page.getByRole('tab', { name: 'Bots and programs' }).click();
-  await expect(endpoint).toContainText("The other server answered that it's gone.");
+  await expect(endpoint).toContainText('The other server answered 410 Gone.');
   await region.getByRole('button', { name: `Actions for ${url}` }).click();
   await alice.page.getByRole('menuitem', { name: 'Show deliveries' }).click();
   await expect(deliveries.getByRole('listitem').first()).toContainText('410 Gone: no such hook');
@@ -144,7 +144,7 @@ test('events reach an endpoint, and its owner sees the deliveries', async ({ cre
   status = 204;
   await region.getByRole('button', { name: `Actions for ${url}` }).click();
   await alice.page.getByRole('menuitem', { name: 'Enable' }).click();
-  await expect(endpoint).not.toContainText('gone.');
+  await expect(endpoint).not.toContainText('Gone.');
   await deliveries.getByRole('button', { name: 'Try again now' }).first().click();
   await expect(deliveries.getByRole('listitem').first()).toContainText('Delivered');
   expect(received.at(-1)).toContain('the last one');

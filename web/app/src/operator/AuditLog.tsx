@@ -23,6 +23,7 @@ const ACTIONS = Object.keys({
   webhook_renewed: true,
   webhook_deleted: true,
   endpoint_created: true,
+  endpoint_updated: true,
   endpoint_secret_rotated: true,
   endpoint_deleted: true,
   exported: true,

@@ -12,7 +12,7 @@ import { usePages } from '../ui/usePages';
 
 const STATES: readonly DeliveryState[] = ['waiting', 'delivered', 'dead'];
 
-/** How often the list is loaded again, in milliseconds. */
+/** How often the list is loaded again while a delivery waits for its first attempt, in milliseconds. */
 const RELOAD_MS = 3_000;
 
 /** The deliveries to an endpoint of webhooks, newest first. */
@@ -30,7 +30,7 @@ export function Deliveries(props: { readonly endpointId: number; readonly canRet
     [webhookEndpoints, endpointId],
   );
   const { items, error, isBusy, loadMore, reload } = usePages('', fetchFirst, fetchNext);
-  const isWaiting = items?.some((delivery) => delivery.state === 'waiting') ?? false;
+  const isWaiting = items?.some((delivery) => delivery.state === 'waiting' && delivery.attempts === 0) ?? false;
   useEffect(() => {
     if (!isWaiting) return;
     const timer = setTimeout(reload, RELOAD_MS);
