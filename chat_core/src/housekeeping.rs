@@ -55,8 +55,8 @@ pub struct Report {
     pub partitions_dropped: i32,
     /// Messages deleted by retention.
     pub messages_expired: i32,
-    /// Sessions, tokens, tickets, invites, reserved usernames and entries of the audit log
-    /// deleted.
+    /// Sessions, tokens, tickets, invites, reserved usernames, entries of the audit log and
+    /// deliveries of webhooks deleted.
     pub records_expired: u64,
     /// Keys of blobs whose files were deleted; the caller deletes the bytes.
     pub blob_keys: Vec<String>,

@@ -10,7 +10,7 @@ use std::{
 use url::{Host, Url};
 
 /// Maximum length of a URL, in bytes.
-const MAX_URL_BYTES: usize = 2000;
+pub const MAX_URL_BYTES: usize = 2000;
 
 /// Targets that are allowed although they are private or have no TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -169,7 +169,7 @@ const SPECIAL_V4: [Ipv4Net; 16] = [
     v4(198, 18, 0, 15),
     v4(198, 51, 100, 24),
     v4(203, 0, 113, 24),
-    // Oracle's, Azure's and Alibaba's metadata services are in the networks above and here.
+    // 168.63.129.16 is Azure's virtual public address.
     v4(168, 63, 129, 24),
     v4(224, 0, 0, 4),
     v4(240, 0, 0, 4),

@@ -1,6 +1,12 @@
 //! Every setting, declared once. A program flattens the groups that it reads. The
 //! union of all groups is the set of keys that `config.toml` may contain.
 
+mod integrations;
+
+pub use integrations::{
+    IntegrationBind, OptionalOutgoingSettings, OutgoingSettings, RequiredSecretsSettings, SecretsSettings,
+};
+
 use crate::{
     AllowedOrigins,
     connection_limits::ConnectionLimits,
@@ -14,8 +20,6 @@ use crate::{
 use chat_core::{
     auth::{BreachedPasswords, Signer, Verifier},
     housekeeping::RetentionConfig,
-    outgoing::AllowedTargets,
-    sealing::Sealer,
     users::UserScope,
 };
 use clap::{Args, Parser};
@@ -104,14 +108,6 @@ pub struct NotifyBind {
     pub notify_bind: SocketAddr,
 }
 
-/// The address of the integration server.
-#[derive(Debug, Clone, Args)]
-pub struct IntegrationBind {
-    /// Address of the probes and the metrics of `integration_server`.
-    #[arg(long, value_name = "ADDRESS", env = "INTEGRATION_BIND", default_value = "127.0.0.1:6686")]
-    pub integration_bind: SocketAddr,
-}
-
 /// The database.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseSettings {
@@ -197,51 +193,6 @@ impl VerifyingKeySettings {
     pub fn verifier(&self) -> io::Result<Verifier> {
         Verifier::read(&self.jwt_public_key_file).map_err(naming(&self.jwt_public_key_file))
     }
-}
-
-/// The keys that seal secrets in the database.
-#[derive(Debug, Clone, Args)]
-pub struct SecretsSettings {
-    /// File with the keys that seal the secrets of outgoing webhooks in the database: 32 bytes in
-    /// Base64 per line, newest first. Outgoing webhooks need it; `confab dev` creates one.
-    #[arg(long, value_name = "FILE", env = "SECRETS_KEY_FILE")]
-    pub secrets_key_file: Option<PathBuf>,
-}
-
-impl SecretsSettings {
-    /// Reads the keys, if there is a file.
-    pub fn sealer(&self) -> io::Result<Option<Sealer>> {
-        self.secrets_key_file.as_deref().map(Sealer::open_file).transpose()
-    }
-}
-
-/// The keys of a program that needs them.
-#[derive(Debug, Clone, Args)]
-pub struct RequiredSecretsSettings {
-    /// File with the keys that seal the secrets of outgoing webhooks in the database: 32 bytes in
-    /// Base64 per line, newest first.
-    #[arg(long, value_name = "FILE", env = "SECRETS_KEY_FILE")]
-    pub secrets_key_file: PathBuf,
-}
-
-/// Requests to other servers.
-#[derive(Debug, Clone, Args)]
-pub struct OutgoingSettings {
-    /// Servers that webhooks may call although they are private or have no TLS: networks,
-    /// addresses and names, separated by commas, such as 10.1.0.0/16,build.internal. All others
-    /// must be public and use https.
-    #[arg(long, value_name = "TARGETS", env = "OUTGOING_ALLOW", default_value = "")]
-    pub outgoing_allow: AllowedTargets,
-}
-
-/// Requests to other servers of `confab dev`.
-#[derive(Debug, Clone, Args)]
-pub struct OptionalOutgoingSettings {
-    /// Servers that webhooks may call although they are private or have no TLS: networks,
-    /// addresses and names, separated by commas. Default: those on this machine, if only this
-    /// machine can reach the server.
-    #[arg(long, value_name = "TARGETS", env = "OUTGOING_ALLOW")]
-    pub outgoing_allow: Option<AllowedTargets>,
 }
 
 /// Web origins and the public URL.

@@ -48,6 +48,7 @@ fn programs(confab: &Command) -> Vec<(String, BTreeSet<String>)> {
     let servers = [
         ("`chat_server`".to_owned(), config::variables(&chat_server::Settings::command())),
         ("`notify_server`".to_owned(), config::variables(&notify_server::Settings::command())),
+        ("`integration_server`".to_owned(), config::variables(&integration_server::Settings::command())),
     ];
     own.filter(|(_, variables)| variables.len() > 1).chain(servers).collect()
 }

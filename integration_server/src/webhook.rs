@@ -74,7 +74,7 @@ impl Request {
                 (format!("evt_{}", cursor.to_string().replace('.', "_")), event.at, Cow::Owned(data))
             }
             Content::Data(data) => {
-                let id = format!("own_{}_{:x}", entry.id, entry.created_at.0.timestamp_micros());
+                let id = format!("msg_{}_{:x}", entry.id, entry.created_at.0.timestamp_micros());
                 (id, entry.created_at, Cow::Borrowed(data.as_str()))
             }
             Content::Expired => return None,
@@ -222,7 +222,7 @@ mod tests {
         let header = |name| request.headers[name].to_str().expect("text").to_owned();
         assert_eq!(
             (header("webhook-id"), header("webhook-timestamp")),
-            ("own_7_60a24181e4000".into(), "1700000100".into())
+            ("msg_7_60a24181e4000".into(), "1700000100".into())
         );
         assert!(header("webhook-signature").starts_with("v1,"));
         assert!(Request::new(&Entry { content: Content::Expired, ..entry(0) }, &epoch, &[], now).is_none());

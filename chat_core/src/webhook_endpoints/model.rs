@@ -3,6 +3,7 @@
 use crate::{
     ChatId, EndpointId, Time, UserId,
     events::LogEntry,
+    outgoing::MAX_URL_BYTES,
     values::{EndpointDescription, deserialize_nullable},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -90,7 +91,7 @@ impl EventFilter {
 pub struct NewEndpoint {
     /// Where the events are sent. It must be https, and public, unless the administrator allows
     /// the host.
-    #[schemars(length(min = 1, max = 2000))]
+    #[schemars(length(min = 1, max = MAX_URL_BYTES))]
     pub url: String,
     /// What the endpoint is for.
     #[serde(default)]
@@ -114,7 +115,7 @@ pub struct NewEndpoint {
 #[schemars(rename = "WebhookEndpointPatch")]
 pub struct EndpointPatch {
     /// Where the events are sent.
-    #[schemars(length(min = 1, max = 2000))]
+    #[schemars(length(min = 1, max = MAX_URL_BYTES))]
     pub url: Option<String>,
     /// What the endpoint is for.
     pub description: Option<EndpointDescription>,

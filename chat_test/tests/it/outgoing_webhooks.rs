@@ -291,7 +291,7 @@ async fn retry_after_delays_the_next_attempt() {
         let next_at = waiting.first().and_then(|one| one["next_attempt_at"].as_str().map(str::to_owned));
         let next_at = next_at.and_then(|at| chrono::DateTime::parse_from_rfc3339(&at).ok());
         waiting.first().is_some_and(|one| one["error"].as_str().is_some_and(|error| error.ends_with("try later")))
-            && next_at.is_some_and(|at| (590..=610).contains(&(at.to_utc() - chrono::Utc::now()).num_seconds()))
+            && next_at.is_some_and(|at| (590..=610).contains(&(at.to_utc() - chat_core::time::now()).num_seconds()))
     })
     .await;
 }

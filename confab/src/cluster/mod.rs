@@ -119,7 +119,7 @@ impl Supervisor {
             ("DEMO_MODE", "true".into()),
         ];
         // As in `confab dev`, unless they are set.
-        let outgoing = if args.bind.chat_bind.ip().is_loopback() { "127.0.0.0/8,::1,localhost" } else { "" };
+        let outgoing = if args.bind.chat_bind.ip().is_loopback() { "127.0.0.0/8,::1/128,localhost" } else { "" };
         for (name, default) in [("RATE_LIMITS", "off"), ("USER_DIRECTORY", "everyone"), ("OUTGOING_ALLOW", outgoing)] {
             if std::env::var_os(name).is_none() {
                 shared.push((name, default.into()));
