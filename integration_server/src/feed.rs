@@ -40,9 +40,8 @@ impl Feed {
 
     async fn run_round(&self) {
         match feed::advance(&self.db).await {
-            Ok(Advance::Advanced { inserted, unreadable, has_more }) => {
+            Ok(Advance::Advanced { inserted, has_more }) => {
                 self.metrics.queued.inc_by(inserted);
-                self.metrics.unreadable_events.inc_by(unreadable);
                 if !has_more {
                     sleep(ROUND_PAUSE).await;
                 }

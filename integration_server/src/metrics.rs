@@ -12,8 +12,6 @@ use prometheus_client::{
 pub(crate) struct Metrics {
     /// Deliveries that the feed inserted.
     pub(crate) queued: Counter,
-    /// Events that the feed could not read.
-    pub(crate) unreadable_events: Counter,
     attempts: Family<Outcome, Counter>,
     /// From the commit of an event to the response of the endpoint, of deliveries that the first
     /// attempt delivered.
@@ -28,12 +26,7 @@ struct Outcome {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self {
-            queued: Counter::default(),
-            unreadable_events: Counter::default(),
-            attempts: Family::default(),
-            commit_to_response: duration_histogram(),
-        }
+        Self { queued: Counter::default(), attempts: Family::default(), commit_to_response: duration_histogram() }
     }
 }
 
@@ -45,10 +38,8 @@ impl Metrics {
 
     /// Adds these metrics to those of the process.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let Self { queued, unreadable_events, attempts, commit_to_response } = self;
+        let Self { queued, attempts, commit_to_response } = self;
         registry.register("webhooks_queued", "Deliveries of outgoing webhooks that entered the outbox", queued.clone());
-        let help = "Events that the feed of webhooks skipped because they cannot be read";
-        registry.register("webhook_events_unreadable", help, unreadable_events.clone());
         registry.register("webhook_attempts", "Attempts to deliver a webhook, by outcome", attempts.clone());
         let help = "Time from commit to the response of the endpoint, if the first attempt delivered";
         registry.register("commit_to_webhook_seconds", help, commit_to_response.clone());

@@ -77,7 +77,7 @@ impl Request {
                 let id = format!("msg_{}_{:x}", entry.id, entry.created_at.0.timestamp_micros());
                 (id, entry.created_at, Cow::Borrowed(data.as_str()))
             }
-            Content::Expired => return None,
+            Content::Missing => return None,
         };
         let body = format!(r#"{{"type":{},"timestamp":{},"data":{data}}}"#, json!(entry.kind), json!(at));
         let timestamp = now.timestamp();
@@ -225,6 +225,6 @@ mod tests {
             ("msg_7_60a24181e4000".into(), "1700000100".into())
         );
         assert!(header("webhook-signature").starts_with("v1,"));
-        assert!(Request::new(&Entry { content: Content::Expired, ..entry(0) }, &epoch, &[], now).is_none());
+        assert!(Request::new(&Entry { content: Content::Missing, ..entry(0) }, &epoch, &[], now).is_none());
     }
 }

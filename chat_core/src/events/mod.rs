@@ -12,7 +12,7 @@ pub use replay::{Audience, Chats, Replay};
 
 use crate::{ChatId, Error, EventId, MessageId, Result, Time, UserId};
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
 use std::fmt;
 
 /// The NOTIFY channel that announces new events.
@@ -59,6 +59,19 @@ impl LogEntry {
         write!(to, "{{\"type\":\"{kind}\",\"id\":\"")?;
         self.write_cursor(epoch, to)?;
         write!(to, "\"{comma}{rest}")
+    }
+
+    /// Rejects an event that would break the formats that contain it.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let is_name_char = |c: char| c.is_ascii_lowercase() || c == '.' || c == '_';
+        if self.kind.is_empty() || !self.kind.chars().all(is_name_char) {
+            return Err("the type is not a valid name");
+        }
+        let is_one_object = self.data.starts_with('{') && self.data.ends_with('}');
+        if !is_one_object || self.data.contains(['\r', '\n']) {
+            return Err("the data is not one JSON object on one line");
+        }
+        Ok(())
     }
 
     /// Writes the cursor after this event.
@@ -142,6 +155,44 @@ pub async fn read_after(db: impl PgExecutor<'_>, position: Position, limit: i64)
     Ok(parse_page(rows, limit))
 }
 
+/// What readers of the log need to find the recipients of an event, without its data.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct EventHeader {
+    /// The position.
+    pub id: EventId,
+    /// The event type.
+    #[sqlx(rename = "type")]
+    pub kind: String,
+    /// The chat of the event; its members receive the event if `user_id` is not set.
+    pub chat_id: Option<ChatId>,
+    /// The only recipient, if set.
+    pub user_id: Option<UserId>,
+    /// The time of the append.
+    pub at: Time,
+}
+
+impl EventHeader {
+    /// The position after this event.
+    pub fn position(&self) -> Position {
+        Position::after(self.id, self.at)
+    }
+}
+
+/// Reads the headers of at most `limit` events after a position, for all audiences.
+/// Returns `Error::Reset` as [`read_after`] does.
+pub(crate) async fn read_headers_after(
+    db: &mut PgConnection,
+    position: Position,
+    limit: i64,
+) -> Result<Vec<EventHeader>> {
+    let sql = "select id, type, chat_id, user_id, at from events where id > $1 order by id limit $2";
+    let headers: Vec<EventHeader> = sqlx::query_as(sql).bind(position.id).bind(limit).fetch_all(&mut *db).await?;
+    if !headers.is_empty() {
+        check_position(db, position).await?;
+    }
+    Ok(headers)
+}
+
 /// Checks that a position belongs to the history that the log holds now. Returns
 /// `Error::Reset` if it does not, or if its event is no longer stored.
 pub async fn check_position(db: impl PgExecutor<'_>, position: Position) -> Result<()> {
@@ -205,14 +256,7 @@ fn parse_entry(id: EventId, row: &PgRow) -> Result<LogEntry, String> {
         })
     };
     let entry = read().map_err(|error| error.to_string())?;
-    let is_name_char = |c: char| c.is_ascii_lowercase() || c == '.' || c == '_';
-    if entry.kind.is_empty() || !entry.kind.chars().all(is_name_char) {
-        return Err("the type is not a valid name".into());
-    }
-    let is_one_object = entry.data.starts_with('{') && entry.data.ends_with('}');
-    if !is_one_object || entry.data.contains(['\r', '\n']) {
-        return Err("the data is not one JSON object on one line".into());
-    }
+    entry.check()?;
     Ok(entry)
 }
 

@@ -7,7 +7,7 @@
 use super::NewEntry;
 use crate::{
     ChatId, EndpointId, Error, EventId, Result, UserId,
-    events::{self, Audience, Cursor, Head, LogEntry, MembershipChange, Position},
+    events::{self, Cursor, EventHeader, Head, MembershipChange, Position},
     webhook_endpoints::EventFilter,
 };
 use serde_json::json;
@@ -21,7 +21,7 @@ use std::{
 const NAME: &str = "webhooks";
 
 /// Maximum number of events that are read at once.
-const BATCH_EVENTS: i64 = 500;
+const BATCH_EVENTS: i64 = 1_000;
 
 /// Maximum number of deliveries of one batch; one event can exceed it.
 const MAX_DELIVERIES: usize = 20_000;
@@ -42,8 +42,6 @@ pub enum Advance {
     Advanced {
         /// The number of deliveries that were inserted.
         inserted: u64,
-        /// The number of events that could not be read.
-        unreadable: u64,
         /// Whether more events follow.
         has_more: bool,
     },
@@ -86,7 +84,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
         Ok(batch) => {
             let inserted = super::insert(&mut tx, &batch.entries).await?;
             save(&mut tx, &head, batch.end).await?;
-            Advance::Advanced { inserted, unreadable: batch.unreadable, has_more: batch.has_more }
+            Advance::Advanced { inserted, has_more: batch.has_more }
         }
         Err(Error::Reset(reason)) => {
             tracing::warn!(%cursor, reason, "the feed of webhooks cannot read the events after its cursor");
@@ -94,7 +92,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
             // After an old part of the log was dropped, the rest is still read.
             let resume_at = if reason == "retention" { Position::START } else { head.last };
             save(&mut tx, &head, resume_at).await?;
-            Advance::Advanced { inserted, unreadable: 0, has_more: resume_at != head.last }
+            Advance::Advanced { inserted, has_more: resume_at != head.last }
         }
         Err(error) => return Err(error),
     };
@@ -129,7 +127,6 @@ async fn save(tx: &mut PgConnection, head: &Head, position: Position) -> Result<
 struct Batch {
     entries: Vec<NewEntry>,
     end: Position,
-    unreadable: u64,
     has_more: bool,
 }
 
@@ -138,56 +135,44 @@ async fn read(snapshot: &mut PgConnection, head: &Head, cursor: &Cursor) -> Resu
     if cursor.epoch != head.epoch || cursor.position.id > head.last.id {
         return Err(Error::Reset("epoch"));
     }
-    let page = events::read_after(&mut *snapshot, cursor.position, BATCH_EVENTS).await?;
-    for (id, reason) in &page.poison {
-        // Logged as an error, because only triggers write to the log.
-        tracing::error!(event = %id, reason, "skipped an unreadable event");
-    }
-    let mut batch = Batch {
-        entries: Vec::new(),
-        end: page.last_position.unwrap_or(head.last),
-        unreadable: page.poison.len() as u64,
-        has_more: page.has_more,
-    };
+    let headers = events::read_headers_after(snapshot, cursor.position, BATCH_EVENTS).await?;
+    let has_more = i64::try_from(headers.len()) == Ok(BATCH_EVENTS);
+    let end = headers.last().map_or(head.last, EventHeader::position);
+    let mut batch = Batch { entries: Vec::new(), end, has_more };
     // A snapshot shows the members at the end of the log.
-    let later_changes = if page.has_more { load_later_changes(snapshot, batch.end.id).await? } else { Vec::new() };
-    let (endpoints, mut members) = load_endpoints(snapshot, &page.entries, &later_changes).await?;
+    let later_changes = if has_more { load_later_changes(snapshot, end.id).await? } else { Vec::new() };
+    let (endpoints, mut members) = load_endpoints(snapshot, &headers, &later_changes).await?;
     for (user, chat, change) in later_changes.into_iter().rev() {
         members.undo(user, chat, change);
     }
-    let audiences: Vec<Audience> = page.entries.iter().map(Audience::of).collect();
-    for audience in audiences.iter().rev() {
-        if let (Some(user), Some(chat), Some(change)) = (audience.user_id, audience.chat_id, audience.membership_change)
-        {
-            members.undo(user, chat, change);
-        }
+    for (user, chat, change) in headers.iter().rev().filter_map(membership_change) {
+        members.undo(user, chat, change);
     }
-    for (entry, audience) in page.entries.iter().zip(&audiences) {
+    for header in &headers {
         if batch.entries.len() >= MAX_DELIVERIES {
             batch.has_more = true;
             break;
         }
-        batch.end = entry.position();
-        let Some(chat) = entry.chat_id else { continue };
-        match audience.user_id {
-            Some(user) => {
-                endpoints.push_deliveries(user, entry, &mut batch.entries);
-                if let Some(change) = audience.membership_change {
-                    members.apply(user, chat, change);
-                }
-            }
-            None => {
+        batch.end = header.position();
+        match (header.user_id, header.chat_id) {
+            (Some(user), _) => endpoints.push_deliveries(user, header, &mut batch.entries),
+            (None, Some(chat)) => {
                 for user in members.of(chat) {
-                    endpoints.push_deliveries(user, entry, &mut batch.entries);
+                    endpoints.push_deliveries(user, header, &mut batch.entries);
                 }
             }
+            (None, None) => {}
+        }
+        if let Some((user, chat, change)) = membership_change(header) {
+            members.apply(user, chat, change);
         }
     }
-    if batch.entries.len() < MAX_DELIVERIES {
-        // Unreadable events after the last readable one are passed, too.
-        batch.end = page.last_position.unwrap_or(head.last);
-    }
     Ok(batch)
+}
+
+/// How an event changes the membership of its recipient.
+fn membership_change(header: &EventHeader) -> Option<(UserId, ChatId, MembershipChange)> {
+    Some((header.user_id?, header.chat_id?, events::membership_change(&header.kind)?))
 }
 
 /// Loads the membership changes of users with endpoints after a position, in order.
@@ -232,9 +217,10 @@ impl Endpoints {
     }
 
     /// Adds an entry for each endpoint of a user that receives an event.
-    fn push_deliveries(&self, user: UserId, event: &LogEntry, entries: &mut Vec<NewEntry>) {
+    fn push_deliveries(&self, user: UserId, event: &EventHeader, entries: &mut Vec<NewEntry>) {
         let endpoints = self.0.get(&user).into_iter().flatten();
-        let receivers = endpoints.filter(|one| event.id > one.starts_after && one.filter.matches(event));
+        let receivers =
+            endpoints.filter(|one| event.id > one.starts_after && one.filter.matches(&event.kind, event.chat_id));
         entries.extend(receivers.map(|endpoint| NewEntry {
             lane: endpoint.id,
             event: event.id,
@@ -254,11 +240,11 @@ struct MemberEndpoint {
 /// Loads the endpoints that can receive one of these events, and the chats of their users.
 async fn load_endpoints(
     snapshot: &mut PgConnection,
-    entries: &[LogEntry],
+    headers: &[EventHeader],
     later_changes: &[(UserId, ChatId, MembershipChange)],
 ) -> Result<(Endpoints, Members)> {
-    let chats: HashSet<ChatId> = entries.iter().filter_map(|entry| entry.chat_id).collect();
-    let addressees = entries.iter().filter_map(|entry| entry.user_id);
+    let chats: HashSet<ChatId> = headers.iter().filter_map(|header| header.chat_id).collect();
+    let addressees = headers.iter().filter_map(|header| header.user_id);
     let users: HashSet<UserId> = addressees.chain(later_changes.iter().map(|(user, ..)| *user)).collect();
     let of_members: Vec<MemberEndpoint> = sqlx::query_as(
         "select m.chat_id, e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after

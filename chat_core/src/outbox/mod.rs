@@ -130,8 +130,8 @@ pub enum Content {
     Event(LogEntry),
     /// A JSON object of its own.
     Data(String),
-    /// An event that is no longer stored.
-    Expired,
+    /// An event that is no longer stored, or that cannot be read.
+    Missing,
 }
 
 #[derive(sqlx::FromRow)]
@@ -173,7 +173,7 @@ pub async fn load_due(db: &mut PgConnection, lanes: &[EndpointId]) -> Result<(Ep
     let mut entries: Vec<Entry> = rows.into_iter().map(EntryRow::into_entry).collect();
     let events = entries.iter_mut().filter_map(|entry| match &mut entry.content {
         Content::Event(event) => Some(event),
-        Content::Data(_) | Content::Expired => None,
+        Content::Data(_) | Content::Missing => None,
     });
     redaction::redact_deleted(db, events).await?;
     Ok((epoch, entries))
@@ -196,7 +196,7 @@ impl EntryRow {
         };
         let content = match own_data {
             Some(data) => Content::Data(data),
-            None => event().map_or(Content::Expired, Content::Event),
+            None => event().filter(|event| event.check().is_ok()).map_or(Content::Missing, Content::Event),
         };
         Entry { id, lane, kind, attempts, created_at, content }
     }

@@ -167,7 +167,7 @@ pub async fn replay(
             detail: "too many deliveries wait; try again later",
         });
     }
-    let selected = page.entries.iter().filter(|event| filter.matches(event));
+    let selected = page.entries.iter().filter(|event| filter.matches(&event.kind, event.chat_id));
     let entries: Vec<_> =
         selected.map(|event| outbox::NewEntry { lane: id, event: event.id, kind: event.kind.clone() }).collect();
     let deliveries = outbox::insert(&mut tx, &entries).await?;

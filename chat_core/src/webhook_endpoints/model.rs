@@ -2,7 +2,6 @@
 
 use crate::{
     ChatId, EndpointId, Time, UserId,
-    events::LogEntry,
     outgoing::MAX_URL_BYTES,
     values::{EndpointDescription, deserialize_nullable},
 };
@@ -77,10 +76,10 @@ pub(crate) struct EventFilter {
 
 impl EventFilter {
     /// Whether the endpoint receives an event that its user may receive.
-    pub(crate) fn matches(&self, event: &LogEntry) -> bool {
-        EventType::parse(&event.kind).is_some()
-            && event.chat_id.is_some_and(|chat| self.chat_ids.as_ref().is_none_or(|chats| chats.contains(&chat)))
-            && self.event_types.as_ref().is_none_or(|types| types.contains(&event.kind))
+    pub(crate) fn matches(&self, kind: &str, chat: Option<ChatId>) -> bool {
+        EventType::parse(kind).is_some()
+            && chat.is_some_and(|chat| self.chat_ids.as_ref().is_none_or(|chats| chats.contains(&chat)))
+            && self.event_types.as_ref().is_none_or(|types| types.iter().any(|one| one == kind))
     }
 }
 
