@@ -151,7 +151,7 @@ impl IntoResponse for ApiError {
 
 /// Marks an error response that keeps its own body.
 #[derive(Clone)]
-pub(crate) struct KeepBody;
+pub struct KeepBody;
 
 /// Writes the body of every error response, whichever layer produced it, and logs each
 /// server error once.

@@ -183,9 +183,15 @@ impl AppState {
         }))
     }
 
-    /// Returns the routes, behind the rate limits.
+    /// Returns the routes, behind the rate limits: the API, its description, and MCP.
     pub fn router(self: &Arc<Self>) -> Router {
-        router::routes().into_router(Arc::clone(self)).merge(openapi::router(self.public_url.as_ref()))
+        let api = router::routes().into_router(Arc::clone(self));
+        let mcp = mcp_server::router(mcp_server::Deps {
+            api: api.clone(),
+            authenticator: Arc::clone(&self.authenticator),
+            db: self.db.clone(),
+        });
+        api.merge(openapi::router(self.public_url.as_ref())).merge(mcp)
     }
 
     /// Returns the rate limits, which all servers of a process share.

@@ -14,6 +14,7 @@ mod faults;
 mod files;
 mod http;
 mod journey;
+mod mcp;
 mod members;
 mod messages;
 mod metrics;

@@ -1,0 +1,97 @@
+//! Confab for clients of the Model Context Protocol (MCP), at `/mcp`.
+//!
+//! Each tool calls the REST API within the process, with the token of the caller: rights,
+//! limits and validation are those of REST, and exist once. `tools` lists the tools, `call`
+//! runs them, `api` calls REST, `confirmation` asks the user before a change, and `text` removes
+//! what could deceive a reader.
+
+mod api;
+mod call;
+mod confirmation;
+mod prompts;
+mod service;
+mod summary;
+mod text;
+mod tools;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use chat_core::{Error, auth::Authenticator};
+use chat_http::{ApiError, Result, problem::KeepBody};
+use confirmation::Confirmations;
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+};
+use service::McpService;
+use sqlx::PgPool;
+use std::sync::Arc;
+
+/// The path of the server.
+pub const MCP_PATH: &str = "/mcp";
+
+/// Maximum size of a request, in bytes.
+const MAX_REQUEST_BYTES: usize = 256 * 1024;
+
+/// The dependencies of the server.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// The routes of the REST API, with their guard.
+    pub api: Router,
+    /// Verifies tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// Holds the key that signs confirmations.
+    pub db: PgPool,
+}
+
+/// Returns the routes of the server.
+pub fn router(Deps { api, authenticator, db }: Deps) -> Router {
+    // The layers of the process check the host, and `guard` the origin.
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_max_request_body_bytes(MAX_REQUEST_BYTES)
+        .disable_allowed_hosts()
+        .disable_allowed_origins();
+    let confirmations = Arc::new(Confirmations::new(db));
+    let create = move || Ok(McpService { api: api.clone(), confirmations: Arc::clone(&confirmations) });
+    let service = StreamableHttpService::new(create, NeverSessionManager::default().into(), config);
+    Router::new().route_service(MCP_PATH, service).layer(middleware::from_fn_with_state(authenticator, guard))
+}
+
+/// Rejects requests of foreign pages and without a valid token. The tools see who calls.
+async fn guard(State(authenticator): State<Arc<Authenticator>>, mut request: Request, next: Next) -> Response {
+    if let Err(error) = check_origin(&request) {
+        return error.into_response();
+    }
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match authenticator.authenticate(authorization).await {
+        Ok(identity) => {
+            request.extensions_mut().insert(identity);
+            let mut response = next.run(request).await;
+            // Errors are JSON-RPC, as the protocol says.
+            response.extensions_mut().insert(KeepBody);
+            response
+        }
+        Err(error) => {
+            let mut response = ApiError(error).into_response();
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+    }
+}
+
+/// Rejects a request that a page of another site sends: browsers name it in `Origin`.
+fn check_origin(request: &Request) -> Result<()> {
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(()) };
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    match origin {
+        Some(origin) if Some(origin) == host => Ok(()),
+        _ => Err(Error::Forbidden("pages of other sites may not use MCP").into()),
+    }
+}
