@@ -283,10 +283,12 @@ async fn a_rolling_restart_behind_a_balancer_loses_nothing() {
     let requesting: Vec<_> = (0..12)
         .map(|_| {
             let (stop, url, token) = (Arc::clone(&stop), balancer.url.clone(), alice.token.clone());
+            // A client without a pool: it connects for each request.
+            let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
             tokio::spawn(async move {
                 let mut requests = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    let request = reqwest::Client::new().get(format!("{url}/api/me")).bearer_auth(&token);
+                    let request = client.get(format!("{url}/api/me")).bearer_auth(&token);
                     assert_eq!(request.send().await.expect("a response").status(), 200);
                     requests += 1;
                 }
