@@ -25,6 +25,7 @@ pub mod files;
 pub mod housekeeping;
 pub mod ids;
 pub mod invites;
+pub mod mcp_confirmations;
 pub mod members;
 mod mentions;
 pub mod messages;

@@ -189,6 +189,7 @@ impl AppState {
         let mcp = mcp_server::router(mcp_server::Deps {
             api: api.clone(),
             authenticator: Arc::clone(&self.authenticator),
+            rate_limiter: Arc::clone(&self.rate_limiter),
             db: self.db.clone(),
         });
         api.merge(openapi::router(self.public_url.as_ref())).merge(mcp)

@@ -3,10 +3,10 @@
 use crate::{
     api::{Api, CallError},
     summary::{
-        CatchUp, ChatDigest, ChatList, Done, MAX_CHATS, MessageList, PersonList, PersonSummary, UnreadChat,
-        other_person,
+        CatchUp, ChatDigest, ChatList, Done, MAX_CHATS, MAX_LIST_BYTES, MessageList, PersonList, PersonSummary,
+        UnreadChat, other_person,
     },
-    text::clean,
+    text::{clean, clean_name},
     tools::{
         CatchUpInput, EditMessage, FindPeople, GetThread, MarkRead, React, ReadMessages, SearchMessages, SendMessage,
         ToolCall,
@@ -55,7 +55,7 @@ pub(crate) async fn run(api: &Api<'_>, call: ToolCall, key: &str) -> Result<Valu
             to_json(Done { message_id })
         }
         ToolCall::React(React { message_id, emoji, remove }) => {
-            let emoji = encode(&emoji);
+            let emoji = encode(emoji.as_str());
             let method = if remove { Method::DELETE } else { Method::PUT };
             api.send(method, &format!("/api/messages/{message_id}/reactions/{emoji}"), None).await?;
             to_json(Done { message_id })
@@ -68,26 +68,49 @@ pub(crate) async fn run(api: &Api<'_>, call: ToolCall, key: &str) -> Result<Valu
     }
 }
 
-/// Describes a change to the user who has to confirm it. `None` if the tool only reads.
-pub(crate) async fn preview(api: &Api<'_>, call: &ToolCall) -> Option<String> {
-    Some(match call {
-        ToolCall::SendMessage(SendMessage { chat_id, text, .. }) => {
-            format!("Send to {}:\n\n{text}", describe_chat(api, *chat_id).await)
+/// Describes a change to the user who has to confirm it. Fails if the user could not see what
+/// would change. The lines of this server come first, texts of users last.
+pub(crate) async fn preview(api: &Api<'_>, call: &ToolCall) -> Result<String, CallError> {
+    Ok(match call {
+        ToolCall::SendMessage(SendMessage { chat_id, text, reply_to, .. }) => {
+            let chat = describe_chat(api, *chat_id).await?;
+            let reply = match reply_to {
+                Some(id) => format!("\nAs a reply to: {}", excerpt(&load_message(api, *id).await?.content)),
+                None => String::new(),
+            };
+            format!("Send a message as you.\n{chat}{reply}\n\nText:\n{text}")
         }
         ToolCall::EditMessage(EditMessage { message_id, text }) => {
-            format!("Replace your message {message_id} by:\n\n{text}")
+            let message = load_message(api, *message_id).await?;
+            if message.sender_id != Some(api.user) {
+                return Err("only its sender can edit a message".into());
+            }
+            let chat = describe_chat(api, message.chat_id).await?;
+            let before = excerpt(&message.content);
+            format!("Replace the text of your message {message_id}.\n{chat}\nBefore: {before}\n\nNew text:\n{text}")
         }
-        ToolCall::React(React { message_id, emoji, remove: false }) => {
-            format!("React to message {message_id} with {}", clean(emoji))
+        ToolCall::React(React { message_id, emoji, remove }) => {
+            let message = load_message(api, *message_id).await?;
+            let chat = describe_chat(api, message.chat_id).await?;
+            let action = if *remove { "Remove your reaction" } else { "React as you with" };
+            format!("{action} {}\n{chat}\nMessage {message_id}: {}", emoji.as_str(), excerpt(&message.content))
         }
-        ToolCall::React(React { message_id, emoji, remove: true }) => {
-            format!("Remove your reaction {} to message {message_id}", clean(emoji))
+        ToolCall::MarkRead(MarkRead { chat_id, message_id }) => {
+            let chat = describe_chat(api, *chat_id).await?;
+            let message = load_message(api, *message_id).await?;
+            format!("Mark as read, up to message {message_id}.\n{chat}\nMessage: {}", excerpt(&message.content))
         }
-        ToolCall::MarkRead(MarkRead { chat_id, .. }) => {
-            format!("Mark the messages of {} as read", describe_chat(api, *chat_id).await)
-        }
-        _ => return None,
+        _ => return Err("this tool changes nothing".into()),
     })
+}
+
+/// The beginning of a text, on one line.
+fn excerpt(text: &str) -> String {
+    clean_name(text, 200)
+}
+
+async fn load_message(api: &Api<'_>, id: MessageId) -> Result<Message, CallError> {
+    from_json(api.get(&format!("/api/messages/{id}")).await?)
 }
 
 /// Rejects a text that does not look as it is: a user could confirm what they cannot see.
@@ -102,14 +125,22 @@ pub(crate) fn check_visible(call: &ToolCall) -> Result<(), CallError> {
     }
 }
 
-async fn describe_chat(api: &Api<'_>, id: ChatId) -> String {
-    let chat = api.get(&format!("/api/chats/{id}")).await.and_then(from_json::<ChatSummary>);
-    match chat.map(|summary| summary.chat) {
-        Ok(chat) if chat.kind == ChatType::Single => format!("a direct chat ({id})"),
-        Ok(chat) => format!("“{}” ({} members)", clean(&chat.name), chat.member_count),
-        // The token cannot read chats.
-        Err(_) => format!("chat {id}"),
-    }
+/// Describes a chat on one line: its id first, the name that its members chose last.
+async fn describe_chat(api: &Api<'_>, id: ChatId) -> Result<String, CallError> {
+    let summary: ChatSummary = from_json(api.get(&format!("/api/chats/{id}")).await?)?;
+    let chat = &summary.chat;
+    Ok(match chat.kind {
+        ChatType::Single => {
+            let other = other_person(&summary, api.user);
+            let person = load_people(api, other.into_iter()).await.into_values().next();
+            match (person, other) {
+                (Some(person), _) => format!("To: chat {id}, with @{}", person.username()),
+                (None, Some(other)) => format!("To: chat {id}, with user {other}"),
+                (None, None) => format!("To: chat {id}"),
+            }
+        }
+        _ => format!("To: chat {id}, {} members, named: {}", chat.member_count, clean_name(&chat.name, 200)),
+    })
 }
 
 async fn load_chats(api: &Api<'_>) -> Result<Vec<ChatSummary>, CallError> {
@@ -121,7 +152,7 @@ async fn list_chats(api: &Api<'_>) -> Result<ChatList, CallError> {
     let has_more = chats.len() > MAX_CHATS;
     chats.truncate(MAX_CHATS);
     let people = load_people(api, chats.iter().filter_map(|summary| other_person(summary, api.user))).await;
-    Ok(ChatList { chats: chats.iter().map(|summary| ChatDigest::new(summary, api.user, &people)).collect(), has_more })
+    Ok(ChatList::new(chats.iter().map(|summary| ChatDigest::new(summary, api.user, &people)), has_more))
 }
 
 async fn catch_up(api: &Api<'_>, input: &CatchUpInput) -> Result<CatchUp, CallError> {
@@ -133,8 +164,9 @@ async fn catch_up(api: &Api<'_>, input: &CatchUpInput) -> Result<CatchUp, CallEr
     chats.truncate(MAX_UNREAD_CHATS);
     let mut unread = Vec::new();
     for summary in &chats {
-        let after = summary.last_read_message_id.map(|id| format!("&after={id}")).unwrap_or_default();
-        let path = format!("/api/chats/{}/messages?limit={MAX_UNREAD_MESSAGES}{after}", summary.chat.id);
+        // Without a read marker all are unread: after the first message of the server.
+        let after = summary.last_read_message_id.map_or_else(|| "1".to_owned(), |id| id.to_string());
+        let path = format!("/api/chats/{}/messages?limit={MAX_UNREAD_MESSAGES}&after={after}", summary.chat.id);
         let page = api.get(&path).await?;
         let mut messages: Vec<Message> = items(page)?;
         messages.sort_by_key(|message| message.id);
@@ -145,14 +177,15 @@ async fn catch_up(api: &Api<'_>, input: &CatchUpInput) -> Result<CatchUp, CallEr
     let senders = all.iter().filter_map(|message| message.sender_id);
     let others = chats.iter().filter_map(|summary| other_person(summary, api.user));
     let people = load_people(api, senders.chain(others)).await;
-    // One budget for all chats: what does not fit is left out.
-    let list = MessageList::new(&all, &people, has_more);
-    let mut summaries = list.messages.into_iter();
-    let chats = unread.iter().map(|(summary, messages)| UnreadChat {
-        chat: ChatDigest::new(summary, api.user, &people),
-        messages: summaries.by_ref().take(messages.len()).collect(),
-    });
-    Ok(CatchUp { chats: chats.collect(), has_more: list.has_more })
+    // Each chat has a share.
+    let share = MAX_LIST_BYTES / unread.len().max(1);
+    let mut chats = Vec::new();
+    for (summary, messages) in &unread {
+        let list = MessageList::new(messages, &people, false, share);
+        has_more |= list.has_more;
+        chats.push(UnreadChat { chat: ChatDigest::new(summary, api.user, &people), messages: list.messages });
+    }
+    Ok(CatchUp { chats, has_more })
 }
 
 async fn read_messages(api: &Api<'_>, input: &ReadMessages) -> Result<MessageList, CallError> {
@@ -169,7 +202,7 @@ async fn get_thread(api: &Api<'_>, input: &GetThread) -> Result<MessageList, Cal
     let mut messages: Vec<Message> = items(page)?;
     messages.insert(0, first);
     let authors = load_authors(api, &messages).await;
-    Ok(MessageList::new(&messages, &authors, has_more))
+    Ok(MessageList::new(&messages, &authors, has_more, MAX_LIST_BYTES))
 }
 
 async fn search_messages(api: &Api<'_>, input: &SearchMessages) -> Result<MessageList, CallError> {
@@ -197,7 +230,7 @@ async fn summarize(api: &Api<'_>, page: Value) -> Result<MessageList, CallError>
     let has_more = !page["next"].is_null();
     let messages: Vec<Message> = items(page)?;
     let authors = load_authors(api, &messages).await;
-    Ok(MessageList::new(&messages, &authors, has_more))
+    Ok(MessageList::new(&messages, &authors, has_more, MAX_LIST_BYTES))
 }
 
 async fn load_authors(api: &Api<'_>, messages: &[Message]) -> HashMap<UserId, PersonSummary> {

@@ -22,7 +22,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{Error, auth::Authenticator};
-use chat_http::{ApiError, Result, problem::KeepBody};
+use chat_http::{
+    ApiError, Result,
+    extract::buffer_body,
+    problem::KeepBody,
+    rate_limit::{RateLimiter, RouteClass, has_body},
+};
 use confirmation::Confirmations;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
@@ -44,12 +49,14 @@ pub struct Deps {
     pub api: Router,
     /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
+    /// Limits the requests of each user.
+    pub rate_limiter: Arc<RateLimiter>,
     /// Holds the key that signs confirmations.
     pub db: PgPool,
 }
 
 /// Returns the routes of the server.
-pub fn router(Deps { api, authenticator, db }: Deps) -> Router {
+pub fn router(Deps { api, authenticator, rate_limiter, db }: Deps) -> Router {
     // The layers of the process check the host, and `guard` the origin.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -60,29 +67,44 @@ pub fn router(Deps { api, authenticator, db }: Deps) -> Router {
     let confirmations = Arc::new(Confirmations::new(db));
     let create = move || Ok(McpService { api: api.clone(), confirmations: Arc::clone(&confirmations) });
     let service = StreamableHttpService::new(create, NeverSessionManager::default().into(), config);
-    Router::new().route_service(MCP_PATH, service).layer(middleware::from_fn_with_state(authenticator, guard))
+    let guard_state = Arc::new(Guard { authenticator, rate_limiter });
+    Router::new()
+        .route_service(MCP_PATH, service)
+        .layer(middleware::from_fn(|request, next| buffer_body(MAX_REQUEST_BYTES, request, next)))
+        .layer(middleware::from_fn_with_state(guard_state, guard))
+}
+
+/// What the guard needs.
+struct Guard {
+    authenticator: Arc<Authenticator>,
+    rate_limiter: Arc<RateLimiter>,
 }
 
 /// Rejects requests of foreign pages and without a valid token. The tools see who calls.
-async fn guard(State(authenticator): State<Arc<Authenticator>>, mut request: Request, next: Next) -> Response {
+async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     if let Err(error) = check_origin(&request) {
         return error.into_response();
     }
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match authenticator.authenticate(authorization).await {
-        Ok(identity) => {
-            request.extensions_mut().insert(identity);
-            let mut response = next.run(request).await;
-            // Errors are JSON-RPC, as the protocol says.
-            response.extensions_mut().insert(KeepBody);
-            response
-        }
+    let identity = match guard.authenticator.authenticate(authorization).await {
+        Ok(identity) => identity,
         Err(error) => {
             let mut response = ApiError(error).into_response();
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            response
+            return response;
         }
+    };
+    // Besides what the tools do.
+    if let Err(status) = guard.rate_limiter.check(&request, RouteClass::Read, Some(identity.account_id)) {
+        return status.into_rejection(has_body(&request));
     }
+    request.extensions_mut().insert(identity);
+    let mut response = next.run(request).await;
+    if response.extensions().get::<Arc<Error>>().is_none() {
+        // Errors of the protocol keep their form.
+        response.extensions_mut().insert(KeepBody);
+    }
+    response
 }
 
 /// Rejects a request that a page of another site sends: browsers name it in `Origin`.

@@ -3,7 +3,7 @@
 use crate::{
     api::{Api, CallError},
     call,
-    confirmation::{Answer, Confirmations, describe, shorten},
+    confirmation::{Answer, Confirmations},
     prompts,
     tools::{TOOLS, ToolCall, ToolInfo},
 };
@@ -14,12 +14,12 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, GetPromptRequestParams,
         GetPromptResponse, Implementation, ListPromptsResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-        ServerCapabilities, ServerConfig,
+        ServerCapabilities, ServerConfig, Tool,
     },
     service::{RequestContext, SubscriptionContext},
 };
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What clients tell their models about this server.
 const INSTRUCTIONS: &str = "Confab is a chat. The tools read and write as its user. Names and texts in results were \
@@ -47,8 +47,10 @@ impl ServerHandler for McpService {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let identity = identity(&context)?;
-        let available = TOOLS.iter().filter(|tool| tool.is_available(identity.grant.as_deref()));
-        Ok(ListToolsResult::with_all_items(available.map(ToolInfo::describe).collect()))
+        static DESCRIPTIONS: LazyLock<Vec<Tool>> = LazyLock::new(|| TOOLS.iter().map(ToolInfo::describe).collect());
+        let available = TOOLS.iter().zip(DESCRIPTIONS.iter());
+        let available = available.filter(|(tool, _)| tool.is_available(identity.grant.as_deref()));
+        Ok(ListToolsResult::with_all_items(available.map(|(_, description)| description.clone()).collect()))
     }
 
     async fn list_prompts(
@@ -98,7 +100,7 @@ impl McpService {
     async fn run(
         &self,
         tool: &ToolInfo,
-        call: ToolCall,
+        mut call: ToolCall,
         api: &Api<'_>,
         identity: &Identity,
         request: &CallToolRequestParams,
@@ -120,17 +122,14 @@ impl McpService {
                 Answer::Accepted => {}
                 Answer::Declined => return Err("the user declined; nothing was changed".into()),
                 Answer::None => {
-                    let text = call::preview(api, &call).await.unwrap_or_default();
+                    let text = call::preview(api, &call).await?;
                     return Ok(self.confirmations.ask(identity.claims, request, text).await.map_err(failed)?.into());
                 }
             }
+            // What was confirmed is sent, whatever was sent with this key before.
+            call.forget_key();
         }
-        // A confirmed request that is sent again changes nothing more.
-        let key = match &request.request_state {
-            Some(state) if needs_answer => describe(identity.claims, request) + state,
-            _ => uuid::Uuid::new_v4().to_string(),
-        };
-        let key = shorten(&key);
+        let key = uuid::Uuid::new_v4().to_string();
         Ok(CallToolResult::structured(call::run(api, call, &key).await?).into())
     }
 }

@@ -1,7 +1,7 @@
 //! What tools return: messages, chats and people, shortened to what a model needs. All texts of
 //! users are cleaned.
 
-use crate::text::clean;
+use crate::text::{clean, clean_name, cut};
 use chat_core::{
     ChatId, MessageId, Time, UserId,
     chats::{ChatSummary, ChatType},
@@ -12,19 +12,29 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// Maximum size of a result, in bytes of JSON, before which a list ends.
-const MAX_RESULT_BYTES: usize = 24_000;
+/// Maximum size of a list, in bytes of JSON. A result contains it twice: as JSON, and as text for
+/// older clients.
+pub(crate) const MAX_LIST_BYTES: usize = 10_000;
 
-/// Maximum number of characters of one text.
-const MAX_TEXT_CHARS: usize = 4_000;
+/// Maximum size of the text of a message, in bytes.
+const MAX_TEXT_BYTES: usize = 4_000;
 
-/// Cleans a text and cuts it if it is long.
-fn shorten(text: &str) -> String {
-    let text = clean(text);
-    match text.char_indices().nth(MAX_TEXT_CHARS) {
-        Some((end, _)) => format!("{}… (cut)", &text[..end]),
-        None => text,
+/// Maximum size of a name, and of a topic, in bytes.
+const MAX_NAME_BYTES: usize = 200;
+
+/// Takes items until they fill a number of bytes, but at least one. Returns whether some are
+/// left.
+fn take_within<T: Serialize>(items: impl Iterator<Item = T>, mut bytes: usize) -> (Vec<T>, bool) {
+    let mut taken = Vec::new();
+    for item in items {
+        let size = serde_json::to_string(&item).map_or(usize::MAX, |json| json.len());
+        if size > bytes && !taken.is_empty() {
+            return (taken, true);
+        }
+        bytes = bytes.saturating_sub(size);
+        taken.push(item);
     }
+    (taken, false)
 }
 
 /// A person or a program.
@@ -40,9 +50,21 @@ pub(crate) struct PersonSummary {
     kind: UserKind,
 }
 
+impl PersonSummary {
+    /// Returns the name used in mentions.
+    pub(crate) fn username(&self) -> &str {
+        &self.username
+    }
+}
+
 impl From<&User> for PersonSummary {
     fn from(user: &User) -> Self {
-        Self { id: user.id, username: clean(&user.username), name: clean(&user.display_name), kind: user.kind }
+        Self {
+            id: user.id,
+            username: clean(&user.username),
+            name: clean_name(&user.display_name, MAX_NAME_BYTES),
+            kind: user.kind,
+        }
     }
 }
 
@@ -96,9 +118,9 @@ impl MessageSummary {
             id: message.id,
             chat_id: message.chat_id,
             author: message.sender_id.and_then(|id| authors.get(&id).cloned()),
-            shown_as: message.author.as_ref().map(|author| clean(&author.name)),
+            shown_as: message.author.as_ref().map(|author| clean_name(&author.name, MAX_NAME_BYTES)),
             at: message.created_at,
-            text: shorten(&parts.join("\n\n")),
+            text: cut(&clean(&parts.join("\n\n")), MAX_TEXT_BYTES),
             reply_to: message.reply_to,
             is_edited: message.edited_at.is_some(),
             is_deleted: message.deleted_at.is_some(),
@@ -106,7 +128,7 @@ impl MessageSummary {
                 .files
                 .iter()
                 .map(|file| FileSummary {
-                    name: clean(&file.filename),
+                    name: clean_name(&file.filename, MAX_NAME_BYTES),
                     mime_type: file.mime_type.clone(),
                     size: file.size,
                 })
@@ -130,21 +152,16 @@ pub(crate) struct MessageList {
 }
 
 impl MessageList {
-    /// Summarizes messages until the result is full.
-    pub(crate) fn new(messages: &[Message], authors: &HashMap<UserId, PersonSummary>, has_more: bool) -> Self {
-        let mut list = Self { messages: Vec::new(), has_more };
-        let mut budget = MAX_RESULT_BYTES;
-        for message in messages {
-            let summary = MessageSummary::new(message, authors);
-            let size = serde_json::to_string(&summary).map_or(usize::MAX, |json| json.len());
-            if size > budget {
-                list.has_more = true;
-                break;
-            }
-            budget -= size;
-            list.messages.push(summary);
-        }
-        list
+    /// Summarizes messages, at least one, until the list has this many bytes.
+    pub(crate) fn new(
+        messages: &[Message],
+        authors: &HashMap<UserId, PersonSummary>,
+        has_more: bool,
+        max_bytes: usize,
+    ) -> Self {
+        let summaries = messages.iter().map(|message| MessageSummary::new(message, authors));
+        let (messages, is_cut) = take_within(summaries, max_bytes);
+        Self { messages, has_more: has_more || is_cut }
     }
 }
 
@@ -181,10 +198,10 @@ impl ChatDigest {
         let chat = &summary.chat;
         Self {
             id: chat.id,
-            name: clean(&chat.name),
+            name: clean_name(&chat.name, MAX_NAME_BYTES),
             with: other_person(summary, user).and_then(|id| people.get(&id).cloned()),
             kind: chat.kind,
-            topic: clean(&chat.topic),
+            topic: clean_name(&chat.topic, MAX_NAME_BYTES),
             member_count: chat.member_count,
             unread_count: summary.unread_count,
             mention_count: summary.mention_count,
@@ -200,6 +217,14 @@ pub(crate) struct ChatList {
     pub(crate) chats: Vec<ChatDigest>,
     /// Whether there are more than fit into the result.
     pub(crate) has_more: bool,
+}
+
+impl ChatList {
+    /// Lists chats until the list is full.
+    pub(crate) fn new(chats: impl Iterator<Item = ChatDigest>, has_more: bool) -> Self {
+        let (chats, is_cut) = take_within(chats, MAX_LIST_BYTES);
+        Self { chats, has_more: has_more || is_cut }
+    }
 }
 
 /// People.

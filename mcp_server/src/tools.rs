@@ -4,6 +4,7 @@ use crate::summary::{CatchUp, ChatList, Done, MessageList, PersonList};
 use chat_core::{
     ChatId, MessageId,
     auth::{Grant, Scope},
+    values::Emoji,
 };
 use rmcp::{
     handler::server::common::{schema_for_input, schema_for_output},
@@ -26,6 +27,15 @@ pub(crate) enum ToolCall {
     EditMessage(EditMessage),
     React(React),
     MarkRead(MarkRead),
+}
+
+impl ToolCall {
+    /// Removes the key that the model chose for a message.
+    pub(crate) fn forget_key(&mut self) {
+        if let Self::SendMessage(input) = self {
+            input.key = None;
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -108,7 +118,7 @@ pub(crate) struct React {
     /// The message.
     pub(crate) message_id: MessageId,
     /// One emoji.
-    pub(crate) emoji: String,
+    pub(crate) emoji: Emoji,
     /// Remove the reaction instead of adding it.
     #[serde(default)]
     pub(crate) remove: bool,

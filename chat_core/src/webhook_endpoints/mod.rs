@@ -213,11 +213,16 @@ async fn enable(tx: &mut PgConnection, id: EndpointId) -> Result<()> {
     forget_failures(tx, id).await
 }
 
+/// Starts the count of failures again. A run that is in progress must not restore it, so its
+/// lease ends.
 async fn forget_failures(tx: &mut PgConnection, id: EndpointId) -> Result<()> {
-    sqlx::query("update outbox_lanes set failures = 0, failing_since = null, paused_until = null where id = $1")
-        .bind(id)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "update outbox_lanes set failures = 0, failing_since = null, paused_until = null, leased_until = null
+         where id = $1",
+    )
+    .bind(id)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -238,9 +243,16 @@ pub async fn disable(db: &PgPool, id: EndpointId, reason: DisabledReason) -> Res
     outbox::lock_lane(&mut log, id).await?;
     set_disabled(&mut log, id, reason).await?;
     log.commit().await?;
-    // Many rows, so not under the append lock. A sender does the same with what is inserted
-    // meanwhile.
-    outbox::mark_waiting_dead(db, id).await
+    // Many rows, so not under the append lock. The owner may have enabled it meanwhile.
+    let mut tx = db.begin().await?;
+    outbox::lock_lane(&mut tx, id).await?;
+    let sql = "select exists (select from webhook_endpoints where id = $1 and disabled_at is not null)";
+    let is_disabled: bool = sqlx::query_scalar(sql).bind(id).fetch_one(&mut *tx).await?;
+    if is_disabled {
+        outbox::mark_waiting_dead(&mut *tx, id).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Disables the endpoints of a user and of the user's bots, because the user's sessions end.

@@ -169,19 +169,33 @@ async fn tools_read_what_the_user_can_read_as_data() {
 }
 
 #[tokio::test]
-async fn a_long_history_ends_before_the_result_is_too_large() {
+async fn a_result_is_small_and_never_hides_the_next_message() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
+    let oldest = bob.say_in(team, "before the long ones").await;
     for _ in 0..12 {
-        bob.say_in(team, &"long ".repeat(2_000)).await;
+        bob.say_in(team, &"🎉\"\\".repeat(5_000)).await;
     }
+    let direct = bob.say("direct", "short").await;
     let reader = with_scopes(&alice, &READ, json!({})).await;
     let page = read(&reader, "read_messages", json!({ "chat_id": team, "limit": 50 })).await;
-    assert!(page.to_string().len() < 25_000 && page["has_more"] == true, "{}", page.to_string().len());
+    assert!(page.to_string().len() < 12_000 && page["has_more"] == true, "{}", page.to_string().len());
     assert!(page["messages"][0]["text"].as_str().expect("a text").ends_with("(cut)"));
+    // Each page has at least one message, so a model reaches all of them.
+    let (mut before, mut seen) = (json!(i64::from(u32::MAX)), Vec::new());
+    while !seen.contains(&oldest["id"]) {
+        let arguments = json!({ "chat_id": team, "before": before });
+        let page = read(&reader, "read_messages", arguments).await;
+        let messages = page["messages"].as_array().expect("messages").clone();
+        before = messages.last().expect("a message")["id"].clone();
+        seen.extend(messages.iter().map(|message| message["id"].clone()));
+    }
     let unread = read(&reader, "catch_up", json!({})).await;
-    assert!(unread.to_string().len() < 30_000 && unread["has_more"] == true);
+    assert!(unread.to_string().len() < 14_000 && unread["has_more"] == true, "{}", unread.to_string().len());
+    let chats = unread["chats"].as_array().expect("chats");
+    let messages = chats.iter().flat_map(|chat| chat["messages"].as_array().expect("messages"));
+    assert!(messages.into_iter().any(|message| message["id"] == direct["id"]), "{unread}");
 }
 
 #[tokio::test]
@@ -219,7 +233,7 @@ async fn other_changes_need_the_confirmation_of_the_user() {
     let asked = call(&writer, "send_message", arguments.clone()).await;
     assert_eq!(asked["resultType"], "input_required");
     let question = asked["inputRequests"]["confirm"]["params"]["message"].as_str().expect("a question");
-    assert!(question.contains("“team” (3 members)") && question.ends_with("may I?"), "{question}");
+    assert!(question.contains("3 members, named: team\n") && question.ends_with("\nmay I?"), "{question}");
     assert_eq!(texts(&bob, team).await, before, "nothing is sent before the answer");
     let answer = |tool: &str, arguments: &Value, state: &Value, action: &str| {
         json!({
@@ -243,11 +257,30 @@ async fn other_changes_need_the_confirmation_of_the_user() {
     }
     let declined = call_with(&writer, MODERN, answer("send_message", &arguments, state, "decline")).await;
     assert!(error_text(&declined["result"]).contains("declined"));
-    assert_eq!(texts(&bob, team).await, before);
+    // Each question is answered once.
     let accept = answer("send_message", &arguments, state, "accept");
-    let sent = call_with(&writer, MODERN, accept.clone()).await["result"]["structuredContent"].clone();
+    assert_eq!(call_with(&writer, MODERN, accept).await["result"]["resultType"], "input_required");
+    assert_eq!(texts(&bob, team).await, before);
+    let asked = call(&writer, "send_message", arguments.clone()).await;
+    let accept = answer("send_message", &arguments, &asked["requestState"], "accept");
+    let sent = call_with(&writer, MODERN, accept.clone()).await["result"].clone();
+    assert_eq!(sent["isError"], false, "{sent}");
     assert_eq!(texts(&bob, team).await[0], "may I?");
-    assert_eq!(call_with(&writer, MODERN, accept).await["result"]["structuredContent"], sent, "sent once");
+    assert_eq!(call_with(&writer, MODERN, accept).await["result"]["resultType"], "input_required");
+    assert_eq!(texts(&bob, team).await[1..], before, "sent once");
+    // The question shows what is about to change; what cannot be shown is not asked.
+    let message = bob.say_in(team, "look at\n\nthis").await;
+    let reaction = call(&writer, "react", json!({ "message_id": message["id"], "emoji": "🎉" })).await;
+    let question = reaction["inputRequests"]["confirm"]["params"]["message"].as_str().expect("a question");
+    assert!(question.contains("🎉") && question.ends_with("look at this"), "{question}");
+    let foreign = call(&writer, "edit_message", json!({ "message_id": message["id"], "text": "mine" })).await;
+    assert!(error_text(&foreign).contains("only its sender"));
+    let nowhere = call(&writer, "send_message", json!({ "chat_id": 999_999, "text": "x" })).await;
+    assert!(error_text(&nowhere).contains("not found"));
+    let blind = with_scopes(&alice, &["messages:write"], json!({})).await;
+    assert!(error_text(&call(&blind, "send_message", arguments.clone()).await).contains("chats:read"));
+    let path = json!({ "name": "react", "arguments": { "message_id": message["id"], "emoji": "../x" } });
+    assert_eq!(call_with(&writer, MODERN, path).await["error"]["code"], -32602);
     // A client that cannot ask gets an explanation, and so does the session of a device.
     let params = json!({ "name": "send_message", "arguments": arguments });
     for user in [&writer, &alice] {
