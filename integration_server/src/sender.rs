@@ -232,13 +232,14 @@ impl Sender {
                     settlement.failures += 1;
                     settlement.pause = pause;
                     if is_failing_for_days(&settlement) {
-                        settlement.pause = Duration::ZERO;
-                        self.disable(&target, DisabledReason::Failing).await;
+                        self.disable(&settlement, DisabledReason::Failing).await;
                     }
                     break;
                 }
                 Effect::Gone => {
-                    self.disable(&target, DisabledReason::Gone).await;
+                    // Nothing is sent until it is disabled.
+                    settlement.pause = ERROR_PAUSE;
+                    self.disable(&settlement, DisabledReason::Gone).await;
                     break;
                 }
                 Effect::NotSent => {
@@ -276,10 +277,14 @@ impl Sender {
         }
     }
 
-    async fn disable(&self, target: &Target, reason: DisabledReason) {
-        match webhook_endpoints::disable(&self.db, target.id, reason).await {
-            Ok(()) => tracing::info!(endpoint = %target.id, ?reason, "disabled an endpoint"),
-            Err(error) => tracing::warn!(endpoint = %target.id, %error, "cannot disable an endpoint"),
+    /// Disables the endpoint of a run. Settles the run first, because disabling gives up what
+    /// still waits.
+    async fn disable(&self, settlement: &Settlement, reason: DisabledReason) {
+        self.settle(settlement).await;
+        let endpoint = settlement.lease.lane;
+        match webhook_endpoints::disable(&self.db, endpoint, reason).await {
+            Ok(()) => tracing::info!(%endpoint, ?reason, "disabled an endpoint"),
+            Err(error) => tracing::warn!(%endpoint, %error, "cannot disable an endpoint"),
         }
     }
 

@@ -218,6 +218,8 @@ async fn an_endpoint_that_is_gone_is_disabled_and_its_owner_told() {
     eventually("what waits is given up", || async { deliveries(&bob, &endpoint, "state=dead").await.len() == 2 }).await;
     let waiting = deliveries(&bob, &endpoint, "state=waiting").await;
     assert!(waiting.is_empty(), "{waiting:?}");
+    let dead = deliveries(&bob, &endpoint, "state=dead").await;
+    assert_eq!((&dead[1]["status"], &dead[0]["status"]), (&json!(410), &Value::Null), "{dead:?}");
     for more in ["/test", "/replay"] {
         let body = if more == "/test" { json!({}) } else { json!({ "after": stream.cursor() }) };
         assert_eq!(bob.post(&path_of(&endpoint, more), body).await.expect_problem(409)["code"], "endpoint_disabled");

@@ -305,7 +305,7 @@ test('a message sent before the chat loads is kept', async ({ createUser, create
 test('a chunk that failed to load is retried with its styles', async ({ createUser, createGroup }) => {
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   const chat = await createGroup(alice, bob);
-  const assetPattern = /\/assets\/(OpenMenu|Menu|ModalRoot|lists|Dialog)[^/]*$/;
+  const assetPattern = /\/assets\/(OpenMenu|Menu\.module|ModalRoot|lists|Dialog)[^/]*$/;
   await alice.page.route(assetPattern, (route) => route.abort());
   await alice.open(chat);
   const accountButton = alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ });
