@@ -39,8 +39,8 @@ const MAX_UNREAD_MESSAGES: usize = 20;
 /// Maximum number of people that `find_people` returns.
 const MAX_PEOPLE: u8 = 20;
 
-/// Runs a tool. `key` identifies the call, so that a repeated call sends no second message.
-pub(crate) async fn run(api: &Api<'_>, call: ToolCall, key: &str) -> Result<Value, CallError> {
+/// Runs a tool.
+pub(crate) async fn run(api: &Api<'_>, call: ToolCall) -> Result<Value, CallError> {
     match call {
         ToolCall::ListChats(_) => to_json(list_chats(api).await?),
         ToolCall::CatchUp(input) => to_json(catch_up(api, &input).await?),
@@ -48,7 +48,7 @@ pub(crate) async fn run(api: &Api<'_>, call: ToolCall, key: &str) -> Result<Valu
         ToolCall::GetThread(input) => to_json(get_thread(api, &input).await?),
         ToolCall::SearchMessages(input) => to_json(search_messages(api, &input).await?),
         ToolCall::FindPeople(input) => to_json(find_people(api, &input).await?),
-        ToolCall::SendMessage(input) => to_json(send_message(api, input, key).await?),
+        ToolCall::SendMessage(input) => to_json(send_message(api, input).await?),
         ToolCall::EditMessage(EditMessage { message_id, text }) => {
             let path = format!("/api/messages/{message_id}");
             api.send(Method::PATCH, &path, Some(json!({ "content": text }))).await?;
@@ -217,9 +217,8 @@ async fn find_people(api: &Api<'_>, input: &FindPeople) -> Result<PersonList, Ca
     Ok(PersonList { people: users.iter().map(PersonSummary::from).collect() })
 }
 
-async fn send_message(api: &Api<'_>, input: SendMessage, key: &str) -> Result<Done, CallError> {
-    let nonce = input.key.as_deref().unwrap_or(key);
-    let body = json!({ "content": input.text, "reply_to": input.reply_to, "nonce": nonce });
+async fn send_message(api: &Api<'_>, input: SendMessage) -> Result<Done, CallError> {
+    let body = json!({ "content": input.text, "reply_to": input.reply_to, "nonce": input.key });
     let sent = api.send(Method::POST, &format!("/api/chats/{}/messages", input.chat_id), Some(body)).await?;
     let message_id: MessageId = from_json(sent["id"].clone())?;
     Ok(Done { message_id })

@@ -129,8 +129,7 @@ impl McpService {
             // What was confirmed is sent, whatever was sent with this key before.
             call.forget_key();
         }
-        let key = uuid::Uuid::new_v4().to_string();
-        Ok(CallToolResult::structured(call::run(api, call, &key).await?).into())
+        Ok(CallToolResult::structured(call::run(api, call).await?).into())
     }
 }
 
