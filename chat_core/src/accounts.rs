@@ -179,13 +179,15 @@ pub(crate) async fn erase(log: &mut PgConnection, user: UserId) -> Result<()> {
              deleted_at = now()
          where id = $1",
         "delete from chats c where type <> 'single' and not exists (
-             select from chat_members m where m.chat_id = c.id and m.user_id <> $1)
+             select from chat_members m join users u on u.id = m.user_id
+             where m.chat_id = c.id and m.user_id <> $1 and u.owner_id is distinct from $1)
          and exists (select from chat_members m where m.chat_id = c.id and m.user_id = $1)",
         "delete from chat_members m using chats c
          where c.id = m.chat_id and c.type <> 'single' and m.user_id = $1",
         "delete from blocks where blocker_id = $1 or blocked_id = $1",
         "delete from invites where created_by = $1",
         "delete from webhook_endpoints where user_id = $1",
+        "delete from bridges where owner_id = $1",
         "delete from chat_bans where user_id = $1",
         "update chat_members set can_send = false
          where chat_id in (select chat_id from chat_members where user_id = $1)",
@@ -201,7 +203,7 @@ async fn transfer_ownership(log: &mut PgConnection, user: UserId) -> Result<()> 
         "select distinct on (m.chat_id) m.chat_id, m.user_id
          from chat_members own
          join chat_members m on m.chat_id = own.chat_id and m.user_id <> own.user_id
-         join users u on u.id = m.user_id
+         join users u on u.id = m.user_id and u.owner_id is distinct from $1 and u.kind in ('person', 'bot')
          where own.user_id = $1 and own.role = 'owner' and not exists (
              select from chat_members other
              where other.chat_id = own.chat_id and other.user_id <> $1 and other.role = 'owner')

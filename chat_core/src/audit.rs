@@ -48,6 +48,12 @@ pub enum Action {
     EndpointSecretRotated,
     /// A user deleted an endpoint.
     EndpointDeleted,
+    /// A user created a bridge.
+    BridgeCreated,
+    /// A user changed the credentials of a bridge.
+    BridgeUpdated,
+    /// A user deleted a bridge.
+    BridgeDeleted,
     /// A user exported their data.
     Exported,
     /// A user deleted the account.

@@ -111,9 +111,10 @@ pub(crate) async fn resolve_self_or_bot(db: &mut PgConnection, owner: UserId, bo
     found.ok_or_else(|| Error::invalid("bot_id", "you have no active bot with this id"))
 }
 
-/// Lists the ids of the bots and webhooks of a user.
+/// Lists the ids of the bots and webhooks of a user. Ghosts are not among them: there can be many,
+/// and the clean-up of bridges erases them.
 pub(crate) async fn list_ids(db: impl PgExecutor<'_>, owner: UserId) -> Result<Vec<UserId>> {
-    let sql = "select id from users where owner_id = $1 and deleted_at is null order by id";
+    let sql = "select id from users where owner_id = $1 and kind <> 'ghost' and deleted_at is null order by id";
     Ok(sqlx::query_scalar(sql).bind(owner).fetch_all(db).await?)
 }
 
@@ -174,6 +175,7 @@ pub(crate) async fn require_not_webhook(db: impl PgExecutor<'_>, field: &'static
     let kind: UserKind = sqlx::query_scalar("select kind from users where id = $1").bind(user).fetch_one(db).await?;
     match kind {
         UserKind::Webhook => Err(Error::invalid(field, "a webhook has no direct chats")),
+        UserKind::Ghost => Err(Error::invalid(field, "a remote user of a bridge has no direct chats")),
         UserKind::Person | UserKind::Bot => Ok(()),
     }
 }
@@ -190,8 +192,8 @@ pub(crate) async fn require_can_have(
     let kind = sqlx::query_scalar("select kind from users where id = $1").bind(user).fetch_optional(db).await?;
     match (kind, role) {
         (Some(UserKind::Bot), Role::Owner) => Err(Error::invalid(field, "a bot cannot own a chat")),
-        (Some(UserKind::Webhook), Role::Owner | Role::Admin) => {
-            Err(Error::invalid(field, "a webhook is always a member"))
+        (Some(UserKind::Webhook | UserKind::Ghost), Role::Owner | Role::Admin) => {
+            Err(Error::invalid(field, "a webhook or a remote user of a bridge is always a member"))
         }
         _ => Ok(()),
     }

@@ -3,7 +3,8 @@
 //! tests, which parse every event that they receive as one of them.
 
 use crate::{
-    ChatId, EndpointId, MessageId, Time, UserId,
+    BridgeId, ChatId, EndpointId, MessageId, Time, UserId,
+    bridges::{BridgeState, Network, RelayState},
     chats::{Chat, model::Role},
     ephemeral::{Presence, Typing},
     events::Cursor,
@@ -126,6 +127,28 @@ pub enum Event {
     /// The server disabled one of the recipient's endpoints of webhooks.
     #[serde(rename = "webhook_endpoint.disabled")]
     EndpointDisabled { id: Cursor, at: Time, endpoint_id: EndpointId, url: String, reason: DisabledReason },
+    /// A message got further on the network of a bridge, or will not arrive there.
+    #[serde(rename = "message.relayed")]
+    MessageRelayed {
+        id: Cursor,
+        chat_id: ChatId,
+        at: Time,
+        message_id: MessageId,
+        network: Network,
+        state: RelayState,
+        error: Option<String>,
+    },
+    /// The state of one of the recipient's bridges, or of one of its chats, changed: fetch
+    /// `/api/bridges` again.
+    #[serde(rename = "bridge.updated")]
+    BridgeUpdated {
+        id: Cursor,
+        at: Time,
+        bridge_id: BridgeId,
+        name: String,
+        state: BridgeState,
+        detail: Option<String>,
+    },
     /// A user is typing or has stopped. Delivered at most once and not replayed.
     #[serde(rename = "typing")]
     Typing(Typing),

@@ -1,7 +1,7 @@
 //! Housekeeping, by one process at a time: creates partitions of the log, drops old
 //! ones, expires messages, and deletes sessions and files that nothing uses.
 
-use crate::{FileId, MessageId, Result, audit, outbox};
+use crate::{FileId, MessageId, Result, audit, bridges, outbox};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use std::time::{Duration, Instant};
 
@@ -179,7 +179,8 @@ async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
         deleted += sqlx::query(sql).execute(&mut *db).await?.rows_affected();
     }
     deleted += audit::delete_old(&mut *db).await?;
-    deleted += outbox::delete_old(db).await?;
+    deleted += outbox::clean_up::delete_old(&mut *db).await?;
+    deleted += bridges::inbox::delete_old(&mut *db).await?;
     Ok(deleted)
 }
 

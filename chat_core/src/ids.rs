@@ -98,6 +98,12 @@ ids! {
     WebhookId
     /// An endpoint of outgoing webhooks: a URL of another server.
     EndpointId
+    /// A bridge: an account on another network, such as WhatsApp, whose conversations are chats here.
+    BridgeId
+    /// A chat that a bridge connects to a conversation on another network.
+    BridgeChatId
+    /// A destination of the outbox: an endpoint or a bridged chat.
+    LaneId
     /// A delivery to another server: an entry of the outbox. Later deliveries have higher ids.
     DeliveryId
     /// An entry of the audit log. Later entries have higher ids.
@@ -113,6 +119,24 @@ impl EventId {
     /// Returns the position `events` earlier, or the start.
     pub fn saturating_sub(self, events: i64) -> Self {
         Self((self.0 - events).max(0))
+    }
+}
+
+impl From<EndpointId> for LaneId {
+    fn from(EndpointId(id): EndpointId) -> Self {
+        Self(id)
+    }
+}
+
+impl From<LaneId> for EndpointId {
+    fn from(LaneId(id): LaneId) -> Self {
+        Self(id)
+    }
+}
+
+impl From<BridgeChatId> for LaneId {
+    fn from(BridgeChatId(id): BridgeChatId) -> Self {
+        Self(id)
     }
 }
 

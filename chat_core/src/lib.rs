@@ -14,6 +14,7 @@ pub mod bans;
 pub mod blocks;
 pub mod bootstrap;
 pub mod bots;
+pub mod bridges;
 pub mod catalogue;
 pub mod chats;
 pub mod cluster_key;
@@ -48,5 +49,8 @@ pub mod webhook_endpoints;
 pub mod webhooks;
 
 pub use error::{Error, Result};
-pub use ids::{AuditEntryId, ChatId, DeliveryId, EndpointId, EventId, FileId, MessageId, UserId, WebhookId};
+pub use ids::{
+    AuditEntryId, BridgeChatId, BridgeId, ChatId, DeliveryId, EndpointId, EventId, FileId, LaneId, MessageId, UserId,
+    WebhookId,
+};
 pub use time::Time;

@@ -3,7 +3,7 @@
 use crate::{
     ChatId, Error, Result, Time, UserId, accounts,
     admission::{self, admit},
-    blocks, bots,
+    blocks, bots, bridges,
     chats::model::{ChatType, Membership, Role},
     events,
     permissions::Permission,
@@ -168,7 +168,8 @@ pub async fn transfer_ownership(db: &PgPool, actor: UserId, chat: ChatId, to: Us
     Ok(member)
 }
 
-/// Changes a role, and deletes the invites and webhooks of a member who may no longer create them.
+/// Changes a role, and deletes the invites, webhooks and ghosts of a member who may no longer
+/// create them.
 pub(crate) async fn update_role(log: &mut PgConnection, chat: ChatId, user: UserId, role: Role) -> Result<()> {
     for sql in [
         "update chat_members set role = $3 where chat_id = $1 and user_id = $2 and role <> $3",
@@ -179,8 +180,9 @@ pub(crate) async fn update_role(log: &mut PgConnection, chat: ChatId, user: User
         sqlx::query(sql).bind(chat).bind(user).bind(role).execute(&mut *log).await?;
     }
     let webhooks: Vec<UserId> = sqlx::query_scalar(
-        "select w.user_id from webhooks w join users u on u.id = w.user_id join chats c on c.id = w.chat_id
-         where w.chat_id = $1 and u.owner_id = $2 and not 'edit_chat' = any (permissions_of(c.type, $3))",
+        "select u.id from chat_members m join users u on u.id = m.user_id join chats c on c.id = m.chat_id
+         where m.chat_id = $1 and u.owner_id = $2 and u.kind in ('webhook', 'ghost')
+           and not 'edit_chat' = any (permissions_of(c.type, $3))",
     )
     .bind(chat)
     .bind(user)
@@ -261,8 +263,8 @@ async fn leave_locked(
         )
         .bind(chat)
         .bind(user)
-        // The user and their bots and webhooks, who leave too, and one more.
-        .bind(bots::MAX_BOTS + webhooks::MAX_WEBHOOKS + 2)
+        // The user and their bots, webhooks and ghosts, who leave too, and one more.
+        .bind(bots::MAX_BOTS + webhooks::MAX_WEBHOOKS + bridges::MAX_BRIDGES + 2)
         .fetch_one(&mut *log)
         .await?;
     if has_others && membership.role == Role::Owner {
@@ -279,8 +281,8 @@ async fn leave_locked(
 }
 
 /// Removes a member together with their bots, and with the invites they created, because they
-/// could rejoin with their own invite. Records that they were members. Deletes their webhooks,
-/// which are members of one chat only.
+/// could rejoin with their own invite. Records that they were members. Deletes their webhooks and
+/// ghosts, which are members of one chat only.
 pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<()> {
     let leaving: Vec<(UserId, UserKind)> = sqlx::query_as(
         "select m.user_id, u.kind from chat_members m join users u on u.id = m.user_id
@@ -300,8 +302,8 @@ pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -
     ] {
         sqlx::query(sql).bind(chat).bind(&users).execute(&mut *log).await?;
     }
-    for (webhook, _) in leaving.into_iter().filter(|(_, kind)| *kind == UserKind::Webhook) {
-        accounts::erase(&mut *log, webhook).await?;
+    for (user, _) in leaving.into_iter().filter(|(_, kind)| matches!(kind, UserKind::Webhook | UserKind::Ghost)) {
+        accounts::erase(&mut *log, user).await?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, FileId, Result, Time, UserId,
+    bridges::Network,
     error::OnConstraint,
     operators::AccountState,
     search::{split_name_query, words},
@@ -31,6 +32,9 @@ pub struct User {
     pub deleted_at: Option<Time>,
     /// Whether a person or a program uses the account.
     pub kind: UserKind,
+    /// The other network on which a ghost is; null for other users.
+    #[serde(default)]
+    pub network: Option<Network>,
 }
 
 /// What uses an account.
@@ -44,6 +48,8 @@ pub enum UserKind {
     Bot,
     /// A webhook of a chat, which another user owns.
     Webhook,
+    /// A person on another network, whom a bridge connects to a chat.
+    Ghost,
 }
 
 /// The caller's own profile.

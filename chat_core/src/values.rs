@@ -117,6 +117,26 @@ text_types! {
     TokenName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "the name of a token", 1, 64);
     /// What an endpoint of webhooks is for: at most 200 characters.
     EndpointDescription { "maxLength": 200 } = |text| single_line(text, "a description", 0, 200);
+    /// The name of a bridge: 1 to 64 characters.
+    BridgeName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "the name of a bridge", 1, 64);
+    /// The id of an account on another network: 1 to 64 letters or digits.
+    RemoteAccountId { "pattern": "^[A-Za-z0-9]{1,64}$" } = |text| match (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric()) {
+        true => Ok(text),
+        false => Err("an id of an account must have 1 to 64 letters or digits".into()),
+    };
+    /// A secret that another network issued: 1 to 1,000 visible ASCII characters.
+    CredentialText { "pattern": "^[!-~]{1,1000}$" } = |text| match (1..=1000).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(text),
+        false => Err("a secret must have 1 to 1000 visible ASCII characters".into()),
+    };
+    /// A phone number with the code of the country: 7 to 15 digits, with or without a plus sign.
+    PhoneNumber { "pattern": "^\\+?[0-9]{7,15}$" } = |text| {
+        let digits = text.strip_prefix('+').unwrap_or(&text);
+        match (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => Ok(digits.to_owned()),
+            false => Err("a phone number must have 7 to 15 digits, with or without a plus sign".into()),
+        }
+    };
     /// The secret part of the URL of a webhook: 32 to 64 letters, digits, dashes or underscores.
     WebhookToken { "pattern": "^[A-Za-z0-9_-]{32,64}$" } = |text| match (32..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         true => Ok(text),

@@ -175,10 +175,12 @@ pub async fn delete(db: &PgPool, actor: UserId, client: &Client, chat: ChatId, i
     Ok(())
 }
 
-/// Erases the users of all webhooks of a chat that is about to be deleted.
+/// Erases the users of all webhooks and bridges of a chat that is about to be deleted.
 pub(crate) async fn erase_all(log: &mut PgConnection, chat: ChatId) -> Result<()> {
     let users: Vec<UserId> =
-        sqlx::query_scalar("select user_id from webhooks where chat_id = $1").bind(chat).fetch_all(&mut *log).await?;
+        sqlx::query_scalar(
+        "select user_id from webhooks where chat_id = $1 union all select ghost_id from bridge_chats where chat_id = $1",
+    ).bind(chat).fetch_all(&mut *log).await?;
     for user in users {
         accounts::erase(&mut *log, user).await?;
     }

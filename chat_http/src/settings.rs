@@ -4,7 +4,7 @@
 mod integrations;
 
 pub use integrations::{
-    IntegrationBind, OptionalOutgoingSettings, OutgoingSettings, RequiredSecretsSettings, SecretsSettings,
+    IntegrationBind, NetworkUrls, OptionalOutgoingSettings, OutgoingSettings, RequiredSecretsSettings, SecretsSettings,
 };
 
 use crate::{
@@ -50,6 +50,8 @@ pub struct AllSettings {
     secrets: SecretsSettings,
     #[command(flatten)]
     outgoing: OutgoingSettings,
+    #[command(flatten)]
+    networks: NetworkUrls,
     #[command(flatten)]
     web: WebSettings,
     #[command(flatten)]
@@ -315,6 +317,14 @@ pub struct RetentionSettings {
     /// them forever.
     #[arg(long, value_name = "DAYS", env = "MESSAGE_RETENTION_DAYS", default_value_t = RetentionConfig::DEFAULT.message_days)]
     pub message_retention_days: u16,
+    /// How much one user can store.
+    #[command(flatten)]
+    pub quota: QuotaSettings,
+}
+
+/// How much one user can store.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct QuotaSettings {
     /// Maximum total size of one user's files, in bytes.
     #[arg(long, value_name = "BYTES", env = "USER_QUOTA_BYTES", default_value_t = RetentionConfig::DEFAULT.user_quota_bytes)]
     pub user_quota_bytes: i64,
@@ -325,7 +335,7 @@ impl From<RetentionSettings> for RetentionConfig {
         Self {
             event_days: settings.event_retention_days,
             message_days: settings.message_retention_days,
-            user_quota_bytes: settings.user_quota_bytes,
+            user_quota_bytes: settings.quota.user_quota_bytes,
         }
     }
 }

@@ -3,9 +3,11 @@
 
 use crate::{AppState, limits, request_guard::VerifiedRequest, token_access};
 use axum::{
-    extract::FromRequestParts,
+    RequestExt,
+    extract::{FromRequest, FromRequestParts, Request},
     http::{header, request::Parts},
 };
+use bytes::Bytes;
 use chat_core::{
     ChatId, Error, UserId,
     audit::Client,
@@ -190,5 +192,18 @@ impl<'de> Deserialize<'de> for UserIds {
             Ok(_) => Err(D::Error::custom(format!("must be at most {} ids", limits::MAX_USER_IDS))),
             Err(_) => Err(D::Error::custom("must be positive integers, separated by commas")),
         }
+    }
+}
+
+/// A body as it arrived, of any media type.
+#[derive(Debug)]
+pub(crate) struct RawBody(pub(crate) Bytes);
+
+impl FromRequest<Arc<AppState>> for RawBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<AppState>) -> Result<Self> {
+        // `buffer_body` has read it within the limit.
+        Ok(Self(request.extract().await.map_err(Error::internal)?))
     }
 }

@@ -1,6 +1,6 @@
 //! The background jobs of a chat server.
 
-use crate::{AppState, BlobStore, disk_space};
+use crate::{AppState, disk_space};
 use chat_core::{
     Error, Result,
     auth::sessions,
@@ -8,6 +8,7 @@ use chat_core::{
     search, time,
 };
 use chrono::TimeDelta;
+use file_store::BlobStore;
 use futures_util::TryStreamExt;
 use sqlx::PgPool;
 use std::{
@@ -66,7 +67,7 @@ async fn delete_unreferenced_blobs(db: &PgPool, blobs: &BlobStore) -> Result<()>
 pub(crate) fn spawn(state: &Arc<AppState>, shutdown: &CancellationToken) {
     tokio::spawn(search::run_indexer(state.db.clone(), shutdown.clone()));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_minute_job(Arc::clone(state))));
-    let watch = disk_space::watch(Arc::clone(state), state.blobs.folder().to_owned(), state.min_free_bytes);
+    let watch = disk_space::watch(Arc::clone(state), state.files.blobs().folder().to_owned(), state.min_free_bytes);
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_purge_job(state.db.clone())));
     tokio::spawn(shutdown.clone().run_until_cancelled_owned(run_housekeeping_job(Arc::clone(state))));
@@ -80,7 +81,7 @@ async fn run_minute_job(state: Arc<AppState>) {
         state.rate_limiter.remove_stale();
         state.sign_in_throttle.remove_stale();
         state.refusals.remove_stale();
-        state.pixel_budget.remove_stale();
+        state.files.pixel_budget().remove_stale();
         if let Err(error) = sessions::revoke_expired(&state.db).await {
             tracing::warn!(%error, "cannot end expired sessions");
         }
@@ -113,7 +114,7 @@ async fn run_housekeeping_job(state: Arc<AppState>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match run_housekeeping(&state.db, &state.blobs, state.retention).await {
+        match run_housekeeping(&state.db, state.files.blobs(), state.retention).await {
             Ok(Some(report)) => tracing::debug!(?report, "housekeeping done"),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "housekeeping failed"),

@@ -1,15 +1,11 @@
 //! Confab's REST API: users, chats, messages and files, written to Postgres.
 //! No handler publishes a stored event; database triggers append it, in the same commit.
 
-mod blobs;
 mod disk_space;
 mod extract;
-mod image_metadata;
-mod images;
 mod jobs;
 mod limits;
 mod openapi;
-mod pixel_budget;
 mod request_guard;
 mod router;
 mod routes;
@@ -22,7 +18,6 @@ mod user_slots;
 mod webhook_formats;
 mod webhook_request;
 
-pub use blobs::BlobStore;
 pub use jobs::run_housekeeping;
 pub use openapi::{OPENAPI_PATH, openapi_json};
 pub use router::{Access, Route, routes};

@@ -3,7 +3,8 @@
 use anyhow::Context;
 use chat_core::{db, messages::Writer, redis::Redis, users::UserScope};
 use chat_http::{acceptor, config, metrics::MetricsEndpoint, rate_limit::RateLimits, shutdown, telemetry};
-use chat_server::{AppConfig, AppState, BlobStore, DemoAccounts, Settings};
+use chat_server::{AppConfig, AppState, DemoAccounts, Settings};
+use file_store::BlobStore;
 use tokio::net::TcpListener;
 
 /// Maximum number of database connections of one replica.

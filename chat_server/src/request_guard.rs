@@ -49,7 +49,7 @@ pub(crate) async fn guard(State(guard): State<Arc<RequestGuard>>, mut request: R
     let route = guard.routes.find(&request);
     let access = route.map(|route| route.access);
     let verified = match access {
-        None | Some(Access::Public | Access::Webhook) => None,
+        None | Some(Access::Public | Access::Webhook | Access::Network) => None,
         Some(access) => {
             let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             Some(state.authenticator.identify(header).await.map(|identity| VerifiedRequest { identity, access }))

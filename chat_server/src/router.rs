@@ -6,8 +6,8 @@ use crate::{
     openapi::{Document, OperationHandler},
     request_guard::{self, RequestGuard},
     routes::{
-        accounts, auth, bans, bots, channels, chats, config, events, files, invites, members, messages, operator,
-        presence, receipts, search, tokens, users, webhook_endpoints, webhooks,
+        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, invites, members, messages,
+        operator, presence, receipts, search, tokens, users, webhook_endpoints, webhooks,
     },
 };
 use axum::{
@@ -28,7 +28,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 /// of a handler determine its input and its output.
 #[rustfmt::skip]
 pub fn routes() -> Routes {
-    use Access::{Public, SignedIn, Webhook};
+    use Access::{Network, Public, SignedIn, Webhook};
     use RouteClass::{Audited, Auth, Edit, Profile, Read, Refresh, Upload, Write};
     use Scope::{
         ChatsRead, ChatsWrite, EventsRead, MessagesRead, MessagesWrite, PresenceWrite, ReactionsWrite, ReceiptsWrite,
@@ -70,6 +70,17 @@ pub fn routes() -> Routes {
         .on(Profile, SignedIn,       POST,   "/api/webhook-endpoints/{endpoint_id}/replay",         webhook_endpoints::replay,      "Send the events after a cursor to an endpoint again.")
         .on(Read,    SignedIn,       GET,    "/api/webhook-endpoints/{endpoint_id}/deliveries",     webhook_endpoints::list_deliveries, "List the deliveries to an endpoint, newest first.")
         .on(Profile, SignedIn,       POST,   "/api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/retry", webhook_endpoints::retry, "Send a delivery again, before all others that wait.")
+        .on(Read,    SignedIn,       GET,    "/api/bridges",                                        bridges::list,                  "List the caller's bridges.")
+        .on(Audited, SignedIn,       POST,   "/api/bridges",                                        bridges::create,                "Create a bridge to another network.")
+        .on(Read,    SignedIn,       GET,    "/api/bridges/{bridge_id}",                            bridges::get,                   "Get a bridge.")
+        .on(Audited, SignedIn,       PATCH,  "/api/bridges/{bridge_id}",                            bridges::update,                "Change, enable or disable a bridge.")
+        .on(Audited, SignedIn,       DELETE, "/api/bridges/{bridge_id}",                            bridges::delete,                "Delete a bridge; its chats and messages stay.")
+        .on(Read,    SignedIn,       GET,    "/api/bridges/{bridge_id}/chats",                      bridges::list_chats,            "List the chats that a bridge connects, newest first.")
+        .on(Profile, SignedIn,       POST,   "/api/bridges/{bridge_id}/chats",                      bridges::connect_chat,          "Connect a remote user on the other network to a chat, or to a new group.")
+        .on(Profile, SignedIn,       PATCH,  "/api/bridges/{bridge_id}/chats/{bridge_chat_id}",     bridges::update_chat,           "Pause a connected chat, or make it send again.")
+        .on(Profile, SignedIn,       DELETE, "/api/bridges/{bridge_id}/chats/{bridge_chat_id}",     bridges::disconnect_chat,       "Disconnect a chat from its remote user; the messages stay.")
+        .on(Read,    SignedIn,       GET,    "/api/bridges/{bridge_id}/failures",                   bridges::list_failures,         "List what a bridge gave up to send, newest first.")
+        .on(Profile, SignedIn,       POST,   "/api/bridges/{bridge_id}/failures/{delivery_id}/retry", bridges::retry,               "Send something that was given up again.")
         .on(Read,    SignedIn,       GET,    "/api/me/activity",                                    auth::list_activity,            "List the caller's sign-ins, changes of the password and of API tokens, bots and endpoints of webhooks, and exports, newest first.")
         .on(Read,    UsersRead,      GET,    "/api/users",                                          users::list,                    "List the users with the given ids.")
         .on(Read,    UsersRead,      GET,    "/api/users/search",                                   users::search,                  "Search users by the beginnings of the words of their names, and by an exact name those who share no chat with the caller.")
@@ -110,6 +121,10 @@ pub fn routes() -> Routes {
         .on(Profile, SignedIn,       PATCH,  "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::update,               "Change the name and the avatar of a webhook.")
         .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/webhooks/{webhook_id}/token",    webhooks::renew,                "Replace the URL of a webhook.")
         .on(Audited, SignedIn,       DELETE, "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::delete,               "Delete a webhook; its messages stay.")
+        .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/bridges",                        bridges::list_of_chat,          "List the bridges of a chat, and the messages that did not arrive.")
+        .on(Write,   MessagesWrite,  POST,   "/api/chats/{chat_id}/templates",                      bridges::send_template,         "Send a template of another network.")
+        .on(RouteClass::Webhook, Network, GET, "/in/whatsapp/{bridge_id}",                          bridges::verify_whatsapp,       "Verify the URL of the webhook of a bridge.")
+        .on(RouteClass::Webhook, Network, POST, "/in/whatsapp/{bridge_id}",                         bridges::receive_whatsapp,      "Receive a webhook of WhatsApp.")
         .on(Read,    ChatsRead,      GET,    "/api/invites/{code}",                                 invites::preview,               "Preview an invite.")
         .on(Write,   ChatsWrite,     POST,   "/api/invites/{code}",                                 invites::accept,                "Accept an invite.")
 
@@ -203,6 +218,8 @@ pub enum Access {
     Scope(Scope),
     /// Programs that know the URL of a webhook.
     Webhook,
+    /// Other networks, whose requests contain a secret that the handler verifies.
+    Network,
 }
 
 impl From<Scope> for Access {

@@ -1,9 +1,6 @@
 //! The state that handlers share.
 
-use crate::{
-    BlobStore, jobs, openapi, pixel_budget::PixelBudget, router, sign_in_throttle::SignInThrottle,
-    user_slots::UserSlots,
-};
+use crate::{jobs, openapi, router, sign_in_throttle::SignInThrottle, user_slots::UserSlots};
 use axum::Router;
 use chat_core::{
     Result,
@@ -27,6 +24,7 @@ use chat_http::{
     sign_up::SignUpPolicy,
     trusted_proxies::TrustedProxies,
 };
+use file_store::{BlobStore, FileStore, PixelBudget};
 use prometheus_client::registry::Registry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -127,7 +125,6 @@ pub struct AppState {
     pub(crate) expensive_db: PgPool,
     pub(crate) expensive_slots: UserSlots,
     pub(crate) upload_slots: UserSlots,
-    pub(crate) pixel_budget: PixelBudget,
     pub(crate) sign_in_throttle: SignInThrottle,
     pub(crate) refusals: Refusals,
     is_volatile_database_allowed: bool,
@@ -141,7 +138,7 @@ pub struct AppState {
     pub(crate) writer: Writer,
     pub(crate) ephemeral: EphemeralBus,
     pub(crate) typing: TypingNotifier,
-    pub(crate) blobs: BlobStore,
+    pub(crate) files: FileStore,
     pub(crate) rate_limiter: Arc<RateLimiter>,
     pub(crate) retention: RetentionConfig,
     pub(crate) sealer: Option<Sealer>,
@@ -162,7 +159,6 @@ impl AppState {
             expensive_db: db::create_expensive_pool(&config.db),
             expensive_slots: UserSlots::for_expensive_requests(),
             upload_slots: UserSlots::for_uploads(),
-            pixel_budget: PixelBudget::new(config.rate_limits != RateLimits::OFF),
             sign_in_throttle: SignInThrottle::new(config.rate_limits != RateLimits::OFF),
             refusals: Refusals::default(),
             is_volatile_database_allowed: config.is_volatile_database_allowed,
@@ -173,7 +169,7 @@ impl AppState {
             db: config.db,
             writer: config.writer,
             signer: config.signer,
-            blobs: config.blobs,
+            files: FileStore::new(config.blobs, PixelBudget::new(config.rate_limits != RateLimits::OFF)),
             rate_limiter: Arc::new(RateLimiter::new(config.rate_limits, config.trusted_proxies)),
             retention: config.retention,
             sealer: config.sealer,

@@ -19,8 +19,9 @@ use chat_http::{
     sign_up::SignUpPolicy,
     web_policy::AllowedHosts,
 };
-use chat_server::{AppConfig, AppState, BlobStore, DemoAccount, DemoAccounts};
+use chat_server::{AppConfig, AppState, DemoAccount, DemoAccounts};
 use embedded_postgres::Cluster;
+use file_store::BlobStore;
 use fixtures::demo::{self, DemoUser};
 use integration_server::IntegrationServer;
 use notify_server::{Deps, NotifyServer};
@@ -211,10 +212,19 @@ impl TestApp {
     /// Starts an integration server, which may call servers on loopback addresses. It runs until
     /// the app stops, or until the token is cancelled.
     pub fn start_integration_server(&self) -> (IntegrationServer, CancellationToken) {
+        self.start_integration_server_with("http://127.0.0.1:1")
+    }
+
+    /// Starts an integration server like [`Self::start_integration_server`], with this URL of the
+    /// Graph API.
+    pub fn start_integration_server_with(&self, graph_url: &str) -> (IntegrationServer, CancellationToken) {
         let deps = integration_server::Deps {
             db: self.database.pool(8),
             sealer: sealer_of(&self.folder),
             allowed: AllowedTargets::loopback(),
+            blobs: BlobStore::on_disk(&self.files).expect("a file store"),
+            user_quota_bytes: RetentionConfig::DEFAULT.user_quota_bytes,
+            graph_url: graph_url.parse().expect("a URL"),
         };
         let shutdown = self.shutdown.child_token();
         (IntegrationServer::start(deps, shutdown.clone()).expect("an HTTP client"), shutdown)

@@ -8,6 +8,7 @@ mod balancer;
 mod database;
 mod event_stream;
 mod faulty_proxy;
+pub mod graph;
 mod redis;
 mod redis_cluster;
 pub mod rest_file;

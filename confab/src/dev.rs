@@ -14,8 +14,8 @@ use chat_http::{
     rate_limit::RateLimits,
     settings::{
         AccountSettings, ChatBind, DataSettings, DiskSettings, DurabilitySettings, FrontendSettings, NetworkSettings,
-        OptionalDatabaseSettings, OptionalOutgoingSettings, PublicDemoSettings, RateLimitSettings, RetentionSettings,
-        WebSettings,
+        NetworkUrls, OptionalDatabaseSettings, OptionalOutgoingSettings, PublicDemoSettings, RateLimitSettings,
+        RetentionSettings, WebSettings,
     },
     shutdown,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Dev {
     database: OptionalDatabaseSettings,
     #[command(flatten)]
     outgoing: OptionalOutgoingSettings,
+    #[command(flatten)]
+    networks: NetworkUrls,
     #[command(flatten)]
     web: WebSettings,
     #[command(flatten)]
@@ -132,6 +134,7 @@ impl Dev {
             signer: data_dir.load_signer()?,
             sealer: Some(data_dir.load_sealer()?),
             outgoing: self.allowed_targets(),
+            graph_url: self.networks.graph_url.clone(),
             files_dir: node::files_dir(&data_dir.path),
             policy: self.web.policy(self.bind.chat_bind, &self.network).context("CORS_ORIGINS")?,
             public_url: self.web.public_url.clone(),

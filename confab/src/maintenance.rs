@@ -7,7 +7,7 @@ use anyhow::Context;
 use chat_core::{
     accounts,
     audit::{Action, NewEntry},
-    operators,
+    bridges, operators,
     sealing::Sealer,
     users,
     values::Email,
@@ -16,9 +16,9 @@ use chat_core::{
 use chat_http::settings::{
     DataSettings, DatabaseSettings, OptionalDatabaseSettings, RetentionSettings, SecretsSettings,
 };
-use chat_server::BlobStore;
 use clap::Args;
 use embedded_postgres::ClusterLocation;
+use file_store::BlobStore;
 use futures_util::{StreamExt, pin_mut};
 use std::io::Write;
 
@@ -181,9 +181,13 @@ impl RotateSecrets {
         let db = self.database.create_pool()?;
         Sealer::add_key(&file).context("adding a key")?;
         let sealer = Sealer::open_file(&file)?;
-        let count = webhook_endpoints::reseal_all(&db, &sealer).await.map_err(database::database_error)?;
+        let endpoints = webhook_endpoints::reseal_all(&db, &sealer).await.map_err(database::database_error)?;
+        let bridges = bridges::reseal_all(&db, &sealer).await.map_err(database::database_error)?;
         Sealer::remove_old_keys(&file).context("removing old keys")?;
-        println!("sealed the secrets of {count} endpoints with a new key in {}", file.display());
+        println!(
+            "sealed the secrets of {endpoints} endpoints and {bridges} bridges with a new key in {}",
+            file.display()
+        );
         println!("if servers run on other machines, copy the file there now; the old key is still in it");
         Ok(())
     }

@@ -20,16 +20,17 @@ use chat_http::{
     rate_limit::RateLimits,
     settings::{
         AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, DiskSettings,
-        DurabilitySettings, FrontendSettings, MetricsSettings, NetworkSettings, OutgoingSettings, PublicDemoSettings,
-        PublicUrl, RateLimitSettings, RedisSettings, RetentionSettings, SecretsSettings, SigningKeySettings,
-        WebSettings,
+        DurabilitySettings, FrontendSettings, MetricsSettings, NetworkSettings, NetworkUrls, OutgoingSettings,
+        PublicDemoSettings, PublicUrl, RateLimitSettings, RedisSettings, RetentionSettings, SecretsSettings,
+        SigningKeySettings, WebSettings,
     },
     shutdown,
     sign_up::SignUpPolicy,
     trusted_proxies::TrustedProxies,
 };
-use chat_server::{AppConfig, AppState, BlobStore, DemoAccounts};
+use chat_server::{AppConfig, AppState, DemoAccounts};
 use clap::Args;
+use file_store::BlobStore;
 use integration_server::IntegrationServer;
 use notify_server::{Deps, NotifyServer};
 use std::{
@@ -39,6 +40,7 @@ use std::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// How long the attempts that run are waited for when a node stops.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -49,9 +51,10 @@ pub(crate) struct Node {
     /// Connects to other nodes that use the same database.
     pub(crate) redis: Option<Redis>,
     pub(crate) signer: Signer,
-    /// Seals the secrets of outgoing webhooks; without it none are sent.
+    /// Seals the secrets of outgoing webhooks and bridges; without it there are none.
     pub(crate) sealer: Option<Sealer>,
     pub(crate) outgoing: AllowedTargets,
+    pub(crate) graph_url: Url,
     pub(crate) files_dir: PathBuf,
     pub(crate) policy: WebPolicy,
     pub(crate) public_url: Option<PublicUrl>,
@@ -83,12 +86,13 @@ impl Node {
         // Separate pools, so that no component waits for the connections of another.
         let pool = || database::create_pool(&self.database_url);
         let db = pool()?;
+        let blobs = BlobStore::on_disk(&self.files_dir).context("opening the file store")?;
         let state = AppState::build(AppConfig {
             db: db.clone(),
             writer: Writer::start(pool()?),
             redis: self.redis.clone(),
             signer: self.signer,
-            blobs: BlobStore::on_disk(&self.files_dir).context("opening the file store")?,
+            blobs: blobs.clone(),
             rate_limits: self.rate_limits,
             trusted_proxies: self.trusted_proxies,
             retention: self.retention,
@@ -118,7 +122,14 @@ impl Node {
         let notify = NotifyServer::start(deps, shutdown.clone());
         let integrations = match self.sealer {
             Some(sealer) => {
-                let deps = integration_server::Deps { db: pool()?, sealer, allowed: self.outgoing };
+                let deps = integration_server::Deps {
+                    db: pool()?,
+                    sealer,
+                    allowed: self.outgoing,
+                    blobs,
+                    user_quota_bytes: self.retention.user_quota_bytes,
+                    graph_url: self.graph_url,
+                };
                 Some(IntegrationServer::start(deps, shutdown.clone())?)
             }
             None => None,
@@ -173,6 +184,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     outgoing: OutgoingSettings,
     #[command(flatten)]
+    networks: NetworkUrls,
+    #[command(flatten)]
     web: WebSettings,
     #[command(flatten)]
     metrics: MetricsSettings,
@@ -205,6 +218,7 @@ impl Serve {
             signer: self.keys.signer()?,
             sealer: self.secrets.sealer().context("SECRETS_KEY_FILE")?,
             outgoing: self.outgoing.outgoing_allow,
+            graph_url: self.networks.graph_url,
             files_dir: files_dir(&self.data.chat_data_dir),
             policy: self.web.policy(self.bind.chat_bind, &self.network).context("CORS_ORIGINS")?,
             public_url: self.web.public_url.clone(),

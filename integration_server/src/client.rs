@@ -10,7 +10,7 @@ use chat_core::{
     time::now,
 };
 use reqwest::{
-    Client, Response, StatusCode,
+    Client, Method, RequestBuilder, Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
     header::{HeaderMap, RETRY_AFTER},
     redirect::Policy,
@@ -72,6 +72,22 @@ pub(crate) struct EndpointResponse {
     pub(crate) body: String,
 }
 
+/// How much of a response is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResponseLimits {
+    /// Maximum size, in bytes.
+    pub(crate) bytes: usize,
+    /// Maximum time.
+    pub(crate) time: Duration,
+}
+
+/// A response whose body is not read yet. It holds a slot of its host.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) response: Response,
+    _slot: Option<Slot<String>>,
+}
+
 /// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum CallError {
@@ -79,7 +95,9 @@ pub(crate) enum CallError {
     NotAllowed(&'static str),
     /// Nothing was sent, because too many other requests or lookups are in progress.
     Busy,
-    /// The request failed.
+    /// Nothing was sent, because there is no connection.
+    NotConnected(String),
+    /// The request failed; the server may have received it.
     Failed(String),
 }
 
@@ -100,21 +118,45 @@ impl OutgoingClient {
         Ok(Self { client, allowed, hosts: Slots::new(MAX_PER_HOST) })
     }
 
-    /// Posts a JSON body with some headers.
+    /// Posts a JSON body with some headers. Only the beginning of the response is read.
     pub(crate) async fn post(
         &self,
         url: &str,
         headers: HeaderMap,
         body: String,
     ) -> Result<EndpointResponse, CallError> {
-        // Addresses in the URL are not resolved, so they are checked here.
-        let url = self.allowed.parse_url(url).map_err(CallError::NotAllowed)?;
-        let _slot = self.acquire_host(&url)?;
-        let request = self.client.post(url.as_url().clone()).headers(headers).body(body);
-        let response = request.send().await.map_err(|error| CallError::of(&error))?;
+        let limits = ResponseLimits { bytes: MAX_RESPONSE_BYTES, time: BODY_TIMEOUT };
+        self.call(Method::POST, url, limits, |request| request.headers(headers).body(body)).await
+    }
+
+    /// Sends a request, and reads its response within limits.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        url: &str,
+        limits: ResponseLimits,
+        build: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<EndpointResponse, CallError> {
+        let Opened { response, _slot } = self.open(method, url, build).await?;
         let status = response.status();
         let retry_after = read_retry_after(response.headers());
-        Ok(EndpointResponse { status, retry_after, body: read_start(response).await })
+        Ok(EndpointResponse { status, retry_after, body: read_start(response, limits).await })
+    }
+
+    /// Sends a request, and returns its response before its body is read. The time limit of the
+    /// request includes the body.
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        url: &str,
+        build: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Opened, CallError> {
+        // Addresses in the URL are not resolved, so they are checked here.
+        let url = self.allowed.parse_url(url).map_err(CallError::NotAllowed)?;
+        let slot = self.acquire_host(&url)?;
+        let request = build(self.client.request(method, url.as_url().clone()));
+        let response = request.send().await.map_err(|error| CallError::of(&error))?;
+        Ok(Opened { response, _slot: slot })
     }
 
     /// Takes a slot of the host. Hosts that the administrator has listed have no limit.
@@ -131,7 +173,7 @@ impl CallError {
     /// Describes an error for the owner of an endpoint, without the URL, which may contain a
     /// secret.
     fn of(error: &reqwest::Error) -> Self {
-        if error.is_timeout() {
+        if error.is_timeout() && !error.is_connect() {
             return Self::Failed("no response in time".into());
         }
         let mut text = "the request failed".to_owned();
@@ -143,15 +185,15 @@ impl CallError {
             text = error.to_string();
             source = error.source();
         }
-        Self::Failed(text)
+        if error.is_connect() { Self::NotConnected(text) } else { Self::Failed(text) }
     }
 }
 
 /// Reads the beginning of a body. A body that is slow or too long is not read to its end.
-async fn read_start(mut response: Response) -> String {
+async fn read_start(mut response: Response, limits: ResponseLimits) -> String {
     let mut bytes = Vec::new();
     let read = async {
-        while bytes.len() < MAX_RESPONSE_BYTES {
+        while bytes.len() < limits.bytes {
             match response.chunk().await {
                 Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
                 Ok(None) | Err(_) => return,
@@ -159,8 +201,8 @@ async fn read_start(mut response: Response) -> String {
         }
     };
     // What has arrived by then is enough.
-    let _ = timeout(BODY_TIMEOUT, read).await;
-    bytes.truncate(MAX_RESPONSE_BYTES);
+    let _ = timeout(limits.time, read).await;
+    bytes.truncate(limits.bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -222,7 +264,7 @@ mod tests {
         net::TcpListener,
     };
 
-    /// EndpointResponses every connection with these bytes, and returns the address.
+    /// Answers every connection with these bytes, and returns the address.
     async fn answer_with(bytes: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -1,9 +1,10 @@
-//! Sends the events of Confab to other servers: outgoing webhooks.
+//! Sends the events of Confab to other servers: outgoing webhooks, and bridges, which also receive.
 //!
 //! `feed` moves events from the log into the outbox, `sender` claims what is due and settles it,
-//! `webhook` sends one delivery, and `client` is the only HTTP client that calls other servers.
+//! `webhook` sends one delivery, `bridges` relays to other networks and back, and `client` is the only HTTP client that calls other servers.
 //! Any number of processes can run at once; none leads.
 
+mod bridges;
 mod client;
 mod feed;
 mod metrics;
@@ -16,8 +17,11 @@ mod webhook;
 
 pub use settings::Settings;
 
+use bridges::{BridgeDeps, Bridges};
 use chat_core::{
-    outbox,
+    bridges::{BridgeState, chats},
+    messages::Writer,
+    outbox::clean_up,
     outgoing::AllowedTargets,
     sealing::Sealer,
     webhook_endpoints::{self, DisabledReason},
@@ -32,6 +36,7 @@ use chat_http::{
 };
 use client::OutgoingClient;
 use feed::Feed;
+use file_store::{BlobStore, FileStore, PixelBudget};
 use metrics::Metrics;
 use notifications::Wakers;
 use prometheus_client::registry::Registry;
@@ -40,6 +45,7 @@ use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
 
 /// How often overfull lanes and deleted endpoints are looked for.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(60);
@@ -56,6 +62,12 @@ pub struct Deps {
     pub sealer: Sealer,
     /// Private servers that may be called.
     pub allowed: AllowedTargets,
+    /// Holds the bytes of the files that bridges relay.
+    pub blobs: BlobStore,
+    /// Maximum size of all files of one person, in bytes.
+    pub user_quota_bytes: i64,
+    /// The URL of the Graph API of Meta.
+    pub graph_url: Url,
 }
 
 /// An integration server: sends what is in the outbox.
@@ -69,7 +81,8 @@ pub struct IntegrationServer {
 
 impl IntegrationServer {
     /// Starts to follow the log and to send. `shutdown` stops it.
-    pub fn start(Deps { db, sealer, allowed }: Deps, shutdown: CancellationToken) -> anyhow::Result<Self> {
+    pub fn start(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<Self> {
+        let Deps { db, sealer, allowed, blobs, user_quota_bytes, graph_url } = deps;
         let metrics = Arc::new(Metrics::default());
         let wakers = Arc::new(Wakers::default());
         let client = OutgoingClient::new(allowed)?;
@@ -77,6 +90,17 @@ impl IntegrationServer {
         tasks.spawn(notifications::listen(db.clone(), Arc::clone(&wakers), shutdown.clone()));
         let feed = Feed { db: db.clone(), wakers: Arc::clone(&wakers), metrics: Arc::clone(&metrics) };
         tasks.spawn(feed.run(shutdown.clone()));
+        let bridges = Arc::new(Bridges::new(BridgeDeps {
+            db: db.clone(),
+            sealer: sealer.clone(),
+            client: client.clone(),
+            graph_url,
+            files: FileStore::new(blobs, PixelBudget::new(true)),
+            writer: Writer::start(db.clone()),
+            user_quota_bytes,
+            metrics: Arc::clone(&metrics),
+        }));
+        bridges.spawn(&tasks, &wakers, &shutdown);
         let sender = Sender {
             db: db.clone(),
             sealer,
@@ -84,10 +108,11 @@ impl IntegrationServer {
             wakers,
             metrics: Arc::clone(&metrics),
             owners: Sender::slots_of_owners(),
+            bridges: Arc::clone(&bridges),
             shutdown: shutdown.clone(),
         };
         sender.spawn(&tasks);
-        tasks.spawn(shutdown.clone().run_until_cancelled_owned(clean_up(db.clone())));
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(clean_up(db.clone(), bridges)));
         tasks.close();
         Ok(Self { db, metrics, tasks, shutdown })
     }
@@ -119,10 +144,11 @@ pub async fn serve(listener: TcpListener, server: IntegrationServer) {
     server.stopped().await;
 }
 
-/// Disables endpoints for which too much waits, and deletes what deleted endpoints leave.
-async fn clean_up(db: PgPool) {
+/// Disables endpoints and bridges for which too much waits, and deletes what deleted ones leave.
+async fn clean_up(db: PgPool, bridges: Arc<Bridges>) {
     loop {
         sleep(CLEAN_UP_INTERVAL).await;
+        bridges.remove_stale();
         if let Err(error) = clean_up_once(&db).await {
             tracing::warn!(%error, "cannot clean up the outbox");
         }
@@ -131,11 +157,17 @@ async fn clean_up(db: PgPool) {
 
 async fn clean_up_once(db: &PgPool) -> chat_core::Result<()> {
     // One process at a time.
-    let Some(_lock) = outbox::lock_clean_up(db).await? else { return Ok(()) };
-    for endpoint in outbox::list_overfull(db).await? {
-        tracing::info!(%endpoint, "too many deliveries wait; disabling the endpoint");
-        webhook_endpoints::disable(db, endpoint, DisabledReason::Backlog).await?;
+    let Some(_lock) = clean_up::lock_clean_up(db).await? else { return Ok(()) };
+    for (endpoint, bridge) in clean_up::list_overfull(db).await? {
+        if let Some(endpoint) = endpoint {
+            tracing::info!(%endpoint, "too many deliveries wait; disabling the endpoint");
+            webhook_endpoints::disable(db, endpoint, DisabledReason::Backlog).await?;
+        }
+        if let Some(bridge) = bridge {
+            chat_core::bridges::stop(db, bridge, BridgeState::Disabled, "backlog").await?;
+        }
     }
-    while outbox::purge_deleted(db).await? > 0 {}
+    while clean_up::purge_deleted(db).await? > 0 {}
+    while chats::erase_orphans(db).await? > 0 {}
     Ok(())
 }

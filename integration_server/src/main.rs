@@ -3,6 +3,7 @@
 use anyhow::Context;
 use chat_core::{db, sealing::Sealer};
 use chat_http::{acceptor, config, shutdown, telemetry};
+use file_store::BlobStore;
 use integration_server::{Deps, IntegrationServer, Settings};
 use tokio::net::TcpListener;
 
@@ -20,6 +21,9 @@ async fn main() -> anyhow::Result<()> {
         db: db::create_pool(&settings.database.database_url, MAX_POOL_CONNECTIONS)?,
         sealer: Sealer::open_file(&settings.secrets.secrets_key_file).context("SECRETS_KEY_FILE")?,
         allowed: settings.outgoing.outgoing_allow,
+        blobs: BlobStore::on_disk(&settings.data.chat_data_dir.join("files")).context("opening the file store")?,
+        user_quota_bytes: settings.quota.user_quota_bytes,
+        graph_url: settings.networks.graph_url,
     };
     let server = IntegrationServer::start(deps, shutdown::shutdown_on_signal())?;
     integration_server::serve(listener, server).await;

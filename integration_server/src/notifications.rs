@@ -1,7 +1,8 @@
-//! Wakes the feed and the senders when the database notifies. A notification that is lost only
-//! delays them, because both also look at intervals.
+//! Wakes the feed, the senders and the bridges when the database notifies. A notification that is lost only
+//! delays them, because all also look at intervals.
 
 use chat_core::{
+    bridges::inbox,
     events,
     outbox::{self, Health},
 };
@@ -18,6 +19,8 @@ const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Wakers {
     /// The log has new events.
     pub(crate) feed: Notify,
+    /// A network has sent something, or the account of a bridge is to be checked.
+    pub(crate) bridges: Notify,
     /// The outbox has new entries, for the sender to healthy endpoints.
     healthy: Notify,
     /// The same for the sender to failing endpoints.
@@ -55,12 +58,14 @@ pub(crate) async fn listen(db: PgPool, wakers: Arc<Wakers>, shutdown: Cancellati
 
 async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(db).await?;
-    listener.listen_all([events::CHANNEL, outbox::CHANNEL]).await?;
+    listener.listen_all([events::CHANNEL, outbox::CHANNEL, inbox::CHANNEL]).await?;
     wakers.feed.notify_one();
     wakers.wake_senders();
+    wakers.bridges.notify_one();
     while let Some(notification) = listener.try_recv().await? {
         match notification.channel() {
             outbox::CHANNEL => wakers.wake_senders(),
+            inbox::CHANNEL => wakers.bridges.notify_one(),
             _ => wakers.feed.notify_one(),
         }
     }

@@ -1,10 +1,11 @@
-//! Sends what is due. A dispatcher claims endpoints and starts a run for each; a run sends a few
-//! entries in order; the settler records what the runs did, several at once.
+//! Sends what is due. A dispatcher claims lanes and starts a run for each; a run sends a few
+//! entries to an endpoint or a remote user, in order; the settler records what the runs did, several at once.
 //!
 //! Endpoints that fail have a dispatcher and slots of their own, so that they do not take the
 //! slots of the others.
 
 use crate::{
+    bridges::Bridges,
     client::OutgoingClient,
     metrics::Metrics,
     notifications::Wakers,
@@ -12,7 +13,11 @@ use crate::{
     webhook::{self, Effect, Request},
 };
 use chat_core::{
-    EndpointId, Error, Result, UserId,
+    Error, LaneId, Result, UserId,
+    bridges::{
+        Account,
+        relay::{self, Recipient},
+    },
     events::Epoch,
     outbox::{self, Content, Entry, Health, LEASE, Lease, Outcome, Settlement, State},
     sealing::Sealer,
@@ -83,16 +88,34 @@ pub(crate) struct Sender {
     pub(crate) wakers: Arc<Wakers>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) owners: Slots<UserId>,
+    pub(crate) bridges: Arc<Bridges>,
     pub(crate) shutdown: CancellationToken,
 }
 
 /// What a run needs.
 struct Run {
     lease: Lease,
-    target: Option<Target>,
+    target: Option<LaneTarget>,
     entries: Vec<Entry>,
     epoch: Arc<Epoch>,
     _slot: OwnedSemaphorePermit,
+}
+
+/// Where the entries of a lane go.
+enum LaneTarget {
+    /// To an endpoint of webhooks.
+    Endpoint(Target),
+    /// To a remote user on another network.
+    RemoteUser(Box<(Recipient, Account)>),
+}
+
+impl LaneTarget {
+    fn lane(&self) -> LaneId {
+        match self {
+            Self::Endpoint(target) => target.id.into(),
+            Self::RemoteUser(remote_user) => remote_user.0.id.into(),
+        }
+    }
 }
 
 impl Sender {
@@ -168,13 +191,16 @@ impl Sender {
     }
 
     async fn load(&self, leases: Vec<Lease>, permits: Vec<OwnedSemaphorePermit>) -> Result<Vec<Run>> {
-        let lanes: Vec<EndpointId> = leases.iter().map(|lease| lease.lane).collect();
+        let lanes: Vec<LaneId> = leases.iter().map(|lease| lease.lane).collect();
         let mut db = self.db.acquire().await?;
-        let targets = webhook_endpoints::load_targets(&mut *db, &lanes).await?;
+        let endpoints = webhook_endpoints::load_targets(&mut *db, &lanes).await?;
+        let remote_users = relay::load_recipients(&mut db, &lanes).await?;
+        let remote_users = remote_users.into_iter().map(|remote_user| LaneTarget::RemoteUser(Box::new(remote_user)));
+        let targets = endpoints.into_iter().map(LaneTarget::Endpoint).chain(remote_users);
         let (epoch, entries) = outbox::load_due(&mut db, &lanes).await?;
         let epoch = Arc::new(epoch);
-        let mut targets: HashMap<EndpointId, Target> = targets.into_iter().map(|target| (target.id, target)).collect();
-        let mut entries_of: HashMap<EndpointId, Vec<Entry>> = HashMap::new();
+        let mut targets: HashMap<LaneId, LaneTarget> = targets.map(|target| (target.lane(), target)).collect();
+        let mut entries_of: HashMap<LaneId, Vec<Entry>> = HashMap::new();
         for entry in entries {
             entries_of.entry(entry.lane).or_default().push(entry);
         }
@@ -188,10 +214,18 @@ impl Sender {
         Ok(runs.collect())
     }
 
-    /// Sends the entries of one endpoint, in order, until one fails.
+    /// Sends the entries of one lane, in order, until one fails.
     async fn run(&self, Run { lease, target, entries, epoch, _slot }: Run) -> Settlement {
         let mut settlement = Settlement::unchanged(lease);
-        let Some(target) = target.filter(|target| !target.is_disabled) else {
+        let target = match target {
+            Some(LaneTarget::RemoteUser(remote_user)) => {
+                let (recipient, account) = *remote_user;
+                return self.bridges.run(settlement, recipient, account, &entries, &self.shutdown).await;
+            }
+            Some(LaneTarget::Endpoint(target)) if !target.is_disabled => Some(target),
+            Some(LaneTarget::Endpoint(_)) | None => None,
+        };
+        let Some(target) = target else {
             settlement.outcomes =
                 entries.iter().map(|entry| not_sent(entry, State::Dead, "the endpoint is disabled")).collect();
             return settlement;
@@ -281,7 +315,7 @@ impl Sender {
     /// still waits.
     async fn disable(&self, settlement: &Settlement, reason: DisabledReason) {
         self.settle(settlement).await;
-        let endpoint = settlement.lease.lane;
+        let endpoint = settlement.lease.lane.into();
         match webhook_endpoints::disable(&self.db, endpoint, reason).await {
             Ok(()) => tracing::info!(%endpoint, ?reason, "disabled an endpoint"),
             Err(error) => tracing::warn!(%endpoint, %error, "cannot disable an endpoint"),

@@ -1,11 +1,18 @@
 //! The settings of the `integration_server` program.
 
-use chat_http::settings::{DatabaseSettings, IntegrationBind, LogSettings, OutgoingSettings, RequiredSecretsSettings};
+use chat_http::settings::{
+    DataSettings, DatabaseSettings, IntegrationBind, LogSettings, NetworkUrls, OutgoingSettings, QuotaSettings,
+    RequiredSecretsSettings,
+};
 
-/// Send Confab's events to other servers. Each setting is a flag, an environment variable, or a
+/// Connect Confab to other servers. Each setting is a flag, an environment variable, or a
 /// key of `config.toml`.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(name = "integration_server", version, about = "Send Confab's events to other servers")]
+#[command(
+    name = "integration_server",
+    version,
+    about = "Connect Confab to other servers: outgoing webhooks and bridges"
+)]
 pub struct Settings {
     #[command(flatten)]
     pub bind: IntegrationBind,
@@ -15,6 +22,12 @@ pub struct Settings {
     pub secrets: RequiredSecretsSettings,
     #[command(flatten)]
     pub outgoing: OutgoingSettings,
+    #[command(flatten)]
+    pub data: DataSettings,
+    #[command(flatten)]
+    pub quota: QuotaSettings,
+    #[command(flatten)]
+    pub networks: NetworkUrls,
     #[command(flatten)]
     pub log: LogSettings,
 }

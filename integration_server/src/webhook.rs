@@ -120,7 +120,7 @@ pub(crate) fn evaluate(
             return (Outcome { was_sent: false, ..outcome(State::Waiting, None, None) }, Effect::NotSent);
         }
         Err(CallError::NotAllowed(why)) => (None, format!("the URL is not allowed: {why}"), None),
-        Err(CallError::Failed(why)) => (None, in_one_line(&why), None),
+        Err(CallError::NotConnected(why) | CallError::Failed(why)) => (None, in_one_line(&why), None),
     };
     // The first failure blocks the endpoint, so that the order is kept; a delivery that fails
     // again lets later ones pass.

@@ -42,5 +42,5 @@ export default defineConfig({
       },
     },
   },
-  server: { proxy: { '/api': SERVER, '/events': SERVER, '/ws': { target: SERVER, ws: true } } },
+  server: { proxy: { '/api': SERVER, '/in': SERVER, '/events': SERVER, '/ws': { target: SERVER, ws: true } } },
 });

@@ -6,7 +6,7 @@ use super::{Audience, Claims, Signer, hash_secret, new_secret, next_secret, toke
 use crate::{
     Error, Result, Time, UserId,
     audit::{Action, Client, NewEntry},
-    events,
+    bridges, events,
     operators::AccountState,
     time::now,
     values::RefreshNonce,
@@ -180,19 +180,19 @@ pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> 
 }
 
 /// Revokes all sessions of a user and of the user's bots except the current one, API tokens
-/// included, disables their endpoints of webhooks, and returns the ids of the sessions.
+/// included, disables their endpoints of webhooks and their bridges, and returns the ids of the sessions.
 pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec<Uuid>> {
     let sql = "update sessions set revoked_at = now()
                where (user_id = $1 or user_id in (select id from users where owner_id = $1))
                  and id <> $2 and revoked_at is null
                returning id";
     let revoked = sqlx::query_scalar(sql).bind(claims.user_id).bind(claims.session_id).fetch_all(&mut *log).await?;
-    webhook_endpoints::disable_all(log, claims.user_id).await?;
+    disable_integrations(log, claims.user_id).await?;
     Ok(revoked)
 }
 
 /// Revokes all sessions of a user and of the user's bots, API tokens included, and disables their
-/// endpoints of webhooks.
+/// endpoints of webhooks and their bridges.
 pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<()> {
     sqlx::query(
         "update sessions set revoked_at = now()
@@ -201,7 +201,14 @@ pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<(
     .bind(user)
     .execute(&mut *log)
     .await?;
-    webhook_endpoints::disable_all(log, user).await
+    disable_integrations(log, user).await
+}
+
+/// Disables what sends the user's chats to other servers: the sessions may have ended because
+/// somebody else had access.
+async fn disable_integrations(log: &mut PgConnection, user: UserId) -> Result<()> {
+    webhook_endpoints::disable_all(log, user).await?;
+    bridges::disable_all(log, user).await
 }
 
 /// Marks sessions that have expired as revoked, which ends their streams.

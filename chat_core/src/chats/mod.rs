@@ -185,7 +185,7 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
     Ok((id, true))
 }
 
-async fn create_named(
+pub(crate) async fn create_named(
     log: &mut PgConnection,
     creator: UserId,
     kind: ChatType,

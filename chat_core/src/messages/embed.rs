@@ -1,7 +1,7 @@
 //! What a message shows besides its text: the name of its author, if a webhook chose one, and
 //! embeds. The shapes and limits of embeds are those of Discord, which programs know.
 
-use crate::{Error, Result, Time, values::is_bidi_control};
+use crate::{BridgeId, Error, Result, Time, values::is_bidi_control};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,13 +17,33 @@ pub const MAX_TOTAL_CHARS: usize = 6_000;
 /// Maximum length of a URL, in bytes.
 const MAX_URL_BYTES: usize = 2_048;
 
-/// What a message shows besides its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a message has besides its text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MessageExtra {
     /// The author that the message shows instead of its sender.
     pub author: Option<MessageAuthor>,
     /// The embeds.
     pub embeds: Vec<Embed>,
+    /// The template of another network that the message sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<MessageTemplate>,
+    /// The bridge that the message came from, if its sender is not a ghost. No bridge relays it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<BridgeId>,
+}
+
+/// A template of another network, with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageTemplate {
+    /// The bridge that sends it.
+    pub bridge_id: BridgeId,
+    /// The name.
+    pub name: String,
+    /// The language.
+    pub language: String,
+    /// The parameters, in order.
+    pub parameters: Vec<String>,
 }
 
 impl MessageExtra {
@@ -33,7 +53,8 @@ impl MessageExtra {
             let texts: usize = embed.texts().map(|(.., text)| text.len()).sum();
             size_of::<Embed>() + texts + embed.urls().map(|(_, url)| url.len()).sum::<usize>()
         };
-        size_of::<Self>() + self.embeds.iter().map(embed).sum::<usize>()
+        let template = self.template.as_ref().map_or(0, |one| one.parameters.iter().map(String::len).sum());
+        size_of::<Self>() + template + self.embeds.iter().map(embed).sum::<usize>()
     }
 }
 

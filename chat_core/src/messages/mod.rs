@@ -13,7 +13,8 @@ pub use change::{
 };
 pub use draft::MessageDraft;
 pub use embed::{
-    Embed, EmbedAuthor, EmbedField, MAX_EMBEDS, MAX_TOTAL_CHARS, MessageAuthor, MessageExtra, validate_embeds,
+    Embed, EmbedAuthor, EmbedField, MAX_EMBEDS, MAX_TOTAL_CHARS, MessageAuthor, MessageExtra, MessageTemplate,
+    validate_embeds,
 };
 pub use history::{Page, Position, load_page, load_replies};
 pub use pins::list_pins;

@@ -1,12 +1,12 @@
-//! The feed of outgoing webhooks: reads the event log after its cursor and inserts a delivery
-//! for each event and each endpoint that receives it.
+//! The feed of the outbox: reads the event log after its cursor and inserts a delivery for each
+//! event and each target that receives it: endpoints of webhooks, and bridged chats.
 //!
-//! An endpoint receives an event of a chat if its user was a member at that position of the
-//! log, as on a stream.
+//! A target receives an event of a chat if its user was a member at that position of the log, as
+//! on a stream. The user of a bridged chat is its ghost.
 
 use super::NewEntry;
 use crate::{
-    ChatId, EndpointId, Error, EventId, Result, UserId,
+    ChatId, Error, EventId, LaneId, Result, UserId,
     events::{self, Cursor, EventHeader, Head, MembershipChange, Position},
     webhook_endpoints::EventFilter,
 };
@@ -25,6 +25,9 @@ const BATCH_EVENTS: i64 = 1_000;
 
 /// Maximum number of deliveries of one batch; one event can exceed it.
 const MAX_DELIVERIES: usize = 20_000;
+
+/// Maximum number of messages that a bridged chat gets after a gap.
+const MAX_MISSED: i64 = 1_000;
 
 /// How often the cursor moves while there is no endpoint.
 const IDLE_INTERVAL: Duration = Duration::from_secs(10);
@@ -69,10 +72,9 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
     if cursor == (Cursor { epoch: head.epoch.clone(), position: head.last }) {
         return Ok(Advance::Idle);
     }
-    let has_endpoints: bool =
-        sqlx::query_scalar("select exists (select from webhook_endpoints where disabled_at is null)")
-            .fetch_one(&mut *snapshot)
-            .await?;
+    let has_endpoints: bool = sqlx::query_scalar("select exists (select from outbox_targets where is_enabled)")
+        .fetch_one(&mut *snapshot)
+        .await?;
     if !has_endpoints {
         if age > IDLE_INTERVAL.as_secs_f64() {
             save(&mut tx, &head, head.last).await?;
@@ -182,7 +184,7 @@ async fn load_later_changes(
 ) -> Result<Vec<(UserId, ChatId, MembershipChange)>> {
     let rows: Vec<(UserId, ChatId, String)> = sqlx::query_as(
         "select v.user_id, v.chat_id, v.type
-         from (select distinct user_id from webhook_endpoints where disabled_at is null) u
+         from (select distinct user_id from outbox_targets where is_enabled) u
          join events v on v.user_id = u.user_id and v.id > $1
            and v.type in ('chat.new', 'chat.added', 'chat.removed', 'chat.deleted')
          order by v.id",
@@ -197,7 +199,7 @@ async fn load_later_changes(
 /// An endpoint, and which events it receives.
 #[derive(Debug, sqlx::FromRow)]
 struct Endpoint {
-    id: EndpointId,
+    id: LaneId,
     user_id: UserId,
     #[sqlx(flatten)]
     filter: EventFilter,
@@ -248,15 +250,15 @@ async fn load_endpoints(
     let users: HashSet<UserId> = addressees.chain(later_changes.iter().map(|(user, ..)| *user)).collect();
     let of_members: Vec<MemberEndpoint> = sqlx::query_as(
         "select m.chat_id, e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after
-         from webhook_endpoints e join chat_members m on m.user_id = e.user_id and m.chat_id = any($1)
-         where e.disabled_at is null order by e.id",
+         from outbox_targets e join chat_members m on m.user_id = e.user_id and m.chat_id = any($1)
+         where e.is_enabled order by e.id",
     )
     .bind(chats.into_iter().collect::<Vec<_>>())
     .fetch_all(&mut *snapshot)
     .await?;
     let of_users: Vec<Endpoint> = sqlx::query_as(
-        "select e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after from webhook_endpoints e
-         where e.disabled_at is null and e.user_id = any($1) order by e.id",
+        "select e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after from outbox_targets e
+         where e.is_enabled and e.user_id = any($1) order by e.id",
     )
     .bind(users.into_iter().collect::<Vec<_>>())
     .fetch_all(snapshot)
@@ -298,21 +300,41 @@ impl Members {
     }
 }
 
-/// Tells every endpoint that events may be missing.
+/// Tells every endpoint that events may be missing. A bridge gets the messages that it has not
+/// sent; of other events, which only change a message, it gets none.
 async fn insert_gap(tx: &mut PgConnection, cursor: &Cursor, reason: &str) -> Result<u64> {
     sqlx::query("select from outbox_lanes order by id for no key update").execute(&mut *tx).await?;
     // The ids of another history may be lower.
-    sqlx::query(
+    for sql in [
         "update webhook_endpoints set starts_after = least(starts_after, (select coalesce(max(id), 0) from events))",
-    )
-    .execute(&mut *tx)
-    .await?;
-    let result = sqlx::query(
+        "update bridge_chats set starts_after = least(starts_after, (select coalesce(max(id), 0) from events))",
+    ] {
+        sqlx::query(sql).execute(&mut *tx).await?;
+    }
+    let gaps = sqlx::query(
         "insert into outbox (lane_id, type, data)
          select id, 'log.gap', $1 from webhook_endpoints where disabled_at is null order by id",
     )
     .bind(json!({ "after": cursor, "reason": reason }))
+    .execute(&mut *tx)
+    .await?;
+    let messages = sqlx::query(
+        "insert into outbox (lane_id, type, data)
+         select c.id, 'message.missed', json_build_object('message_id', m.id)
+         from bridge_chats c
+         join bridges b on b.id = c.bridge_id and b.state <> 'disabled'
+         cross join lateral (
+             select m.id from messages m
+             where m.chat_id = c.chat_id and m.created_at > c.created_at and m.deleted_at is null
+               and m.id > coalesce((
+                   select r.message_id from bridge_messages r where r.lane_id = c.id order by r.id desc limit 1
+               ), 0)
+             order by m.id limit $1
+         ) m
+         order by c.id, m.id",
+    )
+    .bind(MAX_MISSED)
     .execute(tx)
     .await?;
-    Ok(result.rows_affected())
+    Ok(gaps.rows_affected() + messages.rows_affected())
 }

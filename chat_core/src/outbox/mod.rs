@@ -4,17 +4,18 @@
 //!
 //! Locks are taken in this order: the append lock, lanes by id, their endpoints, entries.
 
+pub mod clean_up;
 pub mod feed;
 
 use crate::{
-    ChatId, DeliveryId, EndpointId, EventId, MessageId, Result, Time, UserId,
+    BridgeId, ChatId, DeliveryId, EventId, LaneId, MessageId, Result, Time, UserId,
     events::{self, Epoch, LogEntry, redaction},
 };
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, Transaction};
-use std::time::{Duration, Instant};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use std::time::Duration;
 
 /// The NOTIFY channel that announces new entries.
 pub const CHANNEL: &str = "outbox";
@@ -27,18 +28,6 @@ pub const MAX_ENTRIES: i64 = 10;
 
 /// Maximum number of waiting entries of one lane.
 pub const MAX_WAITING: i64 = 20_000;
-
-/// How long delivered entries are kept, in hours.
-const DELIVERED_HOURS: i32 = 24;
-
-/// How long dead entries are kept, in days.
-const DEAD_DAYS: i32 = 14;
-
-/// Maximum number of entries that one statement deletes.
-const BATCH: i64 = 5_000;
-
-/// Maximum time that one run deletes entries; the next run continues.
-const DELETE_TIME_BUDGET: Duration = Duration::from_secs(20);
 
 /// The state of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::Type)]
@@ -78,7 +67,7 @@ pub enum Health {
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Lease {
     /// The lane.
-    pub lane: EndpointId,
+    pub lane: LaneId,
     /// The end of the lease, which also identifies it.
     until: DateTime<Utc>,
     /// The failures since the last success.
@@ -112,7 +101,7 @@ pub struct Entry {
     /// The id.
     pub id: DeliveryId,
     /// The lane.
-    pub lane: EndpointId,
+    pub lane: LaneId,
     /// The type, such as `message.new`.
     pub kind: String,
     /// Earlier attempts.
@@ -137,7 +126,7 @@ pub enum Content {
 #[derive(sqlx::FromRow)]
 struct EntryRow {
     id: DeliveryId,
-    lane: EndpointId,
+    lane: LaneId,
     kind: String,
     attempts: i16,
     created_at: Time,
@@ -152,7 +141,7 @@ struct EntryRow {
 
 /// Loads the entries of some lanes that are due, in the order in which they are to be sent, and
 /// the epoch of the log, which the cursors of its events contain.
-pub async fn load_due(db: &mut PgConnection, lanes: &[EndpointId]) -> Result<(Epoch, Vec<Entry>)> {
+pub async fn load_due(db: &mut PgConnection, lanes: &[LaneId]) -> Result<(Epoch, Vec<Entry>)> {
     let epoch = events::head(&mut *db).await?.epoch;
     let rows: Vec<EntryRow> = sqlx::query_as(
         "select o.id, o.lane_id as lane, o.type as kind, o.attempts, o.created_at, o.data::text as own_data,
@@ -248,7 +237,7 @@ pub async fn settle(db: &PgPool, settlements: &[Settlement]) -> Result<()> {
     let mut tx = db.begin().await?;
     // A feed locks the lanes of the entries that it inserts, so the statements after this one
     // see all entries of these lanes.
-    let owned: Vec<EndpointId> = sqlx::query_scalar(
+    let owned: Vec<LaneId> = sqlx::query_scalar(
         "select l.id from outbox_lanes l
          join unnest($1::bigint[], $2::timestamptz[]) s (id, until) on l.id = s.id and l.leased_until = s.until
          order by l.id for no key update of l",
@@ -324,15 +313,15 @@ pub async fn time_until_due(db: impl PgExecutor<'_>, health: Health, limit: Dura
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {
     /// The lane.
-    pub lane: EndpointId,
+    pub lane: LaneId,
     /// The event.
     pub event: EventId,
     /// Its type.
     pub kind: String,
 }
 
-/// Inserts events for the lanes of endpoints that still exist and are enabled, to be sent in
-/// this order. Returns how many were inserted.
+/// Inserts events for the lanes whose targets still exist and are enabled, to be sent in this
+/// order. Returns how many were inserted.
 pub(crate) async fn insert(tx: &mut PgConnection, entries: &[NewEntry]) -> Result<u64> {
     if entries.is_empty() {
         return Ok(0);
@@ -341,7 +330,7 @@ pub(crate) async fn insert(tx: &mut PgConnection, entries: &[NewEntry]) -> Resul
         "insert into outbox (lane_id, event_id, type, due_at)
          select n.lane_id, n.event_id, n.type, now.at
          from unnest($1::bigint[], $2::bigint[], $3::text[]) with ordinality as n (lane_id, event_id, type, nth)
-         join webhook_endpoints e on e.id = n.lane_id and e.disabled_at is null
+         join outbox_targets t on t.id = n.lane_id and t.is_enabled
          -- All rows get the same time, so they are sent in the order of ids.
          cross join (select clock_timestamp() as at) now
          order by n.nth",
@@ -354,16 +343,41 @@ pub(crate) async fn insert(tx: &mut PgConnection, entries: &[NewEntry]) -> Resul
     Ok(result.rows_affected())
 }
 
+/// Creates a lane.
+pub(crate) async fn create_lane(tx: &mut PgConnection) -> Result<LaneId> {
+    Ok(sqlx::query_scalar("insert into outbox_lanes default values returning id").fetch_one(tx).await?)
+}
+
+/// Makes the lanes of a bridge due at once, although they may be paused.
+pub(crate) async fn wake_bridge(tx: &mut PgConnection, bridge: BridgeId) -> Result<()> {
+    sqlx::query(
+        "select from outbox_lanes where id in (select id from bridge_chats where bridge_id = $1)
+         order by id for no key update",
+    )
+    .bind(bridge)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "update outbox_lanes set due_at = now(), paused_until = null
+         where due_at is not null and id in (select id from bridge_chats where bridge_id = $1)",
+    )
+    .bind(bridge)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(tx).await?;
+    Ok(())
+}
+
 /// Locks a lane, as each transaction does that changes its entries.
-pub(crate) async fn lock_lane(tx: &mut PgConnection, lane: EndpointId) -> Result<()> {
-    sqlx::query("select from outbox_lanes where id = $1 for no key update").bind(lane).execute(tx).await?;
+pub(crate) async fn lock_lane(tx: &mut PgConnection, lane: impl Into<LaneId>) -> Result<()> {
+    sqlx::query("select from outbox_lanes where id = $1 for no key update").bind(lane.into()).execute(tx).await?;
     Ok(())
 }
 
 /// Makes a lane due at once, although it may be paused. The caller has locked the lane.
-pub(crate) async fn wake(tx: &mut PgConnection, lane: EndpointId) -> Result<()> {
+pub(crate) async fn wake(tx: &mut PgConnection, lane: impl Into<LaneId>) -> Result<()> {
     sqlx::query("update outbox_lanes set due_at = now(), paused_until = null where id = $1")
-        .bind(lane)
+        .bind(lane.into())
         .execute(&mut *tx)
         .await?;
     sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(tx).await?;
@@ -371,84 +385,19 @@ pub(crate) async fn wake(tx: &mut PgConnection, lane: EndpointId) -> Result<()> 
 }
 
 /// Counts the waiting entries of a lane, up to [`MAX_WAITING`].
-pub(crate) async fn count_waiting(db: impl PgExecutor<'_>, lane: EndpointId) -> Result<i64> {
+pub(crate) async fn count_waiting(db: impl PgExecutor<'_>, lane: impl Into<LaneId>) -> Result<i64> {
     let sql = "select count(*) from (select from outbox where lane_id = $1 and state = 'waiting' limit $2) o";
-    Ok(sqlx::query_scalar(sql).bind(lane).bind(MAX_WAITING).fetch_one(db).await?)
+    Ok(sqlx::query_scalar(sql).bind(lane.into()).bind(MAX_WAITING).fetch_one(db).await?)
 }
 
 /// Marks the waiting entries of a lane as dead, because its endpoint is disabled.
-pub(crate) async fn mark_waiting_dead(db: impl PgExecutor<'_>, lane: EndpointId) -> Result<()> {
+pub(crate) async fn mark_waiting_dead(db: impl PgExecutor<'_>, lane: impl Into<LaneId>) -> Result<()> {
     sqlx::query(
         "update outbox set state = 'dead', settled_at = clock_timestamp(), error = 'the endpoint was disabled'
          where lane_id = $1 and state = 'waiting'",
     )
-    .bind(lane)
+    .bind(lane.into())
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Returns the lanes of enabled endpoints with more than [`MAX_WAITING`] waiting entries.
-pub async fn list_overfull(db: impl PgExecutor<'_>) -> Result<Vec<EndpointId>> {
-    let sql = "select o.lane_id from outbox o
-               join webhook_endpoints e on e.id = o.lane_id and e.disabled_at is null
-               where o.state = 'waiting' group by o.lane_id having count(*) > $1";
-    Ok(sqlx::query_scalar(sql).bind(MAX_WAITING).fetch_all(db).await?)
-}
-
-/// Takes the right to clean up until the transaction is dropped. `None` if another process has it.
-pub async fn lock_clean_up(db: &PgPool) -> Result<Option<Transaction<'static, Postgres>>> {
-    let mut tx = db.begin_with("begin; set local idle_in_transaction_session_timeout = 0").await?;
-    let is_locked: bool =
-        sqlx::query_scalar("select pg_try_advisory_xact_lock(4861703374919)").fetch_one(&mut *tx).await?;
-    Ok(is_locked.then_some(tx))
-}
-
-/// Deletes a batch of the entries of deleted endpoints, and the lanes that have none left.
-/// Returns how many entries were deleted.
-pub async fn purge_deleted(db: &PgPool) -> Result<u64> {
-    let sql = "delete from outbox where id in (
-                   select o.id from outbox_lanes l join outbox o on o.lane_id = l.id
-                   where not exists (select from webhook_endpoints e where e.id = l.id) limit $1
-               )";
-    let deleted = sqlx::query(sql).bind(BATCH).execute(db).await?.rows_affected();
-    if deleted < BATCH as u64 {
-        sqlx::query(
-            "delete from outbox_lanes l
-             where not exists (select from webhook_endpoints e where e.id = l.id)
-               and not exists (select from outbox o where o.lane_id = l.id)",
-        )
-        .execute(db)
-        .await?;
-    }
-    Ok(deleted)
-}
-
-/// Deletes entries that were settled some time ago, and returns how many.
-pub(crate) async fn delete_old(db: &mut PgConnection) -> Result<u64> {
-    let (started_at, mut total) = (Instant::now(), 0);
-    for (state, hours) in [(State::Delivered, DELIVERED_HOURS), (State::Dead, DEAD_DAYS * 24)] {
-        while started_at.elapsed() < DELETE_TIME_BUDGET {
-            let deleted = sqlx::query(
-                "delete from outbox where id in (
-                     select id from outbox
-                     where state = $1 and settled_at < now() - make_interval(hours => $2)
-                     order by settled_at limit $3
-                     -- One that is sent again at this moment stays.
-                     for update skip locked
-                 )",
-            )
-            .bind(state)
-            .bind(hours)
-            .bind(BATCH)
-            .execute(&mut *db)
-            .await?
-            .rows_affected();
-            total += deleted;
-            if deleted < BATCH as u64 {
-                break;
-            }
-        }
-    }
-    Ok(total)
 }

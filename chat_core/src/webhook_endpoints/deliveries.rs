@@ -169,7 +169,7 @@ pub async fn replay(
     }
     let selected = page.entries.iter().filter(|event| filter.matches(&event.kind, event.chat_id));
     let entries: Vec<_> =
-        selected.map(|event| outbox::NewEntry { lane: id, event: event.id, kind: event.kind.clone() }).collect();
+        selected.map(|event| outbox::NewEntry { lane: id.into(), event: event.id, kind: event.kind.clone() }).collect();
     let deliveries = outbox::insert(&mut tx, &entries).await?;
     tx.commit().await?;
     Ok(ReplayResult { deliveries, cursor: page.cursor, more: page.has_more })

@@ -72,8 +72,7 @@ pub async fn create(
     if count >= MAX_ENDPOINTS {
         return Err(Error::Conflict { code: "too_many_endpoints", detail: "too many endpoints; delete one first" });
     }
-    let id: EndpointId =
-        sqlx::query_scalar("insert into outbox_lanes default values returning id").fetch_one(&mut *tx).await?;
+    let id = outbox::create_lane(&mut tx).await?.into();
     feed::start(&mut tx).await?;
     let (bytes, secret) = new_secret();
     sqlx::query(
@@ -343,7 +342,7 @@ impl Target {
 }
 
 /// Loads endpoints to send to.
-pub async fn load_targets(db: impl PgExecutor<'_>, ids: &[EndpointId]) -> Result<Vec<Target>> {
+pub async fn load_targets(db: impl PgExecutor<'_>, ids: &[crate::LaneId]) -> Result<Vec<Target>> {
     Ok(sqlx::query_as(
         "select e.id, coalesce(u.owner_id, u.id) as owner_id, e.url, e.disabled_at is not null as is_disabled, e.secret,
                 case when e.previous_until > now() then e.previous_secret end as previous_secret

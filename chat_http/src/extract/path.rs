@@ -6,7 +6,7 @@ use axum::{
     http::request::Parts,
 };
 use chat_core::{
-    ChatId, DeliveryId, EndpointId, Error, FileId, MessageId, UserId, WebhookId,
+    BridgeChatId, BridgeId, ChatId, DeliveryId, EndpointId, Error, FileId, MessageId, UserId, WebhookId,
     auth::api_tokens::TokenId,
     ids::InvalidId,
     values::{Emoji, InviteCode, WebhookToken},
@@ -46,6 +46,8 @@ id_params! {
     WebhookId = "webhook_id";
     EndpointId = "endpoint_id";
     DeliveryId = "delivery_id";
+    BridgeId = "bridge_id";
+    BridgeChatId = "bridge_chat_id";
 }
 
 impl PathParam for Emoji {

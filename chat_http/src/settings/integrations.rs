@@ -3,6 +3,7 @@
 use chat_core::{outgoing::AllowedTargets, sealing::Sealer};
 use clap::Args;
 use std::{io, net::SocketAddr, path::PathBuf};
+use url::Url;
 
 /// The address of the integration server.
 #[derive(Debug, Clone, Args)]
@@ -15,8 +16,8 @@ pub struct IntegrationBind {
 /// The keys that seal secrets in the database.
 #[derive(Debug, Clone, Args)]
 pub struct SecretsSettings {
-    /// File with the keys that seal the secrets of outgoing webhooks in the database: 32 bytes in
-    /// Base64 per line, newest first. Outgoing webhooks need it; `confab dev` creates one.
+    /// File with the keys that seal the secrets of outgoing webhooks and bridges in the database: 32
+    /// bytes in Base64 per line, newest first. Both need it; `confab dev` creates one.
     #[arg(long, value_name = "FILE", env = "SECRETS_KEY_FILE")]
     pub secrets_key_file: Option<PathBuf>,
 }
@@ -31,10 +32,18 @@ impl SecretsSettings {
 /// The keys of a program that needs them.
 #[derive(Debug, Clone, Args)]
 pub struct RequiredSecretsSettings {
-    /// File with the keys that seal the secrets of outgoing webhooks in the database: 32 bytes in
-    /// Base64 per line, newest first.
+    /// File with the keys that seal the secrets of outgoing webhooks and bridges in the database: 32
+    /// bytes in Base64 per line, newest first.
     #[arg(long, value_name = "FILE", env = "SECRETS_KEY_FILE")]
     pub secrets_key_file: PathBuf,
+}
+
+/// The other networks to which bridges lead.
+#[derive(Debug, Clone, Args)]
+pub struct NetworkUrls {
+    /// URL of the Graph API of Meta, for tests.
+    #[arg(long, value_name = "URL", env = "GRAPH_URL", default_value = "https://graph.facebook.com", hide = true)]
+    pub graph_url: Url,
 }
 
 /// Requests to other servers.

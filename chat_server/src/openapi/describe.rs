@@ -3,7 +3,7 @@
 use super::Schemas;
 use crate::{
     AppState,
-    extract::{Caller, ChatMember, ClientInfo, Json, OperatorCaller, Path, PathParam, Query},
+    extract::{Caller, ChatMember, ClientInfo, Json, OperatorCaller, Path, PathParam, Query, RawBody},
     router::Access,
     upload_form::UploadForm,
     webhook_request::{WebhookBody, WebhookCaller},
@@ -66,7 +66,7 @@ impl<'a> Operation<'a> {
 
     pub(crate) fn finish(mut self, access: Access) -> Map<String, Value> {
         let security = match access {
-            Access::Public | Access::Webhook => json!([]),
+            Access::Public | Access::Webhook | Access::Network => json!([]),
             Access::SignedIn => json!([{ "bearer": [] }]),
             Access::Scope(scope) => json!([{ "bearer": [scope] }]),
         };
@@ -191,6 +191,14 @@ impl OperationInput for WebhookBody {
             (415, "The media type is not supported."),
             VALIDATION_FAILED,
         ]);
+    }
+}
+
+impl OperationInput for RawBody {
+    fn describe_input(operation: &mut Operation<'_>) {
+        let content = json!({ "application/json": { "schema": { "type": "object" } } });
+        operation.body = Some(json!({ "required": true, "content": content }));
+        operation.add_errors(&[(403, "The signature is wrong."), (413, "The body is too large.")]);
     }
 }
 

@@ -2,9 +2,7 @@
 
 use crate::{
     AppState,
-    blobs::StoredBlob,
     extract::{Caller, Path},
-    images,
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD},
     openapi::{Created, FileBody},
     upload_form::{Fields, Part, UploadForm},
@@ -18,7 +16,6 @@ use axum::{
 use chat_core::{
     Error, FileId, UserId,
     files::{self, FileInfo, NewFile, Rendition, StoredFile},
-    values::is_bidi_control,
 };
 use chat_http::Result;
 use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch, IfRange};
@@ -71,7 +68,7 @@ pub(super) async fn receive_form(
         Err(_) => Err(Error::Malformed("the upload took too long".into())),
     };
     if outcome.is_err() {
-        state.blobs.delete_all(stored.into_iter().flat_map(NewFile::blob_keys)).await;
+        state.files.discard(stored).await;
     }
     Ok((fields.0, outcome?))
 }
@@ -97,52 +94,15 @@ async fn receive(
         }
         // The quota is checked while the bytes arrive, and again when the files are registered.
         let max_bytes = MAX_FILE_BYTES.min(free);
-        let blob = state.blobs.store(file.into_chunks(), max_bytes).await.map_err(|error| match error {
+        let file = state.files.store(uploader, file.into_chunks(), &filename, max_bytes).await;
+        let file = file.map_err(|error| match error {
             Error::TooLarge(_) if max_bytes < MAX_FILE_BYTES => files::QUOTA_EXCEEDED,
             other => other,
         })?;
-        free -= blob.size;
-        stored.push(build_new_file(state, uploader, blob, sanitize_filename(&filename)).await?);
+        free = free.saturating_sub(file.size.try_into().map_err(Error::internal)?);
+        stored.push(file);
     }
     Ok(())
-}
-
-async fn build_new_file(
-    state: &Arc<AppState>,
-    uploader: UserId,
-    mut stored: StoredBlob,
-    filename: String,
-) -> Result<NewFile, Error> {
-    match images::render(state, uploader, &mut stored).await {
-        Ok(image) => {
-            let StoredBlob { key, size, mime_type } = stored;
-            let size = i64::try_from(size).map_err(Error::internal)?;
-            Ok(NewFile { blob_key: key, filename, mime_type, size, image })
-        }
-        Err(error) => {
-            state.blobs.delete_all([stored.key]).await;
-            Err(error)
-        }
-    }
-}
-
-/// Removes directories and invisible characters from a file name, and truncates it to
-/// 255 characters. Keeps the extension.
-fn sanitize_filename(given: &str) -> String {
-    let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
-    let visible: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
-    // Leading dots stay (`.gitignore`). A name of dots only would name a directory.
-    let visible = visible.trim();
-    if visible.chars().all(|c| c == '.') {
-        return "file".into();
-    }
-    let length = visible.chars().count();
-    if length <= 255 {
-        return visible.into();
-    }
-    let extension = visible.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| extension.len() <= 16);
-    let extension = extension.map(|extension| format!(".{extension}")).unwrap_or_default();
-    visible.chars().take(255 - extension.chars().count()).collect::<String>() + &extension
 }
 
 /// Serves a file to its uploader and to the members of a chat with a message that
@@ -198,13 +158,13 @@ async fn serve_file(
 }
 
 async fn respond_whole(state: &AppState, file: &StoredFile, size: u64) -> Result<Response> {
-    let body = Body::from_stream(state.blobs.read(&file.blob_key, None).await?);
+    let body = Body::from_stream(state.files.blobs().read(&file.blob_key, None).await?);
     Ok(([(header::CONTENT_LENGTH, size)], body).into_response())
 }
 
 async fn respond_range(state: &AppState, file: &StoredFile, range: Range<u64>, size: u64) -> Result<Response> {
     let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-    let body = Body::from_stream(state.blobs.read(&file.blob_key, Some(range.clone())).await?);
+    let body = Body::from_stream(state.files.blobs().read(&file.blob_key, Some(range.clone())).await?);
     let length = [(header::CONTENT_LENGTH, range.end - range.start)];
     Ok((StatusCode::PARTIAL_CONTENT, length, [(header::CONTENT_RANGE, content_range)], body).into_response())
 }
@@ -274,23 +234,6 @@ fn parse_range(text: &str, size: u64) -> Option<RequestedRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_filename_has_no_folders() {
-        for (given, expected) in [
-            ("../../etc/passwd", "passwd"),
-            ("C:\\temp\\a.txt", "a.txt"),
-            ("..", "file"),
-            (".gitignore", ".gitignore"),
-            ("...", "file"),
-            ("", "file"),
-            ("a\0b\r\n.png", "ab.png"),
-        ] {
-            assert_eq!(sanitize_filename(given), expected, "{given:?}");
-        }
-        let long = sanitize_filename(&format!("{}.jpeg", "x".repeat(400)));
-        assert!(long.chars().count() == 255 && long.ends_with(".jpeg"));
-    }
 
     #[test]
     fn ranges_are_parsed_as_the_standard_says() {

@@ -5,6 +5,7 @@ pub(crate) mod accounts;
 pub(crate) mod auth;
 pub(crate) mod bans;
 pub(crate) mod bots;
+pub(crate) mod bridges;
 pub(crate) mod channels;
 pub(crate) mod chats;
 pub(crate) mod config;

@@ -23,11 +23,11 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 impl AppState {
-    /// The keys that seal the secrets of endpoints. Fails if the server has none.
-    fn require_sealer(&self) -> Result<&Sealer> {
+    /// The keys that seal the secrets of endpoints and bridges. Fails if the server has none.
+    pub(super) fn require_sealer(&self) -> Result<&Sealer> {
         Ok(self.sealer.as_ref().ok_or(Error::Conflict {
             code: "not_configured",
-            detail: "this server sends no webhooks; its administrator has to set SECRETS_KEY_FILE",
+            detail: "this server keeps no secrets; its administrator has to set SECRETS_KEY_FILE",
         })?)
     }
 }

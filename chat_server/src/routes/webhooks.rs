@@ -197,7 +197,7 @@ pub(crate) async fn update_message(
     }
     // The embeds first if they replace the text.
     let edits_text_first = content.as_ref().is_some_and(|content| !content.is_blank());
-    let extra = embeds.map(|embeds| MessageExtra { author: message.author, embeds });
+    let extra = embeds.map(|embeds| MessageExtra { author: message.author, embeds, ..MessageExtra::default() });
     if let (Some(extra), false) = (&extra, edits_text_first) {
         messages::set_extra(&state.db, webhook.user_id, id, extra).await?;
     }
@@ -278,7 +278,11 @@ async fn send(state: &AppState, webhook: &Webhook, message: WebhookMessage, file
             reply_to: None,
             nonce,
             has_mentions,
-            extra: Some(Box::new(MessageExtra { author: Some(MessageAuthor { name: author }), embeds })),
+            extra: Some(Box::new(MessageExtra {
+                author: Some(MessageAuthor { name: author }),
+                embeds,
+                ..MessageExtra::default()
+            })),
         })
         .await?;
     Ok(message)

@@ -43,4 +43,5 @@ mod validation;
 mod webhook_endpoints;
 mod webhooks;
 mod websocket;
+mod whatsapp;
 mod writer;

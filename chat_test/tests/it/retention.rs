@@ -2,8 +2,8 @@
 
 use chat_core::events;
 use chat_core::housekeeping::RetentionConfig;
-use chat_server::BlobStore;
 use chat_test::{ApiResponse, TestApp, TestUser, eventually};
+use file_store::BlobStore;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 

@@ -191,6 +191,8 @@ async fn an_invalid_id_is_rejected_in_every_path() {
                 .replace("{webhook_id}", "9007199254740991")
                 .replace("{webhook_token}", &"A".repeat(43))
                 .replace("{endpoint_id}", "9007199254740991")
+                .replace("{bridge_id}", "9007199254740991")
+                .replace("{bridge_chat_id}", "9007199254740991")
                 .replace("{delivery_id}", "9007199254740991")
                 .replace("{code}", "nobodys-invite")
                 .replace("{emoji}", "%F0%9F%91%8D")
@@ -204,6 +206,8 @@ async fn an_invalid_id_is_rejected_in_every_path() {
             ("{token_id}", "a token id must be a UUID"),
             ("{webhook_id}", id),
             ("{endpoint_id}", id),
+            ("{bridge_id}", id),
+            ("{bridge_chat_id}", id),
             ("{delivery_id}", id),
             ("{webhook_token}", "the token of a webhook must have 32 to 64 letters, digits, dashes or underscores"),
             ("{code}", "an invite code must have 8 to 64 letters, digits, dashes or underscores"),
@@ -234,6 +238,9 @@ async fn an_invalid_id_is_rejected_in_every_path() {
             Some("messages") => r#"{"content":"hello"}"#,
             Some("replay") => r#"{"after":"0123456789-0"}"#,
             Some("webhooks") => r#"{"name":"hello"}"#,
+            Some("chats") => r#"{"phone":"+4915112345678"}"#,
+            Some("templates") => r#"{"bridge_id":1,"name":"hello","language":"en"}"#,
+            _ if route.path.ends_with("{bridge_chat_id}") => r#"{"is_paused":true}"#,
             _ if route.method == Method::PATCH && path.starts_with("/api/messages") => r#"{"content":"hello"}"#,
             _ => "{}",
         };

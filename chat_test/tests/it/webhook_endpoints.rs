@@ -2,7 +2,7 @@
 
 use chat_core::{
     housekeeping::{self, RetentionConfig},
-    outbox,
+    outbox::clean_up,
     sealing::Sealer,
     webhook_endpoints::{self, DisabledReason},
 };
@@ -128,7 +128,7 @@ async fn deleting_an_account_deletes_its_endpoints() {
     let count: i64 =
         sqlx::query_scalar("select count(*) from webhook_endpoints").fetch_one(&app.db).await.expect("a count");
     assert_eq!(count, 0);
-    outbox::purge_deleted(&app.db).await.expect("purged");
+    clean_up::purge_deleted(&app.db).await.expect("purged");
     let lanes: i64 = sqlx::query_scalar("select count(*) from outbox_lanes").fetch_one(&app.db).await.expect("a count");
     assert_eq!(lanes, 0);
 }
@@ -186,9 +186,11 @@ async fn an_endpoint_with_too_many_deliveries_is_found_and_disabled() {
     let [alice] = app.sign_in(["alice"]).await;
     let endpoint = create(&alice, json!({ "url": URL })).await;
     insert_deliveries(&app, &endpoint, 20_000).await;
-    assert!(outbox::list_overfull(&app.db).await.expect("a list").is_empty());
+    assert!(clean_up::list_overfull(&app.db).await.expect("a list").is_empty());
     insert_deliveries(&app, &endpoint, 1).await;
-    let [overfull] = outbox::list_overfull(&app.db).await.expect("a list")[..] else { panic!("not one") };
+    let [(Some(overfull), None)] = clean_up::list_overfull(&app.db).await.expect("a list")[..] else {
+        panic!("not one")
+    };
     let replay = json!({ "after": alice.get("/api/bootstrap").await.expect(200).json()["cursor"] });
     let path = format!("/api/webhook-endpoints/{}", endpoint["id"]);
     let refused = alice.post(&format!("{path}/replay"), replay).await.expect_problem(409);
@@ -204,7 +206,7 @@ async fn an_endpoint_with_too_many_deliveries_is_found_and_disabled() {
     housekeeping::run(&app.db, RetentionConfig::DEFAULT).await.expect("a run");
     assert!((10_000..=10_001).contains(&count_deliveries(&app, "dead").await));
     alice.delete(&path).await.expect(204);
-    while outbox::purge_deleted(&app.db).await.expect("purged") > 0 {}
+    while clean_up::purge_deleted(&app.db).await.expect("purged") > 0 {}
     assert_eq!(count_deliveries(&app, "dead").await, 0);
 }
 

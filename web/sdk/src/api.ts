@@ -91,6 +91,27 @@ export function createApi({ request, fetch }: HttpClient) {
       replay: (id: number, after: string) => post<wire.WebhookReplay>(`/api/webhook-endpoints/${id}/replay`, { after }),
       delete: (id: number) => remove(`/api/webhook-endpoints/${id}`),
     },
+    /** The caller's bridges to other networks. */
+    bridges: {
+      list: () => get<wire.BridgeList>('/api/bridges').then(({ items }) => items),
+      get: (id: number) => get<wire.Bridge>(`/api/bridges/${id}`),
+      create: (body: wire.NewBridge) => post<wire.Bridge>('/api/bridges', body),
+      update: (id: number, body: wire.BridgePatch) => patch<wire.Bridge>(`/api/bridges/${id}`, body),
+      delete: (id: number) => remove(`/api/bridges/${id}`),
+      listChats: (id: number, query: Query<wire.BridgesListChatsData> = {}) =>
+        get<wire.BridgeChatPage>(`/api/bridges/${id}/chats`, query),
+      /** Connect a remote user to a chat, or to a new group. */
+      connectChat: (id: number, body: wire.NewBridgeChat) => post<wire.BridgeChat>(`/api/bridges/${id}/chats`, body),
+      setPaused: (id: number, bridgeChatId: number, isPaused: boolean) =>
+        patch<wire.BridgeChat>(`/api/bridges/${id}/chats/${bridgeChatId}`, { is_paused: isPaused }),
+      disconnectChat: (id: number, bridgeChatId: number) => remove(`/api/bridges/${id}/chats/${bridgeChatId}`),
+      /** What was given up. */
+      listFailures: (id: number, query: Query<wire.BridgesListFailuresData> = {}) =>
+        get<wire.FailedDeliveryPage>(`/api/bridges/${id}/failures`, query),
+      listFailuresNext: (id: number, next: string) =>
+        get<wire.FailedDeliveryPage>(`/api/bridges/${id}/failures?${next}`),
+      retry: (id: number, deliveryId: number) => post(`/api/bridges/${id}/failures/${deliveryId}/retry`),
+    },
     presence: {
       get: (userId: number) => get<wire.Presence>(`/api/presence/${userId}`),
       /** At most 100 ids; users who share no chat with the caller are omitted. */
@@ -116,6 +137,8 @@ export function createApi({ request, fetch }: HttpClient) {
       markDelivered: (id: number, messageId: number) =>
         put<wire.ReadMarker>(`/api/chats/${id}/delivered`, { message_id: messageId }),
       sendTyping: (id: number) => post(`/api/chats/${id}/typing`),
+      listBridges: (id: number) => get<wire.ChatBridgeList>(`/api/chats/${id}/bridges`).then(({ items }) => items),
+      sendTemplate: (id: number, body: wire.TemplateMessage) => post<wire.Message>(`/api/chats/${id}/templates`, body),
       listPins: (id: number) => get<wire.MessageList>(`/api/chats/${id}/pins`).then(({ items }) => items),
     },
     members: {

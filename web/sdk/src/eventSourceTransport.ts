@@ -31,6 +31,8 @@ const EVENT_TYPES = Object.keys({
   'user.updated': true,
   'session.revoked': true,
   'webhook_endpoint.disabled': true,
+  'message.relayed': true,
+  'bridge.updated': true,
   typing: true,
   presence: true,
   ready: true,

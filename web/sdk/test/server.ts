@@ -6,11 +6,14 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** The real server binary. */
-const BINARY_PATH = join(
+/** The folder of the programs that cargo built. */
+export const BINARY_FOLDER = join(
   process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL('../../../target', import.meta.url)),
-  'debug/confab',
+  'debug',
 );
+
+/** The real server binary. */
+const BINARY_PATH = join(BINARY_FOLDER, 'confab');
 
 /** A running server with the demo data. */
 export class TestServer {
@@ -20,13 +23,15 @@ export class TestServer {
   private constructor(
     readonly folder: string,
     readonly port: number,
+    readonly environment: Readonly<Record<string, string>>,
   ) {}
 
-  static async start(): Promise<TestServer> {
+  /** Starts a server, with more environment variables. */
+  static async start(environment: Readonly<Record<string, string>> = {}): Promise<TestServer> {
     const folder = await mkdtemp(join(tmpdir(), 'confab-sdk-'));
     // When the tests run as root, Postgres runs as another user.
     await chmod(folder, 0o755);
-    const server = new TestServer(folder, 0);
+    const server = new TestServer(folder, 0, environment);
     await server.launch();
     return server;
   }
@@ -42,6 +47,7 @@ export class TestServer {
       ['dev', '--bind', bind, '--data', join(this.folder, 'data'), ...publicUrl, ...outgoing],
       {
         stdio: ['ignore', 'pipe', 'ignore'],
+        env: { ...process.env, ...this.environment },
       },
     );
     this.#process = child;

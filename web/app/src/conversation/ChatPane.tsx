@@ -8,6 +8,7 @@ import { Button } from '../ui/Button';
 import { ErrorBoundary } from '../ui/ErrorBoundary';
 import { lazyWithRetry } from '../ui/lazyWithRetry';
 import { useUiStore } from '../uiStore';
+import { BridgeNotices } from './BridgeNotice';
 import { ChatHeader } from './ChatHeader';
 import styles from './ChatPane.module.css';
 import { Composer } from './Composer';
@@ -120,6 +121,7 @@ export function ChatPane({ chatId, messageId }: { readonly chatId: number; reado
           onEdit={onEdit}
           onJump={onJump}
         />
+        <BridgeNotices chatId={chatId} />
         <Composer draft={draft} textareaRef={composer} onEditLast={editLast} onSent={() => onJump(null)} />
         <TypingIndicator chatId={chatId} />
         {isDropping && <p className={styles.dropOverlay}>{t('upload.dropHint')}</p>}

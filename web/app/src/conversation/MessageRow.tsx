@@ -3,9 +3,9 @@ import { memo, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { formatCompactTime, formatDay, formatFullTime, formatTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
+import { KindBadge } from '../members/KindBadge';
 import { isBlocked } from '../store/chatState';
 import { getAuthorName, getMessagePreview, useChatState, useChatStore, useHasPermission } from '../store/hooks';
-import { Badge } from '../ui/Badge';
 import { IconButton } from '../ui/Button';
 import { copyToClipboard } from '../ui/clipboard';
 import { Icon } from '../ui/Icon';
@@ -20,6 +20,7 @@ import styles from './Message.module.css';
 import { MessageEditor } from './MessageEditor';
 import { Reactions } from './Reactions';
 import { Receipts } from './Receipts';
+import { RelayStatus } from './RelayStatus';
 
 const QUICK_REACTIONS = ['👍', '❤️', '😂'] as const;
 
@@ -99,7 +100,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           {isGroupStart && (
             <p className={styles.header}>
               <strong>{name}</strong>
-              {author && author.kind !== 'person' && <Badge>{t(`kind.${author.kind}`)}</Badge>}
+              <KindBadge user={author} />
               <time dateTime={message.created_at} title={formatFullTime(message.created_at)}>
                 {formatTime(message.created_at)}
               </time>
@@ -133,6 +134,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
             </>
           )}
           {isMine && <Receipts message={message} />}
+          <RelayStatus message={message} />
         </div>
         {isActive && !isDeleted && !isHidden && editText === null && <MessageActions {...props} isMine={isMine} />}
       </article>
@@ -286,7 +288,7 @@ function QuotedMessage({
         <>
           <Avatar user={author} size={16} />
           <strong>{getAuthorName(quoted, author)}</strong>
-          {author && author.kind !== 'person' && <Badge>{t(`kind.${author.kind}`)}</Badge>}
+          <KindBadge user={author} />
           <span>
             {quoted.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(quoted)}
           </span>

@@ -38,7 +38,9 @@ export function suggestUsers(state: ChatState, chatId: number, word: string): Su
   const matchesWord = (name: string) => name.toLowerCase().startsWith(word);
   const everyone = { id: 0, username: 'everyone', display_name: '', deleted_at: null, kind: 'person' };
   return [...state.users.values(), everyone]
-    .filter((user) => user.id !== state.me.id && user.deleted_at === null && user.kind !== 'webhook')
+    .filter(
+      (user) => user.id !== state.me.id && user.deleted_at === null && user.kind !== 'webhook' && user.kind !== 'ghost',
+    )
     .filter((user) => matchesWord(user.username) || user.display_name.split(' ').some(matchesWord))
     .sort(
       (one, other) =>

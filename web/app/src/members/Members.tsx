@@ -1,4 +1,4 @@
-import type { Member, Role } from '@confab/sdk';
+import type { Member, Role, User } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
@@ -11,10 +11,14 @@ import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
 import { showToast, withToast } from '../ui/toast';
 import { useUiStore } from '../uiStore';
 import { Avatar } from './Avatar';
+import { KindBadge } from './KindBadge';
 import styles from './Members.module.css';
 
 /** Delay before a failed request for the members is retried, in milliseconds. */
 const RETRY_DELAY_MS = 3_000;
+
+/** Whether a user can have a direct chat and a role: not a webhook or a ghost. */
+const canReceive = ({ kind }: User) => kind === 'person' || kind === 'bot';
 
 const NO_MEMBERS: readonly Member[] = [];
 
@@ -102,7 +106,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
   const isBlockedByMe = useChatState((state) => isBlocked(state, member.id));
   const outranks = !isMe && ROLE_RANK[myRole] > ROLE_RANK[member.role];
   const canRemove = useHasPermission(chatId, 'remove_members') && outranks;
-  const canSetRole = useHasPermission(chatId, 'set_roles') && outranks && user.kind !== 'webhook';
+  const canSetRole = useHasPermission(chatId, 'set_roles') && outranks && canReceive(user);
 
   const openDirectChat = () =>
     withToast(async () => {
@@ -129,7 +133,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
           <button type="button" className={styles.member} data-offline={status === 'offline'}>
             <Avatar user={user} size={32} status={status} />
             <span>{getDisplayName(user)}</span>
-            {user.kind !== 'person' && <Badge>{t(`kind.${user.kind}`)}</Badge>}
+            <KindBadge user={user} />
             {member.role !== 'member' && <Badge>{t(`role.${member.role}`)}</Badge>}
           </button>
         }
@@ -139,7 +143,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
           <small>@{user.username}</small>
           {user.bio && <span>{user.bio}</span>}
         </p>
-        {!isMe && user.kind !== 'webhook' && (
+        {!isMe && canReceive(user) && (
           <MenuItem icon="person" onClick={openDirectChat}>
             {t('members.message')}
           </MenuItem>

@@ -3,9 +3,9 @@ import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
+import { KindBadge } from '../members/KindBadge';
 import { isBlocked } from '../store/chatState';
 import { getAuthorName, getChatTitle, getMessagePreview, useChatState } from '../store/hooks';
-import { Badge } from '../ui/Badge';
 import { isWide, useUiStore } from '../uiStore';
 import styles from './SearchResults.module.css';
 
@@ -51,7 +51,7 @@ function SearchResult({ message, showsChat }: { readonly message: Message; reado
         <Avatar user={author} size={28} />
         <span>
           <strong>{message.sender_id === null ? t('members.deletedUser') : getAuthorName(message, author)}</strong>
-          {author && author.kind !== 'person' && <Badge>{t(`kind.${author.kind}`)}</Badge>}
+          <KindBadge user={author} />
           <time dateTime={message.created_at}>{formatShortTime(message.created_at)}</time>
           {showsChat && <small>{chatTitle}</small>}
           <span className={styles.preview}>{isHidden ? t('message.blocked') : getMessagePreview(message)}</span>

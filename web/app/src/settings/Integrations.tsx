@@ -5,25 +5,28 @@ import { FormError } from '../ui/Field';
 import { useList } from '../ui/useList';
 import { ApiTokens } from './ApiTokens';
 import { Bots } from './Bots';
+import { Bridges } from './Bridges';
 import { WebhookEndpoints } from './WebhookEndpoints';
 
-/** The user's bots, API tokens and outgoing webhooks. */
+/** The user's bots, API tokens, outgoing webhooks and bridges. */
 export function Integrations() {
   const { t } = useTranslation();
   const { api } = useChatStore().client;
   const bots = useList(api.bots.list);
   const tokens = useList(api.tokens.list);
   const endpoints = useList(api.webhookEndpoints.list);
+  const bridges = useList(api.bridges.list);
   const reload = async () => {
-    await Promise.all([bots.reload(), tokens.reload(), endpoints.reload()]);
+    await Promise.all([bots.reload(), tokens.reload(), endpoints.reload(), bridges.reload()]);
   };
   return (
-    <div className={styles.form} aria-busy={bots.isBusy || tokens.isBusy || endpoints.isBusy}>
+    <div className={styles.form} aria-busy={bots.isBusy || tokens.isBusy || endpoints.isBusy || bridges.isBusy}>
       <p className={styles.hint}>{t('integrations.hint')}</p>
-      <FormError>{bots.error ?? tokens.error ?? endpoints.error}</FormError>
+      <FormError>{bots.error ?? tokens.error ?? endpoints.error ?? bridges.error}</FormError>
       <Bots bots={bots.items ?? []} onChange={reload} />
       <ApiTokens bots={bots.items ?? []} tokens={tokens.items ?? []} onChange={reload} />
       <WebhookEndpoints bots={bots.items ?? []} endpoints={endpoints.items ?? []} onChange={reload} />
+      <Bridges bridges={bridges.items ?? []} onChange={reload} />
     </div>
   );
 }

@@ -1,4 +1,14 @@
-import type { ChatSummary, Me, Member, Message, PendingMessage, Presence, StateChange, User } from '@confab/sdk';
+import type {
+  ChatBridge,
+  ChatSummary,
+  Me,
+  Member,
+  Message,
+  PendingMessage,
+  Presence,
+  StateChange,
+  User,
+} from '@confab/sdk';
 
 /** A gapless range of a chat's history, oldest first. */
 export interface Timeline {
@@ -33,6 +43,8 @@ export interface ChatState {
   readonly timelines: ReadonlyMap<number, Timeline>;
   /** By chat and user. */
   readonly receipts: ReadonlyMap<number, ReadonlyMap<number, ReceiptPosition>>;
+  /** The bridges of the chats that were opened, by chat. */
+  readonly bridges: ReadonlyMap<number, readonly ChatBridge[]>;
   /** Unsent messages, by nonce. */
   readonly pending: ReadonlyMap<string, PendingMessage>;
   readonly connection: Pick<StateChange, 'to' | 'retryAt'>;

@@ -163,6 +163,7 @@ export class ChatStore {
       members: new Map(),
       timelines: new Map(),
       receipts: new Map(),
+      bridges: new Map(),
       pending: new Map(this.client.messages.listPending().map((pending) => [pending.nonce, pending])),
       connection: this.state?.connection ?? { to: 'connecting', retryAt: null },
     };
@@ -204,6 +205,13 @@ export class ChatStore {
         this.receipts.advance('delivered', event.chat_id, event.message.id);
     }
     if (event.type === 'member.joined') this.users.refreshPresence([event.user_id]);
+    // A message of a ghost opens the window again; a member may be a ghost.
+    const isOfGhost = event.type === 'message.new' && state.users.get(event.message.sender_id ?? 0)?.kind === 'ghost';
+    const isOfMember = event.type === 'member.joined' || event.type === 'member.left';
+    if ((isOfGhost || isOfMember) && state.bridges.has(event.chat_id)) void this.loadBridges(event.chat_id);
+    if (event.type === 'bridge.updated')
+      for (const [chatId, bridges] of state.bridges)
+        if (bridges.some(({ bridge_id }) => bridge_id === event.bridge_id)) void this.loadBridges(chatId);
     if (event.type === 'chat.added' || event.type === 'chat.new') {
       this.users.ensure(event.chat.pair ?? []);
       this.users.refreshPresence(event.chat.pair ?? []);
@@ -230,7 +238,14 @@ export class ChatStore {
     if (this.#wasLive && this.state?.connection.to !== 'live') this.#loadedWhileOffline.add(chatId);
     if (messageId === null) await this.history.loadInitial(chatId);
     else await this.history.loadAround(chatId, messageId);
-    await this.receipts.load(chatId);
+    await Promise.all([this.receipts.load(chatId), this.loadBridges(chatId)]);
+  }
+
+  /** Loads the bridges of a chat, and the messages that did not arrive there. */
+  async loadBridges(chatId: number): Promise<void> {
+    if (this.state?.chats.get(chatId)?.type === 'single') return;
+    const bridges = await this.client.api.chats.listBridges(chatId).catch(() => null);
+    if (bridges) this.#updateState((state) => ({ ...state, bridges: withEntry(state.bridges, chatId, bridges) }));
   }
 
   /** Refreshes a chat's summary, or adds it if it is new. Concurrent refreshes share one request. */

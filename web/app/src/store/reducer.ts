@@ -36,6 +36,8 @@ export function reduce(state: ChatState, event: Event): ChatState {
       return updateMessage(state, event.chat_id, event.message_id, (message) =>
         applyReaction(state, message, event, -1),
       );
+    case 'message.relayed':
+      return applyRelayed(state, event);
     case 'message.pinned':
       return updateMessage(state, event.chat_id, event.message_id, (message) => ({ ...message, pinned: true }));
     case 'message.unpinned':
@@ -91,6 +93,19 @@ export function reduce(state: ChatState, event: Event): ChatState {
     default:
       return state;
   }
+}
+
+/** Adds a message to those that did not arrive on another network, or removes it. */
+function applyRelayed(state: ChatState, event: EventOf<'message.relayed'>): ChatState {
+  const bridges = state.bridges.get(event.chat_id);
+  if (!bridges) return state;
+  const changed = bridges.map((bridge) => {
+    if (bridge.network !== event.network) return bridge;
+    const others = bridge.failed.filter(({ message_id }) => message_id !== event.message_id);
+    if (event.state !== 'failed') return others.length < bridge.failed.length ? { ...bridge, failed: others } : bridge;
+    return { ...bridge, failed: [{ message_id: event.message_id, error: event.error }, ...others] };
+  });
+  return { ...state, bridges: withEntry(state.bridges, event.chat_id, changed) };
 }
 
 /** Applies a sent message. Its event may arrive before or after. */

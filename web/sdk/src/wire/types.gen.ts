@@ -30,7 +30,7 @@ export type AccountState = 'active' | 'pending' | 'suspended';
 /**
  * What happened.
  */
-export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
 
 /**
  * One security-related action on a user's account.
@@ -293,6 +293,257 @@ export type BotPatch = {
 };
 
 /**
+ * A bridge, as its owner sees it.
+ */
+export type Bridge = {
+    /**
+     * When it was created.
+     */
+    created_at: Time;
+    /**
+     * The number of received webhooks that could not be processed.
+     */
+    failed_webhooks: number;
+    /**
+     * The id.
+     */
+    id: BridgeId;
+    /**
+     * The name that its owner sees.
+     */
+    name: string;
+    /**
+     * The network.
+     */
+    network: BridgeNetwork;
+    /**
+     * What the network told of the account; null until it is connected.
+     */
+    profile: BridgeProfile | null;
+    /**
+     * What the owner chose.
+     */
+    settings: BridgeSettings;
+    /**
+     * Whether it works.
+     */
+    state: BridgeState;
+    /**
+     * When the state last changed.
+     */
+    state_changed_at: Time;
+    /**
+     * Why it is stopped or disabled.
+     */
+    state_detail: string | null;
+    /**
+     * The templates that the network has approved.
+     */
+    templates: Array<Template>;
+    /**
+     * The token with which the network verifies the webhook; null if the server cannot open it.
+     */
+    verify_token: string | null;
+    /**
+     * The path of the webhook to which the network sends: it follows the public URL of the
+     * server.
+     */
+    webhook_path: string;
+};
+
+/**
+ * What a network can do with messages that Confab sent.
+ */
+export type BridgeCapabilities = {
+    /**
+     * Whether a message can be withdrawn.
+     */
+    deletes: boolean;
+    /**
+     * Whether a message can be changed. If not, an edit can be sent as a new message.
+     */
+    edits: boolean;
+    /**
+     * Whether each member has a reaction of their own. If not, the remote user sees only the last.
+     */
+    member_reactions: boolean;
+};
+
+/**
+ * A chat that a bridge connects to a remote user.
+ */
+export type BridgeChat = {
+    /**
+     * The bridge.
+     */
+    bridge_id: BridgeId;
+    /**
+     * The chat.
+     */
+    chat_id: ChatId;
+    /**
+     * When it was connected.
+     */
+    created_at: Time;
+    /**
+     * The user who stands for the remote user.
+     */
+    ghost_id: UserId;
+    /**
+     * The id.
+     */
+    id: BridgeChatId;
+    /**
+     * Why nothing is sent; null while messages are sent.
+     */
+    paused_reason: PausedReason | null;
+    /**
+     * Until when the network accepts messages that are not templates; null before the first
+     * message of the remote user.
+     */
+    window_until: Time | null;
+};
+
+/**
+ * A chat that a bridge connects to a conversation on another network.
+ */
+export type BridgeChatId = number;
+
+/**
+ * A page of a list.
+ */
+export type BridgeChatPage = {
+    items: Array<BridgeChat>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * Changes to a chat that a bridge connects.
+ */
+export type BridgeChatPatch = {
+    /**
+     * Whether messages wait. False makes a paused chat send again.
+     */
+    is_paused: boolean;
+};
+
+/**
+ * A bridge: an account on another network, such as WhatsApp, whose conversations are chats here.
+ */
+export type BridgeId = number;
+
+/**
+ * A list.
+ */
+export type BridgeList = {
+    items: Array<Bridge>;
+};
+
+/**
+ * The name of a bridge: 1 to 64 characters.
+ */
+export type BridgeName = string;
+
+/**
+ * WhatsApp, by the Business Cloud API.
+ */
+export type BridgeNetwork = 'whatsapp';
+
+/**
+ * Changes to a bridge; absent fields stay unchanged.
+ */
+export type BridgePatch = {
+    /**
+     * Whether messages are relayed. True also makes a stopped bridge try again.
+     */
+    is_enabled?: boolean | null;
+    /**
+     * The users who are added to the chat of a new remote user, besides the owner.
+     */
+    member_ids?: Array<UserId> | null;
+    /**
+     * The name that its owner sees.
+     */
+    name?: BridgeName | null;
+    /**
+     * When the remote user is told that their messages were read.
+     */
+    read_receipts?: ReadReceipts | null;
+    /**
+     * Whether messages of bots are relayed.
+     */
+    relays_bots?: boolean | null;
+    /**
+     * Whether an edit is sent as a new message, because the network has none.
+     */
+    sends_edits?: boolean | null;
+    /**
+     * Whether messages begin with the name of their sender.
+     */
+    shows_names?: boolean | null;
+    /**
+     * New secrets.
+     */
+    whatsapp?: WhatsappSecretsPatch | null;
+};
+
+/**
+ * What the network told of the account.
+ */
+export type BridgeProfile = {
+    /**
+     * The name that remote users see.
+     */
+    name: string;
+    /**
+     * The phone number, as the network writes it.
+     */
+    phone_number: string;
+};
+
+/**
+ * What the owner of a bridge chose, without secrets.
+ */
+export type BridgeSettings = {
+    /**
+     * The id of the WhatsApp Business Account.
+     */
+    business_account_id: RemoteAccountId;
+    /**
+     * The users who are added to the chat of a new remote user, besides the owner.
+     */
+    member_ids: Array<UserId>;
+    /**
+     * The id of the phone number at WhatsApp.
+     */
+    phone_number_id: RemoteAccountId;
+    /**
+     * When the remote user is told that their messages were read.
+     */
+    read_receipts: ReadReceipts;
+    /**
+     * Whether messages of bots are relayed.
+     */
+    relays_bots: boolean;
+    /**
+     * Whether an edit is sent as a new message, because the network has none.
+     */
+    sends_edits: boolean;
+    /**
+     * Whether messages begin with the name of their sender.
+     */
+    shows_names: boolean;
+};
+
+/**
+ * Whether a bridge works.
+ */
+export type BridgeState = 'connecting' | 'connected' | 'stopped' | 'disabled';
+
+/**
  * The current and the new password.
  */
 export type ChangePassword = {
@@ -361,6 +612,68 @@ export type Chat = {
      * When the name, description, topic or retention last changed.
      */
     updated_at: Time;
+};
+
+/**
+ * A bridge of a chat, as a member of the chat sees it.
+ */
+export type ChatBridge = {
+    /**
+     * The bridge.
+     */
+    bridge_id: BridgeId;
+    /**
+     * What the network can do.
+     */
+    capabilities: BridgeCapabilities;
+    /**
+     * The chat.
+     */
+    chat_id: ChatId;
+    /**
+     * When it was connected.
+     */
+    created_at: Time;
+    /**
+     * The last messages that did not arrive, newest first, at most 100.
+     */
+    failed: Array<FailedRelay>;
+    /**
+     * The user who stands for the remote user.
+     */
+    ghost_id: UserId;
+    /**
+     * The id.
+     */
+    id: BridgeChatId;
+    /**
+     * The network.
+     */
+    network: BridgeNetwork;
+    /**
+     * Why nothing is sent; null while messages are sent.
+     */
+    paused_reason: PausedReason | null;
+    /**
+     * Whether the bridge works.
+     */
+    state: BridgeState;
+    /**
+     * The templates that can be sent.
+     */
+    templates: Array<Template>;
+    /**
+     * Until when the network accepts messages that are not templates; null before the first
+     * message of the remote user.
+     */
+    window_until: Time | null;
+};
+
+/**
+ * A list.
+ */
+export type ChatBridgeList = {
+    items: Array<ChatBridge>;
 };
 
 /**
@@ -579,6 +892,11 @@ export type CreatedApiToken = {
      */
     write_chat_ids: Array<ChatId> | null;
 };
+
+/**
+ * A secret that another network issued: 1 to 1,000 visible ASCII characters.
+ */
+export type CredentialText = string;
 
 /**
  * An opaque position in the event log. Send it back unchanged.
@@ -904,6 +1222,23 @@ export type Event = {
     type: 'webhook_endpoint.disabled';
     url: string;
 } | {
+    at: Time;
+    chat_id: ChatId;
+    error: string | null;
+    id: Cursor;
+    message_id: MessageId;
+    network: BridgeNetwork;
+    state: RelayState;
+    type: 'message.relayed';
+} | {
+    at: Time;
+    bridge_id: BridgeId;
+    detail: string | null;
+    id: Cursor;
+    name: string;
+    state: BridgeState;
+    type: 'bridge.updated';
+} | {
     /**
      * The chat.
      */
@@ -968,6 +1303,61 @@ export type EventPage = {
      * Whether more events can be read now.
      */
     more: boolean;
+};
+
+/**
+ * Something that a bridge gave up to send.
+ */
+export type FailedDelivery = {
+    /**
+     * The chat.
+     */
+    chat_id: ChatId;
+    /**
+     * Why.
+     */
+    error: string | null;
+    /**
+     * The type of the event.
+     */
+    event_type: string;
+    /**
+     * The id.
+     */
+    id: DeliveryId;
+    /**
+     * The message; null if it is another event.
+     */
+    message_id: MessageId | null;
+    /**
+     * When it was given up.
+     */
+    settled_at: Time;
+};
+
+/**
+ * A page of a list.
+ */
+export type FailedDeliveryPage = {
+    items: Array<FailedDelivery>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * A message that did not arrive on the other network.
+ */
+export type FailedRelay = {
+    /**
+     * Why.
+     */
+    error: string | null;
+    /**
+     * The message.
+     */
+    message_id: MessageId;
 };
 
 /**
@@ -1162,6 +1552,10 @@ export type Me = {
      */
     kind: UserKind;
     /**
+     * The other network on which a ghost is; null for other users.
+     */
+    network: BridgeNetwork | null;
+    /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
     username: string;
@@ -1203,6 +1597,10 @@ export type Member = {
      * Whether a person or a program uses the account.
      */
     kind: UserKind;
+    /**
+     * The other network on which a ghost is; null for other users.
+     */
+    network: BridgeNetwork | null;
     /**
      * The role, which determines the permissions.
      */
@@ -1418,6 +1816,42 @@ export type NewBot = {
 };
 
 /**
+ * A bridge to be created.
+ */
+export type NewBridge = {
+    /**
+     * The users who are added to the chat of a new remote user, besides the owner.
+     */
+    member_ids?: Array<UserId>;
+    /**
+     * The name that its owner sees.
+     */
+    name: BridgeName;
+    /**
+     * The account at WhatsApp.
+     */
+    whatsapp: NewWhatsappAccount;
+};
+
+/**
+ * A chat to be connected to a remote user.
+ */
+export type NewBridgeChat = {
+    /**
+     * The group or channel to connect; a new group if absent.
+     */
+    chat_id?: ChatId | null;
+    /**
+     * The name of the remote user; the phone number if absent.
+     */
+    name?: DisplayName | null;
+    /**
+     * The phone number of the remote user, with the code of the country.
+     */
+    phone: PhoneNumber;
+};
+
+/**
  * A chat to create. A direct chat takes the `type` and a `user_id` only; a channel
  * requires a `name`; a group may have one.
  */
@@ -1513,6 +1947,28 @@ export type NewWebhookEndpoint = {
 };
 
 /**
+ * The account of a business at WhatsApp, with its secrets.
+ */
+export type NewWhatsappAccount = {
+    /**
+     * The token of a system user.
+     */
+    access_token: CredentialText;
+    /**
+     * The app secret, which signs webhooks.
+     */
+    app_secret: CredentialText;
+    /**
+     * The id of the WhatsApp Business Account, which has the templates.
+     */
+    business_account_id: RemoteAccountId;
+    /**
+     * The id of the phone number.
+     */
+    phone_number_id: RemoteAccountId;
+};
+
+/**
  * A client-chosen key that makes one send idempotent: 1 to 64 characters.
  */
 export type Nonce = string;
@@ -1523,9 +1979,19 @@ export type Nonce = string;
 export type Password = string;
 
 /**
+ * Why a bridge does not send to a remote user.
+ */
+export type PausedReason = 'owner' | 'too_many_messages' | 'repeated_message';
+
+/**
  * A permission of a member in a chat.
  */
 export type Permission = 'invite' | 'edit_chat' | 'pin' | 'delete_others_messages' | 'view_revisions' | 'remove_members' | 'set_roles' | 'set_retention' | 'delete_chat' | 'leave';
+
+/**
+ * A phone number with the code of the country: 7 to 15 digits, with or without a plus sign.
+ */
+export type PhoneNumber = string;
 
 /**
  * The presence of a user, as others see it.
@@ -1613,6 +2079,11 @@ export type ReadMarker = {
 };
 
 /**
+ * When the remote user is told that their messages were read.
+ */
+export type ReadReceipts = 'first' | 'owner' | 'never';
+
+/**
  * The reason for a ban: at most 250 characters.
  */
 export type Reason = string;
@@ -1662,6 +2133,16 @@ export type Refresh = {
  * A client-chosen key that makes one refresh idempotent: 16 to 64 random characters.
  */
 export type RefreshNonce = string;
+
+/**
+ * How far a message got on the other network.
+ */
+export type RelayState = 'sent' | 'delivered' | 'read' | 'failed';
+
+/**
+ * The id of an account on another network: 1 to 64 letters or digits.
+ */
+export type RemoteAccountId = string;
 
 /**
  * Why a user is no longer a member.
@@ -1777,6 +2258,54 @@ export type Signup = {
 export type Status = 'online' | 'away' | 'busy' | 'offline';
 
 /**
+ * A template: a message that the network has approved, and that can be sent at any time.
+ */
+export type Template = {
+    /**
+     * The text, with the parameters `{{1}}`, `{{2}}` …
+     */
+    body: string;
+    /**
+     * The language, such as `en_US`.
+     */
+    language: string;
+    /**
+     * The name.
+     */
+    name: string;
+    /**
+     * The number of parameters.
+     */
+    parameter_count: number;
+};
+
+/**
+ * A template to be sent.
+ */
+export type TemplateMessage = {
+    /**
+     * The bridge.
+     */
+    bridge_id: BridgeId;
+    /**
+     * The language of the template.
+     */
+    language: string;
+    /**
+     * The name of the template.
+     */
+    name: string;
+    /**
+     * Makes the send idempotent, as for other messages.
+     */
+    nonce?: Nonce | null;
+    /**
+     * The values of its parameters, in order.
+     */
+    parameters?: Array<string>;
+};
+
+/**
  * A single-use stream ticket.
  */
 export type Ticket = {
@@ -1850,6 +2379,10 @@ export type User = {
      */
     kind: UserKind;
     /**
+     * The other network on which a ghost is; null for other users.
+     */
+    network: BridgeNetwork | null;
+    /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
     username: string;
@@ -1901,6 +2434,10 @@ export type UserAccount = {
      */
     last_used_at: Time | null;
     /**
+     * The other network on which a ghost is; null for other users.
+     */
+    network: BridgeNetwork | null;
+    /**
      * Whether the account can be used.
      */
     state: AccountState;
@@ -1929,7 +2466,7 @@ export type UserId = number;
 /**
  * What uses an account.
  */
-export type UserKind = 'person' | 'bot' | 'webhook';
+export type UserKind = 'person' | 'bot' | 'webhook' | 'ghost';
 
 /**
  * A list.
@@ -2276,6 +2813,20 @@ export type WebhookWithUrl = {
     user_id: UserId;
 };
 
+/**
+ * New secrets of the account at WhatsApp; absent ones stay.
+ */
+export type WhatsappSecretsPatch = {
+    /**
+     * The token of a system user.
+     */
+    access_token?: CredentialText | null;
+    /**
+     * The app secret, which signs webhooks.
+     */
+    app_secret?: CredentialText | null;
+};
+
 export type UsersListBlockedData = {
     body?: never;
     path?: never;
@@ -2521,6 +3072,532 @@ export type BotsUpdateResponses = {
 };
 
 export type BotsUpdateResponse = BotsUpdateResponses[keyof BotsUpdateResponses];
+
+export type BridgesListData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/bridges';
+};
+
+export type BridgesListErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesListError = BridgesListErrors[keyof BridgesListErrors];
+
+export type BridgesListResponses = {
+    /**
+     * OK.
+     */
+    200: BridgeList;
+};
+
+export type BridgesListResponse = BridgesListResponses[keyof BridgesListResponses];
+
+export type BridgesCreateData = {
+    body: NewBridge;
+    path?: never;
+    query?: never;
+    url: '/api/bridges';
+};
+
+export type BridgesCreateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesCreateError = BridgesCreateErrors[keyof BridgesCreateErrors];
+
+export type BridgesCreateResponses = {
+    /**
+     * Created.
+     */
+    201: Bridge;
+};
+
+export type BridgesCreateResponse = BridgesCreateResponses[keyof BridgesCreateResponses];
+
+export type BridgesDeleteData = {
+    body?: never;
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: never;
+    url: '/api/bridges/{bridge_id}';
+};
+
+export type BridgesDeleteErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesDeleteError = BridgesDeleteErrors[keyof BridgesDeleteErrors];
+
+export type BridgesDeleteResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type BridgesDeleteResponse = BridgesDeleteResponses[keyof BridgesDeleteResponses];
+
+export type BridgesGetData = {
+    body?: never;
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: never;
+    url: '/api/bridges/{bridge_id}';
+};
+
+export type BridgesGetErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesGetError = BridgesGetErrors[keyof BridgesGetErrors];
+
+export type BridgesGetResponses = {
+    /**
+     * OK.
+     */
+    200: Bridge;
+};
+
+export type BridgesGetResponse = BridgesGetResponses[keyof BridgesGetResponses];
+
+export type BridgesUpdateData = {
+    body: BridgePatch;
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: never;
+    url: '/api/bridges/{bridge_id}';
+};
+
+export type BridgesUpdateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesUpdateError = BridgesUpdateErrors[keyof BridgesUpdateErrors];
+
+export type BridgesUpdateResponses = {
+    /**
+     * OK.
+     */
+    200: Bridge;
+};
+
+export type BridgesUpdateResponse = BridgesUpdateResponses[keyof BridgesUpdateResponses];
+
+export type BridgesListChatsData = {
+    body?: never;
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: {
+        /**
+         * Only chats with a lower id.
+         */
+        before?: BridgeChatId;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+    };
+    url: '/api/bridges/{bridge_id}/chats';
+};
+
+export type BridgesListChatsErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesListChatsError = BridgesListChatsErrors[keyof BridgesListChatsErrors];
+
+export type BridgesListChatsResponses = {
+    /**
+     * OK.
+     */
+    200: BridgeChatPage;
+};
+
+export type BridgesListChatsResponse = BridgesListChatsResponses[keyof BridgesListChatsResponses];
+
+export type BridgesConnectChatData = {
+    body: NewBridgeChat;
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: never;
+    url: '/api/bridges/{bridge_id}/chats';
+};
+
+export type BridgesConnectChatErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesConnectChatError = BridgesConnectChatErrors[keyof BridgesConnectChatErrors];
+
+export type BridgesConnectChatResponses = {
+    /**
+     * Created.
+     */
+    201: BridgeChat;
+};
+
+export type BridgesConnectChatResponse = BridgesConnectChatResponses[keyof BridgesConnectChatResponses];
+
+export type BridgesDisconnectChatData = {
+    body?: never;
+    path: {
+        bridge_id: BridgeId;
+        bridge_chat_id: BridgeChatId;
+    };
+    query?: never;
+    url: '/api/bridges/{bridge_id}/chats/{bridge_chat_id}';
+};
+
+export type BridgesDisconnectChatErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesDisconnectChatError = BridgesDisconnectChatErrors[keyof BridgesDisconnectChatErrors];
+
+export type BridgesDisconnectChatResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type BridgesDisconnectChatResponse = BridgesDisconnectChatResponses[keyof BridgesDisconnectChatResponses];
+
+export type BridgesUpdateChatData = {
+    body: BridgeChatPatch;
+    path: {
+        bridge_id: BridgeId;
+        bridge_chat_id: BridgeChatId;
+    };
+    query?: never;
+    url: '/api/bridges/{bridge_id}/chats/{bridge_chat_id}';
+};
+
+export type BridgesUpdateChatErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesUpdateChatError = BridgesUpdateChatErrors[keyof BridgesUpdateChatErrors];
+
+export type BridgesUpdateChatResponses = {
+    /**
+     * OK.
+     */
+    200: BridgeChat;
+};
+
+export type BridgesUpdateChatResponse = BridgesUpdateChatResponses[keyof BridgesUpdateChatResponses];
+
+export type BridgesListFailuresData = {
+    body?: never;
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: {
+        /**
+         * Only deliveries with a lower id.
+         */
+        before?: DeliveryId;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+    };
+    url: '/api/bridges/{bridge_id}/failures';
+};
+
+export type BridgesListFailuresErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesListFailuresError = BridgesListFailuresErrors[keyof BridgesListFailuresErrors];
+
+export type BridgesListFailuresResponses = {
+    /**
+     * OK.
+     */
+    200: FailedDeliveryPage;
+};
+
+export type BridgesListFailuresResponse = BridgesListFailuresResponses[keyof BridgesListFailuresResponses];
+
+export type BridgesRetryData = {
+    body?: never;
+    path: {
+        bridge_id: BridgeId;
+        delivery_id: DeliveryId;
+    };
+    query?: never;
+    url: '/api/bridges/{bridge_id}/failures/{delivery_id}/retry';
+};
+
+export type BridgesRetryErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesRetryError = BridgesRetryErrors[keyof BridgesRetryErrors];
+
+export type BridgesRetryResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type BridgesRetryResponse = BridgesRetryResponses[keyof BridgesRetryResponses];
 
 export type ChannelsListData = {
     body?: never;
@@ -2941,6 +4018,49 @@ export type BansCreateResponses = {
 };
 
 export type BansCreateResponse = BansCreateResponses[keyof BansCreateResponses];
+
+export type BridgesListOfChatData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/bridges';
+};
+
+export type BridgesListOfChatErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesListOfChatError = BridgesListOfChatErrors[keyof BridgesListOfChatErrors];
+
+export type BridgesListOfChatResponses = {
+    /**
+     * OK.
+     */
+    200: ChatBridgeList;
+};
+
+export type BridgesListOfChatResponse = BridgesListOfChatResponses[keyof BridgesListOfChatResponses];
 
 export type ReceiptsMarkDeliveredData = {
     body: MarkerPosition;
@@ -3730,6 +4850,61 @@ export type ReceiptsMarkReadResponses = {
 };
 
 export type ReceiptsMarkReadResponse = ReceiptsMarkReadResponses[keyof ReceiptsMarkReadResponses];
+
+export type BridgesSendTemplateData = {
+    body: TemplateMessage;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/templates';
+};
+
+export type BridgesSendTemplateErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesSendTemplateError = BridgesSendTemplateErrors[keyof BridgesSendTemplateErrors];
+
+export type BridgesSendTemplateResponses = {
+    /**
+     * Created.
+     */
+    201: Message;
+};
+
+export type BridgesSendTemplateResponse = BridgesSendTemplateResponses[keyof BridgesSendTemplateResponses];
 
 export type MembersTransferData = {
     body: Transfer;
@@ -7173,3 +8348,95 @@ export type EventsStreamResponses = {
 };
 
 export type EventsStreamResponse = EventsStreamResponses[keyof EventsStreamResponses];
+
+export type BridgesVerifyWhatsappData = {
+    body?: never;
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: {
+        'hub.challenge'?: string;
+        'hub.mode'?: string;
+        'hub.verify_token'?: string;
+    };
+    url: '/in/whatsapp/{bridge_id}';
+};
+
+export type BridgesVerifyWhatsappErrors = {
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesVerifyWhatsappError = BridgesVerifyWhatsappErrors[keyof BridgesVerifyWhatsappErrors];
+
+export type BridgesVerifyWhatsappResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type BridgesVerifyWhatsappResponse = BridgesVerifyWhatsappResponses[keyof BridgesVerifyWhatsappResponses];
+
+export type BridgesReceiveWhatsappData = {
+    body: {
+        [key: string]: unknown;
+    };
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: never;
+    url: '/in/whatsapp/{bridge_id}';
+};
+
+export type BridgesReceiveWhatsappErrors = {
+    /**
+     * The signature is wrong.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesReceiveWhatsappError = BridgesReceiveWhatsappErrors[keyof BridgesReceiveWhatsappErrors];
+
+export type BridgesReceiveWhatsappResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type BridgesReceiveWhatsappResponse = BridgesReceiveWhatsappResponses[keyof BridgesReceiveWhatsappResponses];

@@ -31,7 +31,7 @@ pub(crate) struct StoredBlob {
 }
 
 /// The bytes of a stored blob, as a stream.
-pub(crate) type BlobStream = BoxStream<'static, object_store::Result<Bytes>>;
+pub type BlobStream = BoxStream<'static, object_store::Result<Bytes>>;
 
 impl BlobStore {
     /// Opens a store in a directory. Creates the directory if needed.
@@ -44,7 +44,7 @@ impl BlobStore {
     }
 
     /// The directory of the store.
-    pub(crate) fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &std::path::Path {
         &self.folder
     }
 
@@ -79,20 +79,20 @@ impl BlobStore {
     }
 
     /// Reads all bytes of a file.
-    pub(crate) async fn read_all(&self, key: &str) -> Result<Bytes> {
+    pub async fn read_all(&self, key: &str) -> Result<Bytes> {
         let object = self.store.get(&Path::from(key)).await.map_err(Error::internal)?;
         object.bytes().await.map_err(Error::internal)
     }
 
     /// Reads a file, or a range of it, as a stream.
-    pub(crate) async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<BlobStream> {
+    pub async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<BlobStream> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let object = self.store.get_opts(&Path::from(key), options).await.map_err(Error::internal)?;
         Ok(object.into_stream())
     }
 
     /// Lists the keys of all blobs that were stored before a time, in no order.
-    pub(crate) fn list_stored_before(&self, time: DateTime<Utc>) -> BoxStream<'static, Result<String>> {
+    pub fn list_stored_before(&self, time: DateTime<Utc>) -> BoxStream<'static, Result<String>> {
         let keys = self.store.list(None).try_filter_map(move |object| {
             let is_older = object.last_modified < time;
             async move { Ok(is_older.then(|| object.location.to_string())) }
@@ -101,7 +101,7 @@ impl BlobStore {
     }
 
     /// Deletes blobs that no file refers to.
-    pub(crate) async fn delete_all(&self, keys: impl IntoIterator<Item = String>) {
+    pub async fn delete_all(&self, keys: impl IntoIterator<Item = String>) {
         for key in keys {
             if let Err(error) = self.store.delete(&Path::from(key)).await {
                 tracing::warn!(%error, "cannot delete an unused blob");

@@ -10,17 +10,17 @@ const MEGAPIXELS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(400).expect("not zero"
 
 /// Counts the pixels that are decoded for each user.
 #[derive(Debug)]
-pub(crate) struct PixelBudget(Option<DefaultKeyedRateLimiter<UserId>>);
+pub struct PixelBudget(Option<DefaultKeyedRateLimiter<UserId>>);
 
 impl PixelBudget {
     /// A budget, or none if there are no rate limits.
-    pub(crate) fn new(is_limited: bool) -> Self {
+    pub fn new(is_limited: bool) -> Self {
         let quota = Quota::per_minute(MEGAPIXELS_PER_MINUTE);
         Self(is_limited.then(|| RateLimiter::keyed(quota)))
     }
 
     /// Counts an image, before it is decoded.
-    pub(crate) fn charge(&self, user: UserId, pixels: u64) -> Result<()> {
+    pub fn charge(&self, user: UserId, pixels: u64) -> Result<()> {
         let Some(limiter) = &self.0 else { return Ok(()) };
         let megapixels = u32::try_from(pixels.div_ceil(1_000_000)).unwrap_or(u32::MAX);
         let megapixels = NonZeroU32::new(megapixels).unwrap_or(NonZeroU32::MIN);
@@ -31,7 +31,7 @@ impl PixelBudget {
     }
 
     /// Removes users who have their full budget again.
-    pub(crate) fn remove_stale(&self) {
+    pub fn remove_stale(&self) {
         if let Some(limiter) = &self.0 {
             limiter.retain_recent();
         }

@@ -1,6 +1,6 @@
 //! Uploaded images: reads their size, strips their metadata and makes a thumbnail.
 
-use crate::{AppState, blobs::StoredBlob, image_metadata};
+use crate::{BlobStore, PixelBudget, blobs::StoredBlob, image_metadata};
 use chat_core::{Error, Result, UserId, files::NewImage};
 use image::{
     DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder, imageops::FilterType,
@@ -45,21 +45,21 @@ static DECODE_PERMITS: Semaphore = Semaphore::const_new(1);
 /// and stores a thumbnail. A file that starts like an image but cannot be decoded gets
 /// the type `application/octet-stream`.
 pub(crate) async fn render(
-    state: &Arc<AppState>,
+    blobs: &BlobStore,
+    budget: &Arc<PixelBudget>,
     uploader: UserId,
     stored: &mut StoredBlob,
 ) -> Result<Option<NewImage>> {
-    let blobs = &state.blobs;
     if !is_image(&stored.mime_type) {
         return Ok(None);
     }
     let permit = DECODE_PERMITS.acquire().await.map_err(Error::internal)?;
     let (bytes, mime_type) = (blobs.read_all(&stored.key).await?, stored.mime_type.clone());
-    let app = Arc::clone(state);
+    let budget = Arc::clone(budget);
     let task = tokio::task::spawn_blocking(move || {
         // Decoding holds the permit until it ends, even if the request is cancelled.
         let _permit = permit;
-        decode(&bytes, &mime_type, |pixels| app.pixel_budget.charge(uploader, pixels))
+        decode(&bytes, &mime_type, |pixels| budget.charge(uploader, pixels))
     });
     let decoded = task.await.map_err(Error::internal)??;
     let Some(DecodedImage { width, height, stripped, thumbnail, thumbnail_type }) = decoded else {

@@ -1,0 +1,492 @@
+//! The chats that bridges connect to remote users on other networks.
+
+use super::{Account, BridgeChat, ChatBridge, FailedDelivery, Network, NewBridgeChat, Template, model::FailedRelay};
+use crate::{
+    BridgeChatId, BridgeId, ChatId, DeliveryId, Error, LaneId, Result, UserId,
+    auth::new_code,
+    chats::{self, ChatType},
+    events, members,
+    messages::{MessageExtra, MessageTemplate, NewMessage},
+    outbox,
+    permissions::Permission,
+    search::words,
+    users::{self, ProfileChange},
+    values::{Content, DisplayName, is_bidi_control},
+};
+use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
+
+/// Maximum number of failed messages in the description of a chat.
+const MAX_FAILED: i64 = 100;
+
+/// A remote user on another network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteUser {
+    /// The key of the network; the phone number while no other is known.
+    pub remote_id: String,
+    /// The phone number, in digits.
+    pub phone: Option<String>,
+    /// The name that the remote user chose.
+    pub name: Option<String>,
+}
+
+impl RemoteUser {
+    /// The name to show: that of the remote user, or the phone number.
+    fn display_name(&self, network: Network) -> DisplayName {
+        let clean = |text: &str| -> String {
+            let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !is_bidi_control(*c));
+            visible.take(64).collect::<String>().trim().to_owned()
+        };
+        let phone = self.phone.as_ref().map(|phone| format!("+{phone}"));
+        let candidates = [self.name.as_deref().map(clean), phone];
+        let valid = candidates.into_iter().flatten().find_map(|name| DisplayName::try_from(name).ok());
+        valid.unwrap_or_else(|| {
+            DisplayName::try_from(format!("{} user", network.title())).expect("a short name is valid")
+        })
+    }
+}
+
+const COLUMNS: &str = "c.id, c.bridge_id, c.chat_id, c.ghost_id, c.window_until, c.paused_reason, c.created_at";
+
+async fn find(db: impl PgExecutor<'_>, bridge: BridgeId, remote_user: &RemoteUser) -> Result<Option<BridgeChat>> {
+    let sql = format!(
+        "select {COLUMNS} from bridge_chats c where c.bridge_id = $1 and (c.remote_id = $2 or c.phone = $3)
+         order by c.remote_id = $2 desc limit 1"
+    );
+    let query =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(bridge).bind(&remote_user.remote_id).bind(&remote_user.phone);
+    Ok(query.fetch_optional(db).await?)
+}
+
+async fn get(db: impl PgExecutor<'_>, id: BridgeChatId) -> Result<BridgeChat> {
+    let sql = format!("select {COLUMNS} from bridge_chats c where c.id = $1");
+    let found = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(db).await?;
+    found.ok_or(Error::NotFound("connected chat"))
+}
+
+/// Returns the chat of a remote user who has sent something. Creates a group with the owner of the
+/// bridge and its members for a new remote user. Records new addresses and a new name of the remote user.
+pub async fn find_or_create(db: &PgPool, bridge: &Account, remote_user: &RemoteUser) -> Result<BridgeChat> {
+    // Most remote users are known and unchanged, which needs no lock.
+    if let Some(chat) = find(db, bridge.id, remote_user).await?
+        && is_current(db, &chat, bridge.network, remote_user).await?
+    {
+        return Ok(chat);
+    }
+    let mut log = events::begin(db, bridge.owner_id).await?;
+    // Somebody else may have created it meanwhile.
+    let id = match find(&mut *log, bridge.id, remote_user).await? {
+        Some(chat) => {
+            // Another chat can have been connected to the phone number before the key was known.
+            sqlx::query(
+                "update bridge_chats c set remote_id = $2, phone = case when exists (
+                     select from bridge_chats o where o.bridge_id = c.bridge_id and o.id <> c.id and o.phone = $3
+                 ) then phone else coalesce($3, phone) end
+                 where id = $1",
+            )
+            .bind(chat.id)
+            .bind(&remote_user.remote_id)
+            .bind(&remote_user.phone)
+            .execute(&mut *log)
+            .await?;
+            if remote_user.name.is_some() {
+                let name = remote_user.display_name(bridge.network);
+                let change = ProfileChange { display_name: Some(&name), bio: None, avatar_file_id: None };
+                users::change_profile(&mut log, chat.ghost_id, &[], change).await?;
+            }
+            chat.id
+        }
+        None => create(&mut log, bridge, remote_user, None).await?,
+    };
+    let chat = get(&mut *log, id).await?;
+    log.commit().await?;
+    Ok(chat)
+}
+
+async fn is_current(
+    db: impl PgExecutor<'_>,
+    chat: &BridgeChat,
+    network: Network,
+    remote_user: &RemoteUser,
+) -> Result<bool> {
+    let name = remote_user.name.is_some().then(|| remote_user.display_name(network));
+    Ok(sqlx::query_scalar(
+        "select c.remote_id = $2 and ($3::text is null or c.phone is not distinct from $3)
+            and ($4::text is null or u.display_name = $4)
+         from bridge_chats c join users u on u.id = c.ghost_id where c.id = $1",
+    )
+    .bind(chat.id)
+    .bind(&remote_user.remote_id)
+    .bind(&remote_user.phone)
+    .bind(name.as_ref().map(DisplayName::as_str))
+    .fetch_optional(db)
+    .await?
+    .unwrap_or(false))
+}
+
+/// Creates the ghost of a remote user and connects it to a chat, or to a new group.
+async fn create(
+    log: &mut PgConnection,
+    bridge: &Account,
+    remote_user: &RemoteUser,
+    chat: Option<ChatId>,
+) -> Result<BridgeChatId> {
+    let name = remote_user.display_name(bridge.network);
+    let chat = match chat {
+        Some(chat) => chat,
+        None => {
+            let members = &bridge.settings.member_ids;
+            let kind = ChatType::Group;
+            let created = chats::create_named(&mut *log, bridge.owner_id, kind, name.as_str(), "", members).await;
+            match created {
+                // One of the members has left, or no longer wants to be added.
+                Err(Error::Invalid(_) | Error::Forbidden(_) | Error::Conflict { .. }) if !members.is_empty() => {
+                    chats::create_named(&mut *log, bridge.owner_id, kind, name.as_str(), "", &[]).await?
+                }
+                created => created?,
+            }
+        }
+    };
+    let username =
+        format!("{}-{}", network_name(bridge.network), new_code().to_ascii_lowercase().replace(['-', '_'], "x"));
+    let ghost: UserId = sqlx::query_scalar(
+        "insert into users (kind, owner_id, username, display_name, bio, words, network)
+         values ('ghost', $1, $2, $3, $4, $5, $6) returning id",
+    )
+    .bind(bridge.owner_id)
+    .bind(&username)
+    .bind(name.as_str())
+    .bind(remote_user.phone.as_ref().map_or(String::new(), |phone| format!("{} +{phone}", bridge.network.title())))
+    .bind(words(&format!("{username} {}", name.as_str())))
+    .bind(bridge.network)
+    .fetch_one(&mut *log)
+    .await?;
+    members::add_member(&mut *log, chat, ghost).await?;
+    let lane: LaneId = outbox::create_lane(&mut *log).await?;
+    let id = sqlx::query_scalar(
+        "insert into bridge_chats (id, bridge_id, chat_id, ghost_id, remote_id, phone, starts_after)
+         values ($1, $2, $3, $4, $5, $6, (select coalesce(max(id), 0) from events)) returning id",
+    )
+    .bind(lane)
+    .bind(bridge.id)
+    .bind(chat)
+    .bind(ghost)
+    .bind(&remote_user.remote_id)
+    .bind(&remote_user.phone)
+    .fetch_one(&mut *log)
+    .await?;
+    Ok(id)
+}
+
+/// The name of a network in usernames.
+fn network_name(network: Network) -> &'static str {
+    match network {
+        Network::Whatsapp => "whatsapp",
+    }
+}
+
+/// Connects a remote user to a chat, for the owner of a bridge who may edit the chat, or to a new
+/// group.
+pub async fn connect(db: &PgPool, owner: UserId, bridge: BridgeId, new: NewBridgeChat) -> Result<BridgeChat> {
+    let NewBridgeChat { phone, name, chat_id } = new;
+    let mut log = events::begin(db, owner).await?;
+    let account = super::load_accounts(&mut *log, &[bridge]).await?.pop().filter(|bridge| bridge.owner_id == owner);
+    let account = account.ok_or(Error::NotFound("bridge"))?;
+    if let Some(chat) = chat_id {
+        let membership = members::require_membership(&mut log, chat, owner).await?;
+        membership.require(Permission::EditChat)?;
+        if membership.kind == ChatType::Single {
+            return Err(Error::invalid("chat_id", "a direct chat cannot be connected"));
+        }
+        let is_connected: bool =
+            sqlx::query_scalar("select exists (select from bridge_chats where chat_id = $1 and bridge_id = $2)")
+                .bind(chat)
+                .bind(bridge)
+                .fetch_one(&mut *log)
+                .await?;
+        if is_connected {
+            let detail = "this bridge connects this chat already";
+            return Err(Error::Conflict { code: "chat_connected", detail });
+        }
+    }
+    let phone = phone.as_str().to_owned();
+    let remote_user = RemoteUser { remote_id: phone.clone(), phone: Some(phone), name: name.map(String::from) };
+    if find(&mut *log, bridge, &remote_user).await?.is_some() {
+        let detail = "this remote user is connected to another chat already";
+        return Err(Error::Conflict { code: "remote_user_connected", detail });
+    }
+    let id = create(&mut log, &account, &remote_user, chat_id).await?;
+    let chat = get(&mut *log, id).await?;
+    log.commit().await?;
+    Ok(chat)
+}
+
+/// Changes the key of a remote user whose address on the network changed.
+pub async fn set_remote_id(db: &PgPool, chat: BridgeChatId, remote_id: &str, phone: Option<&str>) -> Result<()> {
+    let changed = sqlx::query("update bridge_chats set remote_id = $2, phone = coalesce($3, phone) where id = $1")
+        .bind(chat)
+        .bind(remote_id)
+        .bind(phone)
+        .execute(db)
+        .await;
+    match changed {
+        // The remote user has written from the new address before, and has another chat.
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
+        changed => changed.map(|_| ()).map_err(Error::from),
+    }
+}
+
+/// Extends the time in which the network accepts messages that are not templates.
+pub async fn extend_window(db: impl PgExecutor<'_>, chat: BridgeChatId, until: crate::Time) -> Result<()> {
+    sqlx::query("update bridge_chats set window_until = greatest(window_until, $2) where id = $1")
+        .bind(chat)
+        .bind(until)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Records that the network accepts only templates.
+pub async fn close_window(db: impl PgExecutor<'_>, chat: BridgeChatId) -> Result<()> {
+    sqlx::query("update bridge_chats set window_until = now() where id = $1 and window_until > now()")
+        .bind(chat)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Lists the connected chats of a bridge, newest first, with lower ids than `before`.
+pub async fn list(
+    db: &mut PgConnection,
+    owner: UserId,
+    bridge: BridgeId,
+    before: Option<BridgeChatId>,
+    limit: i64,
+) -> Result<Vec<BridgeChat>> {
+    super::find_owned(&mut *db, owner, bridge).await?;
+    let sql = format!(
+        "select {COLUMNS} from bridge_chats c where c.bridge_id = $1 and ($2::bigint is null or c.id < $2)
+         order by c.id desc limit $3"
+    );
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(bridge).bind(before).bind(limit);
+    Ok(query.fetch_all(db).await?)
+}
+
+/// Pauses a connected chat or makes it send again.
+pub async fn set_paused(
+    db: &PgPool,
+    owner: UserId,
+    bridge: BridgeId,
+    id: BridgeChatId,
+    reason: Option<super::PausedReason>,
+) -> Result<BridgeChat> {
+    let mut log = events::begin(db, owner).await?;
+    super::find_owned(&mut *log, owner, bridge).await?;
+    require_of_bridge(&mut log, bridge, id).await?;
+    pause(&mut log, id, reason).await?;
+    let chat = get(&mut *log, id).await?;
+    log.commit().await?;
+    if reason.is_none() {
+        let mut tx = db.begin().await?;
+        outbox::lock_lane(&mut tx, id).await?;
+        outbox::wake(&mut tx, id).await?;
+        tx.commit().await?;
+    }
+    Ok(chat)
+}
+
+async fn require_of_bridge(db: &mut PgConnection, bridge: BridgeId, id: BridgeChatId) -> Result<()> {
+    let chat = get(db, id).await?;
+    if chat.bridge_id == bridge { Ok(()) } else { Err(Error::NotFound("connected chat")) }
+}
+
+async fn pause(log: &mut PgConnection, id: BridgeChatId, reason: Option<super::PausedReason>) -> Result<()> {
+    sqlx::query("update bridge_chats set paused_reason = $2 where id = $1").bind(id).bind(reason).execute(log).await?;
+    Ok(())
+}
+
+/// Pauses a connected chat on behalf of the server, because two programs may answer each other.
+/// The owner of the bridge is told.
+pub async fn pause_loop(db: &PgPool, id: BridgeChatId, reason: super::PausedReason) -> Result<()> {
+    let mut log = db.begin_with("begin; select append_lock()").await?;
+    pause(&mut log, id, Some(reason)).await?;
+    log.commit().await?;
+    tracing::warn!(chat = %id, ?reason, "a bridge sends too much to a remote user; paused");
+    Ok(())
+}
+
+/// Disconnects a chat: removes the ghost of the remote user. The messages stay.
+pub async fn disconnect(db: &PgPool, owner: UserId, bridge: BridgeId, id: BridgeChatId) -> Result<()> {
+    let mut log = events::begin(db, owner).await?;
+    super::find_owned(&mut *log, owner, bridge).await?;
+    require_of_bridge(&mut log, bridge, id).await?;
+    let chat = get(&mut *log, id).await?;
+    members::delete(&mut log, chat.chat_id, chat.ghost_id).await?;
+    log.commit().await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct ChatBridgeRow {
+    #[sqlx(flatten)]
+    chat: BridgeChat,
+    network: Network,
+    state: super::BridgeState,
+    templates: Json<Vec<Template>>,
+}
+
+/// Lists the bridges of a chat, for its members.
+pub async fn list_of_chat(db: &mut PgConnection, viewer: UserId, chat: ChatId) -> Result<Vec<ChatBridge>> {
+    members::require_membership(&mut *db, chat, viewer).await?;
+    let sql = format!(
+        "select {COLUMNS}, b.network, b.state, b.templates
+         from bridge_chats c join bridges b on b.id = c.bridge_id where c.chat_id = $1 order by c.id"
+    );
+    let rows: Vec<ChatBridgeRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(chat).fetch_all(&mut *db).await?;
+    let mut bridges = Vec::with_capacity(rows.len());
+    for ChatBridgeRow { chat, network, state, templates: Json(templates) } in rows {
+        let failed: Vec<FailedRelay> = sqlx::query_as(
+            "select message_id, (array_agg(error order by id))[1] as error from (
+                 select m.id, m.message_id, m.error from bridge_messages m
+                 where m.lane_id = $1 and m.state = 'failed' and m.is_original order by m.id desc limit $2
+             ) m group by message_id order by message_id desc",
+        )
+        .bind(chat.id)
+        .bind(MAX_FAILED)
+        .fetch_all(&mut *db)
+        .await?;
+        bridges.push(ChatBridge { chat, network, state, capabilities: network.capabilities(), templates, failed });
+    }
+    Ok(bridges)
+}
+
+/// Returns the message that sends a template. Its text is that of the template with its
+/// parameters.
+pub async fn template_message(
+    db: &mut PgConnection,
+    sender: UserId,
+    chat: ChatId,
+    template: super::TemplateMessage,
+) -> Result<NewMessage> {
+    let super::TemplateMessage { bridge_id, name, language, parameters, nonce } = template;
+    let bridges = list_of_chat(db, sender, chat).await?;
+    let bridge = bridges.into_iter().find(|one| one.chat.bridge_id == bridge_id);
+    let bridge = bridge.ok_or_else(|| Error::invalid("bridge_id", "this bridge does not connect this chat"))?;
+    let known = bridge.templates.into_iter().find(|one| one.name == name && one.language == language);
+    let known = known.ok_or_else(|| Error::invalid("name", "there is no template with this name and language"))?;
+    if parameters.len() != known.parameter_count {
+        let detail = format!("this template has {} parameters", known.parameter_count);
+        return Err(Error::invalid("parameters", detail));
+    }
+    if let Some(bad) = parameters
+        .iter()
+        .find(|value| value.trim().is_empty() || value.chars().count() > 1_000 || value.contains(['\n', '\t', '\0']))
+    {
+        let detail = format!(
+            "a parameter must have 1 to 1000 characters in one line: {:?}",
+            bad.chars().take(20).collect::<String>()
+        );
+        return Err(Error::invalid("parameters", detail));
+    }
+    let content =
+        Content::try_from(known.fill_in(&parameters)).map_err(|detail| Error::invalid("parameters", detail))?;
+    let template = MessageTemplate { bridge_id, name, language, parameters };
+    let extra = MessageExtra { template: Some(template), ..MessageExtra::default() };
+    Ok(NewMessage {
+        chat_id: chat,
+        sender_id: sender,
+        content,
+        files: Vec::new(),
+        reply_to: None,
+        nonce,
+        has_mentions: false,
+        extra: Some(Box::new(extra)),
+    })
+}
+
+/// Lists what a bridge gave up to send, newest first, with lower ids than `before`.
+pub async fn list_failed(
+    db: &mut PgConnection,
+    owner: UserId,
+    bridge: BridgeId,
+    before: Option<DeliveryId>,
+    limit: i64,
+) -> Result<Vec<FailedDelivery>> {
+    super::find_owned(&mut *db, owner, bridge).await?;
+    Ok(sqlx::query_as(
+        "select o.id, c.chat_id, m.message_id, o.type as event_type, o.settled_at, o.error
+         from bridge_chats c
+         cross join lateral (
+             select * from outbox o
+             where o.lane_id = c.id and o.state = 'dead' and ($2::bigint is null or o.id < $2)
+             order by o.id desc limit $3
+         ) o
+         left join lateral (
+             select r.message_id from bridge_messages r
+             where r.lane_id = c.id and r.delivery_id = o.id order by r.part limit 1
+         ) m on true
+         where c.bridge_id = $1 order by o.id desc limit $3",
+    )
+    .bind(bridge)
+    .bind(before)
+    .bind(limit)
+    .fetch_all(db)
+    .await?)
+}
+
+/// Sends something that a bridge gave up again, before all others that wait.
+pub async fn retry(db: &PgPool, owner: UserId, bridge: BridgeId, id: DeliveryId) -> Result<()> {
+    super::find_owned(db, owner, bridge).await?;
+    let lane: Option<BridgeChatId> = sqlx::query_scalar(
+        "select c.id from outbox o join bridge_chats c on c.id = o.lane_id and c.bridge_id = $1
+         where o.id = $2 and o.state = 'dead'",
+    )
+    .bind(bridge)
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    let lane = lane.ok_or(Error::NotFound("delivery"))?;
+    let mut tx = db.begin().await?;
+    outbox::lock_lane(&mut tx, lane).await?;
+    // The parts that arrived are not sent again.
+    sqlx::query("delete from bridge_messages where lane_id = $1 and delivery_id = $2 and state = 'failed'")
+        .bind(lane)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "update outbox set state = 'waiting', settled_at = null, attempts = 0, due_at = to_timestamp(0)
+         where id = $1 and state = 'dead'",
+    )
+    .bind(id)
+    .execute(&mut *tx)
+    .await?;
+    outbox::wake(&mut tx, lane).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Erases ghosts whose bridge or chat was deleted, a few at a time. Returns how many.
+pub async fn erase_orphans(db: &PgPool) -> Result<usize> {
+    const BATCH: i64 = 20;
+    let ghosts: Vec<UserId> = sqlx::query_scalar(
+        "select u.id from users u
+         where u.kind = 'ghost' and u.deleted_at is null and not exists (select from bridge_chats c where c.ghost_id = u.id)
+         order by u.id limit $1",
+    )
+    .bind(BATCH)
+    .fetch_all(db)
+    .await?;
+    for ghost in &ghosts {
+        let mut log = events::begin(db, *ghost).await?;
+        let chats: Vec<ChatId> = sqlx::query_scalar("select chat_id from chat_members where user_id = $1")
+            .bind(ghost)
+            .fetch_all(&mut *log)
+            .await?;
+        for chat in chats {
+            members::delete(&mut log, chat, *ghost).await?;
+        }
+        crate::accounts::erase(&mut log, *ghost).await?;
+        log.commit().await?;
+    }
+    Ok(ghosts.len())
+}

@@ -1,0 +1,213 @@
+//! What other networks sent: webhooks, stored as they arrived before they are acknowledged, and
+//! processed afterwards, in order.
+
+use super::{Account, BridgeState, load_accounts};
+use crate::{BridgeId, Error, Result, sealing::Sealer};
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use sqlx::{PgExecutor, PgPool};
+use std::time::Duration;
+
+/// The NOTIFY channel that announces new webhooks, and bridges whose account is to be checked.
+pub const CHANNEL: &str = "bridge_inbox";
+
+/// How long a process owns the inbox of a bridge. Longer than processing a batch takes.
+pub const LEASE: Duration = Duration::from_secs(120);
+
+/// Maximum number of webhooks that are processed in one batch.
+pub const BATCH: i64 = 50;
+
+/// Maximum number of webhooks of one bridge that wait.
+const MAX_WAITING: i64 = 10_000;
+
+/// Maximum size of all webhooks of one bridge that wait, in bytes.
+const MAX_WAITING_BYTES: i64 = 64 * 1024 * 1024;
+
+/// After this many attempts a webhook is given up.
+pub const MAX_ATTEMPTS: i16 = 12;
+
+/// How long the hashes of processed webhooks are kept, and the bodies of those that could not be
+/// processed, in days. The network repeats a webhook for seven days.
+const KEPT_DAYS: i32 = 8;
+
+/// Loads the account of a bridge, to verify a webhook. `None` if there is none.
+pub async fn find_account(db: impl PgExecutor<'_>, id: BridgeId) -> Result<Option<Account>> {
+    Ok(load_accounts(db, &[id]).await?.pop())
+}
+
+/// Whether a token is the one with which the network verifies the webhook of a bridge.
+pub fn is_verify_token(account: &Account, sealer: &Sealer, token: &str) -> Result<bool> {
+    let secrets = account.open_secrets(sealer)?;
+    // Hashed, so that the time does not depend on how much of it is right.
+    Ok(Sha256::digest(secrets.verify_token.as_bytes()) == Sha256::digest(token.as_bytes()))
+}
+
+/// Whether the signature of a webhook is that of the app: `sha256=` and the HMAC-SHA-256 of the
+/// bytes that arrived, in hexadecimal.
+pub fn is_signed(account: &Account, sealer: &Sealer, signature: &str, body: &[u8]) -> Result<bool> {
+    let Some(tag) = signature.strip_prefix("sha256=").and_then(|text| hex::decode(text).ok()) else {
+        return Ok(false);
+    };
+    let secrets = account.open_secrets(sealer)?;
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secrets.app_secret.as_str().as_bytes());
+    Ok(aws_lc_rs::hmac::verify(&key, body, &tag).is_ok())
+}
+
+/// Stores a webhook. One that has arrived before is ignored.
+pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
+    let mut tx = db.begin().await?;
+    // Also, so that webhooks at once cannot exceed the limit.
+    let exists: Option<bool> = sqlx::query_scalar("select true from bridges where id = $1 for no key update")
+        .bind(bridge)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if exists.is_none() {
+        return Err(Error::NotFound("bridge"));
+    }
+    let (count, bytes): (i64, i64) = sqlx::query_as(
+        "select count(*), coalesce(sum(octet_length(body)), 0)::bigint from (
+             select body from bridge_inbox where bridge_id = $1 and done_at is null limit $2
+         ) i",
+    )
+    .bind(bridge)
+    .bind(MAX_WAITING)
+    .fetch_one(&mut *tx)
+    .await?;
+    if count >= MAX_WAITING || bytes >= MAX_WAITING_BYTES {
+        return Err(Error::Unavailable("too many webhooks of this bridge wait".into()));
+    }
+    let inserted =
+        sqlx::query("insert into bridge_inbox (bridge_id, hash, body) values ($1, $2, $3) on conflict do nothing")
+            .bind(bridge)
+            .bind(Sha256::digest(body).as_slice())
+            .bind(body)
+            .execute(&mut *tx)
+            .await?;
+    if inserted.rows_affected() > 0 {
+        sqlx::query("update bridges set inbox_due_at = now() where id = $1").bind(bridge).execute(&mut *tx).await?;
+        super::notify_worker(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The right to process the inbox of a bridge, for a while.
+#[derive(Debug)]
+pub struct InboxLease {
+    /// The bridge.
+    pub account: Account,
+    until: DateTime<Utc>,
+}
+
+/// Claims the inbox of a bridge in which something is due. `None` if there is none.
+pub async fn claim(db: &PgPool) -> Result<Option<InboxLease>> {
+    let claimed: Option<(BridgeId, DateTime<Utc>)> = sqlx::query_as(
+        "with due as materialized (
+             select id from bridges
+             where inbox_due_at <= now() and (inbox_leased_until is null or inbox_leased_until < now())
+               and state <> 'disabled'
+             order by inbox_due_at limit 1 for no key update skip locked
+         )
+         update bridges b set inbox_leased_until = now() + make_interval(secs => $1)
+         from due where b.id = due.id returning b.id, b.inbox_leased_until",
+    )
+    .bind(LEASE.as_secs_f64())
+    .fetch_optional(db)
+    .await?;
+    let Some((id, until)) = claimed else { return Ok(None) };
+    let account = find_account(db, id).await?.filter(|account| account.state != BridgeState::Disabled);
+    match account {
+        Some(account) => Ok(Some(InboxLease { account, until })),
+        None => {
+            // Its owner is suspended.
+            release(db, id, until, Some(Duration::from_secs(60))).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// A webhook that waits.
+#[derive(Debug, sqlx::FromRow)]
+pub struct WaitingWebhook {
+    /// The number, which increases in the order of arrival.
+    pub id: i64,
+    /// The body as it arrived.
+    pub body: Vec<u8>,
+    /// Earlier attempts.
+    pub attempts: i16,
+}
+
+/// Loads the oldest webhooks that wait.
+pub async fn load_waiting(db: impl PgExecutor<'_>, lease: &InboxLease) -> Result<Vec<WaitingWebhook>> {
+    let sql =
+        "select id, body, attempts from bridge_inbox where bridge_id = $1 and done_at is null order by id limit $2";
+    Ok(sqlx::query_as(sql).bind(lease.account.id).bind(BATCH).fetch_all(db).await?)
+}
+
+/// What became of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Processed {
+    /// Everything in it was processed, except what an error describes.
+    Done(Option<String>),
+    /// It is to be processed again, because of this error.
+    Again(String),
+}
+
+/// Records what became of the webhooks of a batch, and releases the inbox.
+pub async fn finish(db: &PgPool, lease: InboxLease, results: &[(i64, Processed)]) -> Result<()> {
+    let mut pause = None;
+    for (id, processed) in results {
+        let (is_done, error) = match processed {
+            Processed::Done(error) => (true, error.as_deref()),
+            Processed::Again(error) => {
+                pause = Some(Duration::from_secs(2));
+                (false, Some(error.as_str()))
+            }
+        };
+        // The body of a webhook that was processed is not needed any more.
+        sqlx::query(
+            "update bridge_inbox
+             set attempts = attempts + 1, error = left($3, 500), done_at = case when $2 then now() end,
+                 body = case when $2 and $3 is null then null else body end
+             where id = $1 and done_at is null",
+        )
+        .bind(id)
+        .bind(is_done)
+        .bind(error)
+        .execute(db)
+        .await?;
+    }
+    release(db, lease.account.id, lease.until, pause).await
+}
+
+async fn release(db: &PgPool, bridge: BridgeId, until: DateTime<Utc>, pause: Option<Duration>) -> Result<()> {
+    let mut tx = db.begin().await?;
+    // `receive` locks it too, so the next statement sees every webhook that it has stored.
+    sqlx::query("select from bridges where id = $1 for no key update").bind(bridge).execute(&mut *tx).await?;
+    sqlx::query(
+        "update bridges b set inbox_leased_until = null, inbox_due_at = case
+             when exists (select from bridge_inbox i where i.bridge_id = b.id and i.done_at is null)
+                 then clock_timestamp() + make_interval(secs => $3) end
+         where id = $1 and inbox_leased_until = $2",
+    )
+    .bind(bridge)
+    .bind(until)
+    .bind(pause.unwrap_or_default().as_secs_f64())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Deletes webhooks that were processed some time ago, and returns how many.
+pub(crate) async fn delete_old(db: impl PgExecutor<'_>) -> Result<u64> {
+    let deleted = sqlx::query(
+        "delete from bridge_inbox where id in (
+             select id from bridge_inbox where done_at < now() - make_interval(days => $1) limit 5000
+         )",
+    )
+    .bind(KEPT_DAYS)
+    .execute(db)
+    .await?;
+    Ok(deleted.rows_affected())
+}

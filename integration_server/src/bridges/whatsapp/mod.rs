@@ -1,0 +1,13 @@
+//! WhatsApp, by the Business Cloud API.
+
+mod account;
+mod compose;
+pub(crate) mod graph;
+mod incoming;
+mod receive;
+mod send;
+mod text;
+
+pub(crate) use account::check;
+pub(crate) use receive::{Receiving, process};
+pub(crate) use send::{Delivered, Sending, send};

@@ -1,0 +1,264 @@
+//! Sends what happened in a chat to its remote user on WhatsApp.
+
+use super::{
+    compose::{Outgoing, compose, compose_edit},
+    graph::{Graph, GraphError, WINDOW_CLOSED},
+    incoming::write_reference,
+};
+use crate::bridges::{Halt, Target};
+use chat_core::{
+    MessageId, UserId,
+    bridges::{
+        ReadReceipts, chats,
+        relay::{self, Attempt, Part, Recipient, RelayedMessage},
+    },
+    outbox::{Content, Entry},
+    users::UserKind,
+};
+use file_store::BlobStore;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use std::time::{Duration, Instant};
+
+/// The pause after an attempt whose outcome is unknown: a status tells it.
+const UNSURE_PAUSE: Duration = Duration::from_secs(60);
+
+/// What sending needs.
+pub(crate) struct Sending<'a> {
+    pub(crate) db: &'a PgPool,
+    pub(crate) graph: &'a Graph,
+    pub(crate) blobs: &'a BlobStore,
+    pub(crate) target: &'a Target,
+    /// After this time no other part is sent.
+    pub(crate) deadline: Instant,
+}
+
+/// What became of an entry that is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    /// It was sent.
+    Sent,
+    /// There was nothing to send.
+    Nothing,
+}
+
+/// The parts of an event that matter here.
+#[derive(Debug, Deserialize)]
+struct EventData {
+    message: Option<EventMessage>,
+    message_id: Option<MessageId>,
+    user_id: Option<UserId>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EventMessage {
+    id: MessageId,
+    content: String,
+}
+
+/// Sends an entry of the outbox.
+pub(crate) async fn send(sending: &Sending<'_>, entry: &Entry) -> Result<Delivered, Halt> {
+    let data = match &entry.content {
+        Content::Event(event) => &event.data,
+        Content::Data(data) => data,
+        Content::Missing => return Err(Halt::Dead("the event is no longer stored".into())),
+    };
+    let unreadable = |error: serde_json::Error| Halt::Dead(format!("the event cannot be read: {error}"));
+    let EventData { message, message_id, user_id } = serde_json::from_str(data).map_err(unreadable)?;
+    let id = message.as_ref().map(|message| message.id).or(message_id);
+    let id = id.ok_or_else(|| Halt::Dead("the event names no message".into()))?;
+    match entry.kind.as_str() {
+        "message.new" | "message.missed" => sending.send_message(entry, id, message).await,
+        "message.updated" => sending.send_edit(entry, id, message).await,
+        "reaction.added" | "reaction.removed" => sending.send_reaction(id, user_id).await,
+        "message.read" => sending.send_read(id, user_id).await,
+        _ => Ok(Delivered::Nothing),
+    }
+}
+
+impl Sending<'_> {
+    fn recipient(&self) -> &Recipient {
+        &self.target.recipient
+    }
+
+    /// Loads a message. `None` if it is not to be relayed: a bridge relays only what members of
+    /// the chat wrote here, never what came from a bridge, so that no loop can begin.
+    async fn load(&self, id: MessageId, event: Option<EventMessage>) -> Result<Option<RelayedMessage>, Halt> {
+        let Some(mut message) = relay::load_message(self.db, self.recipient(), id).await? else { return Ok(None) };
+        let relays = match message.sender_kind {
+            UserKind::Person => true,
+            UserKind::Bot | UserKind::Webhook => self.target.account.settings.relays_bots,
+            UserKind::Ghost => false,
+        };
+        if !relays || message.is_relayed || message.is_deleted {
+            return Ok(None);
+        }
+        // As it was then; later edits follow.
+        if let Some(event) = event {
+            message.content = event.content;
+        }
+        Ok(Some(message))
+    }
+
+    async fn send_message(&self, entry: &Entry, id: MessageId, event: Option<EventMessage>) -> Result<Delivered, Halt> {
+        let Some(message) = self.load(id, event).await? else { return Ok(Delivered::Nothing) };
+        if entry.attempts == 0
+            && let Some(reason) = relay::find_loop(self.db, self.recipient().id, &message.content).await?
+        {
+            return Err(Halt::Loop(reason));
+        }
+        let (mut failure, mut delivered) = (None, Delivered::Nothing);
+        for (number, outgoing) in (0i16..).zip(compose(&message, self.target.account.settings.shows_names)) {
+            if number > 0 && Instant::now() > self.deadline {
+                return Err(Halt::Pause { pause: Duration::ZERO, why: None });
+            }
+            let part = Part { lane: self.recipient().id, delivery: entry.id, message: id, number, is_original: true };
+            let reply_to = message.reply_to.as_deref().filter(|_| number == 0);
+            match self.send_part(part, &outgoing, reply_to).await? {
+                Some(Ok(())) => delivered = Delivered::Sent,
+                Some(Err((code, why))) => {
+                    failure = Some(why);
+                    if code == WINDOW_CLOSED {
+                        break;
+                    }
+                }
+                None => {}
+            }
+        }
+        failure.map_or(Ok(delivered), |why| Err(Halt::Dead(why)))
+    }
+
+    /// Tells of an edit in a new message, because the network has no edits.
+    async fn send_edit(&self, entry: &Entry, id: MessageId, event: Option<EventMessage>) -> Result<Delivered, Halt> {
+        if !self.target.account.settings.sends_edits {
+            return Ok(Delivered::Nothing);
+        }
+        let Some(message) = self.load(id, event).await? else { return Ok(Delivered::Nothing) };
+        let original = relay::find_remote_id(self.db, self.recipient().id, id).await?;
+        let Some(original) = original.filter(|_| !message.content.trim().is_empty()) else {
+            return Ok(Delivered::Nothing);
+        };
+        let outgoing = compose_edit(&message, self.target.account.settings.shows_names);
+        let part = Part { lane: self.recipient().id, delivery: entry.id, message: id, number: 0, is_original: false };
+        match self.send_part(part, &outgoing, Some(&original)).await? {
+            Some(Err((_, why))) => Err(Halt::Dead(why)),
+            _ => Ok(Delivered::Sent),
+        }
+    }
+
+    /// Sends one message of WhatsApp. `None` if it was sent before. An error is final.
+    async fn send_part(
+        &self,
+        part: Part,
+        outgoing: &Outgoing,
+        reply_to: Option<&str>,
+    ) -> Result<Option<Result<(), (i64, String)>>, Halt> {
+        match relay::begin_attempt(self.db, part).await? {
+            Attempt::Settled => return Ok(None),
+            Attempt::Unsure(pause) => {
+                let why = "it is not known whether the last attempt arrived; waiting for a status";
+                return Err(Halt::Pause { pause, why: Some(why.into()) });
+            }
+            Attempt::Send => {}
+        }
+        let sent = match self.post_part(part, outgoing, reply_to).await {
+            Ok(response) => match response["messages"][0]["id"].as_str() {
+                Some(remote_id) => {
+                    relay::set_sent(self.db, part, remote_id).await?;
+                    return Ok(Some(Ok(())));
+                }
+                None => Err(GraphError::Unsure("the response has no id".into())),
+            },
+            Err(error) => Err(error),
+        };
+        match sent {
+            Err(GraphError::Permanent { code, why }) => {
+                relay::set_failed(self.db, part, &why).await?;
+                if code == WINDOW_CLOSED {
+                    chats::close_window(self.db, self.recipient().id).await?;
+                }
+                Ok(Some(Err((code, why))))
+            }
+            // The row stays: the next attempt waits for a status.
+            Err(GraphError::Unsure(why)) => Err(Halt::Pause { pause: UNSURE_PAUSE, why: Some(why) }),
+            Err(error) => {
+                relay::forget_attempt(self.db, part).await?;
+                Err(Halt::from(error))
+            }
+            Ok(()) => Ok(Some(Ok(()))),
+        }
+    }
+
+    async fn post_part(&self, part: Part, outgoing: &Outgoing, reply_to: Option<&str>) -> Result<Value, GraphError> {
+        let media_id = match outgoing {
+            Outgoing::Media { file, .. } => {
+                let bytes = self.blobs.read(&file.blob_key, None).await;
+                let missing = |_| GraphError::Permanent { code: 0, why: "the file is no longer stored".into() };
+                let about = (file.filename.as_str(), file.mime_type.as_str(), file.size);
+                let (token, phone) = (self.target.token(), self.target.account.settings.phone_number_id.as_str());
+                Some(self.graph.upload(token, phone, about, bytes.map_err(missing)?).await?)
+            }
+            Outgoing::Text(_) | Outgoing::Template(_) => None,
+        };
+        let (kind, content) = outgoing.to_json(media_id.as_deref());
+        let mut body = self.address();
+        body["type"] = json!(kind);
+        body[kind] = content;
+        body["biz_opaque_callback_data"] = json!(write_reference(part.delivery, part.number));
+        if let Some(reply_to) = reply_to {
+            body["context"] = json!({ "message_id": reply_to });
+        }
+        self.post(&body).await
+    }
+
+    /// A request to the remote user, without its content.
+    fn address(&self) -> Value {
+        let recipient = self.recipient();
+        let mut body = json!({ "messaging_product": "whatsapp", "recipient_type": "individual" });
+        match &recipient.phone {
+            Some(phone) => body["to"] = json!(phone),
+            None => body["recipient"] = json!(recipient.remote_id),
+        }
+        body
+    }
+
+    async fn post(&self, body: &Value) -> Result<Value, GraphError> {
+        let path = format!("{}/messages", self.target.account.settings.phone_number_id.as_str());
+        self.graph.post(self.target.token(), &path, body).await
+    }
+
+    /// Sends the last reaction of a member: the business has one reaction for all.
+    async fn send_reaction(&self, id: MessageId, user: Option<UserId>) -> Result<Delivered, Halt> {
+        if user == Some(self.recipient().ghost_id) {
+            return Ok(Delivered::Nothing);
+        }
+        let remote_id = relay::find_remote_id(self.db, self.recipient().id, id).await?;
+        let Some(remote_id) = remote_id else { return Ok(Delivered::Nothing) };
+        let emoji = relay::last_reaction(self.db, id).await?.unwrap_or_default();
+        let mut body = self.address();
+        body["type"] = json!("reaction");
+        body["reaction"] = json!({ "message_id": remote_id, "emoji": emoji });
+        self.post(&body).await.map_err(Halt::from)?;
+        Ok(Delivered::Sent)
+    }
+
+    /// Tells the remote user that a member has read the remote user's messages.
+    async fn send_read(&self, id: MessageId, reader: Option<UserId>) -> Result<Delivered, Halt> {
+        let account = &self.target.account;
+        let tells = match account.settings.read_receipts {
+            ReadReceipts::First => reader != Some(self.recipient().ghost_id),
+            ReadReceipts::Owner => reader == Some(account.owner_id),
+            ReadReceipts::Never => false,
+        };
+        if !tells {
+            return Ok(Delivered::Nothing);
+        }
+        let last = relay::find_unacknowledged(self.db, self.recipient().id, id).await?;
+        let Some((message, remote_id)) = last else { return Ok(Delivered::Nothing) };
+        let body = json!({ "messaging_product": "whatsapp", "status": "read", "message_id": remote_id });
+        self.post(&body).await.map_err(Halt::from)?;
+        relay::set_acknowledged(self.db, self.recipient().id, message).await?;
+        Ok(Delivered::Sent)
+    }
+}
