@@ -57,7 +57,7 @@ create table bridge_chats (
     chat_id         bigint      not null,
     ghost_id        bigint      not null unique,
     -- The remote user: the key of the network, and the other addresses that it told.
-    remote_id       text        not null,
+    remote_user_key text        not null,
     phone           text,
     -- Only later events are sent.
     starts_after    bigint      not null,
@@ -68,8 +68,10 @@ create table bridge_chats (
     read_message_id bigint,
     -- Why nothing is sent.
     paused_reason   text,
+    -- When it was last made to send again: earlier messages do not pause it again.
+    resumed_at      timestamptz,
     created_at      timestamptz not null default now(),
-    unique (bridge_id, remote_id),
+    unique (bridge_id, remote_user_key),
     unique (bridge_id, chat_id),
     constraint bridge_chats_paused check (paused_reason in ('owner', 'too_many_messages', 'repeated_message')),
     foreign key (chat_id, ghost_id) references chat_members on delete cascade
@@ -104,7 +106,9 @@ create table bridge_messages (
 create index bridge_messages_message_id on bridge_messages (message_id);
 create index bridge_messages_lane_id on bridge_messages (lane_id, id);
 create index bridge_messages_failed on bridge_messages (lane_id, id) where state = 'failed';
-create unique index bridge_messages_delivery on bridge_messages (lane_id, delivery_id, part) where delivery_id is not null;
+create unique index bridge_messages_delivery on bridge_messages (delivery_id, part) where delivery_id is not null;
+-- Finds the message of a status, and one that arrives again.
+create index bridge_messages_by_remote_id on bridge_messages (remote_id) where remote_id is not null;
 create unique index bridge_messages_remote_id on bridge_messages (lane_id, remote_id) where remote_id is not null;
 
 -- The webhooks that a network sent, as they arrived. A body is removed once it is processed; the
@@ -126,9 +130,10 @@ create table bridge_inbox (
 );
 
 create index bridge_inbox_waiting on bridge_inbox (bridge_id, id) where done_at is null;
+create index bridge_inbox_failed on bridge_inbox (bridge_id) where error is not null and done_at is not null;
 create index bridge_inbox_done_at on bridge_inbox (done_at) where done_at is not null;
 
--- Everything that the feed of the outbox serves: endpoints of webhooks and bridged chats.
+-- Everything that the feed of the outbox serves: endpoints of webhooks and connected chats.
 create view outbox_targets as
 select e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after, e.disabled_at is null as is_enabled
 from webhook_endpoints e
@@ -164,7 +169,7 @@ begin
     join bridge_chats c on c.id = new.lane_id
     join bridges b on b.id = c.bridge_id
     cross join lateral (
-        select m.chat_id, to_rfc3339(clock_timestamp()) as at, m.id as message_id, b.network,
+        select m.chat_id, to_rfc3339(clock_timestamp()) as at, m.id as message_id, b.id as bridge_id, b.network,
                relay_state(new.lane_id, m.id) as state, new.error
     ) j
     where m.id = new.message_id and m.deleted_at is null;

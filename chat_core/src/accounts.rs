@@ -24,7 +24,7 @@ const RESERVED_NAME_DAYS: i32 = 90;
 /// newest first, because a user has few.
 const EXPORT_SECTIONS: [&str; 7] = [
     "select 0::bigint, json_build_object('type', 'user', 'user', user_json(u), 'email', u.email, 'bots', coalesce(
-         (select json_agg(user_json(b) order by b.id) from users b where b.owner_id = u.id), '[]'))::text
+         (select json_agg(user_json(b) order by b.id) from users b where b.owner_id = u.id and b.kind <> 'ghost'), '[]'))::text
      from users u where u.id = $1 and $2 < 0 and $3 > 0",
     "select 0::bigint, json_build_object('type', 'session', 'id', s.id, 'user_agent', s.user_agent,
                                         'api_token', t.name,

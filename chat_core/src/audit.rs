@@ -50,7 +50,7 @@ pub enum Action {
     EndpointDeleted,
     /// A user created a bridge.
     BridgeCreated,
-    /// A user changed the credentials of a bridge.
+    /// A user changed the credentials of a bridge, or enabled or disabled it.
     BridgeUpdated,
     /// A user deleted a bridge.
     BridgeDeleted,
@@ -263,7 +263,8 @@ pub async fn list_activity(db: impl PgExecutor<'_>, user: UserId, limit: i64) ->
              (select id from audit_log
               where actor_id = $1 and action in (
                   'signed_up', 'signed_in', 'password_changed', 'exported', 'token_created', 'token_revoked',
-                  'bot_created', 'bot_deleted', 'endpoint_created', 'endpoint_updated', 'endpoint_secret_rotated', 'endpoint_deleted'
+                  'bot_created', 'bot_deleted', 'endpoint_created', 'endpoint_updated', 'endpoint_secret_rotated', 'endpoint_deleted',
+                  'bridge_created', 'bridge_updated', 'bridge_deleted'
               )
               order by id desc limit $2)
              union all

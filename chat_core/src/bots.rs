@@ -171,7 +171,7 @@ pub(crate) async fn require_shared_chat(db: impl PgExecutor<'_>, actor: UserId, 
 }
 
 /// Rejects a direct chat with a webhook, which reads nothing.
-pub(crate) async fn require_not_webhook(db: impl PgExecutor<'_>, field: &'static str, user: UserId) -> Result<()> {
+pub(crate) async fn require_direct_chats(db: impl PgExecutor<'_>, field: &'static str, user: UserId) -> Result<()> {
     let kind: UserKind = sqlx::query_scalar("select kind from users where id = $1").bind(user).fetch_one(db).await?;
     match kind {
         UserKind::Webhook => Err(Error::invalid(field, "a webhook has no direct chats")),

@@ -134,6 +134,7 @@ pub enum Event {
         chat_id: ChatId,
         at: Time,
         message_id: MessageId,
+        bridge_id: BridgeId,
         network: Network,
         state: RelayState,
         error: Option<String>,

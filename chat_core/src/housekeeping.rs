@@ -180,7 +180,7 @@ async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
     }
     deleted += audit::delete_old(&mut *db).await?;
     deleted += outbox::clean_up::delete_old(&mut *db).await?;
-    deleted += bridges::inbox::delete_old(&mut *db).await?;
+    deleted += bridges::inbox::delete_old(db).await?;
     Ok(deleted)
 }
 

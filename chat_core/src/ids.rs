@@ -102,7 +102,7 @@ ids! {
     BridgeId
     /// A chat that a bridge connects to a conversation on another network.
     BridgeChatId
-    /// A destination of the outbox: an endpoint or a bridged chat.
+    /// A destination of the outbox: an endpoint or a connected chat.
     LaneId
     /// A delivery to another server: an entry of the outbox. Later deliveries have higher ids.
     DeliveryId

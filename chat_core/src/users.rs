@@ -206,7 +206,7 @@ pub async fn get(db: impl PgExecutor<'_>, viewer: UserId, scope: UserScope, id: 
 pub async fn find_many(db: impl PgExecutor<'_>, viewer: UserId, scope: UserScope, ids: &[UserId]) -> Result<Vec<User>> {
     let rows: Vec<Json<User>> = sqlx::query_scalar(
         "select user_json(u) from users u
-         where u.id = any($1) and u.state <> 'pending' and ($2 = 'everyone'::user_scope or is_visible_to($3, u))
+         where u.id = any($1) and u.state <> 'pending' and ($2 = 'everyone'::user_scope and u.kind <> 'ghost' or is_visible_to($3, u))
          order by u.id",
     )
     .bind(ids)
@@ -238,6 +238,8 @@ pub async fn search(
     if scope == UserScope::Contacts {
         push_contacts_or_name(&mut sql, viewer, text);
     }
+    // Only those who share a chat with a ghost find it.
+    sql.push(" and (u.kind <> 'ghost' or is_visible_to(").push_bind(viewer).push(", u))");
     sql.push(" order by lower(u.username) limit ").push_bind(limit);
     let rows: Vec<Json<User>> = sql.build_query_scalar().fetch_all(db).await?;
     Ok(rows.into_iter().map(|Json(user)| user).collect())

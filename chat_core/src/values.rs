@@ -129,12 +129,14 @@ text_types! {
         true => Ok(text),
         false => Err("a secret must have 1 to 1000 visible ASCII characters".into()),
     };
-    /// A phone number with the code of the country: 7 to 15 digits, with or without a plus sign.
-    PhoneNumber { "pattern": "^\\+?[0-9]{7,15}$" } = |text| {
-        let digits = text.strip_prefix('+').unwrap_or(&text);
-        match (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => Ok(digits.to_owned()),
-            false => Err("a phone number must have 7 to 15 digits, with or without a plus sign".into()),
+    /// A phone number with the code of the country: 7 to 15 digits. Spaces, dashes and parentheses
+    /// between them are ignored.
+    PhoneNumber { "pattern": "^\\+?[1-9][0-9]{6,14}$" } = |text| {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let is_plain = text.strip_prefix('+').unwrap_or(&text).chars().all(|c| c.is_ascii_digit() || " ()-".contains(c));
+        match (7..=15).contains(&digits.len()) && is_plain && !digits.starts_with('0') {
+            true => Ok(digits),
+            false => Err("must be a phone number with the code of the country, such as +49 151 12345678".into()),
         }
     };
     /// The secret part of the URL of a webhook: 32 to 64 letters, digits, dashes or underscores.

@@ -4,6 +4,9 @@
 /// character is escaped.
 pub(crate) const MAX_JSON_BYTES: usize = 512 * 1024;
 
+/// Maximum size of a webhook of another network, in bytes. Those of Meta have up to 3 MB.
+pub(crate) const MAX_NETWORK_BYTES: usize = 4 * 1024 * 1024;
+
 /// Maximum size of a file, in bytes.
 pub(crate) const MAX_FILE_BYTES: u64 = 25 * 1024 * 1024;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     AppState,
-    limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES},
+    limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD, MAX_JSON_BYTES, MAX_NETWORK_BYTES},
     openapi::{Document, OperationHandler},
     request_guard::{self, RequestGuard},
     routes::{
@@ -79,9 +79,9 @@ pub fn routes() -> Routes {
         .on(Profile, SignedIn,       POST,   "/api/bridges/{bridge_id}/chats",                      bridges::connect_chat,          "Connect a remote user on the other network to a chat, or to a new group.")
         .on(Profile, SignedIn,       PATCH,  "/api/bridges/{bridge_id}/chats/{bridge_chat_id}",     bridges::update_chat,           "Pause a connected chat, or make it send again.")
         .on(Profile, SignedIn,       DELETE, "/api/bridges/{bridge_id}/chats/{bridge_chat_id}",     bridges::disconnect_chat,       "Disconnect a chat from its remote user; the messages stay.")
-        .on(Read,    SignedIn,       GET,    "/api/bridges/{bridge_id}/failures",                   bridges::list_failures,         "List what a bridge gave up to send, newest first.")
-        .on(Profile, SignedIn,       POST,   "/api/bridges/{bridge_id}/failures/{delivery_id}/retry", bridges::retry,               "Send something that was given up again.")
-        .on(Read,    SignedIn,       GET,    "/api/me/activity",                                    auth::list_activity,            "List the caller's sign-ins, changes of the password and of API tokens, bots and endpoints of webhooks, and exports, newest first.")
+        .on(Read,    SignedIn,       GET,    "/api/bridges/{bridge_id}/failures",                   bridges::list_failures,         "List the failed deliveries of a bridge, newest first.")
+        .on(Profile, SignedIn,       POST,   "/api/bridges/{bridge_id}/failures/{delivery_id}/retry", bridges::retry,               "Send a failed delivery again.")
+        .on(Read,    SignedIn,       GET,    "/api/me/activity",                                    auth::list_activity,            "List the caller's sign-ins, changes of the password and of API tokens, bots, endpoints of webhooks and bridges, and exports, newest first.")
         .on(Read,    UsersRead,      GET,    "/api/users",                                          users::list,                    "List the users with the given ids.")
         .on(Read,    UsersRead,      GET,    "/api/users/search",                                   users::search,                  "Search users by the beginnings of the words of their names, and by an exact name those who share no chat with the caller.")
         .on(Read,    UsersRead,      GET,    "/api/users/{user_id}",                                users::get,                     "Get a user.")
@@ -121,7 +121,7 @@ pub fn routes() -> Routes {
         .on(Profile, SignedIn,       PATCH,  "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::update,               "Change the name and the avatar of a webhook.")
         .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/webhooks/{webhook_id}/token",    webhooks::renew,                "Replace the URL of a webhook.")
         .on(Audited, SignedIn,       DELETE, "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::delete,               "Delete a webhook; its messages stay.")
-        .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/bridges",                        bridges::list_of_chat,          "List the bridges of a chat, and the messages that did not arrive.")
+        .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/bridges",                        bridges::list_for_chat,         "List the bridges of a chat, and the messages that did not arrive.")
         .on(Write,   MessagesWrite,  POST,   "/api/chats/{chat_id}/templates",                      bridges::send_template,         "Send a template of another network.")
         .on(RouteClass::Webhook, Network, GET, "/in/whatsapp/{bridge_id}",                          bridges::verify_whatsapp,       "Verify the URL of the webhook of a bridge.")
         .on(RouteClass::Webhook, Network, POST, "/in/whatsapp/{bridge_id}",                         bridges::receive_whatsapp,      "Receive a webhook of WhatsApp.")
@@ -306,7 +306,10 @@ impl Routes {
     pub(crate) fn into_router(self, state: Arc<AppState>) -> Router {
         let guard = Arc::new(RequestGuard { routes: self.table, state: Arc::clone(&state) });
         self.router
-            .layer(middleware::from_fn(|request, next| buffer_body(MAX_JSON_BYTES, request, next)))
+            .layer(middleware::from_fn(|request: Request, next| {
+                let is_of_network = request.uri().path().starts_with("/in/");
+                buffer_body(if is_of_network { MAX_NETWORK_BYTES } else { MAX_JSON_BYTES }, request, next)
+            }))
             .layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES))
             .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
             .layer(middleware::from_fn_with_state(guard, request_guard::guard))

@@ -102,6 +102,8 @@ struct Person {
     webhook: Option<String>,
     /// How many of the accepted messages the person has read.
     read_count: usize,
+    /// Of messages with this text, nothing is reported.
+    silent_text: Option<String>,
 }
 
 /// The stand-in, on a port of its own.
@@ -153,6 +155,11 @@ impl GraphApi {
     /// Answers the next requests to send like this, then as usual.
     pub fn reply_next(&self, replies: impl IntoIterator<Item = GraphReply>) {
         self.shared.replies.lock().expect("the replies").extend(replies);
+    }
+
+    /// Reports no status of messages with this text.
+    pub fn report_nothing_of(&self, text: &str) {
+        self.shared.person.lock().expect("the person").silent_text = Some(text.to_owned());
     }
 
     /// Fails the next downloads of files.
@@ -215,7 +222,9 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(body):
     if !is_authorized(&headers) {
         return error(401, 190);
     }
-    let reply = shared.replies.lock().expect("the replies").pop_front();
+    // Receipts and reactions are accepted: a test means a message.
+    let is_message = body.get("status").is_none() && body["type"] != "reaction";
+    let reply = if is_message { shared.replies.lock().expect("the replies").pop_front() } else { None };
     if let Some(GraphReply::Error(status, code)) = reply {
         return error(status, code);
     }
@@ -303,8 +312,12 @@ async fn download(State(shared): State<Arc<Shared>>, Path(id): Path<String>, hea
 
 /// Reports statuses of a message to the bridge, if its webhook is known.
 fn report(shared: &Arc<Shared>, sent: &SentMessage, statuses: &'static [&'static str]) {
-    let webhook = shared.person.lock().expect("the person").webhook.clone();
-    let Some(webhook) = webhook.filter(|_| sent.body.get("status").is_none()) else { return };
+    let (webhook, silent_text) = {
+        let person = shared.person.lock().expect("the person");
+        (person.webhook.clone(), person.silent_text.clone())
+    };
+    let is_silent = silent_text.is_some_and(|silent| sent.text().contains(&silent));
+    let Some(webhook) = webhook.filter(|_| !is_silent && sent.body.get("status").is_none()) else { return };
     let sent = sent.clone();
     tokio::spawn(async move {
         // After the response to the request that sent it.
@@ -326,7 +339,7 @@ async fn post_webhook(url: &str, webhook: &Value) -> Option<StatusCode> {
 
 /// What the person writes.
 #[derive(Debug, Deserialize)]
-struct Saying {
+struct PersonMessage {
     /// The URL of the webhook of the bridge.
     webhook: String,
     text: String,
@@ -345,7 +358,7 @@ fn default_phone() -> String {
 }
 
 /// The person reads everything and writes a message.
-async fn say(State(shared): State<Arc<Shared>>, Json(saying): Json<Saying>) -> Response {
+async fn say(State(shared): State<Arc<Shared>>, Json(saying): Json<PersonMessage>) -> Response {
     let accepted = shared.accepted.lock().expect("the messages").clone();
     let unread = {
         let mut person = shared.person.lock().expect("the person");

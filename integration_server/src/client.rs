@@ -83,7 +83,7 @@ pub(crate) struct ResponseLimits {
 
 /// A response whose body is not read yet. It holds a slot of its host.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct PendingResponse {
     pub(crate) response: Response,
     _slot: Option<Slot<String>>,
 }
@@ -118,6 +118,11 @@ impl OutgoingClient {
         Ok(Self { client, allowed, hosts: Slots::new(MAX_PER_HOST) })
     }
 
+    /// Returns a client with a limit of its own for the requests to one host.
+    pub(crate) fn with_host_limit(&self, limit: usize) -> Self {
+        Self { hosts: Slots::new(limit), ..self.clone() }
+    }
+
     /// Posts a JSON body with some headers. Only the beginning of the response is read.
     pub(crate) async fn post(
         &self,
@@ -137,7 +142,7 @@ impl OutgoingClient {
         limits: ResponseLimits,
         build: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<EndpointResponse, CallError> {
-        let Opened { response, _slot } = self.open(method, url, build).await?;
+        let PendingResponse { response, _slot } = self.open(method, url, build).await?;
         let status = response.status();
         let retry_after = read_retry_after(response.headers());
         Ok(EndpointResponse { status, retry_after, body: read_start(response, limits).await })
@@ -150,13 +155,13 @@ impl OutgoingClient {
         method: Method,
         url: &str,
         build: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Opened, CallError> {
+    ) -> Result<PendingResponse, CallError> {
         // Addresses in the URL are not resolved, so they are checked here.
         let url = self.allowed.parse_url(url).map_err(CallError::NotAllowed)?;
         let slot = self.acquire_host(&url)?;
         let request = build(self.client.request(method, url.as_url().clone()));
         let response = request.send().await.map_err(|error| CallError::of(&error))?;
-        Ok(Opened { response, _slot: slot })
+        Ok(PendingResponse { response, _slot: slot })
     }
 
     /// Takes a slot of the host. Hosts that the administrator has listed have no limit.

@@ -15,7 +15,7 @@ const ROUND_PAUSE: Duration = Duration::from_millis(50);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The pause while there is no endpoint.
-const NO_ENDPOINT_PAUSE: Duration = Duration::from_secs(1);
+const NO_TARGET_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pause after an error.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl Feed {
                 // Look again after a timeout too.
                 let _ = timeout(POLL_INTERVAL, self.wakers.feed.notified()).await;
             }
-            Ok(Advance::NoEndpoint) => sleep(NO_ENDPOINT_PAUSE).await,
+            Ok(Advance::NoTarget) => sleep(NO_TARGET_PAUSE).await,
             Err(error) => {
                 tracing::warn!(%error, cause = error.source_text(), "cannot read the log for webhooks; trying again");
                 sleep(ERROR_PAUSE).await;

@@ -19,7 +19,7 @@ pub use settings::Settings;
 
 use bridges::{BridgeDeps, Bridges};
 use chat_core::{
-    bridges::{BridgeState, chats},
+    bridges::chats,
     messages::Writer,
     outbox::clean_up,
     outgoing::AllowedTargets,
@@ -164,7 +164,7 @@ async fn clean_up_once(db: &PgPool) -> chat_core::Result<()> {
             webhook_endpoints::disable(db, endpoint, DisabledReason::Backlog).await?;
         }
         if let Some(bridge) = bridge {
-            chat_core::bridges::stop(db, bridge, BridgeState::Disabled, "backlog").await?;
+            chat_core::bridges::disable(db, bridge, "backlog").await?;
         }
     }
     while clean_up::purge_deleted(db).await? > 0 {}

@@ -15,7 +15,7 @@ use crate::{
 use chat_core::{
     Error, LaneId, Result, UserId,
     bridges::{
-        Account,
+        BridgeAccount,
         relay::{self, Recipient},
     },
     events::Epoch,
@@ -106,7 +106,7 @@ enum LaneTarget {
     /// To an endpoint of webhooks.
     Endpoint(Target),
     /// To a remote user on another network.
-    RemoteUser(Box<(Recipient, Account)>),
+    RemoteUser(Box<(Recipient, BridgeAccount)>),
 }
 
 impl LaneTarget {

@@ -1,6 +1,9 @@
 //! The program is killed again and again while it sends: nothing is lost.
 
-use chat_test::{TestApp, WebhookReceiver};
+use chat_test::{
+    TestApp, WebhookReceiver, eventually,
+    graph::{ACCESS_TOKEN, APP_SECRET, BUSINESS_ACCOUNT_ID, GraphApi, PHONE_NUMBER_ID},
+};
 use serde_json::json;
 use std::{
     collections::HashSet,
@@ -9,14 +12,19 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// The URL of a network that nobody calls.
+const NO_NETWORK: &str = "http://127.0.0.1:1";
+
 /// How often the program is killed.
 const KILLS: usize = 200;
 
 /// How long it runs each time: long enough to begin to send, and mostly too short to settle.
 const LIFETIMES_MS: [u64; 5] = [60, 90, 130, 70, 200];
 
-fn start(app: &TestApp) -> Child {
+fn start(app: &TestApp, graph_url: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_integration_server"))
+        .env("GRAPH_URL", graph_url)
+        .env("CHAT_DATA_DIR", app.files.parent().expect("the data directory"))
         .env("DATABASE_URL", &app.database.url)
         .env("SECRETS_KEY_FILE", app.secrets_key_file())
         .env("OUTGOING_ALLOW", "127.0.0.0/8")
@@ -27,12 +35,18 @@ fn start(app: &TestApp) -> Child {
         .expect("the program")
 }
 
-/// The lease of a killed process ends late, so the test ends it.
+/// The leases and pauses of a killed process end late, so the test ends them.
 async fn end_leases(app: &TestApp) {
-    sqlx::query("update outbox_lanes set leased_until = now() - interval '1 s' where leased_until is not null")
-        .execute(&app.db)
-        .await
-        .expect("updated");
+    for sql in [
+        "update outbox_lanes set leased_until = now() - interval '1 s' where leased_until is not null",
+        "update bridges set inbox_leased_until = now() - interval '1 s' where inbox_leased_until is not null",
+        // The messages of several minutes are sent in one, which would pause the chat.
+        "update bridge_messages set at = at - interval '61 s' where state <> 'sending'",
+        "update bridge_chats set paused_reason = null where paused_reason is not null",
+    ] {
+        sqlx::query(sql).execute(&app.db).await.expect("updated");
+    }
+    end_pauses(app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +59,7 @@ async fn nothing_is_lost_when_the_program_is_killed_200_times() {
     let team = alice.chat_id("team").await;
     let mut sent = Vec::new();
     for round in 0..KILLS {
-        let mut program = start(&app);
+        let mut program = start(&app, NO_NETWORK);
         let kill_at = Instant::now() + Duration::from_millis(LIFETIMES_MS[round % LIFETIMES_MS.len()]);
         let text = format!("message {round}");
         alice.say_in(team, &text).await;
@@ -55,7 +69,7 @@ async fn nothing_is_lost_when_the_program_is_killed_200_times() {
         program.wait().expect("it ended");
         end_leases(&app).await;
     }
-    let mut program = start(&app);
+    let mut program = start(&app, NO_NETWORK);
     let (mut texts, mut ids, mut repeated) = (Vec::new(), HashSet::new(), 0);
     while texts.len() < sent.len() {
         let webhook = receiver.next().await;
@@ -69,4 +83,83 @@ async fn nothing_is_lost_when_the_program_is_killed_200_times() {
     println!("{repeated} repeated deliveries after {KILLS} kills");
     program.kill().expect("killed");
     program.wait().expect("it ended");
+}
+
+/// Messages with this text get no status, as if the network had lost them.
+const SILENT: &str = "silent";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_loses_nothing_when_the_program_is_killed_200_times() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let graph = GraphApi::start().await;
+    graph.report_nothing_of(SILENT);
+    let account = json!({ "phone_number_id": PHONE_NUMBER_ID, "business_account_id": BUSINESS_ACCOUNT_ID,
+                          "access_token": ACCESS_TOKEN, "app_secret": APP_SECRET });
+    let bridge = alice.post("/api/bridges", json!({ "name": "Shop", "whatsapp": account })).await.expect(201).json();
+    // Eve writes, so that there is a chat and statuses are reported to this webhook.
+    let mut program = start(&app, &graph.url);
+    let webhook = format!("{}/in/whatsapp/{}", app.endpoints.chat, bridge["id"]);
+    let said = json!({ "webhook": webhook, "text": "hello" });
+    reqwest::Client::new().post(format!("{}/person/say", graph.url)).json(&said).send().await.expect("an answer");
+    eventually("the chat exists", || async { !connected_chats(&app).await.is_empty() }).await;
+    let chat = connected_chats(&app).await[0];
+    program.kill().expect("killed");
+    program.wait().expect("it ended");
+
+    let mut sent = Vec::new();
+    for round in 0..KILLS {
+        end_leases(&app).await;
+        let mut program = start(&app, &graph.url);
+        let kill_at = Instant::now() + Duration::from_millis(2 * LIFETIMES_MS[round % LIFETIMES_MS.len()]);
+        let text = if round % 3 == 0 { format!("message {round} {SILENT}") } else { format!("message {round}") };
+        alice.say_in(chat, &text).await;
+        sent.push(format!("*Alice Moreau*: {text}"));
+        tokio::time::sleep_until(kill_at).await;
+        program.kill().expect("killed");
+        program.wait().expect("it ended");
+    }
+    let texts = || {
+        let accepted = graph.accepted();
+        accepted.iter().map(|one| one.text().to_owned()).filter(|text| !text.is_empty()).collect::<Vec<_>>()
+    };
+    eventually("everything was sent", || async {
+        end_leases(&app).await;
+        // Each process sends as many at once as one remote user may get.
+        let mut program = start(&app, &graph.url);
+        // Every status that will come has come after a second; then the minute passes.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let waiting = "select exists (select from bridge_inbox where done_at is null)";
+        let is_waiting: bool = sqlx::query_scalar(waiting).fetch_one(&app.db).await.expect("a row");
+        program.kill().expect("killed");
+        program.wait().expect("it ended");
+        if !is_waiting {
+            let age = "update bridge_messages set at = at - interval '61 s'
+                       where state = 'sending' and at < now() - interval '1 s'";
+            sqlx::query(age).execute(&app.db).await.expect("updated");
+        }
+        texts().contains(sent.last().expect("a message"))
+    })
+    .await;
+    let texts = texts();
+    let (mut once, mut repeated) = (Vec::new(), 0);
+    for text in &texts {
+        if once.contains(text) {
+            repeated += 1;
+            assert!(text.contains(SILENT), "{text:?} was sent twice although its status came");
+        } else {
+            once.push(text.clone());
+        }
+    }
+    assert_eq!(once, sent, "in order, and nothing is lost");
+    println!("{repeated} repeated messages after {KILLS} kills, all without a status");
+}
+
+async fn end_pauses(app: &TestApp) {
+    let sql = "update outbox_lanes set due_at = now(), paused_until = null where due_at is not null";
+    sqlx::query(sql).execute(&app.db).await.expect("updated");
+}
+
+async fn connected_chats(app: &TestApp) -> Vec<i64> {
+    sqlx::query_scalar("select chat_id from bridge_chats").fetch_all(&app.db).await.expect("chats")
 }

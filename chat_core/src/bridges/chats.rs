@@ -1,8 +1,10 @@
 //! The chats that bridges connect to remote users on other networks.
 
-use super::{Account, BridgeChat, ChatBridge, FailedDelivery, Network, NewBridgeChat, Template, model::FailedRelay};
+use super::{
+    BridgeAccount, BridgeChat, ChatBridge, FailedDelivery, Network, NewBridgeChat, Template, model::FailedRelay,
+};
 use crate::{
-    BridgeChatId, BridgeId, ChatId, DeliveryId, Error, LaneId, Result, UserId,
+    BridgeChatId, BridgeId, ChatId, DeliveryId, Error, LaneId, Result, UserId, accounts,
     auth::new_code,
     chats::{self, ChatType},
     events, members,
@@ -22,7 +24,7 @@ const MAX_FAILED: i64 = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUser {
     /// The key of the network; the phone number while no other is known.
-    pub remote_id: String,
+    pub key: String,
     /// The phone number, in digits.
     pub phone: Option<String>,
     /// The name that the remote user chose.
@@ -30,6 +32,11 @@ pub struct RemoteUser {
 }
 
 impl RemoteUser {
+    /// Whether the network has told only the phone number.
+    fn has_only_phone(&self) -> bool {
+        self.phone.as_ref() == Some(&self.key)
+    }
+
     /// The name to show: that of the remote user, or the phone number.
     fn display_name(&self, network: Network) -> DisplayName {
         let clean = |text: &str| -> String {
@@ -45,16 +52,18 @@ impl RemoteUser {
     }
 }
 
-const COLUMNS: &str = "c.id, c.bridge_id, c.chat_id, c.ghost_id, c.window_until, c.paused_reason, c.created_at";
+const COLUMNS: &str =
+    "c.id, c.bridge_id, c.chat_id, c.ghost_id, c.phone, c.window_until, c.paused_reason, c.created_at";
 
 async fn find(db: impl PgExecutor<'_>, bridge: BridgeId, remote_user: &RemoteUser) -> Result<Option<BridgeChat>> {
     let sql = format!(
-        "select {COLUMNS} from bridge_chats c where c.bridge_id = $1 and (c.remote_id = $2 or c.phone = $3)
-         order by c.remote_id = $2 desc limit 1"
+        // A phone number can belong to somebody else later, so a key counts more.
+        "select {COLUMNS} from bridge_chats c
+         where c.bridge_id = $1 and (c.remote_user_key = $2 or c.phone = $3 and ($4 or c.remote_user_key = c.phone))
+         order by c.remote_user_key = $2 desc limit 1"
     );
-    let query =
-        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(bridge).bind(&remote_user.remote_id).bind(&remote_user.phone);
-    Ok(query.fetch_optional(db).await?)
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(bridge).bind(&remote_user.key).bind(&remote_user.phone);
+    Ok(query.bind(remote_user.has_only_phone()).fetch_optional(db).await?)
 }
 
 async fn get(db: impl PgExecutor<'_>, id: BridgeChatId) -> Result<BridgeChat> {
@@ -63,9 +72,9 @@ async fn get(db: impl PgExecutor<'_>, id: BridgeChatId) -> Result<BridgeChat> {
     found.ok_or(Error::NotFound("connected chat"))
 }
 
-/// Returns the chat of a remote user who has sent something. Creates a group with the owner of the
-/// bridge and its members for a new remote user. Records new addresses and a new name of the remote user.
-pub async fn find_or_create(db: &PgPool, bridge: &Account, remote_user: &RemoteUser) -> Result<BridgeChat> {
+/// Returns the chat of a remote user. Creates a group with the owner of the bridge and its members
+/// for a new one. Records new addresses and a new name of a known one.
+pub async fn find_or_create(db: &PgPool, bridge: &BridgeAccount, remote_user: &RemoteUser) -> Result<BridgeChat> {
     // Most remote users are known and unchanged, which needs no lock.
     if let Some(chat) = find(db, bridge.id, remote_user).await?
         && is_current(db, &chat, bridge.network, remote_user).await?
@@ -76,16 +85,19 @@ pub async fn find_or_create(db: &PgPool, bridge: &Account, remote_user: &RemoteU
     // Somebody else may have created it meanwhile.
     let id = match find(&mut *log, bridge.id, remote_user).await? {
         Some(chat) => {
+            release_phone(&mut log, bridge.id, remote_user, Some(chat.id)).await?;
             // Another chat can have been connected to the phone number before the key was known.
             sqlx::query(
-                "update bridge_chats c set remote_id = $2, phone = case when exists (
-                     select from bridge_chats o where o.bridge_id = c.bridge_id and o.id <> c.id and o.phone = $3
-                 ) then phone else coalesce($3, phone) end
+                "update bridge_chats c set remote_user_key = case when $4 then remote_user_key else $2 end,
+                     phone = case when exists (
+                         select from bridge_chats o where o.bridge_id = c.bridge_id and o.id <> c.id and o.phone = $3
+                     ) then phone else coalesce($3, phone) end
                  where id = $1",
             )
             .bind(chat.id)
-            .bind(&remote_user.remote_id)
+            .bind(&remote_user.key)
             .bind(&remote_user.phone)
+            .bind(remote_user.has_only_phone())
             .execute(&mut *log)
             .await?;
             if remote_user.name.is_some() {
@@ -95,11 +107,36 @@ pub async fn find_or_create(db: &PgPool, bridge: &Account, remote_user: &RemoteU
             }
             chat.id
         }
-        None => create(&mut log, bridge, remote_user, None).await?,
+        None => {
+            release_phone(&mut log, bridge.id, remote_user, None).await?;
+            create(&mut log, bridge, remote_user, None).await?
+        }
     };
     let chat = get(&mut *log, id).await?;
     log.commit().await?;
     Ok(chat)
+}
+
+/// Takes a phone number from another remote user, who had it before.
+async fn release_phone(
+    log: &mut PgConnection,
+    bridge: BridgeId,
+    remote_user: &RemoteUser,
+    chat: Option<BridgeChatId>,
+) -> Result<()> {
+    if remote_user.has_only_phone() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update bridge_chats set phone = null
+         where bridge_id = $1 and phone = $2 and remote_user_key <> phone and id is distinct from $3",
+    )
+    .bind(bridge)
+    .bind(&remote_user.phone)
+    .bind(chat)
+    .execute(log)
+    .await?;
+    Ok(())
 }
 
 async fn is_current(
@@ -110,14 +147,15 @@ async fn is_current(
 ) -> Result<bool> {
     let name = remote_user.name.is_some().then(|| remote_user.display_name(network));
     Ok(sqlx::query_scalar(
-        "select c.remote_id = $2 and ($3::text is null or c.phone is not distinct from $3)
+        "select ($5 or c.remote_user_key = $2) and ($3::text is null or c.phone is not distinct from $3)
             and ($4::text is null or u.display_name = $4)
          from bridge_chats c join users u on u.id = c.ghost_id where c.id = $1",
     )
     .bind(chat.id)
-    .bind(&remote_user.remote_id)
+    .bind(&remote_user.key)
     .bind(&remote_user.phone)
     .bind(name.as_ref().map(DisplayName::as_str))
+    .bind(remote_user.has_only_phone())
     .fetch_optional(db)
     .await?
     .unwrap_or(false))
@@ -126,7 +164,7 @@ async fn is_current(
 /// Creates the ghost of a remote user and connects it to a chat, or to a new group.
 async fn create(
     log: &mut PgConnection,
-    bridge: &Account,
+    bridge: &BridgeAccount,
     remote_user: &RemoteUser,
     chat: Option<ChatId>,
 ) -> Result<BridgeChatId> {
@@ -134,28 +172,19 @@ async fn create(
     let chat = match chat {
         Some(chat) => chat,
         None => {
-            let members = &bridge.settings.member_ids;
-            let kind = ChatType::Group;
-            let created = chats::create_named(&mut *log, bridge.owner_id, kind, name.as_str(), "", members).await;
-            match created {
-                // One of the members has left, or no longer wants to be added.
-                Err(Error::Invalid(_) | Error::Forbidden(_) | Error::Conflict { .. }) if !members.is_empty() => {
-                    chats::create_named(&mut *log, bridge.owner_id, kind, name.as_str(), "", &[]).await?
-                }
-                created => created?,
-            }
+            let members = chats::filter_addable(&mut *log, bridge.owner_id, &bridge.settings.member_ids).await?;
+            chats::create_named(&mut *log, bridge.owner_id, ChatType::Group, name.as_str(), "", &members).await?
         }
     };
     let username =
-        format!("{}-{}", network_name(bridge.network), new_code().to_ascii_lowercase().replace(['-', '_'], "x"));
+        format!("{}-{}", username_prefix(bridge.network), new_code().to_ascii_lowercase().replace(['-', '_'], "x"));
     let ghost: UserId = sqlx::query_scalar(
-        "insert into users (kind, owner_id, username, display_name, bio, words, network)
-         values ('ghost', $1, $2, $3, $4, $5, $6) returning id",
+        "insert into users (kind, owner_id, username, display_name, words, network)
+         values ('ghost', $1, $2, $3, $4, $5) returning id",
     )
     .bind(bridge.owner_id)
     .bind(&username)
     .bind(name.as_str())
-    .bind(remote_user.phone.as_ref().map_or(String::new(), |phone| format!("{} +{phone}", bridge.network.title())))
     .bind(words(&format!("{username} {}", name.as_str())))
     .bind(bridge.network)
     .fetch_one(&mut *log)
@@ -163,14 +192,14 @@ async fn create(
     members::add_member(&mut *log, chat, ghost).await?;
     let lane: LaneId = outbox::create_lane(&mut *log).await?;
     let id = sqlx::query_scalar(
-        "insert into bridge_chats (id, bridge_id, chat_id, ghost_id, remote_id, phone, starts_after)
+        "insert into bridge_chats (id, bridge_id, chat_id, ghost_id, remote_user_key, phone, starts_after)
          values ($1, $2, $3, $4, $5, $6, (select coalesce(max(id), 0) from events)) returning id",
     )
     .bind(lane)
     .bind(bridge.id)
     .bind(chat)
     .bind(ghost)
-    .bind(&remote_user.remote_id)
+    .bind(&remote_user.key)
     .bind(&remote_user.phone)
     .fetch_one(&mut *log)
     .await?;
@@ -178,7 +207,7 @@ async fn create(
 }
 
 /// The name of a network in usernames.
-fn network_name(network: Network) -> &'static str {
+fn username_prefix(network: Network) -> &'static str {
     match network {
         Network::Whatsapp => "whatsapp",
     }
@@ -189,8 +218,12 @@ fn network_name(network: Network) -> &'static str {
 pub async fn connect(db: &PgPool, owner: UserId, bridge: BridgeId, new: NewBridgeChat) -> Result<BridgeChat> {
     let NewBridgeChat { phone, name, chat_id } = new;
     let mut log = events::begin(db, owner).await?;
-    let account = super::load_accounts(&mut *log, &[bridge]).await?.pop().filter(|bridge| bridge.owner_id == owner);
+    let account =
+        super::load_bridge_accounts(&mut *log, &[bridge]).await?.pop().filter(|bridge| bridge.owner_id == owner);
     let account = account.ok_or(Error::NotFound("bridge"))?;
+    if account.state == super::BridgeState::Disabled {
+        return Err(super::DISABLED);
+    }
     if let Some(chat) = chat_id {
         let membership = members::require_membership(&mut log, chat, owner).await?;
         membership.require(Permission::EditChat)?;
@@ -209,9 +242,9 @@ pub async fn connect(db: &PgPool, owner: UserId, bridge: BridgeId, new: NewBridg
         }
     }
     let phone = phone.as_str().to_owned();
-    let remote_user = RemoteUser { remote_id: phone.clone(), phone: Some(phone), name: name.map(String::from) };
+    let remote_user = RemoteUser { key: phone.clone(), phone: Some(phone), name: name.map(String::from) };
     if find(&mut *log, bridge, &remote_user).await?.is_some() {
-        let detail = "this remote user is connected to another chat already";
+        let detail = "this phone number is connected to another chat already";
         return Err(Error::Conflict { code: "remote_user_connected", detail });
     }
     let id = create(&mut log, &account, &remote_user, chat_id).await?;
@@ -221,13 +254,14 @@ pub async fn connect(db: &PgPool, owner: UserId, bridge: BridgeId, new: NewBridg
 }
 
 /// Changes the key of a remote user whose address on the network changed.
-pub async fn set_remote_id(db: &PgPool, chat: BridgeChatId, remote_id: &str, phone: Option<&str>) -> Result<()> {
-    let changed = sqlx::query("update bridge_chats set remote_id = $2, phone = coalesce($3, phone) where id = $1")
-        .bind(chat)
-        .bind(remote_id)
-        .bind(phone)
-        .execute(db)
-        .await;
+pub async fn set_key(db: &PgPool, chat: BridgeChatId, remote_user_key: &str, phone: Option<&str>) -> Result<()> {
+    let changed =
+        sqlx::query("update bridge_chats set remote_user_key = $2, phone = coalesce($3, phone) where id = $1")
+            .bind(chat)
+            .bind(remote_user_key)
+            .bind(phone)
+            .execute(db)
+            .await;
     match changed {
         // The remote user has written from the new address before, and has another chat.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
@@ -300,17 +334,18 @@ async fn require_of_bridge(db: &mut PgConnection, bridge: BridgeId, id: BridgeCh
 }
 
 async fn pause(log: &mut PgConnection, id: BridgeChatId, reason: Option<super::PausedReason>) -> Result<()> {
-    sqlx::query("update bridge_chats set paused_reason = $2 where id = $1").bind(id).bind(reason).execute(log).await?;
+    sqlx::query("update bridge_chats set paused_reason = $2, resumed_at = case when $2::text is null then clock_timestamp() else resumed_at end
+         where id = $1").bind(id).bind(reason).execute(log).await?;
     Ok(())
 }
 
 /// Pauses a connected chat on behalf of the server, because two programs may answer each other.
 /// The owner of the bridge is told.
-pub async fn pause_loop(db: &PgPool, id: BridgeChatId, reason: super::PausedReason) -> Result<()> {
+pub async fn pause_after_loop(db: &PgPool, id: BridgeChatId, reason: super::PausedReason) -> Result<()> {
     let mut log = db.begin_with("begin; select append_lock()").await?;
     pause(&mut log, id, Some(reason)).await?;
     log.commit().await?;
-    tracing::warn!(chat = %id, ?reason, "a bridge sends too much to a remote user; paused");
+    tracing::warn!(bridge_chat = %id, reason = reason.name(), "a bridge sends too much to one remote user; it pauses the chat");
     Ok(())
 }
 
@@ -330,20 +365,22 @@ struct ChatBridgeRow {
     #[sqlx(flatten)]
     chat: BridgeChat,
     network: Network,
+    is_own: bool,
     state: super::BridgeState,
     templates: Json<Vec<Template>>,
 }
 
 /// Lists the bridges of a chat, for its members.
-pub async fn list_of_chat(db: &mut PgConnection, viewer: UserId, chat: ChatId) -> Result<Vec<ChatBridge>> {
+pub async fn list_for_chat(db: &mut PgConnection, viewer: UserId, chat: ChatId) -> Result<Vec<ChatBridge>> {
     members::require_membership(&mut *db, chat, viewer).await?;
     let sql = format!(
-        "select {COLUMNS}, b.network, b.state, b.templates
+        "select {COLUMNS}, b.network, b.owner_id = $2 as is_own, b.state, b.templates
          from bridge_chats c join bridges b on b.id = c.bridge_id where c.chat_id = $1 order by c.id"
     );
-    let rows: Vec<ChatBridgeRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(chat).fetch_all(&mut *db).await?;
+    let rows: Vec<ChatBridgeRow> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(chat).bind(viewer).fetch_all(&mut *db).await?;
     let mut bridges = Vec::with_capacity(rows.len());
-    for ChatBridgeRow { chat, network, state, templates: Json(templates) } in rows {
+    for ChatBridgeRow { chat, network, is_own, state, templates: Json(templates) } in rows {
         let failed: Vec<FailedRelay> = sqlx::query_as(
             "select message_id, (array_agg(error order by id))[1] as error from (
                  select m.id, m.message_id, m.error from bridge_messages m
@@ -354,23 +391,34 @@ pub async fn list_of_chat(db: &mut PgConnection, viewer: UserId, chat: ChatId) -
         .bind(MAX_FAILED)
         .fetch_all(&mut *db)
         .await?;
-        bridges.push(ChatBridge { chat, network, state, capabilities: network.capabilities(), templates, failed });
+        bridges.push(ChatBridge {
+            chat,
+            network,
+            is_own,
+            state,
+            capabilities: network.capabilities(),
+            templates,
+            failed,
+        });
     }
     Ok(bridges)
 }
 
 /// Returns the message that sends a template. Its text is that of the template with its
 /// parameters.
-pub async fn template_message(
+pub async fn build_template_message(
     db: &mut PgConnection,
     sender: UserId,
     chat: ChatId,
     template: super::TemplateMessage,
 ) -> Result<NewMessage> {
     let super::TemplateMessage { bridge_id, name, language, parameters, nonce } = template;
-    let bridges = list_of_chat(db, sender, chat).await?;
+    let bridges = list_for_chat(db, sender, chat).await?;
     let bridge = bridges.into_iter().find(|one| one.chat.bridge_id == bridge_id);
     let bridge = bridge.ok_or_else(|| Error::invalid("bridge_id", "this bridge does not connect this chat"))?;
+    if bridge.state == super::BridgeState::Disabled {
+        return Err(super::DISABLED);
+    }
     let known = bridge.templates.into_iter().find(|one| one.name == name && one.language == language);
     let known = known.ok_or_else(|| Error::invalid("name", "there is no template with this name and language"))?;
     if parameters.len() != known.parameter_count {
@@ -403,7 +451,7 @@ pub async fn template_message(
     })
 }
 
-/// Lists what a bridge gave up to send, newest first, with lower ids than `before`.
+/// Lists the failed deliveries of a bridge, newest first, with lower ids than `before`.
 pub async fn list_failed(
     db: &mut PgConnection,
     owner: UserId,
@@ -413,16 +461,21 @@ pub async fn list_failed(
 ) -> Result<Vec<FailedDelivery>> {
     super::find_owned(&mut *db, owner, bridge).await?;
     Ok(sqlx::query_as(
-        "select o.id, c.chat_id, m.message_id, o.type as event_type, o.settled_at, o.error
+        // The network can also refuse a message that it has accepted before.
+        "select o.id, c.chat_id, m.message_id, o.type as event_type, o.settled_at, coalesce(m.error, o.error) as error
          from bridge_chats c
          cross join lateral (
-             select * from outbox o
-             where o.lane_id = c.id and o.state = 'dead' and ($2::bigint is null or o.id < $2)
-             order by o.id desc limit $3
+             (select * from outbox o
+              where o.lane_id = c.id and o.state = 'dead' and ($2::bigint is null or o.id < $2)
+              order by o.id desc limit $3)
+             union all
+             (select o.* from bridge_messages r join outbox o on o.id = r.delivery_id and o.state = 'delivered'
+              where r.lane_id = c.id and r.state = 'failed' and ($2::bigint is null or o.id < $2)
+              order by r.id desc limit $3)
          ) o
          left join lateral (
-             select r.message_id from bridge_messages r
-             where r.lane_id = c.id and r.delivery_id = o.id order by r.part limit 1
+             select r.message_id, r.error from bridge_messages r
+             where r.delivery_id = o.id order by r.state <> 'failed', r.part limit 1
          ) m on true
          where c.bridge_id = $1 order by o.id desc limit $3",
     )
@@ -433,12 +486,14 @@ pub async fn list_failed(
     .await?)
 }
 
-/// Sends something that a bridge gave up again, before all others that wait.
+/// Sends a failed delivery again, before all others that wait.
 pub async fn retry(db: &PgPool, owner: UserId, bridge: BridgeId, id: DeliveryId) -> Result<()> {
     super::find_owned(db, owner, bridge).await?;
     let lane: Option<BridgeChatId> = sqlx::query_scalar(
         "select c.id from outbox o join bridge_chats c on c.id = o.lane_id and c.bridge_id = $1
-         where o.id = $2 and o.state = 'dead'",
+         where o.id = $2 and (o.state = 'dead' or exists (
+             select from bridge_messages r where r.delivery_id = o.id and r.state = 'failed'
+         ))",
     )
     .bind(bridge)
     .bind(id)
@@ -455,7 +510,7 @@ pub async fn retry(db: &PgPool, owner: UserId, bridge: BridgeId, id: DeliveryId)
         .await?;
     sqlx::query(
         "update outbox set state = 'waiting', settled_at = null, attempts = 0, due_at = to_timestamp(0)
-         where id = $1 and state = 'dead'",
+         where id = $1 and state <> 'waiting'",
     )
     .bind(id)
     .execute(&mut *tx)
@@ -476,17 +531,27 @@ pub async fn erase_orphans(db: &PgPool) -> Result<usize> {
     .bind(BATCH)
     .fetch_all(db)
     .await?;
+    let mut erased = 0;
     for ghost in &ghosts {
-        let mut log = events::begin(db, *ghost).await?;
-        let chats: Vec<ChatId> = sqlx::query_scalar("select chat_id from chat_members where user_id = $1")
-            .bind(ghost)
-            .fetch_all(&mut *log)
-            .await?;
-        for chat in chats {
-            members::delete(&mut log, chat, *ghost).await?;
+        match erase_ghost(db, *ghost).await {
+            Ok(()) => erased += 1,
+            // The others are erased all the same.
+            Err(error) => tracing::warn!(%ghost, %error, "cannot erase a ghost"),
         }
-        crate::accounts::erase(&mut log, *ghost).await?;
-        log.commit().await?;
     }
-    Ok(ghosts.len())
+    Ok(erased)
+}
+
+async fn erase_ghost(db: &PgPool, ghost: UserId) -> Result<()> {
+    let mut log = events::begin(db, ghost).await?;
+    let chats: Vec<ChatId> = sqlx::query_scalar("select chat_id from chat_members where user_id = $1")
+        .bind(ghost)
+        .fetch_all(&mut *log)
+        .await?;
+    for chat in chats {
+        members::delete(&mut log, chat, ghost).await?;
+    }
+    accounts::erase(&mut log, ghost).await?;
+    log.commit().await?;
+    Ok(())
 }

@@ -1,12 +1,12 @@
 //! What other networks sent: webhooks, stored as they arrived before they are acknowledged, and
 //! processed afterwards, in order.
 
-use super::{Account, BridgeState, load_accounts};
+use super::{BridgeAccount, load_bridge_accounts};
 use crate::{BridgeId, Error, Result, sealing::Sealer};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use sqlx::{PgExecutor, PgPool};
-use std::time::Duration;
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use std::time::{Duration, Instant};
 
 /// The NOTIFY channel that announces new webhooks, and bridges whose account is to be checked.
 pub const CHANNEL: &str = "bridge_inbox";
@@ -23,20 +23,22 @@ const MAX_WAITING: i64 = 10_000;
 /// Maximum size of all webhooks of one bridge that wait, in bytes.
 const MAX_WAITING_BYTES: i64 = 64 * 1024 * 1024;
 
-/// After this many attempts a webhook is given up.
-pub const MAX_ATTEMPTS: i16 = 12;
-
-/// How long the hashes of processed webhooks are kept, and the bodies of those that could not be
-/// processed, in days. The network repeats a webhook for seven days.
+/// How long the hashes of processed webhooks are kept, in days. The network repeats a webhook for seven days.
 const KEPT_DAYS: i32 = 8;
 
+/// Maximum number of webhooks that one statement deletes.
+const DELETED_AT_ONCE: i64 = 5_000;
+
+/// Maximum time that one run deletes webhooks; the next run continues.
+const DELETE_TIME_BUDGET: Duration = Duration::from_secs(20);
+
 /// Loads the account of a bridge, to verify a webhook. `None` if there is none.
-pub async fn find_account(db: impl PgExecutor<'_>, id: BridgeId) -> Result<Option<Account>> {
-    Ok(load_accounts(db, &[id]).await?.pop())
+pub async fn find_account(db: impl PgExecutor<'_>, id: BridgeId) -> Result<Option<BridgeAccount>> {
+    Ok(load_bridge_accounts(db, &[id]).await?.pop())
 }
 
 /// Whether a token is the one with which the network verifies the webhook of a bridge.
-pub fn is_verify_token(account: &Account, sealer: &Sealer, token: &str) -> Result<bool> {
+pub fn is_verify_token(account: &BridgeAccount, sealer: &Sealer, token: &str) -> Result<bool> {
     let secrets = account.open_secrets(sealer)?;
     // Hashed, so that the time does not depend on how much of it is right.
     Ok(Sha256::digest(secrets.verify_token.as_bytes()) == Sha256::digest(token.as_bytes()))
@@ -44,7 +46,7 @@ pub fn is_verify_token(account: &Account, sealer: &Sealer, token: &str) -> Resul
 
 /// Whether the signature of a webhook is that of the app: `sha256=` and the HMAC-SHA-256 of the
 /// bytes that arrived, in hexadecimal.
-pub fn is_signed(account: &Account, sealer: &Sealer, signature: &str, body: &[u8]) -> Result<bool> {
+pub fn is_signed(account: &BridgeAccount, sealer: &Sealer, signature: &str, body: &[u8]) -> Result<bool> {
     let Some(tag) = signature.strip_prefix("sha256=").and_then(|text| hex::decode(text).ok()) else {
         return Ok(false);
     };
@@ -57,12 +59,16 @@ pub fn is_signed(account: &Account, sealer: &Sealer, signature: &str, body: &[u8
 pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
     let mut tx = db.begin().await?;
     // Also, so that webhooks at once cannot exceed the limit.
-    let exists: Option<bool> = sqlx::query_scalar("select true from bridges where id = $1 for no key update")
-        .bind(bridge)
-        .fetch_optional(&mut *tx)
-        .await?;
-    if exists.is_none() {
-        return Err(Error::NotFound("bridge"));
+    let is_disabled: Option<bool> =
+        sqlx::query_scalar("select state = 'disabled' from bridges where id = $1 for no key update")
+            .bind(bridge)
+            .fetch_optional(&mut *tx)
+            .await?;
+    match is_disabled {
+        None => return Err(Error::NotFound("bridge")),
+        // The network repeats it later.
+        Some(true) => return Err(Error::Unavailable("this bridge is disabled".into())),
+        Some(false) => {}
     }
     let (count, bytes): (i64, i64) = sqlx::query_as(
         "select count(*), coalesce(sum(octet_length(body)), 0)::bigint from (
@@ -84,7 +90,11 @@ pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
             .execute(&mut *tx)
             .await?;
     if inserted.rows_affected() > 0 {
-        sqlx::query("update bridges set inbox_due_at = now() where id = $1").bind(bridge).execute(&mut *tx).await?;
+        // If one waits for another attempt, this one waits too, so that the order is kept.
+        sqlx::query("update bridges set inbox_due_at = coalesce(inbox_due_at, now()) where id = $1")
+            .bind(bridge)
+            .execute(&mut *tx)
+            .await?;
         super::notify_worker(&mut *tx).await?;
     }
     tx.commit().await?;
@@ -95,7 +105,7 @@ pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
 #[derive(Debug)]
 pub struct InboxLease {
     /// The bridge.
-    pub account: Account,
+    pub account: BridgeAccount,
     until: DateTime<Utc>,
 }
 
@@ -103,10 +113,14 @@ pub struct InboxLease {
 pub async fn claim(db: &PgPool) -> Result<Option<InboxLease>> {
     let claimed: Option<(BridgeId, DateTime<Utc>)> = sqlx::query_as(
         "with due as materialized (
-             select id from bridges
-             where inbox_due_at <= now() and (inbox_leased_until is null or inbox_leased_until < now())
-               and state <> 'disabled'
-             order by inbox_due_at limit 1 for no key update skip locked
+             select b.id from bridges b join users u on u.id = b.owner_id and u.state = 'active'
+             where b.inbox_due_at <= now() and (b.inbox_leased_until is null or b.inbox_leased_until < now())
+               and b.state <> 'disabled'
+               -- One inbox of each owner at a time.
+               and not exists (
+                   select from bridges o where o.owner_id = b.owner_id and o.id <> b.id and o.inbox_leased_until > now()
+               )
+             order by b.inbox_due_at limit 1 for no key update of b skip locked
          )
          update bridges b set inbox_leased_until = now() + make_interval(secs => $1)
          from due where b.id = due.id returning b.id, b.inbox_leased_until",
@@ -115,15 +129,8 @@ pub async fn claim(db: &PgPool) -> Result<Option<InboxLease>> {
     .fetch_optional(db)
     .await?;
     let Some((id, until)) = claimed else { return Ok(None) };
-    let account = find_account(db, id).await?.filter(|account| account.state != BridgeState::Disabled);
-    match account {
-        Some(account) => Ok(Some(InboxLease { account, until })),
-        None => {
-            // Its owner is suspended.
-            release(db, id, until, Some(Duration::from_secs(60))).await?;
-            Ok(None)
-        }
-    }
+    let account = find_account(db, id).await?;
+    Ok(account.map(|account| InboxLease { account, until }))
 }
 
 /// A webhook that waits.
@@ -135,40 +142,49 @@ pub struct WaitingWebhook {
     pub body: Vec<u8>,
     /// Earlier attempts.
     pub attempts: i16,
+    /// How long ago it arrived, in seconds.
+    pub age_seconds: f64,
 }
 
 /// Loads the oldest webhooks that wait.
 pub async fn load_waiting(db: impl PgExecutor<'_>, lease: &InboxLease) -> Result<Vec<WaitingWebhook>> {
-    let sql =
-        "select id, body, attempts from bridge_inbox where bridge_id = $1 and done_at is null order by id limit $2";
+    let sql = "select id, body, attempts, extract(epoch from now() - received_at)::float8 as age_seconds from bridge_inbox where bridge_id = $1 and done_at is null order by id limit $2";
     Ok(sqlx::query_as(sql).bind(lease.account.id).bind(BATCH).fetch_all(db).await?)
 }
 
 /// What became of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Processed {
+pub enum WebhookOutcome {
     /// Everything in it was processed, except what an error describes.
     Done(Option<String>),
     /// It is to be processed again, because of this error.
-    Again(String),
+    Retry(String),
 }
 
 /// Records what became of the webhooks of a batch, and releases the inbox.
-pub async fn finish(db: &PgPool, lease: InboxLease, results: &[(i64, Processed)]) -> Result<()> {
-    let mut pause = None;
+pub async fn finish(
+    db: &PgPool,
+    lease: InboxLease,
+    webhooks: &[WaitingWebhook],
+    results: &[(i64, WebhookOutcome)],
+) -> Result<()> {
+    let attempts_of = |id| webhooks.iter().find(|webhook| webhook.id == id).map_or(0, |webhook| webhook.attempts);
+    let mut pause: Option<Duration> = None;
     for (id, processed) in results {
         let (is_done, error) = match processed {
-            Processed::Done(error) => (true, error.as_deref()),
-            Processed::Again(error) => {
-                pause = Some(Duration::from_secs(2));
+            WebhookOutcome::Done(error) => (true, error.as_deref()),
+            WebhookOutcome::Retry(error) => {
+                let attempts = attempts_of(*id).clamp(0, 5);
+                let longer = Duration::from_secs(2 << attempts);
+                pause = Some(pause.map_or(longer, |pause| pause.min(longer)));
                 (false, Some(error.as_str()))
             }
         };
-        // The body of a webhook that was processed is not needed any more.
+        // The body contains personal data, and is not needed any more.
         sqlx::query(
             "update bridge_inbox
              set attempts = attempts + 1, error = left($3, 500), done_at = case when $2 then now() end,
-                 body = case when $2 and $3 is null then null else body end
+                 body = case when $2 then null else body end
              where id = $1 and done_at is null",
         )
         .bind(id)
@@ -200,14 +216,23 @@ async fn release(db: &PgPool, bridge: BridgeId, until: DateTime<Utc>, pause: Opt
 }
 
 /// Deletes webhooks that were processed some time ago, and returns how many.
-pub(crate) async fn delete_old(db: impl PgExecutor<'_>) -> Result<u64> {
-    let deleted = sqlx::query(
-        "delete from bridge_inbox where id in (
-             select id from bridge_inbox where done_at < now() - make_interval(days => $1) limit 5000
-         )",
-    )
-    .bind(KEPT_DAYS)
-    .execute(db)
-    .await?;
-    Ok(deleted.rows_affected())
+pub(crate) async fn delete_old(db: &mut PgConnection) -> Result<u64> {
+    let (started_at, mut total) = (Instant::now(), 0);
+    while started_at.elapsed() < DELETE_TIME_BUDGET {
+        let deleted = sqlx::query(
+            "delete from bridge_inbox where id in (
+                 select id from bridge_inbox where done_at < now() - make_interval(days => $1) limit $2
+             )",
+        )
+        .bind(KEPT_DAYS)
+        .bind(DELETED_AT_ONCE)
+        .execute(&mut *db)
+        .await?
+        .rows_affected();
+        total += deleted;
+        if deleted < DELETED_AT_ONCE as u64 {
+            break;
+        }
+    }
+    Ok(total)
 }

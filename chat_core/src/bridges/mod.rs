@@ -53,8 +53,9 @@ struct Row {
 
 const COLUMNS: &str = "b.id, b.network, b.name, b.settings, b.profile, b.templates, b.secrets, b.state, b.state_detail,
     b.state_changed_at, b.created_at,
-    (select count(*) from bridge_inbox i where i.bridge_id = b.id and i.error is not null and i.done_at is not null)
-        as failed_webhooks";
+    (select count(*) from (
+         select from bridge_inbox i where i.bridge_id = b.id and i.error is not null and i.done_at is not null limit 1000
+     ) i) as failed_webhooks";
 
 impl Row {
     fn into_bridge(self, sealer: &Sealer) -> Bridge {
@@ -147,6 +148,9 @@ fn require_few_members(members: &[UserId]) -> Result<()> {
     }
 }
 
+/// The bridge is disabled, so nothing would be sent.
+const DISABLED: Error = Error::Conflict { code: "bridge_disabled", detail: "this bridge is disabled; enable it first" };
+
 /// Wakes the integration server.
 async fn notify_worker(db: impl PgExecutor<'_>) -> Result<()> {
     sqlx::query("select pg_notify($1, '')").bind(inbox::CHANNEL).execute(db).await?;
@@ -220,6 +224,15 @@ pub async fn update(
         .execute(&mut *log)
         .await?;
     if let Some((state, detail)) = state {
+        if row.state == BridgeState::Disabled {
+            // What was written while it was disabled is not sent.
+            sqlx::query(
+                "update bridge_chats set starts_after = (select coalesce(max(id), 0) from events) where bridge_id = $1",
+            )
+            .bind(id)
+            .execute(&mut *log)
+            .await?;
+        }
         set_state(&mut log, id, state, detail).await?;
     }
     if has_new_secrets || is_enabled.is_some() {
@@ -248,16 +261,29 @@ async fn set_state(log: &mut PgConnection, id: BridgeId, state: BridgeState, det
     Ok(changed.rows_affected() > 0)
 }
 
-/// Stops or disables a bridge that works, on behalf of the server. The owner is told once.
-pub async fn stop(db: &PgPool, id: BridgeId, state: BridgeState, detail: &str) -> Result<()> {
+/// Disables a bridge that works, on behalf of the server. The owner is notified.
+pub async fn disable(db: &PgPool, id: BridgeId, detail: &str) -> Result<()> {
+    end(db, id, None, BridgeState::Disabled, detail).await
+}
+
+/// Stops a bridge that works, because the network refuses its account. The owner is notified once.
+/// Does nothing if the owner has changed the secrets meanwhile.
+pub async fn stop(db: &PgPool, account: &BridgeAccount, detail: &str) -> Result<()> {
+    end(db, account.id, Some(&account.secrets), BridgeState::Stopped, detail).await
+}
+
+async fn end(db: &PgPool, id: BridgeId, secrets: Option<&[u8]>, state: BridgeState, detail: &str) -> Result<()> {
     let mut log = db.begin_with("begin; select append_lock()").await?;
-    let is_running: Option<bool> =
-        sqlx::query_scalar("select state in ('connecting', 'connected') from bridges where id = $1 for no key update")
-            .bind(id)
-            .fetch_optional(&mut *log)
-            .await?;
+    let is_running: Option<bool> = sqlx::query_scalar(
+        "select state in ('connecting', 'connected') and secrets = coalesce($2, secrets) from bridges
+         where id = $1 for no key update",
+    )
+    .bind(id)
+    .bind(secrets)
+    .fetch_optional(&mut *log)
+    .await?;
     if is_running == Some(true) && set_state(&mut log, id, state, Some(detail)).await? {
-        tracing::info!(bridge = %id, ?state, detail, "a bridge no longer relays messages");
+        tracing::warn!(bridge = %id, detail, "a bridge no longer relays messages");
     }
     log.commit().await?;
     Ok(())
@@ -293,7 +319,7 @@ pub async fn delete(db: &PgPool, owner: UserId, client: &Client, id: BridgeId) -
 
 /// The account of a bridge, for the integration server.
 #[derive(Debug, Clone)]
-pub struct Account {
+pub struct BridgeAccount {
     /// The bridge.
     pub id: BridgeId,
     /// The owner.
@@ -307,7 +333,7 @@ pub struct Account {
     secrets: Vec<u8>,
 }
 
-impl Account {
+impl BridgeAccount {
     /// Opens the secrets.
     pub fn open_secrets(&self, sealer: &Sealer) -> Result<BridgeSecrets> {
         open_secrets(sealer, self.id, &self.secrets)
@@ -315,7 +341,7 @@ impl Account {
 }
 
 #[derive(sqlx::FromRow)]
-struct AccountRow {
+struct BridgeAccountRow {
     id: BridgeId,
     owner_id: UserId,
     network: Network,
@@ -324,24 +350,24 @@ struct AccountRow {
     secrets: Vec<u8>,
 }
 
-impl From<AccountRow> for Account {
-    fn from(row: AccountRow) -> Self {
-        let AccountRow { id, owner_id, network, settings: Json(settings), state, secrets } = row;
+impl From<BridgeAccountRow> for BridgeAccount {
+    fn from(row: BridgeAccountRow) -> Self {
+        let BridgeAccountRow { id, owner_id, network, settings: Json(settings), state, secrets } = row;
         Self { id, owner_id, network, settings, state, secrets }
     }
 }
 
-/// Loads accounts. A bridge whose owner is suspended is disabled.
-pub async fn load_accounts(db: impl PgExecutor<'_>, ids: &[BridgeId]) -> Result<Vec<Account>> {
-    let rows: Vec<AccountRow> = sqlx::query_as(
+/// Loads accounts. A bridge whose owner is suspended is stopped.
+pub async fn load_bridge_accounts(db: impl PgExecutor<'_>, ids: &[BridgeId]) -> Result<Vec<BridgeAccount>> {
+    let rows: Vec<BridgeAccountRow> = sqlx::query_as(
         "select b.id, b.owner_id, b.network, b.settings, b.secrets,
-                case when u.state = 'active' then b.state else 'disabled' end as state
+                case when u.state = 'active' or b.state = 'disabled' then b.state else 'stopped' end as state
          from bridges b join users u on u.id = b.owner_id where b.id = any($1)",
     )
     .bind(ids)
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(Account::from).collect())
+    Ok(rows.into_iter().map(BridgeAccount::from).collect())
 }
 
 /// How often the account of a connected bridge is checked, in seconds.
@@ -367,18 +393,29 @@ pub async fn claim_checks(db: &PgPool) -> Result<Vec<BridgeId>> {
 
 /// Records that the network accepted the credentials, and what it told of the account. Messages
 /// that wait are sent.
-pub async fn set_connected(db: &PgPool, id: BridgeId, profile: &BridgeProfile, templates: &[Template]) -> Result<()> {
+pub async fn set_connected(
+    db: &PgPool,
+    account: &BridgeAccount,
+    profile: &BridgeProfile,
+    templates: &[Template],
+) -> Result<()> {
+    let id = account.id;
     let mut log = db.begin_with("begin; select append_lock()").await?;
-    sqlx::query(
+    let changed = sqlx::query(
         "update bridges set profile = $2, templates = $3, check_due_at = now() + make_interval(secs => $4)
-         where id = $1",
+         where id = $1 and secrets = $5",
     )
     .bind(id)
     .bind(Json(profile))
     .bind(Json(templates))
     .bind(CHECK_SECONDS)
+    .bind(&account.secrets)
     .execute(&mut *log)
     .await?;
+    if changed.rows_affected() == 0 {
+        // The owner has changed the secrets meanwhile, so they are checked again.
+        return Ok(());
+    }
     let was_connecting: bool =
         sqlx::query_scalar("select exists (select from bridges where id = $1 and state = 'connecting')")
             .bind(id)
@@ -389,6 +426,7 @@ pub async fn set_connected(db: &PgPool, id: BridgeId, profile: &BridgeProfile, t
     }
     log.commit().await?;
     if was_connecting {
+        tracing::info!(bridge = %id, "a bridge relays messages");
         let mut tx = db.begin().await?;
         outbox::wake_bridge(&mut tx, id).await?;
         tx.commit().await?;

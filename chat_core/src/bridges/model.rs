@@ -62,7 +62,7 @@ pub enum ReadReceipts {
 pub struct NewWhatsappAccount {
     /// The id of the phone number.
     pub phone_number_id: RemoteAccountId,
-    /// The id of the WhatsApp Business Account, which has the templates.
+    /// The id of the WhatsApp Business BridgeAccount, which has the templates.
     pub business_account_id: RemoteAccountId,
     /// The token of a system user.
     pub access_token: CredentialText,
@@ -122,7 +122,7 @@ pub struct BridgePatch {
 pub struct BridgeSettings {
     /// The id of the phone number at WhatsApp.
     pub phone_number_id: RemoteAccountId,
-    /// The id of the WhatsApp Business Account.
+    /// The id of the WhatsApp Business BridgeAccount.
     pub business_account_id: RemoteAccountId,
     /// The users who are added to the chat of a new remote user, besides the owner.
     pub member_ids: Vec<UserId>,
@@ -153,7 +153,7 @@ impl std::fmt::Debug for BridgeSecrets {
     }
 }
 
-/// What the network told of the account.
+/// What the network reported about the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BridgeProfile {
     /// The phone number, as the network writes it.
@@ -178,8 +178,26 @@ pub struct Template {
 impl Template {
     /// Fills in the parameters.
     pub fn fill_in(&self, parameters: &[String]) -> String {
-        let fill = |text: String, (nth, value): (usize, &String)| text.replace(&format!("{{{{{}}}}}", nth + 1), value);
-        parameters.iter().enumerate().fold(self.body.clone(), fill)
+        let (mut text, mut rest) = (String::new(), self.body.as_str());
+        // In one pass, so that a value is never taken for another parameter.
+        while let Some((before, after)) = rest.split_once("{{") {
+            text.push_str(before);
+            let value = after.split_once("}}").and_then(|(number, after)| {
+                let index = number.parse::<usize>().ok()?.checked_sub(1)?;
+                Some((parameters.get(index)?, after))
+            });
+            rest = match value {
+                Some((value, after)) => {
+                    text.push_str(value);
+                    after
+                }
+                None => {
+                    text.push_str("{{");
+                    after
+                }
+            };
+        }
+        text + rest
     }
 }
 
@@ -238,6 +256,8 @@ pub struct BridgeChat {
     pub chat_id: ChatId,
     /// The user who stands for the remote user.
     pub ghost_id: UserId,
+    /// The phone number of the remote user, in digits; null if it is unknown.
+    pub phone: Option<String>,
     /// Until when the network accepts messages that are not templates; null before the first
     /// message of the remote user.
     pub window_until: Option<Time>,
@@ -254,10 +274,21 @@ pub struct BridgeChat {
 pub enum PausedReason {
     /// The owner of the bridge paused it.
     Owner,
-    /// More than 60 messages in a minute: two programs may answer each other.
+    /// More than 40 messages in a minute: two programs may answer each other.
     TooManyMessages,
-    /// The same text five times in a minute.
+    /// The same text five times in a row, within a minute.
     RepeatedMessage,
+}
+
+impl PausedReason {
+    /// The name, as the API writes it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::TooManyMessages => "too_many_messages",
+            Self::RepeatedMessage => "repeated_message",
+        }
+    }
 }
 
 /// Changes to a chat that a bridge connects.
@@ -320,6 +351,8 @@ pub struct ChatBridge {
     pub chat: BridgeChat,
     /// The network.
     pub network: Network,
+    /// Whether the bridge is the caller's.
+    pub is_own: bool,
     /// Whether the bridge works.
     pub state: BridgeState,
     /// What the network can do.
@@ -350,7 +383,7 @@ pub struct TemplateMessage {
     pub nonce: Option<crate::values::Nonce>,
 }
 
-/// Something that a bridge gave up to send.
+/// A delivery that failed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
 pub struct FailedDelivery {
     /// The id.
@@ -361,7 +394,7 @@ pub struct FailedDelivery {
     pub message_id: Option<MessageId>,
     /// The type of the event.
     pub event_type: String,
-    /// When it was given up.
+    /// When it was accepted or given up.
     pub settled_at: Time,
     /// Why.
     pub error: Option<String>,

@@ -1,6 +1,6 @@
 //! Which message is which on the other network, and how far it got there.
 
-use super::{Account, PausedReason, load_accounts};
+use super::{BridgeAccount, PausedReason, load_bridge_accounts};
 use crate::{
     BridgeChatId, BridgeId, ChatId, DeliveryId, FileId, LaneId, MessageId, Result, Time, UserId,
     messages::MessageTemplate,
@@ -13,9 +13,9 @@ use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 use std::collections::HashMap;
 
 /// Maximum number of messages that a bridge sends to one remote user in a minute.
-const MAX_PER_MINUTE: i64 = 60;
+const MAX_PER_MINUTE: i64 = 40;
 
-/// How often the same text can be sent to one remote user in a minute.
+/// Number of equal texts in a row, within a minute, at which a chat is paused.
 const MAX_REPEATED: i64 = 5;
 
 /// A remote user to whom a sender sends.
@@ -30,7 +30,7 @@ pub struct Recipient {
     /// The ghost.
     pub ghost_id: UserId,
     /// The key of the remote user on the network.
-    pub remote_id: String,
+    pub remote_user_key: String,
     /// The phone number, in digits.
     pub phone: Option<String>,
     /// Why nothing is sent.
@@ -38,9 +38,9 @@ pub struct Recipient {
 }
 
 /// Loads the remote users of lanes, with the accounts of their bridges.
-pub async fn load_recipients(db: &mut PgConnection, lanes: &[LaneId]) -> Result<Vec<(Recipient, Account)>> {
+pub async fn load_recipients(db: &mut PgConnection, lanes: &[LaneId]) -> Result<Vec<(Recipient, BridgeAccount)>> {
     let recipients: Vec<Recipient> = sqlx::query_as(
-        "select c.id, c.bridge_id, c.chat_id, c.ghost_id, c.remote_id, c.phone, c.paused_reason
+        "select c.id, c.bridge_id, c.chat_id, c.ghost_id, c.remote_user_key, c.phone, c.paused_reason
          from bridge_chats c where c.id = any($1)",
     )
     .bind(lanes)
@@ -50,8 +50,9 @@ pub async fn load_recipients(db: &mut PgConnection, lanes: &[LaneId]) -> Result<
         return Ok(Vec::new());
     }
     let ids: Vec<BridgeId> = recipients.iter().map(|recipient| recipient.bridge_id).collect();
-    let accounts = load_accounts(db, &ids).await?;
-    let accounts: HashMap<BridgeId, Account> = accounts.into_iter().map(|account| (account.id, account)).collect();
+    let accounts = load_bridge_accounts(db, &ids).await?;
+    let accounts: HashMap<BridgeId, BridgeAccount> =
+        accounts.into_iter().map(|account| (account.id, account)).collect();
     let pair = |recipient: Recipient| Some((recipient.clone(), accounts.get(&recipient.bridge_id)?.clone()));
     Ok(recipients.into_iter().filter_map(pair).collect())
 }
@@ -154,14 +155,14 @@ pub enum Attempt {
     /// It was sent, or has failed.
     Settled,
     /// It is not known whether the last attempt arrived. A status tells within this time.
-    Unsure(std::time::Duration),
+    Unknown(std::time::Duration),
 }
 
 /// A part of a delivery.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
-    /// The lane.
-    pub lane: BridgeChatId,
+    /// The connected chat.
+    pub chat: BridgeChatId,
     /// The entry of the outbox.
     pub delivery: DeliveryId,
     /// The message.
@@ -173,7 +174,7 @@ pub struct Part {
 }
 
 /// How long a status is waited for after an attempt whose outcome is unknown.
-const UNSURE_SECONDS: f64 = 60.0;
+const UNKNOWN_SECONDS: f64 = 60.0;
 
 /// Records that an attempt to send begins. The row stays in the state `sending` if the process
 /// dies.
@@ -188,7 +189,7 @@ pub async fn begin_attempt(db: &PgPool, part: Part) -> Result<Attempt> {
              )",
         )
         .bind(part.message)
-        .bind(part.lane)
+        .bind(part.chat)
         .bind(part.delivery)
         .bind(part.number)
         .fetch_one(&mut *tx)
@@ -200,9 +201,9 @@ pub async fn begin_attempt(db: &PgPool, part: Part) -> Result<Attempt> {
     let inserted = sqlx::query(
         "insert into bridge_messages (lane_id, message_id, is_incoming, delivery_id, part, is_original, state)
          select $1, $2, false, $3, $4, $5, 'sending' where exists (select from messages where id = $2)
-         on conflict (lane_id, delivery_id, part) where delivery_id is not null do nothing",
+         on conflict (delivery_id, part) where delivery_id is not null do nothing",
     )
-    .bind(part.lane)
+    .bind(part.chat)
     .bind(part.message)
     .bind(part.delivery)
     .bind(part.number)
@@ -217,21 +218,21 @@ pub async fn begin_attempt(db: &PgPool, part: Part) -> Result<Attempt> {
         "select state, extract(epoch from clock_timestamp() - at)::float8 from bridge_messages
          where lane_id = $1 and delivery_id = $2 and part = $3 for no key update",
     )
-    .bind(part.lane)
+    .bind(part.chat)
     .bind(part.delivery)
     .bind(part.number)
     .fetch_optional(&mut *tx)
     .await?;
     let attempt = match before {
-        Some((state, age)) if state == "sending" && age < UNSURE_SECONDS => {
-            Attempt::Unsure(std::time::Duration::from_secs_f64((UNSURE_SECONDS - age).max(0.0)))
+        Some((state, age)) if state == "sending" && age < UNKNOWN_SECONDS => {
+            Attempt::Unknown(std::time::Duration::from_secs_f64((UNKNOWN_SECONDS - age).max(0.0)))
         }
         Some((state, _)) if state == "sending" => {
             sqlx::query(
                 "update bridge_messages set at = clock_timestamp()
                  where lane_id = $1 and delivery_id = $2 and part = $3",
             )
-            .bind(part.lane)
+            .bind(part.chat)
             .bind(part.delivery)
             .bind(part.number)
             .execute(&mut *tx)
@@ -263,7 +264,7 @@ async fn change(db: &PgPool, part: Part, set: &'static str, value: &str) -> Resu
     );
     let mut log = db.begin_with("begin; select append_lock()").await?;
     sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(part.lane)
+        .bind(part.chat)
         .bind(part.delivery)
         .bind(part.number)
         .bind(value)
@@ -278,7 +279,7 @@ pub async fn forget_attempt(db: impl PgExecutor<'_>, part: Part) -> Result<()> {
     sqlx::query(
         "delete from bridge_messages where lane_id = $1 and delivery_id = $2 and part = $3 and state = 'sending'",
     )
-    .bind(part.lane)
+    .bind(part.chat)
     .bind(part.delivery)
     .bind(part.number)
     .execute(db)
@@ -302,6 +303,8 @@ pub struct Status {
 /// A message of a status that was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct StatusTarget {
+    /// The connected chat.
+    pub bridge_chat_id: BridgeChatId,
     /// The chat.
     pub chat_id: ChatId,
     /// The ghost, whose receipts follow the status.
@@ -314,12 +317,14 @@ pub struct StatusTarget {
 /// the message through this bridge.
 pub async fn apply_status(db: &PgPool, bridge: BridgeId, status: &Status) -> Result<Option<StatusTarget>> {
     let (delivery, part) = status.reference.map_or((None, None), |(delivery, part)| (Some(delivery), Some(part)));
-    let sql = "select m.id, m.lane_id, m.remote_id is null as was_unsure, c.chat_id, c.ghost_id, m.message_id,
-                      m.remote_id is null or relay_rank(m.state) < relay_rank($5) as is_news
-               from bridge_messages m join bridge_chats c on c.id = m.lane_id and c.bridge_id = $1
-               where not m.is_incoming and (
-                   m.remote_id = $2 or (m.delivery_id = $3 and m.part = $4 and coalesce(m.remote_id, $2) = $2)
-               )
+    let sql = "select m.id, m.lane_id, m.remote_id is null as was_unknown, c.chat_id, c.ghost_id, m.message_id,
+                      m.remote_id is null or relay_rank(m.state) < relay_rank($5) as changes_state
+               from (
+                   select * from bridge_messages where remote_id = $2 and not is_incoming
+                   union all
+                   select * from bridge_messages where delivery_id = $3 and part = $4 and coalesce(remote_id, $2) = $2
+               ) m
+               join bridge_chats c on c.id = m.lane_id and c.bridge_id = $1
                limit 1";
     let row: Option<(i64, BridgeChatId, bool, ChatId, UserId, MessageId, bool)> = sqlx::query_as(sql)
         .bind(bridge)
@@ -329,8 +334,8 @@ pub async fn apply_status(db: &PgPool, bridge: BridgeId, status: &Status) -> Res
         .bind(status.state)
         .fetch_optional(db)
         .await?;
-    let Some((id, lane, was_unsure, chat_id, ghost_id, message_id, is_news)) = row else { return Ok(None) };
-    if is_news {
+    let Some((id, chat, was_unknown, chat_id, ghost_id, message_id, changes_state)) = row else { return Ok(None) };
+    if changes_state {
         let mut log = db.begin_with("begin; select append_lock()").await?;
         sqlx::query(
             "update bridge_messages
@@ -347,20 +352,20 @@ pub async fn apply_status(db: &PgPool, bridge: BridgeId, status: &Status) -> Res
         .await?;
         log.commit().await?;
     }
-    if was_unsure {
+    if was_unknown {
         // What follows need not wait any longer.
         let mut tx = db.begin().await?;
-        outbox::lock_lane(&mut tx, lane).await?;
-        outbox::wake(&mut tx, lane).await?;
+        outbox::lock_lane(&mut tx, chat).await?;
+        outbox::wake(&mut tx, chat).await?;
         tx.commit().await?;
     }
-    Ok(Some(StatusTarget { chat_id, ghost_id, message_id }))
+    Ok(Some(StatusTarget { bridge_chat_id: chat, chat_id, ghost_id, message_id }))
 }
 
 /// Records which message a message from the network became. Idempotent.
 pub async fn record_incoming(
     db: impl PgExecutor<'_>,
-    lane: BridgeChatId,
+    chat: BridgeChatId,
     message: MessageId,
     remote_id: &str,
 ) -> Result<()> {
@@ -369,7 +374,7 @@ pub async fn record_incoming(
          values ($1, $2, true, $3, 'received')
          on conflict (lane_id, remote_id) where remote_id is not null do nothing",
     )
-    .bind(lane)
+    .bind(chat)
     .bind(message)
     .bind(remote_id)
     .execute(db)
@@ -377,32 +382,41 @@ pub async fn record_incoming(
     Ok(())
 }
 
+/// Whether a message from the network is stored, in any chat of a bridge.
+pub async fn is_stored(db: impl PgExecutor<'_>, bridge: BridgeId, remote_id: &str) -> Result<bool> {
+    let sql = "select exists (
+                   select from bridge_messages m join bridge_chats c on c.id = m.lane_id and c.bridge_id = $1
+                   where m.remote_id = $2 and m.is_incoming
+               )";
+    Ok(sqlx::query_scalar(sql).bind(bridge).bind(remote_id).fetch_one(db).await?)
+}
+
 /// Finds a message of a connected chat by its id on the network.
 pub async fn find_by_remote_id(
     db: impl PgExecutor<'_>,
-    lane: BridgeChatId,
+    chat: BridgeChatId,
     remote_id: &str,
 ) -> Result<Option<MessageId>> {
     let sql = "select message_id from bridge_messages where lane_id = $1 and remote_id = $2";
-    Ok(sqlx::query_scalar(sql).bind(lane).bind(remote_id).fetch_optional(db).await?)
+    Ok(sqlx::query_scalar(sql).bind(chat).bind(remote_id).fetch_optional(db).await?)
 }
 
 /// Finds the id, on the network, of a message that was relayed in either direction.
-pub async fn find_remote_id(db: impl PgExecutor<'_>, lane: BridgeChatId, message: MessageId) -> Result<Option<String>> {
+pub async fn find_remote_id(db: impl PgExecutor<'_>, chat: BridgeChatId, message: MessageId) -> Result<Option<String>> {
     let sql = "select remote_id from bridge_messages
                where message_id = $2 and lane_id = $1 and is_original and remote_id is not null order by part limit 1";
-    Ok(sqlx::query_scalar(sql).bind(lane).bind(message).fetch_optional(db).await?)
+    Ok(sqlx::query_scalar(sql).bind(chat).bind(message).fetch_optional(db).await?)
 }
 
 /// Returns the emoji of the last reaction of a person to a message; `None` if there is none.
-pub async fn last_reaction(db: impl PgExecutor<'_>, message: MessageId) -> Result<Option<String>> {
+pub async fn find_last_reaction(db: impl PgExecutor<'_>, message: MessageId) -> Result<Option<String>> {
     let sql = "select r.emoji from reactions r join users u on u.id = r.user_id
                where r.message_id = $1 and u.kind = 'person' order by r.created_at desc, r.emoji limit 1";
     Ok(sqlx::query_scalar(sql).bind(message).fetch_optional(db).await?)
 }
 
 /// The emoji with which a ghost has reacted to a message.
-pub async fn reactions_of(db: impl PgExecutor<'_>, message: MessageId, ghost: UserId) -> Result<Vec<String>> {
+pub async fn list_reactions(db: impl PgExecutor<'_>, message: MessageId, ghost: UserId) -> Result<Vec<String>> {
     let sql = "select emoji from reactions where message_id = $1 and user_id = $2";
     Ok(sqlx::query_scalar(sql).bind(message).bind(ghost).fetch_all(db).await?)
 }
@@ -411,7 +425,7 @@ pub async fn reactions_of(db: impl PgExecutor<'_>, message: MessageId, ghost: Us
 /// was read.
 pub async fn find_unacknowledged(
     db: impl PgExecutor<'_>,
-    lane: BridgeChatId,
+    chat: BridgeChatId,
     up_to: MessageId,
 ) -> Result<Option<(MessageId, String)>> {
     Ok(sqlx::query_as(
@@ -420,55 +434,64 @@ pub async fn find_unacknowledged(
            and m.message_id > coalesce(c.read_message_id, 0)
          order by m.message_id desc limit 1",
     )
-    .bind(lane)
+    .bind(chat)
     .bind(up_to)
     .fetch_optional(db)
     .await?)
 }
 
+/// Whether a user is a person of this server.
+pub async fn is_person(db: impl PgExecutor<'_>, user: UserId) -> Result<bool> {
+    let sql = "select exists (select from users where id = $1 and kind = 'person')";
+    Ok(sqlx::query_scalar(sql).bind(user).fetch_one(db).await?)
+}
+
 /// Records up to which message the remote user was told that their messages were read.
-pub async fn set_acknowledged(db: impl PgExecutor<'_>, lane: BridgeChatId, message: MessageId) -> Result<()> {
+pub async fn set_acknowledged(db: impl PgExecutor<'_>, chat: BridgeChatId, message: MessageId) -> Result<()> {
     sqlx::query("update bridge_chats set read_message_id = greatest(read_message_id, $2) where id = $1")
-        .bind(lane)
+        .bind(chat)
         .bind(message)
         .execute(db)
         .await?;
     Ok(())
 }
 
-/// Whether so much was sent to a remote user in the last minute that two programs may answer each
-/// other.
-pub async fn find_loop(db: impl PgExecutor<'_>, lane: BridgeChatId, content: &str) -> Result<Option<PausedReason>> {
+/// Returns why a chat is to be paused, if two programs may answer each other there.
+pub async fn detect_loop(db: impl PgExecutor<'_>, chat: BridgeChatId, content: &str) -> Result<Option<PausedReason>> {
     let (total, repeated): (i64, i64) = sqlx::query_as(
         "select count(*), count(*) filter (where nth <= $3 and content = $4)
          from (
              select r.content, row_number() over (order by r.id desc) as nth from (
                  select m.id, m.at, x.content from bridge_messages m join messages x on x.id = m.message_id
                  where m.lane_id = $1 and not m.is_incoming and m.is_original and m.part = 0 order by m.id desc limit $2
-             ) r where r.at > now() - interval '1 minute'
+             ) r where r.at > greatest(
+                 now() - interval '1 minute', (select c.resumed_at from bridge_chats c where c.id = $1)
+             )
          ) recent",
     )
-    .bind(lane)
+    .bind(chat)
     .bind(MAX_PER_MINUTE)
     .bind(MAX_REPEATED - 1)
     .bind(content)
     .fetch_one(db)
     .await?;
-    Ok(match () {
-        () if total >= MAX_PER_MINUTE => Some(PausedReason::TooManyMessages),
-        () if repeated >= MAX_REPEATED - 1 && !content.is_empty() => Some(PausedReason::RepeatedMessage),
-        () => None,
+    Ok(if total >= MAX_PER_MINUTE {
+        Some(PausedReason::TooManyMessages)
+    } else if repeated >= MAX_REPEATED - 1 && !content.is_empty() {
+        Some(PausedReason::RepeatedMessage)
+    } else {
+        None
     })
 }
 
 /// The end of the window that a message of a remote user opens.
-pub fn window_after(sent_at: DateTime<Utc>) -> Time {
+pub fn compute_window_end(sent_at: DateTime<Utc>) -> Time {
     Time(sent_at + chrono::TimeDelta::hours(24))
 }
 
 /// Marks a message as delivered to or read by a remote user.
 pub async fn advance_receipt(db: &PgPool, target: StatusTarget, is_read: bool) -> Result<()> {
-    let StatusTarget { chat_id, ghost_id, message_id } = target;
+    let StatusTarget { chat_id, ghost_id, message_id, .. } = target;
     receipts::advance(db, chat_id, ghost_id, ReceiptKind::Delivered, message_id).await?;
     if is_read {
         receipts::advance(db, chat_id, ghost_id, ReceiptKind::Read, message_id).await?;

@@ -166,7 +166,7 @@ async fn create_single(log: &mut PgConnection, creator: UserId, other: UserId) -
     require_users(log, "user_id", &[other]).await?;
     blocks::require_none(&mut *log, creator, &[other]).await?;
     bots::require_shared_chat(&mut *log, creator, &[other]).await?;
-    bots::require_not_webhook(&mut *log, "user_id", other).await?;
+    bots::require_direct_chats(&mut *log, "user_id", other).await?;
     let id = sqlx::query_scalar(
         "with chat as (
              insert into chats (type, name, created_by, pair_low, pair_high)
@@ -223,6 +223,27 @@ pub(crate) async fn create_named(
     .bind(owner)
     .fetch_one(log)
     .await?)
+}
+
+/// Returns the users whom a creator can add to a new chat: those who exist, are not blocked, and
+/// agree.
+pub(crate) async fn filter_addable(log: &mut PgConnection, creator: UserId, users: &[UserId]) -> Result<Vec<UserId>> {
+    let mut addable = Vec::with_capacity(users.len());
+    for user in users {
+        let one = &[*user];
+        let checks = async {
+            require_users(&mut *log, "members", one).await?;
+            blocks::require_none(&mut *log, creator, one).await?;
+            admission::require_consent(&mut *log, creator, "members", one).await?;
+            admission::require_free_chat(&mut *log, *user).await
+        };
+        match checks.await {
+            Ok(()) => addable.push(*user),
+            Err(Error::Invalid(_) | Error::Forbidden(_) | Error::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(addable)
 }
 
 async fn require_users(log: &mut PgConnection, field: &str, users: &[UserId]) -> Result<()> {

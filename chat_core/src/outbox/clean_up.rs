@@ -37,7 +37,7 @@ pub async fn lock_clean_up(db: &PgPool) -> Result<Option<Transaction<'static, Po
     Ok(is_locked.then_some(tx))
 }
 
-/// Deletes a batch of what deleted endpoints and bridged chats left: entries, relayed messages,
+/// Deletes a batch of what deleted endpoints and connected chats left: entries, relayed messages,
 /// and then their lanes. Returns how many rows were deleted.
 pub async fn purge_deleted(db: &PgPool) -> Result<u64> {
     let mut deleted = 0;

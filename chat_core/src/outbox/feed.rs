@@ -1,8 +1,8 @@
 //! The feed of the outbox: reads the event log after its cursor and inserts a delivery for each
-//! event and each target that receives it: endpoints of webhooks, and bridged chats.
+//! event and each target that receives it: targets of webhooks, and connected chats.
 //!
 //! A target receives an event of a chat if its user was a member at that position of the log, as
-//! on a stream. The user of a bridged chat is its ghost.
+//! on a stream. The user of a connected chat is its ghost.
 
 use super::NewEntry;
 use crate::{
@@ -26,10 +26,10 @@ const BATCH_EVENTS: i64 = 1_000;
 /// Maximum number of deliveries of one batch; one event can exceed it.
 const MAX_DELIVERIES: usize = 20_000;
 
-/// Maximum number of messages that a bridged chat gets after a gap.
+/// Maximum number of messages that a connected chat gets after a gap.
 const MAX_MISSED: i64 = 1_000;
 
-/// How often the cursor moves while there is no endpoint.
+/// How often the cursor moves while there is no target.
 const IDLE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The result of [`advance`].
@@ -39,8 +39,8 @@ pub enum Advance {
     Busy,
     /// There was nothing to read.
     Idle,
-    /// There is no endpoint.
-    NoEndpoint,
+    /// There is no target.
+    NoTarget,
     /// Events were read.
     Advanced {
         /// The number of deliveries that were inserted.
@@ -63,7 +63,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
             .bind(NAME)
             .fetch_one(&mut *tx)
             .await?;
-        return Ok(if exists { Advance::Busy } else { Advance::NoEndpoint });
+        return Ok(if exists { Advance::Busy } else { Advance::NoTarget });
     };
     let cursor: Cursor = cursor.parse().map_err(Error::internal)?;
     // A snapshot of its own: the transaction that writes must see what others write meanwhile.
@@ -72,15 +72,15 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
     if cursor == (Cursor { epoch: head.epoch.clone(), position: head.last }) {
         return Ok(Advance::Idle);
     }
-    let has_endpoints: bool = sqlx::query_scalar("select exists (select from outbox_targets where is_enabled)")
+    let has_targets: bool = sqlx::query_scalar("select exists (select from outbox_targets where is_enabled)")
         .fetch_one(&mut *snapshot)
         .await?;
-    if !has_endpoints {
+    if !has_targets {
         if age > IDLE_INTERVAL.as_secs_f64() {
             save(&mut tx, &head, head.last).await?;
             tx.commit().await?;
         }
-        return Ok(Advance::NoEndpoint);
+        return Ok(Advance::NoTarget);
     }
     let advance = match read(&mut snapshot, &head, &cursor).await {
         Ok(batch) => {
@@ -103,7 +103,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
     Ok(advance)
 }
 
-/// Creates the feed at the end of the log if it does not exist. The first endpoint does this.
+/// Creates the feed at the end of the log if it does not exist. The first target does this.
 pub(crate) async fn start(tx: &mut PgConnection) -> Result<()> {
     let head = events::head(&mut *tx).await?;
     let cursor = Cursor { epoch: head.epoch, position: head.last };
@@ -132,7 +132,7 @@ struct Batch {
     has_more: bool,
 }
 
-/// Reads a page of the log and finds the endpoints that receive its events.
+/// Reads a page of the log and finds the targets that receive its events.
 async fn read(snapshot: &mut PgConnection, head: &Head, cursor: &Cursor) -> Result<Batch> {
     if cursor.epoch != head.epoch || cursor.position.id > head.last.id {
         return Err(Error::Reset("epoch"));
@@ -143,7 +143,7 @@ async fn read(snapshot: &mut PgConnection, head: &Head, cursor: &Cursor) -> Resu
     let mut batch = Batch { entries: Vec::new(), end, has_more };
     // A snapshot shows the members at the end of the log.
     let later_changes = if has_more { load_later_changes(snapshot, end.id).await? } else { Vec::new() };
-    let (endpoints, mut members) = load_endpoints(snapshot, &headers, &later_changes).await?;
+    let (targets, mut members) = load_targets(snapshot, &headers, &later_changes).await?;
     for (user, chat, change) in later_changes.into_iter().rev() {
         members.undo(user, chat, change);
     }
@@ -157,10 +157,10 @@ async fn read(snapshot: &mut PgConnection, head: &Head, cursor: &Cursor) -> Resu
         }
         batch.end = header.position();
         match (header.user_id, header.chat_id) {
-            (Some(user), _) => endpoints.push_deliveries(user, header, &mut batch.entries),
+            (Some(user), _) => targets.push_deliveries(user, header, &mut batch.entries),
             (None, Some(chat)) => {
                 for user in members.of(chat) {
-                    endpoints.push_deliveries(user, header, &mut batch.entries);
+                    targets.push_deliveries(user, header, &mut batch.entries);
                 }
             }
             (None, None) => {}
@@ -177,7 +177,7 @@ fn membership_change(header: &EventHeader) -> Option<(UserId, ChatId, Membership
     Some((header.user_id?, header.chat_id?, events::membership_change(&header.kind)?))
 }
 
-/// Loads the membership changes of users with endpoints after a position, in order.
+/// Loads the membership changes of users with targets after a position, in order.
 async fn load_later_changes(
     snapshot: &mut PgConnection,
     after: EventId,
@@ -196,9 +196,9 @@ async fn load_later_changes(
     Ok(rows.into_iter().filter_map(change).collect())
 }
 
-/// An endpoint, and which events it receives.
+/// An target, and which events it receives.
 #[derive(Debug, sqlx::FromRow)]
-struct Endpoint {
+struct Target {
     id: LaneId,
     user_id: UserId,
     #[sqlx(flatten)]
@@ -206,49 +206,45 @@ struct Endpoint {
     starts_after: EventId,
 }
 
-/// Endpoints by their user.
+/// Targets by their user.
 #[derive(Debug, Default)]
-struct Endpoints(HashMap<UserId, Vec<Endpoint>>);
+struct Targets(HashMap<UserId, Vec<Target>>);
 
-impl Endpoints {
-    fn add(&mut self, endpoint: Endpoint) {
-        let endpoints = self.0.entry(endpoint.user_id).or_default();
-        if endpoints.iter().all(|known| known.id != endpoint.id) {
-            endpoints.push(endpoint);
+impl Targets {
+    fn add(&mut self, target: Target) {
+        let targets = self.0.entry(target.user_id).or_default();
+        if targets.iter().all(|known| known.id != target.id) {
+            targets.push(target);
         }
     }
 
-    /// Adds an entry for each endpoint of a user that receives an event.
+    /// Adds an entry for each target of a user that receives an event.
     fn push_deliveries(&self, user: UserId, event: &EventHeader, entries: &mut Vec<NewEntry>) {
-        let endpoints = self.0.get(&user).into_iter().flatten();
+        let targets = self.0.get(&user).into_iter().flatten();
         let receivers =
-            endpoints.filter(|one| event.id > one.starts_after && one.filter.matches(&event.kind, event.chat_id));
-        entries.extend(receivers.map(|endpoint| NewEntry {
-            lane: endpoint.id,
-            event: event.id,
-            kind: event.kind.clone(),
-        }));
+            targets.filter(|one| event.id > one.starts_after && one.filter.matches(&event.kind, event.chat_id));
+        entries.extend(receivers.map(|target| NewEntry { lane: target.id, event: event.id, kind: event.kind.clone() }));
     }
 }
 
-/// An endpoint of a member of a chat.
+/// An target of a member of a chat.
 #[derive(Debug, sqlx::FromRow)]
-struct MemberEndpoint {
+struct MemberTarget {
     chat_id: ChatId,
     #[sqlx(flatten)]
-    endpoint: Endpoint,
+    target: Target,
 }
 
-/// Loads the endpoints that can receive one of these events, and the chats of their users.
-async fn load_endpoints(
+/// Loads the targets that can receive one of these events, and the chats of their users.
+async fn load_targets(
     snapshot: &mut PgConnection,
     headers: &[EventHeader],
     later_changes: &[(UserId, ChatId, MembershipChange)],
-) -> Result<(Endpoints, Members)> {
+) -> Result<(Targets, Members)> {
     let chats: HashSet<ChatId> = headers.iter().filter_map(|header| header.chat_id).collect();
     let addressees = headers.iter().filter_map(|header| header.user_id);
     let users: HashSet<UserId> = addressees.chain(later_changes.iter().map(|(user, ..)| *user)).collect();
-    let of_members: Vec<MemberEndpoint> = sqlx::query_as(
+    let of_members: Vec<MemberTarget> = sqlx::query_as(
         "select m.chat_id, e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after
          from outbox_targets e join chat_members m on m.user_id = e.user_id and m.chat_id = any($1)
          where e.is_enabled order by e.id",
@@ -256,25 +252,25 @@ async fn load_endpoints(
     .bind(chats.into_iter().collect::<Vec<_>>())
     .fetch_all(&mut *snapshot)
     .await?;
-    let of_users: Vec<Endpoint> = sqlx::query_as(
+    let of_users: Vec<Target> = sqlx::query_as(
         "select e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after from outbox_targets e
          where e.is_enabled and e.user_id = any($1) order by e.id",
     )
     .bind(users.into_iter().collect::<Vec<_>>())
     .fetch_all(snapshot)
     .await?;
-    let (mut endpoints, mut members) = (Endpoints::default(), Members::default());
-    for MemberEndpoint { chat_id, endpoint } in of_members {
-        members.apply(endpoint.user_id, chat_id, MembershipChange::Join);
-        endpoints.add(endpoint);
+    let (mut targets, mut members) = (Targets::default(), Members::default());
+    for MemberTarget { chat_id, target } in of_members {
+        members.apply(target.user_id, chat_id, MembershipChange::Join);
+        targets.add(target);
     }
-    for endpoint in of_users {
-        endpoints.add(endpoint);
+    for target in of_users {
+        targets.add(target);
     }
-    Ok((endpoints, members))
+    Ok((targets, members))
 }
 
-/// The members of chats who have endpoints.
+/// The members of chats who have targets.
 #[derive(Debug, Default)]
 struct Members(HashMap<ChatId, HashSet<UserId>>);
 
@@ -300,7 +296,7 @@ impl Members {
     }
 }
 
-/// Tells every endpoint that events may be missing. A bridge gets the messages that it has not
+/// Tells every target that events may be missing. A bridge gets the messages that it has not
 /// sent; of other events, which only change a message, it gets none.
 async fn insert_gap(tx: &mut PgConnection, cursor: &Cursor, reason: &str) -> Result<u64> {
     sqlx::query("select from outbox_lanes order by id for no key update").execute(&mut *tx).await?;
@@ -327,7 +323,8 @@ async fn insert_gap(tx: &mut PgConnection, cursor: &Cursor, reason: &str) -> Res
              select m.id from messages m
              where m.chat_id = c.chat_id and m.created_at > c.created_at and m.deleted_at is null
                and m.id > coalesce((
-                   select r.message_id from bridge_messages r where r.lane_id = c.id order by r.id desc limit 1
+                   select r.message_id from bridge_messages r
+                   where r.lane_id = c.id and not r.is_incoming and r.is_original order by r.id desc limit 1
                ), 0)
              order by m.id limit $1
          ) m

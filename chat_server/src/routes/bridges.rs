@@ -104,7 +104,7 @@ pub(crate) async fn connect_chat(
     Ok(Created(chats::connect(&state.db, caller.user_id, id, new).await?))
 }
 
-/// Makes a paused chat send again.
+/// Pauses a connected chat, or makes it send again.
 pub(crate) async fn update_chat(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -127,7 +127,7 @@ pub(crate) async fn disconnect_chat(
     Ok(NoContent)
 }
 
-/// The start of a page of what was given up, newest first.
+/// The start of a page of failed deliveries, newest first.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FailureParams {
@@ -137,7 +137,7 @@ pub(crate) struct FailureParams {
     limit: Limit,
 }
 
-/// Returns what a bridge gave up to send.
+/// Returns the failed deliveries of a bridge.
 pub(crate) async fn list_failures(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -150,7 +150,7 @@ pub(crate) async fn list_failures(
     Ok(Json(Page::with_filters(rows, limit, &[], |row| ("before", row.id.get()))))
 }
 
-/// Sends something that was given up again.
+/// Sends a failed delivery again.
 pub(crate) async fn retry(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -162,13 +162,13 @@ pub(crate) async fn retry(
 }
 
 /// Returns the bridges of a chat.
-pub(crate) async fn list_of_chat(
+pub(crate) async fn list_for_chat(
     State(state): State<Arc<AppState>>,
     caller: Caller,
     Path(chat): Path<ChatId>,
 ) -> Result<Json<List<ChatBridge>>> {
     let mut db = state.db.acquire().await?;
-    Ok(Json(List { items: chats::list_of_chat(&mut db, caller.user_id, chat).await? }))
+    Ok(Json(List { items: chats::list_for_chat(&mut db, caller.user_id, chat).await? }))
 }
 
 /// Sends a template.
@@ -180,7 +180,7 @@ pub(crate) async fn send_template(
 ) -> Result<Created<Message>> {
     let new = {
         let mut db = state.db.acquire().await?;
-        chats::template_message(&mut db, caller.user_id, chat, template).await?
+        chats::build_template_message(&mut db, caller.user_id, chat, template).await?
     };
     Ok(Created(state.writer.send(new).await?.message))
 }

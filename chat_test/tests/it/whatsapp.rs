@@ -110,6 +110,10 @@ impl TestBridge {
         self.bob.get(&format!("/api/chats/{chat}/bridges")).await.expect(200).json()["items"][0].clone()
     }
 
+    async fn alice_sees(&self, chat: i64) -> Value {
+        self.alice.get(&format!("/api/chats/{chat}/bridges")).await.expect(200).json()["items"][0].clone()
+    }
+
     /// Waits until all webhooks that were delivered have been processed.
     async fn drain_inbox(&self) {
         eventually("the inbox is empty", || async {
@@ -291,6 +295,9 @@ async fn files_are_relayed_both_ways_and_checked() {
     // A file that is not the announced one is not stored; the message says so.
     let wrong = json!({ "id": media, "mime_type": "image/png", "caption": "fake", "sha256": hex::encode([1; 32]) });
     bridge.deliver(&message_webhook(&eve(), "wamid.in3", "image", wrong)).await;
+    // It is tried for ten minutes.
+    let sql = "update bridge_inbox set received_at = received_at - interval '11 minutes' where done_at is null";
+    sqlx::query(sql).execute(&bridge.app.db).await.expect("updated");
     let message = bridge.find_message("fake\n_[image “image.png” was not loaded]_").await;
     assert_eq!(message["files"], json!([]));
     // A member sends a file.
@@ -546,9 +553,8 @@ async fn programs_that_answer_each_other_are_stopped() {
     assert!(next_soon(&mut bridge.graph).await.is_none());
     let path = bridge.path(&format!("/chats/{}", shown["id"]));
     bridge.bob.patch(&path, json!({ "is_paused": false })).await.expect_problem(404);
-    // A minute passes.
-    let sql = "update bridge_messages set at = at - interval '61 s'";
-    sqlx::query(sql).execute(&bridge.app.db).await.expect("updated");
+    assert_eq!((&shown["is_own"], &bridge.alice_sees(chat).await["is_own"]), (&json!(false), &json!(true)));
+    // The owner knows better: what was sent before does not count any more.
     bridge.alice.patch(&path, json!({ "is_paused": false })).await.expect(200);
     assert_eq!(bridge.graph.next_message().await.text(), "*Bob Okafor*: I am not here.");
 }
@@ -709,4 +715,116 @@ async fn no_webhook_is_forgotten_that_arrives_when_a_batch_ends() {
         }
     }
     assert_eq!(bridge.texts(chat).await, (0..40).map(|nth| format!("number {nth}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_phone_number_that_changes_hands_shows_nobody_the_messages_of_others() {
+    let mut bridge = TestBridge::start().await;
+    let chat = bridge.write(&eve(), "wamid.in1", "private").await;
+    // The network gave the number to Mallory.
+    let mallory = GraphPerson { user_id: "DE.other".into(), name: "Mallory".into(), ..eve() };
+    let other = bridge.write(&mallory, "wamid.in2", "hi").await;
+    assert_ne!(other, chat);
+    bridge.bob.say_in(other, "for mallory").await;
+    assert_eq!(bridge.graph.next_message().await.body["to"], eve().phone);
+    // Eve is known by her key only.
+    bridge.bob.say_in(chat, "for eve").await;
+    let sent = bridge.graph.next_message().await;
+    assert_eq!((&sent.body["recipient"], sent.body.get("to")), (&json!(eve().user_id), None));
+    // A message that names only the number does not change who has which key.
+    let echo = json!({ "id": "wamid.e", "from": "15550109999", "to": eve().phone, "type": "text", "text": { "body": "typed" } });
+    bridge.deliver(&webhook(json!({ "message_echoes": [echo] }))).await;
+    assert_eq!(bridge.find_message("typed").await["chat_id"], json!(other));
+    assert_eq!(bridge.write(&mallory, "wamid.in3", "again").await, other);
+}
+
+#[tokio::test]
+async fn only_members_of_the_chat_see_a_ghost() {
+    let bridge = TestBridge::start().await;
+    let chat = bridge.write(&eve(), "wamid.in1", "hello").await;
+    let ghost = bridge.messages(chat).await[0]["sender_id"].clone();
+    let [dave] = bridge.app.sign_in(["dave"]).await;
+    let search =
+        |user: TestUser| async move { user.get("/api/users/search?q=Eve").await.expect(200).json()["items"].clone() };
+    assert_eq!(search(dave.clone()).await, json!([]));
+    assert_eq!(search(bridge.bob.clone()).await.as_array().map(Vec::len), Some(1));
+    dave.get(&format!("/api/users/{ghost}")).await.expect_problem(404);
+    assert_eq!(dave.get(&format!("/api/users?ids={ghost}")).await.expect(200).json()["items"], json!([]));
+    let profile = bridge.bob.get(&format!("/api/users/{ghost}")).await.expect(200).json();
+    assert!(!profile.to_string().contains("49151"), "{profile}");
+    assert_eq!(bridge.chat_bridge(chat).await["phone"], eve().phone);
+}
+
+#[tokio::test]
+async fn a_file_waits_until_the_account_works_again() {
+    let bridge = TestBridge::start().await;
+    let chat = bridge.write(&eve(), "wamid.in1", "hello").await;
+    let sql = "update bridges set state = 'stopped'";
+    sqlx::query(sql).execute(&bridge.app.db).await.expect("updated");
+    let wrong = json!({ "whatsapp": { "access_token": "expired" } });
+    bridge.alice.patch(&bridge.path(""), wrong).await.expect(200);
+    bridge.wait_until("stopped").await;
+    let image = json!({ "id": bridge.graph.add_file("image/png", PNG), "caption": "invoice" });
+    bridge.deliver(&message_webhook(&eve(), "wamid.in2", "image", image)).await;
+    let waits = "select attempts >= 2 from bridge_inbox where done_at is null";
+    eventually("the file was tried twice", || async {
+        sqlx::query_scalar::<_, bool>(waits).fetch_optional(&bridge.app.db).await.expect("a row") == Some(true)
+    })
+    .await;
+    assert_eq!(bridge.texts(chat).await, ["hello"]);
+    let right = json!({ "whatsapp": { "access_token": ACCESS_TOKEN } });
+    bridge.alice.patch(&bridge.path(""), right).await.expect(200);
+    assert_eq!(bridge.find_message("invoice").await["files"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_status_can_refuse_a_message_that_was_accepted() {
+    let mut bridge = TestBridge::start().await;
+    let chat = bridge.write(&eve(), "wamid.in1", "hello").await;
+    let said = bridge.bob.say_in(chat, "no luck").await;
+    let sent = bridge.graph.next_message().await;
+    let mut failed = status_webhook(&eve(), &sent, "failed");
+    failed["entry"][0]["changes"][0]["value"]["statuses"][0]["errors"] =
+        json!([{ "code": 131_026, "title": "Undeliverable" }]);
+    bridge.deliver(&failed).await;
+    bridge.drain_inbox().await;
+    let failures = bridge.alice.get(&bridge.path("/failures")).await.expect(200).json();
+    assert_eq!(
+        (&failures["items"][0]["message_id"], &failures["items"][0]["error"]),
+        (&said["id"], &json!("Undeliverable (131026)"))
+    );
+    let retry = bridge.path(&format!("/failures/{}/retry", failures["items"][0]["id"]));
+    bridge.alice.post(&retry, json!({})).await.expect(204);
+    assert_eq!(bridge.graph.next_message().await.text(), "*Bob Okafor*: no luck");
+}
+
+#[tokio::test]
+async fn what_is_written_while_a_bridge_is_disabled_is_not_sent() {
+    let mut bridge = TestBridge::start().await;
+    let chat = bridge.write(&eve(), "wamid.in1", "hello").await;
+    bridge.alice.patch(&bridge.path(""), json!({ "is_enabled": false })).await.expect(200);
+    bridge.bob.say_in(chat, "not sent").await;
+    let templates = format!("/api/chats/{chat}/templates");
+    let template = json!({ "bridge_id": bridge.bridge["id"], "name": "hello_world", "language": "en_US" });
+    assert_eq!(bridge.bob.post(&templates, template).await.expect_problem(409)["code"], "bridge_disabled");
+    let connect = json!({ "phone": "+49 151 999 88 77" });
+    bridge.alice.post(&bridge.path("/chats"), connect).await.expect_problem(409);
+    let body = message_webhook(&eve(), "wamid.in2", "text", json!({ "body": "later" })).to_string().into_bytes();
+    let signature = sign(&body);
+    bridge.deliver_raw(body, Some(&signature)).await.expect_problem(503);
+    bridge.alice.patch(&bridge.path(""), json!({ "is_enabled": true })).await.expect(200);
+    bridge.wait_until("connected").await;
+    bridge.bob.say_in(chat, "sent").await;
+    assert_eq!(bridge.graph.next_message().await.text(), "*Bob Okafor*: sent");
+}
+
+#[tokio::test]
+async fn a_member_who_cannot_be_added_keeps_nobody_else_out() {
+    let bridge = TestBridge::start().await;
+    let [carol] = bridge.app.sign_in(["carol"]).await;
+    let members = json!({ "member_ids": [bridge.bob.id, 999_999, carol.id] });
+    bridge.alice.patch(&bridge.path(""), members).await.expect(200);
+    let chat = bridge.write(&eve(), "wamid.in1", "hello").await;
+    carol.get(&format!("/api/chats/{chat}")).await.expect(200);
+    bridge.bob.get(&format!("/api/chats/{chat}")).await.expect(200);
 }

@@ -3,12 +3,12 @@
 
 mod whatsapp;
 
-use crate::{client::OutgoingClient, metrics::Metrics, notifications::Wakers};
+use crate::{client::OutgoingClient, metrics::Metrics, notifications::Wakers, slots::Slots};
 use chat_core::{
-    BridgeId, Error, UserId,
+    Error, UserId,
     bridges::{
-        self, Account, BridgeSecrets, BridgeState, PausedReason, chats,
-        inbox::{self, InboxLease, Processed},
+        self, BridgeAccount, BridgeSecrets, BridgeState, PausedReason, chats,
+        inbox::{self, InboxLease, WebhookOutcome},
         relay::Recipient,
     },
     messages::Writer,
@@ -49,10 +49,13 @@ const REMOTE_USER_PERIOD: Duration = Duration::from_secs(6);
 const RUN_TIME: Duration = Duration::from_secs(20);
 
 /// The pause of a lane whose bridge does not work.
-const STOPPED_PAUSE: Duration = Duration::from_secs(60);
+const STOPPED_PAUSE: Duration = Duration::from_secs(15);
 
 /// The pause of a lane whose bridge is being checked.
 const CONNECTING_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pause if too many requests are in progress.
+const BUSY_PAUSE: Duration = Duration::from_millis(200);
 
 /// The pause after an error of the database.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
@@ -66,6 +69,12 @@ const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// What the network has not accepted after this time is given up, in days.
 const MAX_AGE_DAYS: i64 = 3;
 
+/// Maximum number of requests to the Graph API at once.
+const MAX_GRAPH_REQUESTS: usize = 64;
+
+/// Maximum number of lanes of the bridges of one person to which this process sends at once.
+const LANES_PER_OWNER: usize = 8;
+
 /// Maximum number of inboxes that are processed at once.
 const INBOXES_AT_ONCE: usize = 8;
 
@@ -75,7 +84,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The account and the remote user of a lane.
 pub(crate) struct Target {
     pub(crate) recipient: Recipient,
-    pub(crate) account: Account,
+    pub(crate) account: BridgeAccount,
     secrets: BridgeSecrets,
 }
 
@@ -114,7 +123,8 @@ impl From<GraphError> for Halt {
             GraphError::Permanent { why, .. } => Self::Dead(why),
             GraphError::Temporary { pause, why } => Self::Retry { pause, why },
             // A request without a row in the database can be repeated.
-            GraphError::NotSent(why) | GraphError::Unsure(why) => Self::Retry { pause: MIN_PAUSE, why },
+            GraphError::NotSent(why) | GraphError::Unknown(why) => Self::Retry { pause: MIN_PAUSE, why },
+            GraphError::Busy => Self::Pause { pause: BUSY_PAUSE, why: None },
         }
     }
 }
@@ -130,6 +140,7 @@ pub(crate) struct Bridges {
     pub(crate) user_quota_bytes: i64,
     pub(crate) metrics: Arc<Metrics>,
     limits: Limits,
+    lanes: Slots<UserId>,
 }
 
 /// How fast messages are sent.
@@ -153,7 +164,7 @@ impl Limits {
     }
 
     /// Counts a message. Returns how long to wait if there were too many.
-    fn charge(&self, recipient: &Recipient) -> Option<Duration> {
+    pub(crate) fn charge(&self, recipient: &Recipient) -> Option<Duration> {
         if self.bridges.check_key(&recipient.bridge_id.get()).is_err() {
             return Some(Duration::from_millis(100));
         }
@@ -190,8 +201,18 @@ pub(crate) struct BridgeDeps {
 impl Bridges {
     pub(crate) fn new(deps: BridgeDeps) -> Self {
         let BridgeDeps { db, sealer, client, graph_url, files, writer, user_quota_bytes, metrics } = deps;
-        let graph = Graph { client, base: Arc::new(graph_url) };
-        Self { db, sealer, graph, files, writer, user_quota_bytes, metrics, limits: Limits::new() }
+        let graph = Graph { client: client.with_host_limit(MAX_GRAPH_REQUESTS), base: Arc::new(graph_url) };
+        Self {
+            db,
+            sealer,
+            graph,
+            files,
+            writer,
+            user_quota_bytes,
+            metrics,
+            limits: Limits::new(),
+            lanes: Slots::new(LANES_PER_OWNER),
+        }
     }
 
     /// Forgets what the limits no longer need.
@@ -205,7 +226,7 @@ impl Bridges {
         &self,
         mut settlement: Settlement,
         recipient: Recipient,
-        account: Account,
+        account: BridgeAccount,
         entries: &[Entry],
         shutdown: &CancellationToken,
     ) -> Settlement {
@@ -225,6 +246,10 @@ impl Bridges {
             }
             (BridgeState::Connected, None) => {}
         }
+        let Some(_slot) = self.lanes.try_acquire(&account.owner_id) else {
+            settlement.pause = BUSY_PAUSE;
+            return settlement;
+        };
         let secrets = match account.open_secrets(&self.sealer) {
             Ok(secrets) => secrets,
             Err(error) => {
@@ -239,20 +264,17 @@ impl Bridges {
             if Instant::now() > deadline || shutdown.is_cancelled() {
                 break;
             }
-            if let Some(pause) = self.limits.charge(&target.recipient) {
-                settlement.pause = pause;
-                break;
-            }
-            let sending = whatsapp::Sending {
+            let sending = whatsapp::SendContext {
                 db: &self.db,
                 graph: &self.graph,
                 blobs: self.files.blobs(),
                 target: &target,
+                limits: &self.limits,
                 deadline,
             };
             let halt = match whatsapp::send(&sending, entry).await {
-                Ok(delivered) => {
-                    let was_sent = delivered == whatsapp::Delivered::Sent;
+                Ok(outcome) => {
+                    let was_sent = outcome == whatsapp::EntryOutcome::Sent;
                     if was_sent {
                         self.metrics.record_relayed("sent");
                     }
@@ -283,11 +305,11 @@ impl Bridges {
                     settlement.failures += 1;
                 }
                 Halt::Account(why) => {
-                    self.stop(target.account.id, &why).await;
+                    self.stop(&target.account, &why).await;
                     settlement.pause = STOPPED_PAUSE;
                 }
                 Halt::Loop(reason) => {
-                    if let Err(error) = chats::pause_loop(&self.db, target.recipient.id, reason).await {
+                    if let Err(error) = chats::pause_after_loop(&self.db, target.recipient.id, reason).await {
                         tracing::warn!(%error, "cannot pause a chat of a bridge");
                     }
                     settlement.pause = STOPPED_PAUSE;
@@ -298,21 +320,30 @@ impl Bridges {
         settlement
     }
 
-    async fn stop(&self, bridge: BridgeId, why: &str) {
-        if let Err(error) = bridges::stop(&self.db, bridge, BridgeState::Stopped, why).await {
+    async fn stop(&self, account: &BridgeAccount, why: &str) {
+        if let Err(error) = bridges::stop(&self.db, account, why).await {
             tracing::warn!(%error, "cannot stop a bridge");
         }
     }
 
     /// Starts to process received webhooks and to check accounts.
     pub(crate) fn spawn(self: &Arc<Self>, tasks: &TaskTracker, wakers: &Arc<Wakers>, shutdown: &CancellationToken) {
+        let (checks, stop) = (Arc::clone(self), shutdown.clone());
+        tasks.spawn(async move {
+            let run = async {
+                loop {
+                    checks.check_accounts().await;
+                    sleep(POLL_INTERVAL).await;
+                }
+            };
+            stop.run_until_cancelled(run).await;
+        });
         let (bridges, wakers, shutdown) = (Arc::clone(self), Arc::clone(wakers), shutdown.clone());
         tasks.spawn(async move {
             let slots = Arc::new(Semaphore::new(INBOXES_AT_ONCE));
             let inboxes = TaskTracker::new();
             let run = async {
                 loop {
-                    bridges.check_accounts().await;
                     while bridges.start_inbox(&slots, &inboxes).await {}
                     // Look again after a timeout too.
                     let _ = timeout(POLL_INTERVAL, wakers.bridges.notified()).await;
@@ -357,7 +388,7 @@ impl Bridges {
     async fn process_batch(&self, lease: InboxLease) -> chat_core::Result<()> {
         let webhooks = inbox::load_waiting(&self.db, &lease).await?;
         let secrets = lease.account.open_secrets(&self.sealer)?;
-        let receiving = whatsapp::Receiving {
+        let receiving = whatsapp::ReceiveContext {
             db: &self.db,
             graph: &self.graph,
             files: &self.files,
@@ -370,12 +401,12 @@ impl Bridges {
         let results = whatsapp::process(&receiving, &webhooks).await;
         for (_, result) in &results {
             self.metrics.record_received(match result {
-                Processed::Done(None) => "done",
-                Processed::Done(Some(_)) => "failed",
-                Processed::Again(_) => "repeated",
+                WebhookOutcome::Done(None) => "done",
+                WebhookOutcome::Done(Some(_)) => "failed",
+                WebhookOutcome::Retry(_) => "repeated",
             });
         }
-        inbox::finish(&self.db, lease, &results).await
+        inbox::finish(&self.db, lease, &webhooks, &results).await
     }
 
     /// Checks the accounts that are due.
@@ -390,29 +421,26 @@ impl Bridges {
         if due.is_empty() {
             return;
         }
-        let accounts = bridges::load_accounts(&self.db, &due).await.unwrap_or_default();
+        let accounts = bridges::load_bridge_accounts(&self.db, &due).await.unwrap_or_default();
         futures_util::future::join_all(accounts.iter().map(|account| self.check_account(account))).await;
     }
 
-    async fn check_account(&self, account: &Account) {
+    async fn check_account(&self, account: &BridgeAccount) {
         if account.state == BridgeState::Disabled {
             return;
         }
         let Ok(secrets) = account.open_secrets(&self.sealer) else {
-            self.stop(
-                account.id,
-                "this server cannot open the secrets; its administrator has to check SECRETS_KEY_FILE",
-            )
-            .await;
+            self.stop(account, "this server cannot open the secrets; its administrator has to check SECRETS_KEY_FILE")
+                .await;
             return;
         };
         match whatsapp::check(&self.graph, secrets.access_token.as_str(), &account.settings).await {
             Ok((profile, templates)) => {
-                if let Err(error) = bridges::set_connected(&self.db, account.id, &profile, &templates).await {
+                if let Err(error) = bridges::set_connected(&self.db, account, &profile, &templates).await {
                     tracing::warn!(bridge = %account.id, %error, "cannot record the check of a bridge");
                 }
             }
-            Err(GraphError::Account(why) | GraphError::Permanent { why, .. }) => self.stop(account.id, &why).await,
+            Err(GraphError::Account(why) | GraphError::Permanent { why, .. }) => self.stop(account, &why).await,
             Err(error) => {
                 tracing::info!(bridge = %account.id, why = error.why(), "cannot check a bridge; trying again")
             }

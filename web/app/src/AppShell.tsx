@@ -6,7 +6,7 @@ import styles from './AppShell.module.css';
 import { ConnectionBanner } from './ConnectionBanner';
 import { ChatPane } from './conversation/ChatPane';
 import { getErrorMessage } from './locales/errorMessage';
-import { useEndpointNotices } from './settings/endpointNotices';
+import { useIntegrationNotices } from './settings/integrationNotices';
 import { useNotifications } from './settings/notifications';
 import { useShortcuts } from './shortcuts/useShortcuts';
 import { InvitePage } from './sidebar/InvitePage';
@@ -50,7 +50,7 @@ function Panes() {
   useRestoreFocus(modal !== null);
   useDocumentTitle();
   useNotifications();
-  useEndpointNotices();
+  useIntegrationNotices();
   useShortcuts();
   return (
     <div className={styles.panes} data-pane={path === '/' ? 'chats' : 'chat'}>

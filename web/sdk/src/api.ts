@@ -105,7 +105,7 @@ export function createApi({ request, fetch }: HttpClient) {
       setPaused: (id: number, bridgeChatId: number, isPaused: boolean) =>
         patch<wire.BridgeChat>(`/api/bridges/${id}/chats/${bridgeChatId}`, { is_paused: isPaused }),
       disconnectChat: (id: number, bridgeChatId: number) => remove(`/api/bridges/${id}/chats/${bridgeChatId}`),
-      /** What was given up. */
+      /** Failed deliveries. */
       listFailures: (id: number, query: Query<wire.BridgesListFailuresData> = {}) =>
         get<wire.FailedDeliveryPage>(`/api/bridges/${id}/failures`, query),
       listFailuresNext: (id: number, next: string) =>

@@ -77,6 +77,8 @@ mod tests {
         let known = known.expect("a template");
         assert_eq!(known.parameter_count, 2);
         assert_eq!(known.fill_in(&["Eve".into(), "7".into()]), "Hello Eve, your order 7 is here");
+        let nested = known.fill_in(&["{{2}}{{1}}".into(), "x".into()]);
+        assert_eq!(nested, "Hello {{2}}{{1}}, your order x is here", "a value is no parameter");
         for other in [
             json!([{ "type": "HEADER", "format": "IMAGE" }, { "type": "BODY", "text": "x" }]),
             json!([{ "type": "BODY", "text": "Hello {{name}}" }]),

@@ -1,6 +1,6 @@
 //! The Graph API of Meta: requests, and what its errors mean.
 
-use crate::client::{CallError, EndpointResponse, Opened, OutgoingClient, ResponseLimits};
+use crate::client::{CallError, EndpointResponse, OutgoingClient, PendingResponse, ResponseLimits};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use file_store::BlobStream;
@@ -48,8 +48,10 @@ pub(crate) enum GraphError {
     Temporary { pause: Duration, why: String },
     /// Nothing was sent.
     NotSent(String),
+    /// Nothing was sent, because too many requests are in progress.
+    Busy,
     /// It is not known whether the request arrived.
-    Unsure(String),
+    Unknown(String),
 }
 
 impl GraphError {
@@ -60,7 +62,8 @@ impl GraphError {
             | Self::Permanent { why, .. }
             | Self::Temporary { why, .. }
             | Self::NotSent(why)
-            | Self::Unsure(why) => why,
+            | Self::Unknown(why) => why,
+            Self::Busy => "too many requests are in progress",
         }
     }
 }
@@ -69,14 +72,14 @@ impl From<CallError> for GraphError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::NotAllowed(why) => Self::NotSent(why.into()),
-            CallError::Busy => Self::NotSent("too many requests are in progress".into()),
+            CallError::Busy => Self::Busy,
             CallError::NotConnected(why) => Self::NotSent(why),
-            CallError::Failed(why) => Self::Unsure(why),
+            CallError::Failed(why) => Self::Unknown(why),
         }
     }
 }
 
-/// Whether an error of the account stops a bridge.
+/// Whether an error code means that the account cannot be used.
 pub(crate) fn is_account_error(code: i64) -> bool {
     ACCOUNT_ERRORS.contains(&code) || code == 10 || (200..=299).contains(&code)
 }
@@ -86,10 +89,8 @@ pub(crate) fn describe_error(error: &Value) -> String {
     let code = error["code"].as_i64().unwrap_or_default();
     let title = error["title"].as_str().or_else(|| error["message"].as_str()).unwrap_or("unknown error");
     let details = error["error_data"]["details"].as_str().filter(|details| !title.contains(*details));
-    let text = match details {
-        Some(details) => format!("{title} ({code}): {details}"),
-        None => format!("{title} ({code})"),
-    };
+    let title = if title.contains(&code.to_string()) { title.to_owned() } else { format!("{title} ({code})") };
+    let text = details.map_or(title.clone(), |details| format!("{title}: {details}"));
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
 }
 
@@ -150,7 +151,7 @@ impl Graph {
         });
         // A file that arrived twice does no harm, so nothing is unsure.
         let uploaded = evaluate(call.await?).map_err(|error| match error {
-            GraphError::Unsure(why) => GraphError::NotSent(why),
+            GraphError::Unknown(why) => GraphError::NotSent(why),
             other => other,
         })?;
         let id = uploaded["id"].as_str().map(str::to_owned);
@@ -185,7 +186,7 @@ impl Graph {
     }
 
     /// Opens a file. The caller reads it.
-    pub(crate) async fn download(&self, token: &str, media: &Media) -> Result<Opened, GraphError> {
+    pub(crate) async fn download(&self, token: &str, media: &Media) -> Result<PendingResponse, GraphError> {
         let opened =
             self.client.open(Method::GET, &media.url, |request| request.bearer_auth(token).timeout(DOWNLOAD_TIMEOUT));
         let opened = opened.await?;
@@ -200,7 +201,7 @@ impl Graph {
 }
 
 /// Reads the bytes of an opened file. It holds the connection's slot.
-pub(crate) fn read(opened: Opened) -> impl Stream<Item = Result<Bytes, chat_core::Error>> {
+pub(crate) fn read(opened: PendingResponse) -> impl Stream<Item = Result<Bytes, chat_core::Error>> {
     stream::try_unfold(opened, |mut opened| async {
         let chunk = opened.response.chunk().await;
         let chunk = chunk.map_err(|error| chat_core::Error::Unavailable(error.into()))?;
@@ -220,7 +221,7 @@ fn evaluate(response: EndpointResponse) -> Result<Value, GraphError> {
     let parsed: Option<Value> = serde_json::from_str(&body).ok();
     if status.is_success() {
         // The request arrived, but what it caused is unknown.
-        return parsed.ok_or_else(|| GraphError::Unsure("the response is incomplete".into()));
+        return parsed.ok_or_else(|| GraphError::Unknown("the response is incomplete".into()));
     }
     let error = parsed.map(|body| body["error"].clone()).filter(Value::is_object);
     let Some(error) = error else {
@@ -230,7 +231,7 @@ fn evaluate(response: EndpointResponse) -> Result<Value, GraphError> {
             StatusCode::TOO_MANY_REQUESTS => {
                 GraphError::Temporary { pause: retry_after.unwrap_or(Duration::from_secs(5)), why }
             }
-            status if status.is_server_error() => GraphError::Unsure(why),
+            status if status.is_server_error() => GraphError::Unknown(why),
             _ => GraphError::Permanent { code: 0, why },
         });
     };
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     fn a_broken_response_leaves_it_open_whether_the_message_arrived() {
         for (status, body) in [(200, "{\"messages\":[{\"id"), (502, "<html>"), (500, "")] {
-            assert!(matches!(answer(status, body), Err(GraphError::Unsure(_))), "{status} {body}");
+            assert!(matches!(answer(status, body), Err(GraphError::Unknown(_))), "{status} {body}");
         }
         assert!(matches!(answer(401, ""), Err(GraphError::Account(_))));
         assert!(matches!(answer(429, ""), Err(GraphError::Temporary { .. })));

@@ -22,15 +22,15 @@ pub(crate) enum Item {
     /// A message, or a change of one.
     Message(Box<IncomingMessage>),
     /// A status of a message that Confab sent, from this remote user.
-    Status { remote_user: String, status: Status, error_code: i64 },
+    Status { remote_user_key: String, status: Status, error_code: i64 },
 }
 
 impl Item {
     /// The remote user. The items of one remote user are processed in order.
-    pub(crate) fn remote_user(&self) -> &str {
+    pub(crate) fn remote_user_key(&self) -> &str {
         match self {
-            Self::Message(message) => &message.remote_user.remote_id,
-            Self::Status { remote_user, .. } => remote_user,
+            Self::Message(message) => message.remote_user.phone.as_deref().unwrap_or(&message.remote_user.key),
+            Self::Status { remote_user_key, .. } => remote_user_key,
         }
     }
 }
@@ -71,9 +71,9 @@ pub(crate) enum IncomingContent {
     /// Another text for an earlier message.
     Edit { of: String, text: String },
     /// The end of an earlier message.
-    Revoke { of: String },
+    Deletion { of: String },
     /// Another address of the remote user.
-    Moved { remote_id: String, phone: Option<String> },
+    Moved { key: String, phone: Option<String> },
 }
 
 /// A file of a remote user.
@@ -100,9 +100,9 @@ pub(crate) fn parse(body: &[u8], phone_number_id: &str) -> Result<Vec<Item>, Str
         if value["metadata"]["phone_number_id"].as_str() != Some(phone_number_id) {
             continue;
         }
-        let remote_users = &value["contacts"];
-        items.extend(list(&value["messages"]).filter_map(|message| parse_message(message, remote_users, false)));
-        items.extend(list(&value["message_echoes"]).filter_map(|message| parse_message(message, remote_users, true)));
+        let profiles = &value["contacts"];
+        items.extend(list(&value["messages"]).filter_map(|message| parse_message(message, profiles, false)));
+        items.extend(list(&value["message_echoes"]).filter_map(|message| parse_message(message, profiles, true)));
         items.extend(list(&value["statuses"]).filter_map(parse_status));
     }
     match items.len() {
@@ -132,23 +132,21 @@ fn time_of(value: &Value) -> DateTime<Utc> {
     at.map_or_else(now, |at| at.min(now()))
 }
 
-fn parse_message(message: &Value, remote_users: &Value, is_echo: bool) -> Option<Item> {
+fn parse_message(message: &Value, profiles: &Value, is_echo: bool) -> Option<Item> {
     let (phone, user_id) = match is_echo {
         false => (phone_of(&message["from"]), text_of(&message["from_user_id"])),
         true => (phone_of(&message["to"]), text_of(&message["to_user_id"])),
     };
-    let remote_user = list(remote_users).find(|one| {
+    let entry = list(profiles).find(|one| {
         (user_id.is_some() && text_of(&one["user_id"]) == user_id)
             || (phone.is_some() && phone_of(&one["wa_id"]) == phone)
     });
-    let remote_user = remote_user
-        .or_else(|| list(remote_users).next().filter(|_| list(remote_users).count() == 1))
-        .unwrap_or(&Value::Null);
-    let user_id = user_id.or_else(|| text_of(&remote_user["user_id"]));
-    let phone = phone.or_else(|| phone_of(&remote_user["wa_id"]));
-    let profile = &remote_user["profile"];
+    let entry = entry.or_else(|| list(profiles).next().filter(|_| list(profiles).count() == 1)).unwrap_or(&Value::Null);
+    let user_id = user_id.or_else(|| text_of(&entry["user_id"]));
+    let phone = phone.or_else(|| phone_of(&entry["wa_id"]));
+    let profile = &entry["profile"];
     let name = text_of(&profile["name"]).or_else(|| text_of(&profile["username"]).map(|name| format!("@{name}")));
-    let remote_user = RemoteUser { remote_id: user_id.or_else(|| phone.clone())?, phone, name };
+    let remote_user = RemoteUser { key: user_id.or_else(|| phone.clone())?, phone, name };
     Some(Item::Message(Box::new(IncomingMessage {
         id: text_of(&message["id"])?,
         at: time_of(&message["timestamp"]),
@@ -187,14 +185,14 @@ fn parse_content(message: &Value, remote_user: &RemoteUser) -> IncomingContent {
             return IncomingContent::Edit { of, text: to_markdown(&text.unwrap_or_default()) };
         }
         "revoke" => {
-            return IncomingContent::Revoke { of: text_of(&of["original_message_id"]).unwrap_or_default() };
+            return IncomingContent::Deletion { of: text_of(&of["original_message_id"]).unwrap_or_default() };
         }
         "system" => {
             let phone = phone_of(&of["wa_id"]).or_else(|| phone_of(&of["new_wa_id"]));
-            let remote_id = text_of(&of["user_id"]).or_else(|| phone.clone());
+            let key = text_of(&of["user_id"]).or_else(|| phone.clone());
             let is_move = text_of(&of["type"]).is_some_and(|kind| kind.contains("changed"));
-            match remote_id.filter(|id| is_move && *id != remote_user.remote_id) {
-                Some(remote_id) => return IncomingContent::Moved { remote_id, phone },
+            match key.filter(|id| is_move && *id != remote_user.key) {
+                Some(key) => return IncomingContent::Moved { key, phone },
                 None => text_of(&of["body"]).map(|text| format!("_{text}_")),
             }
         }
@@ -238,10 +236,10 @@ fn describe_location(location: &Value) -> String {
     format!("📍 {}", lines.join("\n"))
 }
 
-fn describe_card(remote_user: &Value) -> String {
-    let name = text_of(&remote_user["name"]["formatted_name"]).unwrap_or_else(|| "Contact".into());
-    let phones = list(&remote_user["phones"]).filter_map(|phone| text_of(&phone["phone"]));
-    let emails = list(&remote_user["emails"]).filter_map(|email| text_of(&email["email"]));
+fn describe_card(card: &Value) -> String {
+    let name = text_of(&card["name"]["formatted_name"]).unwrap_or_else(|| "Unknown name".into());
+    let phones = list(&card["phones"]).filter_map(|phone| text_of(&phone["phone"]));
+    let emails = list(&card["emails"]).filter_map(|email| text_of(&email["email"]));
     let details = phones.chain(emails).collect::<Vec<_>>().join(", ");
     format!("👤 {name}: {details}")
 }
@@ -278,10 +276,10 @@ fn parse_status(status: &Value) -> Option<Item> {
         _ => return None,
     };
     let error = list(&status["errors"]).next();
-    let remote_user = text_of(&status["recipient_user_id"]).or_else(|| text_of(&status["recipient_id"]));
+    let key = text_of(&status["recipient_id"]).or_else(|| text_of(&status["recipient_user_id"]));
     let reference = status["biz_opaque_callback_data"].as_str().and_then(parse_reference);
     Some(Item::Status {
-        remote_user: remote_user.unwrap_or_default(),
+        remote_user_key: key.unwrap_or_default(),
         error_code: error.and_then(|error| error["code"].as_i64()).unwrap_or_default(),
         status: Status { remote_id: text_of(&status["id"])?, reference, state, error: error.map(describe_error) },
     })
@@ -303,8 +301,8 @@ mod tests {
     use serde_json::json;
 
     fn parse_one(message: Value) -> IncomingMessage {
-        let remote_users = json!([{ "profile": { "name": "Eve" }, "wa_id": "491511234567", "user_id": "DE.42" }]);
-        let value = json!({ "metadata": { "phone_number_id": "7" }, "contacts": remote_users, "messages": [message] });
+        let profiles = json!([{ "profile": { "name": "Eve" }, "wa_id": "491511234567", "user_id": "DE.42" }]);
+        let value = json!({ "metadata": { "phone_number_id": "7" }, "contacts": profiles, "messages": [message] });
         let body = json!({ "entry": [{ "changes": [{ "field": "messages", "value": value }] }] });
         let items = parse(body.to_string().as_bytes(), "7").expect("a webhook");
         let [Item::Message(message)] = items.as_slice() else { panic!("{items:?}") };
@@ -340,14 +338,14 @@ mod tests {
     #[test]
     fn a_remote_user_is_known_by_its_key_or_else_its_phone_number() {
         let message = parse_one(json!({ "id": "w", "from": "491511234567", "type": "text", "text": { "body": "x" } }));
-        assert_eq!(message.remote_user.remote_id, "DE.42");
+        assert_eq!(message.remote_user.key, "DE.42");
         assert_eq!(message.remote_user.phone.as_deref(), Some("491511234567"));
         assert_eq!(message.remote_user.name.as_deref(), Some("Eve"));
         let value = json!({ "metadata": { "phone_number_id": "7" },
                             "messages": [{ "id": "w", "from_user_id": "DE.1", "type": "text", "text": { "body": "x" } }] });
         let body = json!({ "entry": [{ "changes": [{ "value": value }] }] }).to_string();
         let items = parse(body.as_bytes(), "7").expect("a webhook");
-        assert_eq!(items[0].remote_user(), "DE.1");
+        assert_eq!(items[0].remote_user_key(), "DE.1");
         assert!(parse(body.as_bytes(), "8").expect("a webhook").is_empty(), "it is about another number");
     }
 
@@ -362,10 +360,9 @@ mod tests {
         );
         let edit = json!({ "original_message_id": "m", "message": { "type": "text", "text": { "body": "new" } } });
         assert_eq!(of("edit", edit), IncomingContent::Edit { of: "m".into(), text: "new".into() });
-        assert_eq!(of("revoke", json!({ "original_message_id": "m" })), IncomingContent::Revoke { of: "m".into() });
+        assert_eq!(of("revoke", json!({ "original_message_id": "m" })), IncomingContent::Deletion { of: "m".into() });
         let moved = json!({ "type": "user_changed_number", "wa_id": "4915199999999", "body": "moved" });
-        let expected =
-            IncomingContent::Moved { remote_id: "4915199999999".into(), phone: Some("4915199999999".into()) };
+        let expected = IncomingContent::Moved { key: "4915199999999".into(), phone: Some("4915199999999".into()) };
         assert_eq!(of("system", moved), expected);
     }
 

@@ -9,5 +9,5 @@ mod send;
 mod text;
 
 pub(crate) use account::check;
-pub(crate) use receive::{Receiving, process};
-pub(crate) use send::{Delivered, Sending, send};
+pub(crate) use receive::{ReceiveContext, process};
+pub(crate) use send::{EntryOutcome, SendContext, send};

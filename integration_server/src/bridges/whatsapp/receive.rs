@@ -2,15 +2,15 @@
 //! receipts.
 
 use super::{
-    graph::{self, Graph, GraphError},
+    graph::{self, Graph, GraphError, WINDOW_CLOSED},
     incoming::{IncomingContent, IncomingMedia, IncomingMessage, Item, parse},
 };
 use crate::bridges::Limits;
 use chat_core::{
     Error, FileId, MessageId, UserId,
     bridges::{
-        self, Account, BridgeChat, BridgeState, RelayState, chats,
-        inbox::{Processed, WaitingWebhook},
+        self, BridgeAccount, BridgeChat, RelayState, chats,
+        inbox::{WaitingWebhook, WebhookOutcome},
         relay::{self, Status},
     },
     files,
@@ -37,18 +37,22 @@ const BATCH_TIME: Duration = Duration::from_secs(45);
 /// Maximum size of a file, in bytes.
 const MAX_FILE_BYTES: u64 = 25 * 1024 * 1024;
 
-/// After this many attempts to load a file, the message is stored without it.
-const MAX_FILE_ATTEMPTS: i16 = 3;
+/// After this time without success in loading a file, the message is stored without it.
+const MAX_FILE_AGE: Duration = Duration::from_secs(10 * 60);
+
+/// After this time a webhook that cannot be processed is given up: the network keeps files for
+/// seven days.
+const MAX_AGE: Duration = Duration::from_secs(6 * 24 * 3600);
 
 /// What processing needs.
-pub(crate) struct Receiving<'a> {
+pub(crate) struct ReceiveContext<'a> {
     pub(crate) db: &'a PgPool,
     pub(crate) graph: &'a Graph,
     pub(crate) files: &'a FileStore,
     pub(crate) writer: &'a Writer,
     /// Maximum size of all files of one person, in bytes.
     pub(crate) user_quota_bytes: i64,
-    pub(crate) account: &'a Account,
+    pub(crate) account: &'a BridgeAccount,
     pub(crate) limits: &'a Limits,
     pub(crate) token: &'a str,
 }
@@ -59,6 +63,8 @@ enum Problem {
     Final(String),
     /// It may be applied later.
     Temporary(String),
+    /// It can be applied when the account works again.
+    Account(String),
 }
 
 impl From<Error> for Problem {
@@ -76,27 +82,28 @@ impl From<Error> for Problem {
 /// An item of a webhook, by the place of the webhook in the batch.
 struct BatchItem {
     webhook: usize,
-    attempts: i16,
+    /// How long ago the webhook arrived.
+    age: Duration,
     item: Item,
 }
 
 /// What became of each webhook of a batch: `None` if nothing has become of it yet.
-type Results = Mutex<Vec<Option<Processed>>>;
+type Results = Mutex<Vec<Option<WebhookOutcome>>>;
 
 /// Processes a batch: the items of one remote user in order, several remote users at once. Returns what
 /// became of the webhooks that were processed.
-pub(crate) async fn process(receiving: &Receiving<'_>, webhooks: &[WaitingWebhook]) -> Vec<(i64, Processed)> {
+pub(crate) async fn process(receiving: &ReceiveContext<'_>, webhooks: &[WaitingWebhook]) -> Vec<(i64, WebhookOutcome)> {
     let started_at = Instant::now();
-    let results: Arc<Results> = Arc::new(Mutex::new(vec![Some(Processed::Done(None)); webhooks.len()]));
+    let results: Arc<Results> = Arc::new(Mutex::new(vec![Some(WebhookOutcome::Done(None)); webhooks.len()]));
     // In the order of arrival.
     let mut items = Vec::new();
     for (nth, webhook) in webhooks.iter().enumerate() {
         match parse(&webhook.body, receiving.account.settings.phone_number_id.as_str()) {
             Ok(parsed) => {
-                let attempts = webhook.attempts;
-                items.extend(parsed.into_iter().map(|item| BatchItem { webhook: nth, attempts, item }));
+                let age = Duration::from_secs_f64(webhook.age_seconds.max(0.0));
+                items.extend(parsed.into_iter().map(|item| BatchItem { webhook: nth, age, item }));
             }
-            Err(why) => record(&results, nth, Some(Processed::Done(Some(why)))),
+            Err(why) => record(&results, nth, Some(WebhookOutcome::Done(Some(why)))),
         }
     }
     let remote_users = group_by_remote_user(items);
@@ -105,22 +112,22 @@ pub(crate) async fn process(receiving: &Receiving<'_>, webhooks: &[WaitingWebhoo
             let results = Arc::clone(&results);
             async move {
                 let mut is_blocked = false;
-                for BatchItem { webhook, attempts, item } in items {
+                for BatchItem { webhook, age, item } in items {
                     if is_blocked || started_at.elapsed() > BATCH_TIME {
                         // Later, in order.
                         is_blocked = true;
                         record(&results, webhook, None);
                         continue;
                     }
-                    match receiving.apply(item, attempts).await {
+                    match receiving.apply(item, age).await {
                         Ok(()) => {}
-                        Err(Problem::Final(why)) => record(&results, webhook, Some(Processed::Done(Some(why)))),
-                        Err(Problem::Temporary(why)) if attempts + 1 >= bridges::inbox::MAX_ATTEMPTS => {
-                            record(&results, webhook, Some(Processed::Done(Some(why))));
+                        Err(Problem::Final(why)) => record(&results, webhook, Some(WebhookOutcome::Done(Some(why)))),
+                        Err(Problem::Temporary(why) | Problem::Account(why)) if age > MAX_AGE => {
+                            record(&results, webhook, Some(WebhookOutcome::Done(Some(why))));
                         }
-                        Err(Problem::Temporary(why)) => {
+                        Err(Problem::Temporary(why) | Problem::Account(why)) => {
                             is_blocked = true;
-                            record(&results, webhook, Some(Processed::Again(why)));
+                            record(&results, webhook, Some(WebhookOutcome::Retry(why)));
                         }
                     }
                 }
@@ -138,7 +145,7 @@ fn group_by_remote_user(items: Vec<BatchItem>) -> Vec<Vec<BatchItem>> {
     let mut groups: Vec<Vec<BatchItem>> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
     for item in items {
-        let key = if has_move { String::new() } else { item.item.remote_user().to_owned() };
+        let key = if has_move { String::new() } else { item.item.remote_user_key().to_owned() };
         let at = *index.entry(key).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
@@ -150,21 +157,23 @@ fn group_by_remote_user(items: Vec<BatchItem>) -> Vec<Vec<BatchItem>> {
 
 /// Records what became of a webhook. An item that waits outweighs one that failed, which outweighs
 /// those that were applied.
-fn record(results: &Results, webhook: usize, result: Option<Processed>) {
+fn record(results: &Results, webhook: usize, result: Option<WebhookOutcome>) {
     let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let known = &mut results[webhook];
     *known = match (known.take(), result) {
-        (Some(Processed::Again(why)), _) | (_, Some(Processed::Again(why))) => Some(Processed::Again(why)),
+        (Some(WebhookOutcome::Retry(why)), _) | (_, Some(WebhookOutcome::Retry(why))) => {
+            Some(WebhookOutcome::Retry(why))
+        }
         (None, _) | (_, None) => None,
-        (Some(Processed::Done(Some(why))), _) => Some(Processed::Done(Some(why))),
-        (Some(Processed::Done(None)), result) => result,
+        (Some(WebhookOutcome::Done(Some(why))), _) => Some(WebhookOutcome::Done(Some(why))),
+        (Some(WebhookOutcome::Done(None)), result) => result,
     };
 }
 
-impl Receiving<'_> {
-    async fn apply(&self, item: Item, attempts: i16) -> Result<(), Problem> {
+impl ReceiveContext<'_> {
+    async fn apply(&self, item: Item, age: Duration) -> Result<(), Problem> {
         match item {
-            Item::Message(message) => self.apply_message(&message, attempts).await,
+            Item::Message(message) => self.apply_message(&message, age).await,
             Item::Status { status, error_code, .. } => self.apply_status(&status, error_code).await,
         }
     }
@@ -182,18 +191,25 @@ impl Receiving<'_> {
             }
             RelayState::Failed if graph::is_account_error(error_code) => {
                 let detail = status.error.as_deref().unwrap_or("the network refuses the account");
-                bridges::stop(self.db, self.account.id, BridgeState::Stopped, detail).await?;
+                bridges::stop(self.db, self.account, detail).await?;
+            }
+            RelayState::Failed if error_code == WINDOW_CLOSED => {
+                chats::close_window(self.db, target.bridge_chat_id).await?
             }
             RelayState::Failed | RelayState::Sent => {}
         }
         Ok(())
     }
 
-    async fn apply_message(&self, message: &IncomingMessage, attempts: i16) -> Result<(), Problem> {
+    async fn apply_message(&self, message: &IncomingMessage, age: Duration) -> Result<(), Problem> {
+        // A message that is known costs nothing, so that an inbox that is processed again gets further.
+        if relay::is_stored(self.db, self.account.id, &message.id).await? {
+            return Ok(());
+        }
         self.limits.wait_to_receive(self.account.owner_id).await;
         let chat = chats::find_or_create(self.db, self.account, &message.remote_user).await?;
         if !message.is_echo {
-            chats::extend_window(self.db, chat.id, relay::window_after(message.at)).await?;
+            chats::extend_window(self.db, chat.id, relay::compute_window_end(message.at)).await?;
         }
         let sender = if message.is_echo { self.account.owner_id } else { chat.ghost_id };
         match &message.content {
@@ -203,7 +219,7 @@ impl Receiving<'_> {
             IncomingContent::Media(media) => {
                 // A file of a message that is known is not loaded again.
                 if relay::find_by_remote_id(self.db, chat.id, &message.id).await?.is_none() {
-                    let (text, files) = self.receive_file(sender, media, attempts).await?;
+                    let (text, files) = self.receive_file(sender, media, age).await?;
                     self.store(&chat, sender, message, text, files).await?;
                 }
             }
@@ -217,13 +233,13 @@ impl Receiving<'_> {
                     messages::update(self.db, sender, id, &to_content(text.clone())?, false).await?;
                 }
             }
-            IncomingContent::Revoke { of } => {
+            IncomingContent::Deletion { of } => {
                 if let Some(id) = relay::find_by_remote_id(self.db, chat.id, of).await? {
                     messages::delete(self.db, sender, id).await?;
                 }
             }
-            IncomingContent::Moved { remote_id, phone } => {
-                chats::set_remote_id(self.db, chat.id, remote_id, phone.as_deref()).await?;
+            IncomingContent::Moved { key, phone } => {
+                chats::set_key(self.db, chat.id, key, phone.as_deref()).await?;
             }
         }
         Ok(())
@@ -264,7 +280,7 @@ impl Receiving<'_> {
     async fn react(&self, user: UserId, id: MessageId, emoji: Option<&str>) -> Result<(), Problem> {
         let emoji = emoji.map(|emoji| Emoji::try_from(emoji.to_owned())).transpose().map_err(Problem::Final)?;
         // A remote user has one reaction to a message.
-        for old in relay::reactions_of(self.db, id, user).await? {
+        for old in relay::list_reactions(self.db, id, user).await? {
             if emoji.as_ref().is_none_or(|emoji| emoji.as_str() != old) {
                 let old = Emoji::try_from(old).map_err(Problem::Final)?;
                 messages::remove_reaction(self.db, user, id, &old).await?;
@@ -281,11 +297,12 @@ impl Receiving<'_> {
         &self,
         uploader: UserId,
         media: &IncomingMedia,
-        attempts: i16,
+        age: Duration,
     ) -> Result<(String, Vec<FileId>), Problem> {
         let why = match self.load_file(uploader, media).await {
             Ok(file) => return Ok((media.caption.clone(), vec![file])),
-            Err(Problem::Temporary(why)) if attempts + 1 < MAX_FILE_ATTEMPTS => return Err(Problem::Temporary(why)),
+            Err(Problem::Account(why)) => return Err(Problem::Account(why)),
+            Err(Problem::Temporary(why)) if age < MAX_FILE_AGE => return Err(Problem::Temporary(why)),
             Err(Problem::Temporary(why) | Problem::Final(why)) => why,
         };
         tracing::info!(bridge = %self.account.id, why, "a file of a remote user was not loaded");
@@ -330,10 +347,11 @@ impl From<GraphError> for Problem {
     fn from(error: GraphError) -> Self {
         match error {
             GraphError::Permanent { why, .. } => Self::Final(why),
-            GraphError::Account(why)
-            | GraphError::Temporary { why, .. }
-            | GraphError::NotSent(why)
-            | GraphError::Unsure(why) => Self::Temporary(why),
+            GraphError::Account(why) => Self::Account(why),
+            GraphError::Busy => Self::Temporary(error.why().to_owned()),
+            GraphError::Temporary { why, .. } | GraphError::NotSent(why) | GraphError::Unknown(why) => {
+                Self::Temporary(why)
+            }
         }
     }
 }
@@ -348,16 +366,17 @@ mod tests {
 
     #[test]
     fn a_webhook_is_done_only_if_all_its_items_are() {
-        let outcome = |outcomes: &[Option<Processed>]| {
-            let results: Results = Mutex::new(vec![Some(Processed::Done(None))]);
+        let outcome = |outcomes: &[Option<WebhookOutcome>]| {
+            let results: Results = Mutex::new(vec![Some(WebhookOutcome::Done(None))]);
             for one in outcomes {
                 record(&results, 0, one.clone());
             }
             results.into_inner().expect("no panic")[0].clone()
         };
-        let (failed, again) = (Some(Processed::Done(Some("no".into()))), Some(Processed::Again("later".into())));
-        assert_eq!(outcome(&[]), Some(Processed::Done(None)));
-        assert_eq!(outcome(&[Some(Processed::Done(None)), failed.clone()]), failed);
+        let (failed, again) =
+            (Some(WebhookOutcome::Done(Some("no".into()))), Some(WebhookOutcome::Retry("later".into())));
+        assert_eq!(outcome(&[]), Some(WebhookOutcome::Done(None)));
+        assert_eq!(outcome(&[Some(WebhookOutcome::Done(None)), failed.clone()]), failed);
         assert_eq!(outcome(&[failed.clone(), None]), None);
         assert_eq!(outcome(&[None, failed.clone()]), None);
         assert_eq!(outcome(&[again.clone(), failed]), again);

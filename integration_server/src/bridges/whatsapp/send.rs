@@ -5,7 +5,7 @@ use super::{
     graph::{Graph, GraphError, WINDOW_CLOSED},
     incoming::write_reference,
 };
-use crate::bridges::{Halt, Target};
+use crate::bridges::{Halt, Limits, Target};
 use chat_core::{
     MessageId, UserId,
     bridges::{
@@ -21,22 +21,26 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::time::{Duration, Instant};
 
-/// The pause after an attempt whose outcome is unknown: a status tells it.
-const UNSURE_PAUSE: Duration = Duration::from_secs(60);
+/// How often it is looked whether a status has told the outcome of an attempt.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(5);
+
+/// After this many attempts without an outcome a message is given up: each may have arrived.
+const MAX_UNKNOWN: i16 = 3;
 
 /// What sending needs.
-pub(crate) struct Sending<'a> {
+pub(crate) struct SendContext<'a> {
     pub(crate) db: &'a PgPool,
     pub(crate) graph: &'a Graph,
     pub(crate) blobs: &'a BlobStore,
     pub(crate) target: &'a Target,
+    pub(crate) limits: &'a Limits,
     /// After this time no other part is sent.
     pub(crate) deadline: Instant,
 }
 
 /// What became of an entry that is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivered {
+pub(crate) enum EntryOutcome {
     /// It was sent.
     Sent,
     /// There was nothing to send.
@@ -58,7 +62,7 @@ struct EventMessage {
 }
 
 /// Sends an entry of the outbox.
-pub(crate) async fn send(sending: &Sending<'_>, entry: &Entry) -> Result<Delivered, Halt> {
+pub(crate) async fn send(sending: &SendContext<'_>, entry: &Entry) -> Result<EntryOutcome, Halt> {
     let data = match &entry.content {
         Content::Event(event) => &event.data,
         Content::Data(data) => data,
@@ -73,11 +77,11 @@ pub(crate) async fn send(sending: &Sending<'_>, entry: &Entry) -> Result<Deliver
         "message.updated" => sending.send_edit(entry, id, message).await,
         "reaction.added" | "reaction.removed" => sending.send_reaction(id, user_id).await,
         "message.read" => sending.send_read(id, user_id).await,
-        _ => Ok(Delivered::Nothing),
+        _ => Ok(EntryOutcome::Nothing),
     }
 }
 
-impl Sending<'_> {
+impl SendContext<'_> {
     fn recipient(&self) -> &Recipient {
         &self.target.recipient
     }
@@ -101,22 +105,27 @@ impl Sending<'_> {
         Ok(Some(message))
     }
 
-    async fn send_message(&self, entry: &Entry, id: MessageId, event: Option<EventMessage>) -> Result<Delivered, Halt> {
-        let Some(message) = self.load(id, event).await? else { return Ok(Delivered::Nothing) };
+    async fn send_message(
+        &self,
+        entry: &Entry,
+        id: MessageId,
+        event: Option<EventMessage>,
+    ) -> Result<EntryOutcome, Halt> {
+        let Some(message) = self.load(id, event).await? else { return Ok(EntryOutcome::Nothing) };
         if entry.attempts == 0
-            && let Some(reason) = relay::find_loop(self.db, self.recipient().id, &message.content).await?
+            && let Some(reason) = relay::detect_loop(self.db, self.recipient().id, &message.content).await?
         {
             return Err(Halt::Loop(reason));
         }
-        let (mut failure, mut delivered) = (None, Delivered::Nothing);
+        let (mut failure, mut outcome) = (None, EntryOutcome::Nothing);
         for (number, outgoing) in (0i16..).zip(compose(&message, self.target.account.settings.shows_names)) {
             if number > 0 && Instant::now() > self.deadline {
                 return Err(Halt::Pause { pause: Duration::ZERO, why: None });
             }
-            let part = Part { lane: self.recipient().id, delivery: entry.id, message: id, number, is_original: true };
+            let part = Part { chat: self.recipient().id, delivery: entry.id, message: id, number, is_original: true };
             let reply_to = message.reply_to.as_deref().filter(|_| number == 0);
-            match self.send_part(part, &outgoing, reply_to).await? {
-                Some(Ok(())) => delivered = Delivered::Sent,
+            match self.send_part(part, &outgoing, reply_to, entry.attempts).await? {
+                Some(Ok(())) => outcome = EntryOutcome::Sent,
                 Some(Err((code, why))) => {
                     failure = Some(why);
                     if code == WINDOW_CLOSED {
@@ -126,24 +135,24 @@ impl Sending<'_> {
                 None => {}
             }
         }
-        failure.map_or(Ok(delivered), |why| Err(Halt::Dead(why)))
+        failure.map_or(Ok(outcome), |why| Err(Halt::Dead(why)))
     }
 
     /// Tells of an edit in a new message, because the network has no edits.
-    async fn send_edit(&self, entry: &Entry, id: MessageId, event: Option<EventMessage>) -> Result<Delivered, Halt> {
+    async fn send_edit(&self, entry: &Entry, id: MessageId, event: Option<EventMessage>) -> Result<EntryOutcome, Halt> {
         if !self.target.account.settings.sends_edits {
-            return Ok(Delivered::Nothing);
+            return Ok(EntryOutcome::Nothing);
         }
-        let Some(message) = self.load(id, event).await? else { return Ok(Delivered::Nothing) };
+        let Some(message) = self.load(id, event).await? else { return Ok(EntryOutcome::Nothing) };
         let original = relay::find_remote_id(self.db, self.recipient().id, id).await?;
         let Some(original) = original.filter(|_| !message.content.trim().is_empty()) else {
-            return Ok(Delivered::Nothing);
+            return Ok(EntryOutcome::Nothing);
         };
         let outgoing = compose_edit(&message, self.target.account.settings.shows_names);
-        let part = Part { lane: self.recipient().id, delivery: entry.id, message: id, number: 0, is_original: false };
-        match self.send_part(part, &outgoing, Some(&original)).await? {
+        let part = Part { chat: self.recipient().id, delivery: entry.id, message: id, number: 0, is_original: false };
+        match self.send_part(part, &outgoing, Some(&original), entry.attempts).await? {
             Some(Err((_, why))) => Err(Halt::Dead(why)),
-            _ => Ok(Delivered::Sent),
+            _ => Ok(EntryOutcome::Sent),
         }
     }
 
@@ -153,14 +162,17 @@ impl Sending<'_> {
         part: Part,
         outgoing: &Outgoing,
         reply_to: Option<&str>,
+        attempts: i16,
     ) -> Result<Option<Result<(), (i64, String)>>, Halt> {
         match relay::begin_attempt(self.db, part).await? {
             Attempt::Settled => return Ok(None),
-            Attempt::Unsure(pause) => {
-                let why = "it is not known whether the last attempt arrived; waiting for a status";
-                return Err(Halt::Pause { pause, why: Some(why.into()) });
-            }
+            // Looked at again soon, because the status may come at any time.
+            Attempt::Unknown(wait) => return Err(Halt::Pause { pause: wait.min(UNKNOWN_PAUSE), why: None }),
             Attempt::Send => {}
+        }
+        if let Err(halt) = self.charge() {
+            relay::forget_attempt(self.db, part).await?;
+            return Err(halt);
         }
         let sent = match self.post_part(part, outgoing, reply_to).await {
             Ok(response) => match response["messages"][0]["id"].as_str() {
@@ -168,7 +180,7 @@ impl Sending<'_> {
                     relay::set_sent(self.db, part, remote_id).await?;
                     return Ok(Some(Ok(())));
                 }
-                None => Err(GraphError::Unsure("the response has no id".into())),
+                None => Err(GraphError::Unknown("the response has no id".into())),
             },
             Err(error) => Err(error),
         };
@@ -180,8 +192,13 @@ impl Sending<'_> {
                 }
                 Ok(Some(Err((code, why))))
             }
+            Err(GraphError::Unknown(why)) if attempts + 1 >= MAX_UNKNOWN => {
+                let why = format!("it is not known whether it arrived: {why}");
+                relay::set_failed(self.db, part, &why).await?;
+                Ok(Some(Err((0, why))))
+            }
             // The row stays: the next attempt waits for a status.
-            Err(GraphError::Unsure(why)) => Err(Halt::Pause { pause: UNSURE_PAUSE, why: Some(why) }),
+            Err(GraphError::Unknown(why)) => Err(Halt::Pause { pause: UNKNOWN_PAUSE, why: Some(why) }),
             Err(error) => {
                 relay::forget_attempt(self.db, part).await?;
                 Err(Halt::from(error))
@@ -218,9 +235,17 @@ impl Sending<'_> {
         let mut body = json!({ "messaging_product": "whatsapp", "recipient_type": "individual" });
         match &recipient.phone {
             Some(phone) => body["to"] = json!(phone),
-            None => body["recipient"] = json!(recipient.remote_id),
+            None => body["recipient"] = json!(recipient.remote_user_key),
         }
         body
+    }
+
+    /// Waits its turn, within the limits of the network.
+    fn charge(&self) -> Result<(), Halt> {
+        match self.limits.charge(self.recipient()) {
+            Some(pause) => Err(Halt::Pause { pause, why: None }),
+            None => Ok(()),
+        }
     }
 
     async fn post(&self, body: &Value) -> Result<Value, GraphError> {
@@ -229,36 +254,40 @@ impl Sending<'_> {
     }
 
     /// Sends the last reaction of a member: the business has one reaction for all.
-    async fn send_reaction(&self, id: MessageId, user: Option<UserId>) -> Result<Delivered, Halt> {
+    async fn send_reaction(&self, id: MessageId, user: Option<UserId>) -> Result<EntryOutcome, Halt> {
         if user == Some(self.recipient().ghost_id) {
-            return Ok(Delivered::Nothing);
+            return Ok(EntryOutcome::Nothing);
         }
         let remote_id = relay::find_remote_id(self.db, self.recipient().id, id).await?;
-        let Some(remote_id) = remote_id else { return Ok(Delivered::Nothing) };
-        let emoji = relay::last_reaction(self.db, id).await?.unwrap_or_default();
+        let Some(remote_id) = remote_id else { return Ok(EntryOutcome::Nothing) };
+        self.charge()?;
+        let emoji = relay::find_last_reaction(self.db, id).await?.unwrap_or_default();
         let mut body = self.address();
         body["type"] = json!("reaction");
         body["reaction"] = json!({ "message_id": remote_id, "emoji": emoji });
         self.post(&body).await.map_err(Halt::from)?;
-        Ok(Delivered::Sent)
+        Ok(EntryOutcome::Sent)
     }
 
     /// Tells the remote user that a member has read the remote user's messages.
-    async fn send_read(&self, id: MessageId, reader: Option<UserId>) -> Result<Delivered, Halt> {
+    async fn send_read(&self, id: MessageId, reader: Option<UserId>) -> Result<EntryOutcome, Halt> {
         let account = &self.target.account;
         let tells = match account.settings.read_receipts {
-            ReadReceipts::First => reader != Some(self.recipient().ghost_id),
+            ReadReceipts::First => match reader {
+                Some(reader) => relay::is_person(self.db, reader).await?,
+                None => false,
+            },
             ReadReceipts::Owner => reader == Some(account.owner_id),
             ReadReceipts::Never => false,
         };
         if !tells {
-            return Ok(Delivered::Nothing);
+            return Ok(EntryOutcome::Nothing);
         }
         let last = relay::find_unacknowledged(self.db, self.recipient().id, id).await?;
-        let Some((message, remote_id)) = last else { return Ok(Delivered::Nothing) };
+        let Some((message, remote_id)) = last else { return Ok(EntryOutcome::Nothing) };
         let body = json!({ "messaging_product": "whatsapp", "status": "read", "message_id": remote_id });
         self.post(&body).await.map_err(Halt::from)?;
         relay::set_acknowledged(self.db, self.recipient().id, message).await?;
-        Ok(Delivered::Sent)
+        Ok(EntryOutcome::Sent)
     }
 }

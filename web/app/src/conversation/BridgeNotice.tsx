@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Field, FormError, SelectField } from '../ui/Field';
+import { withToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
 import styles from './BridgeNotice.module.css';
 
@@ -17,16 +18,32 @@ function BridgeNotice({ bridge }: { readonly bridge: ChatBridge }) {
   const { t } = useTranslation();
   const ghost = useChatState(({ users }) => users.get(bridge.ghost_id));
   const [isOpen, setOpen] = useState(false);
+  const chatStore = useChatStore();
+  const resume = () =>
+    withToast(async () => {
+      await chatStore.client.api.bridges.setPaused(bridge.bridge_id, bridge.id, false);
+      await chatStore.loadBridges(bridge.chat_id);
+    });
   const network = t(`networks.${bridge.network}`);
   const isWindowOpen = bridge.window_until !== null && Date.parse(bridge.window_until) > Date.now();
   if (bridge.state === 'disabled') return <p className={styles.notice}>{t('bridges.disabledHere', { network })}</p>;
   if (bridge.paused_reason)
-    return <p className={styles.notice}>{t(`bridges.paused.${bridge.paused_reason}`, { network })}</p>;
+    return (
+      <div className={styles.notice}>
+        <p>{t(`bridges.paused.${bridge.paused_reason}`, { network })}</p>
+        {bridge.is_own && <Button onClick={resume}>{t('bridges.resume')}</Button>}
+      </div>
+    );
   if (bridge.state !== 'connected') return <p className={styles.notice}>{t('bridges.notWorking', { network })}</p>;
   if (isWindowOpen) return null;
   return (
     <div className={styles.notice}>
-      <p>{t('bridges.windowClosed', { network, name: getDisplayName(ghost) })}</p>
+      <p>
+        {t(bridge.window_until ? 'bridges.windowClosed' : 'bridges.windowNotOpened', {
+          network,
+          name: getDisplayName(ghost),
+        })}
+      </p>
       <Button onClick={() => setOpen((now) => !now)} aria-expanded={isOpen}>
         {t('bridges.template')}
       </Button>

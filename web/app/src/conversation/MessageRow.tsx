@@ -161,12 +161,20 @@ function useConfirmDelete(message: Message): () => void {
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const openModal = useUiStore((ui) => ui.openModal);
+  const lasting = useChatState(({ bridges }) =>
+    bridges.get(message.chat_id)?.find(({ capabilities }) => !capabilities.deletes),
+  );
   return () =>
     openModal({
       kind: 'confirm',
       chatId: message.chat_id,
       title: t('message.deleteTitle'),
-      text: t('message.deleteConfirm', { text: getMessagePreview(message).slice(0, QUOTE_LENGTH) }),
+      text: [
+        t('message.deleteConfirm', { text: getMessagePreview(message).slice(0, QUOTE_LENGTH) }),
+        lasting && t('bridges.staysThere', { network: t(`networks.${lasting.network}`) }),
+      ]
+        .filter(Boolean)
+        .join(' '),
       confirmLabel: t('message.delete'),
       action: () => chatStore.client.api.messages.delete(message.id),
       getFocusTarget: () => document.querySelector<HTMLElement>(`[data-message="${message.id}"]`),

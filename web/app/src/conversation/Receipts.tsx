@@ -24,7 +24,10 @@ export function Receipts({ message }: { readonly message: Message }) {
   const isDelivered = useChatState(({ receipts, me }) =>
     [...(receipts.get(message.chat_id) ?? [])].some(([id, receipt]) => id !== me.id && receipt.delivered >= message.id),
   );
-  if (!isLatest || message.deleted_at !== null || others < 1 || others >= MAX_RECEIPT_MEMBERS) return null;
+  const isRefused = useChatState(({ bridges }) =>
+    bridges.get(message.chat_id)?.some(({ failed }) => failed.some(({ message_id }) => message_id === message.id)),
+  );
+  if (!isLatest || isRefused || message.deleted_at !== null || others < 1 || others >= MAX_RECEIPT_MEMBERS) return null;
   const isRead = readers.length > 0;
   return (
     <p className={styles.receipt} data-read={isRead} title={readers.join(', ')}>

@@ -1,9 +1,9 @@
-import type { Member, Role, User } from '@confab/sdk';
+import type { Member, Role } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { SidePanel } from '../SidePanel';
-import { isBlocked } from '../store/chatState';
+import { hasDirectChats, isBlocked } from '../store/chatState';
 import { getDisplayName, useChatState, useChatStore, useHasPermission } from '../store/hooks';
 import { Badge } from '../ui/Badge';
 import { Button } from '../ui/Button';
@@ -16,9 +16,6 @@ import styles from './Members.module.css';
 
 /** Delay before a failed request for the members is retried, in milliseconds. */
 const RETRY_DELAY_MS = 3_000;
-
-/** Whether a user can have a direct chat and a role: not a webhook or a ghost. */
-const canReceive = ({ kind }: User) => kind === 'person' || kind === 'bot';
 
 const NO_MEMBERS: readonly Member[] = [];
 
@@ -106,7 +103,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
   const isBlockedByMe = useChatState((state) => isBlocked(state, member.id));
   const outranks = !isMe && ROLE_RANK[myRole] > ROLE_RANK[member.role];
   const canRemove = useHasPermission(chatId, 'remove_members') && outranks;
-  const canSetRole = useHasPermission(chatId, 'set_roles') && outranks && canReceive(user);
+  const canSetRole = useHasPermission(chatId, 'set_roles') && outranks && hasDirectChats(user);
 
   const openDirectChat = () =>
     withToast(async () => {
@@ -143,7 +140,7 @@ function MemberItem(props: { readonly member: Member; readonly chatId: number; r
           <small>@{user.username}</small>
           {user.bio && <span>{user.bio}</span>}
         </p>
-        {!isMe && canReceive(user) && (
+        {!isMe && hasDirectChats(user) && (
           <MenuItem icon="person" onClick={openDirectChat}>
             {t('members.message')}
           </MenuItem>

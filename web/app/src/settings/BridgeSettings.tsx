@@ -5,9 +5,9 @@ import styles from '../sidebar/lists.module.css';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Field, FormError, SelectField } from '../ui/Field';
-import { Secret } from '../ui/Secret';
 import { showToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
+import { WebhookSetup } from './WebhookSetup';
 
 const READ_RECEIPTS: readonly ReadReceipts[] = ['first', 'owner', 'never'];
 const CHOICES = {
@@ -42,9 +42,7 @@ export function BridgeSettings(props: { readonly bridge: Bridge; readonly onChan
   };
   return (
     <form className={styles.form} onSubmit={save}>
-      <p className={styles.hint}>{t('bridges.setUp')}</p>
-      <Secret text={`${location.origin}${bridge.webhook_path}`} hint={t('bridges.callbackUrl')} />
-      {bridge.verify_token && <Secret text={bridge.verify_token} hint={t('bridges.verifyToken')} />}
+      <WebhookSetup bridge={bridge} />
       <fieldset className={styles.choices} aria-label={t('bridges.edit')}>
         {(Object.keys(CHOICES) as (keyof typeof CHOICES)[]).map((choice) => (
           <label key={choice}>

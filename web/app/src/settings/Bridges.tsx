@@ -1,19 +1,17 @@
 import type { Bridge } from '@confab/sdk';
-import { type FormEvent, useState } from 'react';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useLocation } from 'wouter';
 import styles from '../sidebar/lists.module.css';
 import { useChatStore } from '../store/hooks';
 import { Badge } from '../ui/Badge';
-import { Button, IconButton } from '../ui/Button';
-import { Field, FormError } from '../ui/Field';
+import { IconButton } from '../ui/Button';
 import { Menu, MenuItem } from '../ui/Menu';
-import { Secret } from '../ui/Secret';
 import { withToast } from '../ui/toast';
-import { useAction } from '../ui/useAction';
 import { useUiStore } from '../uiStore';
 import { BridgeFailures } from './BridgeFailures';
 import { BridgeSettings } from './BridgeSettings';
+import { NewBridgeForm } from './NewBridgeForm';
+import { NewRemoteUserForm } from './NewRemoteUserForm';
 
 /** The user's bridges to other networks, and a form for a new one. */
 export function Bridges(props: { readonly bridges: readonly Bridge[]; readonly onChange: () => Promise<void> }) {
@@ -28,7 +26,7 @@ export function Bridges(props: { readonly bridges: readonly Bridge[]; readonly o
           <BridgeRow key={bridge.id} bridge={bridge} onChange={onChange} />
         ))}
       </ul>
-      <NewBridge onChange={onChange} />
+      <NewBridgeForm isFirst={bridges.length === 0} onChange={onChange} />
     </section>
   );
 }
@@ -58,7 +56,11 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
           <strong>{bridge.name}</strong> <Badge>{t(`bridges.states.${bridge.state}`)}</Badge>
           <p>{details.filter(Boolean).join(' · ')}</p>
           {bridge.state_detail && (
-            <p>{t(`bridges.details.${bridge.state_detail}`, { defaultValue: bridge.state_detail })}</p>
+            <p>
+              {isEnabled
+                ? bridge.state_detail
+                : t(`bridges.details.${bridge.state_detail}`, { defaultValue: bridge.state_detail })}
+            </p>
           )}
         </div>
         <Menu align="end" trigger={<IconButton icon="more" label={t('bridges.actions', { name: bridge.name })} />}>
@@ -97,116 +99,7 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
       </div>
       {view === 'settings' && <BridgeSettings bridge={bridge} onChange={onChange} />}
       {view === 'failures' && <BridgeFailures bridgeId={bridge.id} />}
-      <NewPerson bridge={bridge} />
+      {bridge.state === 'connected' && <NewRemoteUserForm bridge={bridge} />}
     </li>
-  );
-}
-
-/** Starts a chat with a person who has not written yet. */
-function NewPerson({ bridge }: { readonly bridge: Bridge }) {
-  const { t } = useTranslation();
-  const chatStore = useChatStore();
-  const closeModal = useUiStore((ui) => ui.closeModal);
-  const [, navigate] = useLocation();
-  const { error, run } = useAction();
-  const [phone, setPhone] = useState('');
-  const [name, setName] = useState('');
-  const connect = (event: FormEvent) => {
-    event.preventDefault();
-    void run(async () => {
-      const { chat_id } = await chatStore.client.api.bridges.connectChat(bridge.id, {
-        phone: phone.replace(/[\s()-]/g, ''),
-        ...(name.trim() && { name: name.trim() }),
-      });
-      await chatStore.ensureChat(chat_id);
-      closeModal();
-      navigate(`/chats/${chat_id}`);
-    });
-  };
-  if (bridge.state !== 'connected') return null;
-  return (
-    <form className={styles.form} onSubmit={connect}>
-      <Field
-        label={t('bridges.phone')}
-        value={phone}
-        onChange={(event) => setPhone(event.target.value)}
-        type="tel"
-        placeholder="+49 151 12345678"
-        hint={t('bridges.connectHint')}
-        autoComplete="off"
-        required
-      />
-      <Field
-        label={t('bridges.personName')}
-        value={name}
-        onChange={(event) => setName(event.target.value)}
-        maxLength={64}
-        autoComplete="off"
-      />
-      <FormError>{error}</FormError>
-      <div className={styles.actions}>
-        <Button type="submit">{t('bridges.connect')}</Button>
-      </div>
-    </form>
-  );
-}
-
-const EMPTY_ACCOUNT = { name: '', phoneNumberId: '', businessAccountId: '', accessToken: '', appSecret: '' };
-
-function NewBridge({ onChange }: { readonly onChange: () => Promise<void> }) {
-  const { t } = useTranslation();
-  const { bridges } = useChatStore().client.api;
-  const { error, run } = useAction();
-  const [account, setAccount] = useState(EMPTY_ACCOUNT);
-  const [created, setCreated] = useState<Bridge | null>(null);
-  const create = (event: FormEvent) => {
-    event.preventDefault();
-    void run(async () => {
-      const bridge = await bridges.create({
-        name: account.name.trim(),
-        whatsapp: {
-          phone_number_id: account.phoneNumberId.trim(),
-          business_account_id: account.businessAccountId.trim(),
-          access_token: account.accessToken.trim(),
-          app_secret: account.appSecret.trim(),
-        },
-      });
-      setCreated(bridge);
-      setAccount(EMPTY_ACCOUNT);
-      await onChange();
-    });
-  };
-  const field = (key: keyof typeof EMPTY_ACCOUNT, type: 'text' | 'password' = 'text', hint?: string) => (
-    <Field
-      label={t(`bridges.${key}`)}
-      value={account[key]}
-      onChange={(event) => setAccount({ ...account, [key]: event.target.value })}
-      type={type}
-      autoComplete={type === 'password' ? 'new-password' : 'off'}
-      hint={hint}
-      required
-    />
-  );
-  return (
-    <>
-      <form className={styles.form} onSubmit={create}>
-        {field('name')}
-        {field('phoneNumberId', 'text', t('bridges.accountHint'))}
-        {field('businessAccountId')}
-        {field('accessToken', 'password')}
-        {field('appSecret', 'password')}
-        <FormError>{error}</FormError>
-        <div className={styles.actions}>
-          <Button type="submit">{t('bridges.create')}</Button>
-        </div>
-      </form>
-      {created && (
-        <>
-          <p className={styles.hint}>{t('bridges.setUp')}</p>
-          <Secret text={`${location.origin}${created.webhook_path}`} hint={t('bridges.callbackUrl')} />
-          {created.verify_token && <Secret text={created.verify_token} hint={t('bridges.verifyToken')} />}
-        </>
-      )}
-    </>
   );
 }

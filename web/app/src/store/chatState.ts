@@ -55,6 +55,11 @@ export function isBlocked({ blockedUserIds }: ChatState, senderId: number | null
   return senderId !== null && blockedUserIds.has(senderId);
 }
 
+/** Whether a user can have direct chats, and roles in others: not a webhook or a ghost. */
+export function hasDirectChats({ kind }: User): boolean {
+  return kind === 'person' || kind === 'bot';
+}
+
 /** A timeline before the first load. */
 export const EMPTY_TIMELINE: Timeline = {
   messages: [],

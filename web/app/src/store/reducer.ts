@@ -100,7 +100,7 @@ function applyRelayed(state: ChatState, event: EventOf<'message.relayed'>): Chat
   const bridges = state.bridges.get(event.chat_id);
   if (!bridges) return state;
   const changed = bridges.map((bridge) => {
-    if (bridge.network !== event.network) return bridge;
+    if (bridge.bridge_id !== event.bridge_id) return bridge;
     const others = bridge.failed.filter(({ message_id }) => message_id !== event.message_id);
     if (event.state !== 'failed') return others.length < bridge.failed.length ? { ...bridge, failed: others } : bridge;
     return { ...bridge, failed: [{ message_id: event.message_id, error: event.error }, ...others] };

@@ -398,6 +398,10 @@ export type BridgeChat = {
      */
     paused_reason: PausedReason | null;
     /**
+     * The phone number of the remote user, in digits; null if it is unknown.
+     */
+    phone: string | null;
+    /**
      * Until when the network accepts messages that are not templates; null before the first
      * message of the remote user.
      */
@@ -491,7 +495,7 @@ export type BridgePatch = {
 };
 
 /**
- * What the network told of the account.
+ * What the network reported about the account.
  */
 export type BridgeProfile = {
     /**
@@ -509,7 +513,7 @@ export type BridgeProfile = {
  */
 export type BridgeSettings = {
     /**
-     * The id of the WhatsApp Business Account.
+     * The id of the WhatsApp Business BridgeAccount.
      */
     business_account_id: RemoteAccountId;
     /**
@@ -647,6 +651,10 @@ export type ChatBridge = {
      */
     id: BridgeChatId;
     /**
+     * Whether the bridge is the caller's.
+     */
+    is_own: boolean;
+    /**
      * The network.
      */
     network: BridgeNetwork;
@@ -654,6 +662,10 @@ export type ChatBridge = {
      * Why nothing is sent; null while messages are sent.
      */
     paused_reason: PausedReason | null;
+    /**
+     * The phone number of the remote user, in digits; null if it is unknown.
+     */
+    phone: string | null;
     /**
      * Whether the bridge works.
      */
@@ -1223,6 +1235,7 @@ export type Event = {
     url: string;
 } | {
     at: Time;
+    bridge_id: BridgeId;
     chat_id: ChatId;
     error: string | null;
     id: Cursor;
@@ -1306,7 +1319,7 @@ export type EventPage = {
 };
 
 /**
- * Something that a bridge gave up to send.
+ * A delivery that failed.
  */
 export type FailedDelivery = {
     /**
@@ -1330,7 +1343,7 @@ export type FailedDelivery = {
      */
     message_id: MessageId | null;
     /**
-     * When it was given up.
+     * When it was accepted or given up.
      */
     settled_at: Time;
 };
@@ -1959,7 +1972,7 @@ export type NewWhatsappAccount = {
      */
     app_secret: CredentialText;
     /**
-     * The id of the WhatsApp Business Account, which has the templates.
+     * The id of the WhatsApp Business BridgeAccount, which has the templates.
      */
     business_account_id: RemoteAccountId;
     /**
@@ -1989,7 +2002,7 @@ export type PausedReason = 'owner' | 'too_many_messages' | 'repeated_message';
 export type Permission = 'invite' | 'edit_chat' | 'pin' | 'delete_others_messages' | 'view_revisions' | 'remove_members' | 'set_roles' | 'set_retention' | 'delete_chat' | 'leave';
 
 /**
- * A phone number with the code of the country: 7 to 15 digits, with or without a plus sign.
+ * A phone number with the code of the country: 7 to 15 digits. Spaces, dashes and parentheses between them are ignored.
  */
 export type PhoneNumber = string;
 
@@ -4019,7 +4032,7 @@ export type BansCreateResponses = {
 
 export type BansCreateResponse = BansCreateResponses[keyof BansCreateResponses];
 
-export type BridgesListOfChatData = {
+export type BridgesListForChatData = {
     body?: never;
     path: {
         chat_id: ChatId;
@@ -4028,7 +4041,7 @@ export type BridgesListOfChatData = {
     url: '/api/chats/{chat_id}/bridges';
 };
 
-export type BridgesListOfChatErrors = {
+export type BridgesListForChatErrors = {
     /**
      * Not signed in, or the session has ended.
      */
@@ -4051,16 +4064,16 @@ export type BridgesListOfChatErrors = {
     default: Problem;
 };
 
-export type BridgesListOfChatError = BridgesListOfChatErrors[keyof BridgesListOfChatErrors];
+export type BridgesListForChatError = BridgesListForChatErrors[keyof BridgesListForChatErrors];
 
-export type BridgesListOfChatResponses = {
+export type BridgesListForChatResponses = {
     /**
      * OK.
      */
     200: ChatBridgeList;
 };
 
-export type BridgesListOfChatResponse = BridgesListOfChatResponses[keyof BridgesListOfChatResponses];
+export type BridgesListForChatResponse = BridgesListForChatResponses[keyof BridgesListForChatResponses];
 
 export type ReceiptsMarkDeliveredData = {
     body: MarkerPosition;

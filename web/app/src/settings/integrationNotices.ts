@@ -4,7 +4,7 @@ import { useChatStore } from '../store/hooks';
 import { showToast } from '../ui/toast';
 
 /** Tells the user when the server disables one of their endpoints of webhooks, or a bridge stops. */
-export function useEndpointNotices() {
+export function useIntegrationNotices() {
   const { client } = useChatStore();
   const { t } = useTranslation();
   useEffect(() => {

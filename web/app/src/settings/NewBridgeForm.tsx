@@ -1,0 +1,66 @@
+import type { Bridge } from '@confab/sdk';
+import { type FormEvent, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import styles from '../sidebar/lists.module.css';
+import { useChatStore } from '../store/hooks';
+import { Button } from '../ui/Button';
+import { Field, FormError } from '../ui/Field';
+import { useAction } from '../ui/useAction';
+import { WebhookSetup } from './WebhookSetup';
+
+const EMPTY_ACCOUNT = { name: '', phoneNumberId: '', businessAccountId: '', accessToken: '', appSecret: '' };
+
+/** Creates a bridge. The form is folded while there is a bridge. */
+export function NewBridgeForm(props: { readonly isFirst: boolean; readonly onChange: () => Promise<void> }) {
+  const { isFirst, onChange } = props;
+  const { t } = useTranslation();
+  const { bridges } = useChatStore().client.api;
+  const { error, run } = useAction();
+  const [account, setAccount] = useState(EMPTY_ACCOUNT);
+  const [created, setCreated] = useState<Bridge | null>(null);
+  const create = (event: FormEvent) => {
+    event.preventDefault();
+    void run(async () => {
+      const bridge = await bridges.create({
+        name: account.name.trim(),
+        whatsapp: {
+          phone_number_id: account.phoneNumberId.trim(),
+          business_account_id: account.businessAccountId.trim(),
+          access_token: account.accessToken.trim(),
+          app_secret: account.appSecret.trim(),
+        },
+      });
+      setCreated(bridge);
+      setAccount(EMPTY_ACCOUNT);
+      await onChange();
+    });
+  };
+  const field = (key: keyof typeof EMPTY_ACCOUNT, type: 'text' | 'password' = 'text', hint?: string) => (
+    <Field
+      label={t(`bridges.${key}`)}
+      value={account[key]}
+      onChange={(event) => setAccount({ ...account, [key]: event.target.value })}
+      type={type}
+      autoComplete={type === 'password' ? 'new-password' : 'off'}
+      hint={hint}
+      required
+    />
+  );
+  return (
+    <details open={isFirst || created !== null}>
+      <summary>{t('bridges.new')}</summary>
+      <form className={styles.form} onSubmit={create}>
+        {field('name')}
+        {field('phoneNumberId', 'text', t('bridges.accountHint'))}
+        {field('businessAccountId')}
+        {field('accessToken', 'password')}
+        {field('appSecret', 'password')}
+        <FormError>{error}</FormError>
+        <div className={styles.actions}>
+          <Button type="submit">{t('bridges.create')}</Button>
+        </div>
+      </form>
+      {created && <WebhookSetup bridge={created} />}
+    </details>
+  );
+}
