@@ -97,7 +97,7 @@ test('a person on WhatsApp and the owner of a bridge talk', async ({ graph, serv
   await expect(answer).toContainText('Delivered');
   await graph.post('/person/say', { webhook, text: 'Thanks' });
   await expect(answer).toContainText('Read by Eve');
-  await page.screenshot({ path: 'test-results/bridge-chat.png' });
+  await page.screenshot({ path: '../../screenshots/bridge-chat.png' });
 
   // The day has passed: only a template opens the conversation again.
   await graph.post('/person/refuse', { status: 400, code: 131047 });
@@ -108,7 +108,7 @@ test('a person on WhatsApp and the owner of a bridge talk', async ({ graph, serv
   await page.getByRole('button', { name: 'Send a template' }).click();
   await page.getByLabel('Value 1').fill('Eve');
   await page.getByLabel('Value 2').fill('42');
-  await page.screenshot({ path: 'test-results/bridge-template.png' });
+  await page.screenshot({ path: '../../screenshots/bridge-template.png' });
   await page.getByRole('button', { name: 'Send template' }).click();
   await expect(alice.message('Hello Eve, your order 42 is ready.')).toBeVisible();
   await expect.poll(() => graph.texts()).toContain('template');
@@ -117,7 +117,7 @@ test('a person on WhatsApp and the owner of a bridge talk', async ({ graph, serv
   await openSettings();
   await bridges.getByRole('button', { name: 'Actions for Corner shop' }).click();
   await page.getByRole('menuitem', { name: 'Show failed messages' }).click();
-  await page.screenshot({ path: 'test-results/bridge-settings.png' });
+  await page.screenshot({ path: '../../screenshots/bridge-settings.png' });
   await bridges.getByRole('button', { name: 'Send again' }).click();
   await expect.poll(() => graph.texts()).toContain('*Alice*: Too late');
   await page.keyboard.press('Escape');
@@ -127,5 +127,7 @@ test('a person on WhatsApp and the owner of a bridge talk', async ({ graph, serv
   await graph.post('/person/refuse', { status: 401, code: 190 });
   await alice.send('Anybody?');
   await expect(page.getByText('Corner shop no longer relays messages.')).toBeVisible();
-  await expect(page.getByText("Messages to WhatsApp wait: the bridge isn't connected.", { exact: false })).toBeVisible();
+  await expect(
+    page.getByText("Messages to WhatsApp wait: the bridge isn't connected.", { exact: false }),
+  ).toBeVisible();
 });
