@@ -54,6 +54,10 @@ pub enum Action {
     BridgeUpdated,
     /// A user deleted a bridge.
     BridgeDeleted,
+    /// A user connected a chat to a remote user.
+    BridgeConnected,
+    /// A user disconnected a chat from a remote user.
+    BridgeDisconnected,
     /// A user exported their data.
     Exported,
     /// A user deleted the account.
@@ -264,7 +268,7 @@ pub async fn list_activity(db: impl PgExecutor<'_>, user: UserId, limit: i64) ->
               where actor_id = $1 and action in (
                   'signed_up', 'signed_in', 'password_changed', 'exported', 'token_created', 'token_revoked',
                   'bot_created', 'bot_deleted', 'endpoint_created', 'endpoint_updated', 'endpoint_secret_rotated', 'endpoint_deleted',
-                  'bridge_created', 'bridge_updated', 'bridge_deleted'
+                  'bridge_created', 'bridge_updated', 'bridge_deleted', 'bridge_connected', 'bridge_disconnected'
               )
               order by id desc limit $2)
              union all

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     BridgeChatId, BridgeId, ChatId, DeliveryId, Error, LaneId, Result, UserId, accounts,
+    audit::{Action, Client, NewEntry},
     auth::new_code,
     chats::{self, ChatType},
     events, members,
@@ -215,7 +216,13 @@ fn username_prefix(network: Network) -> &'static str {
 
 /// Connects a remote user to a chat, for the owner of a bridge who may edit the chat, or to a new
 /// group.
-pub async fn connect(db: &PgPool, owner: UserId, bridge: BridgeId, new: NewBridgeChat) -> Result<BridgeChat> {
+pub async fn connect(
+    db: &PgPool,
+    owner: UserId,
+    client: &Client,
+    bridge: BridgeId,
+    new: NewBridgeChat,
+) -> Result<BridgeChat> {
     let NewBridgeChat { phone, name, chat_id } = new;
     let mut log = events::begin(db, owner).await?;
     let account =
@@ -249,6 +256,8 @@ pub async fn connect(db: &PgPool, owner: UserId, bridge: BridgeId, new: NewBridg
     }
     let id = create(&mut log, &account, &remote_user, chat_id).await?;
     let chat = get(&mut *log, id).await?;
+    let entry = NewEntry::new(Action::BridgeConnected).with_actor(owner).with_chat(chat.chat_id).with_client(client);
+    entry.write(&mut *log).await?;
     log.commit().await?;
     Ok(chat)
 }
@@ -350,12 +359,14 @@ pub async fn pause_after_loop(db: &PgPool, id: BridgeChatId, reason: super::Paus
 }
 
 /// Disconnects a chat: removes the ghost of the remote user. The messages stay.
-pub async fn disconnect(db: &PgPool, owner: UserId, bridge: BridgeId, id: BridgeChatId) -> Result<()> {
+pub async fn disconnect(db: &PgPool, owner: UserId, client: &Client, bridge: BridgeId, id: BridgeChatId) -> Result<()> {
     let mut log = events::begin(db, owner).await?;
     super::find_owned(&mut *log, owner, bridge).await?;
     require_of_bridge(&mut log, bridge, id).await?;
     let chat = get(&mut *log, id).await?;
     members::delete(&mut log, chat.chat_id, chat.ghost_id).await?;
+    let entry = NewEntry::new(Action::BridgeDisconnected).with_actor(owner).with_chat(chat.chat_id).with_client(client);
+    entry.write(&mut *log).await?;
     log.commit().await?;
     Ok(())
 }

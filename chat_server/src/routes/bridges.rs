@@ -98,10 +98,11 @@ pub(crate) async fn list_chats(
 pub(crate) async fn connect_chat(
     State(state): State<Arc<AppState>>,
     caller: Caller,
+    ClientInfo(client): ClientInfo,
     Path(id): Path<BridgeId>,
     Json(new): Json<NewBridgeChat>,
 ) -> Result<Created<BridgeChat>> {
-    Ok(Created(chats::connect(&state.db, caller.user_id, id, new).await?))
+    Ok(Created(chats::connect(&state.db, caller.user_id, &client, id, new).await?))
 }
 
 /// Pauses a connected chat, or makes it send again.
@@ -120,10 +121,11 @@ pub(crate) async fn update_chat(
 pub(crate) async fn disconnect_chat(
     State(state): State<Arc<AppState>>,
     caller: Caller,
+    ClientInfo(client): ClientInfo,
     Path(id): Path<BridgeId>,
     Path(chat): Path<BridgeChatId>,
 ) -> Result<NoContent> {
-    chats::disconnect(&state.db, caller.user_id, id, chat).await?;
+    chats::disconnect(&state.db, caller.user_id, &client, id, chat).await?;
     Ok(NoContent)
 }
 

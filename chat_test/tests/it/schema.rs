@@ -154,6 +154,9 @@ async fn no_secret_is_stored_as_it_is() {
         alice.post(&format!("/api/chats/{team}/webhooks"), json!({ "name": "secret" })).await.expect(201).json();
     let endpoint = alice.post("/api/webhook-endpoints", json!({ "url": "https://receiver.example/" })).await;
     let endpoint = endpoint.expect(201).json();
+    let account = json!({ "phone_number_id": "1", "business_account_id": "2",
+                          "access_token": "EAA-a-secret-access-token", "app_secret": "0123456789-a-secret" });
+    let bridge = alice.post("/api/bridges", json!({ "name": "x", "whatsapp": account })).await.expect(201).json();
     let ticket = alice.post("/api/events/ticket", json!({})).await.expect(201).json();
     let text = |value: &Value| value.as_str().expect("a secret").to_owned();
     let secrets = [
@@ -164,6 +167,9 @@ async fn no_secret_is_stored_as_it_is() {
         text(&alice.auth_response["refresh_token"]),
         alice.token.clone(),
         "confab-demo".to_owned(),
+        "EAA-a-secret-access-token".to_owned(),
+        "0123456789-a-secret".to_owned(),
+        text(&bridge["verify_token"]),
     ];
     let tables: Vec<String> = sqlx::query_scalar(
         "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -178,11 +184,13 @@ async fn no_secret_is_stored_as_it_is() {
             // A key that is stored as bytes appears in hexadecimal.
             let bytes = BASE64_STANDARD.decode(secret).ok().filter(|bytes| bytes.len() >= 16).map(hex::encode);
             let sql = format!(
-                "select count(*) from {table} t where position($1 in t::text) > 0 or position($2 in t::text) > 0"
+                "select count(*) from {table} t
+                 where position($1 in t::text) > 0 or position($2 in t::text) > 0 or position($3 in t::text) > 0"
             );
             let found: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
                 .bind(secret)
                 .bind(bytes)
+                .bind(hex::encode(secret))
                 .fetch_one(&app.db)
                 .await
                 .expect("a count");

@@ -1,5 +1,6 @@
 //! The bridge to WhatsApp, against a stand-in of Meta's Graph API.
 
+use chat_core::{bridges, sealing::Sealer};
 use chat_test::{
     ApiResponse, PNG, TestApp, TestUser, eventually,
     graph::{
@@ -827,4 +828,22 @@ async fn a_member_who_cannot_be_added_keeps_nobody_else_out() {
     let chat = bridge.write(&eve(), "wamid.in1", "hello").await;
     carol.get(&format!("/api/chats/{chat}")).await.expect(200);
     bridge.bob.get(&format!("/api/chats/{chat}")).await.expect(200);
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_again_and_connections_are_recorded() {
+    let bridge = TestBridge::start().await;
+    let file = bridge.app.secrets_key_file();
+    Sealer::add_key(&file).expect("another key");
+    let sealer = Sealer::open_file(&file).expect("the keys");
+    assert_eq!(bridges::reseal_all(&bridge.app.db, &sealer).await.expect("sealed again"), 1);
+    assert_eq!(bridge.state().await["verify_token"], bridge.bridge["verify_token"]);
+    let chat = bridge.write(&eve(), "wamid.in1", "still signed with the app secret").await;
+    assert!(chat > 0);
+    let max = bridge.alice.post(&bridge.path("/chats"), json!({ "phone": "+4915170000000" })).await.expect(201).json();
+    bridge.alice.delete(&bridge.path(&format!("/chats/{}", max["id"]))).await.expect(204);
+    let activity = bridge.alice.get("/api/me/activity").await.expect(200).json();
+    let actions: Vec<_> =
+        activity["items"].as_array().expect("items").iter().map(|one| one["action"].clone()).collect();
+    assert_eq!(actions[..3], [json!("bridge_disconnected"), json!("bridge_connected"), json!("bridge_created")]);
 }

@@ -29,6 +29,8 @@ const ACTIONS = Object.keys({
   bridge_created: true,
   bridge_updated: true,
   bridge_deleted: true,
+  bridge_connected: true,
+  bridge_disconnected: true,
   exported: true,
   account_deleted: true,
   account_approved: true,
