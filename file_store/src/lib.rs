@@ -8,4 +8,4 @@ mod store;
 
 pub use blobs::{BlobStore, BlobStream};
 pub use pixel_budget::PixelBudget;
-pub use store::FileStore;
+pub use store::{FileStore, MAX_FILE_BYTES};

@@ -6,6 +6,9 @@ use chat_core::{Error, Result, UserId, files::NewFile, values::is_bidi_control};
 use futures_util::Stream;
 use std::sync::Arc;
 
+/// Maximum size of a file, in bytes.
+pub const MAX_FILE_BYTES: u64 = 25 * 1024 * 1024;
+
 /// Stores uploaded files.
 #[derive(Debug, Clone)]
 pub struct FileStore {

@@ -1,20 +1,16 @@
 //! The chats that bridges connect to remote users on other networks.
 
-use super::{
-    BridgeAccount, BridgeChat, ChatBridge, FailedDelivery, Network, NewBridgeChat, Template, model::FailedRelay,
-};
+use super::{BridgeAccount, BridgeChat, ChatBridge, Network, NewBridgeChat, Template, model::FailedRelay};
 use crate::{
-    BridgeChatId, BridgeId, ChatId, DeliveryId, Error, LaneId, Result, UserId, accounts,
+    BridgeChatId, BridgeId, ChatId, Error, LaneId, Result, UserId, accounts,
     audit::{Action, Client, NewEntry},
     auth::new_code,
     chats::{self, ChatType},
-    events, members,
-    messages::{MessageExtra, MessageTemplate, NewMessage},
-    outbox,
+    events, members, outbox,
     permissions::Permission,
     search::words,
     users::{self, ProfileChange},
-    values::{Content, DisplayName, is_bidi_control},
+    values::{DisplayName, is_bidi_control},
 };
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
@@ -413,122 +409,6 @@ pub async fn list_for_chat(db: &mut PgConnection, viewer: UserId, chat: ChatId) 
         });
     }
     Ok(bridges)
-}
-
-/// Returns the message that sends a template. Its text is that of the template with its
-/// parameters.
-pub async fn build_template_message(
-    db: &mut PgConnection,
-    sender: UserId,
-    chat: ChatId,
-    template: super::TemplateMessage,
-) -> Result<NewMessage> {
-    let super::TemplateMessage { bridge_id, name, language, parameters, nonce } = template;
-    let bridges = list_for_chat(db, sender, chat).await?;
-    let bridge = bridges.into_iter().find(|one| one.chat.bridge_id == bridge_id);
-    let bridge = bridge.ok_or_else(|| Error::invalid("bridge_id", "this bridge does not connect this chat"))?;
-    if bridge.state == super::BridgeState::Disabled {
-        return Err(super::DISABLED);
-    }
-    let known = bridge.templates.into_iter().find(|one| one.name == name && one.language == language);
-    let known = known.ok_or_else(|| Error::invalid("name", "there is no template with this name and language"))?;
-    if parameters.len() != known.parameter_count {
-        let detail = format!("this template has {} parameters", known.parameter_count);
-        return Err(Error::invalid("parameters", detail));
-    }
-    if let Some(bad) = parameters
-        .iter()
-        .find(|value| value.trim().is_empty() || value.chars().count() > 1_000 || value.contains(['\n', '\t', '\0']))
-    {
-        let detail = format!(
-            "a parameter must have 1 to 1000 characters in one line: {:?}",
-            bad.chars().take(20).collect::<String>()
-        );
-        return Err(Error::invalid("parameters", detail));
-    }
-    let content =
-        Content::try_from(known.fill_in(&parameters)).map_err(|detail| Error::invalid("parameters", detail))?;
-    let template = MessageTemplate { bridge_id, name, language, parameters };
-    let extra = MessageExtra { template: Some(template), ..MessageExtra::default() };
-    Ok(NewMessage {
-        chat_id: chat,
-        sender_id: sender,
-        content,
-        files: Vec::new(),
-        reply_to: None,
-        nonce,
-        has_mentions: false,
-        extra: Some(Box::new(extra)),
-    })
-}
-
-/// Lists the failed deliveries of a bridge, newest first, with lower ids than `before`.
-pub async fn list_failed(
-    db: &mut PgConnection,
-    owner: UserId,
-    bridge: BridgeId,
-    before: Option<DeliveryId>,
-    limit: i64,
-) -> Result<Vec<FailedDelivery>> {
-    super::find_owned(&mut *db, owner, bridge).await?;
-    Ok(sqlx::query_as(
-        // The network can also refuse a message that it has accepted before.
-        "select o.id, c.chat_id, m.message_id, o.type as event_type, o.settled_at, coalesce(m.error, o.error) as error
-         from bridge_chats c
-         cross join lateral (
-             (select * from outbox o
-              where o.lane_id = c.id and o.state = 'dead' and ($2::bigint is null or o.id < $2)
-              order by o.id desc limit $3)
-             union all
-             (select o.* from bridge_messages r join outbox o on o.id = r.delivery_id and o.state = 'delivered'
-              where r.lane_id = c.id and r.state = 'failed' and ($2::bigint is null or o.id < $2)
-              order by r.id desc limit $3)
-         ) o
-         left join lateral (
-             select r.message_id, r.error from bridge_messages r
-             where r.delivery_id = o.id order by r.state <> 'failed', r.part limit 1
-         ) m on true
-         where c.bridge_id = $1 order by o.id desc limit $3",
-    )
-    .bind(bridge)
-    .bind(before)
-    .bind(limit)
-    .fetch_all(db)
-    .await?)
-}
-
-/// Sends a failed delivery again, before all others that wait.
-pub async fn retry(db: &PgPool, owner: UserId, bridge: BridgeId, id: DeliveryId) -> Result<()> {
-    super::find_owned(db, owner, bridge).await?;
-    let lane: Option<BridgeChatId> = sqlx::query_scalar(
-        "select c.id from outbox o join bridge_chats c on c.id = o.lane_id and c.bridge_id = $1
-         where o.id = $2 and (o.state = 'dead' or exists (
-             select from bridge_messages r where r.delivery_id = o.id and r.state = 'failed'
-         ))",
-    )
-    .bind(bridge)
-    .bind(id)
-    .fetch_optional(db)
-    .await?;
-    let lane = lane.ok_or(Error::NotFound("delivery"))?;
-    let mut tx = db.begin().await?;
-    outbox::lock_lane(&mut tx, lane).await?;
-    // The parts that arrived are not sent again.
-    sqlx::query("delete from bridge_messages where lane_id = $1 and delivery_id = $2 and state = 'failed'")
-        .bind(lane)
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query(
-        "update outbox set state = 'waiting', settled_at = null, attempts = 0, due_at = to_timestamp(0)
-         where id = $1 and state <> 'waiting'",
-    )
-    .bind(id)
-    .execute(&mut *tx)
-    .await?;
-    outbox::wake(&mut tx, lane).await?;
-    tx.commit().await?;
-    Ok(())
 }
 
 /// Erases ghosts whose bridge or chat was deleted, a few at a time. Returns how many.

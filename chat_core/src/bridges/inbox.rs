@@ -23,7 +23,8 @@ const MAX_WAITING: i64 = 10_000;
 /// Maximum size of all webhooks of one bridge that wait, in bytes.
 const MAX_WAITING_BYTES: i64 = 64 * 1024 * 1024;
 
-/// How long the hashes of processed webhooks are kept, in days. The network repeats a webhook for seven days.
+/// How long the hashes of processed webhooks are kept, in days. The network repeats a webhook for
+/// seven days.
 const KEPT_DAYS: i32 = 8;
 
 /// Maximum number of webhooks that one statement deletes.
@@ -58,7 +59,7 @@ pub fn is_signed(account: &BridgeAccount, sealer: &Sealer, signature: &str, body
 /// Stores a webhook. One that has arrived before is ignored.
 pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
     let mut tx = db.begin().await?;
-    // Also, so that webhooks at once cannot exceed the limit.
+    // Locked, so that webhooks at once cannot exceed the limit.
     let is_disabled: Option<bool> =
         sqlx::query_scalar("select state = 'disabled' from bridges where id = $1 for no key update")
             .bind(bridge)
@@ -90,11 +91,8 @@ pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
             .execute(&mut *tx)
             .await?;
     if inserted.rows_affected() > 0 {
-        // If one waits for another attempt, this one waits too, so that the order is kept.
-        sqlx::query("update bridges set inbox_due_at = coalesce(inbox_due_at, now()) where id = $1")
-            .bind(bridge)
-            .execute(&mut *tx)
-            .await?;
+        // At once, although one of another remote user may wait for its next attempt.
+        sqlx::query("update bridges set inbox_due_at = now() where id = $1").bind(bridge).execute(&mut *tx).await?;
         super::notify_worker(&mut *tx).await?;
     }
     tx.commit().await?;

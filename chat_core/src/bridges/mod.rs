@@ -2,12 +2,15 @@
 //!
 //! A bridge is owned by a person. Each remote user on the other network is a ghost here: a user who is
 //! a member of one chat. `chats` connects chats to remote users, `inbox` keeps what the network sent
-//! until it is processed, and `relay` records which message is which on the other side.
+//! until it is processed, `relay` records which message is which on the other side, `templates` sends
+//! templates, and `failures` lists what did not arrive.
 
 pub mod chats;
+pub mod failures;
 pub mod inbox;
 mod model;
 pub mod relay;
+pub mod templates;
 
 pub use model::{
     Bridge, BridgeCapabilities, BridgeChat, BridgeChatPatch, BridgePatch, BridgeProfile, BridgeSecrets, BridgeSettings,
@@ -102,7 +105,7 @@ pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client
     };
     let secrets = BridgeSecrets { access_token, app_secret, verify_token: new_secret().0 };
     let mut tx = db.begin().await?;
-    // Also, so that two requests at once cannot exceed the limit.
+    // Locked, so that two requests at once cannot exceed the limit.
     users::lock_active(&mut tx, owner).await?;
     let same: Vec<bool> =
         sqlx::query_scalar("select settings ->> 'phone_number_id' = $2 from bridges where owner_id = $1")

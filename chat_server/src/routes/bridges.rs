@@ -12,7 +12,7 @@ use chat_core::{
     BridgeChatId, BridgeId, ChatId, DeliveryId, Error,
     bridges::{
         self, Bridge, BridgeChat, BridgeChatPatch, BridgePatch, ChatBridge, FailedDelivery, NewBridge, NewBridgeChat,
-        PausedReason, TemplateMessage, chats, inbox,
+        PausedReason, TemplateMessage, chats, failures, inbox, templates,
     },
     messages::Message,
 };
@@ -148,7 +148,7 @@ pub(crate) async fn list_failures(
 ) -> Result<Json<Page<FailedDelivery>>> {
     let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     let mut db = state.expensive_db.acquire().await?;
-    let rows = chats::list_failed(&mut db, caller.user_id, id, before, limit + 1).await?;
+    let rows = failures::list(&mut db, caller.user_id, id, before, limit + 1).await?;
     Ok(Json(Page::with_filters(rows, limit, &[], |row| ("before", row.id.get()))))
 }
 
@@ -159,7 +159,7 @@ pub(crate) async fn retry(
     Path(id): Path<BridgeId>,
     Path(delivery): Path<DeliveryId>,
 ) -> Result<NoContent> {
-    chats::retry(&state.db, caller.user_id, id, delivery).await?;
+    failures::retry(&state.db, caller.user_id, id, delivery).await?;
     Ok(NoContent)
 }
 
@@ -182,7 +182,7 @@ pub(crate) async fn send_template(
 ) -> Result<Created<Message>> {
     let new = {
         let mut db = state.db.acquire().await?;
-        chats::build_template_message(&mut db, caller.user_id, chat, template).await?
+        templates::build_template_message(&mut db, caller.user_id, chat, template).await?
     };
     Ok(Created(state.writer.send(new).await?.message))
 }

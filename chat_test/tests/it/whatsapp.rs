@@ -1,6 +1,9 @@
 //! The bridge to WhatsApp, against a stand-in of Meta's Graph API.
 
-use chat_core::{bridges, sealing::Sealer};
+use chat_core::{
+    bridges::{self, inbox},
+    sealing::Sealer,
+};
 use chat_test::{
     ApiResponse, PNG, TestApp, TestUser, eventually,
     graph::{
@@ -704,18 +707,49 @@ async fn wrong_properties_of_a_bridge_are_rejected() {
 
 #[tokio::test]
 async fn no_webhook_is_forgotten_that_arrives_when_a_batch_ends() {
-    let bridge = TestBridge::start().await;
-    let mut chat = 0;
-    // Each arrives while the one before is being processed, or has just been.
-    for nth in 0..40 {
-        let text = json!({ "body": format!("number {nth}") });
-        bridge.deliver(&message_webhook(&eve(), &format!("wamid.{nth}"), "text", text)).await;
-        tokio::time::sleep(std::time::Duration::from_millis(nth % 7 * 3)).await;
-        if nth % 10 == 9 {
-            chat = bridge.find_message(&format!("number {nth}")).await["chat_id"].as_i64().expect("a chat");
-        }
+    let bridge = TestBridge::without_server().await;
+    let db = &bridge.app.db;
+    bridge.deliver(&message_webhook(&eve(), "wamid.in1", "text", json!({ "body": "one" }))).await;
+    let lease = inbox::claim(db).await.expect("a claim").expect("a lease");
+    let batch = inbox::load_waiting(db, &lease).await.expect("a batch");
+    // Another webhook is being stored, and has the row of the bridge, when the batch ends.
+    let mut storing = db.begin().await.expect("a transaction");
+    for sql in [
+        "select from bridges for no key update",
+        "insert into bridge_inbox (bridge_id, hash, body) select id, '2', '{}' from bridges",
+        "update bridges set inbox_due_at = now()",
+    ] {
+        sqlx::query(sql).execute(&mut *storing).await.expect("stored");
     }
-    assert_eq!(bridge.texts(chat).await, (0..40).map(|nth| format!("number {nth}")).collect::<Vec<_>>());
+    let results: Vec<_> = batch.iter().map(|webhook| (webhook.id, inbox::WebhookOutcome::Done(None))).collect();
+    let pool = db.clone();
+    let finishing = tokio::spawn(async move { inbox::finish(&pool, lease, &batch, &results).await });
+    let waits = "select exists (select from pg_stat_activity
+                                where datname = current_database() and wait_event_type = 'Lock')";
+    eventually("the end of the batch waits", || async {
+        sqlx::query_scalar(waits).fetch_one(db).await.expect("a row")
+    })
+    .await;
+    storing.commit().await.expect("committed");
+    finishing.await.expect("no panic").expect("finished");
+    let next = inbox::claim(db).await.expect("a claim").expect("the inbox is due again");
+    assert_eq!(inbox::load_waiting(db, &next).await.expect("a batch").len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_waits_delays_nobody_else() {
+    let bridge = TestBridge::start().await;
+    bridge.graph.fail_downloads(usize::MAX);
+    let image = json!({ "id": bridge.graph.add_file("image/png", PNG) });
+    bridge.deliver(&message_webhook(&eve(), "wamid.in1", "image", image)).await;
+    // Its next attempt is far away.
+    let postpone = "update bridges b set inbox_due_at = now() + interval '1 hour'
+                    where inbox_leased_until is null and exists (select from bridge_inbox where attempts > 0)";
+    eventually("an attempt has failed", || async {
+        sqlx::query(postpone).execute(&bridge.app.db).await.expect("updated").rows_affected() > 0
+    })
+    .await;
+    bridge.write(&GraphPerson::new("Zoe", "491519999999"), "wamid.in2", "hello").await;
 }
 
 #[tokio::test]

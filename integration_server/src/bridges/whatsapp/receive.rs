@@ -17,7 +17,7 @@ use chat_core::{
     messages::{self, MessageExtra, NewMessage, Writer},
     values::{Content, Emoji, Nonce},
 };
-use file_store::FileStore;
+use file_store::{FileStore, MAX_FILE_BYTES};
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -33,9 +33,6 @@ const REMOTE_USERS_AT_ONCE: usize = 8;
 /// After this time no other item of a batch begins. Together with the time limits of a file it is
 /// shorter than the lease of the inbox.
 const BATCH_TIME: Duration = Duration::from_secs(45);
-
-/// Maximum size of a file, in bytes.
-const MAX_FILE_BYTES: u64 = 25 * 1024 * 1024;
 
 /// After this time without success in loading a file, the message is stored without it.
 const MAX_FILE_AGE: Duration = Duration::from_secs(10 * 60);
