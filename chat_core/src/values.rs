@@ -129,6 +129,24 @@ text_types! {
         true => Ok(text),
         false => Err("a secret must have 1 to 1000 visible ASCII characters".into()),
     };
+    /// The number of a project at Google Cloud: 6 to 20 digits.
+    ProjectNumber { "pattern": "^[0-9]{6,20}$" } = |text| match (6..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(text),
+        false => Err("a project number must have 6 to 20 digits; it is not the id of the project".into()),
+    };
+    /// The key file of a service account at Google, in JSON: at most 8,000 bytes.
+    ServiceAccountKeyText { "minLength": 2, "maxLength": 8000 } = |text| match text.len() {
+        2..=8000 => Ok(text),
+        _ => Err("must be the JSON key file of a service account".into()),
+    };
+    /// The name of a space of Google Chat: `spaces/` and 1 to 64 letters, digits, `-` and `_`.
+    SpaceName { "pattern": "^spaces/[A-Za-z0-9_-]{1,64}$" } = |text| {
+        let id = text.strip_prefix("spaces/").unwrap_or_default();
+        match (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+            true => Ok(text),
+            false => Err("must be the name of a space, such as spaces/AAAABBBB".into()),
+        }
+    };
     /// A phone number with the code of the country: 7 to 15 digits. Spaces, dashes and parentheses
     /// between them are ignored.
     PhoneNumber { "pattern": "^\\+?[1-9][0-9]{6,14}$" } = |text| {

@@ -204,9 +204,17 @@ pub struct WebSettings {
     /// the server's own origin.
     #[arg(long, value_name = "ORIGINS", env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: String,
+    /// The public URL.
+    #[command(flatten)]
+    pub public: PublicUrlSettings,
+}
+
+/// The public URL.
+#[derive(Debug, Clone, Args)]
+pub struct PublicUrlSettings {
     /// Public URL of the server, such as `https://chat.example`. The server answers only at
     /// this host and at loopback names. With https, cookies are `Secure` and browsers use
-    /// https only.
+    /// https only. Links to files for other networks begin with it.
     #[arg(long, value_name = "URL", env = "PUBLIC_URL")]
     pub public_url: Option<PublicUrl>,
 }
@@ -216,15 +224,15 @@ impl WebSettings {
     /// loopback name.
     pub fn is_proxied(&self, network: &NetworkSettings) -> bool {
         let is_public = |url: &PublicUrl| !AllowedHosts::Loopback.contains(url.host());
-        !network.trusted_proxies.is_empty() || self.public_url.as_ref().is_some_and(is_public)
+        !network.trusted_proxies.is_empty() || self.public.public_url.as_ref().is_some_and(is_public)
     }
 
     /// The web policy of a server that listens on an address.
     pub fn policy(&self, bind: SocketAddr, network: &NetworkSettings) -> Result<WebPolicy, InvalidOrigin> {
         Ok(WebPolicy {
             origins: AllowedOrigins::parse(&self.cors_origins)?,
-            hosts: AllowedHosts::new(self.public_url.as_ref(), bind, self.is_proxied(network)),
-            is_https: self.public_url.as_ref().is_some_and(PublicUrl::is_https),
+            hosts: AllowedHosts::new(self.public.public_url.as_ref(), bind, self.is_proxied(network)),
+            is_https: self.public.public_url.as_ref().is_some_and(PublicUrl::is_https),
         })
     }
 }

@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
         sign_up: settings.accounts.sign_up.clone(),
         sealer: settings.secrets.sealer().context("SECRETS_KEY_FILE")?,
         outgoing: settings.outgoing.outgoing_allow.clone(),
-        public_url: settings.web.public_url.clone(),
+        public_url: settings.web.public.public_url.clone(),
         demo,
     })?;
     let policy = settings.web.policy(settings.bind.chat_bind, &settings.network).context("CORS_ORIGINS")?;

@@ -125,6 +125,7 @@ pub fn routes() -> Routes {
         .on(Write,   MessagesWrite,  POST,   "/api/chats/{chat_id}/templates",                      bridges::send_template,         "Send a template of another network.")
         .on(RouteClass::Webhook, Network, GET, "/in/whatsapp/{bridge_id}",                          bridges::verify_whatsapp,       "Verify the URL of the webhook of a bridge.")
         .on(RouteClass::Webhook, Network, POST, "/in/whatsapp/{bridge_id}",                         bridges::receive_whatsapp,      "Receive a webhook of WhatsApp.")
+        .on(RouteClass::Webhook, Network, POST, "/in/google-chat/{bridge_id}",                      bridges::receive_google_chat,   "Receive an event of Google Chat or of Google Pub/Sub.")
         .on(Read,    ChatsRead,      GET,    "/api/invites/{code}",                                 invites::preview,               "Preview an invite.")
         .on(Write,   ChatsWrite,     POST,   "/api/invites/{code}",                                 invites::accept,                "Accept an invite.")
 
@@ -157,6 +158,7 @@ pub fn routes() -> Routes {
 
         .on(Upload,  MessagesWrite,  POST,   "/api/upload",                                         files::upload,                  "Upload files; a file is private until a message attaches it.")
         .on(Read,    MessagesRead,   GET,    "/api/files/{file_id}",                                files::download,                "Download a file.")
+        .on(Read,    Public,         GET,    "/api/files/{file_id}/shared",                         files::download_shared,         "Download a file with a link that a bridge sent to another network.")
         .on(Read,    MessagesRead,   GET,    "/api/files/{file_id}/thumbnail",                      files::download_thumbnail,      "Download the thumbnail of an image.")
 
         .on(Read,    SignedIn,       GET,    "/api/operator/users",                                 operator::list_users,           "List users, as an operator.")

@@ -16,6 +16,7 @@ use chat_http::{
     connection_limits::ConnectionLimits,
     metrics::MetricsEndpoint,
     rate_limit::{RateLimiter, RateLimits},
+    settings::NetworkUrls,
     sign_up::SignUpPolicy,
     web_policy::AllowedHosts,
 };
@@ -30,6 +31,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+/// The public URL of the servers, as they were told. Other networks send tokens for it.
+pub const PUBLIC_URL: &str = "http://chat.test";
 
 /// A web origin on another host, which CORS allows.
 pub const ALLOWED_ORIGIN: &str = "https://friendly.example";
@@ -125,7 +129,7 @@ impl TestApp {
             sign_up: SignUpPolicy::Open,
             sealer: Some(sealer_of(&folder)),
             outgoing: AllowedTargets::loopback(),
-            public_url: None,
+            public_url: Some(PUBLIC_URL.parse().expect("a URL")),
             demo: Some(demo_accounts()),
         })
         .expect("a state");
@@ -215,16 +219,23 @@ impl TestApp {
         self.start_integration_server_with("http://127.0.0.1:1")
     }
 
-    /// Starts an integration server like [`Self::start_integration_server`], with this URL of the
-    /// Graph API.
-    pub fn start_integration_server_with(&self, graph_url: &str) -> (IntegrationServer, CancellationToken) {
+    /// Starts an integration server like [`Self::start_integration_server`], with this URL for the
+    /// APIs of all networks.
+    pub fn start_integration_server_with(&self, network_url: &str) -> (IntegrationServer, CancellationToken) {
+        let url = |path: &str| format!("{network_url}{path}").parse().expect("a URL");
         let deps = integration_server::Deps {
             db: self.database.pool(8),
             sealer: sealer_of(&self.folder),
             allowed: AllowedTargets::loopback(),
             blobs: BlobStore::on_disk(&self.files).expect("a file store"),
             user_quota_bytes: RetentionConfig::DEFAULT.user_quota_bytes,
-            graph_url: graph_url.parse().expect("a URL"),
+            networks: NetworkUrls {
+                graph_url: url(""),
+                google_chat_url: url(""),
+                google_token_url: url("/token"),
+                google_keys_url: url(""),
+            },
+            public_url: Some(self.endpoints.chat.parse().expect("a URL")),
         };
         let shutdown = self.shutdown.child_token();
         (IntegrationServer::start(deps, shutdown.clone()).expect("an HTTP client"), shutdown)

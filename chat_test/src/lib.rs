@@ -8,6 +8,7 @@ mod balancer;
 mod database;
 mod event_stream;
 mod faulty_proxy;
+pub mod google;
 pub mod graph;
 mod redis;
 mod redis_cluster;
@@ -18,7 +19,7 @@ mod webhook_receiver;
 
 pub use self::redis::TestRedis;
 pub use api_response::ApiResponse;
-pub use app::{ALLOWED_ORIGIN, TestApp, metric, shared_cluster};
+pub use app::{ALLOWED_ORIGIN, PUBLIC_URL, TestApp, metric, shared_cluster};
 pub use balancer::Balancer;
 pub use database::{TestDatabase, create_demo_database};
 pub use event_stream::{Event, EventStream, SseReader};

@@ -40,7 +40,6 @@ use std::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 /// How long the attempts that run are waited for when a node stops.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -54,7 +53,7 @@ pub(crate) struct Node {
     /// Seals the secrets of outgoing webhooks and bridges; without it there are none.
     pub(crate) sealer: Option<Sealer>,
     pub(crate) outgoing: AllowedTargets,
-    pub(crate) graph_url: Url,
+    pub(crate) networks: NetworkUrls,
     pub(crate) files_dir: PathBuf,
     pub(crate) policy: WebPolicy,
     pub(crate) public_url: Option<PublicUrl>,
@@ -104,7 +103,7 @@ impl Node {
             sign_up: self.sign_up,
             sealer: self.sealer.clone(),
             outgoing: self.outgoing.clone(),
-            public_url: self.public_url,
+            public_url: self.public_url.clone(),
             demo: self.demo,
         })?;
         state.spawn_background_jobs(&shutdown);
@@ -128,7 +127,8 @@ impl Node {
                     allowed: self.outgoing,
                     blobs,
                     user_quota_bytes: self.retention.user_quota_bytes,
-                    graph_url: self.graph_url,
+                    networks: self.networks,
+                    public_url: self.public_url.clone(),
                 };
                 Some(IntegrationServer::start(deps, shutdown.clone())?)
             }
@@ -218,10 +218,10 @@ impl Serve {
             signer: self.keys.signer()?,
             sealer: self.secrets.sealer().context("SECRETS_KEY_FILE")?,
             outgoing: self.outgoing.outgoing_allow,
-            graph_url: self.networks.graph_url,
+            networks: self.networks,
             files_dir: files_dir(&self.data.chat_data_dir),
             policy: self.web.policy(self.bind.chat_bind, &self.network).context("CORS_ORIGINS")?,
-            public_url: self.web.public_url.clone(),
+            public_url: self.web.public.public_url.clone(),
             rate_limits: self.limits.rate_limits.unwrap_or(RateLimits::ON),
             trusted_proxies: self.network.trusted_proxies.clone(),
             retention: self.retention.into(),

@@ -33,6 +33,7 @@ use chat_http::{
     layers,
     metrics::MetricsEndpoint,
     probes,
+    settings::{NetworkUrls, PublicUrl},
 };
 use client::OutgoingClient;
 use feed::Feed;
@@ -45,7 +46,6 @@ use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use url::Url;
 
 /// How often overfull lanes and deleted endpoints are looked for.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(60);
@@ -66,8 +66,10 @@ pub struct Deps {
     pub blobs: BlobStore,
     /// Maximum size of all files of one person, in bytes.
     pub user_quota_bytes: i64,
-    /// The URL of the Graph API of Meta.
-    pub graph_url: Url,
+    /// The URLs of other networks.
+    pub networks: NetworkUrls,
+    /// The public URL of the chat server: links to files begin with it.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// An integration server: sends what is in the outbox.
@@ -82,7 +84,7 @@ pub struct IntegrationServer {
 impl IntegrationServer {
     /// Starts to follow the log and to send. `shutdown` stops it.
     pub fn start(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<Self> {
-        let Deps { db, sealer, allowed, blobs, user_quota_bytes, graph_url } = deps;
+        let Deps { db, sealer, allowed, blobs, user_quota_bytes, networks, public_url } = deps;
         let metrics = Arc::new(Metrics::default());
         let wakers = Arc::new(Wakers::default());
         let client = OutgoingClient::new(allowed)?;
@@ -94,7 +96,8 @@ impl IntegrationServer {
             db: db.clone(),
             sealer: sealer.clone(),
             client: client.clone(),
-            graph_url,
+            networks,
+            public_url,
             files: FileStore::new(blobs, PixelBudget::new(true)),
             writer: Writer::start(db.clone()),
             user_quota_bytes,

@@ -23,7 +23,8 @@ async fn main() -> anyhow::Result<()> {
         allowed: settings.outgoing.outgoing_allow,
         blobs: BlobStore::on_disk(&settings.data.chat_data_dir.join("files")).context("opening the file store")?,
         user_quota_bytes: settings.quota.user_quota_bytes,
-        graph_url: settings.networks.graph_url,
+        networks: settings.networks,
+        public_url: settings.public.public_url,
     };
     let server = IntegrationServer::start(deps, shutdown::shutdown_on_signal())?;
     integration_server::serve(listener, server).await;

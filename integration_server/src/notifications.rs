@@ -2,7 +2,7 @@
 //! delays them, because all also look at intervals.
 
 use chat_core::{
-    bridges::inbox,
+    bridges::{inbox, spaces},
     events,
     outbox::{self, Health},
 };
@@ -19,8 +19,10 @@ const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Wakers {
     /// The log has new events.
     pub(crate) feed: Notify,
-    /// A network has sent something, or the account of a bridge is to be checked.
-    pub(crate) bridges: Notify,
+    /// A network has sent something.
+    pub(crate) inboxes: Notify,
+    /// The events of a space are to be read.
+    pub(crate) spaces: Notify,
     /// The outbox has new entries, for the sender to healthy endpoints.
     healthy: Notify,
     /// The same for the sender to failing endpoints.
@@ -58,14 +60,16 @@ pub(crate) async fn listen(db: PgPool, wakers: Arc<Wakers>, shutdown: Cancellati
 
 async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(db).await?;
-    listener.listen_all([events::CHANNEL, outbox::CHANNEL, inbox::CHANNEL]).await?;
+    listener.listen_all([events::CHANNEL, outbox::CHANNEL, inbox::CHANNEL, spaces::CHANNEL]).await?;
     wakers.feed.notify_one();
     wakers.wake_senders();
-    wakers.bridges.notify_one();
+    wakers.inboxes.notify_one();
+    wakers.spaces.notify_one();
     while let Some(notification) = listener.try_recv().await? {
         match notification.channel() {
             outbox::CHANNEL => wakers.wake_senders(),
-            inbox::CHANNEL => wakers.bridges.notify_one(),
+            inbox::CHANNEL => wakers.inboxes.notify_one(),
+            spaces::CHANNEL => wakers.spaces.notify_one(),
             _ => wakers.feed.notify_one(),
         }
     }

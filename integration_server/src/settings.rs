@@ -1,8 +1,8 @@
 //! The settings of the `integration_server` program.
 
 use chat_http::settings::{
-    DataSettings, DatabaseSettings, IntegrationBind, LogSettings, NetworkUrls, OutgoingSettings, QuotaSettings,
-    RequiredSecretsSettings,
+    DataSettings, DatabaseSettings, IntegrationBind, LogSettings, NetworkUrls, OutgoingSettings, PublicUrlSettings,
+    QuotaSettings, RequiredSecretsSettings,
 };
 
 /// Connect Confab to other servers. Each setting is a flag, an environment variable, or a
@@ -28,6 +28,8 @@ pub struct Settings {
     pub quota: QuotaSettings,
     #[command(flatten)]
     pub networks: NetworkUrls,
+    #[command(flatten)]
+    pub public: PublicUrlSettings,
     #[command(flatten)]
     pub log: LogSettings,
 }

@@ -1,6 +1,6 @@
 //! The chats that bridges connect to remote users on other networks.
 
-use super::{BridgeAccount, BridgeChat, ChatBridge, Network, NewBridgeChat, Template, model::FailedRelay};
+use super::{BridgeAccount, BridgeChat, ChatBridge, Network, NewBridgeChat, Template, model::FailedRelay, spaces};
 use crate::{
     BridgeChatId, BridgeId, ChatId, Error, LaneId, Result, UserId, accounts,
     audit::{Action, Client, NewEntry},
@@ -17,15 +17,17 @@ use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 /// Maximum number of failed messages in the description of a chat.
 const MAX_FAILED: i64 = 100;
 
-/// A remote user on another network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A remote user on another network, or a space.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoteUser {
     /// The key of the network; the phone number while no other is known.
     pub key: String,
     /// The phone number, in digits.
     pub phone: Option<String>,
-    /// The name that the remote user chose.
+    /// The name that the remote user chose, or that of the space.
     pub name: Option<String>,
+    /// Whether it is a space with several people.
+    pub is_space: bool,
 }
 
 impl RemoteUser {
@@ -36,12 +38,8 @@ impl RemoteUser {
 
     /// The name to show: that of the remote user, or the phone number.
     fn display_name(&self, network: Network) -> DisplayName {
-        let clean = |text: &str| -> String {
-            let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !is_bidi_control(*c));
-            visible.take(64).collect::<String>().trim().to_owned()
-        };
         let phone = self.phone.as_ref().map(|phone| format!("+{phone}"));
-        let candidates = [self.name.as_deref().map(clean), phone];
+        let candidates = [self.name.as_deref().and_then(clean_name), phone];
         let valid = candidates.into_iter().flatten().find_map(|name| DisplayName::try_from(name).ok());
         valid.unwrap_or_else(|| {
             DisplayName::try_from(format!("{} user", network.title())).expect("a short name is valid")
@@ -49,21 +47,33 @@ impl RemoteUser {
     }
 }
 
-const COLUMNS: &str =
-    "c.id, c.bridge_id, c.chat_id, c.ghost_id, c.phone, c.window_until, c.paused_reason, c.created_at";
+/// The visible part of a name, in one line. `None` if there is none.
+pub(super) fn clean_name(text: &str) -> Option<String> {
+    let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !is_bidi_control(*c));
+    Some(visible.take(64).collect::<String>().trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+const COLUMNS: &str = "c.id, c.bridge_id, c.chat_id, c.ghost_id, c.remote_key, c.is_space, c.hears, c.phone,
+    c.window_until, c.paused_reason, c.created_at";
 
 async fn find(db: impl PgExecutor<'_>, bridge: BridgeId, remote_user: &RemoteUser) -> Result<Option<BridgeChat>> {
     let sql = format!(
         // A phone number can belong to somebody else later, so a key counts more.
         "select {COLUMNS} from bridge_chats c
-         where c.bridge_id = $1 and (c.remote_user_key = $2 or c.phone = $3 and ($4 or c.remote_user_key = c.phone))
-         order by c.remote_user_key = $2 desc limit 1"
+         where c.bridge_id = $1 and (c.remote_key = $2 or c.phone = $3 and ($4 or c.remote_key = c.phone))
+         order by c.remote_key = $2 desc limit 1"
     );
     let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(bridge).bind(&remote_user.key).bind(&remote_user.phone);
     Ok(query.bind(remote_user.has_only_phone()).fetch_optional(db).await?)
 }
 
-async fn get(db: impl PgExecutor<'_>, id: BridgeChatId) -> Result<BridgeChat> {
+/// Finds a connected chat by the key of its other side.
+pub(super) async fn find_by_key(db: impl PgExecutor<'_>, bridge: BridgeId, key: &str) -> Result<Option<BridgeChat>> {
+    let sql = format!("select {COLUMNS} from bridge_chats c where c.bridge_id = $1 and c.remote_key = $2");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(bridge).bind(key).fetch_optional(db).await?)
+}
+
+pub(super) async fn get(db: impl PgExecutor<'_>, id: BridgeChatId) -> Result<BridgeChat> {
     let sql = format!("select {COLUMNS} from bridge_chats c where c.id = $1");
     let found = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(db).await?;
     found.ok_or(Error::NotFound("connected chat"))
@@ -85,7 +95,7 @@ pub async fn find_or_create(db: &PgPool, bridge: &BridgeAccount, remote_user: &R
             release_phone(&mut log, bridge.id, remote_user, Some(chat.id)).await?;
             // Another chat can have been connected to the phone number before the key was known.
             sqlx::query(
-                "update bridge_chats c set remote_user_key = case when $4 then remote_user_key else $2 end,
+                "update bridge_chats c set remote_key = case when $4 then remote_key else $2 end,
                      phone = case when exists (
                          select from bridge_chats o where o.bridge_id = c.bridge_id and o.id <> c.id and o.phone = $3
                      ) then phone else coalesce($3, phone) end
@@ -126,7 +136,7 @@ async fn release_phone(
     }
     sqlx::query(
         "update bridge_chats set phone = null
-         where bridge_id = $1 and phone = $2 and remote_user_key <> phone and id is distinct from $3",
+         where bridge_id = $1 and phone = $2 and remote_key <> phone and id is distinct from $3",
     )
     .bind(bridge)
     .bind(&remote_user.phone)
@@ -144,7 +154,7 @@ async fn is_current(
 ) -> Result<bool> {
     let name = remote_user.name.is_some().then(|| remote_user.display_name(network));
     Ok(sqlx::query_scalar(
-        "select ($5 or c.remote_user_key = $2) and ($3::text is null or c.phone is not distinct from $3)
+        "select ($5 or c.remote_key = $2) and ($3::text is null or c.phone is not distinct from $3)
             and ($4::text is null or u.display_name = $4)
          from bridge_chats c join users u on u.id = c.ghost_id where c.id = $1",
     )
@@ -173,9 +183,30 @@ async fn create(
             chats::create_named(&mut *log, bridge.owner_id, ChatType::Group, name.as_str(), "", &members).await?
         }
     };
-    let username =
-        format!("{}-{}", username_prefix(bridge.network), new_code().to_ascii_lowercase().replace(['-', '_'], "x"));
-    let ghost: UserId = sqlx::query_scalar(
+    let ghost = create_ghost(&mut *log, bridge, &name).await?;
+    members::add_member(&mut *log, chat, ghost).await?;
+    let lane: LaneId = outbox::create_lane(&mut *log).await?;
+    let id = sqlx::query_scalar(
+        "insert into bridge_chats (id, bridge_id, chat_id, ghost_id, remote_key, phone, is_space, starts_after)
+         values ($1, $2, $3, $4, $5, $6, $7, (select coalesce(max(id), 0) from events)) returning id",
+    )
+    .bind(lane)
+    .bind(bridge.id)
+    .bind(chat)
+    .bind(ghost)
+    .bind(&remote_user.key)
+    .bind(&remote_user.phone)
+    .bind(remote_user.is_space)
+    .fetch_one(&mut *log)
+    .await?;
+    Ok(id)
+}
+
+/// Creates a ghost with this name.
+pub(super) async fn create_ghost(log: &mut PgConnection, bridge: &BridgeAccount, name: &DisplayName) -> Result<UserId> {
+    let code = new_code().to_ascii_lowercase().replace(['-', '_'], "x");
+    let username = format!("{}-{code}", bridge.network.slug());
+    Ok(sqlx::query_scalar(
         "insert into users (kind, owner_id, username, display_name, words, network)
          values ('ghost', $1, $2, $3, $4, $5) returning id",
     )
@@ -184,33 +215,11 @@ async fn create(
     .bind(name.as_str())
     .bind(words(&format!("{username} {}", name.as_str())))
     .bind(bridge.network)
-    .fetch_one(&mut *log)
-    .await?;
-    members::add_member(&mut *log, chat, ghost).await?;
-    let lane: LaneId = outbox::create_lane(&mut *log).await?;
-    let id = sqlx::query_scalar(
-        "insert into bridge_chats (id, bridge_id, chat_id, ghost_id, remote_user_key, phone, starts_after)
-         values ($1, $2, $3, $4, $5, $6, (select coalesce(max(id), 0) from events)) returning id",
-    )
-    .bind(lane)
-    .bind(bridge.id)
-    .bind(chat)
-    .bind(ghost)
-    .bind(&remote_user.key)
-    .bind(&remote_user.phone)
-    .fetch_one(&mut *log)
-    .await?;
-    Ok(id)
+    .fetch_one(log)
+    .await?)
 }
 
-/// The name of a network in usernames.
-fn username_prefix(network: Network) -> &'static str {
-    match network {
-        Network::Whatsapp => "whatsapp",
-    }
-}
-
-/// Connects a remote user to a chat, for the owner of a bridge who may edit the chat, or to a new
+/// Connects a remote user or a space to a chat, for the owner of a bridge who may edit the chat, or to a new
 /// group.
 pub async fn connect(
     db: &PgPool,
@@ -219,7 +228,7 @@ pub async fn connect(
     bridge: BridgeId,
     new: NewBridgeChat,
 ) -> Result<BridgeChat> {
-    let NewBridgeChat { phone, name, chat_id } = new;
+    let NewBridgeChat { phone, space, name, chat_id } = new;
     let mut log = events::begin(db, owner).await?;
     let account =
         super::load_bridge_accounts(&mut *log, &[bridge]).await?.pop().filter(|bridge| bridge.owner_id == owner);
@@ -244,13 +253,27 @@ pub async fn connect(
             return Err(Error::Conflict { code: "chat_connected", detail });
         }
     }
-    let phone = phone.as_str().to_owned();
-    let remote_user = RemoteUser { key: phone.clone(), phone: Some(phone), name: name.map(String::from) };
+    let name = name.map(String::from);
+    let remote_user = match (phone, space) {
+        (Some(phone), None) if account.network == Network::Whatsapp => {
+            let phone = phone.as_str().to_owned();
+            RemoteUser { key: phone.clone(), phone: Some(phone), name, is_space: false }
+        }
+        (None, Some(space)) => {
+            spaces::require_google_chat(&account)?;
+            let known = spaces::find_remote(&mut *log, bridge, space.as_str()).await?;
+            RemoteUser { key: known.name, phone: None, name: name.or(known.title), is_space: !known.is_direct }
+        }
+        _ => return Err(Error::invalid("phone", "a chat is connected to either a phone number or a space")),
+    };
     if find(&mut *log, bridge, &remote_user).await?.is_some() {
-        let detail = "this phone number is connected to another chat already";
+        let detail = "this remote user is connected to another chat already";
         return Err(Error::Conflict { code: "remote_user_connected", detail });
     }
     let id = create(&mut log, &account, &remote_user, chat_id).await?;
+    if account.network == Network::GoogleChat {
+        spaces::start_reading(&mut log, id, crate::time::now()).await?;
+    }
     let chat = get(&mut *log, id).await?;
     let entry = NewEntry::new(Action::BridgeConnected).with_actor(owner).with_chat(chat.chat_id).with_client(client);
     entry.write(&mut *log).await?;
@@ -259,14 +282,13 @@ pub async fn connect(
 }
 
 /// Changes the key of a remote user whose address on the network changed.
-pub async fn set_key(db: &PgPool, chat: BridgeChatId, remote_user_key: &str, phone: Option<&str>) -> Result<()> {
-    let changed =
-        sqlx::query("update bridge_chats set remote_user_key = $2, phone = coalesce($3, phone) where id = $1")
-            .bind(chat)
-            .bind(remote_user_key)
-            .bind(phone)
-            .execute(db)
-            .await;
+pub async fn set_key(db: &PgPool, chat: BridgeChatId, remote_key: &str, phone: Option<&str>) -> Result<()> {
+    let changed = sqlx::query("update bridge_chats set remote_key = $2, phone = coalesce($3, phone) where id = $1")
+        .bind(chat)
+        .bind(remote_key)
+        .bind(phone)
+        .execute(db)
+        .await;
     match changed {
         // The remote user has written from the new address before, and has another chat.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
@@ -344,13 +366,41 @@ async fn pause(log: &mut PgConnection, id: BridgeChatId, reason: Option<super::P
     Ok(())
 }
 
-/// Pauses a connected chat on behalf of the server, because two programs may answer each other.
-/// The owner of the bridge is told.
-pub async fn pause_after_loop(db: &PgPool, id: BridgeChatId, reason: super::PausedReason) -> Result<()> {
+/// Pauses a connected chat on behalf of the server for this reason, or ends that pause. Other pauses
+/// stay.
+pub(super) async fn change_pause(
+    db: &PgPool,
+    id: BridgeChatId,
+    reason: Option<super::PausedReason>,
+    of: super::PausedReason,
+) -> Result<()> {
+    let mut log = db.begin_with("begin; select append_lock()").await?;
+    let before: Option<Option<super::PausedReason>> =
+        sqlx::query_scalar("select paused_reason from bridge_chats where id = $1 for no key update")
+            .bind(id)
+            .fetch_optional(&mut *log)
+            .await?;
+    let Some(before) = before else { return Ok(()) };
+    if before != reason && (before.is_none() || before == Some(of)) {
+        pause(&mut log, id, reason).await?;
+        log.commit().await?;
+        if reason.is_none() {
+            let mut tx = db.begin().await?;
+            outbox::lock_lane(&mut tx, id).await?;
+            outbox::wake(&mut tx, id).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Pauses a connected chat on behalf of the server: two programs may answer each other, or the network
+/// refuses messages there. The owner of the bridge is told.
+pub async fn pause_by_server(db: &PgPool, id: BridgeChatId, reason: super::PausedReason) -> Result<()> {
     let mut log = db.begin_with("begin; select append_lock()").await?;
     pause(&mut log, id, Some(reason)).await?;
     log.commit().await?;
-    tracing::warn!(bridge_chat = %id, reason = reason.name(), "a bridge sends too much to one remote user; it pauses the chat");
+    tracing::warn!(bridge_chat = %id, reason = reason.name(), "a bridge pauses a chat");
     Ok(())
 }
 
@@ -416,7 +466,9 @@ pub async fn erase_orphans(db: &PgPool) -> Result<usize> {
     const BATCH: i64 = 20;
     let ghosts: Vec<UserId> = sqlx::query_scalar(
         "select u.id from users u
-         where u.kind = 'ghost' and u.deleted_at is null and not exists (select from bridge_chats c where c.ghost_id = u.id)
+         where u.kind = 'ghost' and u.deleted_at is null
+           and not exists (select from bridge_chats c where c.ghost_id = u.id)
+           and not exists (select from bridge_ghosts g where g.ghost_id = u.id)
          order by u.id limit $1",
     )
     .bind(BATCH)

@@ -41,6 +41,7 @@ pub async fn find_account(db: impl PgExecutor<'_>, id: BridgeId) -> Result<Optio
 /// Whether a token is the one with which the network verifies the webhook of a bridge.
 pub fn is_verify_token(account: &BridgeAccount, sealer: &Sealer, token: &str) -> Result<bool> {
     let secrets = account.open_secrets(sealer)?;
+    let secrets = secrets.whatsapp()?;
     // Hashed, so that the time does not depend on how much of it is right.
     Ok(Sha256::digest(secrets.verify_token.as_bytes()) == Sha256::digest(token.as_bytes()))
 }
@@ -52,6 +53,7 @@ pub fn is_signed(account: &BridgeAccount, sealer: &Sealer, signature: &str, body
         return Ok(false);
     };
     let secrets = account.open_secrets(sealer)?;
+    let secrets = secrets.whatsapp()?;
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secrets.app_secret.as_str().as_bytes());
     Ok(aws_lc_rs::hmac::verify(&key, body, &tag).is_ok())
 }
@@ -59,7 +61,16 @@ pub fn is_signed(account: &BridgeAccount, sealer: &Sealer, signature: &str, body
 /// Stores a webhook. One that has arrived before is ignored.
 pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
     let mut tx = db.begin().await?;
-    // Locked, so that webhooks at once cannot exceed the limit.
+    lock_with_room(&mut tx, bridge).await?;
+    if insert(&mut tx, bridge, Sha256::digest(body).as_slice(), body).await? {
+        set_due(&mut tx, bridge).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Locks a bridge, so that webhooks at once cannot exceed its limit. Fails if too many wait.
+pub(super) async fn lock_with_room(tx: &mut PgConnection, bridge: BridgeId) -> Result<()> {
     let is_disabled: Option<bool> =
         sqlx::query_scalar("select state = 'disabled' from bridges where id = $1 for no key update")
             .bind(bridge)
@@ -83,20 +94,25 @@ pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
     if count >= MAX_WAITING || bytes >= MAX_WAITING_BYTES {
         return Err(Error::Unavailable("too many webhooks of this bridge wait".into()));
     }
+    Ok(())
+}
+
+/// Stores what arrived, unless the same has arrived before. Returns whether it is new.
+pub(super) async fn insert(tx: &mut PgConnection, bridge: BridgeId, hash: &[u8], body: &[u8]) -> Result<bool> {
     let inserted =
         sqlx::query("insert into bridge_inbox (bridge_id, hash, body) values ($1, $2, $3) on conflict do nothing")
             .bind(bridge)
-            .bind(Sha256::digest(body).as_slice())
+            .bind(hash)
             .bind(body)
-            .execute(&mut *tx)
+            .execute(tx)
             .await?;
-    if inserted.rows_affected() > 0 {
-        // At once, although one of another remote user may wait for its next attempt.
-        sqlx::query("update bridges set inbox_due_at = now() where id = $1").bind(bridge).execute(&mut *tx).await?;
-        super::notify_worker(&mut *tx).await?;
-    }
-    tx.commit().await?;
-    Ok(())
+    Ok(inserted.rows_affected() > 0)
+}
+
+/// Makes the inbox due at once, although something of another remote user may wait for its next attempt.
+pub(super) async fn set_due(tx: &mut PgConnection, bridge: BridgeId) -> Result<()> {
+    sqlx::query("update bridges set inbox_due_at = now() where id = $1").bind(bridge).execute(&mut *tx).await?;
+    super::notify_worker(tx).await
 }
 
 /// The right to process the inbox of a bridge, for a while.

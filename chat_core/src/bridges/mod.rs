@@ -1,21 +1,30 @@
 //! Bridges: accounts on other networks, such as WhatsApp, whose conversations are chats here.
 //!
 //! A bridge is owned by a person. Each remote user on the other network is a ghost here: a user who is
-//! a member of one chat. `chats` connects chats to remote users, `inbox` keeps what the network sent
-//! until it is processed, `relay` records which message is which on the other side, `templates` sends
-//! templates, and `failures` lists what did not arrive.
+//! a member of one chat. `accounts` is what the integration server knows of a bridge, `chats` connects
+//! chats to remote users and `spaces` to spaces of Google Chat, `inbox` keeps what the network sent
+//! until it is processed, `google_keys` verifies who sent it, `relay` records which message is which on the
+//! other side, `attempts` and `statuses` how far it got there, `templates` sends templates, and
+//! `failures` lists what did not arrive.
 
+mod accounts;
+pub mod attempts;
 pub mod chats;
 pub mod failures;
+pub mod google_keys;
 pub mod inbox;
 mod model;
 pub mod relay;
+pub mod spaces;
+pub mod statuses;
 pub mod templates;
 
+pub use accounts::{BridgeAccount, claim_checks, load_bridge_accounts, reseal_all, set_connected};
 pub use model::{
     Bridge, BridgeCapabilities, BridgeChat, BridgeChatPatch, BridgePatch, BridgeProfile, BridgeSecrets, BridgeSettings,
-    BridgeState, ChatBridge, FailedDelivery, FailedRelay, Network, NewBridge, NewBridgeChat, PausedReason,
-    ReadReceipts, RelayState, Template, TemplateMessage,
+    BridgeState, ChatBridge, FailedDelivery, FailedRelay, GoogleChatSettings, Hears, Network, NewBridge, NewBridgeChat,
+    PausedReason, ReadReceipts, RelayState, RemoteSpace, ServiceAccountKey, Template, TemplateMessage,
+    WhatsappSettings,
 };
 
 use crate::{
@@ -25,9 +34,11 @@ use crate::{
     events, outbox,
     sealing::{Sealer, SecretLocation},
     users,
-    values::BridgeName,
+    values::{BridgeName, ServiceAccountKeyText},
 };
-use model::{MAX_AGENTS, NewWhatsappAccount, WhatsappSecretsPatch};
+use model::{
+    GoogleChatPatch, MAX_AGENTS, NewGoogleChatAccount, NewWhatsappAccount, WhatsappSecrets, WhatsappSecretsPatch,
+};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
 /// Maximum number of bridges of one person.
@@ -62,10 +73,11 @@ const COLUMNS: &str = "b.id, b.network, b.name, b.settings, b.profile, b.templat
 
 impl Row {
     fn into_bridge(self, sealer: &Sealer) -> Bridge {
-        let secrets = open_secrets(sealer, self.id, &self.secrets);
+        let secrets = open_secrets(sealer, self.id, &self.secrets).ok();
+        let verify_token = secrets.and_then(|secrets| Some(secrets.whatsapp().ok()?.verify_token.clone()));
         Bridge {
-            webhook_path: format!("/in/whatsapp/{}", self.id),
-            verify_token: secrets.ok().map(|secrets| secrets.verify_token),
+            webhook_path: webhook_path(self.network, self.id),
+            verify_token,
             id: self.id,
             network: self.network,
             name: self.name,
@@ -81,6 +93,11 @@ impl Row {
     }
 }
 
+/// The path of the webhook to which a network sends.
+fn webhook_path(network: Network, id: BridgeId) -> String {
+    format!("/in/{}/{id}", network.slug())
+}
+
 fn seal_secrets(sealer: &Sealer, id: BridgeId, secrets: &BridgeSecrets) -> Result<Vec<u8>> {
     sealer.seal(location(id), &serde_json::to_vec(secrets).map_err(Error::internal)?)
 }
@@ -91,26 +108,40 @@ fn open_secrets(sealer: &Sealer, id: BridgeId, sealed: &[u8]) -> Result<BridgeSe
 
 /// Creates a bridge. The integration server then checks its credentials.
 pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client, new: NewBridge) -> Result<Bridge> {
-    let NewBridge { name, whatsapp, member_ids } = new;
-    let NewWhatsappAccount { phone_number_id, business_account_id, access_token, app_secret } = whatsapp;
+    let NewBridge { name, whatsapp, google_chat, member_ids } = new;
     require_few_members(&member_ids)?;
+    let (network, key, secrets, whatsapp, google_chat) = match (whatsapp, google_chat) {
+        (Some(account), None) => {
+            let NewWhatsappAccount { phone_number_id, business_account_id, access_token, app_secret } = account;
+            let secrets = WhatsappSecrets { access_token, app_secret, verify_token: new_secret().0 };
+            let account = WhatsappSettings { phone_number_id, business_account_id };
+            let key = account.phone_number_id.as_str().to_owned();
+            (Network::Whatsapp, key, BridgeSecrets::Whatsapp(secrets), Some(account), None)
+        }
+        (None, Some(NewGoogleChatAccount { project_number, service_account_key })) => {
+            let secrets = read_service_account_key(&service_account_key)?;
+            let account = GoogleChatSettings { project_number, service_account: secrets.client_email.clone() };
+            let key = account.service_account.clone();
+            (Network::GoogleChat, key, BridgeSecrets::GoogleChat(secrets), None, Some(account))
+        }
+        _ => return Err(Error::invalid("whatsapp", "a bridge has an account at either WhatsApp or Google Chat")),
+    };
     let settings = BridgeSettings {
-        phone_number_id,
-        business_account_id,
+        whatsapp,
+        google_chat,
         member_ids,
         read_receipts: ReadReceipts::First,
         shows_names: true,
         relays_bots: false,
         sends_edits: true,
     };
-    let secrets = BridgeSecrets { access_token, app_secret, verify_token: new_secret().0 };
     let mut tx = db.begin().await?;
     // Locked, so that two requests at once cannot exceed the limit.
     users::lock_active(&mut tx, owner).await?;
     let same: Vec<bool> =
-        sqlx::query_scalar("select settings ->> 'phone_number_id' = $2 from bridges where owner_id = $1")
+        sqlx::query_scalar("select $2 in (coalesce(settings #>> '{whatsapp,phone_number_id}', ''), coalesce(settings #>> '{google_chat,service_account}', '')) from bridges where owner_id = $1")
             .bind(owner)
-            .bind(settings.phone_number_id.as_str())
+            .bind(key)
             .fetch_all(&mut *tx)
             .await?;
     if i64::try_from(same.len()).is_ok_and(|count| count >= MAX_BRIDGES) {
@@ -118,14 +149,14 @@ pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client
     }
     if same.contains(&true) {
         // Both would relay each message.
-        let detail = "you have a bridge for this phone number already";
+        let detail = "you have a bridge for this account already";
         return Err(Error::Conflict { code: "bridge_exists", detail });
     }
     let id: BridgeId = sqlx::query_scalar(
         "insert into bridges (owner_id, network, name, settings, secrets) values ($1, $2, $3, $4, '') returning id",
     )
     .bind(owner)
-    .bind(Network::Whatsapp)
+    .bind(network)
     .bind(name.as_str())
     .bind(Json(&settings))
     .fetch_one(&mut *tx)
@@ -142,6 +173,20 @@ pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client
     let bridge = find_owned(&mut *tx, owner, id).await?;
     tx.commit().await?;
     Ok(bridge.into_bridge(sealer))
+}
+
+/// Reads the key file of a service account.
+fn read_service_account_key(text: &ServiceAccountKeyText) -> Result<ServiceAccountKey> {
+    const FIELD: &str = "google_chat.service_account_key";
+    let invalid = |detail: &'static str| Error::invalid(FIELD, detail);
+    let key: ServiceAccountKey = serde_json::from_str(text.as_str())
+        .map_err(|_| invalid("must be the JSON key file of a service account, with client_email and private_key"))?;
+    jsonwebtoken::EncodingKey::from_rsa_pem(key.private_key.as_bytes())
+        .map_err(|_| invalid("the private key in the file is not an RSA key in PEM"))?;
+    let is_account = key.client_email.len() <= 200
+        && key.client_email.contains('@')
+        && key.client_email.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_account { Ok(key) } else { Err(invalid("the file names no service account")) }
 }
 
 fn require_few_members(members: &[UserId]) -> Result<()> {
@@ -187,8 +232,17 @@ pub async fn update(
     id: BridgeId,
     patch: BridgePatch,
 ) -> Result<Bridge> {
-    let BridgePatch { name, whatsapp, member_ids, read_receipts, shows_names, relays_bots, sends_edits, is_enabled } =
-        patch;
+    let BridgePatch {
+        name,
+        whatsapp,
+        google_chat,
+        member_ids,
+        read_receipts,
+        shows_names,
+        relays_bots,
+        sends_edits,
+        is_enabled,
+    } = patch;
     require_few_members(member_ids.as_deref().unwrap_or_default())?;
     let mut log = events::begin(db, owner).await?;
     sqlx::query("select from bridges where id = $1 and owner_id = $2 for no key update")
@@ -203,15 +257,26 @@ pub async fn update(
     settings.shows_names = shows_names.unwrap_or(settings.shows_names);
     settings.relays_bots = relays_bots.unwrap_or(settings.relays_bots);
     settings.sends_edits = sends_edits.unwrap_or(settings.sends_edits);
-    let has_new_secrets = whatsapp.is_some();
-    let secrets = match whatsapp {
-        Some(WhatsappSecretsPatch { access_token, app_secret }) => {
-            let mut secrets = open_secrets(sealer, id, &row.secrets)?;
+    let has_new_secrets = whatsapp.is_some() || google_chat.is_some();
+    let secrets = match (row.network, whatsapp, google_chat) {
+        (_, None, None) => row.secrets,
+        (Network::Whatsapp, Some(WhatsappSecretsPatch { access_token, app_secret }), None) => {
+            let mut secrets = open_secrets(sealer, id, &row.secrets)?.whatsapp()?.clone();
             secrets.access_token = access_token.unwrap_or(secrets.access_token);
             secrets.app_secret = app_secret.unwrap_or(secrets.app_secret);
-            seal_secrets(sealer, id, &secrets)?
+            seal_secrets(sealer, id, &BridgeSecrets::Whatsapp(secrets))?
         }
-        None => row.secrets,
+        (Network::GoogleChat, None, Some(GoogleChatPatch { service_account_key })) => {
+            let key = read_service_account_key(&service_account_key)?;
+            if let Some(account) = &mut settings.google_chat {
+                account.service_account.clone_from(&key.client_email);
+            }
+            seal_secrets(sealer, id, &BridgeSecrets::GoogleChat(key))?
+        }
+        (network, ..) => {
+            let detail = format!("this bridge has no such account: it leads to {}", network.title());
+            return Err(Error::invalid("network", detail));
+        }
     };
     let state = match is_enabled {
         Some(false) => Some((BridgeState::Disabled, Some("owner"))),
@@ -318,141 +383,4 @@ pub async fn delete(db: &PgPool, owner: UserId, client: &Client, id: BridgeId) -
     entry.with_detail(&row.name).write(&mut *tx).await?;
     tx.commit().await?;
     Ok(())
-}
-
-/// The account of a bridge, for the integration server.
-#[derive(Debug, Clone)]
-pub struct BridgeAccount {
-    /// The bridge.
-    pub id: BridgeId,
-    /// The owner.
-    pub owner_id: UserId,
-    /// The network.
-    pub network: Network,
-    /// What the owner chose.
-    pub settings: BridgeSettings,
-    /// Whether it works.
-    pub state: BridgeState,
-    secrets: Vec<u8>,
-}
-
-impl BridgeAccount {
-    /// Opens the secrets.
-    pub fn open_secrets(&self, sealer: &Sealer) -> Result<BridgeSecrets> {
-        open_secrets(sealer, self.id, &self.secrets)
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct BridgeAccountRow {
-    id: BridgeId,
-    owner_id: UserId,
-    network: Network,
-    settings: Json<BridgeSettings>,
-    state: BridgeState,
-    secrets: Vec<u8>,
-}
-
-impl From<BridgeAccountRow> for BridgeAccount {
-    fn from(row: BridgeAccountRow) -> Self {
-        let BridgeAccountRow { id, owner_id, network, settings: Json(settings), state, secrets } = row;
-        Self { id, owner_id, network, settings, state, secrets }
-    }
-}
-
-/// Loads accounts. A bridge whose owner is suspended is stopped.
-pub async fn load_bridge_accounts(db: impl PgExecutor<'_>, ids: &[BridgeId]) -> Result<Vec<BridgeAccount>> {
-    let rows: Vec<BridgeAccountRow> = sqlx::query_as(
-        "select b.id, b.owner_id, b.network, b.settings, b.secrets,
-                case when u.state = 'active' or b.state = 'disabled' then b.state else 'stopped' end as state
-         from bridges b join users u on u.id = b.owner_id where b.id = any($1)",
-    )
-    .bind(ids)
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(BridgeAccount::from).collect())
-}
-
-/// How often the account of a connected bridge is checked, in seconds.
-const CHECK_SECONDS: f64 = 3600.0;
-
-/// The time after which a check that brought no result is repeated, in seconds.
-const CHECK_RETRY_SECONDS: f64 = 30.0;
-
-/// Claims the bridges whose account is to be checked.
-pub async fn claim_checks(db: &PgPool) -> Result<Vec<BridgeId>> {
-    Ok(sqlx::query_scalar(
-        "with due as materialized (
-             select id from bridges where check_due_at <= now() and state in ('connecting', 'connected')
-             order by check_due_at limit 8 for no key update skip locked
-         )
-         update bridges b set check_due_at = now() + make_interval(secs => $1) from due where b.id = due.id
-         returning b.id",
-    )
-    .bind(CHECK_RETRY_SECONDS)
-    .fetch_all(db)
-    .await?)
-}
-
-/// Records that the network accepted the credentials, and what it told of the account. Messages
-/// that wait are sent.
-pub async fn set_connected(
-    db: &PgPool,
-    account: &BridgeAccount,
-    profile: &BridgeProfile,
-    templates: &[Template],
-) -> Result<()> {
-    let id = account.id;
-    let mut log = db.begin_with("begin; select append_lock()").await?;
-    let changed = sqlx::query(
-        "update bridges set profile = $2, templates = $3, check_due_at = now() + make_interval(secs => $4)
-         where id = $1 and secrets = $5",
-    )
-    .bind(id)
-    .bind(Json(profile))
-    .bind(Json(templates))
-    .bind(CHECK_SECONDS)
-    .bind(&account.secrets)
-    .execute(&mut *log)
-    .await?;
-    if changed.rows_affected() == 0 {
-        // The owner has changed the secrets meanwhile, so they are checked again.
-        return Ok(());
-    }
-    let was_connecting: bool =
-        sqlx::query_scalar("select exists (select from bridges where id = $1 and state = 'connecting')")
-            .bind(id)
-            .fetch_one(&mut *log)
-            .await?;
-    if was_connecting {
-        set_state(&mut log, id, BridgeState::Connected, None).await?;
-    }
-    log.commit().await?;
-    if was_connecting {
-        tracing::info!(bridge = %id, "a bridge relays messages");
-        let mut tx = db.begin().await?;
-        outbox::wake_bridge(&mut tx, id).await?;
-        tx.commit().await?;
-    }
-    Ok(())
-}
-
-/// Seals all secrets again, with the newest key, and returns how many bridges there are.
-pub async fn reseal_all(db: &PgPool, sealer: &Sealer) -> Result<usize> {
-    let ids: Vec<BridgeId> = sqlx::query_scalar("select id from bridges order by id").fetch_all(db).await?;
-    for id in &ids {
-        let mut tx = db.begin().await?;
-        let row: Option<Vec<u8>> = sqlx::query_scalar("select secrets from bridges where id = $1 for no key update")
-            .bind(id)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(secrets) = row else { continue };
-        sqlx::query("update bridges set secrets = $2 where id = $1")
-            .bind(id)
-            .bind(sealer.seal(location(*id), &sealer.open(location(*id), &secrets)?)?)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-    }
-    Ok(ids.len())
 }

@@ -1,8 +1,11 @@
 //! The types of bridges, as the API describes them.
 
 use crate::{
-    BridgeChatId, BridgeId, ChatId, DeliveryId, MessageId, Time, UserId,
-    values::{BridgeName, CredentialText, DisplayName, PhoneNumber, RemoteAccountId},
+    BridgeChatId, BridgeId, ChatId, DeliveryId, Error, MessageId, Result, Time, UserId,
+    values::{
+        BridgeName, CredentialText, DisplayName, PhoneNumber, ProjectNumber, RemoteAccountId, ServiceAccountKeyText,
+        SpaceName,
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +21,8 @@ pub(super) const MAX_AGENTS: usize = 20;
 pub enum Network {
     /// WhatsApp, by the Business Cloud API.
     Whatsapp,
+    /// Google Chat, by a Chat app.
+    GoogleChat,
 }
 
 impl Network {
@@ -25,6 +30,15 @@ impl Network {
     pub fn title(self) -> &'static str {
         match self {
             Self::Whatsapp => "WhatsApp",
+            Self::GoogleChat => "Google Chat",
+        }
+    }
+
+    /// The name in paths and usernames.
+    pub(super) fn slug(self) -> &'static str {
+        match self {
+            Self::Whatsapp => "whatsapp",
+            Self::GoogleChat => "google-chat",
         }
     }
 }
@@ -62,7 +76,7 @@ pub enum ReadReceipts {
 pub struct NewWhatsappAccount {
     /// The id of the phone number.
     pub phone_number_id: RemoteAccountId,
-    /// The id of the WhatsApp Business BridgeAccount, which has the templates.
+    /// The id of the WhatsApp Business Account, which has the templates.
     pub business_account_id: RemoteAccountId,
     /// The token of a system user.
     pub access_token: CredentialText,
@@ -70,14 +84,26 @@ pub struct NewWhatsappAccount {
     pub app_secret: CredentialText,
 }
 
-/// A bridge to be created.
+/// A Chat app at Google, with its key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewGoogleChatAccount {
+    /// The number of the Google Cloud project of the app.
+    pub project_number: ProjectNumber,
+    /// The key file of the service account of the app, in JSON.
+    pub service_account_key: ServiceAccountKeyText,
+}
+
+/// A bridge to be created, with an account at one network.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBridge {
     /// The name that its owner sees.
     pub name: BridgeName,
     /// The account at WhatsApp.
-    pub whatsapp: NewWhatsappAccount,
+    pub whatsapp: Option<NewWhatsappAccount>,
+    /// The app at Google Chat.
+    pub google_chat: Option<NewGoogleChatAccount>,
     /// The users who are added to the chat of a new remote user, besides the owner.
     #[serde(default)]
     #[schemars(length(max = MAX_AGENTS))]
@@ -94,14 +120,24 @@ pub struct WhatsappSecretsPatch {
     pub app_secret: Option<CredentialText>,
 }
 
+/// A new key of a Chat app at Google.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GoogleChatPatch {
+    /// The key file of the service account, in JSON.
+    pub service_account_key: ServiceAccountKeyText,
+}
+
 /// Changes to a bridge; absent fields stay unchanged.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BridgePatch {
     /// The name that its owner sees.
     pub name: Option<BridgeName>,
-    /// New secrets.
+    /// New secrets of the account at WhatsApp.
     pub whatsapp: Option<WhatsappSecretsPatch>,
+    /// A new key of the app at Google Chat.
+    pub google_chat: Option<GoogleChatPatch>,
     /// The users who are added to the chat of a new remote user, besides the owner.
     #[schemars(length(max = MAX_AGENTS))]
     pub member_ids: Option<Vec<UserId>>,
@@ -117,14 +153,34 @@ pub struct BridgePatch {
     pub is_enabled: Option<bool>,
 }
 
+/// The account at WhatsApp, without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WhatsappSettings {
+    /// The id of the phone number.
+    pub phone_number_id: RemoteAccountId,
+    /// The id of the WhatsApp Business Account.
+    pub business_account_id: RemoteAccountId,
+}
+
+/// The Chat app at Google, without its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GoogleChatSettings {
+    /// The number of the Google Cloud project.
+    pub project_number: ProjectNumber,
+    /// The e-mail address of the service account.
+    pub service_account: String,
+}
+
 /// What the owner of a bridge chose, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BridgeSettings {
-    /// The id of the phone number at WhatsApp.
-    pub phone_number_id: RemoteAccountId,
-    /// The id of the WhatsApp Business BridgeAccount.
-    pub business_account_id: RemoteAccountId,
-    /// The users who are added to the chat of a new remote user, besides the owner.
+    /// The account at WhatsApp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whatsapp: Option<WhatsappSettings>,
+    /// The app at Google Chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub google_chat: Option<GoogleChatSettings>,
+    /// The users who are added to a new chat, besides the owner.
     pub member_ids: Vec<UserId>,
     /// When the remote user is told that their messages were read.
     pub read_receipts: ReadReceipts,
@@ -132,19 +188,58 @@ pub struct BridgeSettings {
     pub shows_names: bool,
     /// Whether messages of bots are relayed.
     pub relays_bots: bool,
-    /// Whether an edit is sent as a new message, because the network has none.
+    /// Whether an edit is sent as a new message to a network that has none.
     pub sends_edits: bool,
 }
 
-/// The secrets of the account at WhatsApp.
+/// The secrets of an account.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct BridgeSecrets {
+#[serde(untagged)]
+pub enum BridgeSecrets {
+    /// At WhatsApp.
+    Whatsapp(WhatsappSecrets),
+    /// At Google.
+    GoogleChat(ServiceAccountKey),
+}
+
+/// The secrets of an account at WhatsApp.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct WhatsappSecrets {
     /// The token of a system user.
     pub access_token: CredentialText,
     /// The app secret, which signs webhooks.
     pub app_secret: CredentialText,
     /// The token with which the network verifies the URL of the webhook.
     pub verify_token: String,
+}
+
+/// The part of the key file of a service account that is needed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceAccountKey {
+    /// The e-mail address of the service account.
+    pub client_email: String,
+    /// The private key: RSA, PKCS#8 in PEM.
+    pub private_key: String,
+    /// The id of the key.
+    pub private_key_id: String,
+}
+
+impl BridgeSecrets {
+    /// The secrets of an account at WhatsApp.
+    pub fn whatsapp(&self) -> Result<&WhatsappSecrets> {
+        match self {
+            Self::Whatsapp(secrets) => Ok(secrets),
+            Self::GoogleChat(_) => Err(Error::NotFound("bridge")),
+        }
+    }
+
+    /// The key of an app at Google Chat.
+    pub fn google_chat(&self) -> Result<&ServiceAccountKey> {
+        match self {
+            Self::GoogleChat(key) => Ok(key),
+            Self::Whatsapp(_) => Err(Error::NotFound("bridge")),
+        }
+    }
 }
 
 impl std::fmt::Debug for BridgeSecrets {
@@ -154,12 +249,27 @@ impl std::fmt::Debug for BridgeSecrets {
 }
 
 /// What the network reported about the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BridgeProfile {
-    /// The phone number, as the network writes it.
-    pub phone_number: String,
-    /// The name that remote users see.
+    /// The phone number at WhatsApp, as the network writes it.
+    #[serde(default)]
+    pub phone_number: Option<String>,
+    /// The name that remote users see, or the service account.
     pub name: String,
+    /// The spaces of Google Chat to which the app was added, at most 100.
+    #[serde(default)]
+    pub spaces: Vec<RemoteSpace>,
+}
+
+/// A space of Google Chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RemoteSpace {
+    /// Its name in the API of Google, such as `spaces/AAAABBBB`.
+    pub name: String,
+    /// The name that people see; null for a direct message.
+    pub title: Option<String>,
+    /// Whether it is a direct message of one person and the app.
+    pub is_direct: bool,
 }
 
 /// A template: a message that the network has approved, and that can be sent at any time.
@@ -225,7 +335,8 @@ pub struct Bridge {
     /// The path of the webhook to which the network sends: it follows the public URL of the
     /// server.
     pub webhook_path: String,
-    /// The token with which the network verifies the webhook; null if the server cannot open it.
+    /// The token with which WhatsApp verifies the webhook; null for another network, and if the
+    /// server cannot open it.
     pub verify_token: Option<String>,
     /// The number of received webhooks that could not be processed.
     pub failed_webhooks: i64,
@@ -233,13 +344,16 @@ pub struct Bridge {
     pub created_at: Time,
 }
 
-/// A chat to be connected to a remote user.
+/// A chat to be connected to a remote user, or to a space.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBridgeChat {
-    /// The phone number of the remote user, with the code of the country.
-    pub phone: PhoneNumber,
-    /// The name of the remote user; the phone number if absent.
+    /// The phone number of the remote user at WhatsApp, with the code of the country.
+    pub phone: Option<PhoneNumber>,
+    /// The space of Google Chat: one of those to which the app was added.
+    pub space: Option<SpaceName>,
+    /// The name of the remote user or of the space; the phone number, or the name of the space, if
+    /// absent.
     pub name: Option<DisplayName>,
     /// The group or channel to connect; a new group if absent.
     pub chat_id: Option<ChatId>,
@@ -254,8 +368,14 @@ pub struct BridgeChat {
     pub bridge_id: BridgeId,
     /// The chat.
     pub chat_id: ChatId,
-    /// The user who stands for the remote user.
+    /// The user who stands for the remote user, or for the space.
     pub ghost_id: UserId,
+    /// The key of the other side: of the remote user, or of the space.
+    pub remote_key: String,
+    /// Whether the other side is a space with several people.
+    pub is_space: bool,
+    /// What a bridge to Google Chat hears; null until it is known, and for other networks.
+    pub hears: Option<Hears>,
     /// The phone number of the remote user, in digits; null if it is unknown.
     pub phone: Option<String>,
     /// Until when the network accepts messages that are not templates; null before the first
@@ -265,6 +385,19 @@ pub struct BridgeChat {
     pub paused_reason: Option<PausedReason>,
     /// When it was connected.
     pub created_at: Time,
+}
+
+/// What Google Chat lets a bridge hear in a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Hears {
+    /// Messages, their changes, and reactions.
+    Everything,
+    /// Messages and their changes.
+    Messages,
+    /// Only messages that mention the app, and direct messages.
+    Mentions,
 }
 
 /// Why a bridge does not send to a remote user.
@@ -278,6 +411,8 @@ pub enum PausedReason {
     TooManyMessages,
     /// The same text five times in a row, within a minute.
     RepeatedMessage,
+    /// The app was removed from the space.
+    Removed,
 }
 
 impl PausedReason {
@@ -287,6 +422,7 @@ impl PausedReason {
             Self::Owner => "owner",
             Self::TooManyMessages => "too_many_messages",
             Self::RepeatedMessage => "repeated_message",
+            Self::Removed => "removed",
         }
     }
 }
@@ -330,15 +466,37 @@ pub struct BridgeCapabilities {
     pub edits: bool,
     /// Whether a message can be withdrawn.
     pub deletes: bool,
+    /// Whether the remote user sees reactions.
+    pub reactions: bool,
     /// Whether each member has a reaction of their own. If not, the remote user sees only the last.
     pub member_reactions: bool,
+    /// Whether the network tells that a message was delivered and read.
+    pub receipts: bool,
+    /// Whether the network accepts messages only for a day after the last one of the remote user,
+    /// except templates.
+    pub needs_templates: bool,
 }
 
 impl Network {
     /// What the network can do.
     pub fn capabilities(self) -> BridgeCapabilities {
         match self {
-            Self::Whatsapp => BridgeCapabilities { edits: false, deletes: false, member_reactions: false },
+            Self::Whatsapp => BridgeCapabilities {
+                edits: false,
+                deletes: false,
+                reactions: true,
+                member_reactions: false,
+                receipts: true,
+                needs_templates: true,
+            },
+            Self::GoogleChat => BridgeCapabilities {
+                edits: true,
+                deletes: true,
+                reactions: false,
+                member_reactions: false,
+                receipts: false,
+                needs_templates: false,
+            },
         }
     }
 }

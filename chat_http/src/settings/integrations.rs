@@ -44,6 +44,33 @@ pub struct NetworkUrls {
     /// URL of the Graph API of Meta, for tests.
     #[arg(long, value_name = "URL", env = "GRAPH_URL", default_value = "https://graph.facebook.com", hide = true)]
     pub graph_url: Url,
+    /// URL of the API of Google Chat, for tests.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "GOOGLE_CHAT_URL",
+        default_value = "https://chat.googleapis.com",
+        hide = true
+    )]
+    pub google_chat_url: Url,
+    /// URL at which Google issues access tokens, for tests.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "GOOGLE_TOKEN_URL",
+        default_value = "https://oauth2.googleapis.com/token",
+        hide = true
+    )]
+    pub google_token_url: Url,
+    /// URL of the public keys of Google, for tests.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "GOOGLE_KEYS_URL",
+        default_value = "https://www.googleapis.com",
+        hide = true
+    )]
+    pub google_keys_url: Url,
 }
 
 /// Requests to other servers.

@@ -12,7 +12,7 @@ use chat_core::{
     BridgeChatId, BridgeId, ChatId, DeliveryId, Error,
     bridges::{
         self, Bridge, BridgeChat, BridgeChatPatch, BridgePatch, ChatBridge, FailedDelivery, NewBridge, NewBridgeChat,
-        PausedReason, TemplateMessage, chats, failures, inbox, templates,
+        PausedReason, TemplateMessage, chats, failures, google_keys, inbox, templates,
     },
     messages::Message,
 };
@@ -20,6 +20,7 @@ use chat_http::Result;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -236,4 +237,35 @@ pub(crate) async fn receive_whatsapp(
     }
     inbox::receive(&state.db, id, &body).await?;
     Ok(ProgramResponse(StatusCode::OK.into_response()))
+}
+
+/// The token of a request of Google: in the header, or in the body of an event of an add-on.
+fn read_google_token(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    if let Some(token) = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer ")) {
+        return Some(token.to_owned());
+    }
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body["authorizationEventObject"]["systemIdToken"].as_str().map(str::to_owned)
+}
+
+/// Stores an event of Google Chat, or a push of a subscription, after its token was verified. It is
+/// processed afterwards.
+pub(crate) async fn receive_google_chat(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<BridgeId>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<ProgramResponse> {
+    const WRONG: Error =
+        Error::Unauthorized { code: "token_invalid", detail: "the token is not one of Google Chat for this bridge" };
+    let _permit = WEBHOOKS.acquire().await.map_err(Error::internal)?;
+    let account = inbox::find_account(&state.db, id).await?.ok_or(Error::NotFound("bridge"))?;
+    let token = read_google_token(&headers, &body).ok_or(WRONG)?;
+    let endpoint = state.public_url.as_ref().map(|url| format!("{}/in/google-chat/{id}", url.as_str()));
+    if !google_keys::is_from_google(&state.db, &account, &token, endpoint.as_deref()).await? {
+        return Err(WRONG.into());
+    }
+    inbox::receive(&state.db, id, &body).await?;
+    // An empty object: the app does not answer at once.
+    Ok(ProgramResponse(axum::Json(json!({})).into_response()))
 }

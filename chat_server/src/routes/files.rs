@@ -2,7 +2,7 @@
 
 use crate::{
     AppState,
-    extract::{Caller, Path},
+    extract::{Caller, Path, Query},
     limits::{MAX_FILE_BYTES, MAX_FILES_PER_UPLOAD},
     openapi::{Created, FileBody},
     upload_form::{Fields, Part, UploadForm},
@@ -14,12 +14,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{
-    Error, FileId, UserId,
+    Error, FileId, UserId, file_links,
     files::{self, FileInfo, NewFile, Rendition, StoredFile},
 };
 use chat_http::Result;
 use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch, IfRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::{ops::Range, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -128,6 +130,34 @@ pub(crate) async fn download_thumbnail(
     serve_file(&state, &caller, id, Rendition::Thumbnail, &method, &headers).await
 }
 
+/// What a link to a file contains.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkParams {
+    /// Proves that a bridge made the link.
+    token: String,
+}
+
+/// Limits how many files are served to links at once: everybody who has a link can use it.
+static LINK_PERMITS: Semaphore = Semaphore::const_new(16);
+
+/// Serves a file to somebody with a link, such as a person on another network.
+pub(crate) async fn download_shared(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<FileId>,
+    Query(LinkParams { token }): Query<LinkParams>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<FileBody> {
+    let is_valid = state.sealer.as_ref().is_some_and(|sealer| file_links::is_valid(sealer, id, &token));
+    if !is_valid {
+        return Err(Error::Forbidden("this link is wrong or has expired").into());
+    }
+    let _permit = LINK_PERMITS.acquire().await.map_err(Error::internal)?;
+    let file = files::find_shared(&state.db, id).await?.ok_or(Error::NotFound("file"))?;
+    respond(&state, &file, &method, &headers).await
+}
+
 async fn serve_file(
     state: &AppState,
     caller: &Caller,
@@ -137,6 +167,10 @@ async fn serve_file(
     headers: &HeaderMap,
 ) -> Result<FileBody> {
     let file = files::find_visible(&state.db, id, rendition, caller.user_id).await?.ok_or(Error::NotFound("file"))?;
+    respond(state, &file, method, headers).await
+}
+
+async fn respond(state: &AppState, file: &StoredFile, method: &Method, headers: &HeaderMap) -> Result<FileBody> {
     let etag: ETag = format!("\"{}\"", file.blob_key).parse().map_err(Error::internal)?;
     let size = u64::try_from(file.size).map_err(Error::internal)?;
     let is_current = headers.typed_get::<IfNoneMatch>().is_some_and(|tags| !tags.precondition_passes(&etag));
@@ -146,14 +180,14 @@ async fn serve_file(
     let mut response = match range {
         _ if !is_expected => StatusCode::PRECONDITION_FAILED.into_response(),
         _ if is_current => StatusCode::NOT_MODIFIED.into_response(),
-        RequestedRange::Whole => respond_whole(state, &file, size).await?,
-        RequestedRange::Bytes(range) => respond_range(state, &file, range, size).await?,
+        RequestedRange::Whole => respond_whole(state, file, size).await?,
+        RequestedRange::Bytes(range) => respond_range(state, file, range, size).await?,
         RequestedRange::NotSatisfiable => {
             let content_range = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
             (StatusCode::RANGE_NOT_SATISFIABLE, content_range).into_response()
         }
     };
-    write_headers(response.headers_mut(), &file, etag)?;
+    write_headers(response.headers_mut(), file, etag)?;
     Ok(FileBody(response))
 }
 

@@ -12,6 +12,7 @@ mod delivery;
 mod editing;
 mod faults;
 mod files;
+mod google_chat;
 mod http;
 mod journey;
 mod mcp;

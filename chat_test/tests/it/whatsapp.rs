@@ -149,7 +149,10 @@ async fn receipts(user: &TestUser, message: &Value) -> Vec<Value> {
 #[tokio::test]
 async fn a_remote_user_and_the_members_talk_both_ways_with_ticks() {
     let mut bridge = TestBridge::start().await;
-    assert_eq!(bridge.state().await["profile"], json!({ "phone_number": "+1 555 010 9999", "name": "Corner Shop" }));
+    assert_eq!(
+        bridge.state().await["profile"],
+        json!({ "phone_number": "+1 555 010 9999", "name": "Corner Shop", "spaces": [] })
+    );
     let mut stream = bridge.bob.listen().await;
     bridge.deliver(&message_webhook(&eve(), "wamid.in1", "text", json!({ "body": "*Hello*, anybody there?" }))).await;
     let chat = bridge.find_message("**Hello**, anybody there?").await["chat_id"].as_i64().expect("a chat");

@@ -1,48 +1,39 @@
-//! Bridges: relays between chats and other networks. `whatsapp` knows the network; this module
-//! runs what is due: entries of the outbox, received webhooks, and checks of accounts.
+//! Bridges: relays between chats and other networks. `whatsapp` and `google_chat` know a network;
+//! this module sends the entries of the outbox, `jobs` processes received webhooks, reads the events of
+//! spaces, and checks accounts. `receiving`, `text` and `limits` are what the networks have in common.
 
+mod google_chat;
+mod jobs;
+mod limits;
+mod receiving;
+mod text;
 mod whatsapp;
 
-use crate::{client::OutgoingClient, metrics::Metrics, notifications::Wakers, slots::Slots};
+use crate::{client::OutgoingClient, metrics::Metrics, slots::Slots};
 use chat_core::{
-    Error, UserId,
+    Error, MessageId, UserId,
     bridges::{
         self, BridgeAccount, BridgeSecrets, BridgeState, PausedReason, chats,
-        inbox::{self, InboxLease, WebhookOutcome},
-        relay::Recipient,
+        relay::{self, Recipient, RelayedMessage},
     },
     messages::Writer,
-    outbox::{Entry, Outcome, Settlement, State},
+    outbox::{Content, Entry, Outcome, Settlement, State},
     sealing::Sealer,
     time::now,
+    users::UserKind,
 };
+use chat_http::settings::{NetworkUrls, PublicUrl};
 use file_store::FileStore;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use google_chat::api::GoogleApi;
+use limits::Limits;
+use serde::Deserialize;
 use sqlx::PgPool;
 use std::{
-    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use url::Url;
-use whatsapp::graph::{Graph, GraphError};
-
-/// Maximum number of messages that one bridge sends, and that the bridges of one person receive, in
-/// a second: the limit of WhatsApp for one phone number.
-const MAX_PER_SECOND: NonZeroU32 = NonZeroU32::new(80).expect("not zero");
-
-/// How long to wait if the bridges of a person receive more than that.
-const RECEIVE_PAUSE: Duration = Duration::from_millis(50);
-
-/// How many messages one remote user gets at once, and after that one each `REMOTE_USER_PERIOD`: the limit
-/// of WhatsApp for one remote user.
-const REMOTE_USER_BURST: NonZeroU32 = NonZeroU32::new(45).expect("not zero");
-const REMOTE_USER_PERIOD: Duration = Duration::from_secs(6);
+use tokio_util::sync::CancellationToken;
+use whatsapp::graph::Graph;
 
 /// After this time a run begins no other message. Together with the time limits of an upload and
 /// of a request it is shorter than the lease of a lane.
@@ -69,17 +60,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// What the network has not accepted after this time is given up, in days.
 const MAX_AGE_DAYS: i64 = 3;
 
-/// Maximum number of requests to the Graph API at once.
-const MAX_GRAPH_REQUESTS: usize = 64;
+/// Maximum number of requests to the API of one network at once.
+const MAX_NETWORK_REQUESTS: usize = 64;
 
 /// Maximum number of lanes of the bridges of one person to which this process sends at once.
 const LANES_PER_OWNER: usize = 8;
-
-/// Maximum number of inboxes that are processed at once.
-const INBOXES_AT_ONCE: usize = 8;
-
-/// How often the database is asked for received webhooks without a notification.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The account and the remote user of a lane.
 pub(crate) struct Target {
@@ -88,9 +73,59 @@ pub(crate) struct Target {
     secrets: BridgeSecrets,
 }
 
+/// The parts of an event that matter to a bridge.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EventData {
+    message: Option<EventMessage>,
+    message_id: Option<MessageId>,
+    user_id: Option<UserId>,
+}
+
+/// A message as it was when the event happened.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EventMessage {
+    id: MessageId,
+    content: String,
+}
+
+impl EventData {
+    /// Reads the event of an entry of the outbox, and the message that it is about.
+    pub(crate) fn read(entry: &Entry) -> Result<(MessageId, Self), Halt> {
+        let data = match &entry.content {
+            Content::Event(event) => &event.data,
+            Content::Data(data) => data,
+            Content::Missing => return Err(Halt::Dead("the event is no longer stored".into())),
+        };
+        let unreadable = |error: serde_json::Error| Halt::Dead(format!("the event cannot be read: {error}"));
+        let event: Self = serde_json::from_str(data).map_err(unreadable)?;
+        let id = event.message.as_ref().map(|message| message.id).or(event.message_id);
+        Ok((id.ok_or_else(|| Halt::Dead("the event names no message".into()))?, event))
+    }
+}
+
 impl Target {
-    pub(crate) fn token(&self) -> &str {
-        self.secrets.access_token.as_str()
+    /// Loads a message. `None` if it is not to be relayed: a bridge relays only what members of
+    /// the chat wrote here, never what came from a bridge, so that no loop can begin.
+    pub(crate) async fn load_message(
+        &self,
+        db: &PgPool,
+        id: MessageId,
+        event: Option<EventMessage>,
+    ) -> Result<Option<RelayedMessage>, Halt> {
+        let Some(mut message) = relay::load_message(db, &self.recipient, id).await? else { return Ok(None) };
+        let relays = match message.sender_kind {
+            UserKind::Person => true,
+            UserKind::Bot | UserKind::Webhook => self.account.settings.relays_bots,
+            UserKind::Ghost => false,
+        };
+        if !relays || message.is_relayed || message.is_deleted {
+            return Ok(None);
+        }
+        // As it was then; later edits follow.
+        if let Some(event) = event {
+            message.content = event.content;
+        }
+        Ok(Some(message))
     }
 }
 
@@ -105,8 +140,9 @@ pub(crate) enum Halt {
     Retry { pause: Duration, why: String },
     /// The account cannot be used.
     Account(String),
-    /// Two programs may answer each other.
-    Loop(PausedReason),
+    /// Nothing can be sent to this remote user: two programs may answer each other, or the app was
+    /// removed from the space.
+    PauseChat(PausedReason),
 }
 
 impl From<Error> for Halt {
@@ -116,17 +152,13 @@ impl From<Error> for Halt {
     }
 }
 
-impl From<GraphError> for Halt {
-    fn from(error: GraphError) -> Self {
-        match error {
-            GraphError::Account(why) => Self::Account(why),
-            GraphError::Permanent { why, .. } => Self::Dead(why),
-            GraphError::Temporary { pause, why } => Self::Retry { pause, why },
-            // A request without a row in the database can be repeated.
-            GraphError::NotSent(why) | GraphError::Unknown(why) => Self::Retry { pause: MIN_PAUSE, why },
-            GraphError::Busy => Self::Pause { pause: BUSY_PAUSE, why: None },
-        }
-    }
+/// What became of an entry that is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryOutcome {
+    /// It was sent.
+    Sent,
+    /// There was nothing to send.
+    Nothing,
 }
 
 /// What bridges need.
@@ -135,6 +167,9 @@ pub(crate) struct Bridges {
     pub(crate) db: PgPool,
     pub(crate) sealer: Sealer,
     pub(crate) graph: Graph,
+    pub(crate) google: GoogleApi,
+    /// The public URL of the chat server: links to files begin with it.
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) files: FileStore,
     pub(crate) writer: Writer,
     pub(crate) user_quota_bytes: i64,
@@ -143,55 +178,14 @@ pub(crate) struct Bridges {
     lanes: Slots<UserId>,
 }
 
-/// How fast messages are sent.
-#[derive(Debug)]
-pub(crate) struct Limits {
-    bridges: DefaultKeyedRateLimiter<i64>,
-    remote_users: DefaultKeyedRateLimiter<i64>,
-    /// Messages that the bridges of one person receive.
-    received: DefaultKeyedRateLimiter<i64>,
-}
-
-impl Limits {
-    fn new() -> Self {
-        let remote_user = Quota::with_period(REMOTE_USER_PERIOD).expect("not zero").allow_burst(REMOTE_USER_BURST);
-        let network = Quota::per_second(MAX_PER_SECOND);
-        Self {
-            bridges: RateLimiter::keyed(network),
-            remote_users: RateLimiter::keyed(remote_user),
-            received: RateLimiter::keyed(network),
-        }
-    }
-
-    /// Counts a message. Returns how long to wait if there were too many.
-    pub(crate) fn charge(&self, recipient: &Recipient) -> Option<Duration> {
-        if self.bridges.check_key(&recipient.bridge_id.get()).is_err() {
-            return Some(Duration::from_millis(100));
-        }
-        self.remote_users.check_key(&recipient.id.get()).is_err().then_some(REMOTE_USER_PERIOD)
-    }
-
-    /// Waits until the bridges of a person may receive another message.
-    pub(crate) async fn wait_to_receive(&self, owner: UserId) {
-        while self.received.check_key(&owner.get()).is_err() {
-            sleep(RECEIVE_PAUSE).await;
-        }
-    }
-
-    fn remove_stale(&self) {
-        self.received.retain_recent();
-        self.bridges.retain_recent();
-        self.remote_users.retain_recent();
-    }
-}
-
 /// What the bridges of one process need.
 #[derive(Debug)]
 pub(crate) struct BridgeDeps {
     pub(crate) db: PgPool,
     pub(crate) sealer: Sealer,
     pub(crate) client: OutgoingClient,
-    pub(crate) graph_url: Url,
+    pub(crate) networks: NetworkUrls,
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) files: FileStore,
     pub(crate) writer: Writer,
     pub(crate) user_quota_bytes: i64,
@@ -200,12 +194,15 @@ pub(crate) struct BridgeDeps {
 
 impl Bridges {
     pub(crate) fn new(deps: BridgeDeps) -> Self {
-        let BridgeDeps { db, sealer, client, graph_url, files, writer, user_quota_bytes, metrics } = deps;
-        let graph = Graph { client: client.with_host_limit(MAX_GRAPH_REQUESTS), base: Arc::new(graph_url) };
+        let BridgeDeps { db, sealer, client, networks, public_url, files, writer, user_quota_bytes, metrics } = deps;
+        let client = client.with_host_limit(MAX_NETWORK_REQUESTS);
+        let graph = Graph { client: client.clone(), base: Arc::new(networks.graph_url.clone()) };
         Self {
             db,
             sealer,
             graph,
+            google: GoogleApi::new(client, networks),
+            public_url,
             files,
             writer,
             user_quota_bytes,
@@ -264,17 +261,9 @@ impl Bridges {
             if Instant::now() > deadline || shutdown.is_cancelled() {
                 break;
             }
-            let sending = whatsapp::SendContext {
-                db: &self.db,
-                graph: &self.graph,
-                blobs: self.files.blobs(),
-                target: &target,
-                limits: &self.limits,
-                deadline,
-            };
-            let halt = match whatsapp::send(&sending, entry).await {
+            let halt = match self.send(&target, entry, deadline).await {
                 Ok(outcome) => {
-                    let was_sent = outcome == whatsapp::EntryOutcome::Sent;
+                    let was_sent = outcome == EntryOutcome::Sent;
                     if was_sent {
                         self.metrics.record_relayed("sent");
                     }
@@ -308,8 +297,8 @@ impl Bridges {
                     self.stop(&target.account, &why).await;
                     settlement.pause = STOPPED_PAUSE;
                 }
-                Halt::Loop(reason) => {
-                    if let Err(error) = chats::pause_after_loop(&self.db, target.recipient.id, reason).await {
+                Halt::PauseChat(reason) => {
+                    if let Err(error) = chats::pause_by_server(&self.db, target.recipient.id, reason).await {
                         tracing::warn!(%error, "cannot pause a chat of a bridge");
                     }
                     settlement.pause = STOPPED_PAUSE;
@@ -320,130 +309,42 @@ impl Bridges {
         settlement
     }
 
+    async fn send(&self, target: &Target, entry: &Entry, deadline: Instant) -> Result<EntryOutcome, Halt> {
+        let settings = &target.account.settings;
+        match (&target.secrets, &settings.whatsapp, &settings.google_chat) {
+            (BridgeSecrets::Whatsapp(secrets), Some(account), _) => {
+                let sending = whatsapp::SendContext {
+                    db: &self.db,
+                    graph: &self.graph,
+                    blobs: self.files.blobs(),
+                    target,
+                    account,
+                    token: secrets.access_token.as_str(),
+                    limits: &self.limits,
+                    deadline,
+                };
+                whatsapp::send(&sending, entry).await
+            }
+            (BridgeSecrets::GoogleChat(key), _, Some(_)) => {
+                let sending = google_chat::SendContext {
+                    db: &self.db,
+                    api: &self.google,
+                    sealer: &self.sealer,
+                    public_url: self.public_url.as_ref(),
+                    target,
+                    key,
+                    limits: &self.limits,
+                    deadline,
+                };
+                google_chat::send(&sending, entry).await
+            }
+            _ => Err(Halt::Account("the account of this bridge is incomplete".into())),
+        }
+    }
+
     async fn stop(&self, account: &BridgeAccount, why: &str) {
         if let Err(error) = bridges::stop(&self.db, account, why).await {
             tracing::warn!(%error, "cannot stop a bridge");
-        }
-    }
-
-    /// Starts to process received webhooks and to check accounts.
-    pub(crate) fn spawn(self: &Arc<Self>, tasks: &TaskTracker, wakers: &Arc<Wakers>, shutdown: &CancellationToken) {
-        let (checks, stop) = (Arc::clone(self), shutdown.clone());
-        tasks.spawn(async move {
-            let run = async {
-                loop {
-                    checks.check_accounts().await;
-                    sleep(POLL_INTERVAL).await;
-                }
-            };
-            stop.run_until_cancelled(run).await;
-        });
-        let (bridges, wakers, shutdown) = (Arc::clone(self), Arc::clone(wakers), shutdown.clone());
-        tasks.spawn(async move {
-            let slots = Arc::new(Semaphore::new(INBOXES_AT_ONCE));
-            let inboxes = TaskTracker::new();
-            let run = async {
-                loop {
-                    while bridges.start_inbox(&slots, &inboxes).await {}
-                    // Look again after a timeout too.
-                    let _ = timeout(POLL_INTERVAL, wakers.bridges.notified()).await;
-                }
-            };
-            shutdown.run_until_cancelled(run).await;
-            // A batch that is cut off is processed again, without effect.
-            inboxes.close();
-            let _ = timeout(Duration::from_secs(2), inboxes.wait()).await;
-        });
-    }
-
-    /// Claims an inbox with something due, and starts to process it. Returns whether there was one.
-    async fn start_inbox(self: &Arc<Self>, slots: &Arc<Semaphore>, tasks: &TaskTracker) -> bool {
-        let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return false };
-        match inbox::claim(&self.db).await {
-            Ok(Some(lease)) => {
-                let bridges = Arc::clone(self);
-                tasks.spawn(async move {
-                    let _slot = slot;
-                    bridges.process_inbox(lease).await;
-                });
-                true
-            }
-            Ok(None) => false,
-            Err(error) => {
-                tracing::warn!(%error, cause = error.source_text(), "cannot read what networks sent; trying again");
-                sleep(ERROR_PAUSE).await;
-                false
-            }
-        }
-    }
-
-    async fn process_inbox(&self, lease: InboxLease) {
-        let bridge = lease.account.id;
-        if let Err(error) = self.process_batch(lease).await {
-            // The inbox is due again when the lease ends.
-            tracing::warn!(%bridge, %error, cause = error.source_text(), "cannot process what a network sent");
-        }
-    }
-
-    async fn process_batch(&self, lease: InboxLease) -> chat_core::Result<()> {
-        let webhooks = inbox::load_waiting(&self.db, &lease).await?;
-        let secrets = lease.account.open_secrets(&self.sealer)?;
-        let receiving = whatsapp::ReceiveContext {
-            db: &self.db,
-            graph: &self.graph,
-            files: &self.files,
-            writer: &self.writer,
-            user_quota_bytes: self.user_quota_bytes,
-            account: &lease.account,
-            limits: &self.limits,
-            token: secrets.access_token.as_str(),
-        };
-        let results = whatsapp::process(&receiving, &webhooks).await;
-        for (_, result) in &results {
-            self.metrics.record_received(match result {
-                WebhookOutcome::Done(None) => "done",
-                WebhookOutcome::Done(Some(_)) => "failed",
-                WebhookOutcome::Retry(_) => "repeated",
-            });
-        }
-        inbox::finish(&self.db, lease, &webhooks, &results).await
-    }
-
-    /// Checks the accounts that are due.
-    async fn check_accounts(&self) {
-        let due = match bridges::claim_checks(&self.db).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::debug!(%error, "cannot look for bridges to check");
-                return;
-            }
-        };
-        if due.is_empty() {
-            return;
-        }
-        let accounts = bridges::load_bridge_accounts(&self.db, &due).await.unwrap_or_default();
-        futures_util::future::join_all(accounts.iter().map(|account| self.check_account(account))).await;
-    }
-
-    async fn check_account(&self, account: &BridgeAccount) {
-        if account.state == BridgeState::Disabled {
-            return;
-        }
-        let Ok(secrets) = account.open_secrets(&self.sealer) else {
-            self.stop(account, "this server cannot open the secrets; its administrator has to check SECRETS_KEY_FILE")
-                .await;
-            return;
-        };
-        match whatsapp::check(&self.graph, secrets.access_token.as_str(), &account.settings).await {
-            Ok((profile, templates)) => {
-                if let Err(error) = bridges::set_connected(&self.db, account, &profile, &templates).await {
-                    tracing::warn!(bridge = %account.id, %error, "cannot record the check of a bridge");
-                }
-            }
-            Err(GraphError::Account(why) | GraphError::Permanent { why, .. }) => self.stop(account, &why).await,
-            Err(error) => {
-                tracing::info!(bridge = %account.id, why = error.why(), "cannot check a bridge; trying again")
-            }
         }
     }
 }

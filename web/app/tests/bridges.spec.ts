@@ -1,51 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { BINARY_FOLDER, TestServer } from '../../sdk/test/server';
+import { TestServer } from '../../sdk/test/server';
 import { test as base, expect } from './fixtures';
+import { StandIn } from './standIn';
 
-/** The stand-in of WhatsApp, and the account that it knows. */
-class GraphApi {
-  private constructor(
-    readonly url: string,
-    readonly account: ReadonlyMap<string, string>,
-    readonly process: ChildProcess,
-  ) {}
-
-  static async start(): Promise<GraphApi> {
-    const child = spawn(join(BINARY_FOLDER, 'graph_api'), ['--bind', '127.0.0.1:0'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    const account = new Map<string, string>();
-    for await (const line of createInterface({ input: child.stdout })) {
-      const url = /^listening on (http:\S+)/.exec(line)?.[1];
-      if (url) return new GraphApi(url, account, child);
-      const [name, value] = line.split(/\s{2,}/);
-      account.set(name ?? '', value ?? '');
-    }
-    throw new Error('graph_api failed to start');
-  }
-
-  async post(path: string, body: object): Promise<Response> {
-    const headers = { 'content-type': 'application/json' };
-    return fetch(`${this.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
-  }
-
-  /** The texts that the person received. */
-  async texts(): Promise<string[]> {
-    const messages = (await (await fetch(`${this.url}/person/messages`)).json()) as Record<string, never>[];
-    return messages.flatMap((message) => {
-      const text = (message.text as { readonly body?: string } | undefined)?.body;
-      return text === undefined ? (message.template ? ['template'] : []) : [text];
-    });
-  }
+/** The texts that the person on WhatsApp received. */
+async function readTexts(graph: StandIn): Promise<string[]> {
+  const messages = await graph.messages<Record<string, never>[]>();
+  return messages.flatMap((message) => {
+    const text = (message.text as { readonly body?: string } | undefined)?.body;
+    return text === undefined ? (message.template ? ['template'] : []) : [text];
+  });
 }
 
-const test = base.extend<object, { readonly graph: GraphApi; readonly server: TestServer }>({
+const test = base.extend<object, { readonly graph: StandIn; readonly server: TestServer }>({
   graph: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the required fixtures from this parameter
     async ({}, use) => {
-      const graph = await GraphApi.start();
+      const graph = await StandIn.start('graph_api');
       await use(graph);
       graph.process.kill();
     },
@@ -92,7 +62,7 @@ test('a person on WhatsApp and the owner of a bridge talk', async ({ graph, serv
   const question = alice.message('Is the shop open?');
   await expect(question).toContainText('WhatsApp');
   await alice.send('Until **eight**');
-  await expect.poll(() => graph.texts()).toContain('*Alice*: Until *eight*');
+  await expect.poll(() => readTexts(graph)).toContain('*Alice*: Until *eight*');
   const answer = alice.message('Until eight');
   await expect(answer).toContainText('Delivered');
   await graph.post('/person/say', { webhook, text: 'Thanks' });
@@ -111,7 +81,7 @@ test('a person on WhatsApp and the owner of a bridge talk', async ({ graph, serv
   await page.screenshot({ path: '../../screenshots/bridge-template.png' });
   await page.getByRole('button', { name: 'Send template' }).click();
   await expect(alice.message('Hello Eve, your order 42 is ready.')).toBeVisible();
-  await expect.poll(() => graph.texts()).toContain('template');
+  await expect.poll(() => readTexts(graph)).toContain('template');
 
   // What was given up is sent again.
   await openSettings();
@@ -119,7 +89,7 @@ test('a person on WhatsApp and the owner of a bridge talk', async ({ graph, serv
   await page.getByRole('menuitem', { name: 'Show failed messages' }).click();
   await page.screenshot({ path: '../../screenshots/bridge-settings.png' });
   await bridges.getByRole('button', { name: 'Send again' }).click();
-  await expect.poll(() => graph.texts()).toContain('*Alice*: Too late');
+  await expect.poll(() => readTexts(graph)).toContain('*Alice*: Too late');
   await page.keyboard.press('Escape');
   await expect(alice.message('Too late')).not.toContainText('Not delivered');
 

@@ -1,7 +1,8 @@
 //! Checks an account: its credentials, its phone number and its templates.
 
-use super::graph::{Graph, GraphError};
-use chat_core::bridges::{BridgeProfile, BridgeSettings, Template};
+use super::graph::Graph;
+use crate::bridges::jobs::CheckError;
+use chat_core::bridges::{BridgeProfile, Template, WhatsappSettings};
 use serde_json::Value;
 
 /// Maximum number of templates of an account that are kept.
@@ -14,13 +15,16 @@ const MAX_BODY_CHARS: usize = 2_000;
 pub(crate) async fn check(
     graph: &Graph,
     token: &str,
-    settings: &BridgeSettings,
-) -> Result<(BridgeProfile, Vec<Template>), GraphError> {
+    settings: &WhatsappSettings,
+) -> Result<(BridgeProfile, Vec<Template>), CheckError> {
     let path = format!("{}?fields=display_phone_number,verified_name", settings.phone_number_id.as_str());
     let profile = graph.get(token, &path).await?;
     let text = |value: &Value| value.as_str().unwrap_or_default().chars().take(100).collect();
-    let profile =
-        BridgeProfile { phone_number: text(&profile["display_phone_number"]), name: text(&profile["verified_name"]) };
+    let profile = BridgeProfile {
+        phone_number: Some(text(&profile["display_phone_number"])),
+        name: text(&profile["verified_name"]),
+        spaces: Vec::new(),
+    };
     let path = format!(
         "{}/message_templates?status=APPROVED&fields=name,language,components&limit=200",
         settings.business_account_id.as_str()

@@ -1,12 +1,17 @@
 //! The messages of WhatsApp that one message of Confab becomes.
 
-use super::text::{MAX_CAPTION_CHARS, split, to_whatsapp};
+use crate::bridges::text::{from_markdown, sender_prefix, split};
 use chat_core::{
     bridges::relay::{RelayedFile, RelayedMessage},
     messages::MessageTemplate,
-    values::is_bidi_control,
 };
 use serde_json::{Value, json};
+
+/// Maximum number of characters of a text message.
+const MAX_TEXT_CHARS: usize = 4_096;
+
+/// Maximum number of characters of a caption.
+const MAX_CAPTION_CHARS: usize = 1_024;
 
 /// One message of WhatsApp.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +62,7 @@ pub(crate) fn compose(message: &RelayedMessage, shows_name: bool) -> Vec<Outgoin
     let name = if shows_name { sender_prefix(&message.sender_name) } else { String::new() };
     let text = match message.content.trim() {
         "" => String::new(),
-        text => format!("{name}{}", to_whatsapp(text)),
+        text => format!("{name}{}", from_markdown(text)),
     };
     let files: Vec<MediaFile> = message.files.iter().map(MediaFile::from).collect();
     match files.as_slice() {
@@ -66,7 +71,7 @@ pub(crate) fn compose(message: &RelayedMessage, shows_name: bool) -> Vec<Outgoin
             vec![Outgoing::Media { file: file.clone(), caption: Some(caption).filter(|text| !text.is_empty()) }]
         }
         _ => {
-            let texts = if text.is_empty() { Vec::new() } else { split(&text) };
+            let texts = if text.is_empty() { Vec::new() } else { split(&text, MAX_TEXT_CHARS) };
             let texts = texts.into_iter().map(|text| Outgoing::Text(text.to_owned()));
             texts.chain(files.into_iter().map(|file| Outgoing::Media { file, caption: None })).collect()
         }
@@ -76,18 +81,8 @@ pub(crate) fn compose(message: &RelayedMessage, shows_name: bool) -> Vec<Outgoin
 /// The text that tells of an edit.
 pub(crate) fn compose_edit(message: &RelayedMessage, shows_name: bool) -> Outgoing {
     let name = if shows_name { sender_prefix(&message.sender_name) } else { String::new() };
-    let text = format!("{name}✏️ {}", to_whatsapp(message.content.trim()));
-    Outgoing::Text(split(&text).first().map_or(String::new(), |text| (*text).to_owned()))
-}
-
-/// The name of the sender before a text, in bold. A name is one line, so it cannot pretend to be
-/// the text of somebody else.
-fn sender_prefix(name: &str) -> String {
-    let visible: String = name.chars().filter(|c| !c.is_control() && !is_bidi_control(*c) && *c != '*').collect();
-    match visible.trim() {
-        "" => String::new(),
-        name => format!("*{name}*: "),
-    }
+    let text = format!("{name}✏️ {}", from_markdown(message.content.trim()));
+    Outgoing::Text(split(&text, MAX_TEXT_CHARS).first().map_or(String::new(), |text| (*text).to_owned()))
 }
 
 impl Outgoing {
@@ -140,6 +135,7 @@ mod tests {
             is_deleted: false,
             template: None,
             reply_to: None,
+            reply_thread: None,
             files: files.iter().map(file).collect(),
         }
     }
@@ -156,11 +152,5 @@ mod tests {
         let parts = compose(&message("hear", &[("audio/ogg", 10)]), true);
         assert!(matches!(parts.as_slice(), [Outgoing::Text(_), Outgoing::Media { caption: None, .. }]), "{parts:?}");
         assert_eq!(compose(&message(&"x".repeat(9_000), &[]), true).len(), 3);
-    }
-
-    #[test]
-    fn a_name_cannot_look_like_another_message() {
-        assert_eq!(sender_prefix("Ann*\n\u{202e}*Bob"), "*AnnBob*: ");
-        assert_eq!(sender_prefix("\u{202e}"), "");
     }
 }

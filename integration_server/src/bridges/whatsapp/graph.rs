@@ -1,10 +1,9 @@
 //! The Graph API of Meta: requests, and what its errors mean.
 
+use crate::bridges::{BUSY_PAUSE, Halt, MIN_PAUSE, jobs::CheckError};
 use crate::client::{CallError, EndpointResponse, OutgoingClient, PendingResponse, ResponseLimits};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use bytes::Bytes;
 use file_store::BlobStream;
-use futures_util::{Stream, stream};
 use reqwest::{
     Body, Method, StatusCode,
     multipart::{Form, Part},
@@ -75,6 +74,28 @@ impl From<CallError> for GraphError {
             CallError::Busy => Self::Busy,
             CallError::NotConnected(why) => Self::NotSent(why),
             CallError::Failed(why) => Self::Unknown(why),
+        }
+    }
+}
+
+impl From<GraphError> for Halt {
+    fn from(error: GraphError) -> Self {
+        match error {
+            GraphError::Account(why) => Self::Account(why),
+            GraphError::Permanent { why, .. } => Self::Dead(why),
+            GraphError::Temporary { pause, why } => Self::Retry { pause, why },
+            // A request without a row in the database can be repeated.
+            GraphError::NotSent(why) | GraphError::Unknown(why) => Self::Retry { pause: MIN_PAUSE, why },
+            GraphError::Busy => Self::Pause { pause: BUSY_PAUSE, why: None },
+        }
+    }
+}
+
+impl From<GraphError> for CheckError {
+    fn from(error: GraphError) -> Self {
+        match error {
+            GraphError::Account(why) | GraphError::Permanent { why, .. } => Self::Refused(why),
+            error => Self::Failed(error.why().to_owned()),
         }
     }
 }
@@ -198,15 +219,6 @@ impl Graph {
             status => Err(GraphError::NotSent(format!("the file cannot be loaded: {status}"))),
         }
     }
-}
-
-/// Reads the bytes of an opened file. It holds the connection's slot.
-pub(crate) fn read(opened: PendingResponse) -> impl Stream<Item = Result<Bytes, chat_core::Error>> {
-    stream::try_unfold(opened, |mut opened| async {
-        let chunk = opened.response.chunk().await;
-        let chunk = chunk.map_err(|error| chat_core::Error::Unavailable(error.into()))?;
-        Ok(chunk.map(|bytes| (bytes, opened)))
-    })
 }
 
 /// Decodes a SHA-256 in hexadecimal or Base64.

@@ -1,13 +1,11 @@
 //! Reads the webhooks of WhatsApp. Fields that are missing or unknown are ignored: the platform
 //! adds some from time to time.
 
-use super::{
-    graph::{decode_hash, describe_error},
-    text::to_markdown,
-};
+use super::graph::{decode_hash, describe_error};
+use crate::bridges::{receiving::InboxItem, text::to_markdown};
 use chat_core::{
     DeliveryId,
-    bridges::{RelayState, chats::RemoteUser, relay::Status},
+    bridges::{RelayState, chats::RemoteUser, statuses::Status},
     time::now,
 };
 use chrono::{DateTime, Utc};
@@ -25,19 +23,15 @@ pub(crate) enum Item {
     Status { remote_user_key: String, status: Status, error_code: i64 },
 }
 
-impl Item {
-    /// The remote user. The items of one remote user are processed in order.
-    pub(crate) fn remote_user_key(&self) -> &str {
+impl InboxItem for Item {
+    fn key(&self) -> &str {
         match self {
             Self::Message(message) => message.remote_user.phone.as_deref().unwrap_or(&message.remote_user.key),
             Self::Status { remote_user_key, .. } => remote_user_key,
         }
     }
-}
 
-impl Item {
-    /// Whether a remote user has another address from now on.
-    pub(crate) fn is_move(&self) -> bool {
+    fn is_move(&self) -> bool {
         matches!(self, Self::Message(message) if matches!(message.content, IncomingContent::Moved { .. }))
     }
 }
@@ -146,7 +140,7 @@ fn parse_message(message: &Value, profiles: &Value, is_echo: bool) -> Option<Ite
     let phone = phone.or_else(|| phone_of(&entry["wa_id"]));
     let profile = &entry["profile"];
     let name = text_of(&profile["name"]).or_else(|| text_of(&profile["username"]).map(|name| format!("@{name}")));
-    let remote_user = RemoteUser { key: user_id.or_else(|| phone.clone())?, phone, name };
+    let remote_user = RemoteUser { key: user_id.or_else(|| phone.clone())?, phone, name, is_space: false };
     Some(Item::Message(Box::new(IncomingMessage {
         id: text_of(&message["id"])?,
         at: time_of(&message["timestamp"]),
@@ -345,7 +339,7 @@ mod tests {
                             "messages": [{ "id": "w", "from_user_id": "DE.1", "type": "text", "text": { "body": "x" } }] });
         let body = json!({ "entry": [{ "changes": [{ "value": value }] }] }).to_string();
         let items = parse(body.as_bytes(), "7").expect("a webhook");
-        assert_eq!(items[0].remote_user_key(), "DE.1");
+        assert_eq!(items[0].key(), "DE.1");
         assert!(parse(body.as_bytes(), "8").expect("a webhook").is_empty(), "it is about another number");
     }
 

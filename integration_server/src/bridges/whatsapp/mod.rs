@@ -6,8 +6,7 @@ pub(crate) mod graph;
 mod incoming;
 mod receive;
 mod send;
-mod text;
 
 pub(crate) use account::check;
-pub(crate) use receive::{ReceiveContext, process};
-pub(crate) use send::{EntryOutcome, SendContext, send};
+pub(crate) use receive::ReceiveContext;
+pub(crate) use send::{SendContext, send};

@@ -5,18 +5,18 @@ use super::{
     graph::{Graph, GraphError, WINDOW_CLOSED},
     incoming::write_reference,
 };
-use crate::bridges::{Halt, Limits, Target};
+use crate::bridges::{EntryOutcome, EventData, EventMessage, Halt, Target, limits::Limits};
 use chat_core::{
     MessageId, UserId,
     bridges::{
-        ReadReceipts, chats,
-        relay::{self, Attempt, Part, Recipient, RelayedMessage},
+        ReadReceipts, WhatsappSettings,
+        attempts::{self, Attempt, Part},
+        chats,
+        relay::{self, Recipient, RelayedMessage},
     },
-    outbox::{Content, Entry},
-    users::UserKind,
+    outbox::Entry,
 };
 use file_store::BlobStore;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::time::{Duration, Instant};
@@ -33,45 +33,16 @@ pub(crate) struct SendContext<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) blobs: &'a BlobStore,
     pub(crate) target: &'a Target,
+    pub(crate) account: &'a WhatsappSettings,
+    pub(crate) token: &'a str,
     pub(crate) limits: &'a Limits,
     /// After this time no other part is sent.
     pub(crate) deadline: Instant,
 }
 
-/// What became of an entry that is settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EntryOutcome {
-    /// It was sent.
-    Sent,
-    /// There was nothing to send.
-    Nothing,
-}
-
-/// The parts of an event that matter here.
-#[derive(Debug, Deserialize)]
-struct EventData {
-    message: Option<EventMessage>,
-    message_id: Option<MessageId>,
-    user_id: Option<UserId>,
-}
-
-#[derive(Debug, Deserialize)]
-struct EventMessage {
-    id: MessageId,
-    content: String,
-}
-
 /// Sends an entry of the outbox.
 pub(crate) async fn send(sending: &SendContext<'_>, entry: &Entry) -> Result<EntryOutcome, Halt> {
-    let data = match &entry.content {
-        Content::Event(event) => &event.data,
-        Content::Data(data) => data,
-        Content::Missing => return Err(Halt::Dead("the event is no longer stored".into())),
-    };
-    let unreadable = |error: serde_json::Error| Halt::Dead(format!("the event cannot be read: {error}"));
-    let EventData { message, message_id, user_id } = serde_json::from_str(data).map_err(unreadable)?;
-    let id = message.as_ref().map(|message| message.id).or(message_id);
-    let id = id.ok_or_else(|| Halt::Dead("the event names no message".into()))?;
+    let (id, EventData { message, user_id, .. }) = EventData::read(entry)?;
     match entry.kind.as_str() {
         "message.new" | "message.missed" => sending.send_message(entry, id, message).await,
         "message.updated" => sending.send_edit(entry, id, message).await,
@@ -86,23 +57,8 @@ impl SendContext<'_> {
         &self.target.recipient
     }
 
-    /// Loads a message. `None` if it is not to be relayed: a bridge relays only what members of
-    /// the chat wrote here, never what came from a bridge, so that no loop can begin.
     async fn load(&self, id: MessageId, event: Option<EventMessage>) -> Result<Option<RelayedMessage>, Halt> {
-        let Some(mut message) = relay::load_message(self.db, self.recipient(), id).await? else { return Ok(None) };
-        let relays = match message.sender_kind {
-            UserKind::Person => true,
-            UserKind::Bot | UserKind::Webhook => self.target.account.settings.relays_bots,
-            UserKind::Ghost => false,
-        };
-        if !relays || message.is_relayed || message.is_deleted {
-            return Ok(None);
-        }
-        // As it was then; later edits follow.
-        if let Some(event) = event {
-            message.content = event.content;
-        }
-        Ok(Some(message))
+        self.target.load_message(self.db, id, event).await
     }
 
     async fn send_message(
@@ -113,9 +69,9 @@ impl SendContext<'_> {
     ) -> Result<EntryOutcome, Halt> {
         let Some(message) = self.load(id, event).await? else { return Ok(EntryOutcome::Nothing) };
         if entry.attempts == 0
-            && let Some(reason) = relay::detect_loop(self.db, self.recipient().id, &message.content).await?
+            && let Some(reason) = attempts::detect_loop(self.db, self.recipient().id, &message.content).await?
         {
-            return Err(Halt::Loop(reason));
+            return Err(Halt::PauseChat(reason));
         }
         let (mut failure, mut outcome) = (None, EntryOutcome::Nothing);
         for (number, outgoing) in (0i16..).zip(compose(&message, self.target.account.settings.shows_names)) {
@@ -164,20 +120,20 @@ impl SendContext<'_> {
         reply_to: Option<&str>,
         attempts: i16,
     ) -> Result<Option<Result<(), (i64, String)>>, Halt> {
-        match relay::begin_attempt(self.db, part).await? {
+        match attempts::begin_attempt(self.db, part, None).await? {
             Attempt::Settled => return Ok(None),
             // Looked at again soon, because the status may come at any time.
             Attempt::Unknown(wait) => return Err(Halt::Pause { pause: wait.min(UNKNOWN_PAUSE), why: None }),
-            Attempt::Send => {}
+            Attempt::Send(_) => {}
         }
         if let Err(halt) = self.charge() {
-            relay::forget_attempt(self.db, part).await?;
+            attempts::forget_attempt(self.db, part).await?;
             return Err(halt);
         }
         let sent = match self.post_part(part, outgoing, reply_to).await {
             Ok(response) => match response["messages"][0]["id"].as_str() {
                 Some(remote_id) => {
-                    relay::set_sent(self.db, part, remote_id).await?;
+                    attempts::set_sent(self.db, part, remote_id, None).await?;
                     return Ok(Some(Ok(())));
                 }
                 None => Err(GraphError::Unknown("the response has no id".into())),
@@ -186,7 +142,7 @@ impl SendContext<'_> {
         };
         match sent {
             Err(GraphError::Permanent { code, why }) => {
-                relay::set_failed(self.db, part, &why).await?;
+                attempts::set_failed(self.db, part, &why).await?;
                 if code == WINDOW_CLOSED {
                     chats::close_window(self.db, self.recipient().id).await?;
                 }
@@ -194,13 +150,13 @@ impl SendContext<'_> {
             }
             Err(GraphError::Unknown(why)) if attempts + 1 >= MAX_UNKNOWN => {
                 let why = format!("it is not known whether it arrived: {why}");
-                relay::set_failed(self.db, part, &why).await?;
+                attempts::set_failed(self.db, part, &why).await?;
                 Ok(Some(Err((0, why))))
             }
             // The row stays: the next attempt waits for a status.
             Err(GraphError::Unknown(why)) => Err(Halt::Pause { pause: UNKNOWN_PAUSE, why: Some(why) }),
             Err(error) => {
-                relay::forget_attempt(self.db, part).await?;
+                attempts::forget_attempt(self.db, part).await?;
                 Err(Halt::from(error))
             }
             Ok(()) => Ok(Some(Ok(()))),
@@ -213,7 +169,7 @@ impl SendContext<'_> {
                 let bytes = self.blobs.read(&file.blob_key, None).await;
                 let missing = |_| GraphError::Permanent { code: 0, why: "the file is no longer stored".into() };
                 let about = (file.filename.as_str(), file.mime_type.as_str(), file.size);
-                let (token, phone) = (self.target.token(), self.target.account.settings.phone_number_id.as_str());
+                let (token, phone) = (self.token, self.account.phone_number_id.as_str());
                 Some(self.graph.upload(token, phone, about, bytes.map_err(missing)?).await?)
             }
             Outgoing::Text(_) | Outgoing::Template(_) => None,
@@ -235,22 +191,22 @@ impl SendContext<'_> {
         let mut body = json!({ "messaging_product": "whatsapp", "recipient_type": "individual" });
         match &recipient.phone {
             Some(phone) => body["to"] = json!(phone),
-            None => body["recipient"] = json!(recipient.remote_user_key),
+            None => body["recipient"] = json!(recipient.remote_key),
         }
         body
     }
 
     /// Waits its turn, within the limits of the network.
     fn charge(&self) -> Result<(), Halt> {
-        match self.limits.charge(self.recipient()) {
+        match self.limits.charge_remote_user(self.recipient()) {
             Some(pause) => Err(Halt::Pause { pause, why: None }),
             None => Ok(()),
         }
     }
 
     async fn post(&self, body: &Value) -> Result<Value, GraphError> {
-        let path = format!("{}/messages", self.target.account.settings.phone_number_id.as_str());
-        self.graph.post(self.target.token(), &path, body).await
+        let path = format!("{}/messages", self.account.phone_number_id.as_str());
+        self.graph.post(self.token, &path, body).await
     }
 
     /// Sends the last reaction of a member: the business has one reaction for all.

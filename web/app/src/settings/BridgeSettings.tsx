@@ -7,6 +7,7 @@ import { Button } from '../ui/Button';
 import { Field, FormError, SelectField } from '../ui/Field';
 import { showToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
+import { KeyFileField } from './KeyFileField';
 import { WebhookSetup } from './WebhookSetup';
 
 const READ_RECEIPTS: readonly ReadReceipts[] = ['first', 'owner', 'never'];
@@ -15,6 +16,11 @@ const CHOICES = {
   relaysBots: 'relays_bots',
   sendsEdits: 'sends_edits',
 } as const;
+type Choice = keyof typeof CHOICES;
+const CHOICES_OF: Readonly<Record<Bridge['network'], readonly Choice[]>> = {
+  whatsapp: ['showsNames', 'relaysBots', 'sendsEdits'],
+  google_chat: ['showsNames', 'relaysBots'],
+};
 
 /** The settings of a bridge, and how to set up its webhook. */
 export function BridgeSettings(props: { readonly bridge: Bridge; readonly onChange: () => Promise<void> }) {
@@ -24,6 +30,8 @@ export function BridgeSettings(props: { readonly bridge: Bridge; readonly onChan
   const { error, run } = useAction();
   const [settings, setSettings] = useState(bridge.settings);
   const [token, setToken] = useState('');
+  const [keyFile, setKeyFile] = useState<File | null>(null);
+  const isWhatsapp = bridge.network === 'whatsapp';
   const save = (event: FormEvent) => {
     event.preventDefault();
     void run(async () => {
@@ -34,6 +42,7 @@ export function BridgeSettings(props: { readonly bridge: Bridge; readonly onChan
         relays_bots,
         sends_edits,
         ...(token.trim() && { whatsapp: { access_token: token.trim() } }),
+        ...(keyFile && { google_chat: { service_account_key: await keyFile.text() } }),
       });
       setToken('');
       showToast(t('settings.saved'));
@@ -44,7 +53,7 @@ export function BridgeSettings(props: { readonly bridge: Bridge; readonly onChan
     <form className={styles.form} onSubmit={save}>
       <WebhookSetup bridge={bridge} />
       <fieldset className={styles.choices} aria-label={t('bridges.edit')}>
-        {(Object.keys(CHOICES) as (keyof typeof CHOICES)[]).map((choice) => (
+        {CHOICES_OF[bridge.network].map((choice) => (
           <label key={choice}>
             <input
               type="checkbox"
@@ -55,25 +64,31 @@ export function BridgeSettings(props: { readonly bridge: Bridge; readonly onChan
           </label>
         ))}
       </fieldset>
-      <SelectField
-        label={t('bridges.readReceipts')}
-        value={settings.read_receipts}
-        onChange={(event) => setSettings({ ...settings, read_receipts: event.target.value as ReadReceipts })}
-      >
-        {READ_RECEIPTS.map((one) => (
-          <option key={one} value={one}>
-            {t(`bridges.readReceiptsOf.${one}`)}
-          </option>
-        ))}
-      </SelectField>
-      <Field
-        label={t('bridges.newToken')}
-        value={token}
-        onChange={(event) => setToken(event.target.value)}
-        type="password"
-        autoComplete="new-password"
-        hint={t('bridges.newTokenHint')}
-      />
+      {isWhatsapp && (
+        <SelectField
+          label={t('bridges.readReceipts')}
+          value={settings.read_receipts}
+          onChange={(event) => setSettings({ ...settings, read_receipts: event.target.value as ReadReceipts })}
+        >
+          {READ_RECEIPTS.map((one) => (
+            <option key={one} value={one}>
+              {t(`bridges.readReceiptsOf.${one}`)}
+            </option>
+          ))}
+        </SelectField>
+      )}
+      {isWhatsapp ? (
+        <Field
+          label={t('bridges.newToken')}
+          value={token}
+          onChange={(event) => setToken(event.target.value)}
+          type="password"
+          autoComplete="new-password"
+          hint={t('bridges.newTokenHint')}
+        />
+      ) : (
+        <KeyFileField label={t('bridges.newKeyFile')} hint={t('bridges.newTokenHint')} onChange={setKeyFile} />
+      )}
       <FormError>{error}</FormError>
       <div className={styles.actions}>
         <Button type="submit">{t('bridges.save')}</Button>

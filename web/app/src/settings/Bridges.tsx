@@ -12,6 +12,7 @@ import { BridgeFailures } from './BridgeFailures';
 import { BridgeSettings } from './BridgeSettings';
 import { NewBridgeForm } from './NewBridgeForm';
 import { NewRemoteUserForm } from './NewRemoteUserForm';
+import { NewSpaceForm } from './NewSpaceForm';
 
 /** The user's bridges to other networks, and a form for a new one. */
 export function Bridges(props: { readonly bridges: readonly Bridge[]; readonly onChange: () => Promise<void> }) {
@@ -45,8 +46,8 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
   const isEnabled = bridge.state !== 'disabled';
   const details = [
     t(`networks.${bridge.network}`),
-    bridge.profile && `${bridge.profile.phone_number} (${bridge.profile.name})`,
-    t('bridges.templates', { count: bridge.templates.length }),
+    bridge.profile && [bridge.profile.phone_number, bridge.profile.name].filter(Boolean).join(' '),
+    bridge.network === 'whatsapp' && t('bridges.templates', { count: bridge.templates.length }),
     bridge.failed_webhooks > 0 && t('bridges.failedWebhooks', { count: bridge.failed_webhooks }),
   ];
   return (
@@ -99,7 +100,8 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
       </div>
       {view === 'settings' && <BridgeSettings bridge={bridge} onChange={onChange} />}
       {view === 'failures' && <BridgeFailures bridgeId={bridge.id} />}
-      {bridge.state === 'connected' && <NewRemoteUserForm bridge={bridge} />}
+      {bridge.state === 'connected' && bridge.network === 'whatsapp' && <NewRemoteUserForm bridge={bridge} />}
+      {bridge.state === 'connected' && bridge.network === 'google_chat' && <NewSpaceForm bridge={bridge} />}
     </li>
   );
 }

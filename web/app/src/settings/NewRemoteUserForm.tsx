@@ -1,33 +1,29 @@
 import type { Bridge } from '@confab/sdk';
 import { type FormEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useLocation } from 'wouter';
 import styles from '../sidebar/lists.module.css';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Field, FormError } from '../ui/Field';
 import { useAction } from '../ui/useAction';
-import { useUiStore } from '../uiStore';
+import { useOpenChat } from './useOpenChat';
 
 /** Starts a chat with a person who has not written yet. */
 export function NewRemoteUserForm({ bridge }: { readonly bridge: Bridge }) {
   const { t } = useTranslation();
-  const chatStore = useChatStore();
-  const closeModal = useUiStore((ui) => ui.closeModal);
-  const [, navigate] = useLocation();
+  const { bridges } = useChatStore().client.api;
+  const openChat = useOpenChat();
   const { error, run } = useAction();
   const [phone, setPhone] = useState('');
   const [name, setName] = useState('');
   const connect = (event: FormEvent) => {
     event.preventDefault();
     void run(async () => {
-      const { chat_id } = await chatStore.client.api.bridges.connectChat(bridge.id, {
+      const { chat_id } = await bridges.connectChat(bridge.id, {
         phone: phone.trim(),
         ...(name.trim() && { name: name.trim() }),
       });
-      await chatStore.ensureChat(chat_id);
-      closeModal();
-      navigate(`/chats/${chat_id}`);
+      await openChat(chat_id);
     });
   };
   return (

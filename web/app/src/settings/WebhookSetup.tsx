@@ -8,8 +8,8 @@ export function WebhookSetup({ bridge }: { readonly bridge: Bridge }) {
   const { t } = useTranslation();
   return (
     <>
-      <p className={styles.hint}>{t('bridges.setUp')}</p>
-      <Secret text={`${location.origin}${bridge.webhook_path}`} hint={t('bridges.callbackUrl')} />
+      <p className={styles.hint}>{t(`bridges.setUp.${bridge.network}`)}</p>
+      <Secret text={`${location.origin}${bridge.webhook_path}`} hint={t(`bridges.webhookUrl.${bridge.network}`)} />
       {bridge.verify_token && <Secret text={bridge.verify_token} hint={t('bridges.verifyToken')} />}
     </>
   );

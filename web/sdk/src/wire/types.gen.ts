@@ -341,7 +341,8 @@ export type Bridge = {
      */
     templates: Array<Template>;
     /**
-     * The token with which the network verifies the webhook; null if the server cannot open it.
+     * The token with which WhatsApp verifies the webhook; null for another network, and if the
+     * server cannot open it.
      */
     verify_token: string | null;
     /**
@@ -367,6 +368,19 @@ export type BridgeCapabilities = {
      * Whether each member has a reaction of their own. If not, the remote user sees only the last.
      */
     member_reactions: boolean;
+    /**
+     * Whether the network accepts messages only for a day after the last one of the remote user,
+     * except templates.
+     */
+    needs_templates: boolean;
+    /**
+     * Whether the remote user sees reactions.
+     */
+    reactions: boolean;
+    /**
+     * Whether the network tells that a message was delivered and read.
+     */
+    receipts: boolean;
 };
 
 /**
@@ -386,13 +400,21 @@ export type BridgeChat = {
      */
     created_at: Time;
     /**
-     * The user who stands for the remote user.
+     * The user who stands for the remote user, or for the space.
      */
     ghost_id: UserId;
+    /**
+     * What a bridge to Google Chat hears; null until it is known, and for other networks.
+     */
+    hears: Hears | null;
     /**
      * The id.
      */
     id: BridgeChatId;
+    /**
+     * Whether the other side is a space with several people.
+     */
+    is_space: boolean;
     /**
      * Why nothing is sent; null while messages are sent.
      */
@@ -401,6 +423,10 @@ export type BridgeChat = {
      * The phone number of the remote user, in digits; null if it is unknown.
      */
     phone: string | null;
+    /**
+     * The key of the other side: of the remote user, or of the space.
+     */
+    remote_key: string;
     /**
      * Until when the network accepts messages that are not templates; null before the first
      * message of the remote user.
@@ -452,14 +478,18 @@ export type BridgeList = {
 export type BridgeName = string;
 
 /**
- * WhatsApp, by the Business Cloud API.
+ * A network to which bridges lead.
  */
-export type BridgeNetwork = 'whatsapp';
+export type BridgeNetwork = 'whatsapp' | 'google_chat';
 
 /**
  * Changes to a bridge; absent fields stay unchanged.
  */
 export type BridgePatch = {
+    /**
+     * A new key of the app at Google Chat.
+     */
+    google_chat?: GoogleChatPatch | null;
     /**
      * Whether messages are relayed. True also makes a stopped bridge try again.
      */
@@ -489,7 +519,7 @@ export type BridgePatch = {
      */
     shows_names?: boolean | null;
     /**
-     * New secrets.
+     * New secrets of the account at WhatsApp.
      */
     whatsapp?: WhatsappSecretsPatch | null;
 };
@@ -499,13 +529,17 @@ export type BridgePatch = {
  */
 export type BridgeProfile = {
     /**
-     * The name that remote users see.
+     * The name that remote users see, or the service account.
      */
     name: string;
     /**
-     * The phone number, as the network writes it.
+     * The phone number at WhatsApp, as the network writes it.
      */
-    phone_number: string;
+    phone_number: string | null;
+    /**
+     * The spaces of Google Chat to which the app was added, at most 100.
+     */
+    spaces: Array<RemoteSpace>;
 };
 
 /**
@@ -513,17 +547,13 @@ export type BridgeProfile = {
  */
 export type BridgeSettings = {
     /**
-     * The id of the WhatsApp Business BridgeAccount.
+     * The app at Google Chat.
      */
-    business_account_id: RemoteAccountId;
+    google_chat?: GoogleChatSettings | null;
     /**
-     * The users who are added to the chat of a new remote user, besides the owner.
+     * The users who are added to a new chat, besides the owner.
      */
     member_ids: Array<UserId>;
-    /**
-     * The id of the phone number at WhatsApp.
-     */
-    phone_number_id: RemoteAccountId;
     /**
      * When the remote user is told that their messages were read.
      */
@@ -533,13 +563,17 @@ export type BridgeSettings = {
      */
     relays_bots: boolean;
     /**
-     * Whether an edit is sent as a new message, because the network has none.
+     * Whether an edit is sent as a new message to a network that has none.
      */
     sends_edits: boolean;
     /**
      * Whether messages begin with the name of their sender.
      */
     shows_names: boolean;
+    /**
+     * The account at WhatsApp.
+     */
+    whatsapp?: WhatsappSettings | null;
 };
 
 /**
@@ -643,9 +677,13 @@ export type ChatBridge = {
      */
     failed: Array<FailedRelay>;
     /**
-     * The user who stands for the remote user.
+     * The user who stands for the remote user, or for the space.
      */
     ghost_id: UserId;
+    /**
+     * What a bridge to Google Chat hears; null until it is known, and for other networks.
+     */
+    hears: Hears | null;
     /**
      * The id.
      */
@@ -654,6 +692,10 @@ export type ChatBridge = {
      * Whether the bridge is the caller's.
      */
     is_own: boolean;
+    /**
+     * Whether the other side is a space with several people.
+     */
+    is_space: boolean;
     /**
      * The network.
      */
@@ -666,6 +708,10 @@ export type ChatBridge = {
      * The phone number of the remote user, in digits; null if it is unknown.
      */
     phone: string | null;
+    /**
+     * The key of the other side: of the remote user, or of the space.
+     */
+    remote_key: string;
     /**
      * Whether the bridge works.
      */
@@ -1435,6 +1481,35 @@ export type FileInfo = {
 };
 
 /**
+ * A new key of a Chat app at Google.
+ */
+export type GoogleChatPatch = {
+    /**
+     * The key file of the service account, in JSON.
+     */
+    service_account_key: ServiceAccountKeyText;
+};
+
+/**
+ * The Chat app at Google, without its key.
+ */
+export type GoogleChatSettings = {
+    /**
+     * The number of the Google Cloud project.
+     */
+    project_number: ProjectNumber;
+    /**
+     * The e-mail address of the service account.
+     */
+    service_account: string;
+};
+
+/**
+ * What Google Chat lets a bridge hear in a space.
+ */
+export type Hears = 'everything' | 'messages' | 'mentions';
+
+/**
  * An invite to a chat.
  */
 export type Invite = {
@@ -1829,9 +1904,13 @@ export type NewBot = {
 };
 
 /**
- * A bridge to be created.
+ * A bridge to be created, with an account at one network.
  */
 export type NewBridge = {
+    /**
+     * The app at Google Chat.
+     */
+    google_chat?: NewGoogleChatAccount | null;
     /**
      * The users who are added to the chat of a new remote user, besides the owner.
      */
@@ -1843,11 +1922,11 @@ export type NewBridge = {
     /**
      * The account at WhatsApp.
      */
-    whatsapp: NewWhatsappAccount;
+    whatsapp?: NewWhatsappAccount | null;
 };
 
 /**
- * A chat to be connected to a remote user.
+ * A chat to be connected to a remote user, or to a space.
  */
 export type NewBridgeChat = {
     /**
@@ -1855,13 +1934,18 @@ export type NewBridgeChat = {
      */
     chat_id?: ChatId | null;
     /**
-     * The name of the remote user; the phone number if absent.
+     * The name of the remote user or of the space; the phone number, or the name of the space, if
+     * absent.
      */
     name?: DisplayName | null;
     /**
-     * The phone number of the remote user, with the code of the country.
+     * The phone number of the remote user at WhatsApp, with the code of the country.
      */
-    phone: PhoneNumber;
+    phone?: PhoneNumber | null;
+    /**
+     * The space of Google Chat: one of those to which the app was added.
+     */
+    space?: SpaceName | null;
 };
 
 /**
@@ -1874,6 +1958,20 @@ export type NewChat = {
     name?: ChatName | null;
     type: ChatType;
     user_id?: UserId | null;
+};
+
+/**
+ * A Chat app at Google, with its key.
+ */
+export type NewGoogleChatAccount = {
+    /**
+     * The number of the Google Cloud project of the app.
+     */
+    project_number: ProjectNumber;
+    /**
+     * The key file of the service account of the app, in JSON.
+     */
+    service_account_key: ServiceAccountKeyText;
 };
 
 /**
@@ -1972,7 +2070,7 @@ export type NewWhatsappAccount = {
      */
     app_secret: CredentialText;
     /**
-     * The id of the WhatsApp Business BridgeAccount, which has the templates.
+     * The id of the WhatsApp Business Account, which has the templates.
      */
     business_account_id: RemoteAccountId;
     /**
@@ -1994,7 +2092,7 @@ export type Password = string;
 /**
  * Why a bridge does not send to a remote user.
  */
-export type PausedReason = 'owner' | 'too_many_messages' | 'repeated_message';
+export type PausedReason = 'owner' | 'too_many_messages' | 'repeated_message' | 'removed';
 
 /**
  * A permission of a member in a chat.
@@ -2053,6 +2151,11 @@ export type Problem = {
     title: string;
     type: string;
 };
+
+/**
+ * The number of a project at Google Cloud: 6 to 20 digits.
+ */
+export type ProjectNumber = string;
 
 /**
  * The reactions to a message with one emoji.
@@ -2158,6 +2261,24 @@ export type RelayState = 'sent' | 'delivered' | 'read' | 'failed';
 export type RemoteAccountId = string;
 
 /**
+ * A space of Google Chat.
+ */
+export type RemoteSpace = {
+    /**
+     * Whether it is a direct message of one person and the app.
+     */
+    is_direct: boolean;
+    /**
+     * Its name in the API of Google, such as `spaces/AAAABBBB`.
+     */
+    name: string;
+    /**
+     * The name that people see; null for a direct message.
+     */
+    title: string | null;
+};
+
+/**
  * Why a user is no longer a member.
  */
 export type RemovalReason = 'left' | 'removed' | 'banned';
@@ -2191,6 +2312,11 @@ export type ScopeList = Array<Scope>;
  * A search text: 1 to 100 characters.
  */
 export type SearchText = string;
+
+/**
+ * The key file of a service account at Google, in JSON: at most 8,000 bytes.
+ */
+export type ServiceAccountKeyText = string;
 
 /**
  * A signed-in device, as its owner sees it.
@@ -2264,6 +2390,11 @@ export type Signup = {
     password: Password;
     username: Username;
 };
+
+/**
+ * The name of a space of Google Chat: `spaces/` and 1 to 64 letters, digits, `-` and `_`.
+ */
+export type SpaceName = string;
 
 /**
  * The status of a user.
@@ -2838,6 +2969,20 @@ export type WhatsappSecretsPatch = {
      * The app secret, which signs webhooks.
      */
     app_secret?: CredentialText | null;
+};
+
+/**
+ * The account at WhatsApp, without its secrets.
+ */
+export type WhatsappSettings = {
+    /**
+     * The id of the WhatsApp Business Account.
+     */
+    business_account_id: RemoteAccountId;
+    /**
+     * The id of the phone number.
+     */
+    phone_number_id: RemoteAccountId;
 };
 
 export type UsersListBlockedData = {
@@ -5406,6 +5551,50 @@ export type FilesDownloadResponses = {
 };
 
 export type FilesDownloadResponse = FilesDownloadResponses[keyof FilesDownloadResponses];
+
+export type FilesDownloadSharedData = {
+    body?: never;
+    path: {
+        file_id: FileId;
+    };
+    query: {
+        /**
+         * Proves that a bridge made the link.
+         */
+        token: string;
+    };
+    url: '/api/files/{file_id}/shared';
+};
+
+export type FilesDownloadSharedErrors = {
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type FilesDownloadSharedError = FilesDownloadSharedErrors[keyof FilesDownloadSharedErrors];
+
+export type FilesDownloadSharedResponses = {
+    /**
+     * The whole file.
+     */
+    200: Blob | File;
+    /**
+     * The requested range.
+     */
+    206: Blob | File;
+};
+
+export type FilesDownloadSharedResponse = FilesDownloadSharedResponses[keyof FilesDownloadSharedResponses];
 
 export type FilesDownloadThumbnailData = {
     body?: never;
@@ -8361,6 +8550,55 @@ export type EventsStreamResponses = {
 };
 
 export type EventsStreamResponse = EventsStreamResponses[keyof EventsStreamResponses];
+
+export type BridgesReceiveGoogleChatData = {
+    body: {
+        [key: string]: unknown;
+    };
+    path: {
+        bridge_id: BridgeId;
+    };
+    query?: never;
+    url: '/in/google-chat/{bridge_id}';
+};
+
+export type BridgesReceiveGoogleChatErrors = {
+    /**
+     * The signature is wrong.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type BridgesReceiveGoogleChatError = BridgesReceiveGoogleChatErrors[keyof BridgesReceiveGoogleChatErrors];
+
+export type BridgesReceiveGoogleChatResponses = {
+    /**
+     * OK, in the format of the product.
+     */
+    200: unknown;
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type BridgesReceiveGoogleChatResponse = BridgesReceiveGoogleChatResponses[keyof BridgesReceiveGoogleChatResponses];
 
 export type BridgesVerifyWhatsappData = {
     body?: never;

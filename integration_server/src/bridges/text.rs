@@ -1,10 +1,7 @@
-//! Text: between the Markdown of Confab and the marks of WhatsApp.
+//! Text: between the Markdown of Confab and the marks of other networks. WhatsApp and Google Chat have
+//! the same marks.
 
-/// Maximum number of characters of a text message.
-pub(crate) const MAX_TEXT_CHARS: usize = 4_096;
-
-/// Maximum number of characters of a caption.
-pub(crate) const MAX_CAPTION_CHARS: usize = 1_024;
+use chat_core::values::is_bidi_control;
 
 /// Maximum number of characters between two marks. It bounds the work.
 const MAX_SPAN_CHARS: usize = 1_000;
@@ -16,26 +13,37 @@ const MAX_OPEN_MARKS: usize = 64;
 /// The longest mark.
 const MAX_MARK_CHARS: usize = 2;
 
-/// The marks of Markdown, longest first, and those of WhatsApp.
-const TO_WHATSAPP: [(&str, &str); 4] = [("**", "*"), ("__", "*"), ("~~", "~"), ("*", "_")];
+/// The marks of Markdown, longest first, and those of other networks.
+const FROM_MARKDOWN: [(&str, &str); 4] = [("**", "*"), ("__", "*"), ("~~", "~"), ("*", "_")];
 
-/// The marks of WhatsApp and those of Markdown.
+/// The marks of other networks and those of Markdown.
 const TO_MARKDOWN: [(&str, &str); 2] = [("*", "**"), ("~", "~~")];
 
 /// Replaces the marks of Markdown. Code stays as it is.
-pub(crate) fn to_whatsapp(text: &str) -> String {
-    replace_outside_code(text, &TO_WHATSAPP)
+pub(crate) fn from_markdown(text: &str) -> String {
+    replace_marks_outside_code(text, &FROM_MARKDOWN)
 }
 
-/// Replaces the marks of WhatsApp.
+/// Replaces the marks of another network.
 pub(crate) fn to_markdown(text: &str) -> String {
-    replace_outside_code(text, &TO_MARKDOWN)
+    replace_marks_outside_code(text, &TO_MARKDOWN)
 }
 
-/// Splits a text into messages, at the end of a line or of a word if there is one.
-pub(crate) fn split(text: &str) -> Vec<&str> {
+/// The name of the sender before a text, in bold. A name is one line, so it cannot pretend to be
+/// the text of somebody else.
+pub(crate) fn sender_prefix(name: &str) -> String {
+    let visible: String =
+        name.chars().filter(|c| !c.is_control() && !is_bidi_control(*c) && !"*<>".contains(*c)).collect();
+    match visible.trim() {
+        "" => String::new(),
+        name => format!("*{name}*: "),
+    }
+}
+
+/// Splits a text into messages of at most this length, at the end of a line or of a word if there is one.
+pub(crate) fn split(text: &str, max_chars: usize) -> Vec<&str> {
     let (mut parts, mut rest) = (Vec::new(), text);
-    while let Some((limit, _)) = rest.char_indices().nth(MAX_TEXT_CHARS) {
+    while let Some((limit, _)) = rest.char_indices().nth(max_chars) {
         let head = &rest[..limit];
         // Not so early that many short messages would follow.
         let at = [head.rfind('\n'), head.rfind(' ')].into_iter().flatten().find(|at| *at > limit / 2);
@@ -49,19 +57,25 @@ pub(crate) fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-fn replace_outside_code(text: &str, marks: &[(&str, &str)]) -> String {
+fn replace_marks_outside_code(text: &str, marks: &[(&str, &str)]) -> String {
+    let mut open_marks = 0;
+    replace_outside_code(text, |part, output| replace_lines(part, marks, &mut open_marks, output))
+}
+
+/// Replaces the parts of a text that are no code.
+pub(crate) fn replace_outside_code(text: &str, mut replace: impl FnMut(&str, &mut String)) -> String {
     let mut output = String::with_capacity(text.len() + 16);
-    let (mut rest, mut open_marks) = (text, 0);
+    let mut rest = text;
     while let Some(start) = rest.find('`') {
         let fence = if rest[start..].starts_with("```") { "```" } else { "`" };
         let inside = &rest[start + fence.len()..];
         let Some(end) = inside.find(fence) else { break };
-        replace_lines(&rest[..start], marks, &mut open_marks, &mut output);
+        replace(&rest[..start], &mut output);
         let code_end = start + fence.len() + end + fence.len();
         output.push_str(&rest[start..code_end]);
         rest = &rest[code_end..];
     }
-    replace_lines(rest, marks, &mut open_marks, &mut output);
+    replace(rest, &mut output);
     output
 }
 
@@ -76,6 +90,13 @@ fn replace_marks(line: &str, marks: &[(&str, &str)], open_marks: &mut usize, out
     let mut rest = line;
     let mut before = ' ';
     while let Some(next) = rest.chars().next() {
+        // The signs in a URL are no marks.
+        if !before.is_alphanumeric() && (rest.starts_with("https://") || rest.starts_with("http://")) {
+            let end = rest.find(|c: char| c.is_whitespace() || "<>|)".contains(c)).unwrap_or(rest.len());
+            output.push_str(&rest[..end]);
+            (before, rest) = (' ', &rest[end..]);
+            continue;
+        }
         // A row of signs is no mark.
         if "*_~".contains(next) {
             let row = rest.len() - rest.trim_start_matches(next).len();
@@ -140,7 +161,7 @@ mod tests {
 
     #[test]
     fn marks_are_replaced_and_code_stays() {
-        for (markdown, whatsapp) in [
+        for (markdown, marked) in [
             ("**bold** and *italic* and ~~gone~~", "*bold* and _italic_ and ~gone~"),
             ("__bold__ _italic_", "*bold* _italic_"),
             ("**bold with *italic* inside**", "*bold with _italic_ inside*"),
@@ -149,15 +170,17 @@ mod tests {
             ("*** *** ****bold**** ***", "*** *** ****bold**** ***"),
             ("an open ` **tick**", "an open ` *tick*"),
             ("**two\nlines**", "**two\nlines**"),
+            ("https://a.example/__init__.py/*x* *b*", "https://a.example/__init__.py/*x* _b_"),
+            ("**https://a.example** [x](https://b.example/_y_)", "*https://a.example* [x](https://b.example/_y_)"),
         ] {
-            assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown}");
+            assert_eq!(from_markdown(markdown), marked, "{markdown}");
         }
-        for (whatsapp, markdown) in [
+        for (marked, markdown) in [
             ("*bold* _italic_ ~gone~", "**bold** _italic_ ~~gone~~"),
             ("5*3*2 and * star", "5*3*2 and * star"),
             ("```*x*```", "```*x*```"),
         ] {
-            assert_eq!(to_markdown(whatsapp), markdown, "{whatsapp}");
+            assert_eq!(to_markdown(marked), markdown, "{marked}");
         }
     }
 
@@ -166,7 +189,7 @@ mod tests {
         for shape in ["x", "*", "*a ", "*a*", "`", "**_~~", " *a", "*a,_b"] {
             let text = shape.repeat(65_536 / shape.len());
             // With a quadratic algorithm this would take minutes.
-            assert_eq!(letters(&to_whatsapp(&text)), letters(&text));
+            assert_eq!(letters(&from_markdown(&text)), letters(&text));
             assert_eq!(letters(&to_markdown(&text)), letters(&text));
         }
     }
@@ -174,12 +197,19 @@ mod tests {
     #[test]
     fn a_long_text_is_split_at_words() {
         let text = "word ".repeat(2_000);
-        let parts = split(&text);
-        assert!(parts.len() == 3 && parts.iter().all(|part| part.chars().count() <= MAX_TEXT_CHARS));
+        let parts = split(&text, 4_096);
+        assert!(parts.len() == 3 && parts.iter().all(|part| part.chars().count() <= 4_096));
         assert!(parts.iter().all(|part| part.ends_with(' ')));
         assert_eq!(parts.concat(), text);
-        assert_eq!(split("short"), ["short"]);
-        assert_eq!(split(&"ü".repeat(5_000)).iter().map(|part| part.chars().count()).sum::<usize>(), 5_000);
+        assert_eq!(split("short", 4_096), ["short"]);
+        assert_eq!(split(&"ü".repeat(5_000), 4_096).iter().map(|part| part.chars().count()).sum::<usize>(), 5_000);
+    }
+
+    #[test]
+    fn a_name_cannot_look_like_another_message() {
+        assert_eq!(sender_prefix("Ann*\n\u{202e}*Bob"), "*AnnBob*: ");
+        assert_eq!(sender_prefix("<users/all>"), "*users/all*: ");
+        assert_eq!(sender_prefix("\u{202e}"), "");
     }
 
     fn letters(text: &str) -> String {
@@ -189,7 +219,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_letter_is_lost_on_the_way_there_and_back(text in "[a-c *_~`\n]{0,80}|\\PC{0,60}") {
-            let there = to_whatsapp(&text);
+            let there = from_markdown(&text);
             prop_assert_eq!(letters(&there), letters(&text));
             prop_assert_eq!(letters(&to_markdown(&there)), letters(&text));
         }

@@ -1,0 +1,225 @@
+//! Applies what happened in the spaces of Google Chat: messages become messages of ghosts.
+
+use super::{
+    api::GoogleApi,
+    incoming::{Attachment, IncomingMessage, Item, ItemContent, RemotePerson, Source, parse},
+};
+use crate::bridges::receiving::{ApplyItems, Problem, ReceivedFile, ReceivedMessage, Receiver, to_content};
+use chat_core::{
+    Error, FileId, MessageId, UserId,
+    bridges::{
+        BridgeChat, Hears, ServiceAccountKey,
+        chats::{self, RemoteUser},
+        relay,
+        spaces::{self, SpaceSender},
+    },
+    messages::{self, MessageAuthor, MessageExtra},
+    values::Emoji,
+};
+use chrono::TimeDelta;
+use std::time::Duration;
+
+/// How long before a webhook the events of a space are read from when it is connected: clocks differ.
+const START_MARGIN: TimeDelta = TimeDelta::seconds(5);
+
+/// What processing needs.
+pub(crate) struct ReceiveContext<'a> {
+    pub(crate) receiver: Receiver<'a>,
+    pub(crate) api: &'a GoogleApi,
+    pub(crate) key: &'a ServiceAccountKey,
+}
+
+impl ApplyItems for ReceiveContext<'_> {
+    type Item = Item;
+
+    fn parse(&self, body: &[u8]) -> Result<Vec<Item>, String> {
+        parse(body)
+    }
+
+    async fn apply(&self, item: Item, age: Duration) -> Result<(), Problem> {
+        let Receiver { db, account, .. } = self.receiver;
+        let known = spaces::find(db, account.id, &item.space.name).await?;
+        let since = item.at - START_MARGIN;
+        if item.source == Source::List {
+            // The chat may have been disconnected meanwhile.
+            return match known {
+                Some(chat) => self.apply_content(&chat, &item, age).await,
+                None => Ok(()),
+            };
+        }
+        let person = match &item.content {
+            ItemContent::Message(message) => Some(&message.sender),
+            ItemContent::Added(person) => Some(person),
+            _ => None,
+        };
+        let chat = match (known, person) {
+            (Some(chat), _) => chat,
+            (None, Some(person)) if !person.is_app => self.connect(&item, person).await?,
+            (None, _) => return Ok(()),
+        };
+        // If the app may read all, the list of events has it too, in order.
+        if !matches!(chat.hears, Some(Hears::Everything | Hears::Messages)) || !is_listed(&item.content) {
+            self.apply_content(&chat, &item, age).await?;
+        }
+        spaces::request_read(db, chat.id, since).await?;
+        Ok(())
+    }
+}
+
+impl ReceiveContext<'_> {
+    /// Connects a space that the bridge did not know.
+    async fn connect(&self, item: &Item, person: &RemotePerson) -> Result<BridgeChat, Problem> {
+        let Receiver { db, account, limits, .. } = self.receiver;
+        limits.wait_to_receive(account.owner_id).await;
+        let space = &item.space;
+        let name = match space.is_direct {
+            true => person.name.clone(),
+            false => space.title.clone().or_else(|| Some("Google Chat group".into())),
+        };
+        let remote = RemoteUser { key: space.name.clone(), phone: None, name, is_space: !space.is_direct };
+        Ok(chats::find_or_create(db, account, &remote).await?)
+    }
+
+    async fn apply_content(&self, chat: &BridgeChat, item: &Item, age: Duration) -> Result<(), Problem> {
+        let db = self.receiver.db;
+        match &item.content {
+            ItemContent::Message(message) => self.apply_message(chat, message, age).await,
+            ItemContent::Deletion(name) => {
+                let Some(original) = relay::find_incoming(db, chat.id, name).await? else { return Ok(()) };
+                let Some(sender) = original.sender_id else { return Ok(()) };
+                ignore_missing(messages::delete(db, sender, original.id).await)
+            }
+            ItemContent::Reaction { message, person, emoji, is_added } if !person.is_app => {
+                let Some(id) = relay::find_by_remote_id(db, chat.id, message).await? else { return Ok(()) };
+                let sender = self.find_sender(chat, person).await?;
+                self.react(&sender, id, emoji, *is_added).await
+            }
+            ItemContent::Added(_) => Ok(spaces::set_removed(db, chat.id, false).await?),
+            ItemContent::Removed => Ok(spaces::set_removed(db, chat.id, true).await?),
+            ItemContent::Reaction { .. } | ItemContent::Other => Ok(()),
+        }
+    }
+
+    async fn apply_message(&self, chat: &BridgeChat, message: &IncomingMessage, age: Duration) -> Result<(), Problem> {
+        let Receiver { db, account, limits, .. } = self.receiver;
+        // Messages of apps are not relayed, this one's included, so that no loop can begin.
+        if message.sender.is_app {
+            return Ok(());
+        }
+        if let Some(original) = relay::find_incoming(db, chat.id, &message.name).await? {
+            return self.edit(&original, message).await;
+        }
+        // It may have been deleted here.
+        if relay::is_stored(db, account.id, &message.name).await? {
+            return Ok(());
+        }
+        limits.wait_to_receive(account.owner_id).await;
+        let SpaceSender { ghost_id, author } = self.find_sender(chat, &message.sender).await?;
+        let (text, files) = self.receive_files(ghost_id, message, age).await?;
+        let received = ReceivedMessage {
+            sender_id: ghost_id,
+            remote_id: &message.name,
+            remote_thread: message.thread.as_deref(),
+            reply_to: self.find_replied(chat, message).await?,
+            text,
+            files,
+            extra: author.map(|name| MessageExtra { author: Some(MessageAuthor { name }), ..MessageExtra::default() }),
+        };
+        self.receiver.store(chat, received).await
+    }
+
+    /// Changes the text of a message. The list of events has the newest version with every event, so
+    /// most have been applied before.
+    async fn edit(&self, original: &relay::IncomingOriginal, message: &IncomingMessage) -> Result<(), Problem> {
+        let Some(sender) = original.sender_id else { return Ok(()) };
+        // Of a message with files that were not loaded, the text says so.
+        if !message.attachments.is_empty() || original.content == message.text {
+            return Ok(());
+        }
+        let content = to_content(message.text.clone())?;
+        ignore_missing(messages::update(self.receiver.db, sender, original.id, &content, false).await.map(|_| ()))
+    }
+
+    /// The message to which a message replies: the one that it quotes, or the first of its thread.
+    async fn find_replied(&self, chat: &BridgeChat, message: &IncomingMessage) -> Result<Option<MessageId>, Problem> {
+        let db = self.receiver.db;
+        if let Some(quoted) = &message.quotes
+            && let Some(id) = relay::find_by_remote_id(db, chat.id, quoted).await?
+        {
+            return Ok(Some(id));
+        }
+        match &message.thread {
+            Some(thread) if message.is_reply => Ok(relay::find_thread_start(db, chat.id, thread).await?),
+            _ => Ok(None),
+        }
+    }
+
+    /// Finds the ghost of a person. Google tells the name with most events; else it is looked up once.
+    async fn find_sender(&self, chat: &BridgeChat, person: &RemotePerson) -> Result<SpaceSender, Problem> {
+        let Receiver { db, account, .. } = self.receiver;
+        let mut name = person.name.clone();
+        if name.is_none() && chat.is_space && !spaces::has_ghost(db, chat.id, &person.key).await? {
+            let id = person.key.strip_prefix("users/").unwrap_or_default();
+            if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                let path = format!("{}/members/{id}", chat.remote_key);
+                let member = self.api.get(self.key, &path, &[]).await;
+                name = member.ok().and_then(|member| Some(member["member"]["displayName"].as_str()?.to_owned()));
+            }
+        }
+        Ok(spaces::find_or_create_sender(db, account, chat, &person.key, name.as_deref()).await?)
+    }
+
+    async fn react(&self, sender: &SpaceSender, id: MessageId, emoji: &str, is_added: bool) -> Result<(), Problem> {
+        let Ok(emoji) = Emoji::try_from(emoji.to_owned()) else { return Ok(()) };
+        let db = self.receiver.db;
+        match is_added {
+            true => ignore_missing(messages::add_reaction(db, sender.ghost_id, id, &emoji).await.map(|_| ())),
+            false => ignore_missing(messages::remove_reaction(db, sender.ghost_id, id, &emoji).await.map(|_| ())),
+        }
+    }
+
+    /// Loads the files of a message. Of those that cannot be loaded, the text says so.
+    async fn receive_files(
+        &self,
+        uploader: UserId,
+        message: &IncomingMessage,
+        age: Duration,
+    ) -> Result<(String, Vec<FileId>), Problem> {
+        let (mut lines, mut files) = (vec![message.text.clone()], Vec::new());
+        for attachment in &message.attachments {
+            let file = ReceivedFile { kind: "file", filename: &attachment.filename, sha256: None };
+            let loaded = self.load_file(uploader, attachment, &file).await;
+            match self.receiver.settle_file(loaded, &file, age)? {
+                Ok(file) => files.push(file),
+                Err(notice) => lines.push(notice),
+            }
+        }
+        Ok((lines.join("\n").trim().to_owned(), files))
+    }
+
+    async fn load_file(
+        &self,
+        uploader: UserId,
+        attachment: &Attachment,
+        file: &ReceivedFile<'_>,
+    ) -> Result<FileId, Problem> {
+        let resource = attachment.resource.as_deref();
+        let resource = resource.ok_or_else(|| Problem::Final("the file cannot be loaded by an app".into()))?;
+        let max_bytes = self.receiver.max_file_bytes(uploader, None).await?;
+        let opened = self.api.open_file(self.key, resource).await.map_err(Problem::from)?;
+        self.receiver.store_file(uploader, opened, file, max_bytes).await
+    }
+}
+
+/// Whether the list of events of a space tells of this too.
+fn is_listed(content: &ItemContent) -> bool {
+    !matches!(content, ItemContent::Added(_) | ItemContent::Removed)
+}
+
+/// The message may be gone, or the person may not be a member any more.
+fn ignore_missing(result: Result<(), Error>) -> Result<(), Problem> {
+    match result {
+        Ok(()) | Err(Error::NotFound(_) | Error::Forbidden(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
