@@ -2,6 +2,7 @@
 
 use chat_test::{
     TestApp, WebhookReceiver, eventually,
+    google::{Google, GooglePerson, PROJECT_NUMBER, SPACE},
     graph::{ACCESS_TOKEN, APP_SECRET, BUSINESS_ACCOUNT_ID, GraphApi, PHONE_NUMBER_ID},
 };
 use serde_json::json;
@@ -21,9 +22,12 @@ const KILLS: usize = 200;
 /// How long it runs each time: long enough to begin to send, and mostly too short to settle.
 const LIFETIMES_MS: [u64; 5] = [60, 90, 130, 70, 200];
 
-fn start(app: &TestApp, graph_url: &str) -> Child {
+fn start(app: &TestApp, network_url: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_integration_server"))
-        .env("GRAPH_URL", graph_url)
+        .env("GRAPH_URL", network_url)
+        .env("GOOGLE_CHAT_URL", network_url)
+        .env("GOOGLE_TOKEN_URL", format!("{network_url}/token"))
+        .env("GOOGLE_KEYS_URL", network_url)
         .env("CHAT_DATA_DIR", app.files.parent().expect("the data directory"))
         .env("DATABASE_URL", &app.database.url)
         .env("SECRETS_KEY_FILE", app.secrets_key_file())
@@ -40,6 +44,8 @@ async fn end_leases(app: &TestApp) {
     for sql in [
         "update outbox_lanes set leased_until = now() - interval '1 s' where leased_until is not null",
         "update bridges set inbox_leased_until = now() - interval '1 s' where inbox_leased_until is not null",
+        "update bridge_chats set events_leased_until = now() - interval '1 s' where events_leased_until is not null",
+        "update bridge_chats set events_due_at = now() where events_due_at is not null",
         // The messages of several minutes are sent in one, which would pause the chat.
         "update bridge_messages set at = at - interval '61 s' where state <> 'sending'",
         "update bridge_chats set paused_reason = null where paused_reason is not null",
@@ -153,6 +159,64 @@ async fn a_bridge_loses_nothing_when_the_program_is_killed_200_times() {
     }
     assert_eq!(once, sent, "in order, and nothing is lost");
     println!("{repeated} repeated messages after {KILLS} kills, all without a status");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_space_gets_each_message_once_when_the_program_is_killed_200_times() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let google = Google::start().await;
+    // The limit of a process begins anew with it.
+    google.allow_fast_writes();
+    let account = json!({ "project_number": PROJECT_NUMBER, "service_account_key": google.key_file() });
+    let new = json!({ "name": "Office", "google_chat": account });
+    let bridge = alice.post("/api/bridges", new).await.expect(201).json();
+    let mut program = start(&app, &google.url);
+    let path = format!("/api/bridges/{}", bridge["id"]);
+    eventually("the bridge is connected", || async {
+        alice.get(&path).await.expect(200).json()["state"] == "connected"
+    })
+    .await;
+    let connected = alice.post(&format!("{path}/chats"), json!({ "space": SPACE })).await.expect(201).json();
+    let chat = connected["chat_id"].as_i64().expect("an id");
+    program.kill().expect("killed");
+    program.wait().expect("it ended");
+
+    let (mut sent, mut written) = (Vec::new(), Vec::new());
+    for round in 0..KILLS {
+        end_leases(&app).await;
+        let mut program = start(&app, &google.url);
+        let kill_at = Instant::now() + Duration::from_millis(2 * LIFETIMES_MS[round % LIFETIMES_MS.len()]);
+        // A process sends one message at once, so not each round has one.
+        if round % 3 == 0 {
+            let text = format!("message {round}");
+            alice.say_in(chat, &text).await;
+            sent.push(format!("*Alice Moreau*: {text}"));
+        }
+        let text = format!("from Eve {round}");
+        google.write(SPACE, &GooglePerson::new("Eve"), &text);
+        written.push(text);
+        tokio::time::sleep_until(kill_at).await;
+        program.kill().expect("killed");
+        program.wait().expect("it ended");
+    }
+    let arrived = || async {
+        let sql = "select content from messages where chat_id = $1 and content like 'from Eve%' order by id";
+        sqlx::query_scalar::<_, String>(sql).bind(chat).fetch_all(&app.db).await.expect("texts")
+    };
+    eventually("everything was relayed", || async {
+        end_leases(&app).await;
+        // A process sends one message in a second, and reads all events.
+        let mut program = start(&app, &google.url);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        program.kill().expect("killed");
+        program.wait().expect("it ended");
+        let is_sent = google.app_texts(SPACE).last() == sent.last();
+        is_sent && arrived().await.len() >= written.len()
+    })
+    .await;
+    assert_eq!(google.app_texts(SPACE), sent, "in order, each once");
+    assert_eq!(arrived().await, written, "in order, each once");
 }
 
 async fn end_pauses(app: &TestApp) {
