@@ -25,6 +25,7 @@ pub mod events;
 pub mod file_links;
 pub mod files;
 pub mod housekeeping;
+mod hub_signature;
 pub mod ids;
 pub mod invites;
 pub mod mcp_confirmations;

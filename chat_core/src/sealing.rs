@@ -13,11 +13,26 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rand::Rng;
 use sha2::{Digest, Sha256};
+use sqlx::PgPool;
 use std::{
     fmt, fs, io,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
+
+/// The server has no keys.
+pub const NOT_CONFIGURED: Error = Error::Conflict {
+    code: "not_configured",
+    detail: "this server keeps no secrets; its administrator has to set SECRETS_KEY_FILE",
+};
+
+/// The columns with sealed secrets.
+const SEALED_COLUMNS: [(&str, &str); 4] = [
+    ("webhook_endpoints", "secret"),
+    ("webhook_endpoints", "previous_secret"),
+    ("bridges", "secrets"),
+    ("webhooks", "github_secret"),
+];
 
 /// How many keys a rotation keeps: the new one, and the previous one for servers that have not
 /// read the file again.
@@ -186,6 +201,32 @@ impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealer").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// Seals all secrets in the database again, with the newest key, and returns how many there are.
+pub async fn reseal_all(db: &PgPool, sealer: &Sealer) -> Result<usize> {
+    let mut count = 0;
+    for (table, column) in SEALED_COLUMNS {
+        let sql = format!("select id from {table} where {column} is not null order by id");
+        let rows: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(db).await?;
+        for row in rows {
+            let location = SecretLocation { table, row };
+            let mut tx = db.begin().await?;
+            let sql = format!("select {column} from {table} where id = $1 for no key update");
+            let sealed: Option<Option<Vec<u8>>> =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(row).fetch_optional(&mut *tx).await?;
+            let Some(sealed) = sealed.flatten() else { continue };
+            let sql = format!("update {table} set {column} = $2 where id = $1");
+            sqlx::query(sqlx::AssertSqlSafe(sql))
+                .bind(row)
+                .bind(sealer.seal(location, &sealer.open(location, &sealed)?)?)
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 #[cfg(test)]

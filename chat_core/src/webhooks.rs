@@ -5,11 +5,12 @@ use crate::{
     ChatId, Error, FileId, Result, Time, UserId, WebhookId, accounts,
     audit::{Action, Client, NewEntry},
     auth::{hash_secret, new_code, new_secret},
-    events, members,
+    events, hub_signature, members,
     permissions::Permission,
+    sealing::{NOT_CONFIGURED, Sealer, SecretLocation},
     search::words,
     users::{self, ProfileChange},
-    values::{DisplayName, WebhookToken, deserialize_nullable},
+    values::{CredentialText, DisplayName, WebhookToken, deserialize_nullable},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,11 @@ pub struct WebhookPatch {
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
+    /// The secret with which GitHub signs deliveries; null removes it. With one, deliveries in GitHub's
+    /// format that are not signed are refused.
+    #[serde(default, deserialize_with = "deserialize_nullable")]
+    #[schemars(with = "Option<CredentialText>")]
+    pub github_secret: Option<Option<CredentialText>>,
 }
 
 /// A webhook, without its secret.
@@ -51,6 +57,8 @@ pub struct Webhook {
     pub user_id: UserId,
     /// Who created it. It ends when this user leaves the chat.
     pub created_by: UserId,
+    /// Whether deliveries in GitHub's format must be signed.
+    pub has_github_secret: bool,
     /// When it was created.
     pub created_at: Time,
 }
@@ -74,7 +82,13 @@ impl WebhookWithUrl {
     }
 }
 
-const COLUMNS: &str = "w.id, w.chat_id, u.display_name as name, w.user_id, u.owner_id as created_by, w.created_at";
+const COLUMNS: &str = "w.id, w.chat_id, u.display_name as name, w.user_id, u.owner_id as created_by,
+    w.github_secret is not null as has_github_secret, w.created_at";
+
+/// Where the secret of GitHub of a webhook is.
+fn location(id: WebhookId) -> SecretLocation {
+    SecretLocation { table: "webhooks", row: id.get() }
+}
 
 async fn require_permission(log: &mut PgConnection, chat: ChatId, actor: UserId) -> Result<()> {
     members::require_membership(log, chat, actor).await?.require(Permission::EditChat)
@@ -137,14 +151,33 @@ pub async fn list(db: &mut PgConnection, actor: UserId, chat: ChatId) -> Result<
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(chat).fetch_all(db).await?)
 }
 
-/// Changes the name and the avatar of a webhook.
-pub async fn update(db: &PgPool, actor: UserId, chat: ChatId, id: WebhookId, patch: WebhookPatch) -> Result<Webhook> {
+/// Changes the name, the avatar and the secret of GitHub of a webhook. `sealer` seals a new secret.
+pub async fn update(
+    db: &PgPool,
+    sealer: Option<&Sealer>,
+    actor: UserId,
+    chat: ChatId,
+    id: WebhookId,
+    patch: WebhookPatch,
+) -> Result<Webhook> {
     let mut log = events::begin(db, actor).await?;
     require_permission(&mut log, chat, actor).await?;
     let webhook = get(&mut log, chat, id).await?;
-    let WebhookPatch { name, avatar_file_id } = patch;
+    let WebhookPatch { name, avatar_file_id, github_secret } = patch;
     let change = ProfileChange { display_name: name.as_ref(), bio: None, avatar_file_id };
     users::change_profile(&mut log, webhook.user_id, &[actor], change).await?;
+    if let Some(secret) = github_secret {
+        let sealed = match (secret, sealer) {
+            (Some(secret), Some(sealer)) => Some(sealer.seal(location(id), secret.as_str().as_bytes())?),
+            (Some(_), None) => return Err(NOT_CONFIGURED),
+            (None, _) => None,
+        };
+        sqlx::query("update webhooks set github_secret = $2 where id = $1")
+            .bind(id)
+            .bind(sealed)
+            .execute(&mut *log)
+            .await?;
+    }
     let webhook = get(&mut log, chat, id).await?;
     log.commit().await?;
     Ok(webhook)
@@ -185,6 +218,27 @@ pub(crate) async fn erase_all(log: &mut PgConnection, chat: ChatId) -> Result<()
         accounts::erase(&mut *log, user).await?;
     }
     Ok(())
+}
+
+/// Whether a delivery of GitHub may be posted: it is signed with the secret of the webhook, or there is
+/// none.
+pub async fn is_signed_by_github(
+    db: impl PgExecutor<'_>,
+    sealer: Option<&Sealer>,
+    webhook: &Webhook,
+    signature: &str,
+    body: &[u8],
+) -> Result<bool> {
+    if !webhook.has_github_secret {
+        return Ok(true);
+    }
+    let sealed: Option<Option<Vec<u8>>> = sqlx::query_scalar("select github_secret from webhooks where id = $1")
+        .bind(webhook.id)
+        .fetch_optional(db)
+        .await?;
+    let sealed = sealed.flatten().ok_or(Error::NotFound("webhook"))?;
+    let sealer = sealer.ok_or(NOT_CONFIGURED)?;
+    Ok(hub_signature::is_valid(&sealer.open(location(webhook.id), &sealed)?, signature, body))
 }
 
 /// Finds the webhook of a URL.

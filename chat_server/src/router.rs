@@ -118,7 +118,7 @@ pub fn routes() -> Routes {
         .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/invites/{code}",                 invites::revoke,                "Revoke an invite.")
         .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/webhooks",                       webhooks::list,                 "List the webhooks of a chat.")
         .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/webhooks",                       webhooks::create,               "Create a webhook, to which programs post messages.")
-        .on(Profile, SignedIn,       PATCH,  "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::update,               "Change the name and the avatar of a webhook.")
+        .on(Profile, SignedIn,       PATCH,  "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::update,               "Change the name, the avatar and the secret of GitHub of a webhook.")
         .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/webhooks/{webhook_id}/token",    webhooks::renew,                "Replace the URL of a webhook.")
         .on(Audited, SignedIn,       DELETE, "/api/chats/{chat_id}/webhooks/{webhook_id}",          webhooks::delete,               "Delete a webhook; its messages stay.")
         .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/bridges",                        bridges::list_for_chat,         "List the bridges of a chat, and the messages that did not arrive.")

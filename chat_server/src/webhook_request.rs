@@ -47,8 +47,8 @@ pub(crate) async fn find_webhook(parts: &mut Parts, state: &AppState) -> Result<
 pub(crate) enum WebhookBody {
     /// JSON. Some clients send it under another type or none.
     Json(Bytes),
-    /// The fields of a form without files.
-    Fields(Vec<(String, String)>),
+    /// The fields of a form without files, and the form as it arrived.
+    Fields(Vec<(String, String)>, Bytes),
     /// A form that can have files.
     Form(UploadForm),
 }
@@ -65,7 +65,7 @@ impl FromRequest<Arc<AppState>> for WebhookBody {
         let is_fields = kind.starts_with("application/x-www-form-urlencoded");
         let body: Bytes = request.extract().await.map_err(Error::internal)?;
         Ok(match is_fields {
-            true => Self::Fields(form_urlencoded::parse(&body).into_owned().collect()),
+            true => Self::Fields(form_urlencoded::parse(&body).into_owned().collect(), body),
             false => Self::Json(body),
         })
     }

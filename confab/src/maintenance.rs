@@ -7,11 +7,10 @@ use anyhow::Context;
 use chat_core::{
     accounts,
     audit::{Action, NewEntry},
-    bridges, operators,
-    sealing::Sealer,
+    operators,
+    sealing::{self, Sealer},
     users,
     values::Email,
-    webhook_endpoints,
 };
 use chat_http::settings::{
     DataSettings, DatabaseSettings, OptionalDatabaseSettings, RetentionSettings, SecretsSettings,
@@ -181,13 +180,9 @@ impl RotateSecrets {
         let db = self.database.create_pool()?;
         Sealer::add_key(&file).context("adding a key")?;
         let sealer = Sealer::open_file(&file)?;
-        let endpoints = webhook_endpoints::reseal_all(&db, &sealer).await.map_err(database::database_error)?;
-        let bridges = bridges::reseal_all(&db, &sealer).await.map_err(database::database_error)?;
+        let count = sealing::reseal_all(&db, &sealer).await.map_err(database::database_error)?;
         Sealer::remove_old_keys(&file).context("removing old keys")?;
-        println!(
-            "sealed the secrets of {endpoints} endpoints and {bridges} bridges with a new key in {}",
-            file.display()
-        );
+        println!("sealed {count} secrets with a new key in {}", file.display());
         println!("if servers run on other machines, copy the file there now; the old key is still in it");
         Ok(())
     }

@@ -1,9 +1,7 @@
 //! The accounts of bridges, as the integration server uses them: their secrets, and the checks
 //! whether the network accepts them.
 
-use super::{
-    BridgeProfile, BridgeSecrets, BridgeSettings, BridgeState, Network, Template, location, open_secrets, set_state,
-};
+use super::{BridgeProfile, BridgeSecrets, BridgeSettings, BridgeState, Network, Template, open_secrets, set_state};
 use crate::{BridgeId, Result, UserId, outbox, sealing::Sealer};
 use sqlx::{PgExecutor, PgPool, types::Json};
 
@@ -122,24 +120,4 @@ pub async fn set_connected(
         tx.commit().await?;
     }
     Ok(())
-}
-
-/// Seals all secrets again, with the newest key, and returns how many bridges there are.
-pub async fn reseal_all(db: &PgPool, sealer: &Sealer) -> Result<usize> {
-    let ids: Vec<BridgeId> = sqlx::query_scalar("select id from bridges order by id").fetch_all(db).await?;
-    for id in &ids {
-        let mut tx = db.begin().await?;
-        let row: Option<Vec<u8>> = sqlx::query_scalar("select secrets from bridges where id = $1 for no key update")
-            .bind(id)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(secrets) = row else { continue };
-        sqlx::query("update bridges set secrets = $2 where id = $1")
-            .bind(id)
-            .bind(sealer.seal(location(*id), &sealer.open(location(*id), &secrets)?)?)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-    }
-    Ok(ids.len())
 }

@@ -2,7 +2,7 @@
 //! processed afterwards, in order.
 
 use super::{BridgeAccount, load_bridge_accounts};
-use crate::{BridgeId, Error, Result, sealing::Sealer};
+use crate::{BridgeId, Error, Result, hub_signature, sealing::Sealer};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -46,16 +46,10 @@ pub fn is_verify_token(account: &BridgeAccount, sealer: &Sealer, token: &str) ->
     Ok(Sha256::digest(secrets.verify_token.as_bytes()) == Sha256::digest(token.as_bytes()))
 }
 
-/// Whether the signature of a webhook is that of the app: `sha256=` and the HMAC-SHA-256 of the
-/// bytes that arrived, in hexadecimal.
+/// Whether the signature of a webhook is that of the app, over the bytes that arrived.
 pub fn is_signed(account: &BridgeAccount, sealer: &Sealer, signature: &str, body: &[u8]) -> Result<bool> {
-    let Some(tag) = signature.strip_prefix("sha256=").and_then(|text| hex::decode(text).ok()) else {
-        return Ok(false);
-    };
     let secrets = account.open_secrets(sealer)?;
-    let secrets = secrets.whatsapp()?;
-    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secrets.app_secret.as_str().as_bytes());
-    Ok(aws_lc_rs::hmac::verify(&key, body, &tag).is_ok())
+    Ok(hub_signature::is_valid(secrets.whatsapp()?.app_secret.as_str().as_bytes(), signature, body))
 }
 
 /// Stores a webhook. One that has arrived before is ignored.

@@ -19,7 +19,7 @@ pub mod spaces;
 pub mod statuses;
 pub mod templates;
 
-pub use accounts::{BridgeAccount, claim_checks, load_bridge_accounts, reseal_all, set_connected};
+pub use accounts::{BridgeAccount, claim_checks, load_bridge_accounts, set_connected};
 pub use model::{
     Bridge, BridgeCapabilities, BridgeChat, BridgeChatPatch, BridgePatch, BridgeProfile, BridgeSecrets, BridgeSettings,
     BridgeState, ChatBridge, FailedDelivery, FailedRelay, GoogleChatSettings, Hears, Network, NewBridge, NewBridgeChat,

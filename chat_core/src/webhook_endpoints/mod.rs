@@ -353,29 +353,6 @@ pub async fn load_targets(db: impl PgExecutor<'_>, ids: &[crate::LaneId]) -> Res
     .await?)
 }
 
-/// Seals all secrets again, with the newest key, and returns how many endpoints there are.
-pub async fn reseal_all(db: &PgPool, sealer: &Sealer) -> Result<usize> {
-    let ids: Vec<EndpointId> = sqlx::query_scalar("select id from webhook_endpoints order by id").fetch_all(db).await?;
-    for id in &ids {
-        let mut tx = db.begin().await?;
-        let row: Option<(Vec<u8>, Option<Vec<u8>>)> =
-            sqlx::query_as("select secret, previous_secret from webhook_endpoints where id = $1 for no key update")
-                .bind(id)
-                .fetch_optional(&mut *tx)
-                .await?;
-        let Some((secret, previous)) = row else { continue };
-        let reseal = |sealed: &[u8]| sealer.seal(location(*id), &sealer.open(location(*id), sealed)?);
-        sqlx::query("update webhook_endpoints set secret = $2, previous_secret = $3 where id = $1")
-            .bind(id)
-            .bind(reseal(&secret)?)
-            .bind(previous.as_deref().map(reseal).transpose()?)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-    }
-    Ok(ids.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,10 +8,10 @@ use crate::{
 };
 use axum::extract::State;
 use chat_core::{
-    DeliveryId, EndpointId, Error,
+    DeliveryId, EndpointId,
     events::Cursor,
     outbox::State as DeliveryState,
-    sealing::Sealer,
+    sealing::{NOT_CONFIGURED, Sealer},
     webhook_endpoints::{
         self, Endpoint, EndpointPatch, EndpointWithSecret, NewEndpoint,
         deliveries::{self, Delivery, DeliveryFilter, ReplayResult},
@@ -25,10 +25,7 @@ use std::sync::Arc;
 impl AppState {
     /// The keys that seal the secrets of endpoints and bridges. Fails if the server has none.
     pub(super) fn require_sealer(&self) -> Result<&Sealer> {
-        Ok(self.sealer.as_ref().ok_or(Error::Conflict {
-            code: "not_configured",
-            detail: "this server keeps no secrets; its administrator has to set SECRETS_KEY_FILE",
-        })?)
+        Ok(self.sealer.as_ref().ok_or(NOT_CONFIGURED)?)
     }
 }
 

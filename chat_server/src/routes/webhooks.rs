@@ -51,7 +51,7 @@ pub(crate) async fn create(
     Ok(Created(webhooks::create(&state.db, caller.user_id, &client, chat, &new).await?))
 }
 
-/// Changes the name and the avatar of a webhook.
+/// Changes the name, the avatar and the secret of GitHub of a webhook.
 pub(crate) async fn update(
     State(state): State<Arc<AppState>>,
     caller: Caller,
@@ -59,7 +59,7 @@ pub(crate) async fn update(
     Path(id): Path<WebhookId>,
     Json(patch): Json<WebhookPatch>,
 ) -> Result<Json<Webhook>> {
-    Ok(Json(webhooks::update(&state.db, caller.user_id, chat, id, patch).await?))
+    Ok(Json(webhooks::update(&state.db, state.sealer.as_ref(), caller.user_id, chat, id, patch).await?))
 }
 
 /// Replaces the URL of a webhook.
@@ -108,7 +108,7 @@ pub(crate) async fn post(
 ) -> Result<ProgramResponse> {
     let (message, files) = match body {
         WebhookBody::Json(bytes) => (DiscordMessage::parse(&bytes)?, Vec::new()),
-        WebhookBody::Fields(fields) => (DiscordMessage::from_fields(fields)?, Vec::new()),
+        WebhookBody::Fields(fields, _) => (DiscordMessage::from_fields(fields)?, Vec::new()),
         WebhookBody::Form(form) => receive_form(&state, &webhook, form).await?,
     };
     let message = send(&state, &webhook, message.into(), files).await?;
@@ -126,31 +126,36 @@ pub(crate) async fn post_slack(
 ) -> Result<ProgramResponse> {
     let message = match body {
         WebhookBody::Json(bytes) => SlackMessage::parse(&bytes)?,
-        WebhookBody::Fields(fields) => SlackMessage::from_fields(fields)?,
+        WebhookBody::Fields(fields, _) => SlackMessage::from_fields(fields)?,
         WebhookBody::Form(_) => return Err(Error::UnsupportedMediaType("send JSON, or a form with `payload`").into()),
     };
     send(&state, &webhook, message.into(), Vec::new()).await?;
     Ok(ProgramResponse("ok".into_response()))
 }
 
-/// Posts an event of GitHub. A repeated delivery posts nothing.
+/// Posts an event of GitHub. A repeated delivery posts nothing. If the webhook has a secret of GitHub, the
+/// delivery must be signed with it.
 pub(crate) async fn post_github(
     State(state): State<Arc<AppState>>,
     WebhookCaller(webhook): WebhookCaller,
     headers: HeaderMap,
     body: WebhookBody,
 ) -> Result<ProgramResponse> {
-    let payload = match body {
-        WebhookBody::Json(bytes) => serde_json::from_slice(&bytes),
-        WebhookBody::Fields(fields) => {
+    let (payload, bytes) = match body {
+        WebhookBody::Json(bytes) => (serde_json::from_slice(&bytes), bytes),
+        WebhookBody::Fields(fields, bytes) => {
             let payload = fields.into_iter().find(|(name, _)| name == "payload").map(|(_, value)| value);
-            serde_json::from_str(&payload.unwrap_or_default())
+            (serde_json::from_str(&payload.unwrap_or_default()), bytes)
         }
         WebhookBody::Form(_) => return Err(Error::UnsupportedMediaType("send JSON, or a form with `payload`").into()),
     };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+    let signature = header("x-hub-signature-256").unwrap_or_default();
+    if !webhooks::is_signed_by_github(&state.db, state.sealer.as_ref(), &webhook, signature, &bytes).await? {
+        return Err(Error::Forbidden("the signature is missing or wrong").into());
+    }
     let payload: Map<String, Value> = payload.map_err(|error| Error::Malformed(format!("not an event: {error}")))?;
     let payload = Value::Object(payload);
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
     let event = header("x-github-event");
     let event = event.ok_or_else(|| Error::invalid_with_code("X-GitHub-Event", "missing", "the header is missing"))?;
     send(&state, &webhook, github::describe(event, header("x-github-delivery"), &payload), Vec::new()).await?;
@@ -181,7 +186,7 @@ pub(crate) async fn update_message(
 ) -> Result<ProgramResponse> {
     let changes = match body {
         WebhookBody::Json(bytes) => DiscordMessage::parse(&bytes)?,
-        WebhookBody::Fields(fields) => DiscordMessage::from_fields(fields)?,
+        WebhookBody::Fields(fields, _) => DiscordMessage::from_fields(fields)?,
         WebhookBody::Form(form) => DiscordMessage::from_fields(form.read_fields().await?)?,
     };
     let message = find_own(&state, &webhook, id).await?;

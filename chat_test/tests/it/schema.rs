@@ -1,7 +1,10 @@
 //! The schema enforces the invariants for every write.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use chat_test::{TestApp, TestDatabase};
+use chat_test::{
+    TestApp, TestDatabase,
+    google::{Google, PROJECT_NUMBER},
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -157,6 +160,14 @@ async fn no_secret_is_stored_as_it_is() {
     let account = json!({ "phone_number_id": "1", "business_account_id": "2",
                           "access_token": "EAA-a-secret-access-token", "app_secret": "0123456789-a-secret" });
     let bridge = alice.post("/api/bridges", json!({ "name": "x", "whatsapp": account })).await.expect(201).json();
+    let signed = json!({ "github_secret": "a-secret-of-github-0123" });
+    let path = format!("/api/chats/{team}/webhooks/{}", webhook["id"]);
+    assert_eq!(alice.patch(&path, signed).await.expect(200).json()["has_github_secret"], true);
+    let google = Google::start().await;
+    let key_file = google.key_file();
+    let key: Value = serde_json::from_str(&key_file).expect("JSON");
+    let account = json!({ "project_number": PROJECT_NUMBER, "service_account_key": key_file });
+    alice.post("/api/bridges", json!({ "name": "y", "google_chat": account })).await.expect(201);
     let ticket = alice.post("/api/events/ticket", json!({})).await.expect(201).json();
     let text = |value: &Value| value.as_str().expect("a secret").to_owned();
     let secrets = [
@@ -170,6 +181,8 @@ async fn no_secret_is_stored_as_it_is() {
         "EAA-a-secret-access-token".to_owned(),
         "0123456789-a-secret".to_owned(),
         text(&bridge["verify_token"]),
+        "a-secret-of-github-0123".to_owned(),
+        text(&key["private_key"]).lines().nth(3).expect("a line").to_owned(),
     ];
     let tables: Vec<String> = sqlx::query_scalar(
         "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -155,6 +155,57 @@ async fn a_repeated_delivery_of_github_posts_once() {
 }
 
 #[tokio::test]
+async fn deliveries_of_github_are_signed_if_the_webhook_has_its_secret() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let webhook = Webhook::create(&app, &alice, team).await;
+    let path = format!("/api/chats/{team}/webhooks/{}", webhook.created["id"]);
+    let secret = "It's-a-Secret-to-Everybody";
+    bob.patch(&path, json!({ "github_secret": secret })).await.expect_problem(403);
+    alice.patch(&path, json!({ "github_secret": "two words" })).await.expect_problem(422);
+    let changed = alice.patch(&path, json!({ "github_secret": secret })).await.expect(200).json();
+    assert_eq!(changed["has_github_secret"], true);
+    assert!(!changed.to_string().contains(secret));
+    let payload = json!({ "zen": "Design for failure.", "hook_id": 7, "repository": { "full_name": "example/repo" } });
+    let (body, encoded) = (payload.to_string(), payload.to_string());
+    let form = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &encoded).finish();
+    let sign = |secret: &str, body: &str| {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
+        format!("sha256={}", hex::encode(aws_lc_rs::hmac::sign(&key, body.as_bytes())))
+    };
+    let deliver = |kind: &'static str, body: String, signature: Option<String>| {
+        let request = reqwest::Client::new().post(format!("{}/github", webhook.url)).header("content-type", kind);
+        let request = request.header("x-github-event", "ping").body(body);
+        let request = match signature {
+            Some(signature) => request.header("x-hub-signature-256", signature),
+            None => request,
+        };
+        async move { ApiResponse::read(request.send().await.expect("an answer")).await }
+    };
+    let (json_type, form_type) = ("application/json", "application/x-www-form-urlencoded");
+    deliver(json_type, body.clone(), Some(sign(secret, &body))).await.expect(204);
+    deliver(form_type, form.clone(), Some(sign(secret, &form))).await.expect(204);
+    for signature in [
+        None,
+        Some(String::new()),
+        Some("sha256=00".into()),
+        Some(sign("another", &body)),
+        Some(sign(secret, &format!("{body} "))),
+        Some(sign(secret, &body).to_uppercase()),
+    ] {
+        deliver(json_type, body.clone(), signature).await.expect_problem(403);
+    }
+    deliver(form_type, form, Some(sign(secret, &body))).await.expect_problem(403);
+    // The other formats, and a new URL, do not change that.
+    webhook.post("", json!({ "content": "hello" })).await.expect(204);
+    alice.patch(&path, json!({ "name": "Builds" })).await.expect(200);
+    deliver(json_type, body.clone(), None).await.expect_problem(403);
+    alice.patch(&path, json!({ "github_secret": null })).await.expect(200);
+    deliver(json_type, body, None).await.expect(204);
+}
+
+#[tokio::test]
 async fn the_url_is_a_secret_that_ends() {
     let app = TestApp::start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;

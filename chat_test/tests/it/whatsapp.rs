@@ -1,8 +1,8 @@
 //! The bridge to WhatsApp, against a stand-in of Meta's Graph API.
 
 use chat_core::{
-    bridges::{self, inbox},
-    sealing::Sealer,
+    bridges::inbox,
+    sealing::{self, Sealer},
 };
 use chat_test::{
     ApiResponse, PNG, TestApp, TestUser, eventually,
@@ -873,7 +873,7 @@ async fn secrets_are_sealed_again_and_connections_are_recorded() {
     let file = bridge.app.secrets_key_file();
     Sealer::add_key(&file).expect("another key");
     let sealer = Sealer::open_file(&file).expect("the keys");
-    assert_eq!(bridges::reseal_all(&bridge.app.db, &sealer).await.expect("sealed again"), 1);
+    assert_eq!(sealing::reseal_all(&bridge.app.db, &sealer).await.expect("sealed again"), 1);
     assert_eq!(bridge.state().await["verify_token"], bridge.bridge["verify_token"]);
     let chat = bridge.write(&eve(), "wamid.in1", "still signed with the app secret").await;
     assert!(chat > 0);

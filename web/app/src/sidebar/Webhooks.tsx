@@ -1,12 +1,14 @@
 import { type FormEvent, useCallback, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useChatStore } from '../store/hooks';
+import { Badge } from '../ui/Badge';
 import { Button } from '../ui/Button';
 import { Field, FormError } from '../ui/Field';
 import { Secret } from '../ui/Secret';
 import { withToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
 import { useList } from '../ui/useList';
+import { GithubSecretForm } from './GithubSecretForm';
 import styles from './lists.module.css';
 
 /** The webhooks of a chat, to which programs post messages. */
@@ -35,16 +37,19 @@ export function Webhooks({ chatId }: { readonly chatId: number }) {
       <FormError>{list.error}</FormError>
       <ul aria-busy={list.isBusy}>
         {list.items?.map((webhook) => (
-          <li key={webhook.id} className={styles.row}>
-            <div>
-              <strong>{webhook.name}</strong>
+          <li key={webhook.id}>
+            <div className={styles.row}>
+              <div>
+                <strong>{webhook.name}</strong> {webhook.has_github_secret && <Badge>{t('webhooks.signed')}</Badge>}
+              </div>
+              <Button onClick={() => withToast(async () => showUrl((await webhooks.renew(chatId, webhook.id)).url))}>
+                {t('webhooks.renew')}
+              </Button>
+              <Button onClick={() => list.removeItem(webhook, () => webhooks.delete(chatId, webhook.id))}>
+                {t('webhooks.delete')}
+              </Button>
             </div>
-            <Button onClick={() => withToast(async () => showUrl((await webhooks.renew(chatId, webhook.id)).url))}>
-              {t('webhooks.renew')}
-            </Button>
-            <Button onClick={() => list.removeItem(webhook, () => webhooks.delete(chatId, webhook.id))}>
-              {t('webhooks.delete')}
-            </Button>
+            <GithubSecretForm webhook={webhook} onChange={list.reload} />
           </li>
         ))}
       </ul>

@@ -2668,6 +2668,10 @@ export type Webhook = {
      */
     created_by: UserId;
     /**
+     * Whether deliveries in GitHub's format must be signed.
+     */
+    has_github_secret: boolean;
+    /**
      * The id.
      */
     id: WebhookId;
@@ -2891,6 +2895,11 @@ export type WebhookPatch = {
      */
     avatar_file_id?: FileId | null;
     /**
+     * The secret with which GitHub signs deliveries; null removes it. With one, deliveries in GitHub's
+     * format that are not signed are refused.
+     */
+    github_secret?: CredentialText | null;
+    /**
      * The name that its messages show unless they choose another.
      */
     name?: DisplayName | null;
@@ -2935,6 +2944,10 @@ export type WebhookWithUrl = {
      * Who created it. It ends when this user leaves the chat.
      */
     created_by: UserId;
+    /**
+     * Whether deliveries in GitHub's format must be signed.
+     */
+    has_github_secret: boolean;
     /**
      * The id.
      */
