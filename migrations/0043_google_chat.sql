@@ -20,13 +20,17 @@ alter table bridge_chats rename column remote_user_key to remote_key;
 alter table bridge_chats
     -- Whether the other side is a space with several people.
     add column is_space boolean not null default false,
-    -- From which time on the events of the space are relayed, and up to which they were read; null
-    -- if they are not read.
+    -- From which time on the events of the space are relayed, and after which the next read begins;
+    -- null if they are not read.
     add column events_start_at timestamptz,
     add column events_read_until timestamptz,
+    -- When the last of them happened.
+    add column events_last_at timestamptz,
     -- When they are to be read next, and how far the current read may take.
     add column events_due_at timestamptz,
     add column events_leased_until timestamptz,
+    -- Until when they are not read, because Google asked to wait.
+    add column events_paused_until timestamptz,
     -- What the network lets the bridge hear: everything, messages without reactions, or only what
     -- is addressed to the app.
     add column hears text,
@@ -37,20 +41,20 @@ alter table bridge_chats
 
 create index bridge_chats_events_due_at on bridge_chats (events_due_at) where events_due_at is not null;
 
--- The people of a space who have written. Like every ghost, each is a member of one chat.
+-- The people of a space who have written or reacted. One who was removed from the chat stays here, so
+-- that a ban holds.
 create table bridge_ghosts (
-    ghost_id        bigint not null primary key,
+    ghost_id        bigint not null primary key references users,
     bridge_chat_id  bigint not null references bridge_chats on delete cascade,
-    chat_id         bigint not null,
     remote_user_key text   not null,
-    unique (bridge_chat_id, remote_user_key),
-    foreign key (chat_id, ghost_id) references chat_members on delete cascade
+    unique (bridge_chat_id, remote_user_key)
 );
-
-create index bridge_ghosts_chat_id on bridge_ghosts (chat_id, ghost_id);
 
 -- The thread of a message on the other network.
 alter table bridge_messages add column remote_thread text;
+
+create index bridge_messages_thread on bridge_messages (lane_id, remote_thread, message_id)
+    where remote_thread is not null;
 
 -- The public keys with which an issuer at Google signs tokens. The integration server fetches them; the
 -- chat server verifies tokens with them.
@@ -61,6 +65,7 @@ create table google_keys (
     fetched_at   timestamptz,
     -- When they are to be fetched next.
     due_at       timestamptz not null default now(),
+    failures     int         not null default 0,
     -- When a token named a key that is not among them.
     requested_at timestamptz,
     -- Until when a bridge needs them.
@@ -68,6 +73,17 @@ create table google_keys (
 );
 
 create index google_keys_due_at on google_keys (due_at);
+
+-- The space of a listed event, and when it is to be processed again: until then, what follows from this
+-- space waits too, and that of other spaces does not.
+alter table bridge_inbox
+    add column key text,
+    add column retry_at timestamptz;
+
+create index bridge_inbox_blocked on bridge_inbox (bridge_id, key) where done_at is null and retry_at is not null;
+
+-- Finds the last messages that a bridge sent, and whether a chat is to be paused.
+create index bridge_messages_sent on bridge_messages (lane_id, id) where not is_incoming and is_original and part = 0;
 
 create or replace view outbox_targets as
 select e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after, e.disabled_at is null as is_enabled

@@ -1,7 +1,7 @@
 //! Uploaded files: their metadata and who may read them. The blob store holds the
 //! bytes.
 
-use crate::{ChatId, Error, FileId, Result, UserId};
+use crate::{ChatId, Error, FileId, MessageId, Result, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, PgPool, types::Json};
@@ -186,14 +186,14 @@ pub async fn create(db: &PgPool, uploader: UserId, files: &[NewFile], quota: i64
     Ok(rows.into_iter().map(|Json(file)| file).collect())
 }
 
-/// Returns a file that a message attaches, for somebody with a link to it.
-pub async fn find_shared(db: impl PgExecutor<'_>, id: FileId) -> Result<Option<StoredFile>> {
+/// Returns a file that this message attaches, for somebody with a link to it.
+pub async fn find_shared(db: impl PgExecutor<'_>, id: FileId, message: MessageId) -> Result<Option<StoredFile>> {
     let sql = "select f.blob_key, f.mime_type, f.size, f.filename from files f
                where f.id = $1 and exists (
                    select from message_files mf join messages m on m.id = mf.message_id and m.deleted_at is null
-                   where mf.file_id = f.id
+                   where mf.file_id = f.id and m.id = $2
                )";
-    Ok(sqlx::query_as(sql).bind(id).fetch_optional(db).await?)
+    Ok(sqlx::query_as(sql).bind(id).bind(message).fetch_optional(db).await?)
 }
 
 /// Returns a file or its thumbnail if the viewer uploaded it, is a member of a chat

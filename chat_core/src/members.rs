@@ -303,7 +303,10 @@ pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -
         sqlx::query(sql).bind(chat).bind(&users).execute(&mut *log).await?;
     }
     for (user, _) in leaving.into_iter().filter(|(_, kind)| matches!(kind, UserKind::Webhook | UserKind::Ghost)) {
-        accounts::erase(&mut *log, user).await?;
+        // A person of a space that is still connected can come back, and be banned.
+        if !bridges::ghosts::is_person_of_space(&mut *log, user).await? {
+            accounts::erase(&mut *log, user).await?;
+        }
     }
     Ok(())
 }

@@ -186,10 +186,12 @@ pub(crate) fn render(response: Response, method: &Method, path: &str, request_id
 
 /// The path of a request as it may be logged: the one of a webhook contains its secret.
 fn hide_secret(path: &str) -> Cow<'_, str> {
-    match path.split_once("/webhooks/") {
-        Some((before, rest)) => format!("{before}/webhooks/{}/…", rest.split('/').next().unwrap_or_default()).into(),
-        None => path.into(),
+    for part in ["/webhooks/", "/in/google-chat/"] {
+        if let Some((before, rest)) = path.split_once(part) {
+            return format!("{before}{part}{}/…", rest.split('/').next().unwrap_or_default()).into();
+        }
     }
+    path.into()
 }
 
 /// Logs a server error with its chain of causes. A client error is not logged.

@@ -125,7 +125,7 @@ pub fn routes() -> Routes {
         .on(Write,   MessagesWrite,  POST,   "/api/chats/{chat_id}/templates",                      bridges::send_template,         "Send a template of another network.")
         .on(RouteClass::Webhook, Network, GET, "/in/whatsapp/{bridge_id}",                          bridges::verify_whatsapp,       "Verify the URL of the webhook of a bridge.")
         .on(RouteClass::Webhook, Network, POST, "/in/whatsapp/{bridge_id}",                         bridges::receive_whatsapp,      "Receive a webhook of WhatsApp.")
-        .on(RouteClass::Webhook, Network, POST, "/in/google-chat/{bridge_id}",                      bridges::receive_google_chat,   "Receive an event of Google Chat or of Google Pub/Sub.")
+        .on(RouteClass::Webhook, Network, POST, "/in/google-chat/{bridge_id}/{webhook_token}",      bridges::receive_google_chat,   "Receive an event of Google Chat or of Google Pub/Sub.")
         .on(Read,    ChatsRead,      GET,    "/api/invites/{code}",                                 invites::preview,               "Preview an invite.")
         .on(Write,   ChatsWrite,     POST,   "/api/invites/{code}",                                 invites::accept,                "Accept an invite.")
 

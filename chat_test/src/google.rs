@@ -22,11 +22,12 @@ use pem::Pem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::timeout};
+use uuid::Uuid;
 
 /// The service account of the app.
 pub const SERVICE_ACCOUNT: &str = "confab-bridge@corner-shop.iam.gserviceaccount.com";
@@ -64,8 +65,6 @@ const MAX_WRITES: usize = 100_000;
 pub enum GoogleReply {
     /// With this status and this reason, and without creating the message.
     Error(u16, &'static str),
-    /// It creates the message, and never answers.
-    AcceptAndHang,
     /// It creates the message, and sends half of the response.
     AcceptAndCut,
     /// It creates the message, and answers 502.
@@ -142,7 +141,17 @@ impl SigningKey {
     fn generate(id: &str) -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let der = AsDer::<Pkcs8V1Der<'static>>::as_der(&pair).expect("a key").as_ref().to_vec();
-        let pem = pem::encode(&Pem::new("PRIVATE KEY", der));
+        Self::from_pem(id, pem::encode(&Pem::new("PRIVATE KEY", der)))
+    }
+
+    /// Reads the key of a key file.
+    fn read(text: &str) -> Self {
+        let file: Value = serde_json::from_str(text).expect("a key file");
+        let field = |name: &str| file[name].as_str().expect("a key file").to_owned();
+        Self::from_pem(&field("private_key_id"), field("private_key"))
+    }
+
+    fn from_pem(id: &str, pem: String) -> Self {
         let key = EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a key");
         let mut jwk = Jwk::from_encoding_key(&key, Algorithm::RS256).expect("a public key");
         jwk.common.key_id = Some(id.into());
@@ -175,9 +184,17 @@ struct ApiState {
     too_fast: usize,
     /// Whether the list of events fails.
     is_list_down: bool,
+    /// Whether changes of messages are refused, as if the app was not in the space.
+    are_changes_refused: bool,
     /// Whether the service account is refused.
     is_account_refused: bool,
+    /// Files that cannot be loaded.
+    broken_files: HashSet<String>,
+    /// How often the list of events failed.
+    failed_lists: usize,
     count: usize,
+    /// Begins all ids, so that those of another run are others.
+    run: String,
 }
 
 impl Shared {
@@ -195,7 +212,7 @@ impl Shared {
 impl ApiState {
     fn next_id(&mut self) -> String {
         self.count += 1;
-        format!("{:06}", self.count)
+        format!("{}{:06}", self.run, self.count)
     }
 
     fn add_event(&mut self, space: &str, kind: &str, field: &str, data: Value) {
@@ -204,6 +221,18 @@ impl ApiState {
         let event = json!({ "name": format!("{space}/spaceEvents/{id}"), "eventTime": at,
                             "eventType": format!("google.workspace.chat.{kind}"), field: data });
         self.spaces.get_mut(space).expect("a space").events.push(event);
+    }
+
+    /// A person writes a message with these fields.
+    fn add_message(&mut self, space: &str, person: &GooglePerson, fields: &Value) -> Value {
+        let id = self.next_id();
+        let mut message = new_message(space, &id, person.to_json());
+        for (field, value) in fields.as_object().expect("fields") {
+            message[field] = value.clone();
+        }
+        self.spaces.get_mut(space).expect("a space").messages.push(message.clone());
+        self.add_event(space, "message.v1.created", "messageCreatedEventData", json!({ "message": message }));
+        message
     }
 
     fn message_mut(&mut self, name: &str) -> Option<&mut Value> {
@@ -234,11 +263,11 @@ pub struct Google {
 impl Google {
     /// Starts the stand-in.
     pub async fn start() -> Self {
-        Self::start_at("127.0.0.1:0").await
+        Self::start_at("127.0.0.1:0", None).await
     }
 
-    /// Starts the stand-in at an address.
-    pub async fn start_at(address: &str) -> Self {
+    /// Starts the stand-in at an address, with the service account of this key file if there is one.
+    pub async fn start_at(address: &str, key_file: Option<&str>) -> Self {
         let listener = TcpListener::bind(address).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let space = |title, kind| Space {
@@ -255,8 +284,11 @@ impl Google {
         ]);
         let (sender, writes) = mpsc::channel(MAX_WRITES);
         let shared = Arc::new(Shared {
-            account: SigningKey::generate("account-1"),
-            google: Mutex::new(vec![SigningKey::generate("google-1")]),
+            account: match key_file {
+                Some(text) => SigningKey::read(text),
+                None => SigningKey::generate(&Uuid::new_v4().to_string()),
+            },
+            google: Mutex::new(vec![SigningKey::generate(&Uuid::new_v4().to_string())]),
             writes: sender,
             state: Mutex::new(ApiState {
                 spaces,
@@ -268,13 +300,18 @@ impl Google {
                 write_period: WRITE_PERIOD,
                 too_fast: 0,
                 is_list_down: false,
+                are_changes_refused: false,
                 is_account_refused: false,
+                broken_files: HashSet::new(),
+                failed_lists: 0,
                 count: 0,
+                run: format!("{:x}", now().timestamp()),
             }),
         });
         let router = Router::new()
             .route("/token", post(issue_token))
             .route("/v1/spaces", get(list_spaces))
+            .route("/v1/spaces/{space}", get(get_space))
             .route("/v1/spaces/{space}/messages", post(create_message))
             .route(
                 "/v1/spaces/{space}/messages/{message}",
@@ -287,6 +324,7 @@ impl Google {
             .route("/service_accounts/v1/jwk/{issuer}", get(list_keys))
             .route("/person/say", post(say))
             .route("/person/messages", get(list_messages))
+            .route("/person/refuse", post(refuse))
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("serving") });
         Self { url, shared, writes, server }
@@ -322,8 +360,13 @@ impl Google {
         state.tokens.clear();
     }
 
-    /// Ends all access tokens before their time.
-    pub fn end_tokens(&self) {
+    /// Refuses changes of messages, as if the app was not in the space, or accepts them again.
+    pub fn refuse_changes(&self, are_refused: bool) {
+        self.shared.state().are_changes_refused = are_refused;
+    }
+
+    /// Revokes all access tokens.
+    pub fn revoke_tokens(&self) {
         self.shared.state().tokens.clear();
     }
 
@@ -345,8 +388,7 @@ impl Google {
     /// Signs with another key from now on.
     pub fn rotate_keys(&self) {
         let mut keys = self.shared.google.lock().expect("the keys");
-        let id = format!("google-{}", keys.len() + 1);
-        keys.push(SigningKey::generate(&id));
+        keys.push(SigningKey::generate(&Uuid::new_v4().to_string()));
     }
 
     /// Returns the next write of the app.
@@ -374,15 +416,7 @@ impl Google {
 
     /// A person writes a message with these fields.
     pub fn write_with(&self, space: &str, person: &GooglePerson, fields: Value) -> Value {
-        let mut state = self.shared.state();
-        let id = state.next_id();
-        let mut message = new_message(space, &id, person.to_json());
-        for (field, value) in fields.as_object().expect("fields") {
-            message[field] = value.clone();
-        }
-        state.spaces.get_mut(space).expect("a space").messages.push(message.clone());
-        state.add_event(space, "message.v1.created", "messageCreatedEventData", json!({ "message": message }));
-        message
+        self.shared.state().add_message(space, person, &fields)
     }
 
     /// A person changes a message.
@@ -424,6 +458,27 @@ impl Google {
         state.files.insert(resource.clone(), bytes.into());
         json!({ "name": format!("{SPACE}/messages/x/attachments/y"), "contentName": filename,
                 "source": "UPLOADED_CONTENT", "attachmentDataRef": { "resourceName": resource } })
+    }
+
+    /// Stores a file of a person that cannot be loaded, and returns it as an attachment.
+    pub fn add_broken_file(&self, filename: &str) -> Value {
+        let attachment = self.add_file(filename, "");
+        let resource = attachment["attachmentDataRef"]["resourceName"].as_str().expect("a name").to_owned();
+        self.shared.state().broken_files.insert(resource);
+        attachment
+    }
+
+    /// How often the list of events failed.
+    pub fn failed_lists(&self) -> usize {
+        self.shared.state().failed_lists
+    }
+
+    /// A person writes a message at a time of the clock of Google.
+    pub fn write_at(&self, space: &str, person: &GooglePerson, text: &str, at: DateTime<Utc>) {
+        self.write(space, person, text);
+        let mut state = self.shared.state();
+        let event = state.spaces.get_mut(space).expect("a space").events.last_mut().expect("an event");
+        event["eventTime"] = json!(at.to_rfc3339_opts(SecondsFormat::Micros, true));
     }
 
     /// A token that Google signs with its newest key.
@@ -513,6 +568,22 @@ async fn issue_token(State(shared): State<Arc<Shared>>, body: String) -> Respons
     Json(json!({ "access_token": token, "expires_in": 3599, "token_type": "Bearer" })).into_response()
 }
 
+fn space_json(name: &str, space: &Space) -> Value {
+    let Space { title, kind, .. } = space;
+    json!({ "name": name, "displayName": title, "spaceType": kind, "singleUserBotDm": *kind == "DIRECT_MESSAGE" })
+}
+
+async fn get_space(State(shared): State<Arc<Shared>>, Path(space): Path<String>, headers: HeaderMap) -> Response {
+    if !shared.is_authorized(&headers, APP_SCOPE) {
+        return unauthorized();
+    }
+    let name = format!("spaces/{space}");
+    match shared.state().spaces.get(&name) {
+        Some(space) => Json(space_json(&name, space)).into_response(),
+        None => error(404, "NOT_FOUND"),
+    }
+}
+
 async fn list_spaces(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     if !shared.is_authorized(&headers, APP_SCOPE) {
         return unauthorized();
@@ -520,13 +591,7 @@ async fn list_spaces(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> R
     let state = shared.state();
     let mut names: Vec<&String> = state.spaces.keys().collect();
     names.sort();
-    let spaces: Vec<Value> = names
-        .into_iter()
-        .map(|name| {
-            let Space { title, kind, .. } = &state.spaces[name];
-            json!({ "name": name, "displayName": title, "spaceType": kind, "singleUserBotDm": *kind == "DIRECT_MESSAGE" })
-        })
-        .collect();
+    let spaces: Vec<Value> = names.into_iter().map(|name| space_json(name, &state.spaces[name])).collect();
     Json(json!({ "spaces": spaces })).into_response()
 }
 
@@ -603,7 +668,6 @@ async fn create_message(
     };
     let _ = shared.writes.try_send(GoogleWrite { kind: "create", message: created.clone() });
     match reply {
-        Some(GoogleReply::AcceptAndHang) => std::future::pending().await,
         Some(GoogleReply::AcceptAndCut) => (StatusCode::OK, r#"{"name":"spaces/AA"#).into_response(),
         Some(GoogleReply::AcceptAndFail) => StatusCode::BAD_GATEWAY.into_response(),
         _ => Json(created).into_response(),
@@ -654,6 +718,9 @@ fn change(
         return unauthorized();
     }
     let mut state = shared.state();
+    if state.are_changes_refused {
+        return error(403, "PERMISSION_DENIED");
+    }
     let is_own = |message: &&mut Value| message["sender"]["type"] == "BOT" && message["deleteTime"].is_null();
     if state.message_mut(name).filter(is_own).is_none() {
         return error(404, "NOT_FOUND");
@@ -730,7 +797,7 @@ async fn list_events(
     if !shared.is_authorized(&headers, READ_SCOPE) {
         return unauthorized();
     }
-    let state = shared.state();
+    let mut state = shared.state();
     let filter = query.get("filter").map(String::as_str).unwrap_or_default();
     let is_allowed = match state.approved {
         Approved::Everything => true,
@@ -741,6 +808,7 @@ async fn list_events(
         return error(403, "PERMISSION_DENIED");
     }
     if state.is_list_down {
+        state.failed_lists += 1;
         return error(503, "UNAVAILABLE");
     }
     let since = filter.split("start_time=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
@@ -777,6 +845,9 @@ async fn download(State(shared): State<Arc<Shared>>, Path(resource): Path<String
         return unauthorized();
     }
     let mut state = shared.state();
+    if state.broken_files.contains(&resource) {
+        return error(503, "UNAVAILABLE");
+    }
     if state.file_failures > 0 {
         state.file_failures -= 1;
         return error(503, "UNAVAILABLE");
@@ -822,12 +893,7 @@ async fn say(State(shared): State<Arc<Shared>>, Json(saying): Json<PersonMessage
         if !state.spaces.contains_key(&space) {
             return error(404, "NOT_FOUND");
         }
-        let id = state.next_id();
-        let mut message = new_message(&space, &id, person.to_json());
-        (message["text"], message["formattedText"]) = (json!(text), json!(text));
-        state.spaces.get_mut(&space).expect("a space").messages.push(message.clone());
-        state.add_event(&space, "message.v1.created", "messageCreatedEventData", json!({ "message": message }));
-        message
+        state.add_message(&space, &person, &json!({ "text": text, "formattedText": text }))
     };
     let mut answered = None;
     if let Some(webhook) = webhook {
@@ -838,6 +904,18 @@ async fn say(State(shared): State<Arc<Shared>>, Json(saying): Json<PersonMessage
         answered = sent.ok().map(|response| response.status().as_u16());
     }
     Json(json!({ "name": message["name"], "confab_answered": answered })).into_response()
+}
+
+/// With which status the next message is refused.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    status: u16,
+}
+
+/// Refuses the next message of the app.
+async fn refuse(State(shared): State<Arc<Shared>>, Json(Refusal { status }): Json<Refusal>) -> StatusCode {
+    shared.state().replies.push_back(GoogleReply::Error(status, "REFUSED"));
+    StatusCode::NO_CONTENT
 }
 
 /// The messages of all spaces.

@@ -19,7 +19,7 @@ pub use settings::Settings;
 
 use bridges::{BridgeDeps, Bridges};
 use chat_core::{
-    bridges::chats,
+    bridges::{ghosts, google_keys},
     messages::Writer,
     outbox::clean_up,
     outgoing::AllowedTargets,
@@ -171,6 +171,7 @@ async fn clean_up_once(db: &PgPool) -> chat_core::Result<()> {
         }
     }
     while clean_up::purge_deleted(db).await? > 0 {}
-    while chats::erase_orphans(db).await? > 0 {}
+    while ghosts::erase_orphans(db).await? > 0 {}
+    google_keys::delete_unneeded(db).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! delays them, because all also look at intervals.
 
 use chat_core::{
-    bridges::{inbox, spaces},
+    bridges::{google_keys, inbox, spaces},
     events,
     outbox::{self, Health},
 };
@@ -23,6 +23,8 @@ pub(crate) struct Wakers {
     pub(crate) inboxes: Notify,
     /// The events of a space are to be read.
     pub(crate) spaces: Notify,
+    /// Public keys are to be fetched.
+    pub(crate) keys: Notify,
     /// The outbox has new entries, for the sender to healthy endpoints.
     healthy: Notify,
     /// The same for the sender to failing endpoints.
@@ -60,7 +62,9 @@ pub(crate) async fn listen(db: PgPool, wakers: Arc<Wakers>, shutdown: Cancellati
 
 async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(db).await?;
-    listener.listen_all([events::CHANNEL, outbox::CHANNEL, inbox::CHANNEL, spaces::CHANNEL]).await?;
+    listener
+        .listen_all([events::CHANNEL, outbox::CHANNEL, inbox::CHANNEL, spaces::CHANNEL, google_keys::CHANNEL])
+        .await?;
     wakers.feed.notify_one();
     wakers.wake_senders();
     wakers.inboxes.notify_one();
@@ -70,6 +74,7 @@ async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
             outbox::CHANNEL => wakers.wake_senders(),
             inbox::CHANNEL => wakers.inboxes.notify_one(),
             spaces::CHANNEL => wakers.spaces.notify_one(),
+            google_keys::CHANNEL => wakers.keys.notify_one(),
             _ => wakers.feed.notify_one(),
         }
     }

@@ -162,7 +162,7 @@ async fn a_bridge_loses_nothing_when_the_program_is_killed_200_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_space_gets_each_message_once_when_the_program_is_killed_200_times() {
+async fn a_space_gets_each_message_once_after_200_kills() {
     let app = TestApp::start().await;
     let [alice] = app.sign_in(["alice"]).await;
     let google = Google::start().await;

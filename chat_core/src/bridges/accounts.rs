@@ -61,6 +61,9 @@ pub async fn load_bridge_accounts(db: impl PgExecutor<'_>, ids: &[BridgeId]) -> 
 /// How often the account of a connected bridge is checked, in seconds.
 const CHECK_SECONDS: f64 = 3600.0;
 
+/// The same for Google Chat: a check finds the spaces to which the app was added.
+const GOOGLE_CHECK_SECONDS: f64 = 60.0;
+
 /// The time after which a check that brought no result is repeated, in seconds.
 const CHECK_RETRY_SECONDS: f64 = 30.0;
 
@@ -96,7 +99,10 @@ pub async fn set_connected(
     .bind(id)
     .bind(Json(profile))
     .bind(Json(templates))
-    .bind(CHECK_SECONDS)
+    .bind(match account.network {
+        Network::Whatsapp => CHECK_SECONDS,
+        Network::GoogleChat => GOOGLE_CHECK_SECONDS,
+    })
     .bind(&account.secrets)
     .execute(&mut *log)
     .await?;

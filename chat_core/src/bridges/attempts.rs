@@ -165,16 +165,28 @@ pub async fn forget_part(db: impl PgExecutor<'_>, chat: BridgeChatId, message: M
     Ok(())
 }
 
-/// Returns why a chat is to be paused, if two programs may answer each other there.
-pub async fn detect_loop(db: impl PgExecutor<'_>, chat: BridgeChatId, content: &str) -> Result<Option<PausedReason>> {
+/// Returns why a chat is to be paused, if two programs may answer each other there: too many messages
+/// were written there in the minute before this one, or one sender repeats a text. When they were sent
+/// does not matter, so that what waited pauses nothing.
+pub async fn detect_loop(
+    db: impl PgExecutor<'_>,
+    chat: BridgeChatId,
+    message: MessageId,
+    content: &str,
+) -> Result<Option<PausedReason>> {
     let (total, repeated): (i64, i64) = sqlx::query_as(
-        "select count(*), count(*) filter (where nth <= $3 and content = $4)
+        "select count(*), count(*) filter (where nth <= $3 and content = $4 and sender_id = own_sender_id)
          from (
-             select r.content, row_number() over (order by r.id desc) as nth from (
-                 select m.id, m.at, x.content from bridge_messages m join messages x on x.id = m.message_id
-                 where m.lane_id = $1 and not m.is_incoming and m.is_original and m.part = 0 order by m.id desc limit $2
-             ) r where r.at > greatest(
-                 now() - interval '1 minute', (select c.resumed_at from bridge_chats c where c.id = $1)
+             select r.content, r.sender_id, own.sender_id as own_sender_id,
+                    row_number() over (order by r.id desc) as nth
+             from messages own cross join lateral (
+                 select m.id, x.content, x.sender_id, x.created_at
+                 from bridge_messages m join messages x on x.id = m.message_id
+                 where m.lane_id = $1 and not m.is_incoming and m.is_original and m.part = 0 and m.message_id <> own.id
+                 order by m.id desc limit $2
+             ) r
+             where own.id = $5 and r.created_at > greatest(
+                 own.created_at - interval '1 minute', (select c.resumed_at from bridge_chats c where c.id = $1)
              )
          ) recent",
     )
@@ -182,6 +194,7 @@ pub async fn detect_loop(db: impl PgExecutor<'_>, chat: BridgeChatId, content: &
     .bind(MAX_PER_MINUTE)
     .bind(MAX_REPEATED - 1)
     .bind(content)
+    .bind(message)
     .fetch_one(db)
     .await?;
     Ok(if total >= MAX_PER_MINUTE {

@@ -1,14 +1,14 @@
-//! The chats that bridges connect to remote users on other networks.
+//! The chats that bridges connect to remote users and spaces on other networks.
 
-use super::{BridgeAccount, BridgeChat, ChatBridge, Network, NewBridgeChat, Template, model::FailedRelay, spaces};
+use super::{
+    BridgeAccount, BridgeChat, ChatBridge, Network, NewBridgeChat, Template, ghosts, model::FailedRelay, spaces,
+};
 use crate::{
-    BridgeChatId, BridgeId, ChatId, Error, LaneId, Result, UserId, accounts,
+    BridgeChatId, BridgeId, ChatId, Error, LaneId, Result, UserId,
     audit::{Action, Client, NewEntry},
-    auth::new_code,
     chats::{self, ChatType},
     events, members, outbox,
     permissions::Permission,
-    search::words,
     users::{self, ProfileChange},
     values::{DisplayName, is_bidi_control},
 };
@@ -41,9 +41,7 @@ impl RemoteUser {
         let phone = self.phone.as_ref().map(|phone| format!("+{phone}"));
         let candidates = [self.name.as_deref().and_then(clean_name), phone];
         let valid = candidates.into_iter().flatten().find_map(|name| DisplayName::try_from(name).ok());
-        valid.unwrap_or_else(|| {
-            DisplayName::try_from(format!("{} user", network.title())).expect("a short name is valid")
-        })
+        valid.unwrap_or_else(|| ghosts::default_name(network, self.is_space))
     }
 }
 
@@ -183,7 +181,7 @@ async fn create(
             chats::create_named(&mut *log, bridge.owner_id, ChatType::Group, name.as_str(), "", &members).await?
         }
     };
-    let ghost = create_ghost(&mut *log, bridge, &name).await?;
+    let ghost = ghosts::create_ghost(&mut *log, bridge, &name).await?;
     members::add_member(&mut *log, chat, ghost).await?;
     let lane: LaneId = outbox::create_lane(&mut *log).await?;
     let id = sqlx::query_scalar(
@@ -200,23 +198,6 @@ async fn create(
     .fetch_one(&mut *log)
     .await?;
     Ok(id)
-}
-
-/// Creates a ghost with this name.
-pub(super) async fn create_ghost(log: &mut PgConnection, bridge: &BridgeAccount, name: &DisplayName) -> Result<UserId> {
-    let code = new_code().to_ascii_lowercase().replace(['-', '_'], "x");
-    let username = format!("{}-{code}", bridge.network.slug());
-    Ok(sqlx::query_scalar(
-        "insert into users (kind, owner_id, username, display_name, words, network)
-         values ('ghost', $1, $2, $3, $4, $5) returning id",
-    )
-    .bind(bridge.owner_id)
-    .bind(&username)
-    .bind(name.as_str())
-    .bind(words(&format!("{username} {}", name.as_str())))
-    .bind(bridge.network)
-    .fetch_one(log)
-    .await?)
 }
 
 /// Connects a remote user or a space to a chat, for the owner of a bridge who may edit the chat, or to a new
@@ -254,25 +235,25 @@ pub async fn connect(
         }
     }
     let name = name.map(String::from);
-    let remote_user = match (phone, space) {
-        (Some(phone), None) if account.network == Network::Whatsapp => {
+    let remote_user = match (account.network, phone, space) {
+        (Network::Whatsapp, Some(phone), None) => {
             let phone = phone.as_str().to_owned();
             RemoteUser { key: phone.clone(), phone: Some(phone), name, is_space: false }
         }
-        (None, Some(space)) => {
-            spaces::require_google_chat(&account)?;
+        (Network::GoogleChat, None, Some(space)) => {
             let known = spaces::find_remote(&mut *log, bridge, space.as_str()).await?;
             RemoteUser { key: known.name, phone: None, name: name.or(known.title), is_space: !known.is_direct }
         }
-        _ => return Err(Error::invalid("phone", "a chat is connected to either a phone number or a space")),
+        (Network::Whatsapp, ..) => return Err(Error::invalid("phone", "a bridge to WhatsApp connects a phone number")),
+        (Network::GoogleChat, ..) => return Err(Error::invalid("space", "a bridge to Google Chat connects a space")),
     };
     if find(&mut *log, bridge, &remote_user).await?.is_some() {
-        let detail = "this remote user is connected to another chat already";
+        let detail = "this remote user or space is connected to another chat already";
         return Err(Error::Conflict { code: "remote_user_connected", detail });
     }
     let id = create(&mut log, &account, &remote_user, chat_id).await?;
     if account.network == Network::GoogleChat {
-        spaces::start_reading(&mut log, id, crate::time::now()).await?;
+        spaces::start_reading(&mut log, id, crate::time::now() - spaces::START_MARGIN).await?;
     }
     let chat = get(&mut *log, id).await?;
     let entry = NewEntry::new(Action::BridgeConnected).with_actor(owner).with_chat(chat.chat_id).with_client(client);
@@ -347,10 +328,7 @@ pub async fn set_paused(
     let chat = get(&mut *log, id).await?;
     log.commit().await?;
     if reason.is_none() {
-        let mut tx = db.begin().await?;
-        outbox::lock_lane(&mut tx, id).await?;
-        outbox::wake(&mut tx, id).await?;
-        tx.commit().await?;
+        wake_lane(db, id).await?;
     }
     Ok(chat)
 }
@@ -361,46 +339,58 @@ async fn require_of_bridge(db: &mut PgConnection, bridge: BridgeId, id: BridgeCh
 }
 
 async fn pause(log: &mut PgConnection, id: BridgeChatId, reason: Option<super::PausedReason>) -> Result<()> {
-    sqlx::query("update bridge_chats set paused_reason = $2, resumed_at = case when $2::text is null then clock_timestamp() else resumed_at end
-         where id = $1").bind(id).bind(reason).execute(log).await?;
+    sqlx::query(
+        "update bridge_chats
+         set paused_reason = $2, resumed_at = case when $2::text is null then clock_timestamp() else resumed_at end,
+             -- What the app may read is found out anew.
+             hears = case when $2::text is null then null else hears end
+         where id = $1",
+    )
+    .bind(id)
+    .bind(reason)
+    .execute(log)
+    .await?;
     Ok(())
 }
 
-/// Pauses a connected chat on behalf of the server for this reason, or ends that pause. Other pauses
-/// stay.
-pub(super) async fn change_pause(
-    db: &PgPool,
-    id: BridgeChatId,
-    reason: Option<super::PausedReason>,
-    of: super::PausedReason,
-) -> Result<()> {
+/// Pauses a connected chat on behalf of the server, unless it is paused: two programs may answer each
+/// other, or the network refuses messages there. The owner of the bridge is told.
+pub async fn pause_by_server(db: &PgPool, id: BridgeChatId, reason: super::PausedReason) -> Result<()> {
     let mut log = db.begin_with("begin; select append_lock()").await?;
-    let before: Option<Option<super::PausedReason>> =
-        sqlx::query_scalar("select paused_reason from bridge_chats where id = $1 for no key update")
-            .bind(id)
-            .fetch_optional(&mut *log)
-            .await?;
-    let Some(before) = before else { return Ok(()) };
-    if before != reason && (before.is_none() || before == Some(of)) {
-        pause(&mut log, id, reason).await?;
-        log.commit().await?;
-        if reason.is_none() {
-            let mut tx = db.begin().await?;
-            outbox::lock_lane(&mut tx, id).await?;
-            outbox::wake(&mut tx, id).await?;
-            tx.commit().await?;
-        }
+    if load_pause(&mut log, id).await? == Some(None) {
+        pause(&mut log, id, Some(reason)).await?;
+        tracing::warn!(bridge_chat = %id, reason = reason.name(), "a bridge pauses a chat");
+    }
+    log.commit().await?;
+    Ok(())
+}
+
+/// Ends the pause of a connected chat that has this reason. Other pauses stay.
+pub(super) async fn end_pause(db: &PgPool, id: BridgeChatId, reason: super::PausedReason) -> Result<()> {
+    let mut log = db.begin_with("begin; select append_lock()").await?;
+    let is_paused = load_pause(&mut log, id).await? == Some(Some(reason));
+    if is_paused {
+        pause(&mut log, id, None).await?;
+    }
+    log.commit().await?;
+    if is_paused {
+        wake_lane(db, id).await?;
     }
     Ok(())
 }
 
-/// Pauses a connected chat on behalf of the server: two programs may answer each other, or the network
-/// refuses messages there. The owner of the bridge is told.
-pub async fn pause_by_server(db: &PgPool, id: BridgeChatId, reason: super::PausedReason) -> Result<()> {
-    let mut log = db.begin_with("begin; select append_lock()").await?;
-    pause(&mut log, id, Some(reason)).await?;
-    log.commit().await?;
-    tracing::warn!(bridge_chat = %id, reason = reason.name(), "a bridge pauses a chat");
+/// Locks a connected chat and returns why it is paused. `None` if there is none.
+async fn load_pause(log: &mut PgConnection, id: BridgeChatId) -> Result<Option<Option<super::PausedReason>>> {
+    let sql = "select paused_reason from bridge_chats where id = $1 for no key update";
+    Ok(sqlx::query_scalar(sql).bind(id).fetch_optional(log).await?)
+}
+
+/// Makes what waits be sent.
+async fn wake_lane(db: &PgPool, id: BridgeChatId) -> Result<()> {
+    let mut tx = db.begin().await?;
+    outbox::lock_lane(&mut tx, id).await?;
+    outbox::wake(&mut tx, id).await?;
+    tx.commit().await?;
     Ok(())
 }
 
@@ -459,42 +449,4 @@ pub async fn list_for_chat(db: &mut PgConnection, viewer: UserId, chat: ChatId) 
         });
     }
     Ok(bridges)
-}
-
-/// Erases ghosts whose bridge or chat was deleted, a few at a time. Returns how many.
-pub async fn erase_orphans(db: &PgPool) -> Result<usize> {
-    const BATCH: i64 = 20;
-    let ghosts: Vec<UserId> = sqlx::query_scalar(
-        "select u.id from users u
-         where u.kind = 'ghost' and u.deleted_at is null
-           and not exists (select from bridge_chats c where c.ghost_id = u.id)
-           and not exists (select from bridge_ghosts g where g.ghost_id = u.id)
-         order by u.id limit $1",
-    )
-    .bind(BATCH)
-    .fetch_all(db)
-    .await?;
-    let mut erased = 0;
-    for ghost in &ghosts {
-        match erase_ghost(db, *ghost).await {
-            Ok(()) => erased += 1,
-            // The others are erased all the same.
-            Err(error) => tracing::warn!(%ghost, %error, "cannot erase a ghost"),
-        }
-    }
-    Ok(erased)
-}
-
-async fn erase_ghost(db: &PgPool, ghost: UserId) -> Result<()> {
-    let mut log = events::begin(db, ghost).await?;
-    let chats: Vec<ChatId> = sqlx::query_scalar("select chat_id from chat_members where user_id = $1")
-        .bind(ghost)
-        .fetch_all(&mut *log)
-        .await?;
-    for chat in chats {
-        members::delete(&mut log, chat, ghost).await?;
-    }
-    accounts::erase(&mut log, ghost).await?;
-    log.commit().await?;
-    Ok(())
 }

@@ -24,10 +24,13 @@ const GOOGLE_ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.goog
 /// The service account of Google Chat.
 const CHAT_ACCOUNT: &str = "chat@system.gserviceaccount.com";
 
+/// The NOTIFY channel that announces that keys are to be fetched.
+pub const CHANNEL: &str = "google_keys";
+
 /// How often keys are fetched, in seconds.
 const FETCH_SECONDS: f64 = 3600.0;
 
-/// The time after which a fetch that failed is repeated, in seconds.
+/// The time after which a fetch that failed is repeated, in seconds. It doubles with each further one.
 const RETRY_SECONDS: f64 = 30.0;
 
 /// How often a token with an unknown key can make the keys be fetched, in seconds.
@@ -38,7 +41,7 @@ const MAX_WAIT: Duration = Duration::from_secs(3);
 
 /// Maximum number of tokens that wait for keys at once; others are refused. It bounds what tokens
 /// with made-up keys cost.
-static WAITING: Semaphore = Semaphore::const_new(2);
+static WAITING: Semaphore = Semaphore::const_new(4);
 
 /// How long keys are kept after the last check of a bridge that needs them, in hours.
 const NEEDED_HOURS: i32 = 48;
@@ -141,7 +144,7 @@ async fn load_key(db: &PgPool, issuer: &str, key_id: &str) -> Result<Option<Deco
     Ok(key)
 }
 
-/// Asks for the keys of an issuer to be fetched. Returns whether they will be.
+/// Asks for the keys of an issuer to be fetched. Returns whether they are being fetched.
 async fn request_keys(db: &PgPool, issuer: &str) -> Result<bool> {
     let requested = sqlx::query(
         "update google_keys set due_at = now(), requested_at = now()
@@ -152,13 +155,17 @@ async fn request_keys(db: &PgPool, issuer: &str) -> Result<bool> {
     .execute(db)
     .await?;
     if requested.rows_affected() > 0 {
-        super::notify_worker(db).await?;
+        sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(db).await?;
+        return Ok(true);
     }
-    Ok(requested.rows_affected() > 0)
+    // Another token has asked, and waits too.
+    let sql = "select requested_at > coalesce(fetched_at, '-infinity') from google_keys where issuer = $1";
+    let is_requested: Option<Option<bool>> = sqlx::query_scalar(sql).bind(issuer).fetch_optional(db).await?;
+    Ok(is_requested.flatten() == Some(true))
 }
 
-/// Records that a bridge needs the keys of its issuers.
-pub async fn require_keys(db: impl PgExecutor<'_>, settings: &GoogleChatSettings) -> Result<()> {
+/// Records that a bridge, whose account Google has accepted, needs the keys of its issuers.
+pub async fn require_keys(db: &PgPool, settings: &GoogleChatSettings) -> Result<()> {
     sqlx::query(
         "insert into google_keys (issuer, needed_until)
          select issuer, now() + make_interval(hours => $2) from unnest($1::text[]) issuer
@@ -168,6 +175,7 @@ pub async fn require_keys(db: impl PgExecutor<'_>, settings: &GoogleChatSettings
     .bind(NEEDED_HOURS)
     .execute(db)
     .await?;
+    sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(db).await?;
     Ok(())
 }
 
@@ -178,10 +186,14 @@ pub async fn claim_issuers(db: &PgPool) -> Result<Vec<String>> {
              select issuer from google_keys where due_at <= now() and needed_until > now()
              order by due_at limit 8 for no key update skip locked
          )
-         update google_keys k set due_at = now() + make_interval(secs => $1) from due where k.issuer = due.issuer
+         update google_keys k
+         set failures = k.failures + 1,
+             due_at = now() + make_interval(secs => least($2, $1 * power(2, least(k.failures, 10))))
+         from due where k.issuer = due.issuer
          returning k.issuer",
     )
     .bind(RETRY_SECONDS)
+    .bind(FETCH_SECONDS)
     .fetch_all(db)
     .await?)
 }
@@ -198,7 +210,8 @@ pub fn keys_path(issuer: &str) -> String {
 pub async fn store_keys(db: impl PgExecutor<'_>, issuer: &str, keys: &str) -> Result<bool> {
     let Ok(keys) = serde_json::from_str::<JwkSet>(keys) else { return Ok(false) };
     sqlx::query(
-        "update google_keys set keys = $2, fetched_at = clock_timestamp(), due_at = now() + make_interval(secs => $3)
+        "update google_keys set keys = $2, fetched_at = clock_timestamp(), failures = 0,
+             due_at = now() + make_interval(secs => $3)
          where issuer = $1",
     )
     .bind(issuer)

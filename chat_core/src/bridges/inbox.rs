@@ -23,8 +23,8 @@ const MAX_WAITING: i64 = 10_000;
 /// Maximum size of all webhooks of one bridge that wait, in bytes.
 const MAX_WAITING_BYTES: i64 = 64 * 1024 * 1024;
 
-/// How long the hashes of processed webhooks are kept, in days. The network repeats a webhook for
-/// seven days.
+/// How long the hashes of processed webhooks are kept, in days. WhatsApp repeats a webhook for seven days;
+/// a space is read again up to the last read, which is older only if reads have failed.
 const KEPT_DAYS: i32 = 8;
 
 /// Maximum number of webhooks that one statement deletes.
@@ -46,6 +46,14 @@ pub fn is_verify_token(account: &BridgeAccount, sealer: &Sealer, token: &str) ->
     Ok(Sha256::digest(secrets.verify_token.as_bytes()) == Sha256::digest(token.as_bytes()))
 }
 
+/// Whether a token is the secret part of the URL of the webhook of a bridge to Google Chat.
+pub fn is_webhook_token(account: &BridgeAccount, sealer: &Sealer, token: &str) -> Result<bool> {
+    let secrets = account.open_secrets(sealer)?;
+    let expected = secrets.google_chat()?.webhook_token.as_bytes();
+    // Hashed, so that the time does not depend on how much of it is right.
+    Ok(Sha256::digest(expected) == Sha256::digest(token.as_bytes()))
+}
+
 /// Whether the signature of a webhook is that of the app, over the bytes that arrived.
 pub fn is_signed(account: &BridgeAccount, sealer: &Sealer, signature: &str, body: &[u8]) -> Result<bool> {
     let secrets = account.open_secrets(sealer)?;
@@ -56,7 +64,7 @@ pub fn is_signed(account: &BridgeAccount, sealer: &Sealer, signature: &str, body
 pub async fn receive(db: &PgPool, bridge: BridgeId, body: &[u8]) -> Result<()> {
     let mut tx = db.begin().await?;
     lock_with_room(&mut tx, bridge).await?;
-    if insert(&mut tx, bridge, Sha256::digest(body).as_slice(), body).await? {
+    if insert(&mut tx, bridge, None, Sha256::digest(body).as_slice(), body).await? {
         set_due(&mut tx, bridge).await?;
     }
     tx.commit().await?;
@@ -92,14 +100,23 @@ pub(super) async fn lock_with_room(tx: &mut PgConnection, bridge: BridgeId) -> R
 }
 
 /// Stores what arrived, unless the same has arrived before. Returns whether it is new.
-pub(super) async fn insert(tx: &mut PgConnection, bridge: BridgeId, hash: &[u8], body: &[u8]) -> Result<bool> {
-    let inserted =
-        sqlx::query("insert into bridge_inbox (bridge_id, hash, body) values ($1, $2, $3) on conflict do nothing")
-            .bind(bridge)
-            .bind(hash)
-            .bind(body)
-            .execute(tx)
-            .await?;
+/// `key` is the space that it is about.
+pub(super) async fn insert(
+    tx: &mut PgConnection,
+    bridge: BridgeId,
+    key: Option<&str>,
+    hash: &[u8],
+    body: &[u8],
+) -> Result<bool> {
+    let inserted = sqlx::query(
+        "insert into bridge_inbox (bridge_id, key, hash, body) values ($1, $2, $3, $4) on conflict do nothing",
+    )
+    .bind(bridge)
+    .bind(key)
+    .bind(hash)
+    .bind(body)
+    .execute(tx)
+    .await?;
     Ok(inserted.rows_affected() > 0)
 }
 
@@ -154,9 +171,15 @@ pub struct WaitingWebhook {
     pub age_seconds: f64,
 }
 
-/// Loads the oldest webhooks that wait.
+/// Loads the oldest webhooks that wait, except those of spaces of which one is to be processed again later.
 pub async fn load_waiting(db: impl PgExecutor<'_>, lease: &InboxLease) -> Result<Vec<WaitingWebhook>> {
-    let sql = "select id, body, attempts, extract(epoch from now() - received_at)::float8 as age_seconds from bridge_inbox where bridge_id = $1 and done_at is null order by id limit $2";
+    let sql = "select i.id, i.body, i.attempts, extract(epoch from now() - i.received_at)::float8 as age_seconds
+               from bridge_inbox i
+               where i.bridge_id = $1 and i.done_at is null and (i.key is null or not exists (
+                   select from bridge_inbox e
+                   where e.bridge_id = $1 and e.key = i.key and e.done_at is null and e.retry_at > now()
+               ))
+               order by i.id limit $2";
     Ok(sqlx::query_as(sql).bind(lease.account.id).bind(BATCH).fetch_all(db).await?)
 }
 
@@ -178,26 +201,39 @@ pub async fn finish(
 ) -> Result<()> {
     let attempts_of = |id| webhooks.iter().find(|webhook| webhook.id == id).map_or(0, |webhook| webhook.attempts);
     let mut pause: Option<Duration> = None;
-    for (id, processed) in results {
-        let (is_done, error) = match processed {
-            WebhookOutcome::Done(error) => (true, error.as_deref()),
+    // Most need nothing more, and are recorded in one statement.
+    let (done, others): (Vec<_>, Vec<_>) =
+        results.iter().partition(|(_, processed)| *processed == WebhookOutcome::Done(None));
+    sqlx::query(
+        "update bridge_inbox
+         set attempts = attempts + 1, error = null, done_at = now(), body = null, retry_at = null
+         where id = any($1) and done_at is null",
+    )
+    .bind(done.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    for (id, processed) in others {
+        let (is_done, error, retry) = match processed {
+            WebhookOutcome::Done(error) => (true, error.as_deref(), None),
             WebhookOutcome::Retry(error) => {
                 let attempts = attempts_of(*id).clamp(0, 5);
                 let longer = Duration::from_secs(2 << attempts);
                 pause = Some(pause.map_or(longer, |pause| pause.min(longer)));
-                (false, Some(error.as_str()))
+                (false, Some(error.as_str()), Some(longer))
             }
         };
         // The body contains personal data, and is not needed any more.
         sqlx::query(
             "update bridge_inbox
              set attempts = attempts + 1, error = left($3, 500), done_at = case when $2 then now() end,
-                 body = case when $2 then null else body end
+                 body = case when $2 then null else body end,
+                 retry_at = clock_timestamp() + make_interval(secs => $4)
              where id = $1 and done_at is null",
         )
         .bind(id)
         .bind(is_done)
         .bind(error)
+        .bind(retry.map(|retry| retry.as_secs_f64()))
         .execute(db)
         .await?;
     }
@@ -210,6 +246,14 @@ async fn release(db: &PgPool, bridge: BridgeId, until: DateTime<Utc>, pause: Opt
     sqlx::query("select from bridges where id = $1 for no key update").bind(bridge).execute(&mut *tx).await?;
     sqlx::query(
         "update bridges b set inbox_leased_until = null, inbox_due_at = case
+             -- What follows from another space than one that waits.
+             when exists (
+                 select from bridge_inbox i
+                 where i.bridge_id = b.id and i.done_at is null and i.key is not null and not exists (
+                     select from bridge_inbox e where e.bridge_id = b.id and e.key = i.key and e.done_at is null
+                       and e.retry_at > clock_timestamp()
+                 )
+             ) then clock_timestamp()
              when exists (select from bridge_inbox i where i.bridge_id = b.id and i.done_at is null)
                  then clock_timestamp() + make_interval(secs => $3) end
          where id = $1 and inbox_leased_until = $2",
@@ -219,6 +263,8 @@ async fn release(db: &PgPool, bridge: BridgeId, until: DateTime<Utc>, pause: Opt
     .bind(pause.unwrap_or_default().as_secs_f64())
     .execute(&mut *tx)
     .await?;
+    // The next batch, or another bridge of the owner, need not wait until somebody looks again.
+    super::notify_worker(&mut *tx).await?;
     tx.commit().await?;
     Ok(())
 }

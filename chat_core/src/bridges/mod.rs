@@ -2,7 +2,7 @@
 //!
 //! A bridge is owned by a person. Each remote user on the other network is a ghost here: a user who is
 //! a member of one chat. `accounts` is what the integration server knows of a bridge, `chats` connects
-//! chats to remote users and `spaces` to spaces of Google Chat, `inbox` keeps what the network sent
+//! chats to remote users and `spaces` reads spaces of Google Chat, `ghosts` are the users who stand for them, `inbox` keeps what the network sent
 //! until it is processed, `google_keys` verifies who sent it, `relay` records which message is which on the
 //! other side, `attempts` and `statuses` how far it got there, `templates` sends templates, and
 //! `failures` lists what did not arrive.
@@ -11,6 +11,7 @@ mod accounts;
 pub mod attempts;
 pub mod chats;
 pub mod failures;
+pub mod ghosts;
 pub mod google_keys;
 pub mod inbox;
 mod model;
@@ -22,9 +23,9 @@ pub mod templates;
 pub use accounts::{BridgeAccount, claim_checks, load_bridge_accounts, set_connected};
 pub use model::{
     Bridge, BridgeCapabilities, BridgeChat, BridgeChatPatch, BridgePatch, BridgeProfile, BridgeSecrets, BridgeSettings,
-    BridgeState, ChatBridge, FailedDelivery, FailedRelay, GoogleChatSettings, Hears, Network, NewBridge, NewBridgeChat,
-    PausedReason, ReadReceipts, RelayState, RemoteSpace, ServiceAccountKey, Template, TemplateMessage,
-    WhatsappSettings,
+    BridgeState, ChatBridge, FailedDelivery, FailedRelay, GoogleChatSecrets, GoogleChatSettings, Hears, Network,
+    NewBridge, NewBridgeChat, PausedReason, ReadReceipts, RelayState, RemoteSpace, ServiceAccountKey, Template,
+    TemplateMessage, WhatsappSettings,
 };
 
 use crate::{
@@ -74,9 +75,13 @@ const COLUMNS: &str = "b.id, b.network, b.name, b.settings, b.profile, b.templat
 impl Row {
     fn into_bridge(self, sealer: &Sealer) -> Bridge {
         let secrets = open_secrets(sealer, self.id, &self.secrets).ok();
-        let verify_token = secrets.and_then(|secrets| Some(secrets.whatsapp().ok()?.verify_token.clone()));
+        let (webhook_path, verify_token) = match secrets {
+            Some(BridgeSecrets::GoogleChat(secrets)) => (google_webhook_path(self.id, &secrets.webhook_token), None),
+            Some(BridgeSecrets::Whatsapp(secrets)) => (webhook_path(self.network, self.id), Some(secrets.verify_token)),
+            None => (webhook_path(self.network, self.id), None),
+        };
         Bridge {
-            webhook_path: webhook_path(self.network, self.id),
+            webhook_path,
             verify_token,
             id: self.id,
             network: self.network,
@@ -96,6 +101,11 @@ impl Row {
 /// The path of the webhook to which a network sends.
 fn webhook_path(network: Network, id: BridgeId) -> String {
     format!("/in/{}/{id}", network.slug())
+}
+
+/// The path of the webhook of a bridge to Google Chat, with its secret part.
+pub fn google_webhook_path(id: BridgeId, webhook_token: &str) -> String {
+    format!("{}/{webhook_token}", webhook_path(Network::GoogleChat, id))
 }
 
 fn seal_secrets(sealer: &Sealer, id: BridgeId, secrets: &BridgeSecrets) -> Result<Vec<u8>> {
@@ -122,6 +132,7 @@ pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client
             let secrets = read_service_account_key(&service_account_key)?;
             let account = GoogleChatSettings { project_number, service_account: secrets.client_email.clone() };
             let key = account.service_account.clone();
+            let secrets = GoogleChatSecrets { key: secrets, webhook_token: new_secret().0 };
             (Network::GoogleChat, key, BridgeSecrets::GoogleChat(secrets), None, Some(account))
         }
         _ => return Err(Error::invalid("whatsapp", "a bridge has an account at either WhatsApp or Google Chat")),
@@ -138,12 +149,15 @@ pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client
     let mut tx = db.begin().await?;
     // Locked, so that two requests at once cannot exceed the limit.
     users::lock_active(&mut tx, owner).await?;
-    let same: Vec<bool> =
-        sqlx::query_scalar("select $2 in (coalesce(settings #>> '{whatsapp,phone_number_id}', ''), coalesce(settings #>> '{google_chat,service_account}', '')) from bridges where owner_id = $1")
-            .bind(owner)
-            .bind(key)
-            .fetch_all(&mut *tx)
-            .await?;
+    let same: Vec<bool> = sqlx::query_scalar(
+        "select $2 in (coalesce(settings #>> '{whatsapp,phone_number_id}', ''),
+                           coalesce(settings #>> '{google_chat,service_account}', ''))
+             from bridges where owner_id = $1",
+    )
+    .bind(owner)
+    .bind(key)
+    .fetch_all(&mut *tx)
+    .await?;
     if i64::try_from(same.len()).is_ok_and(|count| count >= MAX_BRIDGES) {
         return Err(Error::Conflict { code: "too_many_bridges", detail: "too many bridges; delete one first" });
     }
@@ -179,14 +193,15 @@ pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client
 fn read_service_account_key(text: &ServiceAccountKeyText) -> Result<ServiceAccountKey> {
     const FIELD: &str = "google_chat.service_account_key";
     let invalid = |detail: &'static str| Error::invalid(FIELD, detail);
-    let key: ServiceAccountKey = serde_json::from_str(text.as_str())
-        .map_err(|_| invalid("must be the JSON key file of a service account, with client_email and private_key"))?;
+    let key: ServiceAccountKey = serde_json::from_str(text.as_str()).map_err(|_| {
+        invalid("must be the JSON key file of a service account, with client_email, private_key and private_key_id")
+    })?;
     jsonwebtoken::EncodingKey::from_rsa_pem(key.private_key.as_bytes())
         .map_err(|_| invalid("the private key in the file is not an RSA key in PEM"))?;
     let is_account = key.client_email.len() <= 200
         && key.client_email.contains('@')
         && key.client_email.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_account { Ok(key) } else { Err(invalid("the file names no service account")) }
+    if is_account { Ok(key) } else { Err(invalid("client_email in the file is not the address of a service account")) }
 }
 
 fn require_few_members(members: &[UserId]) -> Result<()> {
@@ -266,16 +281,24 @@ pub async fn update(
             secrets.app_secret = app_secret.unwrap_or(secrets.app_secret);
             seal_secrets(sealer, id, &BridgeSecrets::Whatsapp(secrets))?
         }
-        (Network::GoogleChat, None, Some(GoogleChatPatch { service_account_key })) => {
-            let key = read_service_account_key(&service_account_key)?;
-            if let Some(account) = &mut settings.google_chat {
-                account.service_account.clone_from(&key.client_email);
+        (Network::GoogleChat, None, Some(GoogleChatPatch { project_number, service_account_key })) => {
+            let mut secrets = open_secrets(sealer, id, &row.secrets)?.google_chat()?.clone();
+            if let Some(text) = service_account_key {
+                let key = read_service_account_key(&text)?;
+                if key.client_email != secrets.key.client_email {
+                    let detail = "this is the key of another service account; create a bridge for it";
+                    return Err(Error::invalid("google_chat.service_account_key", detail));
+                }
+                secrets.key = key;
             }
-            seal_secrets(sealer, id, &BridgeSecrets::GoogleChat(key))?
+            if let (Some(account), Some(number)) = (&mut settings.google_chat, project_number) {
+                account.project_number = number;
+            }
+            seal_secrets(sealer, id, &BridgeSecrets::GoogleChat(secrets))?
         }
-        (network, ..) => {
-            let detail = format!("this bridge has no such account: it leads to {}", network.title());
-            return Err(Error::invalid("network", detail));
+        (network, whatsapp, _) => {
+            let field = if whatsapp.is_some() { "whatsapp" } else { "google_chat" };
+            return Err(Error::invalid(field, format!("this is a bridge to {}", network.title())));
         }
     };
     let state = match is_enabled {

@@ -120,12 +120,14 @@ pub struct WhatsappSecretsPatch {
     pub app_secret: Option<CredentialText>,
 }
 
-/// A new key of a Chat app at Google.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// Changes of a Chat app at Google; absent fields stay unchanged.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GoogleChatPatch {
-    /// The key file of the service account, in JSON.
-    pub service_account_key: ServiceAccountKeyText,
+    /// The number of the Google Cloud project of the app.
+    pub project_number: Option<ProjectNumber>,
+    /// A new key file of the same service account, in JSON.
+    pub service_account_key: Option<ServiceAccountKeyText>,
 }
 
 /// Changes to a bridge; absent fields stay unchanged.
@@ -136,7 +138,7 @@ pub struct BridgePatch {
     pub name: Option<BridgeName>,
     /// New secrets of the account at WhatsApp.
     pub whatsapp: Option<WhatsappSecretsPatch>,
-    /// A new key of the app at Google Chat.
+    /// Changes of the app at Google Chat.
     pub google_chat: Option<GoogleChatPatch>,
     /// The users who are added to the chat of a new remote user, besides the owner.
     #[schemars(length(max = MAX_AGENTS))]
@@ -199,7 +201,7 @@ pub enum BridgeSecrets {
     /// At WhatsApp.
     Whatsapp(WhatsappSecrets),
     /// At Google.
-    GoogleChat(ServiceAccountKey),
+    GoogleChat(GoogleChatSecrets),
 }
 
 /// The secrets of an account at WhatsApp.
@@ -211,6 +213,15 @@ pub struct WhatsappSecrets {
     pub app_secret: CredentialText,
     /// The token with which the network verifies the URL of the webhook.
     pub verify_token: String,
+}
+
+/// The secrets of an app at Google Chat.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct GoogleChatSecrets {
+    /// The key of its service account.
+    pub key: ServiceAccountKey,
+    /// The secret part of the URL of its webhook: tokens of Google do not say from which app they are.
+    pub webhook_token: String,
 }
 
 /// The part of the key file of a service account that is needed.
@@ -233,10 +244,10 @@ impl BridgeSecrets {
         }
     }
 
-    /// The key of an app at Google Chat.
-    pub fn google_chat(&self) -> Result<&ServiceAccountKey> {
+    /// The secrets of an app at Google Chat.
+    pub fn google_chat(&self) -> Result<&GoogleChatSecrets> {
         match self {
-            Self::GoogleChat(key) => Ok(key),
+            Self::GoogleChat(secrets) => Ok(secrets),
             Self::Whatsapp(_) => Err(Error::NotFound("bridge")),
         }
     }
@@ -256,7 +267,7 @@ pub struct BridgeProfile {
     pub phone_number: Option<String>,
     /// The name that remote users see, or the service account.
     pub name: String,
-    /// The spaces of Google Chat to which the app was added, at most 100.
+    /// The spaces of Google Chat to which the app was added, at most 1,000.
     #[serde(default)]
     pub spaces: Vec<RemoteSpace>,
 }
@@ -266,7 +277,7 @@ pub struct BridgeProfile {
 pub struct RemoteSpace {
     /// Its name in the API of Google, such as `spaces/AAAABBBB`.
     pub name: String,
-    /// The name that people see; null for a direct message.
+    /// The name that people see; null if it has none, such as a direct message.
     pub title: Option<String>,
     /// Whether it is a direct message of one person and the app.
     pub is_direct: bool,
@@ -333,7 +344,7 @@ pub struct Bridge {
     /// When the state last changed.
     pub state_changed_at: Time,
     /// The path of the webhook to which the network sends: it follows the public URL of the
-    /// server.
+    /// server. That of Google Chat contains a secret.
     pub webhook_path: String,
     /// The token with which WhatsApp verifies the webhook; null for another network, and if the
     /// server cannot open it.

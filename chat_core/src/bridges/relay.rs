@@ -221,20 +221,20 @@ pub async fn find_thread_start(
     Ok(sqlx::query_scalar(sql).bind(chat).bind(remote_thread).fetch_optional(db).await?)
 }
 
-/// A part of a message that the network accepted.
+/// A part of a message that the network accepted, or may have accepted.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct SentPart {
     /// Which part of the message, from 0.
     pub number: i16,
-    /// The id on the network.
+    /// The id on the network, or the one that Confab chose.
     pub remote_id: String,
 }
 
-/// Lists the parts of a message that the network accepted, in order.
+/// Lists the parts of a message that the network accepted or may have accepted, in order.
 pub async fn list_sent_parts(db: impl PgExecutor<'_>, chat: BridgeChatId, message: MessageId) -> Result<Vec<SentPart>> {
     let sql = "select part as number, remote_id from bridge_messages
                where message_id = $2 and lane_id = $1 and is_original and not is_incoming and remote_id is not null
-                 and state not in ('sending', 'failed') order by part";
+                 and state <> 'failed' order by part";
     Ok(sqlx::query_as(sql).bind(chat).bind(message).fetch_all(db).await?)
 }
 

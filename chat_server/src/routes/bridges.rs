@@ -15,6 +15,7 @@ use chat_core::{
         PausedReason, TemplateMessage, chats, failures, google_keys, inbox, templates,
     },
     messages::Message,
+    values::WebhookToken,
 };
 use chat_http::Result;
 use http::StatusCode;
@@ -253,6 +254,7 @@ fn read_google_token(headers: &HeaderMap, body: &[u8]) -> Option<String> {
 pub(crate) async fn receive_google_chat(
     State(state): State<Arc<AppState>>,
     Path(id): Path<BridgeId>,
+    Path(webhook_token): Path<WebhookToken>,
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<ProgramResponse> {
@@ -260,9 +262,15 @@ pub(crate) async fn receive_google_chat(
         Error::Unauthorized { code: "token_invalid", detail: "the token is not one of Google Chat for this bridge" };
     let _permit = WEBHOOKS.acquire().await.map_err(Error::internal)?;
     let account = inbox::find_account(&state.db, id).await?.ok_or(Error::NotFound("bridge"))?;
+    let sealer = state.sealer.as_ref().ok_or(Error::NotFound("bridge"))?;
+    if !inbox::is_webhook_token(&account, sealer, webhook_token.as_str())? {
+        return Err(Error::NotFound("bridge").into());
+    }
     let token = read_google_token(&headers, &body).ok_or(WRONG)?;
-    let endpoint = state.public_url.as_ref().map(|url| format!("{}/in/google-chat/{id}", url.as_str()));
+    let path = bridges::google_webhook_path(id, webhook_token.as_str());
+    let endpoint = state.public_url.as_ref().map(|url| format!("{}{path}", url.as_str()));
     if !google_keys::is_from_google(&state.db, &account, &token, endpoint.as_deref()).await? {
+        tracing::info!(bridge = %id, "refused a webhook of Google Chat: its token is for another app or project");
         return Err(WRONG.into());
     }
     inbox::receive(&state.db, id, &body).await?;

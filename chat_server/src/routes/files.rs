@@ -18,12 +18,16 @@ use chat_core::{
     files::{self, FileInfo, NewFile, Rendition, StoredFile},
 };
 use chat_http::Result;
+use futures_util::StreamExt;
 use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch, IfRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{ops::Range, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
 /// How long an upload may take in all.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -139,7 +143,10 @@ pub(crate) struct LinkParams {
 }
 
 /// Limits how many files are served to links at once: everybody who has a link can use it.
-static LINK_PERMITS: Semaphore = Semaphore::const_new(16);
+static LINK_PERMITS: Semaphore = Semaphore::const_new(64);
+
+/// How long serving a file to a link may take.
+const LINK_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Serves a file to somebody with a link, such as a person on another network.
 pub(crate) async fn download_shared(
@@ -149,13 +156,19 @@ pub(crate) async fn download_shared(
     method: Method,
     headers: HeaderMap,
 ) -> Result<FileBody> {
-    let is_valid = state.sealer.as_ref().is_some_and(|sealer| file_links::is_valid(sealer, id, &token));
-    if !is_valid {
-        return Err(Error::Forbidden("this link is wrong or has expired").into());
-    }
-    let _permit = LINK_PERMITS.acquire().await.map_err(Error::internal)?;
-    let file = files::find_shared(&state.db, id).await?.ok_or(Error::NotFound("file"))?;
-    respond(&state, &file, &method, &headers).await
+    let message = state.sealer.as_ref().and_then(|sealer| file_links::open(sealer, id, &token));
+    let message = message.ok_or(Error::Forbidden("this link is wrong or has expired"))?;
+    let permit = LINK_PERMITS.try_acquire();
+    let permit = permit.map_err(|_| Error::Unavailable("too many links are used at once".into()))?;
+    let file = files::find_shared(&state.db, id, message).await?.ok_or(Error::NotFound("file"))?;
+    let FileBody(response) = respond(&state, &file, &method, &headers).await?;
+    // Held until the body was sent, or cut off.
+    let (parts, body) = response.into_parts();
+    let limited = body.into_data_stream().take_until(sleep(LINK_TIMEOUT)).map(move |chunk| {
+        let _permit = &permit;
+        chunk
+    });
+    Ok(FileBody(Response::from_parts(parts, Body::from_stream(limited))))
 }
 
 async fn serve_file(

@@ -13,36 +13,36 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// A bridge of alice, with bob as the other member of its chats.
-struct TestBridge {
-    app: TestApp,
-    google: Google,
-    alice: TestUser,
-    bob: TestUser,
-    bridge: Value,
-    client: Client,
+pub(crate) struct TestBridge {
+    pub(crate) app: TestApp,
+    pub(crate) google: Google,
+    pub(crate) alice: TestUser,
+    pub(crate) bob: TestUser,
+    pub(crate) bridge: Value,
+    pub(crate) client: Client,
 }
 
-fn account(google: &Google) -> Value {
+pub(crate) fn account(google: &Google) -> Value {
     json!({ "project_number": PROJECT_NUMBER, "service_account_key": google.key_file() })
 }
 
-fn eve() -> GooglePerson {
+pub(crate) fn eve() -> GooglePerson {
     GooglePerson::new("Eve")
 }
 
-fn frank() -> GooglePerson {
+pub(crate) fn frank() -> GooglePerson {
     GooglePerson::new("Frank")
 }
 
 impl TestBridge {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let bridge = Self::without_server().await;
         bridge.start_server();
         bridge.wait_until("connected").await;
         bridge
     }
 
-    async fn without_server() -> Self {
+    pub(crate) async fn without_server() -> Self {
         let app = TestApp::start().await;
         let [alice, bob] = app.sign_in(["alice", "bob"]).await;
         let google = Google::start().await;
@@ -51,28 +51,28 @@ impl TestBridge {
         Self { app, google, alice, bob, bridge, client: Client::new() }
     }
 
-    fn start_server(&self) -> (IntegrationServer, CancellationToken) {
+    pub(crate) fn start_server(&self) -> (IntegrationServer, CancellationToken) {
         self.app.start_integration_server_with(&self.google.url)
     }
 
-    fn path(&self, more: &str) -> String {
+    pub(crate) fn path(&self, more: &str) -> String {
         format!("/api/bridges/{}{more}", self.bridge["id"])
     }
 
-    fn webhook_path(&self) -> &str {
+    pub(crate) fn webhook_path(&self) -> &str {
         self.bridge["webhook_path"].as_str().expect("a path")
     }
 
-    async fn state(&self) -> Value {
+    pub(crate) async fn state(&self) -> Value {
         self.alice.get(&self.path("")).await.expect(200).json()
     }
 
-    async fn wait_until(&self, state: &str) {
+    pub(crate) async fn wait_until(&self, state: &str) {
         eventually(&format!("the bridge is {state}"), || async { self.state().await["state"] == state }).await;
     }
 
     /// Sends an event with this token.
-    async fn deliver_with(&self, token: Option<&str>, event: &Value) -> ApiResponse {
+    pub(crate) async fn deliver_with(&self, token: Option<&str>, event: &Value) -> ApiResponse {
         let url = format!("{}{}", self.app.endpoints.chat, self.webhook_path());
         let mut request = self.client.post(url).json(event);
         if let Some(token) = token {
@@ -81,17 +81,17 @@ impl TestBridge {
         ApiResponse::read(request.send().await.expect("an answer")).await
     }
 
-    async fn deliver(&self, event: &Value) {
+    pub(crate) async fn deliver(&self, event: &Value) {
         self.deliver_with(Some(&self.google.project_token()), event).await.expect(200);
     }
 
     /// Eve adds the app to the space. Returns the chat.
-    async fn connect(&self) -> i64 {
+    pub(crate) async fn connect(&self) -> i64 {
         self.deliver(&app_event("ADDED_TO_SPACE", SPACE, &Value::Null, &eve())).await;
         self.find_chat("Plans").await
     }
 
-    async fn find_chat(&self, name: &str) -> i64 {
+    pub(crate) async fn find_chat(&self, name: &str) -> i64 {
         let found = std::sync::Mutex::new(None);
         eventually(&format!("the chat {name:?}"), || async {
             let chats = self.alice.get("/api/chats").await.expect(200).json();
@@ -103,47 +103,47 @@ impl TestBridge {
         found.into_inner().expect("a chat").expect("a chat")
     }
 
-    async fn messages(&self, chat: i64) -> Vec<Value> {
+    pub(crate) async fn messages(&self, chat: i64) -> Vec<Value> {
         let page = self.alice.get(&format!("/api/chats/{chat}/messages?limit=100")).await.expect(200).json();
         let mut items = page["items"].as_array().expect("messages").clone();
         items.reverse();
         items
     }
 
-    async fn texts(&self, chat: i64) -> Vec<String> {
+    pub(crate) async fn texts(&self, chat: i64) -> Vec<String> {
         let messages = self.messages(chat).await;
         let shown = messages.iter().filter(|one| one["deleted_at"].is_null());
         shown.map(|one| one["content"].as_str().expect("a text").to_owned()).collect()
     }
 
     /// Waits until a chat has these texts.
-    async fn wait_for_texts(&self, chat: i64, expected: &[&str]) {
+    pub(crate) async fn wait_for_texts(&self, chat: i64, expected: &[&str]) {
         eventually(&format!("the texts {expected:?}"), || async { self.texts(chat).await == expected }).await;
     }
 
-    async fn chat_bridge(&self, chat: i64) -> Value {
+    pub(crate) async fn chat_bridge(&self, chat: i64) -> Value {
         self.bob.get(&format!("/api/chats/{chat}/bridges")).await.expect(200).json()["items"][0].clone()
     }
 
     /// Waits until the app knows how much it hears in a chat.
-    async fn wait_until_hears(&self, chat: i64, hears: &str) {
+    pub(crate) async fn wait_until_hears(&self, chat: i64, hears: &str) {
         eventually(&format!("the bridge hears {hears}"), || async { self.chat_bridge(chat).await["hears"] == hears })
             .await;
     }
 
     /// Makes all spaces due now, so that a test need not wait for the next read.
-    async fn read_now(&self) {
+    pub(crate) async fn read_now(&self) {
         let sql = "update bridge_chats set events_due_at = now() where events_due_at is not null";
         sqlx::query(sql).execute(&self.app.db).await.expect("updated");
         sqlx::query("select pg_notify('bridge_spaces', '')").execute(&self.app.db).await.expect("notified");
     }
 
-    async fn end_pauses(&self) {
+    pub(crate) async fn end_pauses(&self) {
         let sql = "update outbox_lanes set due_at = now(), paused_until = null where due_at is not null";
         sqlx::query(sql).execute(&self.app.db).await.expect("updated");
     }
 
-    async fn user(&self, id: &Value) -> Value {
+    pub(crate) async fn user(&self, id: &Value) -> Value {
         self.bob.get(&format!("/api/users/{id}")).await.expect(200).json()
     }
 }
@@ -216,7 +216,7 @@ async fn the_people_of_a_space_and_the_members_talk_both_ways() {
 
 #[tokio::test]
 async fn changes_deletions_and_reactions_of_people_are_relayed() {
-    let bridge = TestBridge::start().await;
+    let mut bridge = TestBridge::start().await;
     let chat = bridge.connect().await;
     let first = bridge.google.write(SPACE, &eve(), "first");
     let second = bridge.google.write(SPACE, &eve(), "second");
@@ -247,16 +247,18 @@ async fn changes_deletions_and_reactions_of_people_are_relayed() {
     // Reactions of members have no way there, and cause no failure.
     let id = bridge.messages(chat).await[0]["id"].clone();
     bridge.bob.put(&format!("/api/messages/{id}/reactions/🎉"), json!({})).await.expect(200);
+    bridge.bob.say_in(chat, "fence").await;
+    assert_eq!(bridge.google.next().await.text(), "*Bob Okafor*: fence");
     bridge.google.delete(&marker);
     bridge.read_now().await;
-    bridge.wait_for_texts(chat, &["first, again"]).await;
+    bridge.wait_for_texts(chat, &["first, again", "fence"]).await;
     let failures = bridge.alice.get(&bridge.path("/failures")).await.expect(200).json();
     assert_eq!(failures["items"], json!([]));
     assert_eq!(bridge.state().await["failed_webhooks"], 0);
 }
 
 #[tokio::test]
-async fn each_generation_of_tokens_is_verified() {
+async fn each_form_of_a_token_is_verified() {
     let bridge = TestBridge::start().await;
     let endpoint = format!("{PUBLIC_URL}{}", bridge.webhook_path());
     let add_on = format!("service-{PROJECT_NUMBER}@gcp-sa-gsuiteaddons.iam.gserviceaccount.com");
@@ -362,7 +364,10 @@ async fn what_happened_while_the_server_was_down_is_repaired_in_order() {
     bridge.google.set_list_down(true);
     bridge.start_server();
     bridge.start_server();
+    bridge.read_now().await;
+    eventually("a read failed", || async { bridge.google.failed_lists() > 0 }).await;
     bridge.google.set_list_down(false);
+    sqlx::query("update bridge_chats set events_paused_until = null").execute(&bridge.app.db).await.expect("updated");
     let count = |expected: usize| {
         let bridge = &bridge;
         async move {
@@ -379,7 +384,7 @@ async fn what_happened_while_the_server_was_down_is_repaired_in_order() {
 }
 
 #[tokio::test]
-async fn an_app_that_may_not_read_everything_hears_what_is_addressed_to_it() {
+async fn without_approval_only_mentions_are_relayed() {
     let bridge = TestBridge::start().await;
     bridge.google.approve(Approved::Nothing);
     // A person writes directly to the app.
@@ -443,10 +448,10 @@ async fn a_message_is_created_once_although_the_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn an_access_token_that_ends_is_replaced_and_a_refused_account_stops_the_bridge_once() {
+async fn a_revoked_token_is_replaced_and_a_refused_account_stops_once() {
     let mut bridge = TestBridge::start().await;
     let chat = bridge.connect().await;
-    bridge.google.end_tokens();
+    bridge.google.revoke_tokens();
     bridge.bob.say_in(chat, "one").await;
     assert_eq!(bridge.google.next().await.text(), "*Bob Okafor*: one");
     let mut stream = bridge.alice.listen().await;
@@ -492,7 +497,7 @@ async fn messages_wait_while_the_app_is_not_in_the_space() {
 }
 
 #[tokio::test]
-async fn files_are_loaded_and_sent_as_links_that_expire() {
+async fn files_are_loaded_and_sent_as_links_to_one_file() {
     let mut bridge = TestBridge::start().await;
     let chat = bridge.connect().await;
     // A person sends a file; the first download fails.
@@ -536,6 +541,12 @@ async fn files_are_loaded_and_sent_as_links_that_expire() {
     assert_eq!(status(format!("{of_other}?token={token}")).await, StatusCode::FORBIDDEN);
     // With the message, the file is gone.
     bridge.bob.delete(&format!("/api/messages/{}", sent_here["id"])).await.expect(204);
+    assert_eq!(status(link.to_owned()).await, StatusCode::NOT_FOUND);
+    // Also if another message has it.
+    let group = json!({ "type": "group", "name": "Private", "members": [] });
+    let group = bridge.bob.post("/api/chats", group).await.expect(201).json();
+    let body = json!({ "content": "again", "files": [file["id"]] });
+    bridge.bob.post(&format!("/api/chats/{}/messages", group["id"]), body).await.expect(201);
     assert_eq!(status(link.to_owned()).await, StatusCode::NOT_FOUND);
 }
 
@@ -591,7 +602,7 @@ async fn a_space_with_very_many_people_stays_a_chat() {
     assert_eq!(members, 2 + 1 + 200);
     // With the bridge, all ghosts go.
     bridge.alice.delete(&bridge.path("")).await.expect(204);
-    while chat_core::bridges::chats::erase_orphans(&bridge.app.db).await.expect("erased") > 0 {}
+    while chat_core::bridges::ghosts::erase_orphans(&bridge.app.db).await.expect("erased") > 0 {}
     let ghosts: i64 = sqlx::query_scalar("select count(*) from users where kind = 'ghost' and deleted_at is null")
         .fetch_one(&bridge.app.db)
         .await
@@ -624,12 +635,18 @@ async fn a_space_is_connected_to_a_chat_that_exists() {
     bridge.wait_for_texts(chat, &["hello team"]).await;
     bridge.bob.say_in(chat, "hello").await;
     assert_eq!(bridge.google.next().await.text(), "*Bob Okafor*: hello");
-    // Who is removed comes back as soon as they write; without the ghost of the space nothing is relayed.
+    // Who is removed comes back as soon as they write, unless they are banned; without the ghost of the space nothing is relayed.
     let ghost = bridge.messages(chat).await[0]["sender_id"].clone();
     bridge.alice.delete(&format!("/api/chats/{chat}/members/{ghost}")).await.expect(204);
     bridge.google.write(SPACE, &eve(), "me again");
     bridge.read_now().await;
     bridge.wait_for_texts(chat, &["hello team", "hello", "me again"]).await;
+    assert_eq!(bridge.messages(chat).await[2]["sender_id"], ghost, "as the same user");
+    bridge.alice.put(&format!("/api/chats/{chat}/bans/{ghost}"), json!({})).await.expect(204);
+    bridge.google.write(SPACE, &eve(), "let me in");
+    bridge.google.write(SPACE, &frank(), "hi");
+    bridge.read_now().await;
+    bridge.wait_for_texts(chat, &["hello team", "hello", "me again", "hi"]).await;
     let of_space = bridge.chat_bridge(chat).await["ghost_id"].clone();
     bridge.alice.delete(&format!("/api/chats/{chat}/members/{of_space}")).await.expect(204);
     eventually("the space is disconnected", || async { bridge.chat_bridge(chat).await == Value::Null }).await;
@@ -673,9 +690,17 @@ async fn bad_accounts_are_refused_and_secrets_stay_secret() {
     create(account(&google)).await.expect_problem(409);
     let wrong_network = json!({ "whatsapp": { "access_token": "x" } });
     alice.patch(&format!("/api/bridges/{}", bridge["id"]), wrong_network).await.expect_problem(422);
-    // Another webhook's path is not this one's.
+    // The key of another account is refused: two bridges of one app would relay each message twice.
+    let other = key_with("client_email", "other@corner-shop.iam.gserviceaccount.com");
+    let path = format!("/api/bridges/{}", bridge["id"]);
+    alice.patch(&path, json!({ "google_chat": { "service_account_key": other } })).await.expect_problem(422);
+    let number = json!({ "google_chat": { "project_number": "210987654321" } });
+    let changed = alice.patch(&path, number).await.expect(200).json();
+    assert_eq!(changed["settings"]["google_chat"]["project_number"], "210987654321");
+    // Its webhook is not one of WhatsApp.
     let path = format!("/in/whatsapp/{}", bridge["id"]);
-    reqwest::Client::new().post(format!("{}{path}", app.endpoints.chat)).body("{}").send().await.expect("an answer");
+    let request = reqwest::Client::new().post(format!("{}{path}", app.endpoints.chat)).body("{}");
+    ApiResponse::read(request.send().await.expect("an answer")).await.expect_problem(404);
     let verify = alice.get(&format!("{path}?hub.mode=subscribe&hub.verify_token=x&hub.challenge=1")).await;
     verify.expect_problem(404);
 }

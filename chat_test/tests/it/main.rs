@@ -13,6 +13,7 @@ mod editing;
 mod faults;
 mod files;
 mod google_chat;
+mod google_chat_faults;
 mod http;
 mod journey;
 mod mcp;

@@ -153,7 +153,7 @@ async fn a_new_key_seals_all_secrets_again() {
     let file = app.secrets_key_file();
     Sealer::add_key(&file).expect("a new key");
     let sealer = Sealer::open_file(&file).expect("the keys");
-    assert_eq!(sealing::reseal_all(&app.db, &sealer).await.expect("sealed again"), 1);
+    assert_eq!(sealing::reseal_all(&app.db, &sealer).await.expect("sealed again"), 2);
     let after = sealed().await;
     assert!(before.0[1..5] != after.0[1..5] && before.1[1..5] != after.1[1..5], "the id of the key changes");
     alice.post(&format!("{path}/test"), json!({})).await.expect(201);

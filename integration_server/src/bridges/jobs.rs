@@ -7,6 +7,7 @@ use super::{
     whatsapp,
 };
 use crate::notifications::Wakers;
+use chat_core::Error;
 use chat_core::bridges::{
     self, BridgeAccount, BridgeSecrets, BridgeState, google_keys,
     inbox::{self, InboxLease, WebhookOutcome},
@@ -24,6 +25,9 @@ const INBOXES_AT_ONCE: usize = 8;
 
 /// Maximum number of spaces that are read at once.
 const READS_AT_ONCE: usize = 8;
+
+/// How long what is in progress at a shutdown may still take.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// How often the database is asked for what is due without a notification.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,8 +49,17 @@ impl Bridges {
             let run = async {
                 loop {
                     checks.check_accounts().await;
-                    checks.fetch_keys().await;
                     sleep(POLL_INTERVAL).await;
+                }
+            };
+            stop.run_until_cancelled(run).await;
+        });
+        let (fetcher, key_wakers, stop) = (Arc::clone(self), Arc::clone(wakers), shutdown.clone());
+        tasks.spawn(async move {
+            let run = async {
+                loop {
+                    fetcher.fetch_keys().await;
+                    let _ = timeout(POLL_INTERVAL, key_wakers.keys.notified()).await;
                 }
             };
             stop.run_until_cancelled(run).await;
@@ -62,6 +75,9 @@ impl Bridges {
                 }
             };
             stop.run_until_cancelled(run).await;
+            // Without them the spaces would wait for the end of their leases.
+            reads.close();
+            let _ = timeout(SHUTDOWN_GRACE, reads.wait()).await;
         });
         let (bridges, wakers, shutdown) = (Arc::clone(self), Arc::clone(wakers), shutdown.clone());
         tasks.spawn(async move {
@@ -77,7 +93,7 @@ impl Bridges {
             shutdown.run_until_cancelled(run).await;
             // A batch that is cut off is processed again, without effect.
             inboxes.close();
-            let _ = timeout(Duration::from_secs(2), inboxes.wait()).await;
+            let _ = timeout(SHUTDOWN_GRACE, inboxes.wait()).await;
         });
     }
 
@@ -128,11 +144,11 @@ impl Bridges {
                 let receiving = whatsapp::ReceiveContext { receiver, graph: &self.graph, settings, token };
                 receiving::process(&receiving, &webhooks).await
             }
-            (BridgeSecrets::GoogleChat(key), _) => {
-                let receiving = google_chat::ReceiveContext { receiver, api: &self.google, key };
+            (BridgeSecrets::GoogleChat(secrets), _) => {
+                let receiving = google_chat::ReceiveContext { receiver, api: &self.google, key: &secrets.key };
                 receiving::process(&receiving, &webhooks).await
             }
-            (BridgeSecrets::Whatsapp(_), None) => Vec::new(),
+            (BridgeSecrets::Whatsapp(_), None) => return Err(Error::internal("the account of a bridge is incomplete")),
         };
         for (_, result) in &results {
             self.metrics.record_received(match result {
@@ -169,7 +185,7 @@ impl Bridges {
         let bridge = read.account.id;
         let done = async {
             let secrets = read.account.open_secrets(&self.sealer)?;
-            let (outcome, refusal) = google_chat::read_events(&self.google, secrets.google_chat()?, read).await;
+            let (outcome, refusal) = google_chat::read_events(&self.google, &secrets.google_chat()?.key, read).await;
             if let Some(why) = refusal {
                 self.stop(&read.account, &why).await;
             }
@@ -190,15 +206,19 @@ impl Bridges {
                 return;
             }
         };
-        for issuer in issuers {
-            let stored = match self.google.fetch_keys(&issuer).await {
-                Ok(keys) => google_keys::store_keys(&self.db, &issuer, &keys).await.unwrap_or(false),
-                Err(_) => false,
-            };
-            if !stored {
-                tracing::info!(issuer, "cannot fetch the public keys of an issuer at Google; trying again");
-            }
-        }
+        futures_util::future::join_all(issuers.iter().map(|issuer| self.fetch_keys_of(issuer))).await;
+    }
+
+    async fn fetch_keys_of(&self, issuer: &str) {
+        let why = match self.google.fetch_keys(issuer).await {
+            Ok(keys) => match google_keys::store_keys(&self.db, issuer, &keys).await {
+                Ok(true) => return,
+                Ok(false) => "they are no JSON Web Key Set".to_owned(),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.why().to_owned(),
+        };
+        tracing::info!(issuer, why, "cannot fetch the public keys of an issuer at Google; trying again");
     }
 
     /// Checks the accounts that are due.
@@ -231,11 +251,14 @@ impl Bridges {
             (BridgeSecrets::Whatsapp(secrets), Some(settings), _) => {
                 whatsapp::check(&self.graph, secrets.access_token.as_str(), settings).await
             }
-            (BridgeSecrets::GoogleChat(key), _, Some(settings)) => {
-                if let Err(error) = google_keys::require_keys(&self.db, settings).await {
+            (BridgeSecrets::GoogleChat(secrets), _, Some(settings)) => {
+                let checked = google_chat::check(&self.google, &secrets.key).await;
+                if checked.is_ok()
+                    && let Err(error) = google_keys::require_keys(&self.db, settings).await
+                {
                     tracing::warn!(bridge = %account.id, %error, "cannot record the issuers of a bridge");
                 }
-                google_chat::check(&self.google, key).await.map(|profile| (profile, Vec::new()))
+                checked.map(|profile| (profile, Vec::new()))
             }
             _ => Err(CheckError::Refused("the account of this bridge is incomplete".into())),
         };

@@ -325,14 +325,14 @@ impl Bridges {
                 };
                 whatsapp::send(&sending, entry).await
             }
-            (BridgeSecrets::GoogleChat(key), _, Some(_)) => {
+            (BridgeSecrets::GoogleChat(secrets), _, Some(_)) => {
                 let sending = google_chat::SendContext {
                     db: &self.db,
                     api: &self.google,
                     sealer: &self.sealer,
                     public_url: self.public_url.as_ref(),
                     target,
-                    key,
+                    key: &secrets.key,
                     limits: &self.limits,
                     deadline,
                 };

@@ -11,9 +11,9 @@ use chat_core::{
         inbox::{WaitingWebhook, WebhookOutcome},
         relay,
     },
-    files,
+    files::{self, NewFile},
     messages::{MessageExtra, NewMessage, Writer},
-    values::{Content, Nonce},
+    values::{Content, MAX_CONTENT_BYTES, Nonce},
 };
 use file_store::{FileStore, MAX_FILE_BYTES};
 use futures_util::{Stream, StreamExt, stream};
@@ -38,6 +38,15 @@ const MAX_FILE_AGE: Duration = Duration::from_secs(10 * 60);
 /// After this time a webhook that cannot be processed is given up: networks keep files for
 /// seven days.
 const MAX_AGE: Duration = Duration::from_secs(6 * 24 * 3600);
+
+/// The end of the notice that a file was not loaded.
+const NOTICE_END: &str = "” was not loaded]_";
+
+/// Maximum number of characters of a file name in a notice.
+const MAX_NAME_CHARS: usize = 255;
+
+/// The end of a text that was too long.
+const CUT_NOTICE: &str = "\n_[the rest was cut]_";
 
 /// Why an item was not applied.
 #[derive(Debug)]
@@ -239,10 +248,10 @@ impl Receiver<'_> {
     /// tried again.
     pub(crate) fn settle_file(
         &self,
-        loaded: Result<FileId, Problem>,
+        loaded: Result<NewFile, Problem>,
         file: &ReceivedFile<'_>,
         age: Duration,
-    ) -> Result<Result<FileId, String>, Problem> {
+    ) -> Result<Result<NewFile, String>, Problem> {
         let why = match loaded {
             Ok(file) => return Ok(Ok(file)),
             Err(Problem::Account(why)) => return Err(Problem::Account(why)),
@@ -250,7 +259,8 @@ impl Receiver<'_> {
             Err(Problem::Temporary(why) | Problem::Final(why)) => why,
         };
         tracing::info!(bridge = %self.account.id, why, "a file of a remote user was not loaded");
-        Ok(Err(format!("_[{} “{}” was not loaded]_", file.kind, file.filename.replace(['_', '*', '\n'], " "))))
+        let filename: String = file.filename.replace(['_', '*', '\n'], " ").chars().take(MAX_NAME_CHARS).collect();
+        Ok(Err(format!("_[{} “{filename}{NOTICE_END}", file.kind)))
     }
 
     /// The largest size of another file of a user, in bytes.
@@ -263,14 +273,14 @@ impl Receiver<'_> {
         }
     }
 
-    /// Stores the bytes of a file.
-    pub(crate) async fn store_file(
+    /// Stores the bytes of a file. It belongs to nobody until it is registered.
+    pub(crate) async fn load_file(
         &self,
         uploader: UserId,
         opened: PendingResponse,
         file: &ReceivedFile<'_>,
         max_bytes: u64,
-    ) -> Result<FileId, Problem> {
+    ) -> Result<NewFile, Problem> {
         let hash = Arc::new(Mutex::new(Sha256::new()));
         let hashing = Arc::clone(&hash);
         let chunks = read(opened).inspect(move |chunk| {
@@ -284,15 +294,27 @@ impl Receiver<'_> {
             self.files.discard(vec![stored]).await;
             return Err(Problem::Temporary("the file is not the one that was announced".into()));
         }
-        let stored = vec![stored];
-        match files::create(self.db, uploader, &stored, self.user_quota_bytes).await {
-            Ok(created) => created.first().map(|file| file.id).ok_or_else(|| Problem::Final("no file".into())),
+        Ok(stored)
+    }
+
+    /// Registers the files of a message, all or none.
+    pub(crate) async fn register_files(&self, uploader: UserId, files: Vec<NewFile>) -> Result<Vec<FileId>, Problem> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        match files::create(self.db, uploader, &files, self.user_quota_bytes).await {
+            Ok(created) => Ok(created.iter().map(|file| file.id).collect()),
             Err(error) => {
-                self.files.discard(stored).await;
+                self.files.discard(files).await;
                 Err(error.into())
             }
         }
     }
+}
+
+/// Whether a line of a message says that a file was not loaded.
+pub(crate) fn is_notice(line: &str) -> bool {
+    line.starts_with("_[") && line.ends_with(NOTICE_END)
 }
 
 /// Reads the bytes of an opened file. It holds the connection's slot.
@@ -304,9 +326,16 @@ fn read(opened: PendingResponse) -> impl Stream<Item = Result<Bytes, Error>> {
     })
 }
 
-/// The content of a message from the network.
+/// The content of a message from the network. One that is too long is cut: marks and names can make a text
+/// longer than it was there.
 pub(crate) fn to_content(text: String) -> Result<Content, Problem> {
-    Content::try_from(text.replace('\0', "")).map_err(Problem::Final)
+    let mut text = text.replace('\0', "");
+    if text.len() > MAX_CONTENT_BYTES {
+        let end = text.floor_char_boundary(MAX_CONTENT_BYTES - CUT_NOTICE.len());
+        text.truncate(end);
+        text.push_str(CUT_NOTICE);
+    }
+    Content::try_from(text).map_err(Problem::Final)
 }
 
 #[cfg(test)]

@@ -2,21 +2,31 @@
 
 use super::api::GoogleApi;
 use crate::bridges::jobs::CheckError;
-use chat_core::bridges::{BridgeProfile, RemoteSpace, ServiceAccountKey};
+use chat_core::{
+    bridges::{BridgeProfile, RemoteSpace, ServiceAccountKey},
+    values::SpaceName,
+};
 use serde_json::Value;
 
 /// Maximum number of spaces that are kept.
-const MAX_SPACES: usize = 100;
+const MAX_SPACES: usize = 1_000;
 
-/// Loads what Google tells of an app.
+/// The number of spaces of a page.
+const PAGE_SIZE: &str = "500";
+
+/// Loads the profile of an app.
 pub(crate) async fn check(api: &GoogleApi, key: &ServiceAccountKey) -> Result<BridgeProfile, CheckError> {
-    let found = api.get(key, "spaces", &[("pageSize", "100")]).await?;
-    let spaces = found["spaces"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(BridgeProfile {
-        phone_number: None,
-        name: key.client_email.clone(),
-        spaces: spaces.iter().filter_map(read_space).take(MAX_SPACES).collect(),
-    })
+    let (mut spaces, mut page_token) = (Vec::new(), String::new());
+    while spaces.len() < MAX_SPACES {
+        let page = api.get(key, "spaces", &[("pageSize", PAGE_SIZE), ("pageToken", page_token.as_str())]).await?;
+        spaces.extend(page["spaces"].as_array().into_iter().flatten().filter_map(read_space));
+        page_token = page["nextPageToken"].as_str().unwrap_or_default().to_owned();
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    spaces.truncate(MAX_SPACES);
+    Ok(BridgeProfile { phone_number: None, name: key.client_email.clone(), spaces })
 }
 
 /// Reads a space. `None` if it has no valid name.
@@ -29,6 +39,5 @@ pub(super) fn read_space(space: &Value) -> Option<RemoteSpace> {
 
 /// Whether a text is the name of a space. It becomes part of a URL.
 pub(super) fn is_space_name(name: &str) -> bool {
-    let id = name.strip_prefix("spaces/").unwrap_or_default();
-    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    SpaceName::try_from(name.to_owned()).is_ok()
 }

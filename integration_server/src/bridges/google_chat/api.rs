@@ -31,6 +31,8 @@ pub(crate) enum GoogleError {
     Refused { status: u16, why: String },
     /// The request did not succeed for now. `pause` is the shortest time until the next.
     Temporary { pause: Duration, why: String },
+    /// The response is incomplete: it may be too long.
+    Incomplete,
     /// Nothing was sent, because too many requests are in progress.
     Busy,
 }
@@ -40,6 +42,7 @@ impl GoogleError {
     pub(crate) fn why(&self) -> &str {
         match self {
             Self::Account(why) | Self::Refused { why, .. } | Self::Temporary { why, .. } => why,
+            Self::Incomplete => "the response is incomplete",
             Self::Busy => "too many requests are in progress",
         }
     }
@@ -66,6 +69,7 @@ impl From<GoogleError> for Halt {
             GoogleError::Account(why) => Self::Account(why),
             GoogleError::Refused { why, .. } => Self::Dead(why),
             GoogleError::Temporary { pause, why } => Self::Retry { pause, why },
+            GoogleError::Incomplete => Self::Retry { pause: Duration::ZERO, why: error.why().to_owned() },
             GoogleError::Busy => Self::Pause { pause: BUSY_PAUSE, why: None },
         }
     }
@@ -76,7 +80,9 @@ impl From<GoogleError> for Problem {
         match error {
             GoogleError::Account(why) => Self::Account(why),
             GoogleError::Refused { why, .. } => Self::Final(why),
-            GoogleError::Temporary { .. } | GoogleError::Busy => Self::Temporary(error.why().to_owned()),
+            GoogleError::Temporary { .. } | GoogleError::Incomplete | GoogleError::Busy => {
+                Self::Temporary(error.why().to_owned())
+            }
         }
     }
 }
@@ -85,7 +91,9 @@ impl From<GoogleError> for CheckError {
     fn from(error: GoogleError) -> Self {
         match error {
             GoogleError::Account(why) | GoogleError::Refused { why, .. } => Self::Refused(why),
-            GoogleError::Temporary { .. } | GoogleError::Busy => Self::Failed(error.why().to_owned()),
+            GoogleError::Temporary { .. } | GoogleError::Incomplete | GoogleError::Busy => {
+                Self::Failed(error.why().to_owned())
+            }
         }
     }
 }
@@ -121,7 +129,12 @@ impl GoogleApi {
         let url = self.url(path);
         let mut is_repeated = false;
         loop {
-            let token = self.tokens.get(key, scope).await?;
+            let token = match self.tokens.get(key, scope).await {
+                Err(GoogleError::Account(why)) if scope == Scope::ReadMessages => {
+                    return Err(GoogleError::Refused { status: StatusCode::FORBIDDEN.as_u16(), why });
+                }
+                token => token?,
+            };
             let call = self.client.call(method.clone(), &url, LIMITS, |request| {
                 let request = request.bearer_auth(&token).query(query);
                 match body {
@@ -130,13 +143,19 @@ impl GoogleApi {
                 }
             });
             let response = call.await?;
-            // A token can end before its time.
+            // A token can be revoked before it expires.
             if response.status == StatusCode::UNAUTHORIZED && !is_repeated {
                 self.tokens.forget(key, scope);
                 is_repeated = true;
                 continue;
             }
-            return evaluate(&response);
+            return match evaluate(&response) {
+                // Without the approval of an administrator, the account works all the same.
+                Err(GoogleError::Account(why)) if scope == Scope::ReadMessages => {
+                    Err(GoogleError::Refused { status: StatusCode::FORBIDDEN.as_u16(), why })
+                }
+                evaluated => evaluated,
+            };
         }
     }
 
@@ -156,7 +175,11 @@ impl GoogleApi {
         key: &ServiceAccountKey,
         resource: &str,
     ) -> Result<PendingResponse, GoogleError> {
-        if resource.len() > 2_000 || !resource.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%".contains(&byte)) {
+        let has_dots = resource.split('/').any(|part| part.starts_with('.'));
+        if has_dots
+            || resource.len() > 2_000
+            || !resource.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\".contains(&byte))
+        {
             return Err(GoogleError::Refused { status: 400, why: "not the name of a file".into() });
         }
         let token = self.tokens.get(key, Scope::App).await?;
@@ -196,8 +219,7 @@ fn evaluate(response: &EndpointResponse) -> Result<Value, GoogleError> {
     let EndpointResponse { status, retry_after, body } = response;
     let parsed: Option<Value> = serde_json::from_str(body).ok();
     if status.is_success() {
-        let incomplete = || GoogleError::Temporary { pause: Duration::ZERO, why: "the response is incomplete".into() };
-        return parsed.ok_or_else(incomplete);
+        return parsed.ok_or(GoogleError::Incomplete);
     }
     let error = parsed.map(|body| body["error"].clone()).unwrap_or_default();
     let message = error["message"].as_str().unwrap_or("no reason given");
@@ -241,7 +263,7 @@ mod tests {
         for status in [408, 429, 500, 502, 503] {
             assert!(matches!(error(status, ""), Err(GoogleError::Temporary { .. })), "{status}");
         }
-        assert!(matches!(answer(200, "{\"name\":\"spa"), Err(GoogleError::Temporary { .. })), "half a response");
+        assert_eq!(answer(200, "{\"name\":\"spa"), Err(GoogleError::Incomplete));
         assert!(answer(200, "{}").is_ok());
     }
 }

@@ -13,7 +13,7 @@ const MAX_OPEN_LINKS: usize = 64;
 /// Maximum number of characters of the text and of the URL of a link.
 const MAX_LINK_CHARS: usize = 1_000;
 
-/// Stands between the sign and the name of what would be a mention, so that it is none.
+/// Stands between the sign and the name of what would be a reference, so that it is none.
 const WORD_JOINER: char = '\u{2060}';
 
 /// Splits a message into texts. The same message always becomes the same texts, except for the links to
@@ -25,26 +25,42 @@ pub(crate) fn compose(
     public_url: Option<&PublicUrl>,
 ) -> Result<Vec<String>> {
     let name = if shows_name { sender_prefix(&message.sender_name) } else { String::new() };
-    let mut text = format!("{name}{}", to_google(message.content.trim()));
+    let text = format!("{name}{}", to_google(message.content.trim()));
+    let mut files = Vec::new();
     for file in &message.files {
         let filename: String = file.filename.chars().filter(|c| !c.is_control() && !"<>|".contains(*c)).collect();
-        let line = match public_url {
-            Some(url) => format!("📎 <{}{}|{filename}>", url.as_str(), file_links::create(sealer, file.id)?),
+        files.push(match public_url {
+            Some(url) => {
+                format!("📎 <{}{}|{filename}>", url.as_str(), file_links::create(sealer, file.id, message.id)?)
+            }
             None => format!("📎 {filename}"),
-        };
-        if !text.ends_with(": ") {
-            text.push('\n');
-        }
-        text.push_str(&line);
+        });
     }
-    let text = text.trim();
-    Ok(split(text, MAX_TEXT_CHARS).into_iter().map(str::to_owned).filter(|text| !text.trim().is_empty()).collect())
+    let files = files.join("\n");
+    if message.content.trim().is_empty() {
+        let text = format!("{name}{files}");
+        return Ok(if files.is_empty() { Vec::new() } else { vec![text] });
+    }
+    let mut texts: Vec<String> = split(&text, MAX_TEXT_CHARS).into_iter().map(str::to_owned).collect();
+    texts.retain(|text| !text.trim().is_empty());
+    match texts.last_mut() {
+        // Links are not cut.
+        Some(last) if !files.is_empty() && last.chars().count() + files.chars().count() < MAX_TEXT_CHARS => {
+            *last = format!("{}\n{files}", last.trim_end());
+        }
+        _ if !files.is_empty() => texts.push(files),
+        _ => {}
+    }
+    Ok(texts)
 }
 
-/// Replaces the marks and the links of Markdown by those of Google Chat. Nobody there is mentioned: a
-/// member here must not be able to call everybody in a space.
+/// Replaces the marks and the links of Markdown by those of Google Chat. What only Google Chat would read as a
+/// mention or a link stays text: a member here must not be able to call everybody in a space.
 pub(crate) fn to_google(text: &str) -> String {
-    let text = text.replace("<users/", &format!("<{WORD_JOINER}users/"));
+    let mut text = text.to_owned();
+    for reference in ["<users/", "<http", "<mailto:", "<customEmojis/"] {
+        text = text.replace(reference, &format!("<{WORD_JOINER}{}", &reference[1..]));
+    }
     let mut open_links = 0;
     let linked = replace_outside_code(&text, |part, output| replace_links(part, &mut open_links, output));
     from_markdown(&linked)
@@ -104,6 +120,7 @@ mod tests {
     fn nobody_in_a_space_is_mentioned() {
         assert!(!to_google("<users/all> hello").contains("<users/"));
         assert!(!to_google("`<users/all>`").contains("<users/"));
+        assert!(!to_google("<https://evil.example|good>").contains("<https"));
     }
 
     #[test]

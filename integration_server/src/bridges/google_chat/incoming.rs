@@ -53,7 +53,7 @@ impl InboxItem for Item {
 pub(crate) enum ItemContent {
     /// A message, new or changed.
     Message(Box<IncomingMessage>),
-    /// The end of the message with this name.
+    /// The message with this name was deleted.
     Deletion(String),
     /// A reaction to the message with this name.
     Reaction { message: String, person: RemotePerson, emoji: String, is_added: bool },
@@ -220,7 +220,7 @@ fn parse_event(
             None => vec![data[field].clone()],
         }
     };
-    let is_deleted = kind.ends_with("eleted");
+    let is_deleted = kind.to_ascii_lowercase().ends_with("deleted");
     let (values, contents): (Vec<Value>, Vec<Option<ItemContent>>) = if kind.starts_with("message.") {
         let of = |message: &Value| match is_deleted {
             true => message_name(message).map(ItemContent::Deletion),
@@ -344,7 +344,8 @@ fn replace_references(text: &str, people: &[RemotePerson], output: &mut String) 
                 let name =
                     people.iter().find(|person| person.key == reference).and_then(|person| person.name.as_deref());
                 let name = if reference == "users/all" { Some("all") } else { name };
-                output.push_str(&format!("@{}", name.unwrap_or("somebody")));
+                let name: String = name.unwrap_or("somebody").chars().filter(|c| !c.is_control()).take(64).collect();
+                output.push_str(&format!("@{name}"));
                 &inside[end + 1..]
             }
             (Some(reference), Some(end)) if reference.starts_with("http") => {
@@ -368,6 +369,7 @@ fn parse_attachment(attachment: &Value) -> Option<Attachment> {
         return None;
     }
     let filename = text_of(&attachment["contentName"]).unwrap_or_else(|| "file".into());
+    let filename: String = filename.chars().take(255).collect();
     Some(Attachment { filename, resource: text_of(&attachment["attachmentDataRef"]["resourceName"]) })
 }
 

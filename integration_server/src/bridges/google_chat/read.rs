@@ -8,16 +8,24 @@ use chat_core::bridges::{
     Hears, ServiceAccountKey,
     spaces::{ReadOutcome, SpaceEvent, SpaceRead},
 };
+use chat_core::time::now;
 use chrono::{DateTime, SecondsFormat};
 use reqwest::Method;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Maximum number of pages of one read; the next read continues.
 const MAX_PAGES: usize = 10;
 
-/// The number of events of a page.
-const PAGE_SIZE: &str = "100";
+/// Maximum size of the events of one read, in bytes.
+const MAX_READ_BYTES: usize = 8 * 1024 * 1024;
+
+/// After this time a read loads no other page. Together with the time limit of a request it is shorter
+/// than its lease.
+const READ_TIME: Duration = Duration::from_secs(40);
+
+/// The numbers of events of a page: fewer if a page is too long to be read.
+const PAGE_SIZES: [&str; 3] = ["100", "10", "1"];
 
 /// The pause after a read that failed.
 const ERROR_PAUSE: Duration = Duration::from_secs(10);
@@ -38,18 +46,23 @@ pub(crate) async fn read_events(
     read: &SpaceRead,
 ) -> (ReadOutcome, Option<String>) {
     let mut outcome = ReadOutcome { events: Vec::new(), hears: None, pause: None, has_more: false };
-    let levels: &[Hears] = match read.hears {
-        Some(Hears::Messages) => &[Hears::Messages],
-        _ => &[Hears::Everything, Hears::Messages],
-    };
-    for level in levels {
-        match read_pages(api, key, read, *level, &mut outcome).await {
+    let started_at = Instant::now();
+    for level in [Hears::Everything, Hears::Messages] {
+        let mut read_all = Err(GoogleError::Incomplete);
+        for page_size in PAGE_SIZES {
+            outcome.events.clear();
+            read_all = read_pages(api, key, read, level, page_size, started_at, &mut outcome).await;
+            if read_all != Err(GoogleError::Incomplete) {
+                break;
+            }
+        }
+        match read_all {
             Ok(()) => {
-                outcome.hears = Some(*level);
+                outcome.hears = Some(level);
                 return (outcome, None);
             }
             // The app may not read these events, or not yet.
-            Err(error) if error.is_missing() => {}
+            Err(GoogleError::Refused { status: 400 | 403 | 404, .. }) => {}
             Err(GoogleError::Account(why)) => {
                 outcome.pause = Some(ACCOUNT_PAUSE);
                 return (outcome, Some(why));
@@ -72,6 +85,8 @@ async fn read_pages(
     key: &ServiceAccountKey,
     read: &SpaceRead,
     level: Hears,
+    page_size: &str,
+    started_at: Instant,
     outcome: &mut ReadOutcome,
 ) -> Result<(), GoogleError> {
     let kinds = MESSAGE_EVENTS.iter().chain(REACTION_EVENTS.iter().filter(|_| level == Hears::Everything));
@@ -81,7 +96,7 @@ async fn read_pages(
     let path = format!("{}/spaceEvents", read.space);
     let mut page_token = String::new();
     for _ in 0..MAX_PAGES {
-        let mut query = vec![("filter", filter.as_str()), ("pageSize", PAGE_SIZE)];
+        let mut query = vec![("filter", filter.as_str()), ("pageSize", page_size)];
         if !page_token.is_empty() {
             query.push(("pageToken", page_token.as_str()));
         }
@@ -92,6 +107,10 @@ async fn read_pages(
         if page_token.is_empty() {
             return Ok(());
         }
+        let size: usize = outcome.events.iter().map(|event| event.body.len()).sum();
+        if size > MAX_READ_BYTES || started_at.elapsed() > READ_TIME {
+            break;
+        }
     }
     outcome.has_more = true;
     Ok(())
@@ -100,5 +119,7 @@ async fn read_pages(
 fn read_event(event: &Value) -> Option<SpaceEvent> {
     let name = event["name"].as_str()?.to_owned();
     let at = DateTime::parse_from_rfc3339(event["eventTime"].as_str()?).ok()?.to_utc();
+    // A clock that is wrong must not skip events.
+    let at = at.min(now());
     Some(SpaceEvent { name, at, body: serde_json::to_vec(event).ok()? })
 }

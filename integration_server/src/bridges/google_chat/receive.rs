@@ -1,26 +1,28 @@
 //! Applies what happened in the spaces of Google Chat: messages become messages of ghosts.
 
 use super::{
+    account::read_space,
     api::GoogleApi,
     incoming::{Attachment, IncomingMessage, Item, ItemContent, RemotePerson, Source, parse},
 };
-use crate::bridges::receiving::{ApplyItems, Problem, ReceivedFile, ReceivedMessage, Receiver, to_content};
+use crate::bridges::receiving::{ApplyItems, Problem, ReceivedFile, ReceivedMessage, Receiver, is_notice, to_content};
 use chat_core::{
     Error, FileId, MessageId, UserId,
     bridges::{
         BridgeChat, Hears, ServiceAccountKey,
         chats::{self, RemoteUser},
-        relay,
-        spaces::{self, SpaceSender},
+        ghosts::{self, SpaceSender},
+        relay, spaces,
     },
+    files::NewFile,
     messages::{self, MessageAuthor, MessageExtra},
     values::Emoji,
 };
-use chrono::TimeDelta;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long before a webhook the events of a space are read from when it is connected: clocks differ.
-const START_MARGIN: TimeDelta = TimeDelta::seconds(5);
+/// After this time no other file of a message is loaded. Together with the time limit of a file it is
+/// shorter than the lease of the inbox.
+const FILES_TIME: Duration = Duration::from_secs(40);
 
 /// What processing needs.
 pub(crate) struct ReceiveContext<'a> {
@@ -39,7 +41,7 @@ impl ApplyItems for ReceiveContext<'_> {
     async fn apply(&self, item: Item, age: Duration) -> Result<(), Problem> {
         let Receiver { db, account, .. } = self.receiver;
         let known = spaces::find(db, account.id, &item.space.name).await?;
-        let since = item.at - START_MARGIN;
+        let since = item.at - spaces::START_MARGIN;
         if item.source == Source::List {
             // The chat may have been disconnected meanwhile.
             return match known {
@@ -71,10 +73,12 @@ impl ReceiveContext<'_> {
     async fn connect(&self, item: &Item, person: &RemotePerson) -> Result<BridgeChat, Problem> {
         let Receiver { db, account, limits, .. } = self.receiver;
         limits.wait_to_receive(account.owner_id).await;
-        let space = &item.space;
+        // As Google describes it to this app: not every webhook tells of what kind the space is.
+        let found = self.api.get(self.key, &item.space.name, &[]).await.map_err(Problem::from)?;
+        let space = read_space(&found).ok_or_else(|| Problem::Final("the space has no name".into()))?;
         let name = match space.is_direct {
             true => person.name.clone(),
-            false => space.title.clone().or_else(|| Some("Google Chat group".into())),
+            false => space.title.clone(),
         };
         let remote = RemoteUser { key: space.name.clone(), phone: None, name, is_space: !space.is_direct };
         Ok(chats::find_or_create(db, account, &remote).await?)
@@ -91,11 +95,17 @@ impl ReceiveContext<'_> {
             }
             ItemContent::Reaction { message, person, emoji, is_added } if !person.is_app => {
                 let Some(id) = relay::find_by_remote_id(db, chat.id, message).await? else { return Ok(()) };
-                let sender = self.find_sender(chat, person).await?;
-                self.react(&sender, id, emoji, *is_added).await
+                // Somebody without a ghost has no reaction to take back.
+                if !is_added && !ghosts::has_ghost(db, chat, &person.key).await? {
+                    return Ok(());
+                }
+                match self.find_sender(chat, person).await? {
+                    Some(sender) => self.react(&sender, id, emoji, *is_added).await,
+                    None => Ok(()),
+                }
             }
-            ItemContent::Added(_) => Ok(spaces::set_removed(db, chat.id, false).await?),
-            ItemContent::Removed => Ok(spaces::set_removed(db, chat.id, true).await?),
+            ItemContent::Added(_) => Ok(spaces::set_added(db, chat.id).await?),
+            ItemContent::Removed => Ok(spaces::set_removed(db, chat.id).await?),
             ItemContent::Reaction { .. } | ItemContent::Other => Ok(()),
         }
     }
@@ -114,7 +124,10 @@ impl ReceiveContext<'_> {
             return Ok(());
         }
         limits.wait_to_receive(account.owner_id).await;
-        let SpaceSender { ghost_id, author } = self.find_sender(chat, &message.sender).await?;
+        let Some(SpaceSender { ghost_id, author }) = self.find_sender(chat, &message.sender).await? else {
+            // Banned from the chat.
+            return Ok(());
+        };
         let (text, files) = self.receive_files(ghost_id, message, age).await?;
         let received = ReceivedMessage {
             sender_id: ghost_id,
@@ -132,11 +145,14 @@ impl ReceiveContext<'_> {
     /// most have been applied before.
     async fn edit(&self, original: &relay::IncomingOriginal, message: &IncomingMessage) -> Result<(), Problem> {
         let Some(sender) = original.sender_id else { return Ok(()) };
-        // Of a message with files that were not loaded, the text says so.
-        if !message.attachments.is_empty() || original.content == message.text {
+        // What the message says of files that were not loaded stays.
+        let notices = original.content.lines().filter(|line| is_notice(line)).map(str::to_owned);
+        let text = [message.text.clone()].into_iter().chain(notices).collect::<Vec<_>>().join("\n");
+        let text = text.trim();
+        if original.content == text {
             return Ok(());
         }
-        let content = to_content(message.text.clone())?;
+        let content = to_content(text.to_owned())?;
         ignore_missing(messages::update(self.receiver.db, sender, original.id, &content, false).await.map(|_| ()))
     }
 
@@ -154,19 +170,23 @@ impl ReceiveContext<'_> {
         }
     }
 
-    /// Finds the ghost of a person. Google tells the name with most events; else it is looked up once.
-    async fn find_sender(&self, chat: &BridgeChat, person: &RemotePerson) -> Result<SpaceSender, Problem> {
+    /// Finds the ghost of a person; `None` if the person is banned. Most events contain the name; otherwise it
+    /// is looked up.
+    async fn find_sender(&self, chat: &BridgeChat, person: &RemotePerson) -> Result<Option<SpaceSender>, Problem> {
         let Receiver { db, account, .. } = self.receiver;
         let mut name = person.name.clone();
-        if name.is_none() && chat.is_space && !spaces::has_ghost(db, chat.id, &person.key).await? {
+        if name.is_none() && chat.is_space && !ghosts::has_ghost(db, chat, &person.key).await? {
             let id = person.key.strip_prefix("users/").unwrap_or_default();
             if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                 let path = format!("{}/members/{id}", chat.remote_key);
-                let member = self.api.get(self.key, &path, &[]).await;
-                name = member.ok().and_then(|member| Some(member["member"]["displayName"].as_str()?.to_owned()));
+                name = match self.api.get(self.key, &path, &[]).await {
+                    Ok(member) => member["member"]["displayName"].as_str().map(str::to_owned),
+                    Err(error) if error.is_missing() => None,
+                    Err(error) => return Err(error.into()),
+                };
             }
         }
-        Ok(spaces::find_or_create_sender(db, account, chat, &person.key, name.as_deref()).await?)
+        Ok(ghosts::find_or_create_sender(db, account, chat, &person.key, name.as_deref()).await?)
     }
 
     async fn react(&self, sender: &SpaceSender, id: MessageId, emoji: &str, is_added: bool) -> Result<(), Problem> {
@@ -178,22 +198,32 @@ impl ReceiveContext<'_> {
         }
     }
 
-    /// Loads the files of a message. Of those that cannot be loaded, the text says so.
+    /// Loads the files of a message. Of those that cannot be loaded, the text says so. If one is to be tried
+    /// again, none is kept.
     async fn receive_files(
         &self,
         uploader: UserId,
         message: &IncomingMessage,
         age: Duration,
     ) -> Result<(String, Vec<FileId>), Problem> {
-        let (mut lines, mut files) = (vec![message.text.clone()], Vec::new());
+        let started_at = Instant::now();
+        let (mut lines, mut loaded) = (vec![message.text.clone()], Vec::new());
         for attachment in &message.attachments {
             let file = ReceivedFile { kind: "file", filename: &attachment.filename, sha256: None };
-            let loaded = self.load_file(uploader, attachment, &file).await;
-            match self.receiver.settle_file(loaded, &file, age)? {
-                Ok(file) => files.push(file),
-                Err(notice) => lines.push(notice),
+            let one = match started_at.elapsed() > FILES_TIME {
+                true => Err(Problem::Temporary("the files take too long".into())),
+                false => self.load_file(uploader, attachment, &file).await,
+            };
+            match self.receiver.settle_file(one, &file, age) {
+                Ok(Ok(file)) => loaded.push(file),
+                Ok(Err(notice)) => lines.push(notice),
+                Err(problem) => {
+                    self.receiver.files.discard(loaded).await;
+                    return Err(problem);
+                }
             }
         }
+        let files = self.receiver.register_files(uploader, loaded).await?;
         Ok((lines.join("\n").trim().to_owned(), files))
     }
 
@@ -202,16 +232,16 @@ impl ReceiveContext<'_> {
         uploader: UserId,
         attachment: &Attachment,
         file: &ReceivedFile<'_>,
-    ) -> Result<FileId, Problem> {
+    ) -> Result<NewFile, Problem> {
         let resource = attachment.resource.as_deref();
         let resource = resource.ok_or_else(|| Problem::Final("the file cannot be loaded by an app".into()))?;
         let max_bytes = self.receiver.max_file_bytes(uploader, None).await?;
         let opened = self.api.open_file(self.key, resource).await.map_err(Problem::from)?;
-        self.receiver.store_file(uploader, opened, file, max_bytes).await
+        self.receiver.load_file(uploader, opened, file, max_bytes).await
     }
 }
 
-/// Whether the list of events of a space tells of this too.
+/// Whether the list of events of a space contains this too.
 fn is_listed(content: &ItemContent) -> bool {
     !matches!(content, ItemContent::Added(_) | ItemContent::Removed)
 }

@@ -7,7 +7,7 @@ use super::{
     incoming::is_message_name,
     tokens::Scope,
 };
-use crate::bridges::{EntryOutcome, EventData, EventMessage, Halt, Target, limits::Limits};
+use crate::bridges::{EntryOutcome, EventData, EventMessage, Halt, MAX_AGE_DAYS, Target, limits::Limits};
 use chat_core::{
     MessageId,
     bridges::{
@@ -17,6 +17,7 @@ use chat_core::{
     },
     outbox::Entry,
     sealing::Sealer,
+    time::now,
 };
 use chat_http::settings::PublicUrl;
 use reqwest::Method;
@@ -26,11 +27,17 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-/// Where a reply goes whose thread no longer exists.
+/// Starts a new thread if the thread of a reply no longer exists.
 const REPLY_OPTION: (&str, &str) = ("messageReplyOption", "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD");
 
-/// How often it is looked whether something more can be written.
+/// How often to check whether another write is allowed.
 const WAIT_STEP: Duration = Duration::from_millis(100);
+
+/// The app is not in the space.
+const FORBIDDEN: u16 = 403;
+
+/// There is no such message.
+const NOT_FOUND: u16 = 404;
 
 /// There is a message with this id already.
 const ALREADY_EXISTS: u16 = 409;
@@ -62,11 +69,11 @@ pub(crate) async fn send(sending: &SendContext<'_>, entry: &Entry) -> Result<Ent
 
 /// What to do if nothing can be written in the space right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum WhenLimited {
     /// End the run; the next one goes on.
-    Ask,
+    Pause,
     /// Wait.
-    Await,
+    Wait,
 }
 
 impl SendContext<'_> {
@@ -92,7 +99,7 @@ impl SendContext<'_> {
             return Ok(EntryOutcome::Nothing);
         };
         if entry.attempts == 0
-            && let Some(reason) = attempts::detect_loop(self.db, self.recipient().id, &message.content).await?
+            && let Some(reason) = attempts::detect_loop(self.db, self.recipient().id, id, &message.content).await?
         {
             return Err(Halt::PauseChat(reason));
         }
@@ -101,8 +108,7 @@ impl SendContext<'_> {
             if number > 0 && Instant::now() > self.deadline {
                 return Err(Halt::Pause { pause: Duration::ZERO, why: None });
             }
-            let part = self.part(entry, id, number);
-            if self.create(part, &message, &text, Turn::Ask).await? {
+            if self.create(entry, number, &message, &text, WhenLimited::Pause).await? {
                 outcome = EntryOutcome::Sent;
             }
         }
@@ -110,16 +116,24 @@ impl SendContext<'_> {
     }
 
     /// Creates one message of Google Chat. Returns false if that was done before.
-    async fn create(&self, part: Part, message: &RelayedMessage, text: &str, turn: Turn) -> Result<bool, Halt> {
+    async fn create(
+        &self,
+        entry: &Entry,
+        number: i16,
+        message: &RelayedMessage,
+        text: &str,
+        when_limited: WhenLimited,
+    ) -> Result<bool, Halt> {
+        let part = self.part(entry, message.id, number);
         let key = format!("client-{}", Uuid::new_v4().simple());
         let key = match attempts::begin_attempt(self.db, part, Some(&key)).await? {
             // An attempt before this one had no answer: the same id again.
             Attempt::Send(first) => first.unwrap_or(key),
             Attempt::Settled | Attempt::Unknown(_) => return Ok(false),
         };
-        match turn {
-            Turn::Ask => self.charge()?,
-            Turn::Await => self.wait_for_turn().await,
+        match when_limited {
+            WhenLimited::Pause => self.charge()?,
+            WhenLimited::Wait => self.wait_for_turn().await?,
         }
         let space = &self.recipient().remote_key;
         let mut body = json!({ "text": text });
@@ -131,7 +145,13 @@ impl SendContext<'_> {
         let path = format!("{space}/messages");
         let sent = match self.request(Method::POST, &path, &query, Some(&body)).await {
             Err(GoogleError::Refused { status: ALREADY_EXISTS, .. }) => {
-                self.request(Method::GET, &format!("{path}/{key}"), &[], None).await
+                match self.request(Method::GET, &format!("{path}/{key}"), &[], None).await {
+                    Err(GoogleError::Refused { status: NOT_FOUND, .. }) => {
+                        attempts::set_failed(self.db, part, "it was deleted there").await?;
+                        return Ok(false);
+                    }
+                    found => found,
+                }
             }
             sent => sent,
         };
@@ -151,7 +171,13 @@ impl SendContext<'_> {
                 attempts::set_failed(self.db, part, &why).await?;
                 Err(Halt::Dead(why))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                if (now() - entry.created_at.0).num_days() >= MAX_AGE_DAYS {
+                    // It is given up.
+                    attempts::set_failed(self.db, part, error.why()).await?;
+                }
+                Err(error.into())
+            }
         }
     }
 
@@ -169,7 +195,7 @@ impl SendContext<'_> {
         self.charge()?;
         for (nth, part) in sent.iter().enumerate() {
             if nth > 0 {
-                self.wait_for_turn().await;
+                self.wait_for_turn().await?;
             }
             let text = usize::try_from(part.number).ok().and_then(|number| texts.get(number));
             match text {
@@ -185,9 +211,10 @@ impl SendContext<'_> {
                 }
             }
         }
-        let known = sent.iter().map(|part| part.number + 1).max().unwrap_or_default();
-        for (number, text) in (0i16..).zip(&texts).filter(|(number, _)| *number >= known) {
-            self.create(self.part(entry, id, number), &message, text, Turn::Await).await?;
+        for (number, text) in (0i16..).zip(&texts) {
+            if !sent.iter().any(|part| part.number == number) {
+                self.create(entry, number, &message, text, WhenLimited::Wait).await?;
+            }
         }
         Ok(EntryOutcome::Sent)
     }
@@ -200,7 +227,7 @@ impl SendContext<'_> {
         self.charge()?;
         for (nth, part) in sent.iter().enumerate() {
             if nth > 0 {
-                self.wait_for_turn().await;
+                self.wait_for_turn().await?;
             }
             self.delete(&part.remote_id).await?;
         }
@@ -211,7 +238,7 @@ impl SendContext<'_> {
         self.change(Method::DELETE, name, &[], None).await
     }
 
-    /// Changes or deletes a message. One that no longer exists there is left.
+    /// Changes or deletes a message. Ignores one that no longer exists there.
     async fn change(
         &self,
         method: Method,
@@ -219,9 +246,14 @@ impl SendContext<'_> {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<(), Halt> {
-        match self.request(method, name, query, body).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_missing() => Ok(()),
+        // The answer to the request that created it may have been lost: then it has the id that Confab chose.
+        let path = match name.starts_with("spaces/") {
+            true => name.to_owned(),
+            false => format!("{}/messages/{name}", self.recipient().remote_key),
+        };
+        match self.request(method, &path, query, body).await {
+            Ok(_) | Err(GoogleError::Refused { status: NOT_FOUND, .. }) => Ok(()),
+            Err(GoogleError::Refused { status: FORBIDDEN, .. }) => Err(Halt::PauseChat(PausedReason::Removed)),
             Err(error) => Err(error.into()),
         }
     }
@@ -238,10 +270,14 @@ impl SendContext<'_> {
 
     /// Waits until something more can be written in the space. All parts of a message are changed in one
     /// run, because another attempt begins with the first.
-    async fn wait_for_turn(&self) {
+    async fn wait_for_turn(&self) -> Result<(), Halt> {
         while self.limits.charge_space(self.recipient()).is_some() {
+            if Instant::now() > self.deadline {
+                return Err(Halt::Pause { pause: Duration::ZERO, why: None });
+            }
             sleep(WAIT_STEP).await;
         }
+        Ok(())
     }
 
     /// Counts a write, within the limit of a space.

@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Method, StatusCode, header::CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -57,8 +58,9 @@ struct TokenResponse {
     expires_in: i64,
 }
 
-/// The key of a service account, by its e-mail address and its id, and what the token permits.
-type TokenKey = (String, String, Scope);
+/// A service account and what the token permits. With a hash of the private key: the address and the id of
+/// the key are only what the owner of a bridge claims.
+type TokenKey = (String, [u8; 32], Scope);
 
 /// Gets access tokens, and keeps them until they expire.
 #[derive(Debug)]
@@ -134,7 +136,7 @@ impl AccessTokens {
 }
 
 fn token_key(key: &ServiceAccountKey, scope: Scope) -> TokenKey {
-    (key.client_email.clone(), key.private_key_id.clone(), scope)
+    (key.client_email.clone(), Sha256::digest(key.private_key.as_bytes()).into(), scope)
 }
 
 /// The reason in the response to a proof that was refused.

@@ -12,6 +12,7 @@ use chat_core::{
         self, BridgeChat, RelayState, WhatsappSettings, chats, relay,
         statuses::{self, Status},
     },
+    files::NewFile,
     messages::{self, MessageExtra},
     values::Emoji,
 };
@@ -154,18 +155,18 @@ impl ReceiveContext<'_> {
     ) -> Result<(String, Vec<FileId>), Problem> {
         let file = ReceivedFile { kind: &media.kind, filename: &media.filename, sha256: None };
         match self.receiver.settle_file(self.load_file(uploader, media).await, &file, age)? {
-            Ok(file) => Ok((media.caption.clone(), vec![file])),
+            Ok(file) => Ok((media.caption.clone(), self.receiver.register_files(uploader, vec![file]).await?)),
             Err(notice) => Ok((format!("{}\n{notice}", media.caption).trim().to_owned(), Vec::new())),
         }
     }
 
-    async fn load_file(&self, uploader: UserId, media: &IncomingMedia) -> Result<FileId, Problem> {
+    async fn load_file(&self, uploader: UserId, media: &IncomingMedia) -> Result<NewFile, Problem> {
         let found = self.graph.find_media(self.token, &media.id).await.map_err(Problem::from)?;
         let max_bytes = self.receiver.max_file_bytes(uploader, found.size).await?;
         let opened = self.graph.download(self.token, &found).await.map_err(Problem::from)?;
         let sha256 = media.sha256.as_deref().or(found.sha256.as_deref());
         let file = ReceivedFile { kind: &media.kind, filename: &media.filename, sha256 };
-        self.receiver.store_file(uploader, opened, &file, max_bytes).await
+        self.receiver.load_file(uploader, opened, &file, max_bytes).await
     }
 }
 

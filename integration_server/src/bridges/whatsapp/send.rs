@@ -69,7 +69,7 @@ impl SendContext<'_> {
     ) -> Result<EntryOutcome, Halt> {
         let Some(message) = self.load(id, event).await? else { return Ok(EntryOutcome::Nothing) };
         if entry.attempts == 0
-            && let Some(reason) = attempts::detect_loop(self.db, self.recipient().id, &message.content).await?
+            && let Some(reason) = attempts::detect_loop(self.db, self.recipient().id, id, &message.content).await?
         {
             return Err(Halt::PauseChat(reason));
         }

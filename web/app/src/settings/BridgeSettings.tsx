@@ -45,6 +45,7 @@ export function BridgeSettings(props: { readonly bridge: Bridge; readonly onChan
         ...(keyFile && { google_chat: { service_account_key: await keyFile.text() } }),
       });
       setToken('');
+      setKeyFile(null);
       showToast(t('settings.saved'));
       await onChange();
     });
@@ -87,7 +88,12 @@ export function BridgeSettings(props: { readonly bridge: Bridge; readonly onChan
           hint={t('bridges.newTokenHint')}
         />
       ) : (
-        <KeyFileField label={t('bridges.newKeyFile')} hint={t('bridges.newTokenHint')} onChange={setKeyFile} />
+        <KeyFileField
+          label={t('bridges.newKeyFile')}
+          hint={t('bridges.newKeyFileHint')}
+          file={keyFile}
+          onChange={setKeyFile}
+        />
       )}
       <FormError>{error}</FormError>
       <div className={styles.actions}>

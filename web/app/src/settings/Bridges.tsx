@@ -46,7 +46,8 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
   const isEnabled = bridge.state !== 'disabled';
   const details = [
     t(`networks.${bridge.network}`),
-    bridge.profile && [bridge.profile.phone_number, bridge.profile.name].filter(Boolean).join(' '),
+    bridge.profile &&
+      (bridge.profile.phone_number ? `${bridge.profile.phone_number} (${bridge.profile.name})` : bridge.profile.name),
     bridge.network === 'whatsapp' && t('bridges.templates', { count: bridge.templates.length }),
     bridge.failed_webhooks > 0 && t('bridges.failedWebhooks', { count: bridge.failed_webhooks }),
   ];

@@ -1,3 +1,4 @@
+import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import styles from '../sidebar/lists.module.css';
 import { useChatStore } from '../store/hooks';
@@ -11,11 +12,15 @@ import { WebhookEndpoints } from './WebhookEndpoints';
 /** The user's bots, API tokens, outgoing webhooks and bridges. */
 export function Integrations() {
   const { t } = useTranslation();
-  const { api } = useChatStore().client;
+  const { client } = useChatStore();
+  const { api } = client;
   const bots = useList(api.bots.list);
   const tokens = useList(api.tokens.list);
   const endpoints = useList(api.webhookEndpoints.list);
   const bridges = useList(api.bridges.list);
+  const { reload: reloadBridges } = bridges;
+  // The state of a bridge changes while this is open.
+  useEffect(() => client.on('bridge.updated', () => void reloadBridges()), [client, reloadBridges]);
   const reload = async () => {
     await Promise.all([bots.reload(), tokens.reload(), endpoints.reload(), bridges.reload()]);
   };

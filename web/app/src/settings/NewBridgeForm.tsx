@@ -52,6 +52,7 @@ export function NewBridgeForm(props: { readonly isFirst: boolean; readonly onCha
       const bridge = await bridges.create({ name: account.name.trim(), ...(await readAccount()) });
       setCreated(bridge);
       setAccount(EMPTY_ACCOUNT);
+      setKeyFile(null);
       await onChange();
     });
   };
@@ -92,7 +93,13 @@ export function NewBridgeForm(props: { readonly isFirst: boolean; readonly onCha
         ) : (
           <>
             {field('projectNumber', 'text', t('bridges.projectHint'))}
-            <KeyFileField label={t('bridges.keyFile')} hint={t('bridges.keyFileHint')} onChange={setKeyFile} required />
+            <KeyFileField
+              label={t('bridges.keyFile')}
+              hint={t('bridges.keyFileHint')}
+              file={keyFile}
+              onChange={setKeyFile}
+              required
+            />
           </>
         )}
         <FormError>{error}</FormError>

@@ -27,14 +27,18 @@ export function NewSpaceForm({ bridge }: { readonly bridge: Bridge }) {
   };
   return (
     <form className={styles.form} onSubmit={connect}>
-      <SelectField label={t('bridges.space')} value={space} onChange={(event) => setChosen(event.target.value)}>
+      <SelectField
+        label={t('bridges.space')}
+        hint={t('bridges.spaceHint')}
+        value={space}
+        onChange={(event) => setChosen(event.target.value)}
+      >
         {spaces.map(({ name, title }) => (
           <option key={name} value={name}>
-            {title ?? name}
+            {title ?? t('bridges.unnamedSpace')}
           </option>
         ))}
       </SelectField>
-      <p className={styles.hint}>{t('bridges.spaceHint')}</p>
       <FormError>{error}</FormError>
       <div className={styles.actions}>
         <Button type="submit">{t('bridges.connectSpace')}</Button>

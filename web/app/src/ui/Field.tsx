@@ -34,12 +34,21 @@ export function Field({
 }
 
 /** A choice between options, with a label. */
-export function SelectField({ label, ...rest }: ComponentProps<'select'> & { readonly label: string }) {
+export function SelectField({
+  label,
+  hint,
+  ...rest
+}: ComponentProps<'select'> & { readonly label: string; readonly hint?: string }) {
   const id = useId();
   return (
     <div className={styles.field}>
       <label htmlFor={id}>{label}</label>
-      <select id={id} className={styles.input} {...rest} />
+      <select id={id} className={styles.input} aria-describedby={hint && `${id}-hint`} {...rest} />
+      {hint && (
+        <p id={`${id}-hint`} className={styles.hint}>
+          {hint}
+        </p>
+      )}
     </div>
   );
 }

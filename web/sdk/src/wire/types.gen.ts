@@ -347,7 +347,7 @@ export type Bridge = {
     verify_token: string | null;
     /**
      * The path of the webhook to which the network sends: it follows the public URL of the
-     * server.
+     * server. That of Google Chat contains a secret.
      */
     webhook_path: string;
 };
@@ -487,7 +487,7 @@ export type BridgeNetwork = 'whatsapp' | 'google_chat';
  */
 export type BridgePatch = {
     /**
-     * A new key of the app at Google Chat.
+     * Changes of the app at Google Chat.
      */
     google_chat?: GoogleChatPatch | null;
     /**
@@ -537,7 +537,7 @@ export type BridgeProfile = {
      */
     phone_number: string | null;
     /**
-     * The spaces of Google Chat to which the app was added, at most 100.
+     * The spaces of Google Chat to which the app was added, at most 1,000.
      */
     spaces: Array<RemoteSpace>;
 };
@@ -1481,13 +1481,17 @@ export type FileInfo = {
 };
 
 /**
- * A new key of a Chat app at Google.
+ * Changes of a Chat app at Google; absent fields stay unchanged.
  */
 export type GoogleChatPatch = {
     /**
-     * The key file of the service account, in JSON.
+     * The number of the Google Cloud project of the app.
      */
-    service_account_key: ServiceAccountKeyText;
+    project_number?: ProjectNumber | null;
+    /**
+     * A new key file of the same service account, in JSON.
+     */
+    service_account_key?: ServiceAccountKeyText | null;
 };
 
 /**
@@ -2273,7 +2277,7 @@ export type RemoteSpace = {
      */
     name: string;
     /**
-     * The name that people see; null for a direct message.
+     * The name that people see; null if it has none, such as a direct message.
      */
     title: string | null;
 };
@@ -8570,9 +8574,10 @@ export type BridgesReceiveGoogleChatData = {
     };
     path: {
         bridge_id: BridgeId;
+        webhook_token: WebhookToken;
     };
     query?: never;
-    url: '/in/google-chat/{bridge_id}';
+    url: '/in/google-chat/{bridge_id}/{webhook_token}';
 };
 
 export type BridgesReceiveGoogleChatErrors = {
