@@ -31,10 +31,10 @@ alter table bridge_chats
     add column events_leased_until timestamptz,
     -- Until when they are not read, because Google asked to wait.
     add column events_paused_until timestamptz,
-    -- What the network lets the bridge hear: everything, messages without reactions, or only what
+    -- Which events the network lets the bridge read: all, messages without reactions, or only what
     -- is addressed to the app.
-    add column hears text,
-    add constraint bridge_chats_hears check (hears in ('everything', 'messages', 'mentions')),
+    add column event_access text,
+    add constraint bridge_chats_event_access check (event_access in ('everything', 'messages', 'mentions')),
     drop constraint bridge_chats_paused,
     add constraint bridge_chats_paused
         check (paused_reason in ('owner', 'too_many_messages', 'repeated_message', 'removed'));

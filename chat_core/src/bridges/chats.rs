@@ -51,7 +51,7 @@ pub(super) fn clean_name(text: &str) -> Option<String> {
     Some(visible.take(64).collect::<String>().trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-const COLUMNS: &str = "c.id, c.bridge_id, c.chat_id, c.ghost_id, c.remote_key, c.is_space, c.hears, c.phone,
+const COLUMNS: &str = "c.id, c.bridge_id, c.chat_id, c.ghost_id, c.remote_key, c.is_space, c.event_access, c.phone,
     c.window_until, c.paused_reason, c.created_at";
 
 async fn find(db: impl PgExecutor<'_>, bridge: BridgeId, remote_user: &RemoteUser) -> Result<Option<BridgeChat>> {
@@ -343,7 +343,7 @@ async fn pause(log: &mut PgConnection, id: BridgeChatId, reason: Option<super::P
         "update bridge_chats
          set paused_reason = $2, resumed_at = case when $2::text is null then clock_timestamp() else resumed_at end,
              -- What the app may read is found out anew.
-             hears = case when $2::text is null then null else hears end
+             event_access = case when $2::text is null then null else event_access end
          where id = $1",
     )
     .bind(id)

@@ -23,7 +23,7 @@ pub mod templates;
 pub use accounts::{BridgeAccount, claim_checks, load_bridge_accounts, set_connected};
 pub use model::{
     Bridge, BridgeCapabilities, BridgeChat, BridgeChatPatch, BridgePatch, BridgeProfile, BridgeSecrets, BridgeSettings,
-    BridgeState, ChatBridge, FailedDelivery, FailedRelay, GoogleChatSecrets, GoogleChatSettings, Hears, Network,
+    BridgeState, ChatBridge, EventAccess, FailedDelivery, FailedRelay, GoogleChatSecrets, GoogleChatSettings, Network,
     NewBridge, NewBridgeChat, PausedReason, ReadReceipts, RelayState, RemoteSpace, ServiceAccountKey, Template,
     TemplateMessage, WhatsappSettings,
 };

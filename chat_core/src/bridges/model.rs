@@ -385,8 +385,8 @@ pub struct BridgeChat {
     pub remote_key: String,
     /// Whether the other side is a space with several people.
     pub is_space: bool,
-    /// What a bridge to Google Chat hears; null until it is known, and for other networks.
-    pub hears: Option<Hears>,
+    /// Which events a bridge to Google Chat may read; null until it is known, and for other networks.
+    pub event_access: Option<EventAccess>,
     /// The phone number of the remote user, in digits; null if it is unknown.
     pub phone: Option<String>,
     /// Until when the network accepts messages that are not templates; null before the first
@@ -398,11 +398,11 @@ pub struct BridgeChat {
     pub created_at: Time,
 }
 
-/// What Google Chat lets a bridge hear in a space.
+/// Which events of a space Google Chat lets a bridge read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Hears {
+pub enum EventAccess {
     /// Messages, their changes, and reactions.
     Everything,
     /// Messages and their changes.

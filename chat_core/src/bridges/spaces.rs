@@ -5,7 +5,7 @@
 //! down, and a server that no webhook reaches still relays, a little later.
 
 use super::{
-    BridgeAccount, BridgeChat, BridgeProfile, Hears, RemoteSpace, chats::find_by_key, inbox, load_bridge_accounts,
+    BridgeAccount, BridgeChat, BridgeProfile, EventAccess, RemoteSpace, chats::find_by_key, inbox, load_bridge_accounts,
 };
 use crate::{BridgeChatId, BridgeId, Error, Result};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -33,7 +33,7 @@ const MAX_PAUSE_SECONDS: f64 = 3600.0;
 /// A time of due reads that webhooks have announced: before all others, in order.
 const ANNOUNCED: &str = "to_timestamp(extract(epoch from clock_timestamp()) / 1e6)";
 
-/// The time between two reads of a space in which the app hears only what is addressed to it, in
+/// The time between two reads of a space in which the app may read only what is addressed to it, in
 /// seconds: an administrator may have approved more.
 const MENTIONS_INTERVAL_SECONDS: f64 = 900.0;
 
@@ -82,13 +82,13 @@ async fn notify_reader(db: impl PgExecutor<'_>) -> Result<()> {
 }
 
 /// Makes the events of a space due now. They are read from `since` on if they were not read yet. Where
-/// the app hears only what is addressed to it, there is nothing to read.
+/// the app may read only what is addressed to it, there is nothing to read.
 pub async fn request_read(db: &PgPool, chat: BridgeChatId, since: DateTime<Utc>) -> Result<()> {
     let sql = format!(
         "update bridge_chats
          set events_start_at = coalesce(events_start_at, $2), events_read_until = coalesce(events_read_until, $2),
              events_due_at = {ANNOUNCED}
-         where id = $1 and hears is distinct from 'mentions'"
+         where id = $1 and event_access is distinct from 'mentions'"
     );
     let requested = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(chat).bind(since).execute(db).await?;
     if requested.rows_affected() > 0 {
@@ -108,8 +108,8 @@ pub struct SpaceRead {
     pub space: String,
     /// Events after this time are to be read.
     pub since: DateTime<Utc>,
-    /// What the app heard at the last read.
-    pub hears: Option<Hears>,
+    /// What the app could read at the last read.
+    pub event_access: Option<EventAccess>,
     lease_until: DateTime<Utc>,
     due_at: DateTime<Utc>,
 }
@@ -121,7 +121,7 @@ struct ReadRow {
     remote_key: String,
     events_start_at: DateTime<Utc>,
     events_read_until: DateTime<Utc>,
-    hears: Option<Hears>,
+    event_access: Option<EventAccess>,
     events_leased_until: DateTime<Utc>,
     events_due_at: DateTime<Utc>,
     events_missed: bool,
@@ -144,7 +144,7 @@ pub async fn claim_read(db: &PgPool) -> Result<Option<SpaceRead>> {
          )
          update bridge_chats c set events_leased_until = now() + make_interval(secs => $1)
          from due where c.id = due.id
-         returning c.id, c.bridge_id, c.remote_key, c.events_start_at, c.events_read_until, c.hears,
+         returning c.id, c.bridge_id, c.remote_key, c.events_start_at, c.events_read_until, c.event_access,
                    c.events_leased_until, c.events_due_at, c.events_read_until < now() - make_interval(days => $2) as events_missed",
     )
     .bind(READ_LEASE_SECONDS)
@@ -155,7 +155,7 @@ pub async fn claim_read(db: &PgPool) -> Result<Option<SpaceRead>> {
     let Some(row) = row else { return Ok(None) };
     let Some(account) = load_bridge_accounts(db, &[row.bridge_id]).await?.pop() else { return Ok(None) };
     let oldest = crate::time::now() - TimeDelta::days(KEPT_DAYS.into());
-    if row.events_missed && row.hears != Some(Hears::Mentions) {
+    if row.events_missed && row.event_access != Some(EventAccess::Mentions) {
         tracing::warn!(bridge = %account.id, space = row.remote_key, since = %row.events_read_until,
                        "Google no longer keeps all events since the last read; some messages are missing");
     }
@@ -164,7 +164,7 @@ pub async fn claim_read(db: &PgPool) -> Result<Option<SpaceRead>> {
         account,
         space: row.remote_key,
         since: row.events_read_until.max(row.events_start_at).max(oldest),
-        hears: row.hears,
+        event_access: row.event_access,
         lease_until: row.events_leased_until,
         due_at: row.events_due_at,
     }))
@@ -186,8 +186,8 @@ pub struct SpaceEvent {
 pub struct ReadOutcome {
     /// The events, in order.
     pub events: Vec<SpaceEvent>,
-    /// What the app hears; `None` if the read failed.
-    pub hears: Option<Hears>,
+    /// What the app event_access; `None` if the read failed.
+    pub event_access: Option<EventAccess>,
     /// The pause after a read that failed.
     pub pause: Option<std::time::Duration>,
     /// Whether there are more events.
@@ -218,11 +218,11 @@ pub async fn finish_read(db: &PgPool, read: &SpaceRead, outcome: &ReadOutcome) -
     let is_complete = outcome.pause.is_none()
         && !outcome.has_more
         && has_room
-        && matches!(outcome.hears, Some(Hears::Everything | Hears::Messages));
+        && matches!(outcome.event_access, Some(EventAccess::Everything | EventAccess::Messages));
     let pause = outcome.pause.map(|pause| pause.as_secs_f64().min(MAX_PAUSE_SECONDS));
     sqlx::query(
         "update bridge_chats
-         set events_leased_until = null, hears = coalesce($3, hears),
+         set events_leased_until = null, event_access = coalesce($3, event_access),
              events_paused_until = clock_timestamp() + make_interval(secs => $6),
              events_last_at = greatest(events_last_at, $4),
              -- A read without an error brought everything up to when it began; of an event that became
@@ -246,7 +246,7 @@ pub async fn finish_read(db: &PgPool, read: &SpaceRead, outcome: &ReadOutcome) -
     )
     .bind(read.chat)
     .bind(read.lease_until)
-    .bind(outcome.hears)
+    .bind(outcome.event_access)
     .bind(last)
     .bind(READ_LEASE_SECONDS)
     .bind(pause.or_else(|| (!has_room).then_some(MAX_INTERVAL_SECONDS)))
@@ -273,7 +273,7 @@ pub async fn set_removed(db: &PgPool, chat: BridgeChatId) -> Result<()> {
 /// Records that the app was added to a space, maybe again: what waits is sent, and what the app may read
 /// is found out anew.
 pub async fn set_added(db: &PgPool, chat: BridgeChatId) -> Result<()> {
-    let sql = "update bridge_chats set hears = null where id = $1 and hears = 'mentions'";
+    let sql = "update bridge_chats set event_access = null where id = $1 and event_access = 'mentions'";
     sqlx::query(sql).bind(chat).execute(db).await?;
     super::chats::end_pause(db, chat, super::PausedReason::Removed).await
 }

@@ -125,10 +125,12 @@ impl TestBridge {
         self.bob.get(&format!("/api/chats/{chat}/bridges")).await.expect(200).json()["items"][0].clone()
     }
 
-    /// Waits until the app knows how much it hears in a chat.
-    pub(crate) async fn wait_until_hears(&self, chat: i64, hears: &str) {
-        eventually(&format!("the bridge hears {hears}"), || async { self.chat_bridge(chat).await["hears"] == hears })
-            .await;
+    /// Waits until the bridge has this access to the events of a chat.
+    pub(crate) async fn wait_for_access(&self, chat: i64, access: &str) {
+        eventually(&format!("the access to events is {access}"), || async {
+            self.chat_bridge(chat).await["event_access"] == access
+        })
+        .await;
     }
 
     /// Makes all spaces due now, so that a test need not wait for the next read.
@@ -155,7 +157,7 @@ async fn the_people_of_a_space_and_the_members_talk_both_ways() {
     assert_eq!(profile["name"], SERVICE_ACCOUNT);
     assert_eq!(profile["spaces"][0], json!({ "name": SPACE, "title": "Plans", "is_direct": false }));
     let chat = bridge.connect().await;
-    bridge.wait_until_hears(chat, "everything").await;
+    bridge.wait_for_access(chat, "everything").await;
     let mut stream = bridge.bob.listen().await;
 
     // Two people write; each is a user of their own.
@@ -341,7 +343,7 @@ async fn what_happened_while_the_server_was_down_is_repaired_in_order() {
     let (server, stop) = bridge.start_server();
     bridge.wait_until("connected").await;
     let chat = bridge.connect().await;
-    bridge.wait_until_hears(chat, "everything").await;
+    bridge.wait_for_access(chat, "everything").await;
     bridge.google.write(SPACE, &eve(), "before");
     bridge.read_now().await;
     bridge.wait_for_texts(chat, &["before"]).await;
@@ -393,7 +395,7 @@ async fn without_approval_only_mentions_are_relayed() {
     bridge.deliver(&event).await;
     let chat = bridge.find_chat("Eve").await;
     bridge.wait_for_texts(chat, &["anybody there?"]).await;
-    bridge.wait_until_hears(chat, "mentions").await;
+    bridge.wait_for_access(chat, "mentions").await;
     // The same event again, several at once.
     let again: Vec<Value> = (0..8)
         .map(|nth| {
@@ -412,7 +414,7 @@ async fn without_approval_only_mentions_are_relayed() {
     bridge.google.write(DIRECT_SPACE, &eve(), "unheard");
     bridge.google.approve(Approved::Messages);
     bridge.read_now().await;
-    bridge.wait_until_hears(chat, "messages").await;
+    bridge.wait_for_access(chat, "messages").await;
     bridge.wait_for_texts(chat, &["anybody there?", "hello?", "unheard"]).await;
 }
 

@@ -68,7 +68,7 @@ async fn nobody_reaches_a_webhook_without_its_secret() {
 async fn long_texts_and_many_events_do_not_stop_a_space() {
     let bridge = TestBridge::start().await;
     let chat = bridge.connect().await;
-    bridge.wait_until_hears(chat, "everything").await;
+    bridge.wait_for_access(chat, "everything").await;
     // A page of these is longer than what is read of a response.
     let long = "x ".repeat(15_900);
     let fields = json!({ "text": long, "formattedText": long, "argumentText": long });
@@ -104,7 +104,7 @@ async fn long_texts_and_many_events_do_not_stop_a_space() {
 async fn a_silent_space_is_not_read_from_its_last_event_again() {
     let bridge = TestBridge::start().await;
     let chat = bridge.connect().await;
-    bridge.wait_until_hears(chat, "everything").await;
+    bridge.wait_for_access(chat, "everything").await;
     // As if it had been silent since then.
     let sql = "update bridge_chats set events_start_at = now() - interval '20 days',
                    events_read_until = now() - interval '20 days'";
@@ -202,16 +202,16 @@ async fn a_message_that_somebody_deleted_there_meanwhile_stops_nothing() {
 async fn a_change_waits_while_the_app_is_not_in_the_space() {
     let mut bridge = TestBridge::start().await;
     let chat = bridge.connect().await;
-    bridge.wait_until_hears(chat, "everything").await;
+    bridge.wait_for_access(chat, "everything").await;
     let message = bridge.bob.say_in(chat, "first").await;
     bridge.google.next().await;
     bridge.google.refuse_changes(true);
     bridge.bob.patch(&format!("/api/messages/{}", message["id"]), json!({ "content": "second" })).await.expect(200);
     eventually("the chat is paused", || async { bridge.chat_bridge(chat).await["paused_reason"] == "removed" }).await;
-    // Meanwhile the app may not read, and hears everything again once it is added.
+    // Meanwhile the app may not read, and reads everything again once it is added.
     bridge.google.approve(Approved::Nothing);
     bridge.read_now().await;
-    bridge.wait_until_hears(chat, "mentions").await;
+    bridge.wait_for_access(chat, "mentions").await;
     bridge.google.refuse_changes(false);
     bridge.google.approve(Approved::Everything);
     bridge.google.write(SPACE, &eve(), "unannounced");

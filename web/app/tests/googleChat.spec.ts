@@ -60,7 +60,6 @@ test('the people of a space at Google Chat and the owner of a bridge talk', asyn
   await bridges.getByLabel('Project number').fill(google.account.get('project number') ?? '');
   await bridges.getByRole('button', { name: 'Create bridge' }).click();
   const webhook = await bridges.getByText(/\/in\/google-chat\/\d+\/[\w-]+$/).innerText();
-  await expect.poll(async () => (await alice.api.bridges.list())[0]?.state).toBe('connected');
   // The settings follow the state of the bridge.
   await expect(bridges.getByText('Connected', { exact: true })).toBeVisible();
   await expect(bridges.getByLabel('Space')).toContainText('Plans');
@@ -77,6 +76,21 @@ test('the people of a space at Google Chat and the owner of a bridge talk', asyn
   await alice.send('Me **too**');
   await expect.poll(() => readTexts(google)).toEqual(['*Alice*: Me *too*']);
   await page.screenshot({ path: '../../screenshots/google-chat.png' });
+
+  // The owner pauses the chat in the settings, and lets it go on.
+  await page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await page.getByRole('tab', { name: 'Bots and programs' }).click();
+  await bridges.getByRole('button', { name: 'Actions for Office' }).click();
+  await page.getByRole('menuitem', { name: 'Show connected chats' }).click();
+  const connected = bridges.getByRole('list', { name: 'Connected chats' }).getByRole('listitem');
+  await expect(connected).toContainText('Plans');
+  await connected.getByRole('button', { name: 'Pause' }).click();
+  await expect(connected).toContainText('Paused');
+  await connected.scrollIntoViewIfNeeded();
+  await page.screenshot({ path: '../../screenshots/google-chat-connected.png' });
+  await connected.getByRole('button', { name: 'Continue' }).click();
+  await expect(connected).not.toContainText('Paused');
+  await connected.getByRole('button', { name: 'Open chat' }).click();
 
   // What Alice deletes is deleted there.
   const { items } = await alice.api.messages.list(Number(/\d+$/.exec(page.url())?.[0]));

@@ -100,7 +100,8 @@ export function createApi({ request, fetch }: HttpClient) {
       delete: (id: number) => remove(`/api/bridges/${id}`),
       listChats: (id: number, query: Query<wire.BridgesListChatsData> = {}) =>
         get<wire.BridgeChatPage>(`/api/bridges/${id}/chats`, query),
-      /** Connect a remote user to a chat, or to a new group. */
+      listChatsNext: (id: number, next: string) => get<wire.BridgeChatPage>(`/api/bridges/${id}/chats?${next}`),
+      /** Connect a remote user or a space to a chat, or to a new group. */
       connectChat: (id: number, body: wire.NewBridgeChat) => post<wire.BridgeChat>(`/api/bridges/${id}/chats`, body),
       setPaused: (id: number, bridgeChatId: number, isPaused: boolean) =>
         patch<wire.BridgeChat>(`/api/bridges/${id}/chats/${bridgeChatId}`, { is_paused: isPaused }),

@@ -5,7 +5,7 @@ use super::{
     tokens::Scope,
 };
 use chat_core::bridges::{
-    Hears, ServiceAccountKey,
+    EventAccess, ServiceAccountKey,
     spaces::{ReadOutcome, SpaceEvent, SpaceRead},
 };
 use chat_core::time::now;
@@ -45,9 +45,9 @@ pub(crate) async fn read_events(
     key: &ServiceAccountKey,
     read: &SpaceRead,
 ) -> (ReadOutcome, Option<String>) {
-    let mut outcome = ReadOutcome { events: Vec::new(), hears: None, pause: None, has_more: false };
+    let mut outcome = ReadOutcome { events: Vec::new(), event_access: None, pause: None, has_more: false };
     let started_at = Instant::now();
-    for level in [Hears::Everything, Hears::Messages] {
+    for level in [EventAccess::Everything, EventAccess::Messages] {
         let mut read_all = Err(GoogleError::Incomplete);
         for page_size in PAGE_SIZES {
             outcome.events.clear();
@@ -58,7 +58,7 @@ pub(crate) async fn read_events(
         }
         match read_all {
             Ok(()) => {
-                outcome.hears = Some(level);
+                outcome.event_access = Some(level);
                 return (outcome, None);
             }
             // The app may not read these events, or not yet.
@@ -76,7 +76,7 @@ pub(crate) async fn read_events(
             }
         }
     }
-    outcome.hears = Some(Hears::Mentions);
+    outcome.event_access = Some(EventAccess::Mentions);
     (outcome, None)
 }
 
@@ -84,12 +84,12 @@ async fn read_pages(
     api: &GoogleApi,
     key: &ServiceAccountKey,
     read: &SpaceRead,
-    level: Hears,
+    level: EventAccess,
     page_size: &str,
     started_at: Instant,
     outcome: &mut ReadOutcome,
 ) -> Result<(), GoogleError> {
-    let kinds = MESSAGE_EVENTS.iter().chain(REACTION_EVENTS.iter().filter(|_| level == Hears::Everything));
+    let kinds = MESSAGE_EVENTS.iter().chain(REACTION_EVENTS.iter().filter(|_| level == EventAccess::Everything));
     let kinds: Vec<String> = kinds.map(|kind| format!("event_types:\"google.workspace.chat.{kind}\"")).collect();
     let since = read.since.to_rfc3339_opts(SecondsFormat::Micros, true);
     let filter = format!("start_time=\"{since}\" AND ({})", kinds.join(" OR "));

@@ -9,7 +9,7 @@ use crate::bridges::receiving::{ApplyItems, Problem, ReceivedFile, ReceivedMessa
 use chat_core::{
     Error, FileId, MessageId, UserId,
     bridges::{
-        BridgeChat, Hears, ServiceAccountKey,
+        BridgeChat, EventAccess, ServiceAccountKey,
         chats::{self, RemoteUser},
         ghosts::{self, SpaceSender},
         relay, spaces,
@@ -60,7 +60,9 @@ impl ApplyItems for ReceiveContext<'_> {
             (None, _) => return Ok(()),
         };
         // If the app may read all, the list of events has it too, in order.
-        if !matches!(chat.hears, Some(Hears::Everything | Hears::Messages)) || !is_listed(&item.content) {
+        if !matches!(chat.event_access, Some(EventAccess::Everything | EventAccess::Messages))
+            || !is_listed(&item.content)
+        {
             self.apply_content(&chat, &item, age).await?;
         }
         spaces::request_read(db, chat.id, since).await?;

@@ -35,8 +35,8 @@ function BridgeNotice({ bridge }: { readonly bridge: ChatBridge }) {
       </div>
     );
   if (bridge.state !== 'connected') return <p className={styles.notice}>{t('bridges.notWorking', { network })}</p>;
-  if (bridge.hears === 'mentions' && bridge.is_space)
-    return <p className={styles.notice}>{t('bridges.hearsMentions', { network })}</p>;
+  if (bridge.event_access === 'mentions' && bridge.is_space)
+    return <p className={styles.notice}>{t('bridges.mentionsOnly', { network })}</p>;
   if (isWindowOpen || !bridge.capabilities.needs_templates) return null;
   return (
     <div className={styles.notice}>

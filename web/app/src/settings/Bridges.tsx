@@ -8,6 +8,7 @@ import { IconButton } from '../ui/Button';
 import { Menu, MenuItem } from '../ui/Menu';
 import { withToast } from '../ui/toast';
 import { useUiStore } from '../uiStore';
+import { BridgeChats } from './BridgeChats';
 import { BridgeFailures } from './BridgeFailures';
 import { BridgeSettings } from './BridgeSettings';
 import { NewBridgeForm } from './NewBridgeForm';
@@ -36,8 +37,8 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
   const { t } = useTranslation();
   const { bridges } = useChatStore().client.api;
   const openModal = useUiStore((ui) => ui.openModal);
-  const [view, setView] = useState<'settings' | 'failures' | null>(null);
-  const toggle = (next: 'settings' | 'failures') => setView((now) => (now === next ? null : next));
+  const [view, setView] = useState<'settings' | 'chats' | 'failures' | null>(null);
+  const toggle = (next: 'settings' | 'chats' | 'failures') => setView((now) => (now === next ? null : next));
   const apply = (action: () => Promise<unknown>) =>
     withToast(async () => {
       await action();
@@ -55,7 +56,8 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
     <li>
       <div className={styles.row}>
         <div>
-          <strong>{bridge.name}</strong> <Badge>{t(`bridges.states.${bridge.state}`)}</Badge>
+          <strong>{bridge.name}</strong>{' '}
+          <Badge isWarning={bridge.state !== 'connected'}>{t(`bridges.states.${bridge.state}`)}</Badge>
           <p>{details.filter(Boolean).join(' · ')}</p>
           {bridge.state_detail && (
             <p>
@@ -68,6 +70,9 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
         <Menu align="end" trigger={<IconButton icon="more" label={t('bridges.actions', { name: bridge.name })} />}>
           <MenuItem onClick={() => toggle('settings')}>
             {view === 'settings' ? t('bridges.hideEdit') : t('bridges.edit')}
+          </MenuItem>
+          <MenuItem onClick={() => toggle('chats')}>
+            {view === 'chats' ? t('bridges.hideChats') : t('bridges.showChats')}
           </MenuItem>
           <MenuItem onClick={() => toggle('failures')}>
             {view === 'failures' ? t('bridges.hideFailures') : t('bridges.showFailures')}
@@ -100,6 +105,7 @@ function BridgeRow({ bridge, onChange }: { readonly bridge: Bridge; readonly onC
         </Menu>
       </div>
       {view === 'settings' && <BridgeSettings bridge={bridge} onChange={onChange} />}
+      {view === 'chats' && <BridgeChats bridgeId={bridge.id} />}
       {view === 'failures' && <BridgeFailures bridgeId={bridge.id} />}
       {bridge.state === 'connected' && bridge.network === 'whatsapp' && <NewRemoteUserForm bridge={bridge} />}
       {bridge.state === 'connected' && bridge.network === 'google_chat' && <NewSpaceForm bridge={bridge} />}

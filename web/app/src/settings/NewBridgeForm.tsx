@@ -67,8 +67,18 @@ export function NewBridgeForm(props: { readonly isFirst: boolean; readonly onCha
       required
     />
   );
+  if (created)
+    return (
+      <section className={styles.form} aria-label={t('bridges.created', { name: created.name })}>
+        <h4>{t('bridges.created', { name: created.name })}</h4>
+        <WebhookSetup bridge={created} />
+        <div className={styles.actions}>
+          <Button onClick={() => setCreated(null)}>{t('bridges.done')}</Button>
+        </div>
+      </section>
+    );
   return (
-    <details open={isFirst || created !== null}>
+    <details open={isFirst}>
       <summary>{t('bridges.new')}</summary>
       <form className={styles.form} onSubmit={create}>
         <SelectField
@@ -107,7 +117,6 @@ export function NewBridgeForm(props: { readonly isFirst: boolean; readonly onCha
           <Button type="submit">{t('bridges.create')}</Button>
         </div>
       </form>
-      {created && <WebhookSetup bridge={created} />}
     </details>
   );
 }

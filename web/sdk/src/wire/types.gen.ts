@@ -400,13 +400,13 @@ export type BridgeChat = {
      */
     created_at: Time;
     /**
+     * Which events a bridge to Google Chat may read; null until it is known, and for other networks.
+     */
+    event_access: EventAccess | null;
+    /**
      * The user who stands for the remote user, or for the space.
      */
     ghost_id: UserId;
-    /**
-     * What a bridge to Google Chat hears; null until it is known, and for other networks.
-     */
-    hears: Hears | null;
     /**
      * The id.
      */
@@ -673,6 +673,10 @@ export type ChatBridge = {
      */
     created_at: Time;
     /**
+     * Which events a bridge to Google Chat may read; null until it is known, and for other networks.
+     */
+    event_access: EventAccess | null;
+    /**
      * The last messages that did not arrive, newest first, at most 100.
      */
     failed: Array<FailedRelay>;
@@ -680,10 +684,6 @@ export type ChatBridge = {
      * The user who stands for the remote user, or for the space.
      */
     ghost_id: UserId;
-    /**
-     * What a bridge to Google Chat hears; null until it is known, and for other networks.
-     */
-    hears: Hears | null;
     /**
      * The id.
      */
@@ -1346,6 +1346,11 @@ export type Event = {
 };
 
 /**
+ * Which events of a space Google Chat lets a bridge read.
+ */
+export type EventAccess = 'everything' | 'messages' | 'mentions';
+
+/**
  * A page of the events of one user, in order.
  */
 export type EventPage = {
@@ -1507,11 +1512,6 @@ export type GoogleChatSettings = {
      */
     service_account: string;
 };
-
-/**
- * What Google Chat lets a bridge hear in a space.
- */
-export type Hears = 'everything' | 'messages' | 'mentions';
 
 /**
  * An invite to a chat.
