@@ -84,11 +84,13 @@ test('the people of a space at Google Chat and the owner of a bridge talk', asyn
   await page.getByRole('menuitem', { name: 'Show connected chats' }).click();
   const connected = bridges.getByRole('list', { name: 'Connected chats' }).getByRole('listitem');
   await expect(connected).toContainText('Plans');
-  await connected.getByRole('button', { name: 'Pause' }).click();
+  await connected.getByRole('button', { name: 'Actions for Plans' }).click();
+  await page.getByRole('menuitem', { name: 'Pause' }).click();
   await expect(connected).toContainText('Paused');
   await connected.scrollIntoViewIfNeeded();
   await page.screenshot({ path: '../../screenshots/google-chat-connected.png' });
-  await connected.getByRole('button', { name: 'Continue' }).click();
+  await connected.getByRole('button', { name: 'Actions for Plans' }).click();
+  await page.getByRole('menuitem', { name: 'Continue' }).click();
   await expect(connected).not.toContainText('Paused');
   await connected.getByRole('button', { name: 'Open chat' }).click();
 

@@ -4,8 +4,9 @@ import { useTranslation } from 'react-i18next';
 import styles from '../sidebar/lists.module.css';
 import { useChatState, useChatStore } from '../store/hooks';
 import { Badge } from '../ui/Badge';
-import { Button } from '../ui/Button';
+import { Button, IconButton } from '../ui/Button';
 import { FormError } from '../ui/Field';
+import { Menu, MenuItem } from '../ui/Menu';
 import { withToast } from '../ui/toast';
 import { usePages } from '../ui/usePages';
 import { useUiStore } from '../uiStore';
@@ -52,25 +53,28 @@ function BridgeChatRow({ chat, onChange }: { readonly chat: BridgeChat; readonly
         {chat.phone && <p>{`+${chat.phone}`}</p>}
       </div>
       {known && <Button onClick={() => withToast(() => openChat(chat.chat_id))}>{t('bridges.openChat')}</Button>}
-      <Button onClick={() => setPaused(chat.paused_reason === null)}>
-        {chat.paused_reason === null ? t('bridges.pause') : t('bridges.unpause')}
-      </Button>
-      <Button
-        onClick={() =>
-          openModal({
-            kind: 'confirm',
-            title: t('bridges.disconnect'),
-            text: t('bridges.disconnectConfirm', { name }),
-            confirmLabel: t('bridges.disconnect'),
-            action: async () => {
-              await bridges.disconnectChat(chat.bridge_id, chat.id);
-              onChange();
-            },
-          })
-        }
-      >
-        {t('bridges.disconnect')}
-      </Button>
+      <Menu align="end" trigger={<IconButton icon="more" label={t('bridges.actions', { name })} />}>
+        <MenuItem onClick={() => setPaused(chat.paused_reason === null)}>
+          {chat.paused_reason === null ? t('bridges.pause') : t('bridges.unpause')}
+        </MenuItem>
+        <MenuItem
+          isDangerous
+          onClick={() =>
+            openModal({
+              kind: 'confirm',
+              title: t('bridges.disconnect'),
+              text: t('bridges.disconnectConfirm', { name }),
+              confirmLabel: t('bridges.disconnect'),
+              action: async () => {
+                await bridges.disconnectChat(chat.bridge_id, chat.id);
+                onChange();
+              },
+            })
+          }
+        >
+          {t('bridges.disconnect')}
+        </MenuItem>
+      </Menu>
     </li>
   );
 }
