@@ -40,6 +40,7 @@ alter table bridge_chats
         check (paused_reason in ('owner', 'too_many_messages', 'repeated_message', 'removed'));
 
 create index bridge_chats_events_due_at on bridge_chats (events_due_at) where events_due_at is not null;
+create index bridge_chats_reading on bridge_chats (bridge_id) where events_leased_until is not null;
 
 -- The people of a space who have written or reacted. One who was removed from the chat stays here, so
 -- that a ban holds.
@@ -84,6 +85,11 @@ create index bridge_inbox_blocked on bridge_inbox (bridge_id, key) where done_at
 
 -- Finds the last messages that a bridge sent, and whether a chat is to be paused.
 create index bridge_messages_sent on bridge_messages (lane_id, id) where not is_incoming and is_original and part = 0;
+
+-- The owner sees new spaces at once.
+create trigger bridge_profile_changed after update of profile on bridges
+    for each row when (new.profile is distinct from old.profile and new.state = old.state)
+    execute function bridge_state_changed();
 
 create or replace view outbox_targets as
 select e.id, e.user_id, e.event_types, e.chat_ids, e.starts_after, e.disabled_at is null as is_enabled

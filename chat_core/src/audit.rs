@@ -36,6 +36,8 @@ pub enum Action {
     BotDeleted,
     /// A member created a webhook of a chat.
     WebhookCreated,
+    /// A member changed or removed the secret of GitHub of a webhook.
+    WebhookUpdated,
     /// A member replaced the URL of a webhook.
     WebhookRenewed,
     /// A member deleted a webhook.

@@ -264,7 +264,7 @@ async fn leave_locked(
         .bind(chat)
         .bind(user)
         // The user and their bots, webhooks and ghosts, who leave too, and one more.
-        .bind(bots::MAX_BOTS + webhooks::MAX_WEBHOOKS + bridges::MAX_BRIDGES + 2)
+        .bind(bots::MAX_BOTS + webhooks::MAX_WEBHOOKS + bridges::MAX_BRIDGES * (1 + bridges::ghosts::MAX_GHOSTS) + 2)
         .fetch_one(&mut *log)
         .await?;
     if has_others && membership.role == Role::Owner {

@@ -147,6 +147,11 @@ text_types! {
             false => Err("must be the name of a space, such as spaces/AAAABBBB".into()),
         }
     };
+    /// A secret that was entered at GitHub: 1 to 1,000 bytes without control characters.
+    GithubSecret { "minLength": 1, "maxLength": 1000 } = |text| match (1..=1000).contains(&text.len()) && !text.contains(char::is_control) {
+        true => Ok(text),
+        false => Err("a secret must have 1 to 1000 bytes and no control characters".into()),
+    };
     /// A phone number with the code of the country: 7 to 15 digits. Spaces, dashes and parentheses
     /// between them are ignored.
     PhoneNumber { "pattern": "^\\+?[1-9][0-9]{6,14}$" } = |text| {

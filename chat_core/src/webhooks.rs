@@ -10,7 +10,7 @@ use crate::{
     sealing::{NOT_CONFIGURED, Sealer, SecretLocation},
     search::words,
     users::{self, ProfileChange},
-    values::{CredentialText, DisplayName, WebhookToken, deserialize_nullable},
+    values::{DisplayName, GithubSecret, WebhookToken, deserialize_nullable},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,8 +40,8 @@ pub struct WebhookPatch {
     /// The secret with which GitHub signs deliveries; null removes it. With one, deliveries in GitHub's
     /// format that are not signed are refused.
     #[serde(default, deserialize_with = "deserialize_nullable")]
-    #[schemars(with = "Option<CredentialText>")]
-    pub github_secret: Option<Option<CredentialText>>,
+    #[schemars(with = "Option<GithubSecret>")]
+    pub github_secret: Option<Option<GithubSecret>>,
 }
 
 /// A webhook, without its secret.
@@ -156,6 +156,7 @@ pub async fn update(
     db: &PgPool,
     sealer: Option<&Sealer>,
     actor: UserId,
+    client: &Client,
     chat: ChatId,
     id: WebhookId,
     patch: WebhookPatch,
@@ -177,6 +178,8 @@ pub async fn update(
             .bind(sealed)
             .execute(&mut *log)
             .await?;
+        let entry = NewEntry::new(Action::WebhookUpdated).with_actor(actor).with_chat(chat).with_client(client);
+        entry.with_detail(&webhook.name).write(&mut *log).await?;
     }
     let webhook = get(&mut log, chat, id).await?;
     log.commit().await?;

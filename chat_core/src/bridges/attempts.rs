@@ -185,7 +185,7 @@ pub async fn detect_loop(
                  where m.lane_id = $1 and not m.is_incoming and m.is_original and m.part = 0 and m.message_id <> own.id
                  order by m.id desc limit $2
              ) r
-             where own.id = $5 and r.created_at > greatest(
+             where own.id = $5 and r.created_at <= own.created_at and r.created_at > greatest(
                  own.created_at - interval '1 minute', (select c.resumed_at from bridge_chats c where c.id = $1)
              )
          ) recent",

@@ -13,7 +13,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// Maximum number of people of a space who have a ghost of their own. The messages of others come
 /// from the ghost of the space, with their name.
-const MAX_GHOSTS: i64 = 200;
+pub(crate) const MAX_GHOSTS: i64 = 200;
 
 /// Creates a ghost with this name.
 pub(super) async fn create_ghost(log: &mut PgConnection, bridge: &BridgeAccount, name: &DisplayName) -> Result<UserId> {

@@ -225,7 +225,7 @@ pub async fn finish(
         // The body contains personal data, and is not needed any more.
         sqlx::query(
             "update bridge_inbox
-             set attempts = attempts + 1, error = left($3, 500), done_at = case when $2 then now() end,
+             set attempts = least(attempts + 1, 1000), error = left($3, 500), done_at = case when $2 then now() end,
                  body = case when $2 then null else body end,
                  retry_at = clock_timestamp() + make_interval(secs => $4)
              where id = $1 and done_at is null",
@@ -254,13 +254,22 @@ async fn release(db: &PgPool, bridge: BridgeId, until: DateTime<Utc>, pause: Opt
                        and e.retry_at > clock_timestamp()
                  )
              ) then clock_timestamp()
-             when exists (select from bridge_inbox i where i.bridge_id = b.id and i.done_at is null)
-                 then clock_timestamp() + make_interval(secs => $3) end
+             when not exists (select from bridge_inbox i where i.bridge_id = b.id and i.done_at is null) then null
+             when $3::float8 is not null then clock_timestamp() + make_interval(secs => $3)
+             -- Only what waits for its next attempt is left, or what a webhook without a space brought.
+             else coalesce(
+                 (select min(e.retry_at) from bridge_inbox e
+                  where e.bridge_id = b.id and e.done_at is null and e.retry_at > clock_timestamp()
+                    and not exists (
+                        select from bridge_inbox i where i.bridge_id = b.id and i.done_at is null and i.key is null
+                    )),
+                 clock_timestamp())
+             end
          where id = $1 and inbox_leased_until = $2",
     )
     .bind(bridge)
     .bind(until)
-    .bind(pause.unwrap_or_default().as_secs_f64())
+    .bind(pause.map(|pause| pause.as_secs_f64()))
     .execute(&mut *tx)
     .await?;
     // The next batch, or another bridge of the owner, need not wait until somebody looks again.

@@ -418,9 +418,9 @@ pub enum EventAccess {
 pub enum PausedReason {
     /// The owner of the bridge paused it.
     Owner,
-    /// More than 40 messages in a minute: two programs may answer each other.
+    /// More than 40 messages that were written in a minute: two programs may answer each other.
     TooManyMessages,
-    /// The same text five times in a row, within a minute.
+    /// The same text five times in a row from one sender, within a minute.
     RepeatedMessage,
     /// The app was removed from the space.
     Removed,

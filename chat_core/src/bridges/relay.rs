@@ -2,8 +2,8 @@
 
 use super::{BridgeAccount, PausedReason, load_bridge_accounts};
 use crate::{
-    BridgeChatId, BridgeId, ChatId, FileId, LaneId, MessageId, Result, Time, UserId, messages::MessageTemplate,
-    users::UserKind,
+    BridgeChatId, BridgeId, ChatId, DeliveryId, FileId, LaneId, MessageId, Result, Time, UserId,
+    messages::MessageTemplate, users::UserKind,
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, types::Json};
@@ -228,11 +228,15 @@ pub struct SentPart {
     pub number: i16,
     /// The id on the network, or the one that Confab chose.
     pub remote_id: String,
+    /// The entry of the outbox that sends it.
+    pub delivery_id: DeliveryId,
+    /// Whether it is not known that the network accepted it.
+    pub is_unsure: bool,
 }
 
 /// Lists the parts of a message that the network accepted or may have accepted, in order.
 pub async fn list_sent_parts(db: impl PgExecutor<'_>, chat: BridgeChatId, message: MessageId) -> Result<Vec<SentPart>> {
-    let sql = "select part as number, remote_id from bridge_messages
+    let sql = "select part as number, remote_id, delivery_id, state = 'sending' as is_unsure from bridge_messages
                where message_id = $2 and lane_id = $1 and is_original and not is_incoming and remote_id is not null
                  and state <> 'failed' order by part";
     Ok(sqlx::query_as(sql).bind(chat).bind(message).fetch_all(db).await?)

@@ -31,7 +31,7 @@ const READS_PER_OWNER: i64 = 4;
 const MAX_PAUSE_SECONDS: f64 = 3600.0;
 
 /// A time of due reads that webhooks have announced: before all others, in order.
-const ANNOUNCED: &str = "to_timestamp(extract(epoch from clock_timestamp()) / 1e6)";
+const ANNOUNCED: &str = "clock_timestamp() - interval '18000 days'";
 
 /// The time between two reads of a space in which the app may read only what is addressed to it, in
 /// seconds: an administrator may have approved more.
@@ -130,16 +130,16 @@ struct ReadRow {
 /// Claims a space whose events are due. `None` if there is none.
 pub async fn claim_read(db: &PgPool) -> Result<Option<SpaceRead>> {
     let row: Option<ReadRow> = sqlx::query_as(
-        "with due as materialized (
+        "with busy as materialized (
+             select b.owner_id from bridge_chats o join bridges b on b.id = o.bridge_id
+             where o.events_leased_until > now() group by b.owner_id having count(*) >= $3
+         ), due as materialized (
              select c.id from bridge_chats c
              join bridges b on b.id = c.bridge_id and b.state = 'connected'
              join users u on u.id = b.owner_id and u.state = 'active'
              where c.events_due_at <= now() and (c.events_leased_until is null or c.events_leased_until < now())
                and (c.events_paused_until is null or c.events_paused_until < now())
-               and (
-                   select count(*) from bridge_chats o join bridges ob on ob.id = o.bridge_id
-                   where ob.owner_id = b.owner_id and o.events_leased_until > now()
-               ) < $3
+               and not exists (select from busy where busy.owner_id = b.owner_id)
              order by c.events_due_at limit 1 for no key update of c skip locked
          )
          update bridge_chats c set events_leased_until = now() + make_interval(secs => $1)
@@ -186,7 +186,7 @@ pub struct SpaceEvent {
 pub struct ReadOutcome {
     /// The events, in order.
     pub events: Vec<SpaceEvent>,
-    /// What the app event_access; `None` if the read failed.
+    /// Which events the app may read; `None` if the read failed.
     pub event_access: Option<EventAccess>,
     /// The pause after a read that failed.
     pub pause: Option<std::time::Duration>,
@@ -229,14 +229,17 @@ pub async fn finish_read(db: &PgPool, read: &SpaceRead, outcome: &ReadOutcome) -
              -- visible later the time is a little earlier.
              events_read_until = greatest(events_read_until, case
                  when $12 then $2::timestamptz - make_interval(secs => $5) - make_interval(secs => $13)
-                 else $4
+                 -- Of what the read did not reach, something may become visible with an earlier time.
+                 else least($4, $2::timestamptz - make_interval(secs => $5) - make_interval(secs => $13))
              end),
              events_due_at = case
                  -- A webhook came meanwhile.
                  when events_due_at <> $14 then events_due_at
                  else clock_timestamp() + make_interval(secs => case
                      when $6::float8 is not null then $6
-                     when $7 then 0
+                     when $7 then case when least(
+                             $4, $2::timestamptz - make_interval(secs => $5) - make_interval(secs => $13)
+                         ) > events_read_until then 0 else $9 end
                      when $3 = 'mentions' then $8
                      else least($10, greatest($9, extract(epoch from
                          clock_timestamp() - greatest(events_last_at, events_start_at, $4)) / $11))

@@ -126,7 +126,7 @@ macro_rules! impl_operation_handler {
     )*};
 }
 
-impl_operation_handler! { (S) (S, T) (S, T, U) (S, T, U, V) (S, T, U, V, W) }
+impl_operation_handler! { (S) (S, T) (S, T, U) (S, T, U, V) (S, T, U, V, W) (S, T, U, V, W, X) }
 
 impl OperationInput for State<Arc<AppState>> {
     fn describe_input(_: &mut Operation<'_>) {}

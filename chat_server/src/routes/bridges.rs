@@ -270,7 +270,7 @@ pub(crate) async fn receive_google_chat(
     let path = bridges::google_webhook_path(id, webhook_token.as_str());
     let endpoint = state.public_url.as_ref().map(|url| format!("{}{path}", url.as_str()));
     if !google_keys::is_from_google(&state.db, &account, &token, endpoint.as_deref()).await? {
-        tracing::info!(bridge = %id, "refused a webhook of Google Chat: its token is for another app or project");
+        tracing::info!(bridge = %id, "refused a webhook of Google Chat: its token was not verified (audience, issuer, expiry, keys or PUBLIC_URL)");
         return Err(WRONG.into());
     }
     inbox::receive(&state.db, id, &body).await?;

@@ -55,11 +55,12 @@ pub(crate) async fn create(
 pub(crate) async fn update(
     State(state): State<Arc<AppState>>,
     caller: Caller,
+    ClientInfo(client): ClientInfo,
     Path(chat): Path<ChatId>,
     Path(id): Path<WebhookId>,
     Json(patch): Json<WebhookPatch>,
 ) -> Result<Json<Webhook>> {
-    Ok(Json(webhooks::update(&state.db, state.sealer.as_ref(), caller.user_id, chat, id, patch).await?))
+    Ok(Json(webhooks::update(&state.db, state.sealer.as_ref(), caller.user_id, &client, chat, id, patch).await?))
 }
 
 /// Replaces the URL of a webhook.

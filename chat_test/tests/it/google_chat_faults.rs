@@ -93,7 +93,12 @@ async fn long_texts_and_many_events_do_not_stop_a_space() {
         bridge.google.react(&marker, &eve(), "", true);
     }
     bridge.google.write(SPACE, &frank(), "after the many");
-    eventually("what follows the many", || arrived("after the many")).await;
+    // A read repeats the last half minute, so the rest comes when the first of them are older.
+    let wait_until = tokio::time::Instant::now() + std::time::Duration::from_secs(90);
+    while !arrived("after the many").await {
+        assert!(tokio::time::Instant::now() < wait_until, "never came: what follows the many");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
     // A clock that is wrong.
     bridge.google.write_at(SPACE, &frank(), "from the future", now() + TimeDelta::days(365));
     bridge.google.write(SPACE, &frank(), "from now");
@@ -277,4 +282,49 @@ async fn a_direct_message_that_was_connected_by_hand_gets_the_name_of_the_person
     bridge.read_now().await;
     bridge.wait_for_texts(chat, &["hello"]).await;
     assert_eq!(bridge.user(&connected["ghost_id"]).await["display_name"], "Grace");
+}
+
+#[tokio::test]
+async fn an_edit_whose_new_part_is_refused_at_first_arrives_whole() {
+    let mut bridge = TestBridge::start().await;
+    let chat = bridge.connect().await;
+    let message = bridge.bob.say_in(chat, "short").await;
+    bridge.google.next().await;
+    bridge.google.reply_next([GoogleReply::Error(503, "UNAVAILABLE"), GoogleReply::AcceptAndFail]);
+    let long = "b ".repeat(6_000);
+    bridge.bob.patch(&format!("/api/messages/{}", message["id"]), json!({ "content": long })).await.expect(200);
+    eventually("both parts are there", || async {
+        bridge.end_pauses().await;
+        let texts = bridge.google.app_texts(SPACE);
+        texts.len() == 2 && texts.iter().map(String::len).sum::<usize>() > 11_000
+    })
+    .await;
+    eventually("both parts are settled", || async {
+        bridge.end_pauses().await;
+        let sql = "select count(*) from bridge_messages where not is_incoming and state = 'sent'";
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(&bridge.app.db).await.expect("a count") == 2
+    })
+    .await;
+    assert_eq!(bridge.google.app_texts(SPACE).len(), 2);
+}
+
+#[tokio::test]
+async fn an_owner_who_leaves_a_chat_with_many_ghosts_does_not_delete_it() {
+    let bridge = TestBridge::start().await;
+    let chat = bridge.connect().await;
+    for nth in 0..45 {
+        bridge.google.write(SPACE, &GooglePerson::new(&format!("Person {nth}")), &format!("I am {nth}"));
+    }
+    bridge.read_now().await;
+    eventually("all messages", || async { bridge.messages(chat).await.len() == 45 }).await;
+    // Bob goes; Zoe, who came after all ghosts, stays.
+    bridge.bob.delete(&format!("/api/chats/{chat}/members/{}", bridge.bob.id)).await.expect(204);
+    let account = json!({ "username": "zoe", "email": "zoe@example.com", "password": "a long password of zoe" });
+    let url = format!("{}/api/signup", bridge.app.endpoints.chat);
+    let zoe = bridge.client.post(url).json(&account).send().await.expect("an answer");
+    let zoe: Value = chat_test::ApiResponse::read(zoe).await.expect(201).json();
+    let added = json!({ "user_id": zoe["user"]["id"] });
+    bridge.alice.post(&format!("/api/chats/{chat}/members"), added).await.expect(201);
+    let left = bridge.alice.delete(&format!("/api/chats/{chat}/members/{}", bridge.alice.id)).await;
+    assert_eq!(left.expect_problem(409)["code"], "last_owner");
 }

@@ -161,9 +161,9 @@ async fn deliveries_of_github_are_signed_if_the_webhook_has_its_secret() {
     let team = alice.chat_id("team").await;
     let webhook = Webhook::create(&app, &alice, team).await;
     let path = format!("/api/chats/{team}/webhooks/{}", webhook.created["id"]);
-    let secret = "It's-a-Secret-to-Everybody";
+    let secret = "It's a Secret to Everybody";
     bob.patch(&path, json!({ "github_secret": secret })).await.expect_problem(403);
-    alice.patch(&path, json!({ "github_secret": "two words" })).await.expect_problem(422);
+    alice.patch(&path, json!({ "github_secret": "two\nlines" })).await.expect_problem(422);
     let changed = alice.patch(&path, json!({ "github_secret": secret })).await.expect(200).json();
     assert_eq!(changed["has_github_secret"], true);
     assert!(!changed.to_string().contains(secret));

@@ -129,12 +129,7 @@ impl GoogleApi {
         let url = self.url(path);
         let mut is_repeated = false;
         loop {
-            let token = match self.tokens.get(key, scope).await {
-                Err(GoogleError::Account(why)) if scope == Scope::ReadMessages => {
-                    return Err(GoogleError::Refused { status: StatusCode::FORBIDDEN.as_u16(), why });
-                }
-                token => token?,
-            };
+            let token = self.tokens.get(key, scope).await?;
             let call = self.client.call(method.clone(), &url, LIMITS, |request| {
                 let request = request.bearer_auth(&token).query(query);
                 match body {
@@ -149,13 +144,7 @@ impl GoogleApi {
                 is_repeated = true;
                 continue;
             }
-            return match evaluate(&response) {
-                // Without the approval of an administrator, the account works all the same.
-                Err(GoogleError::Account(why)) if scope == Scope::ReadMessages => {
-                    Err(GoogleError::Refused { status: StatusCode::FORBIDDEN.as_u16(), why })
-                }
-                evaluated => evaluated,
-            };
+            return evaluate(&response, scope);
         }
     }
 
@@ -215,7 +204,7 @@ impl GoogleApi {
 }
 
 /// Reads a response.
-fn evaluate(response: &EndpointResponse) -> Result<Value, GoogleError> {
+fn evaluate(response: &EndpointResponse, scope: Scope) -> Result<Value, GoogleError> {
     let EndpointResponse { status, retry_after, body } = response;
     let parsed: Option<Value> = serde_json::from_str(body).ok();
     if status.is_success() {
@@ -226,8 +215,11 @@ fn evaluate(response: &EndpointResponse) -> Result<Value, GoogleError> {
     let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(350).collect();
     let why = format!("{message} ({})", status.as_u16());
     let reasons = error["details"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_disabled = reasons.iter().any(|detail| {
-        matches!(detail["reason"].as_str(), Some("SERVICE_DISABLED" | "ACCESS_TOKEN_SCOPE_INSUFFICIENT"))
+    // Without the approval of an administrator, the account works all the same.
+    let is_disabled = reasons.iter().any(|detail| match detail["reason"].as_str() {
+        Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT") => scope == Scope::App,
+        Some("SERVICE_DISABLED") => true,
+        _ => false,
     });
     Err(match *status {
         StatusCode::UNAUTHORIZED => GoogleError::Account(why),
@@ -247,7 +239,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<Value, GoogleError> {
         let status = StatusCode::from_u16(status).expect("a status");
-        evaluate(&EndpointResponse { status, retry_after: None, body: body.into() })
+        evaluate(&EndpointResponse { status, retry_after: None, body: body.into() }, Scope::App)
     }
 
     #[test]

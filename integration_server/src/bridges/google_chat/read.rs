@@ -20,8 +20,8 @@ const MAX_PAGES: usize = 10;
 /// Maximum size of the events of one read, in bytes.
 const MAX_READ_BYTES: usize = 8 * 1024 * 1024;
 
-/// After this time a read loads no other page. Together with the time limit of a request it is shorter
-/// than its lease.
+/// After this time a read makes no other request. Together with the time limits of a request and of a token
+/// it is shorter than its lease.
 const READ_TIME: Duration = Duration::from_secs(40);
 
 /// The numbers of events of a page: fewer if a page is too long to be read.
@@ -50,6 +50,9 @@ pub(crate) async fn read_events(
     for level in [EventAccess::Everything, EventAccess::Messages] {
         let mut read_all = Err(GoogleError::Incomplete);
         for page_size in PAGE_SIZES {
+            if started_at.elapsed() > READ_TIME {
+                break;
+            }
             outcome.events.clear();
             read_all = read_pages(api, key, read, level, page_size, started_at, &mut outcome).await;
             if read_all != Err(GoogleError::Incomplete) {

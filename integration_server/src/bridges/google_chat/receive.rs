@@ -2,7 +2,7 @@
 
 use super::{
     account::read_space,
-    api::GoogleApi,
+    api::{GoogleApi, GoogleError},
     incoming::{Attachment, IncomingMessage, Item, ItemContent, RemotePerson, Source, parse},
 };
 use crate::bridges::receiving::{ApplyItems, Problem, ReceivedFile, ReceivedMessage, Receiver, is_notice, to_content};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// After this time no other file of a message is loaded. Together with the time limit of a file it is
 /// shorter than the lease of the inbox.
-const FILES_TIME: Duration = Duration::from_secs(40);
+const FILES_TIME: Duration = Duration::from_secs(20);
 
 /// What processing needs.
 pub(crate) struct ReceiveContext<'a> {
@@ -150,11 +150,10 @@ impl ReceiveContext<'_> {
         // What the message says of files that were not loaded stays.
         let notices = original.content.lines().filter(|line| is_notice(line)).map(str::to_owned);
         let text = [message.text.clone()].into_iter().chain(notices).collect::<Vec<_>>().join("\n");
-        let text = text.trim();
-        if original.content == text {
+        let content = to_content(text.trim().to_owned())?;
+        if original.content == content.as_str() {
             return Ok(());
         }
-        let content = to_content(text.to_owned())?;
         ignore_missing(messages::update(self.receiver.db, sender, original.id, &content, false).await.map(|_| ()))
     }
 
@@ -183,7 +182,7 @@ impl ReceiveContext<'_> {
                 let path = format!("{}/members/{id}", chat.remote_key);
                 name = match self.api.get(self.key, &path, &[]).await {
                     Ok(member) => member["member"]["displayName"].as_str().map(str::to_owned),
-                    Err(error) if error.is_missing() => None,
+                    Err(GoogleError::Refused { .. }) => None,
                     Err(error) => return Err(error.into()),
                 };
             }

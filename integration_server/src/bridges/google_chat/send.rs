@@ -172,7 +172,8 @@ impl SendContext<'_> {
                 Err(Halt::Dead(why))
             }
             Err(error) => {
-                if (now() - entry.created_at.0).num_days() >= MAX_AGE_DAYS {
+                let is_retried = matches!(error, GoogleError::Temporary { .. } | GoogleError::Incomplete);
+                if is_retried && (now() - entry.created_at.0).num_days() >= MAX_AGE_DAYS {
                     // It is given up.
                     attempts::set_failed(self.db, part, error.why()).await?;
                 }
@@ -187,10 +188,12 @@ impl SendContext<'_> {
         let Some(message) = self.target.load_message(self.db, id, event).await? else {
             return Ok(EntryOutcome::Nothing);
         };
-        let sent = relay::list_sent_parts(self.db, self.recipient().id, id).await?;
+        let mut sent = relay::list_sent_parts(self.db, self.recipient().id, id).await?;
         if sent.is_empty() {
             return Ok(EntryOutcome::Nothing);
         }
+        // Parts that an earlier attempt of this edit began to send are sent, with the same id.
+        sent.retain(|part| !(part.is_unsure && part.delivery_id == entry.id));
         let texts = self.compose(&message)?;
         self.charge()?;
         for (nth, part) in sent.iter().enumerate() {

@@ -28,6 +28,9 @@ const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// How much of a response is read.
 const LIMITS: ResponseLimits = ResponseLimits { bytes: 16 * 1024, time: Duration::from_secs(10) };
 
+/// The errors of a scope that is not approved.
+const APPROVAL_ERRORS: [&str; 3] = ["unauthorized_client", "access_denied", "invalid_scope"];
+
 /// What a token permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
@@ -125,7 +128,13 @@ impl AccessTokens {
                 Ok(AccessToken { text: token.access_token, expires_at })
             }
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(refused(describe_refusal(&response.body)))
+                let (code, why) = describe_refusal(&response.body);
+                // Without the approval of an administrator, the account works all the same.
+                let is_approval = APPROVAL_ERRORS.contains(&code.as_str());
+                match is_approval && scope == Scope::ReadMessages {
+                    true => Err(GoogleError::Refused { status: StatusCode::FORBIDDEN.as_u16(), why }),
+                    false => Err(refused(why)),
+                }
             }
             status => Err(GoogleError::Temporary {
                 pause: response.retry_after.unwrap_or_default(),
@@ -139,9 +148,11 @@ fn token_key(key: &ServiceAccountKey, scope: Scope) -> TokenKey {
     (key.client_email.clone(), Sha256::digest(key.private_key.as_bytes()).into(), scope)
 }
 
-/// The reason in the response to a proof that was refused.
-fn describe_refusal(body: &str) -> String {
+/// The code and the reason in the response to a proof that was refused.
+fn describe_refusal(body: &str) -> (String, String) {
     let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let text = body["error_description"].as_str().or_else(|| body["error"].as_str()).unwrap_or("no reason given");
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+    let code = body["error"].as_str().unwrap_or_default().to_owned();
+    let text = body["error_description"].as_str().unwrap_or(if code.is_empty() { "no reason given" } else { &code });
+    let why = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    (code, why)
 }

@@ -20,6 +20,7 @@ const ACTIONS = Object.keys({
   bot_created: true,
   bot_deleted: true,
   webhook_created: true,
+  webhook_updated: true,
   webhook_renewed: true,
   webhook_deleted: true,
   endpoint_created: true,

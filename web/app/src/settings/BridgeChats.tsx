@@ -1,5 +1,5 @@
 import type { BridgeChat } from '@confab/sdk';
-import { useCallback } from 'react';
+import { useCallback, useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import styles from '../sidebar/lists.module.css';
 import { useChatState, useChatStore } from '../store/hooks';
@@ -15,10 +15,13 @@ import { useOpenChat } from './useOpenChat';
 /** The chats that a bridge connects, newest first. */
 export function BridgeChats({ bridgeId }: { readonly bridgeId: number }) {
   const { t } = useTranslation();
-  const { bridges } = useChatStore().client.api;
+  const { client } = useChatStore();
+  const { bridges } = client.api;
   const fetchFirst = useCallback(() => bridges.listChats(bridgeId, { limit: 20 }), [bridges, bridgeId]);
   const fetchNext = useCallback((next: string) => bridges.listChatsNext(bridgeId, next), [bridges, bridgeId]);
   const { items, error, isBusy, loadMore, reload } = usePages('', fetchFirst, fetchNext);
+  // The server pauses, connects and disconnects chats too.
+  useEffect(() => client.on('bridge.updated', reload), [client, reload]);
   return (
     <div className={styles.form}>
       <FormError>{error}</FormError>

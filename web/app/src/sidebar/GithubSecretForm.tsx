@@ -22,7 +22,7 @@ export function GithubSecretForm(props: { readonly webhook: Webhook; readonly on
     });
   const save = (event: FormEvent) => {
     event.preventDefault();
-    void change(secret.trim());
+    void change(secret);
   };
   return (
     <details>

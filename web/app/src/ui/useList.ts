@@ -14,7 +14,17 @@ export function useList<Item>(fetchItems: () => Promise<readonly Item[]>): {
 } {
   const [items, setItems] = useState<readonly Item[] | null>(null);
   const { error, run } = useAction();
-  const reload = useCallback(() => run(async () => setItems(await fetchItems())), [fetchItems, run]);
+  const loads = useRef(0);
+  const reload = useCallback(
+    () =>
+      run(async () => {
+        const load = ++loads.current;
+        const loaded = await fetchItems();
+        // An older answer must not replace a newer one.
+        if (load === loads.current) setItems(loaded);
+      }),
+    [fetchItems, run],
+  );
   useEffect(() => {
     void reload();
   }, [reload]);

@@ -30,7 +30,7 @@ export type AccountState = 'active' | 'pending' | 'suspended';
 /**
  * What happened.
  */
-export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'bridge_connected' | 'bridge_disconnected' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_updated' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'bridge_connected' | 'bridge_disconnected' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
 
 /**
  * One security-related action on a user's account.
@@ -1486,6 +1486,11 @@ export type FileInfo = {
 };
 
 /**
+ * A secret that was entered at GitHub: 1 to 1,000 bytes without control characters.
+ */
+export type GithubSecret = string;
+
+/**
  * Changes of a Chat app at Google; absent fields stay unchanged.
  */
 export type GoogleChatPatch = {
@@ -2902,7 +2907,7 @@ export type WebhookPatch = {
      * The secret with which GitHub signs deliveries; null removes it. With one, deliveries in GitHub's
      * format that are not signed are refused.
      */
-    github_secret?: CredentialText | null;
+    github_secret?: GithubSecret | null;
     /**
      * The name that its messages show unless they choose another.
      */
