@@ -342,7 +342,7 @@ async fn pause(log: &mut PgConnection, id: BridgeChatId, reason: Option<super::P
     sqlx::query(
         "update bridge_chats
          set paused_reason = $2, resumed_at = case when $2::text is null then clock_timestamp() else resumed_at end,
-             -- What the app may read is found out anew.
+             -- The next read determines again what the app may read.
              event_access = case when $2::text is null and event_access = 'mentions' then null else event_access end,
              events_due_at = case when $2::text is null and events_due_at is not null then now() else events_due_at end
          where id = $1",

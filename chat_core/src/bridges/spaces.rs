@@ -229,6 +229,8 @@ pub async fn finish_read(db: &PgPool, read: &SpaceRead, outcome: &ReadOutcome) -
              -- visible later the time is a little earlier.
              events_read_until = greatest(events_read_until, case
                  when $12 then $2::timestamptz - make_interval(secs => $5) - make_interval(secs => $13)
+                 -- A read that brought nothing does not move the position.
+                 when $4::timestamptz is null then events_read_until
                  -- Of what the read did not reach, something may become visible with an earlier time.
                  else least($4, $2::timestamptz - make_interval(secs => $5) - make_interval(secs => $13))
              end),
@@ -274,7 +276,7 @@ pub async fn set_removed(db: &PgPool, chat: BridgeChatId) -> Result<()> {
 }
 
 /// Records that the app was added to a space, maybe again: what waits is sent, and what the app may read
-/// is found out anew.
+/// is determined again.
 pub async fn set_added(db: &PgPool, chat: BridgeChatId) -> Result<()> {
     let sql = "update bridge_chats set event_access = null where id = $1 and event_access = 'mentions'";
     sqlx::query(sql).bind(chat).execute(db).await?;

@@ -123,6 +123,36 @@ async fn a_silent_space_is_not_read_from_its_last_event_again() {
 }
 
 #[tokio::test]
+async fn a_read_that_brings_nothing_loses_nothing() {
+    let bridge = TestBridge::start().await;
+    let chat = bridge.connect().await;
+    bridge.wait_for_access(chat, "everything").await;
+    // The list of events fails, and then may not be read, for longer than reads overlap.
+    bridge.google.write_at(SPACE, &eve(), "ten minutes ago", now() - TimeDelta::minutes(10));
+    let sql = "update bridge_chats set events_start_at = now() - interval '20 minutes',
+                   events_read_until = now() - interval '20 minutes'";
+    bridge.google.set_list_down(true);
+    sqlx::query(sql).execute(&bridge.app.db).await.expect("updated");
+    let failed = bridge.google.failed_lists();
+    bridge.read_now().await;
+    eventually("a read failed and ended", || async {
+        let sql = "select events_leased_until is null and events_paused_until is not null from bridge_chats";
+        let has_ended: bool = sqlx::query_scalar(sql).fetch_one(&bridge.app.db).await.expect("a row");
+        has_ended && bridge.google.failed_lists() > failed
+    })
+    .await;
+    bridge.google.approve(Approved::Nothing);
+    bridge.google.set_list_down(false);
+    let sql = "update bridge_chats set events_paused_until = null";
+    sqlx::query(sql).execute(&bridge.app.db).await.expect("updated");
+    bridge.read_now().await;
+    bridge.wait_for_access(chat, "mentions").await;
+    bridge.google.approve(Approved::Everything);
+    bridge.read_now().await;
+    bridge.wait_for_texts(chat, &["ten minutes ago"]).await;
+}
+
+#[tokio::test]
 async fn one_space_with_a_broken_file_delays_no_other() {
     let bridge = TestBridge::start().await;
     bridge.connect().await;

@@ -17,6 +17,7 @@ use chat_core::{
 };
 use file_store::{FileStore, MAX_FILE_BYTES};
 use futures_util::{Stream, StreamExt, stream};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::{
@@ -47,6 +48,9 @@ const MAX_NAME_CHARS: usize = 255;
 
 /// The end of a text that was too long.
 const CUT_NOTICE: &str = "\n_[the rest was cut]_";
+
+/// Maximum number of items of one webhook that are processed.
+const MAX_ITEMS: usize = 1_000;
 
 /// Why an item was not applied.
 #[derive(Debug)]
@@ -80,6 +84,24 @@ pub(crate) trait InboxItem {
     fn is_move(&self) -> bool {
         false
     }
+}
+
+/// Refuses a webhook with too many items.
+pub(crate) fn require_few_items<I>(items: Vec<I>) -> Result<Vec<I>, String> {
+    match items.len() {
+        0..=MAX_ITEMS => Ok(items),
+        _ => Err(format!("more than {MAX_ITEMS} items")),
+    }
+}
+
+/// The elements of an array; none if it is something else.
+pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
+}
+
+/// A text that is not empty.
+pub(crate) fn text_of(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Applies what a network sent.

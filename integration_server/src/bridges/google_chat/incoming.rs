@@ -3,16 +3,13 @@
 
 use super::account::{is_space_name, read_space};
 use crate::bridges::{
-    receiving::InboxItem,
+    receiving::{InboxItem, list, require_few_items, text_of},
     text::{replace_outside_code, to_markdown},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chat_core::{bridges::RemoteSpace, time::now};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-
-/// Maximum number of items of one webhook that are processed.
-const MAX_ITEMS: usize = 1_000;
 
 /// Maximum number of files of one message that are loaded.
 const MAX_ATTACHMENTS: usize = 10;
@@ -119,18 +116,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Vec<Item>, String> {
     } else {
         parse_app_event(&body).into_iter().collect::<Vec<_>>()
     };
-    match items.len() {
-        0..=MAX_ITEMS => Ok(items),
-        _ => Err(format!("more than {MAX_ITEMS} items")),
-    }
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    require_few_items(items)
 }
 
 /// A time, or now. A clock that is wrong must not skip events.

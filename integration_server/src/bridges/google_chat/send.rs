@@ -209,7 +209,7 @@ impl SendContext<'_> {
                 }
                 None => {
                     self.delete(&part.remote_id).await?;
-                    // A later edit that is longer again creates it anew.
+                    // If a later edit needs this part, it creates another message.
                     attempts::forget_part(self.db, self.recipient().id, id, part.number).await?;
                 }
             }

@@ -2,7 +2,10 @@
 //! adds some from time to time.
 
 use super::graph::{decode_hash, describe_error};
-use crate::bridges::{receiving::InboxItem, text::to_markdown};
+use crate::bridges::{
+    receiving::{InboxItem, list, require_few_items, text_of},
+    text::to_markdown,
+};
 use chat_core::{
     DeliveryId,
     bridges::{RelayState, chats::RemoteUser, statuses::Status},
@@ -10,9 +13,6 @@ use chat_core::{
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-
-/// Maximum number of items of one webhook that are processed.
-const MAX_ITEMS: usize = 1_000;
 
 /// Something that a webhook tells.
 #[derive(Debug, Clone)]
@@ -99,18 +99,7 @@ pub(crate) fn parse(body: &[u8], phone_number_id: &str) -> Result<Vec<Item>, Str
         items.extend(list(&value["message_echoes"]).filter_map(|message| parse_message(message, profiles, true)));
         items.extend(list(&value["statuses"]).filter_map(parse_status));
     }
-    match items.len() {
-        0..=MAX_ITEMS => Ok(items),
-        _ => Err(format!("more than {MAX_ITEMS} items")),
-    }
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    require_few_items(items)
 }
 
 /// The digits of a phone number.
