@@ -172,6 +172,7 @@ async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
         "delete from sessions where least(revoked_at, expires_at) < now() - interval '30 days'",
         "delete from refresh_tokens where used_at < now() - interval '30 days'",
         "delete from stream_tickets where expires_at < now()",
+        "delete from oauth_codes where expires_at < now() - interval '1 day'",
         "delete from mcp_confirmations where expires_at < now() - interval '1 day'",
         "delete from reserved_usernames where until_at < now()",
         "delete from invites where expires_at < now() - interval '30 days'",

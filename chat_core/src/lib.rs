@@ -33,6 +33,7 @@ pub mod members;
 mod mentions;
 pub mod messages;
 pub mod metrics;
+pub mod oauth;
 pub mod operators;
 pub mod outbox;
 pub mod outgoing;

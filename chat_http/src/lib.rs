@@ -6,6 +6,7 @@
 
 pub mod accept_encoding;
 pub mod acceptor;
+pub mod authorization_server;
 pub mod config;
 pub mod connection_limits;
 pub mod cookies;

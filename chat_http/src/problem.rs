@@ -176,7 +176,7 @@ pub(crate) fn render(response: Response, method: &Method, path: &str, request_id
         parts.headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
     }
     if status == StatusCode::UNAUTHORIZED {
-        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        parts.headers.entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer"));
     }
     let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     problem.retry_after = retry_after.and_then(|seconds| seconds.parse().ok());

@@ -15,10 +15,11 @@ use chat_core::{
     chats::ChatType,
     members,
     messages::Message,
+    oauth::AuthorizationServer,
     operators::{self, Operator},
 };
 pub(crate) use chat_http::extract::{Json, Path, PathParam, Query};
-use chat_http::{ApiError, Result, refusals::read_client};
+use chat_http::{ApiError, Result, authorization_server::authorization_server, refusals::read_client};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{borrow::Cow, convert::Infallible, sync::Arc};
@@ -192,6 +193,37 @@ impl<'de> Deserialize<'de> for UserIds {
             Ok(_) => Err(D::Error::custom(format!("must be at most {} ids", limits::MAX_USER_IDS))),
             Err(_) => Err(D::Error::custom("must be positive integers, separated by commas")),
         }
+    }
+}
+
+/// The server at which programs are authorized, as the client of the request reaches it.
+#[derive(Debug)]
+pub(crate) struct OAuthServer(pub(crate) AuthorizationServer);
+
+impl FromRequestParts<Arc<AppState>> for OAuthServer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
+        let server = authorization_server(state.public_url.as_ref(), &parts.headers);
+        // Without PUBLIC_URL the server does not know its name.
+        Ok(Self(server.ok_or(Error::NotFound("authorization server"))?))
+    }
+}
+
+/// The fields of a form that a program sends.
+#[derive(Debug)]
+pub(crate) struct OAuthForm(pub(crate) Vec<(String, String)>);
+
+impl FromRequest<Arc<AppState>> for OAuthForm {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<AppState>) -> Result<Self> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+            return Err(Error::UnsupportedMediaType("the body must be application/x-www-form-urlencoded").into());
+        }
+        let body: Bytes = request.extract().await.map_err(Error::internal)?;
+        Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
     }
 }
 

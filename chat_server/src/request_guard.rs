@@ -51,8 +51,15 @@ pub(crate) async fn guard(State(guard): State<Arc<RequestGuard>>, mut request: R
     let verified = match access {
         None | Some(Access::Public | Access::Webhook | Access::Network) => None,
         Some(access) => {
-            let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-            Some(state.authenticator.identify(header).await.map(|identity| VerifiedRequest { identity, access }))
+            let identity = match request.extensions().get::<Identity>() {
+                // The MCP server has verified the token, which may be for it only.
+                Some(identity) => Ok(identity.clone()),
+                None => {
+                    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+                    state.authenticator.identify(header).await
+                }
+            };
+            Some(identity.map(|identity| VerifiedRequest { identity, access }))
         }
     };
     let account = verified.as_ref().and_then(|verified| Some(verified.as_ref().ok()?.identity.account_id));

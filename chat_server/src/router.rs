@@ -6,7 +6,7 @@ use crate::{
     openapi::{Document, OperationHandler},
     request_guard::{self, RequestGuard},
     routes::{
-        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, invites, members, messages,
+        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, invites, members, messages, oauth,
         operator, presence, receipts, search, tokens, users, webhook_endpoints, webhooks,
     },
 };
@@ -57,6 +57,12 @@ pub fn routes() -> Routes {
         .on(Read,    SignedIn,       GET,    "/api/tokens",                                         tokens::list,                   "List the API tokens of the caller and of the caller's bots, newest first.")
         .on(Audited, SignedIn,       POST,   "/api/tokens",                                         tokens::create,                 "Create an API token for the caller or for one of the caller's bots.")
         .on(Audited, SignedIn,       DELETE, "/api/tokens/{token_id}",                              tokens::revoke,                 "Revoke an API token, and close its streams.")
+        .on(Read,    Public,         GET,    mcp_server::RESOURCE_METADATA_PATH,                    oauth::get_resource_metadata,   "Get where programs get tokens for the MCP server (RFC 9728).")
+        .on(Read,    Public,         GET,    "/.well-known/oauth-authorization-server",             oauth::get_server_metadata,     "Get how programs get tokens (RFC 8414).")
+        .on(Audited, SignedIn,       POST,   "/api/oauth/requests",                                 oauth::check,                   "Check what a program asks for, before the user is asked.")
+        .on(Audited, SignedIn,       POST,   "/api/oauth/authorizations",                           oauth::authorize,               "Let a program act for the caller.")
+        .on(Refresh, Public,         POST,   oauth::TOKEN_PATH,                                     oauth::issue_tokens,            "Exchange a code or a refresh token of a program for tokens (RFC 6749).")
+        .on(Refresh, Public,         POST,   oauth::REVOKE_PATH,                                    oauth::revoke,                  "Revoke the tokens of a program (RFC 7009).")
         .on(Read,    SignedIn,       GET,    "/api/bots",                                           bots::list,                     "List the caller's bots.")
         .on(Audited, SignedIn,       POST,   "/api/bots",                                           bots::create,                   "Create a bot.")
         .on(Profile, SignedIn,       PATCH,  "/api/bots/{user_id}",                                 bots::update,                   "Update the profile of one of the caller's bots.")

@@ -187,6 +187,7 @@ impl AppState {
             authenticator: Arc::clone(&self.authenticator),
             rate_limiter: Arc::clone(&self.rate_limiter),
             db: self.db.clone(),
+            public_url: self.public_url.clone(),
         });
         api.merge(openapi::router(self.public_url.as_ref())).merge(mcp)
     }

@@ -32,9 +32,6 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// The public URL of the servers, as they were told. Other networks send tokens for it.
-pub const PUBLIC_URL: &str = "http://chat.test";
-
 /// A web origin on another host, which CORS allows.
 pub const ALLOWED_ORIGIN: &str = "https://friendly.example";
 
@@ -111,6 +108,8 @@ impl TestApp {
         limits: RateLimits,
     ) -> Self {
         let files = folder.path().join("files");
+        let (chat_listener, chat) = listen().await;
+        let (notify_listener, notify) = listen().await;
         let state = AppState::build(AppConfig {
             db: database.pool(6),
             writer: Writer::start(database.pool(2)),
@@ -129,7 +128,7 @@ impl TestApp {
             sign_up: SignUpPolicy::Open,
             sealer: Some(sealer_of(&folder)),
             outgoing: AllowedTargets::loopback(),
-            public_url: Some(PUBLIC_URL.parse().expect("a URL")),
+            public_url: Some(chat.parse().expect("a URL")),
             demo: Some(demo_accounts()),
         })
         .expect("a state");
@@ -139,8 +138,6 @@ impl TestApp {
             hosts: AllowedHosts::Loopback,
             is_https: false,
         };
-        let (chat_listener, chat) = listen().await;
-        let (notify_listener, notify) = listen().await;
         let deps = Deps {
             name: notify.clone(),
             db: database.pool(4),

@@ -19,7 +19,7 @@ mod webhook_receiver;
 
 pub use self::redis::TestRedis;
 pub use api_response::ApiResponse;
-pub use app::{ALLOWED_ORIGIN, PUBLIC_URL, TestApp, metric, shared_cluster};
+pub use app::{ALLOWED_ORIGIN, TestApp, metric, shared_cluster};
 pub use balancer::Balancer;
 pub use database::{TestDatabase, create_demo_database};
 pub use event_stream::{Event, EventStream, SseReader};

@@ -1,7 +1,8 @@
 //! Sends the events of Confab to other servers: outgoing webhooks, and bridges, which also receive.
 //!
 //! `feed` moves events from the log into the outbox, `sender` claims what is due and settles it,
-//! `webhook` sends one delivery, `bridges` relays to other networks and back, and `client` is the only HTTP client that calls other servers.
+//! `webhook` sends one delivery, `bridges` relays to other networks and back, `oauth_clients` loads the
+//! descriptions of programs, and `client` is the only HTTP client that calls other servers.
 //! Any number of processes can run at once; none leads.
 
 mod bridges;
@@ -9,6 +10,7 @@ mod client;
 mod feed;
 mod metrics;
 mod notifications;
+mod oauth_clients;
 mod sender;
 mod settings;
 mod signature;
@@ -21,6 +23,7 @@ use bridges::{BridgeDeps, Bridges};
 use chat_core::{
     bridges::{ghosts, google_keys},
     messages::Writer,
+    oauth,
     outbox::clean_up,
     outgoing::AllowedTargets,
     sealing::Sealer,
@@ -104,6 +107,7 @@ impl IntegrationServer {
             metrics: Arc::clone(&metrics),
         }));
         bridges.spawn(&tasks, &wakers, &shutdown);
+        tasks.spawn(oauth_clients::run(db.clone(), client.clone(), Arc::clone(&wakers), shutdown.clone()));
         let sender = Sender {
             db: db.clone(),
             sealer,
@@ -173,5 +177,6 @@ async fn clean_up_once(db: &PgPool) -> chat_core::Result<()> {
     while clean_up::purge_deleted(db).await? > 0 {}
     while ghosts::erase_orphans(db).await? > 0 {}
     google_keys::delete_unneeded(db).await?;
+    oauth::clients::delete_unused(db).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use chat_core::{
     bridges::{google_keys, inbox, spaces},
-    events,
+    events, oauth,
     outbox::{self, Health},
 };
 use sqlx::{PgPool, postgres::PgListener};
@@ -25,6 +25,8 @@ pub(crate) struct Wakers {
     pub(crate) spaces: Notify,
     /// Public keys are to be fetched.
     pub(crate) keys: Notify,
+    /// The description of a program is to be loaded.
+    pub(crate) oauth_clients: Notify,
     /// The outbox has new entries, for the sender to healthy endpoints.
     healthy: Notify,
     /// The same for the sender to failing endpoints.
@@ -63,7 +65,14 @@ pub(crate) async fn listen(db: PgPool, wakers: Arc<Wakers>, shutdown: Cancellati
 async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(db).await?;
     listener
-        .listen_all([events::CHANNEL, outbox::CHANNEL, inbox::CHANNEL, spaces::CHANNEL, google_keys::CHANNEL])
+        .listen_all([
+            events::CHANNEL,
+            outbox::CHANNEL,
+            inbox::CHANNEL,
+            spaces::CHANNEL,
+            google_keys::CHANNEL,
+            oauth::clients::CHANNEL,
+        ])
         .await?;
     wakers.feed.notify_one();
     wakers.wake_senders();
@@ -75,6 +84,7 @@ async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
             inbox::CHANNEL => wakers.inboxes.notify_one(),
             spaces::CHANNEL => wakers.spaces.notify_one(),
             google_keys::CHANNEL => wakers.keys.notify_one(),
+            oauth::clients::CHANNEL => wakers.oauth_clients.notify_one(),
             _ => wakers.feed.notify_one(),
         }
     }

@@ -6,7 +6,7 @@ use axum::{
     extract::ConnectInfo,
     http::{Method, Request, header, request::Parts},
 };
-use chat_core::{Error, UserId};
+use chat_core::{Error, UserId, auth::Identity};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc};
@@ -15,7 +15,7 @@ use tower::ServiceExt;
 /// Maximum size of a response, in bytes. A page of 100 messages of the greatest size is smaller.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Calls the API with the token and the address of one MCP request.
+/// Calls the API as the caller and with the address of one MCP request.
 #[derive(Debug, Clone)]
 pub(crate) struct Api<'a> {
     router: &'a Router,
@@ -46,8 +46,8 @@ impl<'a> Api<'a> {
     /// Sends a request with a body.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, CallError> {
         let mut request = Request::builder().method(method).uri(path);
-        // The headers that identify the caller and the client.
-        for name in [header::AUTHORIZATION, header::HOST, header::USER_AGENT] {
+        // The headers that identify the client.
+        for name in [header::HOST, header::USER_AGENT] {
             if let Some(value) = self.parts.headers.get(&name) {
                 request = request.header(name, value);
             }
@@ -63,6 +63,10 @@ impl<'a> Api<'a> {
             None => Body::empty(),
         };
         let mut request = request.body(body).map_err(|error| CallError(error.to_string()))?;
+        // The caller, whom the guard has verified. A token of a program is for the MCP server only.
+        if let Some(identity) = self.parts.extensions.get::<Identity>() {
+            request.extensions_mut().insert(identity.clone());
+        }
         // The address of the client, for rate limits and the audit log.
         if let Some(peer) = self.parts.extensions.get::<ConnectInfo<SocketAddr>>() {
             request.extensions_mut().insert(*peer);

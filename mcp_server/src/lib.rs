@@ -21,12 +21,18 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use chat_core::{Error, auth::Authenticator};
+use chat_core::{
+    Error,
+    auth::{Authenticator, Scope},
+    oauth,
+};
 use chat_http::{
     ApiError, Result,
+    authorization_server::authorization_server,
     extract::buffer_body,
     problem::KeepBody,
     rate_limit::{RateLimiter, RouteClass, has_body},
+    settings::PublicUrl,
 };
 use confirmation::Confirmations;
 use rmcp::transport::streamable_http_server::{
@@ -34,10 +40,13 @@ use rmcp::transport::streamable_http_server::{
 };
 use service::McpService;
 use sqlx::PgPool;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The path of the server.
 pub const MCP_PATH: &str = "/mcp";
+
+/// The path at which programs learn where to get tokens for the server (RFC 9728).
+pub const RESOURCE_METADATA_PATH: &str = "/.well-known/oauth-protected-resource/mcp";
 
 /// Maximum size of a request, in bytes.
 const MAX_REQUEST_BYTES: usize = 256 * 1024;
@@ -53,10 +62,12 @@ pub struct Deps {
     pub rate_limiter: Arc<RateLimiter>,
     /// Holds the key that signs confirmations.
     pub db: PgPool,
+    /// The public URL of the server, at which programs get tokens.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// Returns the routes of the server.
-pub fn router(Deps { api, authenticator, rate_limiter, db }: Deps) -> Router {
+pub fn router(Deps { api, authenticator, rate_limiter, db, public_url }: Deps) -> Router {
     // The layers of the process check the host, and `guard` the origin.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -67,7 +78,7 @@ pub fn router(Deps { api, authenticator, rate_limiter, db }: Deps) -> Router {
     let confirmations = Arc::new(Confirmations::new(db));
     let create = move || Ok(McpService { api: api.clone(), confirmations: Arc::clone(&confirmations) });
     let service = StreamableHttpService::new(create, NeverSessionManager::default().into(), config);
-    let guard_state = Arc::new(Guard { authenticator, rate_limiter });
+    let guard_state = Arc::new(Guard { authenticator, rate_limiter, public_url });
     Router::new()
         .route_service(MCP_PATH, service)
         .layer(middleware::from_fn(|request, next| buffer_body(MAX_REQUEST_BYTES, request, next)))
@@ -78,6 +89,19 @@ pub fn router(Deps { api, authenticator, rate_limiter, db }: Deps) -> Router {
 struct Guard {
     authenticator: Arc<Authenticator>,
     rate_limiter: Arc<RateLimiter>,
+    public_url: Option<PublicUrl>,
+}
+
+/// The scope that the tool of a request needs and the program does not have. A tool sets it, and the
+/// guard answers with a challenge.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MissingScope(Arc<OnceLock<Scope>>);
+
+impl MissingScope {
+    pub(crate) fn set(&self, scope: Scope) {
+        // A request has one tool.
+        let _ = self.0.set(scope);
+    }
 }
 
 /// Rejects requests of foreign pages and without a valid token. The tools see who calls.
@@ -86,11 +110,17 @@ async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
         return error.into_response();
     }
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let identity = match guard.authenticator.authenticate(authorization).await {
+    let has_token = authorization.is_some();
+    let metadata = authorization_server(guard.public_url.as_ref(), request.headers())
+        .map(|server| format!("{}{RESOURCE_METADATA_PATH}", server.issuer));
+    let identity = match guard.authenticator.authenticate_mcp(authorization).await {
         Ok(identity) => identity,
         Err(error) => {
+            let code = matches!(error, Error::Unauthorized { .. }).then_some(has_token.then_some("invalid_token"));
             let mut response = ApiError(error).into_response();
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            if let Some(code) = code {
+                challenge(&mut response, metadata.as_deref(), code, &oauth::scope_names());
+            }
             return response;
         }
     };
@@ -98,13 +128,30 @@ async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
     if let Err(status) = guard.rate_limiter.check(&request, RouteClass::Read, Some(identity.account_id)) {
         return status.into_rejection(has_body(&request));
     }
+    let missing_scope = MissingScope::default();
     request.extensions_mut().insert(identity);
+    request.extensions_mut().insert(missing_scope.clone());
     let mut response = next.run(request).await;
+    if let Some(scope) = missing_scope.0.get() {
+        let mut response = ApiError(Error::InsufficientScope(scope.name())).into_response();
+        challenge(&mut response, metadata.as_deref(), Some("insufficient_scope"), scope.name());
+        return response;
+    }
     if response.extensions().get::<Arc<Error>>().is_none() {
         // Errors of the protocol keep their form.
         response.extensions_mut().insert(KeepBody);
     }
     response
+}
+
+/// Tells a program where to get a token, and with which scopes (RFC 9728, RFC 6750).
+fn challenge(response: &mut Response, metadata: Option<&str>, error: Option<&str>, scopes: &str) {
+    let Some(metadata) = metadata else { return };
+    let error = error.map_or_else(String::new, |error| format!("error=\"{error}\", "));
+    let value = format!("Bearer {error}resource_metadata=\"{metadata}\", scope=\"{scopes}\"");
+    if let Ok(value) = HeaderValue::try_from(value) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
 }
 
 /// Rejects a request that a page of another site sends: browsers name it in `Origin`.

@@ -1,6 +1,7 @@
 //! The MCP service of one request: which tools there are, and what a call does.
 
 use crate::{
+    MissingScope,
     api::{Api, CallError},
     call,
     confirmation::{Answer, Confirmations},
@@ -81,10 +82,18 @@ impl ServerHandler for McpService {
     ) -> Result<CallToolResponse, ErrorData> {
         let identity = identity(&context)?;
         let parts = parts(&context)?;
-        let tool = ToolInfo::find(&request.name).filter(|tool| tool.is_available(identity.grant.as_deref()));
-        let Some(tool) = tool else {
-            return Err(ErrorData::invalid_params("no tool with this name, or the token lacks its scope", None));
-        };
+        const UNKNOWN: &str = "no tool with this name, or the token lacks its scope";
+        let unknown = || ErrorData::invalid_params(UNKNOWN, None);
+        let tool = ToolInfo::find(&request.name).ok_or_else(unknown)?;
+        if let Some(scope) = tool.missing_scope(identity.grant.as_deref()) {
+            // A program can ask the user for it.
+            if identity.grant.is_some_and(|grant| grant.is_of_program())
+                && let Some(missing) = parts.extensions.get::<MissingScope>()
+            {
+                missing.set(scope);
+            }
+            return Err(unknown());
+        }
         let arguments = Value::Object(request.arguments.clone().unwrap_or_default());
         let call = tool.parse(arguments).map_err(|detail| ErrorData::invalid_params(detail, None))?;
         let api = Api::new(&self.api, parts, identity.claims.user_id);

@@ -269,7 +269,13 @@ impl ToolInfo {
 
     /// Whether a token can use the tool; a signed-in device can use all.
     pub(crate) fn is_available(&self, grant: Option<&Grant>) -> bool {
-        grant.is_none_or(|grant| self.scopes.iter().all(|scope| grant.require(*scope).is_ok()))
+        self.missing_scope(grant).is_none()
+    }
+
+    /// The first scope of the tool that a token does not have.
+    pub(crate) fn missing_scope(&self, grant: Option<&Grant>) -> Option<Scope> {
+        let grant = grant?;
+        self.scopes.iter().copied().find(|scope| grant.require(*scope).is_err())
     }
 
     /// The scope with which the tool changes something; `None` if it only reads.
@@ -291,5 +297,18 @@ impl ToolInfo {
     /// Reads the arguments of a call.
     pub(crate) fn parse(&self, arguments: Value) -> Result<ToolCall, String> {
         (self.parse)(arguments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chat_core::oauth::SCOPES;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn programs_can_ask_for_the_scopes_of_the_tools() {
+        let needed: BTreeSet<Scope> = TOOLS.iter().flat_map(|tool| tool.scopes).copied().collect();
+        assert_eq!(needed, BTreeSet::from(SCOPES));
     }
 }

@@ -1,7 +1,7 @@
 //! API tokens, with which programs act for a bot or for a person. A token is a session that
 //! no device signed in to, limited to some scopes and possibly to some chats.
 //!
-//! The text is `cfb_` and 64 characters: the id of the session, and 256 random bits. The
+//! A token that a user granted to a program (`oauth`) has no text of its own. The text of the others is `cfb_` and 64 characters: the id of the session, and 256 random bits. The
 //! prefix lets scanners find tokens that were published by mistake.
 
 use super::{Claims, Grant, Identity, Scope, hash_secret};
@@ -15,7 +15,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ const MAX_CHATS: usize = 100;
 
 /// Maximum lifetime of a token that expires, in days.
 const MAX_DAYS: u16 = 3650;
+
+const DAY_SECONDS: f64 = 24.0 * 3600.0;
 
 /// A token to be created.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -58,7 +60,7 @@ pub struct NewApiToken {
     pub bot_id: Option<UserId>,
 }
 
-fn deserialize_scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
+pub(crate) fn deserialize_scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
     let mut scopes = Vec::<Scope>::deserialize(deserializer)?;
     if scopes.len() > Scope::ALL.len() {
         return Err(de::Error::custom(format!("must be at most {} scopes", Scope::ALL.len())));
@@ -96,8 +98,11 @@ pub struct ApiToken {
     pub user_id: UserId,
     /// What the token is for.
     pub name: String,
-    /// The last four characters of the token.
-    pub last_four: String,
+    /// The last four characters of the token; null if the user granted it to a program.
+    pub last_four: Option<String>,
+    /// The program to which the user granted the token: the URL of its description; null if the user
+    /// copied the token.
+    pub client_id: Option<String>,
     /// What the token can do.
     #[sqlx(try_from = "Vec<String>")]
     pub scopes: ScopeList,
@@ -135,79 +140,136 @@ pub struct CreatedApiToken {
     pub properties: ApiToken,
 }
 
-const COLUMNS: &str = "t.session_id as id, s.user_id, t.name, t.last_four, t.scopes, t.chat_ids, t.write_chat_ids,
+const COLUMNS: &str =
+    "t.session_id as id, s.user_id, t.name, t.last_four, t.client_id, t.scopes, t.chat_ids, t.write_chat_ids,
     s.created_at, nullif(s.used_at, s.created_at) as used_at, nullif(s.expires_at, 'infinity') as expires_at";
 
 /// Creates a token for the caller or for one of the caller's bots.
 pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToken) -> Result<CreatedApiToken> {
-    let (chat_ids, write_chat_ids) = normalize_chat_ids(&new)?;
-    if new.expires_in_days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
+    let NewApiToken { name, scopes, chat_ids, write_chat_ids, expires_in_days, bot_id } = new;
+    let ChatLists { chat_ids, write_chat_ids } = ChatLists::new(chat_ids, write_chat_ids)?;
+    if expires_in_days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
         return Err(Error::invalid("expires_in_days", format!("must be from 1 to {MAX_DAYS}")));
     }
-    let session = Uuid::new_v4();
-    let token = encode(session);
+    let session_id = Uuid::new_v4();
+    let token = encode(session_id);
     let mut tx = db.begin().await?;
     users::lock_active(&mut tx, owner).await?;
-    let user = bots::resolve_self_or_bot(&mut tx, owner, new.bot_id).await?;
+    let user_id = bots::resolve_self_or_bot(&mut tx, owner, bot_id).await?;
+    require_room(&mut tx, user_id).await?;
+    let row = NewTokenRow {
+        claims: Claims { user_id, session_id },
+        name: name.as_str(),
+        source: TokenSource::Copied { text: &token },
+        lifetime_seconds: expires_in_days.map(|days| f64::from(days) * DAY_SECONDS),
+        scopes: &scopes.iter().map(|scope| scope.name().to_owned()).collect::<Vec<_>>(),
+        chat_ids: chat_ids.as_deref(),
+        write_chat_ids: write_chat_ids.as_deref(),
+    };
+    row.insert(&mut tx).await?;
+    let entry = NewEntry::new(Action::TokenCreated).with_actor(owner).with_client(client);
+    let entry = entry.with_detail(name.as_str());
+    if user_id == owner { entry } else { entry.with_user(user_id) }.write(&mut *tx).await?;
+    let sql = format!("select {COLUMNS} from api_tokens t join sessions s on s.id = t.session_id where s.id = $1");
+    let properties = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(session_id).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(CreatedApiToken { token, properties })
+}
+
+/// Rejects another token of a user who has as many as allowed. The row of the user is locked.
+pub(crate) async fn require_room(db: &mut PgConnection, user: UserId) -> Result<()> {
     let count: i64 = sqlx::query_scalar(
         "select count(*) from api_tokens t join sessions s on s.id = t.session_id
          where s.user_id = $1 and s.revoked_at is null and s.expires_at > now()",
     )
     .bind(user)
-    .fetch_one(&mut *tx)
+    .fetch_one(db)
     .await?;
     if count >= MAX_TOKENS {
         return Err(Error::Conflict { code: "too_many_tokens", detail: "too many tokens; revoke one first" });
     }
-    sqlx::query(
-        "with session as (
-             insert into sessions (id, user_id, created_at, used_at, expires_at)
-             values ($1, $2, now(), now(), coalesce(now() + make_interval(days => $3), 'infinity'))
-         )
-         insert into api_tokens (session_id, name, hash, last_four, scopes, chat_ids, write_chat_ids)
-         values ($1, $4, $5, $6, $7, $8, $9)",
-    )
-    .bind(session)
-    .bind(user)
-    .bind(new.expires_in_days.map(i32::from))
-    .bind(new.name.as_str())
-    .bind(hash_secret(&token))
-    .bind(&token[token.len() - 4..])
-    .bind(new.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>())
-    .bind(chat_ids)
-    .bind(write_chat_ids)
-    .execute(&mut *tx)
-    .await?;
-    let entry = NewEntry::new(Action::TokenCreated).with_actor(owner).with_client(client);
-    let entry = entry.with_detail(new.name.as_str());
-    if user == owner { entry } else { entry.with_user(user) }.write(&mut *tx).await?;
-    let sql = format!("select {COLUMNS} from api_tokens t join sessions s on s.id = t.session_id where s.id = $1");
-    let properties = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(session).fetch_one(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(CreatedApiToken { token, properties })
+    Ok(())
 }
 
-type ChatLists = (Option<Vec<ChatId>>, Option<Vec<ChatId>>);
+/// How a program comes by a token.
+pub(crate) enum TokenSource<'a> {
+    /// The user copies this text.
+    Copied { text: &'a str },
+    /// The user grants it to the program with this id.
+    Program { client_id: &'a str },
+}
 
-fn normalize_chat_ids(new: &NewApiToken) -> Result<ChatLists> {
-    let unique = |field: &'static str, chats: &Option<Vec<ChatId>>| {
-        let Some(chats) = chats else { return Ok(None) };
-        let mut chats = chats.clone();
-        chats.sort_unstable();
-        chats.dedup();
-        match chats.len() {
-            0..=MAX_CHATS => Ok(Some(chats)),
-            _ => Err(Error::invalid(field, format!("must be at most {MAX_CHATS} chats"))),
-        }
-    };
-    let chats = unique("chat_ids", &new.chat_ids)?;
-    let write_chats = unique("write_chat_ids", &new.write_chat_ids)?;
-    if let (Some(chats), Some(write_chats)) = (&chats, &write_chats)
-        && write_chats.iter().any(|chat| !chats.contains(chat))
-    {
-        return Err(Error::invalid("write_chat_ids", "must be some of chat_ids"));
+/// A token to be stored.
+pub(crate) struct NewTokenRow<'a> {
+    pub(crate) claims: Claims,
+    pub(crate) name: &'a str,
+    pub(crate) source: TokenSource<'a>,
+    pub(crate) lifetime_seconds: Option<f64>,
+    pub(crate) scopes: &'a [String],
+    pub(crate) chat_ids: Option<&'a [ChatId]>,
+    pub(crate) write_chat_ids: Option<&'a [ChatId]>,
+}
+
+impl NewTokenRow<'_> {
+    /// Stores the token and its session.
+    pub(crate) async fn insert(&self, db: &mut PgConnection) -> Result<()> {
+        let (hash, last_four, client_id) = match self.source {
+            TokenSource::Copied { text } => (Some(hash_secret(text)), Some(&text[text.len() - 4..]), None),
+            TokenSource::Program { client_id } => (None, None, Some(client_id)),
+        };
+        sqlx::query(
+            "with session as (
+                 insert into sessions (id, user_id, created_at, used_at, expires_at)
+                 values ($1, $2, now(), now(), coalesce(now() + make_interval(secs => $3), 'infinity'))
+             )
+             insert into api_tokens (session_id, name, hash, last_four, client_id, scopes, chat_ids, write_chat_ids)
+             values ($1, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(self.claims.session_id)
+        .bind(self.claims.user_id)
+        .bind(self.lifetime_seconds)
+        .bind(self.name)
+        .bind(hash)
+        .bind(last_four)
+        .bind(client_id)
+        .bind(self.scopes)
+        .bind(self.chat_ids)
+        .bind(self.write_chat_ids)
+        .execute(db)
+        .await?;
+        Ok(())
     }
-    Ok((chats, write_chats))
+}
+
+/// The chats to which a token is limited; `None` means all.
+pub(crate) struct ChatLists {
+    /// Those that it reads and writes to.
+    pub(crate) chat_ids: Option<Vec<ChatId>>,
+    /// Those of them that it writes to.
+    pub(crate) write_chat_ids: Option<Vec<ChatId>>,
+}
+
+impl ChatLists {
+    /// Sorts and checks the lists.
+    pub(crate) fn new(chat_ids: Option<Vec<ChatId>>, write_chat_ids: Option<Vec<ChatId>>) -> Result<Self> {
+        let unique = |field: &'static str, chats: Option<Vec<ChatId>>| {
+            let Some(mut chats) = chats else { return Ok(None) };
+            chats.sort_unstable();
+            chats.dedup();
+            match chats.len() {
+                0..=MAX_CHATS => Ok(Some(chats)),
+                _ => Err(Error::invalid(field, format!("must be at most {MAX_CHATS} chats"))),
+            }
+        };
+        let chat_ids = unique("chat_ids", chat_ids)?;
+        let write_chat_ids = unique("write_chat_ids", write_chat_ids)?;
+        if let (Some(chats), Some(write_chats)) = (&chat_ids, &write_chat_ids)
+            && write_chats.iter().any(|chat| !chats.contains(chat))
+        {
+            return Err(Error::invalid("write_chat_ids", "must be some of chat_ids"));
+        }
+        Ok(Self { chat_ids, write_chat_ids })
+    }
 }
 
 /// Lists the active tokens of a user and of the user's bots, the newest first.
@@ -271,12 +333,14 @@ struct GrantRow {
     scopes: Option<Vec<String>>,
     chat_ids: Option<Vec<ChatId>>,
     write_chat_ids: Option<Vec<ChatId>>,
+    client_id: Option<String>,
 }
 
 impl GrantRow {
     fn into_identity(self, session_id: Uuid) -> Identity {
-        let Self { user_id, owner_id, scopes, chat_ids, write_chat_ids } = self;
-        let grant = scopes.map(|scopes| Arc::new(Grant::new(ScopeList::from(scopes).0, chat_ids, write_chat_ids)));
+        let Self { user_id, owner_id, scopes, chat_ids, write_chat_ids, client_id } = self;
+        let grant = scopes.map(|scopes| Grant::new(ScopeList::from(scopes).0, chat_ids, write_chat_ids));
+        let grant = grant.map(|grant| Arc::new(grant.of_program(client_id.is_some())));
         Identity { claims: Claims { user_id, session_id }, account_id: owner_id.unwrap_or(user_id), grant }
     }
 }
@@ -286,7 +350,7 @@ impl GrantRow {
 pub(super) async fn find(db: impl PgExecutor<'_>, token: &str) -> Result<Option<Identity>> {
     let Some(session_id) = decode(token) else { return Ok(None) };
     let row: Option<GrantRow> = sqlx::query_as(
-        "select s.user_id, u.owner_id, t.scopes, t.chat_ids, t.write_chat_ids
+        "select s.user_id, u.owner_id, t.scopes, t.chat_ids, t.write_chat_ids, t.client_id
          from api_tokens t join sessions s on s.id = t.session_id join users u on u.id = s.user_id
          where s.id = $1 and t.hash = $2",
     )
@@ -300,7 +364,7 @@ pub(super) async fn find(db: impl PgExecutor<'_>, token: &str) -> Result<Option<
 /// Finds the identity of an active session, of a device or of an API token.
 pub(super) async fn find_session(db: impl PgExecutor<'_>, claims: Claims) -> Result<Option<Identity>> {
     let row: Option<GrantRow> = sqlx::query_as(
-        "select s.user_id, u.owner_id, t.scopes, t.chat_ids, t.write_chat_ids
+        "select s.user_id, u.owner_id, t.scopes, t.chat_ids, t.write_chat_ids, t.client_id
          from sessions s join users u on u.id = s.user_id left join api_tokens t on t.session_id = s.id
          where s.id = $1 and s.user_id = $2 and s.revoked_at is null and s.expires_at > now()",
     )

@@ -17,6 +17,7 @@ use std::{
     },
 };
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// Maximum number of cached API tokens; a full cache evicts the least used.
 const CAPACITY: usize = 16_384;
@@ -69,6 +70,8 @@ pub struct Authenticator {
     db: PgPool,
     verifier: Verifier,
     api_tokens: Cache<[u8; 32], Arc<CachedToken>>,
+    /// What users have granted to programs, by session. It never changes.
+    programs: Cache<Uuid, Identity>,
     /// Limits how many unknown tokens are looked up at once: everybody can send some.
     lookups: Semaphore,
     /// Which sessions are active.
@@ -89,6 +92,7 @@ impl Authenticator {
         Self {
             sessions: SessionCache::new(db.clone()),
             api_tokens: new_cache(CAPACITY),
+            programs: new_cache(CAPACITY),
             lookups: Semaphore::new(MAX_LOOKUPS),
             db,
             verifier,
@@ -100,6 +104,26 @@ impl Authenticator {
     pub async fn authenticate(&self, authorization: Option<&str>) -> Result<Identity> {
         let identity = self.identify(authorization).await?;
         self.sessions.require_active(identity.claims).await?;
+        Ok(identity)
+    }
+
+    /// Verifies a token for the MCP server, and that its session is active: one of a program to which a
+    /// user granted access, or one for the whole API.
+    pub async fn authenticate_mcp(&self, authorization: Option<&str>) -> Result<Identity> {
+        let token = authorization.and_then(parse_bearer_token).ok_or(token::MISSING)?;
+        let Ok(claims) = self.verifier.verify(token, Audience::Mcp) else {
+            return self.authenticate(authorization).await;
+        };
+        self.sessions.require_active(claims).await?;
+        if let Some(identity) = self.programs.get(&claims.session_id) {
+            return Ok(identity);
+        }
+        let identity = self.identify_session(claims).await?;
+        // Without a grant the token could do everything.
+        if identity.grant.is_none() {
+            return Err(token::INVALID);
+        }
+        self.programs.insert(claims.session_id, identity.clone());
         Ok(identity)
     }
 

@@ -9,11 +9,22 @@ pub struct Grant {
     scopes: Vec<Scope>,
     chats: Option<Vec<ChatId>>,
     write_chats: Option<Vec<ChatId>>,
+    is_of_program: bool,
 }
 
 impl Grant {
     pub(super) fn new(scopes: Vec<Scope>, chats: Option<Vec<ChatId>>, write_chats: Option<Vec<ChatId>>) -> Self {
-        Self { scopes, chats, write_chats }
+        Self { scopes, chats, write_chats, is_of_program: false }
+    }
+
+    /// Marks the grant as one to a program, which can ask the user for more (`oauth`).
+    pub(super) fn of_program(self, is_of_program: bool) -> Self {
+        Self { is_of_program, ..self }
+    }
+
+    /// Whether the user granted this to a program, which can ask for more.
+    pub fn is_of_program(&self) -> bool {
+        self.is_of_program
     }
 
     /// Rejects a request that needs a scope which the token does not have.
@@ -44,6 +55,7 @@ mod tests {
             scopes: vec![Scope::MessagesRead, Scope::MessagesWrite],
             chats,
             write_chats,
+            is_of_program: false,
         };
         let all = grant(None, None);
         all.require(Scope::MessagesRead).expect("granted");

@@ -122,7 +122,7 @@ pub async fn refresh(
     let found: Option<(Uuid, UserId, bool, bool)> = sqlx::query_as(
         "select s.id, s.user_id, t.used_at is not null, s.revoked_at is not null or s.expires_at < now()
          from refresh_tokens t join sessions s on s.id = t.session_id
-         where t.hash = $1
+         where t.hash = $1 and not exists (select from api_tokens a where a.session_id = s.id)
          for update",
     )
     .bind(hash_secret(refresh_token))
@@ -204,9 +204,10 @@ pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<(
     disable_integrations(log, user).await
 }
 
-/// Disables what sends the user's chats to other servers: the sessions may have ended because
-/// somebody else had access.
+/// Disables what sends the user's chats to other servers, and the codes that programs have not
+/// exchanged: the sessions may have ended because somebody else had access.
 async fn disable_integrations(log: &mut PgConnection, user: UserId) -> Result<()> {
+    sqlx::query("delete from oauth_codes where user_id = $1").bind(user).execute(&mut *log).await?;
     webhook_endpoints::disable_all(log, user).await?;
     bridges::disable_all(log, user).await
 }
@@ -278,7 +279,8 @@ const SUSPENDED: Error =
 pub const REVOKED: Error =
     Error::Unauthorized { code: "session_revoked", detail: "this session has ended; sign in again" };
 
-async fn insert_refresh_token(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<()> {
+/// Stores the hash of a refresh token.
+pub(crate) async fn insert_refresh_token(db: &mut PgConnection, claims: Claims, hash: &[u8]) -> Result<()> {
     sqlx::query("insert into refresh_tokens (hash, session_id) values ($1, $2)")
         .bind(hash)
         .bind(claims.session_id)

@@ -21,6 +21,8 @@ pub enum Audience {
     Api,
     /// Event streams only; the audience of the stream cookie.
     Stream,
+    /// The MCP server only; the audience of the tokens of programs (`oauth`).
+    Mcp,
     /// Nothing: it proves that the user has signed in on a device. The audience of the
     /// device cookie.
     Device,
@@ -31,6 +33,7 @@ impl Audience {
         match self {
             Self::Api => "confab:api",
             Self::Stream => "confab:stream",
+            Self::Mcp => "confab:mcp",
             Self::Device => "confab:device",
         }
     }

@@ -3,7 +3,9 @@
 use super::Schemas;
 use crate::{
     AppState,
-    extract::{Caller, ChatMember, ClientInfo, Json, OperatorCaller, Path, PathParam, Query, RawBody},
+    extract::{
+        Caller, ChatMember, ClientInfo, Json, OAuthForm, OAuthServer, OperatorCaller, Path, PathParam, Query, RawBody,
+    },
     router::Access,
     upload_form::UploadForm,
     webhook_request::{WebhookBody, WebhookCaller},
@@ -199,6 +201,23 @@ impl OperationInput for RawBody {
         let content = json!({ "application/json": { "schema": { "type": "object" } } });
         operation.body = Some(json!({ "required": true, "content": content }));
         operation.add_errors(&[(403, "The signature is wrong."), (413, "The body is too large.")]);
+    }
+}
+
+impl OperationInput for OAuthServer {
+    fn describe_input(operation: &mut Operation<'_>) {
+        operation.add_errors(&[(404, "The server does not know its public URL.")]);
+    }
+}
+
+impl OperationInput for OAuthForm {
+    fn describe_input(operation: &mut Operation<'_>) {
+        let content = json!({ "application/x-www-form-urlencoded": { "schema": { "type": "object" } } });
+        operation.body = Some(json!({ "required": true, "content": content }));
+        operation.add_errors(&[
+            (413, "The body is too large."),
+            (415, "The media type is not application/x-www-form-urlencoded."),
+        ]);
     }
 }
 

@@ -5,7 +5,7 @@ mod describe;
 mod document;
 mod responses;
 
-pub(crate) use describe::{Operation, OperationHandler};
+pub(crate) use describe::{Operation, OperationHandler, OperationOutput};
 pub(crate) use responses::{
     Created, CreatedOrAccepted, CreatedOrOk, FileBody, NdJson, NoContent, ProgramResponse, WithCookies,
 };

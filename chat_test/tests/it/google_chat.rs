@@ -1,7 +1,7 @@
 //! The bridge to Google Chat, against a stand-in of Google.
 
 use chat_test::{
-    ApiResponse, PNG, PUBLIC_URL, TestApp, TestUser, eventually,
+    ApiResponse, PNG, TestApp, TestUser, eventually,
     google::{
         Approved, CHAT_ACCOUNT, DIRECT_SPACE, Google, GooglePerson, GoogleReply, PROJECT_NUMBER, SERVICE_ACCOUNT,
         SPACE, app_event, claims,
@@ -262,7 +262,7 @@ async fn changes_deletions_and_reactions_of_people_are_relayed() {
 #[tokio::test]
 async fn each_form_of_a_token_is_verified() {
     let bridge = TestBridge::start().await;
-    let endpoint = format!("{PUBLIC_URL}{}", bridge.webhook_path());
+    let endpoint = format!("{}{}", bridge.app.endpoints.chat, bridge.webhook_path());
     let add_on = format!("service-{PROJECT_NUMBER}@gcp-sa-gsuiteaddons.iam.gserviceaccount.com");
     let google = "https://accounts.google.com";
     let with = |issuer: &str, audience: &str, more: Value| {

@@ -42,7 +42,7 @@ async fn nobody_reaches_a_webhook_without_its_secret() {
     let wrong = format!("{start}/{}", secret.chars().rev().collect::<String>());
     let url = format!("{}{wrong}", bridge.app.endpoints.chat);
     // A real token of Google for this URL: somebody has entered it in an app of their own.
-    let mut foreign = claims("https://accounts.google.com", &format!("{}{wrong}", chat_test::PUBLIC_URL));
+    let mut foreign = claims("https://accounts.google.com", &format!("{}{wrong}", bridge.app.endpoints.chat));
     (foreign["email"], foreign["email_verified"]) = (json!(CHAT_ACCOUNT), json!(true));
     for token in [bridge.google.project_token(), bridge.google.sign(&foreign)] {
         let answer = bridge.client.post(&url).bearer_auth(token).json(&removed).send().await.expect("an answer");

@@ -20,6 +20,7 @@ mod mcp;
 mod members;
 mod messages;
 mod metrics;
+mod oauth;
 mod openapi;
 mod operators;
 mod outgoing_webhooks;

@@ -71,7 +71,7 @@ async fn only_callers_with_a_token_and_from_no_foreign_page_are_served() {
     let nobody = alice.with_token("cfb_wrong");
     let refused = send(&nobody, MODERN, "tools/list", json!({})).await;
     refused.expect_problem(401);
-    assert_eq!(refused.header("www-authenticate"), "Bearer");
+    assert!(refused.header("www-authenticate").starts_with("Bearer error=\"invalid_token\", resource_metadata="));
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
     for (origin, status) in [("https://evil.example", 403), ("null", 403), ("http://127.0.0.1:1", 403)] {
         let request = alice.request(Method::POST, "/mcp").header("origin", origin).json(&body);

@@ -93,7 +93,17 @@ async fn an_invalid_token_is_refused_everywhere() {
 async fn every_route_that_needs_a_token_says_so() {
     let app = TestApp::start().await;
     let client = reqwest::Client::new();
-    let open = ["/api/signup", "/api/signin", "/api/token/refresh", "/api/config", "/api/files/{file_id}/shared"];
+    let open = [
+        "/api/signup",
+        "/api/signin",
+        "/api/token/refresh",
+        "/api/config",
+        "/api/files/{file_id}/shared",
+        "/api/oauth/token",
+        "/api/oauth/revoke",
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-authorization-server",
+    ];
     for route in chat_server::routes().list() {
         let path = route.path.replace("{chat_id}", "1").replace("{user_id}", "1").replace("{file_id}", "1");
         let request = client.request(route.method.clone(), format!("{}{path}", app.endpoints.chat));

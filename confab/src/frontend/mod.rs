@@ -29,7 +29,7 @@ const NOT_BUILT: &str = include_str!("not_built.html");
 const INDEX_FILE: &str = "index.html";
 
 /// Paths of the servers, for which the page is never returned.
-const SERVER_PREFIXES: [&str; 4] = ["/api", "/events", "/ws", "/in"];
+const SERVER_PREFIXES: [&str; 6] = ["/api", "/events", "/ws", "/in", "/mcp", "/.well-known"];
 
 /// Paths for which programs that show link previews get the page.
 const PAGE_PREFIXES: [&str; 2] = ["/invite/", "/chats/"];

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { Suspense, useEffect, useState } from 'react';
 import { AppShell } from './AppShell';
 import { type Account, activate, currentAccount, listAccounts, signOut } from './auth/accounts';
 import { SignInPage } from './auth/SignInPage';
@@ -7,9 +7,15 @@ import { ChatStore } from './store/chatStore';
 import { clearFileCache } from './store/fileCache';
 import { ChatStoreContext } from './store/hooks';
 import { ErrorBoundary } from './ui/ErrorBoundary';
+import { lazyWithRetry } from './ui/lazyWithRetry';
 import { useUiStore } from './uiStore';
 
-/** The chats of the signed-in user, or the sign-in page. */
+const ConsentPage = lazyWithRetry(() => import('./auth/ConsentPage'));
+
+/** The page to which programs send the browser (`AUTHORIZE_PATH` of the server). */
+const CONSENT_PATH = '/oauth/authorize';
+
+/** The chats of the signed-in user, the consent page, or the sign-in page. */
 export function App() {
   const [account, setAccount] = useState(restoreAccount);
   const [chatStore, setChatStore] = useState<ChatStore | null>(null);
@@ -42,7 +48,13 @@ export function App() {
   return (
     <ErrorBoundary>
       <ChatStoreContext value={chatStore} key={chatStore.account.id}>
-        <AppShell />
+        {location.pathname === CONSENT_PATH ? (
+          <Suspense>
+            <ConsentPage />
+          </Suspense>
+        ) : (
+          <AppShell />
+        )}
       </ChatStoreContext>
     </ErrorBoundary>
   );

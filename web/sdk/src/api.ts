@@ -70,6 +70,14 @@ export function createApi({ request, fetch }: HttpClient) {
       create: (body: wire.NewApiToken) => post<wire.CreatedApiToken>('/api/tokens', body),
       revoke: (id: string) => remove(`/api/tokens/${id}`),
     },
+
+    /** Programs, such as MCP clients, that ask the caller for a token (OAuth 2.1). */
+    oauth: {
+      /** Checks what a program asks for, before the user is asked. */
+      check: (request: wire.AuthorizationRequest) => post<wire.AuthorizationCheck>('/api/oauth/requests', request),
+      /** Lets the program act for the caller. Returns where to send the browser. */
+      authorize: (body: wire.NewAuthorization) => post<wire.Redirection>('/api/oauth/authorizations', body),
+    },
     /** Endpoints of outgoing webhooks, of the caller and of the caller's bots. */
     webhookEndpoints: {
       list: () => get<wire.WebhookEndpointList>('/api/webhook-endpoints').then(({ items }) => items),

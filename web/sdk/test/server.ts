@@ -24,14 +24,21 @@ export class TestServer {
     readonly folder: string,
     readonly port: number,
     readonly environment: Readonly<Record<string, string>>,
+    readonly publicUrl: string | null,
   ) {}
 
-  /** Starts a server, with more environment variables. */
-  static async start(environment: Readonly<Record<string, string>> = {}): Promise<TestServer> {
+  /**
+   * Starts a server, with more environment variables. Its public URL is a host name that browsers do not treat as a
+   * secure context; without one it knows itself by the loopback address.
+   */
+  static async start(
+    environment: Readonly<Record<string, string>> = {},
+    publicUrl: string | null = 'http://plain.test',
+  ): Promise<TestServer> {
     const folder = await mkdtemp(join(tmpdir(), 'confab-sdk-'));
     // When the tests run as root, Postgres runs as another user.
     await chmod(folder, 0o755);
-    const server = new TestServer(folder, 0, environment);
+    const server = new TestServer(folder, 0, environment, publicUrl);
     await server.launch();
     return server;
   }
@@ -39,8 +46,7 @@ export class TestServer {
   /** Starts the server, or restarts it at the same address. */
   async launch(): Promise<void> {
     const bind = this.url ? new URL(this.url).host : '127.0.0.1:0';
-    // A host name that browsers do not treat as a secure context.
-    const publicUrl = ['--public-url', 'http://plain.test', '--public-demo'];
+    const publicUrl = this.publicUrl === null ? [] : ['--public-url', this.publicUrl, '--public-demo'];
     const outgoing = ['--outgoing-allow', '127.0.0.0/8'];
     const child = spawn(
       BINARY_PATH,

@@ -9,25 +9,7 @@ import { Field, FormError, SelectField } from '../ui/Field';
 import { Secret } from '../ui/Secret';
 import { withToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
-
-/** The scopes in the order of the form, with the keys of their names. */
-const SCOPE_NAMES = {
-  'chats:read': 'integrations.scopeNames.chatsRead',
-  'messages:read': 'integrations.scopeNames.messagesRead',
-  'search:read': 'integrations.scopeNames.searchRead',
-  'users:read': 'integrations.scopeNames.usersRead',
-  'events:read': 'integrations.scopeNames.eventsRead',
-  'messages:write': 'integrations.scopeNames.messagesWrite',
-  'reactions:write': 'integrations.scopeNames.reactionsWrite',
-  'receipts:write': 'integrations.scopeNames.receiptsWrite',
-  'presence:write': 'integrations.scopeNames.presenceWrite',
-  'chats:write': 'integrations.scopeNames.chatsWrite',
-} as const satisfies Record<Scope, string>;
-
-const SCOPES = Object.keys(SCOPE_NAMES) as readonly Scope[];
-
-/** What a new token can do unless the user changes it: read. */
-const DEFAULT_SCOPES: readonly Scope[] = SCOPES.filter((scope) => scope.endsWith(':read'));
+import { isReading, SCOPE_NAMES, SCOPES } from './scopes';
 
 const LIFETIMES = [30, 90, 365] as const;
 
@@ -46,7 +28,7 @@ export function ApiTokens(props: {
   };
   const describeToken = (token: ApiToken) =>
     [
-      `…${token.last_four}`,
+      token.client_id ? t('integrations.grantedTo', { host: new URL(token.client_id).host }) : `…${token.last_four}`,
       describeUser(token.user_id),
       token.used_at ? t('settings.lastUsed', { ago: formatRelativeTime(token.used_at) }) : t('integrations.neverUsed'),
       token.expires_at && t('invite.expiresAt', { time: formatFullTime(token.expires_at) }),
@@ -90,7 +72,7 @@ function NewToken({ bots, onChange }: { readonly bots: readonly User[]; readonly
   const [name, setName] = useState('');
   const [userId, setUserId] = useState(me);
   const [days, setDays] = useState<number | null>(90);
-  const [scopes, setScopes] = useState<readonly Scope[]>(DEFAULT_SCOPES);
+  const [scopes, setScopes] = useState<readonly Scope[]>(() => SCOPES.filter(isReading));
   const [secret, setSecret] = useState<string | null>(null);
 
   const toggle = (scope: Scope) =>

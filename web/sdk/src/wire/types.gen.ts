@@ -74,6 +74,11 @@ export type ApiToken = {
      */
     chat_ids: Array<ChatId> | null;
     /**
+     * The program to which the user granted the token: the URL of its description; null if the user
+     * copied the token.
+     */
+    client_id: string | null;
+    /**
      * When the token was created.
      */
     created_at: Time;
@@ -86,9 +91,9 @@ export type ApiToken = {
      */
     id: TokenId;
     /**
-     * The last four characters of the token.
+     * The last four characters of the token; null if the user granted it to a program.
      */
-    last_four: string;
+    last_four: string | null;
     /**
      * What the token is for.
      */
@@ -202,6 +207,59 @@ export type AuthResponse = {
      */
     token: string;
     user: Me;
+};
+
+/**
+ * The result of checking a request.
+ */
+export type AuthorizationCheck = {
+    /**
+     * What to ask the user; null if there is nothing to ask, because the request is not valid.
+     */
+    consent: Consent | null;
+    /**
+     * Where to send the browser if the user declines, or if there is nothing to ask. It tells the
+     * program why.
+     */
+    redirect_url: string;
+};
+
+/**
+ * The parameters with which a program sent the browser to the consent page.
+ */
+export type AuthorizationRequest = {
+    /**
+     * The URL of the document that describes the program.
+     */
+    client_id?: string;
+    /**
+     * The SHA-256 digest of a secret of the program, in base64url.
+     */
+    code_challenge?: string | null;
+    /**
+     * `S256`.
+     */
+    code_challenge_method?: string | null;
+    /**
+     * Where the program wants the browser to be sent.
+     */
+    redirect_uri?: string;
+    /**
+     * The URL of the MCP server.
+     */
+    resource?: string | null;
+    /**
+     * `code`.
+     */
+    response_type?: string | null;
+    /**
+     * Scopes, separated by spaces; those that read if absent. Unknown ones are ignored.
+     */
+    scope?: string | null;
+    /**
+     * A text that the program gets back.
+     */
+    state?: string | null;
 };
 
 /**
@@ -897,6 +955,33 @@ export type Config = {
 };
 
 /**
+ * What a page asks the user.
+ */
+export type Consent = {
+    /**
+     * The host of the document that describes the program: whoever controls it controls the program.
+     */
+    client_host: string;
+    /**
+     * The name of the program, which the program chose.
+     */
+    client_name: string;
+    /**
+     * Whether the browser is sent to a program on the device of the user. Every program there can
+     * pretend to be this one.
+     */
+    is_on_device: boolean;
+    /**
+     * The host, or the scheme of the app, to which the browser is sent with the code.
+     */
+    redirect_host: string;
+    /**
+     * The scopes that the program asks for.
+     */
+    scopes: Array<Scope>;
+};
+
+/**
  * A message's text, at most 64 KiB of UTF-8.
  */
 export type Content = string;
@@ -910,6 +995,11 @@ export type CreatedApiToken = {
      */
     chat_ids: Array<ChatId> | null;
     /**
+     * The program to which the user granted the token: the URL of its description; null if the user
+     * copied the token.
+     */
+    client_id: string | null;
+    /**
      * When the token was created.
      */
     created_at: Time;
@@ -922,9 +1012,9 @@ export type CreatedApiToken = {
      */
     id: TokenId;
     /**
-     * The last four characters of the token.
+     * The last four characters of the token; null if the user granted it to a program.
      */
-    last_four: string;
+    last_four: string | null;
     /**
      * What the token is for.
      */
@@ -1888,6 +1978,29 @@ export type NewApiToken = {
 };
 
 /**
+ * What a user lets a program do.
+ */
+export type NewAuthorization = {
+    /**
+     * The only chats that the program reads and writes to; all chats of the user if absent.
+     */
+    chat_ids?: Array<ChatId> | null;
+    /**
+     * What the program asked for.
+     */
+    request: AuthorizationRequest;
+    /**
+     * What the program can do: some of what it asked for.
+     */
+    scopes: Array<Scope>;
+    /**
+     * The only ones of these chats that the program writes to, without asking the user for each
+     * change. If absent, it writes to all of them and asks each time.
+     */
+    write_chat_ids?: Array<ChatId> | null;
+};
+
+/**
  * The reason for a ban.
  */
 export type NewBan = {
@@ -2243,6 +2356,16 @@ export type ReceiptPage = {
 };
 
 /**
+ * Where to send the browser.
+ */
+export type Redirection = {
+    /**
+     * The redirect URI of the program with the code, which is valid for a minute.
+     */
+    redirect_url: string;
+};
+
+/**
  * The latest refresh token of the client.
  */
 export type Refresh = {
@@ -2303,6 +2426,32 @@ export type ReplayParams = {
 };
 
 /**
+ * Where programs get tokens for the MCP server (RFC 9728).
+ */
+export type ResourceMetadata = {
+    authorization_servers: [
+        string
+    ];
+    bearer_methods_supported: [
+        string
+    ];
+    /**
+     * The URL of the MCP server.
+     */
+    resource: string;
+    resource_name: string;
+    scopes_supported: [
+        Scope,
+        Scope,
+        Scope,
+        Scope,
+        Scope,
+        Scope,
+        Scope
+    ];
+};
+
+/**
  * The role of a member, lowest first.
  */
 export type Role = 'member' | 'admin' | 'owner';
@@ -2321,6 +2470,49 @@ export type ScopeList = Array<Scope>;
  * A search text: 1 to 100 characters.
  */
 export type SearchText = string;
+
+/**
+ * How programs get tokens (RFC 8414).
+ */
+export type ServerMetadata = {
+    authorization_endpoint: string;
+    authorization_response_iss_parameter_supported: boolean;
+    /**
+     * A program is named by the URL of a document that describes it.
+     */
+    client_id_metadata_document_supported: boolean;
+    code_challenge_methods_supported: [
+        string
+    ];
+    grant_types_supported: [
+        string,
+        string
+    ];
+    issuer: string;
+    response_modes_supported: [
+        string
+    ];
+    response_types_supported: [
+        string
+    ];
+    revocation_endpoint: string;
+    revocation_endpoint_auth_methods_supported: [
+        string
+    ];
+    scopes_supported: [
+        Scope,
+        Scope,
+        Scope,
+        Scope,
+        Scope,
+        Scope,
+        Scope
+    ];
+    token_endpoint: string;
+    token_endpoint_auth_methods_supported: [
+        string
+    ];
+};
 
 /**
  * The key file of a service account at Google, in JSON: at most 8,000 bytes.
@@ -3006,6 +3198,64 @@ export type WhatsappSettings = {
      */
     phone_number_id: RemoteAccountId;
 };
+
+export type OauthGetServerMetadataData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/.well-known/oauth-authorization-server';
+};
+
+export type OauthGetServerMetadataErrors = {
+    /**
+     * The server does not know its public URL.
+     */
+    404: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OauthGetServerMetadataError = OauthGetServerMetadataErrors[keyof OauthGetServerMetadataErrors];
+
+export type OauthGetServerMetadataResponses = {
+    /**
+     * OK.
+     */
+    200: ServerMetadata;
+};
+
+export type OauthGetServerMetadataResponse = OauthGetServerMetadataResponses[keyof OauthGetServerMetadataResponses];
+
+export type OauthGetResourceMetadataData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/.well-known/oauth-protected-resource/mcp';
+};
+
+export type OauthGetResourceMetadataErrors = {
+    /**
+     * The server does not know its public URL.
+     */
+    404: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OauthGetResourceMetadataError = OauthGetResourceMetadataErrors[keyof OauthGetResourceMetadataErrors];
+
+export type OauthGetResourceMetadataResponses = {
+    /**
+     * OK.
+     */
+    200: ResourceMetadata;
+};
+
+export type OauthGetResourceMetadataResponse = OauthGetResourceMetadataResponses[keyof OauthGetResourceMetadataResponses];
 
 export type UsersListBlockedData = {
     body?: never;
@@ -6465,6 +6715,202 @@ export type MessagesListRepliesResponses = {
 };
 
 export type MessagesListRepliesResponse = MessagesListRepliesResponses[keyof MessagesListRepliesResponses];
+
+export type OauthAuthorizeData = {
+    body: NewAuthorization;
+    path?: never;
+    query?: never;
+    url: '/api/oauth/authorizations';
+};
+
+export type OauthAuthorizeErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The server does not know its public URL.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OauthAuthorizeError = OauthAuthorizeErrors[keyof OauthAuthorizeErrors];
+
+export type OauthAuthorizeResponses = {
+    /**
+     * OK.
+     */
+    200: Redirection;
+};
+
+export type OauthAuthorizeResponse = OauthAuthorizeResponses[keyof OauthAuthorizeResponses];
+
+export type OauthCheckData = {
+    body: AuthorizationRequest;
+    path?: never;
+    query?: never;
+    url: '/api/oauth/requests';
+};
+
+export type OauthCheckErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The server does not know its public URL.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OauthCheckError = OauthCheckErrors[keyof OauthCheckErrors];
+
+export type OauthCheckResponses = {
+    /**
+     * OK.
+     */
+    200: AuthorizationCheck;
+};
+
+export type OauthCheckResponse = OauthCheckResponses[keyof OauthCheckResponses];
+
+export type OauthRevokeData = {
+    body: {
+        [key: string]: unknown;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/oauth/revoke';
+};
+
+export type OauthRevokeErrors = {
+    /**
+     * The program made a mistake: `error` and `error_description`.
+     */
+    400: {
+        [key: string]: unknown;
+    };
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not application/x-www-form-urlencoded.
+     */
+    415: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OauthRevokeError = OauthRevokeErrors[keyof OauthRevokeErrors];
+
+export type OauthRevokeResponses = {
+    /**
+     * OK, as RFC 6749 and RFC 7009 describe.
+     */
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type OauthRevokeResponse = OauthRevokeResponses[keyof OauthRevokeResponses];
+
+export type OauthIssueTokensData = {
+    body: {
+        [key: string]: unknown;
+    };
+    path?: never;
+    query?: never;
+    url: '/api/oauth/token';
+};
+
+export type OauthIssueTokensErrors = {
+    /**
+     * The program made a mistake: `error` and `error_description`.
+     */
+    400: {
+        [key: string]: unknown;
+    };
+    /**
+     * The server does not know its public URL.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not application/x-www-form-urlencoded.
+     */
+    415: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OauthIssueTokensError = OauthIssueTokensErrors[keyof OauthIssueTokensErrors];
+
+export type OauthIssueTokensResponses = {
+    /**
+     * OK, as RFC 6749 and RFC 7009 describe.
+     */
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type OauthIssueTokensResponse = OauthIssueTokensResponses[keyof OauthIssueTokensResponses];
 
 export type OperatorListAuditData = {
     body?: never;
