@@ -49,7 +49,7 @@ pub async fn serve(
     let mut registry = chat_core::metrics::new_registry();
     state.register_metrics(&mut registry);
     let probes = probes::router(state.readiness_checks(), shutdown.clone());
-    let router = state.router().merge(probes).merge(metrics.into_router(registry, &shutdown));
+    let router = state.router(&shutdown).merge(probes).merge(metrics.into_router(registry, &shutdown));
     let router = layers::with_layers(router, &policy, Some(state.rate_limiter()));
     acceptor::serve(listener, connections, NoHook, router, shutdown).await;
 }

@@ -179,16 +179,18 @@ impl AppState {
         }))
     }
 
-    /// Returns the routes, behind the rate limits: the API, its description, and MCP.
-    pub fn router(self: &Arc<Self>) -> Router {
+    /// Returns the routes, behind the rate limits: the API, its description, and MCP. `shutdown` ends
+    /// the streams of MCP.
+    pub fn router(self: &Arc<Self>, shutdown: &CancellationToken) -> Router {
         let api = router::routes().into_router(Arc::clone(self));
-        let mcp = mcp_server::router(mcp_server::Deps {
+        let deps = mcp_server::Deps {
             api: api.clone(),
             authenticator: Arc::clone(&self.authenticator),
             rate_limiter: Arc::clone(&self.rate_limiter),
             db: self.db.clone(),
             public_url: self.public_url.clone(),
-        });
+        };
+        let mcp = mcp_server::router(deps, shutdown);
         api.merge(openapi::router(self.public_url.as_ref())).merge(mcp)
     }
 

@@ -144,7 +144,7 @@ impl Node {
         let mut checks = state.readiness_checks();
         checks.extend(notify.checks());
         let router = state
-            .router()
+            .router(&shutdown)
             .merge(notify.router())
             .merge(frontend::router(&self.frontend))
             .merge(probes::router(checks, shutdown.clone()))

@@ -3,8 +3,8 @@
 use crate::{
     api::{Api, CallError},
     summary::{
-        CatchUp, ChatDigest, ChatList, Done, MAX_CHATS, MAX_LIST_BYTES, MessageList, PersonList, PersonSummary,
-        UnreadChat, other_person,
+        CatchUp, ChatDigest, ChatList, Done, MAX_CHATS, MAX_LIST_BYTES, MessageList, MessageSummary, PersonList,
+        PersonSummary, UnreadChat, other_person,
     },
     text::{clean, clean_name},
     tools::{
@@ -143,7 +143,7 @@ async fn describe_chat(api: &Api<'_>, id: ChatId) -> Result<String, CallError> {
     })
 }
 
-async fn load_chats(api: &Api<'_>) -> Result<Vec<ChatSummary>, CallError> {
+pub(crate) async fn load_chats(api: &Api<'_>) -> Result<Vec<ChatSummary>, CallError> {
     items(api.get("/api/chats").await?)
 }
 
@@ -194,6 +194,24 @@ async fn read_messages(api: &Api<'_>, input: &ReadMessages) -> Result<MessageLis
     summarize(api, api.get(&format!("/api/chats/{}/messages?limit={limit}{before}", input.chat_id)).await?).await
 }
 
+/// Reads a chat and its newest messages.
+pub(crate) async fn read_chat(api: &Api<'_>, id: ChatId) -> Result<(ChatDigest, MessageList), CallError> {
+    let summary: ChatSummary = from_json(api.get(&format!("/api/chats/{id}")).await?)?;
+    let messages = read_messages(api, &ReadMessages { chat_id: id, before: None, limit: None }).await?;
+    let people = load_people(api, other_person(&summary, api.user).into_iter()).await;
+    Ok((ChatDigest::new(&summary, api.user, &people), messages))
+}
+
+/// Reads a message of a chat.
+pub(crate) async fn read_message(api: &Api<'_>, chat: ChatId, id: MessageId) -> Result<MessageSummary, CallError> {
+    let message = load_message(api, id).await?;
+    if message.chat_id != chat {
+        return Err("message not found, or not visible to you".into());
+    }
+    let authors = load_authors(api, std::slice::from_ref(&message)).await;
+    Ok(MessageSummary::new(&message, &authors))
+}
+
 async fn get_thread(api: &Api<'_>, input: &GetThread) -> Result<MessageList, CallError> {
     let id = input.message_id;
     let first: Message = from_json(api.get(&format!("/api/messages/{id}")).await?)?;
@@ -237,7 +255,7 @@ async fn load_authors(api: &Api<'_>, messages: &[Message]) -> HashMap<UserId, Pe
 }
 
 /// Loads profiles, at most 100. None if the token cannot read profiles.
-async fn load_people(api: &Api<'_>, ids: impl Iterator<Item = UserId>) -> HashMap<UserId, PersonSummary> {
+pub(crate) async fn load_people(api: &Api<'_>, ids: impl Iterator<Item = UserId>) -> HashMap<UserId, PersonSummary> {
     let ids: BTreeSet<UserId> = ids.collect();
     let ids: Vec<String> = ids.iter().take(100).map(ToString::to_string).collect();
     if ids.is_empty() {
@@ -260,6 +278,6 @@ fn from_json<T: DeserializeOwned>(value: Value) -> Result<T, CallError> {
     serde_json::from_value(value).map_err(|error| CallError(format!("unexpected response: {error}")))
 }
 
-fn to_json(value: impl Serialize) -> Result<Value, CallError> {
+pub(crate) fn to_json(value: impl Serialize) -> Result<Value, CallError> {
     serde_json::to_value(value).map_err(|error| CallError(error.to_string()))
 }

@@ -1,15 +1,18 @@
 //! Confab for clients of the Model Context Protocol (MCP), at `/mcp`.
 //!
-//! Each tool calls the REST API within the process, with the token of the caller: rights,
-//! limits and validation are those of REST, and exist once. `tools` lists the tools, `call`
-//! runs them, `api` calls REST, `confirmation` asks the user before a change, and `text` removes
-//! what could deceive a reader.
+//! Each tool calls the REST API within the process, as the caller: rights, limits and validation are
+//! those of REST, and exist once. `tools` lists the tools, `call` runs them, `api` calls REST,
+//! `confirmation` asks the user before a change, `resources` reads chats and messages by their URIs,
+//! `subscription` tells clients of changes, and `text` removes what could deceive a reader.
 
 mod api;
 mod call;
 mod confirmation;
+mod log_follower;
 mod prompts;
+mod resources;
 mod service;
+mod subscription;
 mod summary;
 mod text;
 mod tools;
@@ -35,12 +38,15 @@ use chat_http::{
     settings::PublicUrl,
 };
 use confirmation::Confirmations;
+use log_follower::LogFollower;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
 use service::McpService;
 use sqlx::PgPool;
 use std::sync::{Arc, OnceLock};
+use subscription::Subscriptions;
+use tokio_util::sync::CancellationToken;
 
 /// The path of the server.
 pub const MCP_PATH: &str = "/mcp";
@@ -66,17 +72,21 @@ pub struct Deps {
     pub public_url: Option<PublicUrl>,
 }
 
-/// Returns the routes of the server.
-pub fn router(Deps { api, authenticator, rate_limiter, db, public_url }: Deps) -> Router {
+/// Returns the routes of the server. `shutdown` ends subscriptions.
+pub fn router(Deps { api, authenticator, rate_limiter, db, public_url }: Deps, shutdown: &CancellationToken) -> Router {
     // The layers of the process check the host, and `guard` the origin.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_max_request_body_bytes(MAX_REQUEST_BYTES)
+        .with_cancellation_token(shutdown.child_token())
         .disable_allowed_hosts()
         .disable_allowed_origins();
+    let log = LogFollower::new(db.clone(), shutdown.clone());
+    let subscriptions = Arc::new(Subscriptions::new(log, Arc::clone(&authenticator)));
     let confirmations = Arc::new(Confirmations::new(db));
-    let create = move || Ok(McpService { api: api.clone(), confirmations: Arc::clone(&confirmations) });
+    let service = McpService { api, confirmations, subscriptions };
+    let create = move || Ok(service.clone());
     let service = StreamableHttpService::new(create, NeverSessionManager::default().into(), config);
     let guard_state = Arc::new(Guard { authenticator, rate_limiter, public_url });
     Router::new()

@@ -5,17 +5,19 @@ use crate::{
     api::{Api, CallError},
     call,
     confirmation::{Answer, Confirmations},
-    prompts,
+    prompts, resources,
+    subscription::{self, Subscriptions},
     tools::{TOOLS, ToolCall, ToolInfo},
 };
 use axum::{Router, http::request::Parts};
-use chat_core::auth::Identity;
+use chat_core::auth::{Identity, Scope};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, GetPromptRequestParams,
-        GetPromptResponse, Implementation, ListPromptsResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-        ServerCapabilities, ServerConfig, Tool,
+        GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
     },
     service::{RequestContext, SubscriptionContext},
 };
@@ -32,11 +34,19 @@ const INSTRUCTIONS: &str = "Confab is a chat. The tools read and write as its us
 pub(crate) struct McpService {
     pub(crate) api: Router,
     pub(crate) confirmations: Arc<Confirmations>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
 }
 
 impl ServerHandler for McpService {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_prompts().build())
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_prompts()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .enable_resources_list_changed()
+            .build();
+        ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("confab", env!("CARGO_PKG_VERSION")))
             .with_instructions(INSTRUCTIONS)
     }
@@ -70,9 +80,53 @@ impl ServerHandler for McpService {
         Ok(prompts::get(&request)?.into())
     }
 
-    /// Ends a subscription at once: no list changes, and there are no resources yet.
-    async fn listen(&self, _context: SubscriptionContext) -> Result<(), ErrorData> {
-        Ok(())
+    /// Lists the chats of the caller; none if the token cannot read chats.
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let identity = identity(&context)?;
+        if identity.require(Scope::ChatsRead).is_err() {
+            return Ok(ListResourcesResult::default());
+        }
+        let api = Api::new(&self.api, parts(&context)?, identity.claims.user_id);
+        let listed = resources::list(&api).await;
+        Ok(ListResourcesResult::with_all_items(
+            listed.map_err(|CallError(text)| ErrorData::internal_error(text, None))?,
+        ))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let not_found = |text: String| ErrorData::resource_not_found(text, None);
+        let uri = request.uri.parse().map_err(|_| not_found("no resource has this URI".into()))?;
+        let api = Api::new(&self.api, parts(&context)?, identity(&context)?.claims.user_id);
+        let content = resources::read(&api, uri).await.map_err(|CallError(text)| not_found(text))?;
+        let content = ResourceContents::text(content.to_string(), request.uri).with_mime_type(resources::MIME_TYPE);
+        Ok(ReadResourceResult::new(vec![content]).into())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(subscription::accept(requested))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let request = context.request_context();
+        let identity = identity(request)?;
+        let api = Api::new(&self.api, parts(request)?, identity.claims.user_id);
+        self.subscriptions.run(&api, &identity, &context).await
     }
 
     async fn call_tool(

@@ -104,7 +104,7 @@ pub(crate) struct MessageSummary {
 }
 
 impl MessageSummary {
-    fn new(message: &Message, authors: &HashMap<UserId, PersonSummary>) -> Self {
+    pub(crate) fn new(message: &Message, authors: &HashMap<UserId, PersonSummary>) -> Self {
         let embeds = message.embeds.iter().filter_map(|embed| serde_json::to_value(embed).ok());
         let embeds = embeds.flat_map(|embed| {
             [embed["title"].as_str().map(str::to_owned), embed["description"].as_str().map(str::to_owned)]
@@ -208,6 +208,14 @@ impl ChatDigest {
             is_muted: summary.is_muted,
         }
     }
+}
+
+/// A chat with its newest messages, newest first.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChatResource {
+    pub(crate) chat: ChatDigest,
+    pub(crate) messages: Vec<MessageSummary>,
+    pub(crate) has_more: bool,
 }
 
 /// Chats.

@@ -12,7 +12,7 @@ pub use replay::{Audience, Chats, Replay};
 
 use crate::{ChatId, Error, EventId, MessageId, Result, Time, UserId};
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Postgres, Row, Transaction, postgres::PgRow};
 use std::fmt;
 
 /// The NOTIFY channel that announces new events.
@@ -167,6 +167,8 @@ pub struct EventHeader {
     pub chat_id: Option<ChatId>,
     /// The only recipient, if set.
     pub user_id: Option<UserId>,
+    /// The message that the event is about, if there is one.
+    pub message_id: Option<MessageId>,
     /// The time of the append.
     pub at: Time,
 }
@@ -180,12 +182,11 @@ impl EventHeader {
 
 /// Reads the headers of at most `limit` events after a position, for all audiences.
 /// Returns `Error::Reset` as [`read_after`] does.
-pub(crate) async fn read_headers_after(
-    db: &mut PgConnection,
-    position: Position,
-    limit: i64,
-) -> Result<Vec<EventHeader>> {
-    let sql = "select id, type, chat_id, user_id, at from events where id > $1 order by id limit $2";
+pub async fn read_headers_after<C>(db: &mut C, position: Position, limit: i64) -> Result<Vec<EventHeader>>
+where
+    for<'c> &'c mut C: PgExecutor<'c>,
+{
+    let sql = "select id, type, chat_id, user_id, message_id, at from events where id > $1 order by id limit $2";
     let headers: Vec<EventHeader> = sqlx::query_as(sql).bind(position.id).bind(limit).fetch_all(&mut *db).await?;
     if !headers.is_empty() {
         check_position(db, position).await?;

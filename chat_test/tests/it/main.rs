@@ -17,6 +17,7 @@ mod google_chat_faults;
 mod http;
 mod journey;
 mod mcp;
+mod mcp_resources;
 mod members;
 mod messages;
 mod metrics;

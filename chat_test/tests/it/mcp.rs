@@ -2,16 +2,22 @@
 
 use chat_test::{ApiResponse, TestApp, TestUser};
 use http::Method;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-const MODERN: &str = "2026-07-28";
+pub(crate) const MODERN: &str = "2026-07-28";
 const LEGACY: &str = "2025-06-18";
 
-const READ: [&str; 4] = ["chats:read", "messages:read", "users:read", "search:read"];
+pub(crate) const READ: [&str; 4] = ["chats:read", "messages:read", "users:read", "search:read"];
 const WRITE: [&str; 3] = ["messages:write", "reactions:write", "receipts:write"];
 
 /// Sends a JSON-RPC request of a protocol version.
-async fn send(user: &TestUser, version: &str, method: &str, mut params: Value) -> ApiResponse {
+pub(crate) async fn send(user: &TestUser, version: &str, method: &str, params: Value) -> ApiResponse {
+    ApiResponse::read(build(user, version, method, params).send().await.expect("an answer")).await
+}
+
+/// Builds a JSON-RPC request of a protocol version.
+pub(crate) fn build(user: &TestUser, version: &str, method: &str, mut params: Value) -> RequestBuilder {
     let mut request = user
         .request(Method::POST, "/mcp")
         .header("accept", "application/json, text/event-stream")
@@ -23,12 +29,11 @@ async fn send(user: &TestUser, version: &str, method: &str, mut params: Value) -
             "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
         });
         request = request.header("mcp-method", method);
-        if let Some(name) = params["name"].as_str() {
+        if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
             request = request.header("mcp-name", name);
         }
     }
-    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-    ApiResponse::read(request.json(&body).send().await.expect("an answer")).await
+    request.json(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }))
 }
 
 async fn call_with(user: &TestUser, version: &str, params: Value) -> Value {
@@ -52,7 +57,7 @@ fn error_text(result: &Value) -> &str {
     result["content"][0]["text"].as_str().expect("a text")
 }
 
-async fn with_scopes(user: &TestUser, scopes: &[&str], more: Value) -> TestUser {
+pub(crate) async fn with_scopes(user: &TestUser, scopes: &[&str], more: Value) -> TestUser {
     let mut properties = json!({ "name": "mcp", "scopes": scopes });
     properties.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     user.with_api_token(properties).await

@@ -92,3 +92,28 @@ asyncio.run(main())
   const { items } = await alice.api.messages.list(chatId, { limit: 1 });
   expect(items[0]?.content).toBe('confirmed');
 });
+
+test('the Python client reads a chat as a resource and is told when it changes', async () => {
+  const script = `
+import asyncio, httpx2, json, sys
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+url, token, chat = sys.argv[1:4]
+uri = f"confab://chats/{chat}"
+async def read(client):
+    return json.loads((await client.read_resource(uri)).contents[0].text)["messages"][0]["text"]
+async def main():
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=60) as http:
+        async with Client(streamable_http_client(url, http_client=http), mode="2026-07-28") as client:
+            assert uri in [str(resource.uri) for resource in (await client.list_resources()).resources]
+            async with client.listen(resource_subscriptions=[uri]) as updates:
+                await client.call_tool("send_message", {"chat_id": int(chat), "text": "told"})
+                async for update in updates:
+                    if await read(client) == "told":
+                        break
+            print(update.uri == uri)
+asyncio.run(main())
+`;
+  const { stdout } = await run(PYTHON, ['-c', script, `${server.url}/mcp`, token, String(chatId)]);
+  expect(stdout.trim()).toBe('True');
+});
