@@ -90,13 +90,14 @@ pub struct StoredFile {
 pub const QUOTA_EXCEEDED: Error =
     Error::Conflict { code: "quota_exceeded", detail: "this upload would exceed your storage quota" };
 
-/// Whether each of the files is attached to a message in one of the chats, or is an avatar, or is
-/// one that the user uploaded and that is attached nowhere.
+/// Whether each of the files is attached to a message in one of the chats or shown by a webhook there,
+/// or is an avatar, or is one that the user uploaded and that is attached nowhere.
 pub async fn are_in_chats(db: impl PgExecutor<'_>, user: UserId, files: &[FileId], chats: &[ChatId]) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "select not exists (
              select from unnest($1::bigint[]) wanted (id)
              where not exists (select from users where avatar_file_id = wanted.id)
+               and not exists (select from webhook_avatars where file_id = wanted.id and chat_id = any ($2))
                and not exists (
                    select from message_files f join messages m on m.id = f.message_id
                    where f.file_id = wanted.id and m.chat_id = any ($2) and m.deleted_at is null
@@ -197,7 +198,7 @@ pub async fn find_shared(db: impl PgExecutor<'_>, id: FileId, message: MessageId
 }
 
 /// Returns a file or its thumbnail if the viewer uploaded it, is a member of a chat
-/// with a message that attaches it, or it is a user's avatar.
+/// with a message that attaches it or with a webhook that shows it, or it is a user's avatar.
 pub async fn find_visible(
     db: impl PgExecutor<'_>,
     id: FileId,
@@ -217,7 +218,11 @@ pub async fn find_visible(
              join messages m on m.id = mf.message_id and m.deleted_at is null
              join chat_members c on c.chat_id = m.chat_id and c.user_id = $2
              where mf.file_id = f.id
-         ) or exists (select from users u where u.avatar_file_id = f.id))",
+         ) or exists (select from users u where u.avatar_file_id = f.id)
+           or exists (
+             select from webhook_avatars a join chat_members c on c.chat_id = a.chat_id and c.user_id = $2
+             where a.file_id = f.id
+         ))",
     )
     .bind(id)
     .bind(viewer)

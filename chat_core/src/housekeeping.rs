@@ -95,6 +95,7 @@ async fn delete_orphans(db: &mut PgConnection) -> Result<Vec<String>> {
          where f.created_at < now() - make_interval(hours => $1)
            and not exists (select from message_files mf where mf.file_id = f.id)
            and not exists (select from users u where u.avatar_file_id = f.id)
+           and not exists (select from webhook_avatars a where a.file_id = f.id)
          limit $2",
     )
     .bind(ORPHAN_MIN_AGE_HOURS)
@@ -112,6 +113,7 @@ async fn delete_orphans(db: &mut PgConnection) -> Result<Vec<String>> {
              where f.id = any($1)
                and not exists (select from message_files mf where mf.file_id = f.id)
                and not exists (select from users u where u.avatar_file_id = f.id)
+               and not exists (select from webhook_avatars a where a.file_id = f.id)
              returning f.blob_key, f.thumbnail_key
          )
          select blob_key from gone union all select thumbnail_key from gone where thumbnail_key is not null",

@@ -48,6 +48,7 @@ pub mod time;
 pub mod typing;
 pub mod users;
 pub mod values;
+pub mod webhook_avatars;
 pub mod webhook_endpoints;
 pub mod webhooks;
 

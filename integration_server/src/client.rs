@@ -5,10 +5,13 @@
 //! redirects, uses no proxies, and has limits for time, size and requests to one host.
 
 use crate::slots::{Slot, Slots};
+use bytes::Bytes;
 use chat_core::{
+    Error,
     outgoing::{AllowedTargets, OutgoingUrl},
     time::now,
 };
+use futures_util::{Stream, stream};
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -99,6 +102,17 @@ pub(crate) enum CallError {
     NotConnected(String),
     /// The request failed; the server may have received it.
     Failed(String),
+}
+
+impl PendingResponse {
+    /// Returns the body as it arrives. It holds the slot of the host.
+    pub(crate) fn into_chunks(self) -> impl Stream<Item = Result<Bytes, Error>> {
+        stream::try_unfold(self, |mut opened| async {
+            let chunk = opened.response.chunk().await;
+            let chunk = chunk.map_err(|error| Error::Unavailable(error.into()))?;
+            Ok(chunk.map(|bytes| (bytes, opened)))
+        })
+    }
 }
 
 impl OutgoingClient {

@@ -1,13 +1,14 @@
 //! Sends the events of Confab to other servers: outgoing webhooks, and bridges, which also receive.
 //!
 //! `feed` moves events from the log into the outbox, `sender` claims what is due and settles it,
-//! `webhook` sends one delivery, `bridges` relays to other networks and back, `oauth_clients` loads the
-//! descriptions of programs, and `client` is the only HTTP client that calls other servers.
+//! `webhook` sends one delivery, `bridges` relays to other networks and back, `loader` loads the
+//! descriptions of programs and the images of webhooks, and `client` is the only HTTP client that calls other servers.
 //! Any number of processes can run at once; none leads.
 
 mod bridges;
 mod client;
 mod feed;
+mod loader;
 mod metrics;
 mod notifications;
 mod oauth_clients;
@@ -16,6 +17,7 @@ mod settings;
 mod signature;
 mod slots;
 mod webhook;
+mod webhook_avatars;
 
 pub use settings::Settings;
 
@@ -43,12 +45,14 @@ use feed::Feed;
 use file_store::{BlobStore, FileStore, PixelBudget};
 use metrics::Metrics;
 use notifications::Wakers;
+use oauth_clients::OAuthClients;
 use prometheus_client::registry::Registry;
 use sender::Sender;
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use webhook_avatars::WebhookAvatars;
 
 /// How often overfull lanes and deleted endpoints are looked for.
 const CLEAN_UP_INTERVAL: Duration = Duration::from_secs(60);
@@ -95,19 +99,23 @@ impl IntegrationServer {
         tasks.spawn(notifications::listen(db.clone(), Arc::clone(&wakers), shutdown.clone()));
         let feed = Feed { db: db.clone(), wakers: Arc::clone(&wakers), metrics: Arc::clone(&metrics) };
         tasks.spawn(feed.run(shutdown.clone()));
+        let files = FileStore::new(blobs, PixelBudget::new(true));
         let bridges = Arc::new(Bridges::new(BridgeDeps {
             db: db.clone(),
             sealer: sealer.clone(),
             client: client.clone(),
             networks,
             public_url,
-            files: FileStore::new(blobs, PixelBudget::new(true)),
+            files: files.clone(),
             writer: Writer::start(db.clone()),
             user_quota_bytes,
             metrics: Arc::clone(&metrics),
         }));
         bridges.spawn(&tasks, &wakers, &shutdown);
-        tasks.spawn(oauth_clients::run(db.clone(), client.clone(), Arc::clone(&wakers), shutdown.clone()));
+        let oauth_clients = OAuthClients { db: db.clone(), client: client.clone() };
+        tasks.spawn(loader::run(oauth_clients, Arc::clone(&wakers.oauth_clients), shutdown.clone()));
+        let avatars = WebhookAvatars { db: db.clone(), client: client.clone(), files, user_quota_bytes };
+        tasks.spawn(loader::run(avatars, Arc::clone(&wakers.webhook_avatars), shutdown.clone()));
         let sender = Sender {
             db: db.clone(),
             sealer,

@@ -5,6 +5,7 @@ use chat_core::{
     bridges::{google_keys, inbox, spaces},
     events, oauth,
     outbox::{self, Health},
+    webhook_avatars,
 };
 use sqlx::{PgPool, postgres::PgListener};
 use std::{sync::Arc, time::Duration};
@@ -26,7 +27,9 @@ pub(crate) struct Wakers {
     /// Public keys are to be fetched.
     pub(crate) keys: Notify,
     /// The description of a program is to be loaded.
-    pub(crate) oauth_clients: Notify,
+    pub(crate) oauth_clients: Arc<Notify>,
+    /// The image of a webhook is to be loaded.
+    pub(crate) webhook_avatars: Arc<Notify>,
     /// The outbox has new entries, for the sender to healthy endpoints.
     healthy: Notify,
     /// The same for the sender to failing endpoints.
@@ -72,6 +75,7 @@ async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
             spaces::CHANNEL,
             google_keys::CHANNEL,
             oauth::clients::CHANNEL,
+            webhook_avatars::CHANNEL,
         ])
         .await?;
     wakers.feed.notify_one();
@@ -85,6 +89,7 @@ async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
             spaces::CHANNEL => wakers.spaces.notify_one(),
             google_keys::CHANNEL => wakers.keys.notify_one(),
             oauth::clients::CHANNEL => wakers.oauth_clients.notify_one(),
+            webhook_avatars::CHANNEL => wakers.webhook_avatars.notify_one(),
             _ => wakers.feed.notify_one(),
         }
     }

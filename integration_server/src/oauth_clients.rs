@@ -2,23 +2,19 @@
 
 use crate::{
     client::{CallError, OutgoingClient, ResponseLimits},
-    notifications::Wakers,
+    loader::Load,
 };
-use chat_core::oauth::clients::{self, MAX_DOCUMENT_BYTES, OAuthClient};
+use chat_core::{
+    Result,
+    oauth::clients::{self, MAX_DOCUMENT_BYTES, OAuthClient},
+};
 use reqwest::{
     Method, StatusCode,
     header::{ACCEPT, HeaderValue},
 };
 use sqlx::PgPool;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-
-/// How often documents are looked for without a notification.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Maximum number of documents that one process loads at once.
-const MAX_AT_ONCE: i64 = 8;
 
 /// Limits of a document. A longer one is refused.
 const LIMITS: ResponseLimits = ResponseLimits { bytes: MAX_DOCUMENT_BYTES + 1, time: Duration::from_secs(2) };
@@ -26,28 +22,22 @@ const LIMITS: ResponseLimits = ResponseLimits { bytes: MAX_DOCUMENT_BYTES + 1, t
 /// Time limit of a document. The user waits for it.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Loads documents until `shutdown`.
-pub(crate) async fn run(db: PgPool, client: OutgoingClient, wakers: Arc<Wakers>, shutdown: CancellationToken) {
-    let run = async {
-        loop {
-            match clients::claim(&db, MAX_AT_ONCE).await {
-                Ok(ids) if !ids.is_empty() => {
-                    futures_util::future::join_all(ids.iter().map(|id| load_and_store(&db, &client, id))).await;
-                    continue;
-                }
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "cannot look for programs"),
-            }
-            let _ = timeout(POLL_INTERVAL, wakers.oauth_clients.notified()).await;
-        }
-    };
-    shutdown.run_until_cancelled(run).await;
+/// Loads the documents of programs.
+pub(crate) struct OAuthClients {
+    pub(crate) db: PgPool,
+    pub(crate) client: OutgoingClient,
 }
 
-async fn load_and_store(db: &PgPool, client: &OutgoingClient, id: &str) {
-    let loaded = timeout(LOAD_TIMEOUT, load(client, id)).await.unwrap_or(Err("its server did not answer in time"));
-    if let Err(error) = clients::store(db, id, loaded).await {
-        tracing::warn!(%error, "cannot store the description of a program");
+impl Load for OAuthClients {
+    type Item = String;
+
+    async fn claim(&self) -> Result<Option<String>> {
+        clients::claim(&self.db).await
+    }
+
+    async fn load(&self, id: String) -> Result<()> {
+        let loaded = timeout(LOAD_TIMEOUT, load(&self.client, &id)).await;
+        clients::store(&self.db, &id, loaded.unwrap_or(Err("its server did not answer in time"))).await
     }
 }
 

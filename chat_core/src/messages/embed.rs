@@ -63,6 +63,9 @@ impl MessageExtra {
 pub struct MessageAuthor {
     /// The name.
     pub name: String,
+    /// The image; that of the sender if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<String>,
 }
 
 /// A block of structured text below a message. All texts but the description and the values of

@@ -230,17 +230,16 @@ async fn request(db: &PgPool, client_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Claims the programs whose documents are to be loaded.
-pub async fn claim(db: &PgPool, limit: i64) -> Result<Vec<String>> {
+/// Claims a program whose document is to be loaded.
+pub async fn claim(db: &PgPool) -> Result<Option<String>> {
     Ok(sqlx::query_scalar(
         "update oauth_clients set is_due = false
          where client_id in (
-             select client_id from oauth_clients where is_due order by requested_at limit $1 for update skip locked
+             select client_id from oauth_clients where is_due order by requested_at limit 1 for update skip locked
          )
          returning client_id",
     )
-    .bind(limit)
-    .fetch_all(db)
+    .fetch_optional(db)
     .await?)
 }
 

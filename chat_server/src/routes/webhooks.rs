@@ -21,6 +21,7 @@ use chat_core::{
         self, Embed, MAX_FILES, Message, MessageAuthor, MessageExtra, NewMessage, SendOutcome, validate_embeds,
     },
     values::{Content, DisplayName, Nonce},
+    webhook_avatars,
     webhooks::{self, NewWebhook, Webhook, WebhookPatch, WebhookWithUrl},
 };
 use chat_http::Result;
@@ -259,7 +260,7 @@ async fn receive_form(
 
 /// Sends a message of a webhook.
 async fn send(state: &AppState, webhook: &Webhook, message: WebhookMessage, files: Vec<FileId>) -> Result<Message> {
-    let WebhookMessage { content, author, embeds, has_mentions, nonce } = message;
+    let WebhookMessage { content, author, avatar_url, embeds, has_mentions, nonce } = message;
     let content = parse_content(content)?;
     let embeds = validate_embeds(embeds)?;
     if content.is_blank() && embeds.is_empty() && files.is_empty() {
@@ -273,6 +274,10 @@ async fn send(state: &AppState, webhook: &Webhook, message: WebhookMessage, file
         None => webhook.name.clone(),
     };
     state.rate_limiter.charge_text(webhook.created_by, content.as_str().len() + embed_bytes(&embeds)?)?;
+    let avatar = match avatar_url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
+        Some(url) => webhook_avatars::find_or_load(&state.db, &state.outgoing, webhook, url).await?,
+        None => None,
+    };
     let nonce = nonce.map(Nonce::try_from).transpose().map_err(|detail| Error::invalid("nonce", detail))?;
     let SendOutcome { message, .. } = state
         .writer
@@ -285,7 +290,10 @@ async fn send(state: &AppState, webhook: &Webhook, message: WebhookMessage, file
             nonce,
             has_mentions,
             extra: Some(Box::new(MessageExtra {
-                author: Some(MessageAuthor { name: author }),
+                author: Some(MessageAuthor {
+                    name: author,
+                    avatar_url: avatar.map(|file| format!("/api/files/{file}")),
+                }),
                 embeds,
                 ..MessageExtra::default()
             })),

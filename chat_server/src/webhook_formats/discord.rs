@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 pub(crate) struct DiscordMessage {
     content: Option<String>,
     username: Option<String>,
+    avatar_url: Option<String>,
     embeds: Option<Vec<DiscordEmbed>>,
     allowed_mentions: Option<AllowedMentions>,
 }
@@ -124,6 +125,7 @@ impl DiscordMessage {
                 "payload_json" => return Self::parse(value.as_bytes()),
                 "content" => message.content = Some(value),
                 "username" => message.username = Some(value),
+                "avatar_url" => message.avatar_url = Some(value),
                 _ => {}
             }
         }
@@ -154,10 +156,11 @@ fn allows_mentions(allowed: Option<AllowedMentions>) -> bool {
 
 impl From<DiscordMessage> for WebhookMessage {
     fn from(message: DiscordMessage) -> Self {
-        let DiscordMessage { content, username, embeds, allowed_mentions } = message;
+        let DiscordMessage { content, username, avatar_url, embeds, allowed_mentions } = message;
         Self {
             content: content.unwrap_or_default(),
             author: username,
+            avatar_url,
             embeds: embeds.unwrap_or_default().into_iter().map(DiscordEmbed::into_embed).collect(),
             has_mentions: allows_mentions(allowed_mentions),
             nonce: None,

@@ -21,6 +21,8 @@ pub(crate) struct WebhookMessage {
     pub(crate) content: String,
     /// The name that the message shows; that of the webhook if absent.
     pub(crate) author: Option<String>,
+    /// The URL of an image that the message shows instead of the avatar of the webhook.
+    pub(crate) avatar_url: Option<String>,
     pub(crate) embeds: Vec<Embed>,
     /// Whether the names in the text mention users.
     pub(crate) has_mentions: bool,

@@ -15,6 +15,7 @@ use serde_json::Value;
 pub(crate) struct SlackMessage {
     text: Option<String>,
     username: Option<String>,
+    icon_url: Option<String>,
     attachments: Option<Vec<Attachment>>,
     blocks: Option<Vec<Value>>,
 }
@@ -62,7 +63,7 @@ impl SlackMessage {
 
 impl From<SlackMessage> for WebhookMessage {
     fn from(message: SlackMessage) -> Self {
-        let SlackMessage { text, username, attachments, blocks } = message;
+        let SlackMessage { text, username, icon_url, attachments, blocks } = message;
         let blocks = blocks.unwrap_or_default();
         // With blocks, the text is only for notifications.
         let content = match read_blocks(&blocks) {
@@ -77,7 +78,14 @@ impl From<SlackMessage> for WebhookMessage {
         }
         content.retain(|text| !text.is_empty());
         let embeds = fit_embeds(embeds);
-        Self { content: content.join("\n"), author: username, embeds, has_mentions: true, nonce: None }
+        Self {
+            content: content.join("\n"),
+            author: username,
+            avatar_url: icon_url,
+            embeds,
+            has_mentions: true,
+            nonce: None,
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! Incoming webhooks: what programs post in the formats of other products.
 
-use chat_test::{ApiResponse, TestApp, TestUser};
-use http::Method;
+use axum::{Router, http::Uri, response::IntoResponse, routing::get};
+use chat_core::housekeeping::RetentionConfig;
+use chat_test::{ApiResponse, PNG, TestApp, TestUser, eventually};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 /// A webhook and how to post to it.
 struct Webhook {
@@ -295,4 +298,118 @@ async fn bad_messages_are_refused_and_a_webhook_has_a_rate_limit() {
     let limited = limited.expect("a limit");
     assert_eq!(limited.header("ratelimit-limit"), "40");
     assert_eq!(limited.json()["retry_after"].to_string(), limited.header("retry-after"));
+}
+
+/// A server with images at paths, some of which misbehave.
+async fn start_image_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = |uri: Uri| async move {
+        match uri.path() {
+            "/text.png" => "not an image".into_response(),
+            "/large.png" => vec![0u8; 3 * 1024 * 1024].into_response(),
+            "/missing.png" => StatusCode::NOT_FOUND.into_response(),
+            "/moved.png" => axum::response::Redirect::temporary("/a.png").into_response(),
+            path if path.starts_with("/hanging") => std::future::pending().await,
+            _ => PNG.into_response(),
+        }
+    };
+    let router = Router::new().fallback(get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn a_message_shows_the_image_that_its_program_names() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let (_server, _) = app.start_integration_server();
+    let images = start_image_server().await;
+    let team = alice.chat_id("team").await;
+    let webhook = Webhook::create(&app, &alice, team).await;
+    let author = async |text: &str| {
+        let page = bob.get(&format!("/api/chats/{team}/messages?limit=10")).await.expect(200).json();
+        let messages = page["items"].as_array().expect("messages").clone();
+        messages.iter().find(|message| message["content"] == text).expect("the message")["author"].clone()
+    };
+    let url = format!("{images}/a.png");
+    webhook.post("", json!({ "content": "1", "username": "CI", "avatar_url": url })).await.expect(204);
+    let shown = author("1").await;
+    assert_eq!(shown["name"], "CI");
+    let path = shown["avatar_url"].as_str().expect("an image").to_owned();
+    assert_eq!(bob.get(&path).await.expect(200).header("content-type"), "image/png");
+    bob.get(&format!("{path}/thumbnail")).await.expect(200);
+    // Loaded once, whatever the format is.
+    webhook.post("/slack", json!({ "text": "2", "icon_url": url })).await.expect(200);
+    let form = reqwest::Client::new().post(&webhook.url).header("content-type", "application/x-www-form-urlencoded");
+    let form = form.body(format!("content=3&avatar_url={url}"));
+    assert_eq!(form.send().await.expect("an answer").status(), 204);
+    assert_eq!((&author("2").await["avatar_url"], &author("3").await["avatar_url"]), (&json!(path), &json!(path)));
+    // An edit keeps it.
+    let sent = webhook.post("?wait=true", json!({ "content": "4", "avatar_url": url })).await.expect(200).json();
+    let id = sent["id"].as_str().expect("an id");
+    webhook.send(Method::PATCH, &format!("/messages/{id}"), json!({ "content": "4, edited" })).await.expect(200);
+    assert_eq!(author("4, edited").await["avatar_url"], json!(path));
+    // What is no image, or not to be had, costs a message nothing but its image.
+    for (n, bad) in ["/text.png", "/large.png", "/missing.png", "/moved.png"].into_iter().enumerate() {
+        let text = format!("bad {n}");
+        webhook.post("", json!({ "content": text, "avatar_url": format!("{images}{bad}") })).await.expect(204);
+        assert_eq!(author(&text).await, json!({ "name": "Builds" }), "{bad}");
+    }
+    for bad in ["", " ", "no url", "http://10.0.0.1/a.png", "file:///etc/passwd", "https://[::ffff:10.0.0.1]/a.png"] {
+        webhook.post("", json!({ "content": "refused", "avatar_url": bad })).await.expect(204);
+    }
+    let loaded: Vec<String> =
+        sqlx::query_scalar("select url from webhook_avatars order by id").fetch_all(&app.db).await.expect("URLs");
+    assert_eq!(loaded.len(), 5, "{loaded:?}");
+    // Only members see it, and a token only in its chats.
+    dave.get(&path).await.expect_problem(404);
+    let scopes = ["messages:read"];
+    let token = bob.with_api_token(json!({ "name": "team", "scopes": scopes, "chat_ids": [team] })).await;
+    token.get(&path).await.expect(200);
+    let general = bob.chat_id("general").await;
+    let token = bob.with_api_token(json!({ "name": "general", "scopes": scopes, "chat_ids": [general] })).await;
+    token.get(&path).await.expect_problem(404);
+    // It stays while messages show it, and after the webhook is gone.
+    sqlx::query("update files set created_at = now() - interval '30 days'").execute(&app.db).await.expect("updated");
+    chat_core::housekeeping::run(&app.db, RetentionConfig::DEFAULT).await.expect("a run");
+    bob.get(&path).await.expect(200);
+    let id = webhook.created["id"].clone();
+    alice.delete(&format!("/api/chats/{team}/webhooks/{id}")).await.expect(204);
+    bob.get(&path).await.expect(200);
+}
+
+#[tokio::test]
+async fn images_that_hang_delay_no_other_webhook() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let (_server, _) = app.start_integration_server();
+    let images = start_image_server().await;
+    let hostile = Webhook::create(&app, &alice, alice.chat_id("team").await).await;
+    let body = json!({ "type": "group", "name": "builds", "members": [] });
+    let builds = bob.post("/api/chats", body).await.expect(201).json()["id"].as_i64().expect("an id");
+    let honest = Webhook::create(&app, &bob, builds).await;
+    let hanging = (0..40).map(|n| {
+        let body = json!({ "content": "x", "avatar_url": format!("{images}/hanging/{n}.png") });
+        let hostile = &hostile;
+        async move { hostile.post("", body).await.expect(204) }
+    });
+    let honest = async {
+        eventually("the hostile images are asked for", || async {
+            let sql = "select count(*) from webhook_avatars where url like '%/hanging/%'";
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&app.db).await.expect("a count") > 10
+        })
+        .await;
+        // The messages of the hostile webhook take all places of those that wait, so the first one of
+        // another may be sent without its image. The next one has it.
+        let body = json!({ "content": "built", "avatar_url": format!("{images}/a.png") });
+        eventually("the honest image is shown", || async {
+            let sent = honest.post("?wait=true", body.clone()).await.expect(200).json();
+            let id = sent["id"].as_str().expect("an id").to_owned();
+            let message = bob.get(&format!("/api/messages/{id}")).await.expect(200).json();
+            message["author"]["avatar_url"].is_string()
+        })
+        .await;
+    };
+    tokio::join!(futures_util::future::join_all(hanging), honest);
 }

@@ -3,7 +3,6 @@
 
 use super::limits::Limits;
 use crate::client::PendingResponse;
-use bytes::Bytes;
 use chat_core::{
     Error, FileId, MessageId, UserId,
     bridges::{
@@ -16,7 +15,7 @@ use chat_core::{
     values::{Content, MAX_CONTENT_BYTES, Nonce},
 };
 use file_store::{FileStore, MAX_FILE_BYTES};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -305,7 +304,7 @@ impl Receiver<'_> {
     ) -> Result<NewFile, Problem> {
         let hash = Arc::new(Mutex::new(Sha256::new()));
         let hashing = Arc::clone(&hash);
-        let chunks = read(opened).inspect(move |chunk| {
+        let chunks = opened.into_chunks().inspect(move |chunk| {
             if let Ok(bytes) = chunk {
                 hashing.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
             }
@@ -337,15 +336,6 @@ impl Receiver<'_> {
 /// Whether a line of a message says that a file was not loaded.
 pub(crate) fn is_notice(line: &str) -> bool {
     line.starts_with("_[") && line.ends_with(NOTICE_END)
-}
-
-/// Reads the bytes of an opened file. It holds the connection's slot.
-fn read(opened: PendingResponse) -> impl Stream<Item = Result<Bytes, Error>> {
-    stream::try_unfold(opened, |mut opened| async {
-        let chunk = opened.response.chunk().await;
-        let chunk = chunk.map_err(|error| Error::Unavailable(error.into()))?;
-        Ok(chunk.map(|bytes| (bytes, opened)))
-    })
 }
 
 /// The content of a message from the network. One that is too long is cut: marks and names can make a text

@@ -138,7 +138,10 @@ impl ReceiveContext<'_> {
             reply_to: self.find_replied(chat, message).await?,
             text,
             files,
-            extra: author.map(|name| MessageExtra { author: Some(MessageAuthor { name }), ..MessageExtra::default() }),
+            extra: author.map(|name| MessageExtra {
+                author: Some(MessageAuthor { name, avatar_url: None }),
+                ..MessageExtra::default()
+            }),
         };
         self.receiver.store(chat, received).await
     }

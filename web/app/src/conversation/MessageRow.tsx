@@ -5,7 +5,14 @@ import { formatCompactTime, formatDay, formatFullTime, formatTime } from '../loc
 import { Avatar } from '../members/Avatar';
 import { KindBadge } from '../members/KindBadge';
 import { isBlocked } from '../store/chatState';
-import { getAuthorName, getMessagePreview, useChatState, useChatStore, useHasPermission } from '../store/hooks';
+import {
+  getAuthorName,
+  getMessagePreview,
+  getShownAuthor,
+  useChatState,
+  useChatStore,
+  useHasPermission,
+} from '../store/hooks';
 import { IconButton } from '../ui/Button';
 import { copyToClipboard } from '../ui/clipboard';
 import { Icon } from '../ui/Icon';
@@ -91,7 +98,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
         {message.reply_to !== null && <QuotedMessage message={message} onJump={props.onJump} />}
         <div className={styles.gutter}>
           {isGroupStart ? (
-            <Avatar user={author && { ...author, display_name: name }} size={38} />
+            <Avatar user={getShownAuthor(message, author)} size={38} />
           ) : (
             <time dateTime={message.created_at}>{formatCompactTime(message.created_at)}</time>
           )}
@@ -294,7 +301,7 @@ function QuotedMessage({
       <Icon name="quote" size={14} />
       {quoted && (
         <>
-          <Avatar user={author} size={16} />
+          <Avatar user={getShownAuthor(quoted, author)} size={16} />
           <strong>{getAuthorName(quoted, author)}</strong>
           <KindBadge user={author} />
           <span>

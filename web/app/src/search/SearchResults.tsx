@@ -5,7 +5,7 @@ import { formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
 import { KindBadge } from '../members/KindBadge';
 import { isBlocked } from '../store/chatState';
-import { getAuthorName, getChatTitle, getMessagePreview, useChatState } from '../store/hooks';
+import { getAuthorName, getChatTitle, getMessagePreview, getShownAuthor, useChatState } from '../store/hooks';
 import { isWide, useUiStore } from '../uiStore';
 import styles from './SearchResults.module.css';
 
@@ -48,7 +48,7 @@ function SearchResult({ message, showsChat }: { readonly message: Message; reado
           navigate(`/chats/${message.chat_id}/${message.id}`);
         }}
       >
-        <Avatar user={author} size={28} />
+        <Avatar user={getShownAuthor(message, author)} size={28} />
         <span>
           <strong>{message.sender_id === null ? t('members.deletedUser') : getAuthorName(message, author)}</strong>
           <KindBadge user={author} />

@@ -47,6 +47,16 @@ export function getAuthorName(message: Pick<Message, 'author'> | null | undefine
   return message?.author?.name ?? getDisplayName(sender);
 }
 
+/** Returns the sender of a message as the message shows it: a webhook chooses a name and an image. */
+export function getShownAuthor(
+  message: Pick<Message, 'author'> | null | undefined,
+  sender: User | undefined,
+): User | undefined {
+  const shown = message?.author;
+  if (!sender || !shown) return sender;
+  return { ...sender, display_name: shown.name, avatar_url: shown.avatar_url ?? sender.avatar_url };
+}
+
 /** Returns the id of the other user of a direct chat. */
 export function getPeerId(state: ChatState, chat: ChatSummary): number | null {
   return chat.pair?.find((id) => id !== state.me.id) ?? null;

@@ -1891,6 +1891,10 @@ export type Message = {
  */
 export type MessageAuthor = {
     /**
+     * The image; that of the sender if absent.
+     */
+    avatar_url?: string | null;
+    /**
      * The name.
      */
     name: string;

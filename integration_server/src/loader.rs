@@ -1,0 +1,65 @@
+//! Loads what users ask for from other servers, a few at once: the descriptions of programs
+//! (`oauth_clients`) and the images of webhooks (`webhook_avatars`).
+
+use chat_core::Result;
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Maximum number of things of one kind that one process loads at once.
+const MAX_AT_ONCE: usize = 16;
+
+/// How often things to load are looked for without a notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The pause after a failure of the database.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// Things of one kind that are loaded.
+pub(crate) trait Load: Send + Sync + 'static {
+    /// What identifies a thing.
+    type Item: Send + 'static;
+
+    /// Claims the next thing that is to be loaded.
+    fn claim(&self) -> impl Future<Output = Result<Option<Self::Item>>> + Send;
+
+    /// Loads it, and records the result.
+    fn load(&self, item: Self::Item) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Loads until `shutdown`. What is cut off then is asked for again.
+pub(crate) async fn run<L: Load>(kind: L, waker: Arc<Notify>, shutdown: CancellationToken) {
+    let kind = Arc::new(kind);
+    let slots = Arc::new(Semaphore::new(MAX_AT_ONCE));
+    let tasks = TaskTracker::new();
+    let run = async {
+        loop {
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            match kind.claim().await {
+                Ok(Some(item)) => {
+                    let (kind, waker) = (Arc::clone(&kind), Arc::clone(&waker));
+                    tasks.spawn(async move {
+                        if let Err(error) = kind.load(item).await {
+                            tracing::debug!(%error, "cannot record what was loaded");
+                        }
+                        drop(slot);
+                        // Something else of the same owner may wait.
+                        waker.notify_one();
+                    });
+                }
+                Ok(None) => {
+                    drop(slot);
+                    let _ = timeout(POLL_INTERVAL, waker.notified()).await;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "cannot look for things to load");
+                    sleep(ERROR_PAUSE).await;
+                }
+            }
+        }
+    };
+    shutdown.run_until_cancelled(run).await;
+}
