@@ -1,14 +1,16 @@
 -- OAuth 2.1: a program, such as an MCP client, receives a token from a user without seeing a password.
 -- What the user grants is an API token (0036) without a secret of its own: the program gets signed
--- access tokens of a few minutes, and single-use refresh tokens (0003).
+-- access tokens of a few minutes, and single-use refresh tokens (0003) whose hashes no device token has.
 
 alter table api_tokens
     alter column hash drop not null,
-    alter column last_four drop not null,
-    -- The program to which the user granted the token; null if the user copied the token.
+    -- The program to which the user granted the token; null if the user copied the token. A granted one
+    -- has an empty `last_four`.
     add column client_id text,
     add constraint api_tokens_secret
-        check ((client_id is null) = (hash is not null) and (client_id is null) = (last_four is not null));
+        check ((client_id is null) = (hash is not null) and (client_id is null) = (last_four <> ''));
+
+create index api_tokens_client_id on api_tokens (client_id) where client_id is not null;
 
 -- Programs by the URL of the document that describes them (Client ID Metadata Document). The integration
 -- server loads it; the chat server, which never calls other servers, reads it here.

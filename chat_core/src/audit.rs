@@ -30,6 +30,8 @@ pub enum Action {
     TokenCreated,
     /// A user revoked an API token.
     TokenRevoked,
+    /// A user let a program act for them.
+    ProgramAuthorized,
     /// A user created a bot.
     BotCreated,
     /// A user deleted a bot.

@@ -1,5 +1,5 @@
 //! The key that the servers of one database share. It namespaces their keys in a
-//! Redis that others may use too, and signs what they write there.
+//! Redis that others may use too, signs what they write there, and derives secrets.
 
 use crate::{Error, Result};
 use aws_lc_rs::hmac;
@@ -58,6 +58,11 @@ impl ClusterKey {
         message.extend_from_slice(bytes);
         hmac::verify(&self.secret, &message, tag).map_err(|_| invalid_signature())?;
         Ok(bytes)
+    }
+
+    /// Derives 32 bytes from others, which only servers of this cluster can do.
+    pub fn derive(&self, context: &str, bytes: &[u8]) -> Vec<u8> {
+        self.compute_tag(context, bytes).as_ref().to_vec()
     }
 
     fn compute_tag(&self, context: &str, bytes: &[u8]) -> hmac::Tag {

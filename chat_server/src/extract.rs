@@ -15,7 +15,10 @@ use chat_core::{
     chats::ChatType,
     members,
     messages::Message,
-    oauth::AuthorizationServer,
+    oauth::{
+        AuthorizationServer,
+        tokens::{TokenError, TokenRequest},
+    },
     operators::{self, Operator},
 };
 pub(crate) use chat_http::extract::{Json, Path, PathParam, Query};
@@ -210,20 +213,27 @@ impl FromRequestParts<Arc<AppState>> for OAuthServer {
     }
 }
 
-/// The fields of a form that a program sends.
+/// The form that a program sends, or its mistake.
 #[derive(Debug)]
-pub(crate) struct OAuthForm(pub(crate) Vec<(String, String)>);
+pub(crate) struct OAuthForm(pub(crate) Result<TokenRequest, TokenError>);
+
+/// Maximum size of such a form, in bytes.
+const MAX_FORM_BYTES: usize = 16 * 1024;
 
 impl FromRequest<Arc<AppState>> for OAuthForm {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &Arc<AppState>) -> Result<Self> {
+        let refused = |description| Ok(Self(Err(TokenError::Refused("invalid_request", description))));
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
-            return Err(Error::UnsupportedMediaType("the body must be application/x-www-form-urlencoded").into());
+            return refused("the body must be application/x-www-form-urlencoded");
         }
         let body: Bytes = request.extract().await.map_err(Error::internal)?;
-        Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
+        if body.len() > MAX_FORM_BYTES {
+            return refused("the body is too large");
+        }
+        Ok(Self(TokenRequest::new(form_urlencoded::parse(&body).into_owned())))
     }
 }
 

@@ -5,6 +5,7 @@ use axum::Router;
 use chat_core::{
     Result,
     auth::{Authenticator, BreachedPasswords, Hasher, Signer},
+    cluster_key::ClusterKey,
     db,
     ephemeral::EphemeralBus,
     housekeeping::RetentionConfig,
@@ -30,6 +31,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use std::{fs, io, path::Path, sync::Arc};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 /// The dependencies of a chat server. The database and Redis need not be available yet.
@@ -125,6 +127,9 @@ pub struct AppState {
     pub(crate) expensive_db: PgPool,
     pub(crate) expensive_slots: UserSlots,
     pub(crate) upload_slots: UserSlots,
+    pub(crate) document_slots: UserSlots,
+    /// Loaded when it is first needed.
+    pub(crate) cluster_key: OnceCell<ClusterKey>,
     pub(crate) sign_in_throttle: SignInThrottle,
     pub(crate) refusals: Refusals,
     is_volatile_database_allowed: bool,
@@ -159,6 +164,8 @@ impl AppState {
             expensive_db: db::create_expensive_pool(&config.db),
             expensive_slots: UserSlots::for_expensive_requests(),
             upload_slots: UserSlots::for_uploads(),
+            document_slots: UserSlots::for_documents(),
+            cluster_key: OnceCell::new(),
             sign_in_throttle: SignInThrottle::new(config.rate_limits != RateLimits::OFF),
             refusals: Refusals::default(),
             is_volatile_database_allowed: config.is_volatile_database_allowed,

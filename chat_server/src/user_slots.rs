@@ -15,6 +15,9 @@ const MAX_EXPENSIVE: usize = 2;
 /// Maximum number of uploads of one user at the same time.
 const MAX_UPLOADS: usize = 4;
 
+/// Maximum number of documents for which requests of one user wait at the same time.
+const MAX_DOCUMENTS: usize = 2;
+
 /// Maximum number of requests of one user that wait.
 const MAX_WAITING: usize = 16;
 
@@ -23,6 +26,9 @@ const MAX_EXPENSIVE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long an upload waits for a slot.
 const MAX_UPLOAD_WAIT: Duration = Duration::from_secs(60);
+
+/// How long a request that needs a document waits for a slot.
+const MAX_DOCUMENT_WAIT: Duration = Duration::from_secs(2);
 
 /// The slots of the users that have such requests now.
 #[derive(Debug)]
@@ -51,6 +57,11 @@ impl UserSlots {
     /// Slots for uploads.
     pub(crate) fn for_uploads() -> Self {
         Self::new(MAX_UPLOADS, MAX_UPLOAD_WAIT)
+    }
+
+    /// Slots for requests that wait for a document at another server, which the caller chooses.
+    pub(crate) fn for_documents() -> Self {
+        Self::new(MAX_DOCUMENTS, MAX_DOCUMENT_WAIT)
     }
 
     fn new(max_running: usize, max_wait: Duration) -> Self {

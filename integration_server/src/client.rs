@@ -15,7 +15,7 @@ use futures_util::{Stream, stream};
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{HeaderMap, RETRY_AFTER},
+    header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
     redirect::Policy,
 };
 use std::{
@@ -71,6 +71,8 @@ pub(crate) struct EndpointResponse {
     pub(crate) status: StatusCode,
     /// After how much time the server asks for the next request.
     pub(crate) retry_after: Option<Duration>,
+    /// Whether the server says that the body is JSON.
+    pub(crate) is_json: bool,
     /// The beginning of the body.
     pub(crate) body: String,
 }
@@ -159,7 +161,8 @@ impl OutgoingClient {
         let PendingResponse { response, _slot } = self.open(method, url, build).await?;
         let status = response.status();
         let retry_after = read_retry_after(response.headers());
-        Ok(EndpointResponse { status, retry_after, body: read_start(response, limits).await })
+        let is_json = is_json(response.headers());
+        Ok(EndpointResponse { status, retry_after, is_json, body: read_start(response, limits).await })
     }
 
     /// Sends a request, and returns its response before its body is read. The time limit of the
@@ -233,6 +236,13 @@ fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
     (at.to_utc() - now()).to_std().ok()
+}
+
+/// Whether the media type is JSON, or a kind of it.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json")
 }
 
 /// Resolves names to the addresses that are allowed.

@@ -53,6 +53,9 @@ async fn load(client: &OutgoingClient, id: &str) -> Result<OAuthClient, &'static
     if response.status != StatusCode::OK {
         return Err("its server did not return it with the status 200");
     }
+    if !response.is_json {
+        return Err("its server does not say that it is JSON");
+    }
     if response.body.len() > MAX_DOCUMENT_BYTES {
         return Err("it is larger than 16 KiB");
     }

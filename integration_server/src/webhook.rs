@@ -113,7 +113,7 @@ pub(crate) fn evaluate(
         Ok(EndpointResponse { status, body, .. }) if status == StatusCode::GONE => {
             return (outcome(State::Dead, Some(status.as_u16()), Some(describe(status, &body))), Effect::Gone);
         }
-        Ok(EndpointResponse { status, retry_after, body }) => {
+        Ok(EndpointResponse { status, retry_after, body, .. }) => {
             (Some(status.as_u16()), describe(status, &body), retry_after)
         }
         Err(CallError::Busy) => {
@@ -173,7 +173,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<EndpointResponse, CallError> {
         let status = StatusCode::from_u16(status).expect("a status");
-        Ok(EndpointResponse { status, retry_after: None, body: body.into() })
+        Ok(EndpointResponse { status, retry_after: None, is_json: true, body: body.into() })
     }
 
     #[test]
@@ -207,7 +207,12 @@ mod tests {
     fn an_endpoint_can_ask_for_a_pause() {
         let limited = |seconds| {
             let retry_after = Some(Duration::from_secs(seconds));
-            Ok(EndpointResponse { status: StatusCode::TOO_MANY_REQUESTS, retry_after, body: String::new() })
+            Ok(EndpointResponse {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after,
+                is_json: false,
+                body: String::new(),
+            })
         };
         assert_eq!(evaluate(&entry(0), limited(120), 0).1, Effect::Pause(Duration::from_secs(120)));
         assert_eq!(evaluate(&entry(0), limited(u64::MAX), 0).1, Effect::Pause(MAX_RETRY_AFTER));

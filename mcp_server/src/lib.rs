@@ -102,15 +102,15 @@ struct Guard {
     public_url: Option<PublicUrl>,
 }
 
-/// The scope that the tool of a request needs and the program does not have. A tool sets it, and the
-/// guard answers with a challenge.
+/// A scope that the tool of a request needs and the program does not have, and all scopes that the program
+/// should ask for. A tool sets it, and the guard answers with a challenge.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MissingScope(Arc<OnceLock<Scope>>);
+pub(crate) struct MissingScope(Arc<OnceLock<(Scope, String)>>);
 
 impl MissingScope {
-    pub(crate) fn set(&self, scope: Scope) {
+    pub(crate) fn set(&self, scope: Scope, all: String) {
         // A request has one tool.
-        let _ = self.0.set(scope);
+        let _ = self.0.set((scope, all));
     }
 }
 
@@ -142,9 +142,9 @@ async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
     request.extensions_mut().insert(identity);
     request.extensions_mut().insert(missing_scope.clone());
     let mut response = next.run(request).await;
-    if let Some(scope) = missing_scope.0.get() {
+    if let Some((scope, all)) = missing_scope.0.get() {
         let mut response = ApiError(Error::InsufficientScope(scope.name())).into_response();
-        challenge(&mut response, metadata.as_deref(), Some("insufficient_scope"), scope.name());
+        challenge(&mut response, metadata.as_deref(), Some("insufficient_scope"), all);
         return response;
     }
     if response.extensions().get::<Arc<Error>>().is_none() {

@@ -141,10 +141,10 @@ impl ServerHandler for McpService {
         let tool = ToolInfo::find(&request.name).ok_or_else(unknown)?;
         if let Some(scope) = tool.missing_scope(identity.grant.as_deref()) {
             // A program can ask the user for it.
-            if identity.grant.is_some_and(|grant| grant.is_of_program())
+            if let Some(grant) = identity.grant.filter(|grant| grant.is_of_program())
                 && let Some(missing) = parts.extensions.get::<MissingScope>()
             {
-                missing.set(scope);
+                missing.set(scope, tool.scopes_with(&grant));
             }
             return Err(unknown());
         }

@@ -4,6 +4,7 @@ use crate::summary::{CatchUp, ChatList, Done, MessageList, PersonList};
 use chat_core::{
     ChatId, MessageId,
     auth::{Grant, Scope},
+    oauth::SCOPES,
     values::Emoji,
 };
 use rmcp::{
@@ -278,6 +279,12 @@ impl ToolInfo {
         self.scopes.iter().copied().find(|scope| grant.require(*scope).is_err())
     }
 
+    /// The scopes of a token and those of the tool, separated by spaces.
+    pub(crate) fn scopes_with(&self, grant: &Grant) -> String {
+        let is_wanted = |scope: &Scope| grant.require(*scope).is_ok() || self.scopes.contains(scope);
+        SCOPES.into_iter().filter(is_wanted).map(Scope::name).collect::<Vec<_>>().join(" ")
+    }
+
     /// The scope with which the tool changes something; `None` if it only reads.
     pub(crate) fn write_scope(&self) -> Option<Scope> {
         self.scopes.iter().copied().find(|scope| scope.is_write())
@@ -303,7 +310,6 @@ impl ToolInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chat_core::oauth::SCOPES;
     use std::collections::BTreeSet;
 
     #[test]

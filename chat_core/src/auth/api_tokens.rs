@@ -4,11 +4,11 @@
 //! A token that a user granted to a program (`oauth`) has no text of its own. The text of the others is `cfb_` and 64 characters: the id of the session, and 256 random bits. The
 //! prefix lets scanners find tokens that were published by mistake.
 
-use super::{Claims, Grant, Identity, Scope, hash_secret};
+use super::{Claims, Grant, Identity, Scope, hash_secret, sessions};
 use crate::{
     ChatId, Error, Result, Time, UserId,
     audit::{Action, Client, NewEntry},
-    bots, events, users,
+    bots, events,
     values::TokenName,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -141,11 +141,12 @@ pub struct CreatedApiToken {
 }
 
 const COLUMNS: &str =
-    "t.session_id as id, s.user_id, t.name, t.last_four, t.client_id, t.scopes, t.chat_ids, t.write_chat_ids,
+    "t.session_id as id, s.user_id, t.name, nullif(t.last_four, '') as last_four, t.client_id, t.scopes, t.chat_ids, t.write_chat_ids,
     s.created_at, nullif(s.used_at, s.created_at) as used_at, nullif(s.expires_at, 'infinity') as expires_at";
 
 /// Creates a token for the caller or for one of the caller's bots.
-pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToken) -> Result<CreatedApiToken> {
+pub async fn create(db: &PgPool, caller: Claims, client: &Client, new: NewApiToken) -> Result<CreatedApiToken> {
+    let owner = caller.user_id;
     let NewApiToken { name, scopes, chat_ids, write_chat_ids, expires_in_days, bot_id } = new;
     let ChatLists { chat_ids, write_chat_ids } = ChatLists::new(chat_ids, write_chat_ids)?;
     if expires_in_days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
@@ -154,7 +155,7 @@ pub async fn create(db: &PgPool, owner: UserId, client: &Client, new: NewApiToke
     let session_id = Uuid::new_v4();
     let token = encode(session_id);
     let mut tx = db.begin().await?;
-    users::lock_active(&mut tx, owner).await?;
+    sessions::lock_user(&mut tx, caller).await?;
     let user_id = bots::resolve_self_or_bot(&mut tx, owner, bot_id).await?;
     require_room(&mut tx, user_id).await?;
     let row = NewTokenRow {
@@ -191,6 +192,30 @@ pub(crate) async fn require_room(db: &mut PgConnection, user: UserId) -> Result<
     Ok(())
 }
 
+/// Revokes the grants of a user to a program that are older than the newest `keep`.
+pub(crate) async fn revoke_old_grants(
+    db: &PgPool,
+    user: UserId,
+    client: &Client,
+    client_id: &str,
+    keep: i64,
+) -> Result<()> {
+    let old: Vec<TokenId> = sqlx::query_scalar(
+        "select s.id from api_tokens t join sessions s on s.id = t.session_id
+         where t.client_id = $2 and s.user_id = $1 and s.revoked_at is null and s.expires_at > now()
+         order by s.created_at desc offset $3",
+    )
+    .bind(user)
+    .bind(client_id)
+    .bind(keep)
+    .fetch_all(db)
+    .await?;
+    for id in old {
+        revoke(db, user, client, id).await?;
+    }
+    Ok(())
+}
+
 /// How a program comes by a token.
 pub(crate) enum TokenSource<'a> {
     /// The user copies this text.
@@ -214,8 +239,8 @@ impl NewTokenRow<'_> {
     /// Stores the token and its session.
     pub(crate) async fn insert(&self, db: &mut PgConnection) -> Result<()> {
         let (hash, last_four, client_id) = match self.source {
-            TokenSource::Copied { text } => (Some(hash_secret(text)), Some(&text[text.len() - 4..]), None),
-            TokenSource::Program { client_id } => (None, None, Some(client_id)),
+            TokenSource::Copied { text } => (Some(hash_secret(text)), &text[text.len() - 4..], None),
+            TokenSource::Program { client_id } => (None, "", Some(client_id)),
         };
         sqlx::query(
             "with session as (

@@ -71,7 +71,7 @@ pub struct Authenticator {
     verifier: Verifier,
     api_tokens: Cache<[u8; 32], Arc<CachedToken>>,
     /// What users have granted to programs, by session. It never changes.
-    programs: Cache<Uuid, Identity>,
+    programs: Cache<Uuid, Arc<CachedToken>>,
     /// Limits how many unknown tokens are looked up at once: everybody can send some.
     lookups: Semaphore,
     /// Which sessions are active.
@@ -115,16 +115,21 @@ impl Authenticator {
             return self.authenticate(authorization).await;
         };
         self.sessions.require_active(claims).await?;
-        if let Some(identity) = self.programs.get(&claims.session_id) {
-            return Ok(identity);
-        }
-        let identity = self.identify_session(claims).await?;
-        // Without a grant the token could do everything.
-        if identity.grant.is_none() {
-            return Err(token::INVALID);
-        }
-        self.programs.insert(claims.session_id, identity.clone());
-        Ok(identity)
+        let cached = match self.programs.get(&claims.session_id) {
+            Some(cached) => cached,
+            None => {
+                let identity = self.identify_session(claims).await?;
+                // Without a grant the token could do everything.
+                if identity.grant.is_none() {
+                    return Err(token::INVALID);
+                }
+                let cached = Arc::new(CachedToken { identity, touched_at: AtomicI64::new(0) });
+                self.programs.insert(claims.session_id, Arc::clone(&cached));
+                cached
+            }
+        };
+        self.touch(&cached, now());
+        Ok(cached.identity.clone())
     }
 
     /// Verifies the token in the value of an `Authorization` header. Whether the session is

@@ -9,12 +9,13 @@ use crate::{
     bridges, events,
     operators::AccountState,
     time::now,
+    users,
     values::RefreshNonce,
     webhook_endpoints,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -155,6 +156,16 @@ pub async fn refresh(
     issue_tokens(signer, claims, next)
 }
 
+/// Locks the user of a session for a change that outlives the session, such as a new API token. Rejects a
+/// session that was revoked since the request began: whoever revoked it expects no such change later.
+pub(crate) async fn lock_user(db: &mut PgConnection, claims: Claims) -> Result<()> {
+    users::lock_active(db, claims.user_id).await?;
+    match find_active(&mut *db, &[claims]).await?.is_empty() {
+        true => Err(REVOKED),
+        false => Ok(()),
+    }
+}
+
 /// Revokes a session and closes every stream that it opened.
 pub async fn revoke(db: &PgPool, Claims { user_id, session_id }: Claims) -> Result<()> {
     let mut log = events::begin(db, user_id).await?;
@@ -182,6 +193,7 @@ pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> 
 /// Revokes all sessions of a user and of the user's bots except the current one, API tokens
 /// included, disables their endpoints of webhooks and their bridges, and returns the ids of the sessions.
 pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec<Uuid>> {
+    wait_for_grants(log, claims.user_id).await?;
     let sql = "update sessions set revoked_at = now()
                where (user_id = $1 or user_id in (select id from users where owner_id = $1))
                  and id <> $2 and revoked_at is null
@@ -194,6 +206,7 @@ pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec
 /// Revokes all sessions of a user and of the user's bots, API tokens included, and disables their
 /// endpoints of webhooks and their bridges.
 pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<()> {
+    wait_for_grants(log, user).await?;
     sqlx::query(
         "update sessions set revoked_at = now()
          where (user_id = $1 or user_id in (select id from users where owner_id = $1)) and revoked_at is null",
@@ -202,6 +215,12 @@ pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<(
     .execute(&mut *log)
     .await?;
     disable_integrations(log, user).await
+}
+
+/// Waits for requests that create tokens of a user (`lock_user`), so that these are revoked too.
+async fn wait_for_grants(log: &mut PgConnection, user: UserId) -> Result<()> {
+    sqlx::query("select from users where id = $1 for no key update").bind(user).execute(log).await?;
+    Ok(())
 }
 
 /// Disables what sends the user's chats to other servers, and the codes that programs have not
@@ -252,7 +271,7 @@ pub async fn list(db: &PgPool, claims: Claims) -> Result<Vec<Session>> {
 }
 
 /// Returns those of the given sessions that are active and belong to their user.
-pub async fn find_active(db: &PgPool, sessions: &[Claims]) -> Result<HashSet<Uuid>> {
+pub async fn find_active(db: impl PgExecutor<'_>, sessions: &[Claims]) -> Result<HashSet<Uuid>> {
     let active: Vec<Uuid> = sqlx::query_scalar(
         "select s.id from unnest($1::uuid[], $2::bigint[]) claimed (id, user_id)
          join sessions s on s.id = claimed.id and s.user_id = claimed.user_id

@@ -31,10 +31,9 @@ pub use model::{
 use crate::{
     BridgeId, Error, Result, Time, UserId,
     audit::{Action, Client, NewEntry},
-    auth::new_secret,
+    auth::{Claims, new_secret, sessions},
     events, outbox,
     sealing::{Sealer, SecretLocation},
-    users,
     values::{BridgeName, ServiceAccountKeyText},
 };
 use model::{
@@ -117,7 +116,8 @@ fn open_secrets(sealer: &Sealer, id: BridgeId, sealed: &[u8]) -> Result<BridgeSe
 }
 
 /// Creates a bridge. The integration server then checks its credentials.
-pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client, new: NewBridge) -> Result<Bridge> {
+pub async fn create(db: &PgPool, sealer: &Sealer, caller: Claims, client: &Client, new: NewBridge) -> Result<Bridge> {
+    let owner = caller.user_id;
     let NewBridge { name, whatsapp, google_chat, member_ids } = new;
     require_few_members(&member_ids)?;
     let (network, key, secrets, whatsapp, google_chat) = match (whatsapp, google_chat) {
@@ -148,7 +148,7 @@ pub async fn create(db: &PgPool, sealer: &Sealer, owner: UserId, client: &Client
     };
     let mut tx = db.begin().await?;
     // Locked, so that two requests at once cannot exceed the limit.
-    users::lock_active(&mut tx, owner).await?;
+    sessions::lock_user(&mut tx, caller).await?;
     let same: Vec<bool> = sqlx::query_scalar(
         "select $2 in (coalesce(settings #>> '{whatsapp,phone_number_id}', ''),
                            coalesce(settings #>> '{google_chat,service_account}', ''))

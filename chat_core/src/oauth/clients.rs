@@ -4,7 +4,8 @@
 //! The chat server asks for a document by a row, and the integration server, which alone calls other
 //! servers, loads it.
 
-use crate::{Error, Result, outgoing::AllowedTargets, time::now, values::TokenName};
+use crate::{Error, Result, outgoing::AllowedTargets, values::TokenName};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, PgPool, types::Json};
 use std::{net::IpAddr, time::Duration};
@@ -35,6 +36,9 @@ const RETRY_SECONDS: f64 = 5.0;
 
 /// How long a user waits for a document.
 const MAX_WAIT: Duration = Duration::from_secs(8);
+
+/// How often a waiting request looks for its document.
+const POLL_INTERVAL: Duration = Duration::from_millis(150);
 
 /// Maximum number of users who wait for documents at once.
 const MAX_WAITING: usize = 32;
@@ -123,7 +127,7 @@ fn without_port(mut url: Url) -> Url {
 }
 
 /// Whether a URL is one of a program on the device of the user.
-pub(super) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     url.scheme() == "http"
         && match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
@@ -137,7 +141,10 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 pub(super) fn parse_redirect_uri(uri: &str) -> Option<Url> {
     let url = Url::parse(uri).ok()?;
     let has_user = !url.username().is_empty() || url.password().is_some();
-    if has_user || url.fragment().is_some() || uri.chars().any(|c| !c.is_ascii_graphic()) {
+    // The answer has these parameters: a program must not choose their values.
+    let is_reserved = |name: &str| ["code", "state", "iss", "error", "error_description"].contains(&name);
+    let has_reserved = url.query_pairs().any(|(name, _)| is_reserved(&name));
+    if has_user || has_reserved || url.fragment().is_some() || uri.chars().any(|c| !c.is_ascii_graphic()) {
         return None;
     }
     let is_allowed = match url.scheme() {
@@ -177,14 +184,13 @@ pub async fn find(db: &PgPool, allowed: &AllowedTargets, client_id: &str) -> Res
         return row.into_client();
     }
     let _permit = WAITING.try_acquire().map_err(|_| Error::TooManyRequestsFor(MAX_WAIT.as_secs()))?;
-    let asked_at = now();
-    request(db, client_id).await?;
+    let asked_at = request(db, client_id).await?;
     let deadline = Instant::now() + MAX_WAIT;
     while Instant::now() < deadline {
         if let Some(row) = load(db, client_id, Some(asked_at)).await?.filter(|row| row.is_current) {
             return row.into_client();
         }
-        sleep(Duration::from_millis(100)).await;
+        sleep(POLL_INTERVAL).await;
     }
     Err(Error::invalid("client_id", "the description of this program could not be loaded in time; try again"))
 }
@@ -202,7 +208,7 @@ impl ClientRow {
 }
 
 /// Loads the row of a program, and whether it is current: loaded after `since`, or not long ago.
-async fn load(db: &PgPool, client_id: &str, since: Option<chrono::DateTime<chrono::Utc>>) -> Result<Option<ClientRow>> {
+async fn load(db: &PgPool, client_id: &str, since: Option<DateTime<Utc>>) -> Result<Option<ClientRow>> {
     Ok(sqlx::query_as(
         "select description, error,
                 coalesce(loaded_at > coalesce($2, now() - make_interval(secs =>
@@ -217,17 +223,18 @@ async fn load(db: &PgPool, client_id: &str, since: Option<chrono::DateTime<chron
     .await?)
 }
 
-/// Asks for the document of a program to be loaded.
-async fn request(db: &PgPool, client_id: &str) -> Result<()> {
-    sqlx::query(
+/// Asks for the document of a program to be loaded. Returns the time by the clock of the database.
+async fn request(db: &PgPool, client_id: &str) -> Result<DateTime<Utc>> {
+    let asked_at = sqlx::query_scalar(
         "insert into oauth_clients (client_id) values ($1)
-         on conflict (client_id) do update set is_due = true, requested_at = now()",
+         on conflict (client_id) do update set is_due = true, requested_at = now()
+         returning requested_at",
     )
     .bind(client_id)
-    .execute(db)
+    .fetch_one(db)
     .await?;
     sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(db).await?;
-    Ok(())
+    Ok(asked_at)
 }
 
 /// Claims a program whose document is to be loaded.
@@ -306,6 +313,7 @@ mod tests {
             json!({ "redirect_uris": [] }),
             json!({ "redirect_uris": ["javascript:alert(1)"] }),
             json!({ "redirect_uris": ["http://app.example/callback"] }),
+            json!({ "redirect_uris": ["https://app.example/callback?error_description=call+us"] }),
             json!({ "redirect_uris": vec!["https://app.example/"; 21] }),
             json!({ "client_secret": "x" }),
             json!({ "token_endpoint_auth_method": "client_secret_basic" }),

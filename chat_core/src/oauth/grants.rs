@@ -2,14 +2,14 @@
 
 use super::{AuthorizationRequest, AuthorizationServer, request::ValidRequest};
 use crate::{
-    ChatId, Error, Result, UserId,
+    ChatId, Error, Result,
+    audit::{Action, Client, NewEntry},
     auth::{
-        Scope,
+        Claims, Scope,
         api_tokens::{self, ChatLists, deserialize_scopes},
-        new_secret,
+        new_secret, sessions,
     },
     outgoing::AllowedTargets,
-    users,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,10 @@ use sqlx::PgPool;
 
 /// How long a code can be exchanged, in seconds.
 const CODE_SECONDS: f64 = 60.0;
+
+/// Maximum number of grants of one user to one program, such as one per device. Another one replaces the
+/// oldest.
+const MAX_GRANTS: i64 = 5;
 
 /// What a user lets a program do.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,8 +36,8 @@ pub struct NewAuthorization {
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub chat_ids: Option<Vec<ChatId>>,
-    /// The only ones of these chats that the program writes to, without asking the user for each
-    /// change. If absent, it writes to all of them and asks each time.
+    /// The only ones of these chats that the program writes to. In chats of a list it does so without
+    /// asking; without both lists the MCP server asks the program to confirm each change with its user.
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub write_chat_ids: Option<Vec<ChatId>>,
@@ -51,9 +55,11 @@ pub async fn create(
     db: &PgPool,
     allowed: &AllowedTargets,
     server: &AuthorizationServer,
-    user: UserId,
+    caller: Claims,
+    audit_client: &Client,
     new: NewAuthorization,
 ) -> Result<Redirection> {
+    let user = caller.user_id;
     let NewAuthorization { request, scopes, chat_ids, write_chat_ids } = new;
     let client = request.find_client(db, allowed).await?;
     let ValidRequest { client, code_challenge, scopes: asked } =
@@ -62,9 +68,11 @@ pub async fn create(
         return Err(Error::invalid("scopes", "must be some of the scopes that the program asked for"));
     }
     let ChatLists { chat_ids, write_chat_ids } = ChatLists::new(chat_ids, write_chat_ids)?;
+    api_tokens::revoke_old_grants(db, user, audit_client, &request.client_id, MAX_GRANTS - 1).await?;
     let (code, hash) = new_secret();
     let mut tx = db.begin().await?;
-    users::lock_active(&mut tx, user).await?;
+    // The session may have been revoked while the description of the program was loaded.
+    sessions::lock_user(&mut tx, caller).await?;
     // The user is told here, and not the program when it exchanges the code.
     api_tokens::require_room(&mut tx, user).await?;
     sqlx::query(
@@ -85,6 +93,8 @@ pub async fn create(
     .bind(CODE_SECONDS)
     .execute(&mut *tx)
     .await?;
+    let entry = NewEntry::new(Action::ProgramAuthorized).with_actor(user).with_client(audit_client);
+    entry.with_detail(&client.name).write(&mut *tx).await?;
     tx.commit().await?;
     Ok(Redirection { redirect_url: request.redirect_url(server, &[("code", &code)])? })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     AuthorizationServer, SCOPES,
-    clients::{self, OAuthClient, is_loopback, parse_redirect_uri},
+    clients::{self, OAuthClient, parse_redirect_uri},
 };
 use crate::{Error, Result, auth::Scope, outgoing::AllowedTargets};
 use schemars::JsonSchema;
@@ -43,8 +43,8 @@ pub struct AuthorizationRequest {
 pub struct Consent {
     /// The name of the program, which the program chose.
     pub client_name: String,
-    /// The host of the document that describes the program: whoever controls it controls the program.
-    pub client_host: String,
+    /// The URL of the document that describes the program: whoever controls it controls the program.
+    pub client_id: String,
     /// The host, or the scheme of the app, to which the browser is sent with the code.
     pub redirect_host: String,
     /// Whether the browser is sent to a program on the device of the user. Every program there can
@@ -59,6 +59,8 @@ pub struct Consent {
 pub struct AuthorizationCheck {
     /// What to ask the user; null if there is nothing to ask, because the request is not valid.
     pub consent: Option<Consent>,
+    /// The mistake of the program, if there is nothing to ask.
+    pub mistake: Option<&'static str>,
     /// Where to send the browser if the user declines, or if there is nothing to ask. It tells the
     /// program why.
     pub redirect_url: String,
@@ -144,23 +146,24 @@ impl AuthorizationRequest {
     }
 
     fn consent(&self, request: ValidRequest) -> Consent {
-        // With the port, which is part of who answers there.
-        let host = |text: &str| match Url::parse(text) {
-            Ok(url) => match (url.host_str(), url.port()) {
-                (Some(host), Some(port)) => format!("{host}:{port}"),
-                (Some(host), None) => host.to_owned(),
-                (None, _) => url.scheme().to_owned(),
-            },
-            Err(_) => String::new(),
-        };
+        let redirect = parse_redirect_uri(&self.redirect_uri);
         Consent {
             client_name: request.client.name,
-            client_host: host(&self.client_id),
-            redirect_host: host(&self.redirect_uri),
-            is_on_device: parse_redirect_uri(&self.redirect_uri)
-                .is_some_and(|url| url.scheme() != "https" || is_loopback(&url)),
+            client_id: self.client_id.clone(),
+            redirect_host: redirect.as_ref().map(describe_target).unwrap_or_default(),
+            is_on_device: redirect.is_some_and(|url| url.scheme() != "https"),
             scopes: request.scopes,
         }
+    }
+}
+
+/// Names who receives the browser: a host with its port, or the scheme of an app, whose host means
+/// nothing.
+fn describe_target(url: &Url) -> String {
+    match (url.scheme(), url.host_str(), url.port()) {
+        ("https" | "http", Some(host), Some(port)) => format!("{host}:{port}"),
+        ("https" | "http", Some(host), None) => host.to_owned(),
+        (scheme, ..) => scheme.to_owned(),
     }
 }
 
@@ -178,8 +181,9 @@ pub async fn check(
         }
         Err(refusal) => (None, refusal),
     };
+    let mistake = consent.is_none().then_some(description);
     let result = [("error", error), ("error_description", description)];
-    Ok(AuthorizationCheck { consent, redirect_url: request.redirect_url(server, &result)? })
+    Ok(AuthorizationCheck { consent, mistake, redirect_url: request.redirect_url(server, &result)? })
 }
 
 #[cfg(test)]
@@ -228,6 +232,13 @@ mod tests {
         assert_eq!(refused(|request| request.resource = None), "invalid_target");
         assert_eq!(refused(|request| request.resource = Some("https://other.example/mcp".into())), "invalid_target");
         assert_eq!(refused(|request| request.scope = Some("openid".into())), "invalid_scope");
+    }
+
+    #[test]
+    fn an_app_is_named_by_its_scheme() {
+        let target = |uri: &str| describe_target(&Url::parse(uri).expect("a URL"));
+        assert_eq!(target("com.evil.app://bank.example/callback"), "com.evil.app");
+        assert_eq!(target("https://bank.example:8443/callback"), "bank.example:8443");
     }
 
     #[test]

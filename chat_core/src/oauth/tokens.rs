@@ -10,18 +10,25 @@ use crate::{
         hash_secret, new_secret, sessions,
         token::ACCESS_SECONDS,
     },
+    cluster_key::ClusterKey,
     time::now,
     users,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
-/// How long the previous refresh token is accepted, in seconds, while its successor is not used: the
-/// response may have been lost, or two requests sent at once.
+/// How long a refresh token can be sent again, in seconds, while its successor is not used: the response
+/// may have been lost, or two requests sent at once. It has the same successor each time.
 const OVERLAP_SECONDS: f64 = 30.0;
+
+/// Maximum number of parameters of a request.
+const MAX_FIELDS: usize = 20;
+
+/// The context in which the successor of a refresh token is derived.
+const SUCCESSOR: &str = "oauth refresh token";
 
 /// The tokens of a program.
 #[derive(Debug, Serialize)]
@@ -63,6 +70,9 @@ impl TokenRequest {
     pub fn new(fields: impl IntoIterator<Item = (String, String)>) -> Result<Self, TokenError> {
         let mut request = Self::default();
         for (name, value) in fields {
+            if request.fields.len() == MAX_FIELDS {
+                return Err(TokenError::Refused("invalid_request", "too many parameters"));
+            }
             if request.find(&name).is_some() {
                 return Err(TokenError::Refused("invalid_request", "a parameter occurs twice"));
             }
@@ -99,6 +109,7 @@ impl TokenRequest {
 pub async fn issue(
     db: &PgPool,
     signer: &Signer,
+    key: &ClusterKey,
     server: &AuthorizationServer,
     client: &Client,
     request: &TokenRequest,
@@ -107,7 +118,7 @@ pub async fn issue(
     request.check_resource(server)?;
     match grant_type {
         "authorization_code" => exchange(db, signer, client, request).await,
-        "refresh_token" => refresh(db, signer, request).await,
+        "refresh_token" => refresh(db, signer, key, client, request).await,
         _ => Err(TokenError::Refused("unsupported_grant_type", "use authorization_code or refresh_token")),
     }
 }
@@ -124,6 +135,7 @@ struct CodeRow {
     write_chat_ids: Option<Vec<ChatId>>,
     is_expired: bool,
     session_id: Option<Uuid>,
+    is_revoked: bool,
 }
 
 /// Exchanges a code. A code that comes twice was stolen: what it was exchanged for is revoked.
@@ -135,20 +147,28 @@ async fn exchange(
 ) -> Result<ProgramTokens, TokenError> {
     let hash = hash_secret(request.get("code")?);
     let (client_id, verifier) = (request.get("client_id")?, request.get("code_verifier")?);
+    let user: Option<UserId> =
+        sqlx::query_scalar("select user_id from oauth_codes where hash = $1").bind(&hash).fetch_optional(db).await?;
     let mut tx = db.begin().await?;
+    // The user first, as whoever revokes all sessions does.
+    users::lock_active(&mut tx, user.ok_or(INVALID_CODE)?).await.map_err(|error| match error {
+        Error::NotFound(_) => INVALID_CODE,
+        error => error.into(),
+    })?;
     let code: Option<CodeRow> = sqlx::query_as(
-        "select user_id, client_id, client_name, redirect_uri, code_challenge, scopes, chat_ids, write_chat_ids,
-                expires_at <= now() as is_expired, session_id
-         from oauth_codes where hash = $1 for update",
+        "select c.user_id, c.client_id, c.client_name, c.redirect_uri, c.code_challenge, c.scopes, c.chat_ids,
+                c.write_chat_ids, c.expires_at <= now() as is_expired, c.session_id,
+                exists (select from sessions s where s.id = c.session_id and s.revoked_at is not null) as is_revoked
+         from oauth_codes c where c.hash = $1 for update of c",
     )
     .bind(&hash)
     .fetch_optional(&mut *tx)
     .await?;
-    let code = code.filter(|code| code.client_id == client_id).ok_or(INVALID_CODE)?;
+    let code = code.filter(|code| code.client_id == client_id && !code.is_revoked).ok_or(INVALID_CODE)?;
     if let Some(session_id) = code.session_id {
         // In a separate transaction: `revoke` takes the append lock first.
         tx.rollback().await?;
-        sessions::revoke(db, Claims { user_id: code.user_id, session_id }).await?;
+        api_tokens::revoke(db, code.user_id, client, TokenId::from(session_id)).await?;
         return Err(INVALID_CODE);
     }
     // OAuth 2.1 has no `redirect_uri` here; older clients send it.
@@ -156,11 +176,10 @@ async fn exchange(
     if code.is_expired || has_other_uri || !proves(verifier, &code.code_challenge) {
         return Err(INVALID_CODE);
     }
-    users::lock_active(&mut tx, code.user_id).await.map_err(|error| match error {
-        Error::NotFound(_) => INVALID_CODE,
+    api_tokens::require_room(&mut tx, code.user_id).await.map_err(|error| match error {
+        Error::Conflict { detail, .. } => TokenError::Refused("invalid_grant", detail),
         error => error.into(),
     })?;
-    api_tokens::require_room(&mut tx, code.user_id).await?;
     let claims = Claims { user_id: code.user_id, session_id: Uuid::new_v4() };
     let row = NewTokenRow {
         claims,
@@ -179,7 +198,8 @@ async fn exchange(
         .await?;
     let entry = NewEntry::new(Action::TokenCreated).with_actor(code.user_id).with_client(client);
     entry.with_detail(&code.client_name).write(&mut *tx).await?;
-    let refresh_token = insert_refresh_token(&mut tx, claims).await?;
+    let (refresh_token, _) = new_secret();
+    sessions::insert_refresh_token(&mut tx, claims, &hash_refresh_token(&refresh_token)).await?;
     tx.commit().await?;
     sign(signer, claims, refresh_token, &code.scopes)
 }
@@ -204,62 +224,68 @@ struct RefreshRow {
 
 /// Replaces a refresh token. The reuse of one revokes the grant, because one of its two users has a
 /// stolen copy.
-async fn refresh(db: &PgPool, signer: &Signer, request: &TokenRequest) -> Result<ProgramTokens, TokenError> {
-    let hash = hash_secret(request.get("refresh_token")?);
+async fn refresh(
+    db: &PgPool,
+    signer: &Signer,
+    key: &ClusterKey,
+    client: &Client,
+    request: &TokenRequest,
+) -> Result<ProgramTokens, TokenError> {
+    let token = request.get("refresh_token")?;
     let client_id = request.get("client_id")?;
+    // Only this cluster can derive it, so that an old token is of no use to a thief.
+    let next = BASE64_URL_SAFE_NO_PAD.encode(key.derive(SUCCESSOR, token.as_bytes()));
+    let (hash, next_hash) = (hash_refresh_token(token), hash_refresh_token(&next));
     let mut tx = db.begin().await?;
+    // Locked by a statement of its own: the next one sees the successor of another request.
+    sqlx::query("select from refresh_tokens where hash = $1 for update").bind(&hash).execute(&mut *tx).await?;
     let row: Option<RefreshRow> = sqlx::query_as(
         "select s.id as session_id, s.user_id, t.scopes,
                 s.revoked_at is not null or s.expires_at <= now() as is_ended, r.used_at is not null as is_used,
                 coalesce(r.used_at > now() - make_interval(secs => $3), false) and exists (
-                    select from refresh_tokens next where next.session_id = s.id and next.used_at is null
+                    select from refresh_tokens next where next.hash = $4 and next.used_at is null
                 ) as is_retry
          from refresh_tokens r
          join sessions s on s.id = r.session_id
          join api_tokens t on t.session_id = s.id
          where r.hash = $1 and t.client_id = $2
-         for update of r, s",
+         for update of s",
     )
     .bind(&hash)
     .bind(client_id)
     .bind(OVERLAP_SECONDS)
+    .bind(&next_hash)
     .fetch_optional(&mut *tx)
     .await?;
-    let row = row.ok_or(INVALID_REFRESH_TOKEN)?;
+    let row = row.filter(|row| !row.is_ended).ok_or(INVALID_REFRESH_TOKEN)?;
     let claims = Claims { user_id: row.user_id, session_id: row.session_id };
-    if row.is_ended || row.is_used && !row.is_retry {
+    if row.is_used && !row.is_retry {
         // In a separate transaction: `revoke` takes the append lock first.
         tx.rollback().await?;
-        sessions::revoke(db, claims).await?;
+        api_tokens::revoke(db, claims.user_id, client, TokenId::from(claims.session_id)).await?;
         return Err(INVALID_REFRESH_TOKEN);
     }
     let granted = |name: &str| row.scopes.iter().any(|scope| scope == name);
     if request.find("scope").is_some_and(|names| names.split_whitespace().any(|name| !granted(name))) {
         return Err(TokenError::Refused("invalid_scope", "the user did not grant one of the scopes"));
     }
-    // A successor that was not received is replaced too: whoever uses it later is recognized.
-    sqlx::query(
-        "update refresh_tokens set used_at = case when hash = $2 then coalesce(used_at, now()) else now() - interval '1 hour' end
-         where session_id = $1 and (hash = $2 or used_at is null)",
-    )
-    .bind(claims.session_id)
-    .bind(&hash)
-    .execute(&mut *tx)
-    .await?;
+    if !row.is_retry {
+        sqlx::query("update refresh_tokens set used_at = now() where hash = $1").bind(&hash).execute(&mut *tx).await?;
+        sessions::insert_refresh_token(&mut tx, claims, &next_hash).await?;
+    }
     sqlx::query("update sessions set used_at = now(), expires_at = now() + make_interval(secs => $2) where id = $1")
         .bind(claims.session_id)
         .bind(sessions::SESSION_SECONDS as f64)
         .execute(&mut *tx)
         .await?;
-    let refresh_token = insert_refresh_token(&mut tx, claims).await?;
     tx.commit().await?;
-    sign(signer, claims, refresh_token, &row.scopes)
+    sign(signer, claims, next, &row.scopes)
 }
 
-async fn insert_refresh_token(db: &mut PgConnection, claims: Claims) -> Result<String> {
-    let (token, hash) = new_secret();
-    sessions::insert_refresh_token(db, claims, &hash).await?;
-    Ok(token)
+/// The hash under which a refresh token of a program is stored. It differs from that of the same text as
+/// a token of a device, so that no route takes one for the other.
+fn hash_refresh_token(token: &str) -> Vec<u8> {
+    hash_secret(&format!("program {token}"))
 }
 
 fn sign(
@@ -291,7 +317,7 @@ pub async fn revoke(
          where s.id = coalesce($1, (select session_id from refresh_tokens where hash = $2)) and t.client_id = $3",
     )
     .bind(session)
-    .bind(hash_secret(token))
+    .bind(hash_refresh_token(token))
     .bind(request.get("client_id")?)
     .fetch_optional(db)
     .await?;

@@ -10,11 +10,11 @@ pub use model::{DisabledReason, EVENT_TYPES, Endpoint, EndpointPatch, EndpointWi
 use crate::{
     ChatId, EndpointId, Error, Result, UserId,
     audit::{Action, Client, NewEntry},
+    auth::{Claims, sessions},
     bots,
     outbox::{self, feed},
     outgoing::AllowedTargets,
     sealing::{Sealer, SecretLocation},
-    users,
     values::EndpointDescription,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -53,15 +53,16 @@ pub async fn create(
     db: &PgPool,
     sealer: &Sealer,
     allowed: &AllowedTargets,
-    owner: UserId,
+    caller: Claims,
     client: &Client,
     new: NewEndpoint,
 ) -> Result<EndpointWithSecret> {
+    let owner = caller.user_id;
     let url = allowed.parse_url(&new.url).map_err(|detail| Error::invalid("url", detail))?;
     let chat_ids = normalize_chats(new.chat_ids)?;
     let event_types = normalize_types(new.event_types)?;
     let mut tx = db.begin().await?;
-    users::lock_active(&mut tx, owner).await?;
+    sessions::lock_user(&mut tx, caller).await?;
     let user = bots::resolve_self_or_bot(&mut tx, owner, new.bot_id).await?;
     let count: i64 = sqlx::query_scalar(
         "select count(*) from webhook_endpoints e join users u on u.id = e.user_id where u.id = $1 or u.owner_id = $1",

@@ -214,10 +214,7 @@ impl OperationInput for OAuthForm {
     fn describe_input(operation: &mut Operation<'_>) {
         let content = json!({ "application/x-www-form-urlencoded": { "schema": { "type": "object" } } });
         operation.body = Some(json!({ "required": true, "content": content }));
-        operation.add_errors(&[
-            (413, "The body is too large."),
-            (415, "The media type is not application/x-www-form-urlencoded."),
-        ]);
+        operation.add_errors(&[(413, "The body is too large.")]);
     }
 }
 

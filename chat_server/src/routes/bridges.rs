@@ -39,7 +39,7 @@ pub(crate) async fn create(
     Json(new): Json<NewBridge>,
 ) -> Result<Created<Bridge>> {
     let sealer = state.require_sealer()?;
-    Ok(Created(bridges::create(&state.db, sealer, caller.user_id, &client, new).await?))
+    Ok(Created(bridges::create(&state.db, sealer, caller.claims(), &client, new).await?))
 }
 
 /// Returns a bridge.

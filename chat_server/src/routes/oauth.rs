@@ -13,10 +13,11 @@ use axum::{
 };
 use chat_core::{
     auth::Scope,
+    cluster_key::ClusterKey,
     oauth::{
         self, AUTHORIZE_PATH, AuthorizationCheck, AuthorizationRequest, SCOPES,
         grants::{self, NewAuthorization, Redirection},
-        tokens::{self, ProgramTokens, TokenError, TokenRequest},
+        tokens::{self, ProgramTokens, TokenError},
     },
 };
 use chat_http::{Result, problem::KeepBody};
@@ -95,10 +96,12 @@ pub(crate) async fn get_server_metadata(OAuthServer(server): OAuthServer) -> Res
 /// Checks what a program asks for, before the consent page asks the user.
 pub(crate) async fn check(
     State(state): State<Arc<AppState>>,
-    _caller: Caller,
+    caller: Caller,
     OAuthServer(server): OAuthServer,
     Json(request): Json<AuthorizationRequest>,
 ) -> Result<Json<AuthorizationCheck>> {
+    // The caller chooses which server is waited for.
+    let _slot = state.document_slots.acquire(caller.account_id).await?;
     Ok(Json(oauth::check(&state.db, &state.outgoing, &server, &request).await?))
 }
 
@@ -106,10 +109,12 @@ pub(crate) async fn check(
 pub(crate) async fn authorize(
     State(state): State<Arc<AppState>>,
     caller: Caller,
+    ClientInfo(client): ClientInfo,
     OAuthServer(server): OAuthServer,
     Json(new): Json<NewAuthorization>,
 ) -> Result<Json<Redirection>> {
-    Ok(Json(grants::create(&state.db, &state.outgoing, &server, caller.user_id, new).await?))
+    let _slot = state.document_slots.acquire(caller.account_id).await?;
+    Ok(Json(grants::create(&state.db, &state.outgoing, &server, caller.claims(), &client, new).await?))
 }
 
 /// Exchanges a code or a refresh token for tokens.
@@ -117,14 +122,15 @@ pub(crate) async fn issue_tokens(
     State(state): State<Arc<AppState>>,
     ClientInfo(client): ClientInfo,
     OAuthServer(server): OAuthServer,
-    OAuthForm(fields): OAuthForm,
+    OAuthForm(request): OAuthForm,
 ) -> Result<OAuthResponse> {
     let issue = async {
-        let request = TokenRequest::new(fields)?;
+        let request = request?;
         if let Some(token) = request.refresh_token() {
             state.rate_limiter.charge_refresh(token)?;
         }
-        tokens::issue(&state.db, &state.signer, &server, &client, &request).await
+        let key = state.cluster_key.get_or_try_init(|| ClusterKey::load(&state.db)).await?;
+        tokens::issue(&state.db, &state.signer, key, &server, &client, &request).await
     };
     OAuthResponse::new(issue.await.map(Some))
 }
@@ -133,10 +139,10 @@ pub(crate) async fn issue_tokens(
 pub(crate) async fn revoke(
     State(state): State<Arc<AppState>>,
     ClientInfo(client): ClientInfo,
-    OAuthForm(fields): OAuthForm,
+    OAuthForm(request): OAuthForm,
 ) -> Result<OAuthResponse> {
     let revoke = async {
-        let request = TokenRequest::new(fields)?;
+        let request = request?;
         tokens::revoke(&state.db, state.authenticator.verifier(), &client, &request).await
     };
     let revoked = revoke.await;

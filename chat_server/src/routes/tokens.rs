@@ -23,7 +23,7 @@ pub(crate) async fn create(
     ClientInfo(client): ClientInfo,
     Json(new): Json<NewApiToken>,
 ) -> Result<Created<CreatedApiToken>> {
-    Ok(Created(api_tokens::create(&state.db, caller.user_id, &client, new).await?))
+    Ok(Created(api_tokens::create(&state.db, caller.claims(), &client, new).await?))
 }
 
 /// Revokes a token. Idempotent.

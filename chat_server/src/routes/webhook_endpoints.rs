@@ -43,7 +43,7 @@ pub(crate) async fn create(
     Json(new): Json<NewEndpoint>,
 ) -> Result<Created<EndpointWithSecret>> {
     let (sealer, allowed) = (state.require_sealer()?, &state.outgoing);
-    Ok(Created(webhook_endpoints::create(&state.db, sealer, allowed, caller.user_id, &client, new).await?))
+    Ok(Created(webhook_endpoints::create(&state.db, sealer, allowed, caller.claims(), &client, new).await?))
 }
 
 /// Changes, enables or disables an endpoint.

@@ -50,10 +50,6 @@ impl Program {
         Self { id, document }
     }
 
-    fn host(&self) -> &str {
-        self.id.split('/').nth(2).expect("a host")
-    }
-
     fn answer(&self, answer: Answer) {
         *self.document.lock().expect("no panic") = answer;
     }
@@ -165,6 +161,16 @@ impl Fixture {
         self.call_mcp(text(tokens, "access_token"), "tools/list", json!({})).await.status == 200
     }
 
+    /// Waits until this many transactions wait for a lock.
+    async fn wait_for_waiting(&self, count: i64) {
+        let sql = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'";
+        eventually("transactions wait for a lock", || async {
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.app.db).await.expect("a count") == count
+        })
+        .await;
+    }
+
     async fn wait_until_refused(&self, tokens: &Value) {
         eventually("the program is refused", || async { !self.is_served(tokens).await }).await;
         assert_eq!(refusal(&self.refresh(text(tokens, "refresh_token")).await), "invalid_grant");
@@ -216,7 +222,7 @@ async fn a_program_gets_tokens_for_mcp_and_for_nothing_else() {
     let consent = fixture.check(json!({})).await.expect(200).json()["consent"].clone();
     assert_eq!(
         consent,
-        json!({ "client_name": "Test program", "client_host": fixture.program.host(), "redirect_host": "127.0.0.1:7777",
+        json!({ "client_name": "Test program", "client_id": fixture.program.id, "redirect_host": "127.0.0.1:7777",
                 "is_on_device": true, "scopes": ["chats:read", "messages:read"] })
     );
     let parameters = fixture.agree(READ, json!({})).await;
@@ -243,6 +249,10 @@ async fn a_program_gets_tokens_for_mcp_and_for_nothing_else() {
     let listed = fixture.alice.get("/api/tokens").await.expect(200).json()["items"][0].clone();
     assert_eq!((text(&listed, "name"), text(&listed, "client_id")), ("Test program", fixture.program.id.as_str()));
     assert_eq!(listed["last_four"], Value::Null);
+    eventually("the use is recorded", || async {
+        fixture.alice.get("/api/tokens").await.expect(200).json()["items"][0]["used_at"].is_string()
+    })
+    .await;
     assert_eq!(fixture.alice.get("/api/sessions").await.expect(200).json()["items"].as_array().map(Vec::len), Some(1));
     fixture.alice.delete(&format!("/api/tokens/{}", text(&listed, "id"))).await.expect(204);
     fixture.wait_until_refused(&tokens).await;
@@ -265,7 +275,14 @@ async fn a_code_is_exchanged_once_by_the_program_that_asked() {
     assert_eq!(refusal(&fixture.send("/api/oauth/token", &[("grant_type", "refresh_token")]).await), "invalid_request");
     let twice = [("code", code.as_str()), ("code", code.as_str())];
     assert_eq!(refusal(&fixture.send("/api/oauth/token", &twice).await), "invalid_request");
-    fixture.alice.post("/api/oauth/token", json!({ "code": code })).await.expect_problem(415);
+    let json = fixture.alice.post("/api/oauth/token", json!({ "code": code })).await;
+    assert_eq!(refusal(&json), "invalid_request");
+    let many: Vec<(String, String)> = (0..10_000).map(|n| (n.to_string(), String::new())).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for fields in [&many[..], &many[..21]] {
+        assert_eq!(refusal(&fixture.send("/api/oauth/token", fields).await), "invalid_request");
+        assert_eq!(refusal(&fixture.send("/api/oauth/revoke", fields).await), "invalid_request");
+    }
     // A code that comes again was stolen: nobody keeps what it was exchanged for.
     let tokens = fixture.exchange(&code, &[]).await.expect(200).json();
     assert!(fixture.is_served(&tokens).await);
@@ -293,15 +310,18 @@ async fn a_stolen_refresh_token_ends_the_grant() {
         ("client_id", "https://other.example/client.json"),
     ];
     assert_eq!(refusal(&fixture.send("/api/oauth/token", &other_program).await), "invalid_grant");
-    let second = fixture.refresh(text(&first, "refresh_token")).await.expect(200).json();
-    // The response was lost: the program sends the previous token again, and its successor is void.
-    let third = fixture.refresh(text(&first, "refresh_token")).await.expect(200).json();
+    let (second, again) =
+        tokio::join!(fixture.refresh(text(&first, "refresh_token")), fixture.refresh(text(&first, "refresh_token")),);
+    // Two requests at once, or a lost response: the successor is the same until it is used.
+    let (second, again) = (second.expect(200).json(), again.expect(200).json());
+    assert_eq!(second["refresh_token"], again["refresh_token"]);
+    let third = fixture.refresh(text(&second, "refresh_token")).await.expect(200).json();
     assert!(fixture.is_served(&third).await);
-    let fourth = fixture.refresh(text(&third, "refresh_token")).await.expect(200).json();
-    assert!(fixture.is_served(&fourth).await);
-    // Somebody else has a copy.
-    assert_eq!(refusal(&fixture.refresh(text(&second, "refresh_token")).await), "invalid_grant");
-    fixture.wait_until_refused(&fourth).await;
+    // Somebody has a copy of the first one.
+    assert_eq!(refusal(&fixture.refresh(text(&first, "refresh_token")).await), "invalid_grant");
+    fixture.wait_until_refused(&third).await;
+    let activity = fixture.alice.get("/api/me/activity?limit=1").await.expect(200).json();
+    assert_eq!(activity["items"][0]["action"], "token_revoked");
     // The same for a token that was used some time ago.
     let first = fixture.tokens().await;
     let second = fixture.refresh(text(&first, "refresh_token")).await.expect(200).json();
@@ -354,7 +374,8 @@ async fn the_user_decides_what_the_program_can_do() {
     let refused = send(&reader, general).await;
     assert_eq!(refused.expect_problem(403)["code"], "insufficient_scope");
     let challenge = refused.header("www-authenticate");
-    assert!(challenge.contains("error=\"insufficient_scope\"") && challenge.contains("scope=\"messages:write\""));
+    let scopes = "scope=\"chats:read messages:read messages:write\"";
+    assert!(challenge.contains("error=\"insufficient_scope\"") && challenge.contains(scopes), "{challenge}");
     // The user grants no more than the program asked for.
     let request = fixture.request(json!({}));
     for (field, body) in [
@@ -425,8 +446,9 @@ async fn only_a_program_that_describes_itself_is_known() {
     let elsewhere = Program::start().await;
     for (answer, why) in [
         (Answer::Document(foreign), "not its own URL"),
-        (Answer::Text("<html>".into()), "not a JSON object"),
-        (Answer::Text(format!("{}{}", document, " ".repeat(20_000))), "larger than 16 KiB"),
+        (Answer::Text("<html>".into()), "does not say that it is JSON"),
+        (Answer::Document(json!([])), "not a JSON object"),
+        (Answer::Document(json!({ "client_id": " ".repeat(20_000) })), "larger than 16 KiB"),
         (Answer::Status(404), "status 200"),
         (Answer::Status(500), "status 200"),
         (Answer::Redirect(elsewhere.id.clone()), "status 200"),
@@ -456,6 +478,72 @@ async fn only_a_program_that_describes_itself_is_known() {
     fixture.check(json!({})).await.expect(200);
     fixture.program.answer(Answer::Status(404));
     fixture.check(json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_program_has_few_grants_of_one_user() {
+    let fixture = Fixture::start().await;
+    let first = fixture.tokens().await;
+    let second = fixture.tokens().await;
+    for _ in 0..4 {
+        fixture.tokens().await;
+    }
+    fixture.wait_until_refused(&first).await;
+    assert!(fixture.is_served(&second).await);
+    assert_eq!(fixture.alice.get("/api/tokens").await.expect(200).json()["items"].as_array().map(Vec::len), Some(5));
+}
+
+#[tokio::test]
+async fn a_stolen_session_that_is_ended_leaves_no_grant() {
+    let fixture = Fixture::start().await;
+    let thief = fixture.alice.clone();
+    let [alice] = fixture.app.sign_in(["alice"]).await;
+    // The thief agrees while the description of the program takes its time.
+    let Answer::Document(document) = fixture.program.document.lock().expect("no panic").clone() else {
+        panic!("a document")
+    };
+    fixture.program.answer(Answer::Hang);
+    let body = json!({ "request": fixture.request(json!({})), "scopes": ["chats:read"] });
+    let agree = tokio::spawn(async move { thief.post("/api/oauth/authorizations", body).await });
+    eventually("the description is asked for", || async {
+        let sql = "select exists (select from oauth_clients where not is_due)";
+        sqlx::query_scalar::<_, bool>(sql).fetch_one(&fixture.app.db).await.expect("a row")
+    })
+    .await;
+    alice.delete("/api/sessions").await.expect(204);
+    sqlx::query("update oauth_clients set description = $1, loaded_at = clock_timestamp()")
+        .bind(json!({ "name": "Test program", "redirect_uris": document["redirect_uris"] }))
+        .execute(&fixture.app.db)
+        .await
+        .expect("updated");
+    agree.await.expect("an answer").expect_problem(401);
+}
+
+#[tokio::test]
+async fn what_is_granted_while_sessions_are_ended_is_ended_too() {
+    let password = json!({ "current_password": "confab-demo", "new_password": "another-long-word-9" });
+    for (method, path, body) in
+        [(Method::DELETE, "/api/sessions", json!({})), (Method::PUT, "/api/me/password", password)]
+    {
+        let fixture = Fixture::start().await;
+        let code = fixture.code().await;
+        let [alice] = fixture.app.sign_in(["alice"]).await;
+        // The exchange waits with its new session, which nobody else sees yet.
+        let mut lock = fixture.app.db.begin().await.expect("a transaction");
+        sqlx::query("lock table audit_log in exclusive mode").execute(&mut *lock).await.expect("locked");
+        let end = async {
+            fixture.wait_for_waiting(1).await;
+            let request = alice.request(method, path).json(&body).send();
+            let unlock = async {
+                fixture.wait_for_waiting(2).await;
+                lock.commit().await.expect("committed");
+            };
+            let (answer, ()) = tokio::join!(request, unlock);
+            assert_eq!(answer.expect("an answer").status(), 204);
+        };
+        let (tokens, ()) = tokio::join!(fixture.exchange(&code, &[]), end);
+        fixture.wait_until_refused(&tokens.expect(200).json()).await;
+    }
 }
 
 #[tokio::test]

@@ -67,7 +67,13 @@ test('a user lets a program read, sees it in the settings and revokes it', async
   await alice.page.goto(authorizeUrl(alice));
   await expect(alice.page.getByRole('heading', { name: 'Note taker asks for access' })).toBeVisible();
   await expect(alice.page.getByText('It will act as Alice.')).toBeVisible();
+  await expect(alice.page.getByText(`${origin}/client.json`)).toBeVisible();
   await expect(alice.page.getByText(`a program on this device (${new URL(origin).host})`)).toBeVisible();
+  // A click that was meant for another page allows nothing.
+  await expect(alice.page.getByRole('button', { name: 'Allow', exact: true })).toBeEnabled();
+  await alice.page.evaluate(() => dispatchEvent(new Event('focus')));
+  await expect(alice.page.getByRole('button', { name: 'Allow', exact: true })).toBeDisabled();
+  await expect(alice.page.getByRole('button', { name: 'Allow', exact: true })).toBeEnabled();
   expect((await new AxeBuilder({ page: alice.page }).analyze()).violations).toEqual([]);
   await alice.page.screenshot({ path: '../../screenshots/consent.png', fullPage: true });
   await alice.page.getByRole('button', { name: 'Allow', exact: true }).click();
@@ -117,7 +123,7 @@ test('a user declines, and a mistake of a program sends nobody anywhere', async 
   await expect(alice.page.getByRole('alert')).toContainText('not in its description');
   await alice.page.goto(authorizeUrl(alice, { code_challenge_method: 'plain' }));
   await expect(alice.page.getByText('PKCE with S256 is required')).toBeVisible();
-  await alice.page.getByRole('button', { name: `Back to ${new URL(origin).host}` }).click();
+  await alice.page.getByRole('button', { name: 'Back to the program' }).click();
   await alice.page.waitForURL(`${origin}/callback?error=invalid_request**`);
 });
 

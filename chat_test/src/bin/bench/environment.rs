@@ -133,9 +133,13 @@ impl Environment {
 
     /// Returns an access token that lasts for the whole run.
     pub(crate) fn token(&self, user: i64) -> String {
+        self.signer.sign(self.claims(user), Audience::Api, time::now(), 3600).expect("a token")
+    }
+
+    /// Returns the session of a user.
+    pub(crate) fn claims(&self, user: i64) -> Claims {
         let session_id = *self.sessions.get(&user).expect("every user has a session");
-        let claims = Claims { user_id: user.try_into().expect("an id"), session_id };
-        self.signer.sign(claims, Audience::Api, time::now(), 3600).expect("a token")
+        Claims { user_id: user.try_into().expect("an id"), session_id }
     }
 
     /// Returns the path of a file in the directory of this run.

@@ -4,7 +4,7 @@
 use crate::{environment::Environment, report::Report, sends::measure_rest};
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
 use chat_core::{
-    Time, UserId,
+    Time,
     audit::Client,
     outgoing::AllowedTargets,
     sealing::Sealer,
@@ -104,7 +104,6 @@ fn first_user(env: &Environment) -> i64 {
 }
 
 async fn create_endpoint(env: &Environment, sealer: &Sealer, user: i64, url: String) {
-    let user: UserId = user.try_into().expect("an id");
     let new = NewEndpoint {
         url,
         description: None,
@@ -112,7 +111,7 @@ async fn create_endpoint(env: &Environment, sealer: &Sealer, user: i64, url: Str
         chat_ids: None,
         bot_id: None,
     };
-    webhook_endpoints::create(&env.db, sealer, &AllowedTargets::loopback(), user, &Client::default(), new)
+    webhook_endpoints::create(&env.db, sealer, &AllowedTargets::loopback(), env.claims(user), &Client::default(), new)
         .await
         .expect("an endpoint");
 }

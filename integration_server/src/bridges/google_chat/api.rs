@@ -205,7 +205,7 @@ impl GoogleApi {
 
 /// Reads a response.
 fn evaluate(response: &EndpointResponse, scope: Scope) -> Result<Value, GoogleError> {
-    let EndpointResponse { status, retry_after, body } = response;
+    let EndpointResponse { status, retry_after, body, .. } = response;
     let parsed: Option<Value> = serde_json::from_str(body).ok();
     if status.is_success() {
         return parsed.ok_or(GoogleError::Incomplete);
@@ -239,7 +239,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<Value, GoogleError> {
         let status = StatusCode::from_u16(status).expect("a status");
-        evaluate(&EndpointResponse { status, retry_after: None, body: body.into() }, Scope::App)
+        evaluate(&EndpointResponse { status, retry_after: None, is_json: true, body: body.into() }, Scope::App)
     }
 
     #[test]

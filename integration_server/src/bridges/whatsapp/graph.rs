@@ -229,7 +229,7 @@ pub(crate) fn decode_hash(text: &str) -> Option<Vec<u8>> {
 
 /// Reads a response.
 fn evaluate(response: EndpointResponse) -> Result<Value, GraphError> {
-    let EndpointResponse { status, retry_after, body } = response;
+    let EndpointResponse { status, retry_after, body, .. } = response;
     let parsed: Option<Value> = serde_json::from_str(&body).ok();
     if status.is_success() {
         // The request arrived, but what it caused is unknown.
@@ -265,7 +265,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<Value, GraphError> {
         let status = StatusCode::from_u16(status).expect("a status");
-        evaluate(EndpointResponse { status, retry_after: None, body: body.into() })
+        evaluate(EndpointResponse { status, retry_after: None, is_json: true, body: body.into() })
     }
 
     #[test]

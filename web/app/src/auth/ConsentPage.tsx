@@ -10,6 +10,9 @@ import { useAction } from '../ui/useAction';
 import { signOut } from './accounts';
 import styles from './ConsentPage.module.css';
 
+/** Delay before the user can allow anything, in milliseconds. */
+const SETTLE_DELAY_MS = 800;
+
 /** What the program can change. */
 type Writing = 'nothing' | 'ask' | 'chats';
 
@@ -35,13 +38,12 @@ export default function ConsentPage() {
     );
   }
   if (!check) return <Card title="" />;
-  const { consent, redirect_url } = check;
+  const { consent, mistake, redirect_url } = check;
   if (!consent) {
-    const { host, searchParams } = new URL(redirect_url);
     return (
       <Card title={t('consent.invalid')}>
-        <p>{t('consent.invalidHint', { reason: searchParams.get('error_description') })}</p>
-        <Button onClick={() => location.assign(redirect_url)}>{t('consent.back', { host })}</Button>
+        <p>{t('consent.invalidHint', { reason: mistake })}</p>
+        <Button onClick={() => location.assign(redirect_url)}>{t('consent.back')}</Button>
       </Card>
     );
   }
@@ -61,6 +63,7 @@ function ConsentForm(props: {
   const [chatIds, setChatIds] = useState<ReadonlySet<number>>(new Set());
   const [isBusy, setIsBusy] = useState(false);
   const { error, run } = useAction();
+  const isSettled = useIsSettled();
   const asked = SCOPES.filter((scope) => consent.scopes.includes(scope));
   const readScopes = asked.filter(isReading);
   const writeScopes = asked.filter((scope) => !isReading(scope));
@@ -83,7 +86,7 @@ function ConsentForm(props: {
   return (
     <Card title={t('consent.title', { name })}>
       <form onSubmit={allow} className={styles.form}>
-        <p>{t('consent.from', { host: consent.client_host })}</p>
+        <p>{t('consent.from', { url: consent.client_id })}</p>
         <p>
           {t('consent.account', { name: account.displayName || account.username })}{' '}
           <button type="button" className={styles.link} onClick={switchAccount}>
@@ -112,7 +115,7 @@ function ConsentForm(props: {
           <Button
             type="submit"
             variant="primary"
-            disabled={isBusy || scopes.length === 0 || (writing === 'chats' && chatIds.size === 0)}
+            disabled={!isSettled || isBusy || scopes.length === 0 || (writing === 'chats' && chatIds.size === 0)}
           >
             {t('consent.allow')}
           </Button>
@@ -192,6 +195,32 @@ function Card({ title, children }: { readonly title: string; readonly children?:
       </div>
     </main>
   );
+}
+
+/**
+ * Whether the page has been visible and focused for a moment. A click that was meant for another page, which a
+ * program closed or put in front, must not allow anything.
+ */
+function useIsSettled(): boolean {
+  const [isSettled, setIsSettled] = useState(false);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout>;
+    const restart = () => {
+      clearTimeout(timer);
+      setIsSettled(false);
+      if (document.visibilityState !== 'visible') return;
+      timer = setTimeout(() => setIsSettled(true), SETTLE_DELAY_MS);
+    };
+    restart();
+    document.addEventListener('visibilitychange', restart);
+    addEventListener('focus', restart);
+    return () => {
+      clearTimeout(timer);
+      document.removeEventListener('visibilitychange', restart);
+      removeEventListener('focus', restart);
+    };
+  }, []);
+  return isSettled;
 }
 
 /** Shows the sign-in page; then this page comes back. */

@@ -16,6 +16,7 @@ const ACTIONS = Object.keys({
   password_changed: true,
   password_reset: true,
   token_created: true,
+  program_authorized: true,
   token_revoked: true,
   bot_created: true,
   bot_deleted: true,

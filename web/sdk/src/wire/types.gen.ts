@@ -30,7 +30,7 @@ export type AccountState = 'active' | 'pending' | 'suspended';
 /**
  * What happened.
  */
-export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_updated' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'bridge_connected' | 'bridge_disconnected' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'program_authorized' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_updated' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'bridge_connected' | 'bridge_disconnected' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
 
 /**
  * One security-related action on a user's account.
@@ -217,6 +217,10 @@ export type AuthorizationCheck = {
      * What to ask the user; null if there is nothing to ask, because the request is not valid.
      */
     consent: Consent | null;
+    /**
+     * The mistake of the program, if there is nothing to ask.
+     */
+    mistake: string | null;
     /**
      * Where to send the browser if the user declines, or if there is nothing to ask. It tells the
      * program why.
@@ -959,9 +963,9 @@ export type Config = {
  */
 export type Consent = {
     /**
-     * The host of the document that describes the program: whoever controls it controls the program.
+     * The URL of the document that describes the program: whoever controls it controls the program.
      */
-    client_host: string;
+    client_id: string;
     /**
      * The name of the program, which the program chose.
      */
@@ -1998,8 +2002,8 @@ export type NewAuthorization = {
      */
     scopes: Array<Scope>;
     /**
-     * The only ones of these chats that the program writes to, without asking the user for each
-     * change. If absent, it writes to all of them and asks each time.
+     * The only ones of these chats that the program writes to. In chats of a list it does so without
+     * asking; without both lists the MCP server asks the program to confirm each change with its user.
      */
     write_chat_ids?: Array<ChatId> | null;
 };
@@ -6847,10 +6851,6 @@ export type OauthRevokeErrors = {
      */
     413: Problem;
     /**
-     * The media type is not application/x-www-form-urlencoded.
-     */
-    415: Problem;
-    /**
      * Error; see `code` and `detail`.
      */
     default: Problem;
@@ -6893,10 +6893,6 @@ export type OauthIssueTokensErrors = {
      * The body is too large.
      */
     413: Problem;
-    /**
-     * The media type is not application/x-www-form-urlencoded.
-     */
-    415: Problem;
     /**
      * Error; see `code` and `detail`.
      */
