@@ -23,11 +23,14 @@ pub(crate) fn build(user: &TestUser, version: &str, method: &str, mut params: Va
         .header("accept", "application/json, text/event-stream")
         .header("mcp-protocol-version", version);
     if version == MODERN {
-        params["_meta"] = json!({
+        let mut meta = json!({
             "io.modelcontextprotocol/protocolVersion": version,
             "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
             "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
         });
+        let own = params["_meta"].as_object().cloned().unwrap_or_default();
+        meta.as_object_mut().expect("an object").extend(own);
+        params["_meta"] = meta;
         request = request.header("mcp-method", method);
         if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
             request = request.header("mcp-name", name);
@@ -292,5 +295,10 @@ async fn other_changes_need_the_confirmation_of_the_user() {
         let refused = call_with(user, LEGACY, params.clone()).await;
         assert!(error_text(&refused["result"]).contains("write_chat_ids"));
     }
+    let mut deaf = json!({ "name": "send_message", "arguments": arguments });
+    deaf["_meta"] = json!({ "io.modelcontextprotocol/clientCapabilities": {} });
+    let refused = send(&writer, MODERN, "tools/call", deaf).await.expect(400).json();
+    assert_eq!(refused["error"]["code"], -32021);
+    assert!(refused["error"]["message"].as_str().is_some_and(|text| text.contains("write_chat_ids")), "{refused}");
     assert_eq!(call(&alice, "send_message", arguments).await["resultType"], "input_required");
 }
