@@ -39,6 +39,7 @@ pub mod outbox;
 pub mod outgoing;
 pub mod permissions;
 pub mod presence;
+pub mod push;
 pub mod receipts;
 pub mod redis;
 pub mod replicas;

@@ -27,11 +27,12 @@ pub const NOT_CONFIGURED: Error = Error::Conflict {
 };
 
 /// The columns with sealed secrets.
-const SEALED_COLUMNS: [(&str, &str); 4] = [
+const SEALED_COLUMNS: [(&str, &str); 5] = [
     ("webhook_endpoints", "secret"),
     ("webhook_endpoints", "previous_secret"),
     ("bridges", "secrets"),
     ("webhooks", "github_secret"),
+    ("push_keys", "private_key"),
 ];
 
 /// How many keys a rotation keeps: the new one, and the previous one for servers that have not

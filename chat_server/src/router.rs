@@ -7,7 +7,7 @@ use crate::{
     request_guard::{self, RequestGuard},
     routes::{
         accounts, auth, bans, bots, bridges, channels, chats, config, events, files, invites, members, messages, oauth,
-        operator, presence, receipts, search, tokens, users, webhook_endpoints, webhooks,
+        operator, presence, push, receipts, search, tokens, users, webhook_endpoints, webhooks,
     },
 };
 use axum::{
@@ -63,6 +63,10 @@ pub fn routes() -> Routes {
         .on(Audited, SignedIn,       POST,   "/api/oauth/authorizations",                           oauth::authorize,               "Let a program act for the caller.")
         .on(Refresh, Public,         POST,   oauth::TOKEN_PATH,                                     oauth::issue_tokens,            "Exchange a code or a refresh token of a program for tokens (RFC 6749).")
         .on(Refresh, Public,         POST,   oauth::REVOKE_PATH,                                    oauth::revoke,                  "Revoke the tokens of a program (RFC 7009).")
+        .on(Read,    SignedIn,       GET,    "/api/push/key",                                        push::get_key,                  "Get the key with which browsers subscribe to pushes.")
+        .on(Read,    SignedIn,       GET,    "/api/push/subscription",                               push::get_subscription,         "Get the push subscription of the caller's device.")
+        .on(Write,   SignedIn,       PUT,    "/api/push/subscription",                               push::set_subscription,         "Subscribe the caller's device to pushes; the subscription ends with the session.")
+        .on(Write,   SignedIn,       DELETE, "/api/push/subscription",                               push::delete_subscription,      "End the push subscription of the caller's device.")
         .on(Read,    SignedIn,       GET,    "/api/bots",                                           bots::list,                     "List the caller's bots.")
         .on(Audited, SignedIn,       POST,   "/api/bots",                                           bots::create,                   "Create a bot.")
         .on(Profile, SignedIn,       PATCH,  "/api/bots/{user_id}",                                 bots::update,                   "Update the profile of one of the caller's bots.")

@@ -12,6 +12,7 @@ mod loader;
 mod metrics;
 mod notifications;
 mod oauth_clients;
+mod push;
 mod sender;
 mod settings;
 mod signature;
@@ -47,10 +48,11 @@ use metrics::Metrics;
 use notifications::Wakers;
 use oauth_clients::OAuthClients;
 use prometheus_client::registry::Registry;
+use push::Pushes;
 use sender::Sender;
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{net::TcpListener, sync::OnceCell, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use webhook_avatars::WebhookAvatars;
 
@@ -105,7 +107,7 @@ impl IntegrationServer {
             sealer: sealer.clone(),
             client: client.clone(),
             networks,
-            public_url,
+            public_url: public_url.clone(),
             files: files.clone(),
             writer: Writer::start(db.clone()),
             user_quota_bytes,
@@ -116,6 +118,15 @@ impl IntegrationServer {
         tasks.spawn(loader::run(oauth_clients, Arc::clone(&wakers.oauth_clients), shutdown.clone()));
         let avatars = WebhookAvatars { db: db.clone(), client: client.clone(), files, user_quota_bytes };
         tasks.spawn(loader::run(avatars, Arc::clone(&wakers.webhook_avatars), shutdown.clone()));
+        tasks.spawn(push::run_feed(db.clone(), Arc::clone(&wakers), shutdown.clone()));
+        let pushes = Pushes {
+            db: db.clone(),
+            sealer: sealer.clone(),
+            client: client.clone(),
+            public_url: public_url.clone(),
+            vapid: OnceCell::new(),
+        };
+        tasks.spawn(loader::run(pushes, Arc::clone(&wakers.pushes), shutdown.clone()));
         let sender = Sender {
             db: db.clone(),
             sealer,
@@ -186,5 +197,7 @@ async fn clean_up_once(db: &PgPool) -> chat_core::Result<()> {
     while ghosts::erase_orphans(db).await? > 0 {}
     google_keys::delete_unneeded(db).await?;
     oauth::clients::delete_unused(db).await?;
+    chat_core::push::subscriptions::delete_ended(db).await?;
+    chat_core::push::notifications::delete_old(db).await?;
     Ok(())
 }

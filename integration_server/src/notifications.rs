@@ -28,6 +28,10 @@ pub(crate) struct Wakers {
     pub(crate) keys: Notify,
     /// The description of a program is to be loaded.
     pub(crate) oauth_clients: Arc<Notify>,
+    /// The log has new events, for pushes.
+    pub(crate) push_feed: Notify,
+    /// Something is to be pushed.
+    pub(crate) pushes: Arc<Notify>,
     /// The image of a webhook is to be loaded.
     pub(crate) webhook_avatars: Arc<Notify>,
     /// The outbox has new entries, for the sender to healthy endpoints.
@@ -90,7 +94,10 @@ async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
             google_keys::CHANNEL => wakers.keys.notify_one(),
             oauth::clients::CHANNEL => wakers.oauth_clients.notify_one(),
             webhook_avatars::CHANNEL => wakers.webhook_avatars.notify_one(),
-            _ => wakers.feed.notify_one(),
+            _ => {
+                wakers.feed.notify_one();
+                wakers.push_feed.notify_one();
+            }
         }
     }
     Ok(())

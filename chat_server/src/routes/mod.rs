@@ -17,6 +17,7 @@ pub(crate) mod messages;
 pub(crate) mod oauth;
 pub(crate) mod operator;
 pub(crate) mod presence;
+pub(crate) mod push;
 pub(crate) mod receipts;
 pub(crate) mod search;
 pub(crate) mod tokens;

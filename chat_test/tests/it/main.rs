@@ -27,6 +27,7 @@ mod operators;
 mod outgoing_webhooks;
 mod presence;
 mod privacy;
+mod push;
 mod rate_limit;
 mod reactions;
 mod read_state;

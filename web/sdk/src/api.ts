@@ -71,6 +71,15 @@ export function createApi({ request, fetch }: HttpClient) {
       revoke: (id: string) => remove(`/api/tokens/${id}`),
     },
 
+    /** Pushes to the caller's device while its pages are closed (Web Push). */
+    push: {
+      /** Returns the `applicationServerKey`, in base64url. */
+      getKey: () => get<wire.PublicPushKey>('/api/push/key').then(({ public_key }) => public_key),
+      getSubscription: () => get<wire.Subscription>('/api/push/subscription'),
+      subscribe: (body: wire.NewSubscription) => put<wire.Subscription>('/api/push/subscription', body),
+      unsubscribe: () => remove('/api/push/subscription'),
+    },
+
     /** Programs, such as MCP clients, that ask the caller for a token (OAuth 2.1). */
     oauth: {
       /** Checks what a program asks for, before the user is asked. */

@@ -2144,6 +2144,24 @@ export type NewStatus = {
 };
 
 /**
+ * A subscription of a browser, as `PushSubscription.toJSON()` describes it.
+ */
+export type NewSubscription = {
+    /**
+     * The URL at the push service.
+     */
+    endpoint: string;
+    /**
+     * The keys of the browser.
+     */
+    keys: SubscriptionKeys;
+    /**
+     * What a notification shows.
+     */
+    preview?: Preview;
+};
+
+/**
  * The reason for a suspension, which only operators see.
  */
 export type NewSuspension = {
@@ -2260,6 +2278,11 @@ export type PresenceList = {
 };
 
 /**
+ * What a notification shows.
+ */
+export type Preview = 'full' | 'sender' | 'none';
+
+/**
  * The body of an error response.
  */
 export type Problem = {
@@ -2286,6 +2309,16 @@ export type Problem = {
  * The number of a project at Google Cloud: 6 to 20 digits.
  */
 export type ProjectNumber = string;
+
+/**
+ * The key with which a browser subscribes.
+ */
+export type PublicPushKey = {
+    /**
+     * The `applicationServerKey`, in base64url.
+     */
+    public_key: string;
+};
 
 /**
  * The reactions to a message with one emoji.
@@ -2609,6 +2642,30 @@ export type SpaceName = string;
  * The status of a user.
  */
 export type Status = 'online' | 'away' | 'busy' | 'offline';
+
+/**
+ * A stored subscription, for the device itself.
+ */
+export type Subscription = {
+    /**
+     * What a notification shows.
+     */
+    preview: Preview;
+};
+
+/**
+ * The keys of a subscription, in base64url.
+ */
+export type SubscriptionKeys = {
+    /**
+     * The secret: 16 bytes.
+     */
+    auth: string;
+    /**
+     * The public key: 65 bytes.
+     */
+    p256dh: string;
+};
 
 /**
  * A template: a message that the network has approved, and that can be sent at any time.
@@ -7500,6 +7557,154 @@ export type PresenceGetResponses = {
 };
 
 export type PresenceGetResponse = PresenceGetResponses[keyof PresenceGetResponses];
+
+export type PushGetKeyData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/push/key';
+};
+
+export type PushGetKeyErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type PushGetKeyError = PushGetKeyErrors[keyof PushGetKeyErrors];
+
+export type PushGetKeyResponses = {
+    /**
+     * OK.
+     */
+    200: PublicPushKey;
+};
+
+export type PushGetKeyResponse = PushGetKeyResponses[keyof PushGetKeyResponses];
+
+export type PushDeleteSubscriptionData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/push/subscription';
+};
+
+export type PushDeleteSubscriptionErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type PushDeleteSubscriptionError = PushDeleteSubscriptionErrors[keyof PushDeleteSubscriptionErrors];
+
+export type PushDeleteSubscriptionResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type PushDeleteSubscriptionResponse = PushDeleteSubscriptionResponses[keyof PushDeleteSubscriptionResponses];
+
+export type PushGetSubscriptionData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/push/subscription';
+};
+
+export type PushGetSubscriptionErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type PushGetSubscriptionError = PushGetSubscriptionErrors[keyof PushGetSubscriptionErrors];
+
+export type PushGetSubscriptionResponses = {
+    /**
+     * OK.
+     */
+    200: Subscription;
+};
+
+export type PushGetSubscriptionResponse = PushGetSubscriptionResponses[keyof PushGetSubscriptionResponses];
+
+export type PushSetSubscriptionData = {
+    body: NewSubscription;
+    path?: never;
+    query?: never;
+    url: '/api/push/subscription';
+};
+
+export type PushSetSubscriptionErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type PushSetSubscriptionError = PushSetSubscriptionErrors[keyof PushSetSubscriptionErrors];
+
+export type PushSetSubscriptionResponses = {
+    /**
+     * OK.
+     */
+    200: Subscription;
+};
+
+export type PushSetSubscriptionResponse = PushSetSubscriptionResponses[keyof PushSetSubscriptionResponses];
 
 export type SearchMessagesData = {
     body?: never;

@@ -1,0 +1,10 @@
+//! Web Push: which messages notify whom (`rules`), the devices that subscribe (`subscriptions`), the feed
+//! that finds new messages in the event log (`feed`), and what is sent and when (`notifications`). The
+//! integration server encrypts and sends.
+
+pub mod feed;
+pub mod notifications;
+pub mod rules;
+pub mod subscriptions;
+
+pub use subscriptions::{NewSubscription, Preview, Subscription};

@@ -1,0 +1,244 @@
+//! What is pushed to a device, decided when it is due: what was read, deleted or muted meanwhile notifies
+//! nobody.
+
+use super::{
+    Preview,
+    feed::{Candidate, facts_sql},
+    rules::{self, Urgency},
+    subscriptions,
+};
+use crate::{ChatId, MessageId, Result, UserId, chats::ChatType};
+use rand::RngExt;
+use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
+
+/// The longest time of an attempt, in seconds; then another process may try.
+const LEASE_SECONDS: f64 = 60.0;
+
+/// The pause after the first failure, in seconds; it doubles with each further one.
+const RETRY_SECONDS: f64 = 5.0;
+
+/// The longest pause between two attempts, in seconds.
+const MAX_RETRY_SECONDS: f64 = 1800.0;
+
+/// How many attempts there are: more than a day.
+const MAX_ATTEMPTS: i32 = 60;
+
+/// Maximum number of new messages that are looked at for one notification.
+const MAX_MESSAGES: i64 = 50;
+
+/// Maximum length of the text of a message in a notification, in characters.
+const MAX_TEXT_CHARS: usize = 300;
+
+/// How long it is known when a notification was sent, in hours.
+const KEEP_HOURS: i32 = 24;
+
+/// A notification that is due, for one device.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct DueNotification {
+    session_id: Uuid,
+    /// The chat.
+    pub chat_id: ChatId,
+    /// The user of the device.
+    pub user_id: UserId,
+    message_id: MessageId,
+    version: i64,
+    attempts: i32,
+    /// The URL at the push service.
+    pub endpoint: String,
+    /// The public key of the browser.
+    pub p256dh: Vec<u8>,
+    /// The secret of the browser.
+    pub auth: Vec<u8>,
+    preview: Preview,
+}
+
+/// What a device shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The title: who wrote, and where.
+    pub title: String,
+    /// The text.
+    pub body: String,
+    /// The message that a click opens.
+    pub message_id: MessageId,
+    /// How many chats have unread messages.
+    pub unread_chats: i64,
+    /// Whether the device is to wake.
+    pub urgency: Urgency,
+    last_message_id: MessageId,
+}
+
+/// What became of a notification.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outcome {
+    /// The push service has it.
+    Sent(MessageId),
+    /// There is nothing to notify of any more.
+    Dropped,
+    /// The push service does not know the device any more.
+    Gone,
+    /// The attempt failed; the service may ask for a pause, in seconds.
+    Failed(Option<f64>),
+}
+
+impl Content {
+    /// The outcome if the push service takes it.
+    pub fn sent(&self) -> Outcome {
+        Outcome::Sent(self.last_message_id)
+    }
+}
+
+/// Claims a notification that is due.
+pub async fn claim(db: &PgPool) -> Result<Option<DueNotification>> {
+    Ok(sqlx::query_as(
+        "with due as materialized (
+             select session_id, chat_id from push_notifications
+             where due_at <= now() and (leased_until is null or leased_until <= now())
+             order by due_at limit 1 for update skip locked
+         )
+         update push_notifications n
+         set leased_until = now() + make_interval(secs => $1), attempts = n.attempts + 1
+         from due, push_subscriptions p
+         where n.session_id = due.session_id and n.chat_id = due.chat_id and p.session_id = n.session_id
+         returning n.session_id, n.chat_id, p.user_id, n.message_id, n.version, n.attempts, p.endpoint, p.p256dh, p.auth,
+                   p.preview",
+    )
+    .bind(LEASE_SECONDS)
+    .fetch_optional(db)
+    .await?)
+}
+
+#[derive(sqlx::FromRow)]
+struct Shown {
+    chat_type: ChatType,
+    chat_name: String,
+    sender: String,
+    content: String,
+    files: Vec<String>,
+}
+
+/// Decides what a notification shows; `None` if there is nothing to notify of any more.
+pub async fn compose(db: &PgPool, due: &DueNotification) -> Result<Option<Content>> {
+    let is_active: bool = sqlx::query_scalar(
+        "select exists (select from sessions where id = $1 and revoked_at is null and expires_at > now())",
+    )
+    .bind(due.session_id)
+    .fetch_one(db)
+    .await?;
+    if !is_active {
+        return Ok(None);
+    }
+    let candidates: Vec<Candidate> = sqlx::query_as(facts_sql!(
+        "where m.user_id = $1 and m.chat_id = $2 and x.id >= $3 and x.id > read_position(m)
+         order by x.id desc limit $4"
+    ))
+    .bind(due.user_id)
+    .bind(due.chat_id)
+    .bind(due.message_id)
+    .bind(MAX_MESSAGES)
+    .fetch_all(db)
+    .await?;
+    let wanted: Vec<(MessageId, Urgency)> =
+        candidates.iter().filter_map(|one| Some((one.message_id, rules::decide(one.facts)?))).collect();
+    let Some((newest, _)) = wanted.first().copied() else { return Ok(None) };
+    let urgency = wanted.iter().map(|(_, urgency)| *urgency).max().unwrap_or(Urgency::Normal);
+    let shown: Option<Shown> = sqlx::query_as(
+        "select c.type as chat_type, c.name as chat_name,
+                coalesce(x.extra #>> '{author,name}', nullif(u.display_name, ''), u.username, '') as sender, x.content,
+                array(select f.filename from message_files mf join files f on f.id = mf.file_id
+                      where mf.message_id = x.id order by mf.position) as files
+         from messages x join chats c on c.id = x.chat_id left join users u on u.id = x.sender_id
+         where x.id = $1 and x.deleted_at is null",
+    )
+    .bind(newest)
+    .fetch_optional(db)
+    .await?;
+    let Some(shown) = shown else { return Ok(None) };
+    let (title, body) = describe(&shown, due.preview);
+    let unread_chats = count_unread_chats(db, due.user_id).await?;
+    Ok(Some(Content { title, body, message_id: newest, unread_chats, urgency, last_message_id: newest }))
+}
+
+/// The title and the text.
+fn describe(shown: &Shown, preview: Preview) -> (String, String) {
+    let title = match (preview, shown.chat_type, shown.chat_name.as_str()) {
+        (Preview::None, ..) => return ("Confab".into(), "New message".into()),
+        (_, ChatType::Single, _) | (_, _, "") => shown.sender.clone(),
+        (.., name) => format!("{} · {name}", shown.sender),
+    };
+    let text = shown.content.split_whitespace().collect::<Vec<_>>().join(" ");
+    let body = match preview {
+        Preview::Full if text.is_empty() => shown.files.join(", "),
+        Preview::Full => text,
+        Preview::Sender | Preview::None => "New message".into(),
+    };
+    (title, cut(&body))
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Counts the chats of a user that have unread messages and are not muted, up to 100.
+pub async fn count_unread_chats(db: impl PgExecutor<'_>, user: UserId) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "select count(*) from (
+             select from chat_members m where m.user_id = $1 and not m.is_muted and unread_count(m, read_position(m)) > 0
+             limit 100
+         ) unread",
+    )
+    .bind(user)
+    .fetch_one(db)
+    .await?)
+}
+
+/// Records what became of a notification. A message that came meanwhile makes it due again.
+pub async fn finish(db: &PgPool, due: &DueNotification, outcome: Outcome) -> Result<()> {
+    let (sent_up_to, retry) = match outcome {
+        Outcome::Gone => return subscriptions::delete(db, due.session_id).await,
+        Outcome::Sent(message) => (Some(message), None),
+        Outcome::Dropped => (None, None),
+        Outcome::Failed(_) if due.attempts >= MAX_ATTEMPTS => (None, None),
+        Outcome::Failed(pause) => (None, Some(pause.unwrap_or_else(|| retry_pause(due.attempts)))),
+    };
+    sqlx::query(
+        "update push_notifications set
+             leased_until = null,
+             sent_at = case when $4::bigint is null then sent_at else now() end,
+             message_id = greatest(message_id, coalesce($4 + 1, message_id)),
+             attempts = case when $5::float8 is null then 0 else attempts end,
+             due_at = case
+                 when $5::float8 is not null then now() + make_interval(secs => $5)
+                 when version <> $3 then now() + make_interval(secs => $6)
+             end
+         where session_id = $1 and chat_id = $2",
+    )
+    .bind(due.session_id)
+    .bind(due.chat_id)
+    .bind(due.version)
+    .bind(sent_up_to)
+    .bind(retry)
+    .bind(RETRY_SECONDS)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The pause after a failed attempt, in seconds, with jitter.
+fn retry_pause(attempts: i32) -> f64 {
+    let pause = (RETRY_SECONDS * 2f64.powi(attempts - 1)).min(MAX_RETRY_SECONDS);
+    pause * rand::rng().random_range(0.8..1.2)
+}
+
+/// Deletes what was sent some time ago.
+pub async fn delete_old(db: impl PgExecutor<'_>) -> Result<()> {
+    sqlx::query("delete from push_notifications where due_at is null and coalesce(sent_at, '-infinity') < now() - make_interval(hours => $1)")
+        .bind(KEEP_HOURS)
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! Web Push: a device whose pages are closed learns of what its user has not read, and of nothing else.
+
+use chat_core::housekeeping::RetentionConfig;
+use chat_test::{PushService, ReceivedPush, TestApp, TestBrowser, TestUser, eventually};
+use integration_server::IntegrationServer;
+use serde_json::{Value, json};
+
+/// A chat server, an integration server, a push service, and Bob with a browser there.
+struct Fixture {
+    app: TestApp,
+    service: PushService,
+    alice: TestUser,
+    bob: TestUser,
+    browser: TestBrowser,
+    direct: i64,
+    _integration: IntegrationServer,
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        let app = TestApp::start().await;
+        let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+        let (integration, _) = app.start_integration_server();
+        let service = PushService::start().await;
+        let browser = subscribe(&service, &bob, "laptop", json!({})).await;
+        let direct = alice.chat_id("direct").await;
+        Self { app, service, alice, bob, browser, direct, _integration: integration }
+    }
+
+    async fn next(&mut self) -> (ReceivedPush, Value) {
+        let push = self.service.next().await;
+        let text = self.browser.read(&push);
+        (push, text)
+    }
+
+    /// The next push is about this message: nothing else was pushed before.
+    async fn expect(&mut self, message: &Value) -> Value {
+        let (_, text) = self.next().await;
+        assert_eq!(text["notification"]["data"]["message_id"], message["id"], "{text}");
+        text
+    }
+
+    /// Waits until the feed has read the log, and makes all that it found due now.
+    async fn hurry(&self) {
+        eventually("the feed has read the log", || async {
+            let sql = "select split_part(cursor, '-', 2)::bigint = (select max(id) from events)
+                       from feeds where name = 'push'";
+            sqlx::query_scalar(sql).fetch_one(&self.app.db).await.expect("a feed")
+        })
+        .await;
+        let sql = "update push_notifications set due_at = now() where due_at is not null";
+        sqlx::query(sql).execute(&self.app.db).await.expect("updated");
+    }
+
+    /// How many notifications wait or are being sent.
+    async fn waiting(&self) -> i64 {
+        let sql = "select count(*) from push_notifications where due_at is not null or leased_until is not null";
+        sqlx::query_scalar(sql).fetch_one(&self.app.db).await.expect("a count")
+    }
+
+    async fn wait_until_nothing_waits(&self) {
+        eventually("nothing waits", || async { self.waiting().await == 0 }).await;
+    }
+
+    async fn badge(&self) -> i64 {
+        let chats = self.bob.get("/api/bootstrap").await.expect(200).json()["chats"].clone();
+        let unread = |chat: &&Value| chat["unread_count"].as_i64() > Some(0) && chat["is_muted"] == false;
+        chats.as_array().expect("chats").iter().filter(unread).count().try_into().expect("a count")
+    }
+}
+
+async fn subscribe(service: &PushService, user: &TestUser, device: &str, more: Value) -> TestBrowser {
+    let browser = TestBrowser::subscribe(service, device);
+    let mut body = browser.subscription();
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    user.put("/api/push/subscription", body).await.expect(200);
+    browser
+}
+
+#[tokio::test]
+async fn a_closed_device_learns_of_what_is_for_its_user() {
+    let mut fixture = Fixture::start().await;
+    let message = fixture.alice.say_in(fixture.direct, "hello **Bob**").await;
+    let (push, text) = fixture.next().await;
+    let url = format!("{}/chats/{}/{}", fixture.app.endpoints.chat, fixture.direct, message["id"]);
+    assert_eq!(text["web_push"], 8030);
+    assert_eq!(text["notification"]["title"], "Alice Moreau");
+    assert_eq!(
+        (&text["notification"]["body"], &text["notification"]["navigate"]),
+        (&json!("hello **Bob**"), &json!(url))
+    );
+    assert_eq!(text["notification"]["tag"], format!("chat-{}", fixture.direct));
+    assert_eq!(text["app_badge"], fixture.badge().await);
+    assert_eq!((push.header("ttl"), push.header("urgency"), push.header("topic").len()), ("86400", "high", 32));
+    let key = fixture.bob.get("/api/push/key").await.expect(200).json();
+    let authorization = push.header("authorization");
+    assert!(
+        authorization.starts_with("vapid t=") && authorization.ends_with(key["public_key"].as_str().expect("a key"))
+    );
+    // A channel notifies of mentions and of replies only, a group of everything but one's own messages.
+    let general = fixture.alice.chat_id("general").await;
+    let team = fixture.alice.chat_id("team").await;
+    let own = fixture.bob.say_in(general, "mine").await;
+    fixture.bob.say_in(team, "mine too").await;
+    fixture.alice.say_in(general, "for nobody").await;
+    let mention = fixture.alice.say_in(general, "look, @bob").await;
+    let text = fixture.expect(&mention).await;
+    assert_eq!(text["notification"]["title"], "Alice Moreau · general");
+    let reply = json!({ "content": "yes", "reply_to": own["id"] });
+    let reply = fixture.alice.post(&format!("/api/chats/{general}/messages"), reply).await.expect(201).json();
+    fixture.expect(&reply).await;
+    let message = fixture.alice.say_in(team, "in the group").await;
+    let text = fixture.expect(&message).await;
+    assert_eq!(text["notification"]["silent"], true, "a group does not ring");
+    assert_eq!(text["app_badge"], fixture.badge().await);
+}
+
+#[tokio::test]
+async fn what_was_read_deleted_muted_or_blocked_is_not_pushed() {
+    let mut fixture = Fixture::start().await;
+    let (direct, alice, bob) = (fixture.direct, fixture.alice.clone(), fixture.bob.clone());
+    // Bob is connected, so there is time to read.
+    let stream = bob.listen().await;
+    eventually("bob is online", || async {
+        bob.get(&format!("/api/presence/{}", bob.id)).await.json()["status"] == "online"
+    })
+    .await;
+    let read = alice.say_in(direct, "read in time").await;
+    bob.put(&format!("/api/chats/{direct}/read"), json!({ "message_id": read["id"] })).await.expect(200);
+    fixture.hurry().await;
+    fixture.wait_until_nothing_waits().await;
+    let deleted = alice.say_in(direct, "taken back").await;
+    alice.delete(&format!("/api/messages/{}", deleted["id"])).await.expect(204);
+    fixture.hurry().await;
+    fixture.wait_until_nothing_waits().await;
+    alice.say_in(direct, "muted").await;
+    bob.put(&format!("/api/chats/{direct}/mute"), json!({})).await.expect(204);
+    fixture.hurry().await;
+    fixture.wait_until_nothing_waits().await;
+    bob.delete(&format!("/api/chats/{direct}/mute")).await.expect(204);
+    let general = alice.chat_id("general").await;
+    alice.say_in(general, "@bob, before the block").await;
+    bob.put(&format!("/api/users/{}/block", alice.id), json!({})).await.expect(204);
+    fixture.hurry().await;
+    fixture.wait_until_nothing_waits().await;
+    bob.delete(&format!("/api/users/{}/block", alice.id)).await.expect(204);
+    let fence = alice.say_in(direct, "fence").await;
+    fixture.hurry().await;
+    fixture.expect(&fence).await;
+    drop(stream);
+}
+
+#[tokio::test]
+async fn many_messages_of_a_chat_are_one_push() {
+    let mut fixture = Fixture::start().await;
+    let team = fixture.alice.chat_id("team").await;
+    let _stream = fixture.bob.listen().await;
+    let mut last = Value::Null;
+    for n in 0..1_000 {
+        last = fixture.alice.say_in(team, &format!("message {n}")).await;
+    }
+    fixture.hurry().await;
+    let text = fixture.expect(&last).await;
+    assert_eq!(text["notification"]["body"], "message 999");
+    fixture.wait_until_nothing_waits().await;
+    assert!(fixture.service.drain().is_empty());
+}
+
+#[tokio::test]
+async fn a_device_decides_how_much_is_shown_and_when_it_ends() {
+    let mut fixture = Fixture::start().await;
+    let (direct, alice) = (fixture.direct, fixture.alice.clone());
+    let bob = fixture.bob.clone();
+    assert_eq!(bob.get("/api/push/subscription").await.expect(200).json()["preview"], "full");
+    for (preview, title, body) in [("sender", "Alice Moreau", "New message"), ("none", "Confab", "New message")] {
+        fixture.browser = subscribe(&fixture.service, &bob, "laptop", json!({ "preview": preview })).await;
+        let message = alice.say_in(direct, "a secret").await;
+        let text = fixture.expect(&message).await;
+        assert_eq!((&text["notification"]["title"], &text["notification"]["body"]), (&json!(title), &json!(body)));
+        assert!(!text.to_string().contains("secret"));
+    }
+    // Another device of Bob gets pushes too, until its session ends.
+    let [phone] = fixture.app.sign_in(["bob"]).await;
+    let browser = subscribe(&fixture.service, &phone, "phone", json!({})).await;
+    alice.say_in(direct, "for both").await;
+    let mut devices = [fixture.service.next().await.device, fixture.service.next().await.device];
+    devices.sort();
+    assert_eq!(devices, ["laptop", "phone"]);
+    bob.delete("/api/sessions").await.expect(204);
+    alice.say_in(direct, "for the laptop").await;
+    assert_eq!(fixture.service.next().await.device, "laptop");
+    fixture.wait_until_nothing_waits().await;
+    drop(browser);
+    bob.delete("/api/push/subscription").await.expect(204);
+    bob.get("/api/push/subscription").await.expect_problem(404);
+    alice.say_in(direct, "for nobody").await;
+    fixture.browser = subscribe(&fixture.service, &bob, "tablet", json!({})).await;
+    let message = alice.say_in(direct, "for the tablet").await;
+    fixture.expect(&message).await;
+}
+
+#[tokio::test]
+async fn a_push_survives_the_failures_of_its_service() {
+    let mut fixture = Fixture::start().await;
+    let (direct, alice) = (fixture.direct, fixture.alice.clone());
+    for status in [500, 503, 429, 403] {
+        fixture.service.answer("laptop", status, Some(1));
+        let message = alice.say_in(direct, &format!("despite {status}")).await;
+        fixture.expect(&message).await;
+        fixture.service.answer("laptop", 201, None);
+        fixture.hurry().await;
+        fixture.expect(&message).await;
+        fixture.wait_until_nothing_waits().await;
+    }
+    // A device that is gone is forgotten, and no other feels it.
+    for status in [404, 410] {
+        let browser = subscribe(&fixture.service, &fixture.bob, "gone", json!({})).await;
+        fixture.service.answer("gone", status, None);
+        alice.say_in(direct, "nobody there").await;
+        assert_eq!(fixture.service.next().await.device, "gone");
+        eventually("the device is forgotten", || async {
+            fixture.bob.get("/api/push/subscription").await.status == 404
+        })
+        .await;
+        drop(browser);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_comes_during_an_attempt_is_pushed() {
+    let mut fixture = Fixture::start().await;
+    let (direct, alice) = (fixture.direct, fixture.alice.clone());
+    let first = alice.say_in(direct, "first").await;
+    fixture.expect(&first).await;
+    fixture.wait_until_nothing_waits().await;
+    // As if an attempt were under way when the second message comes.
+    sqlx::query("update push_notifications set due_at = now(), leased_until = now() + interval '1 hour'")
+        .execute(&fixture.app.db)
+        .await
+        .expect("updated");
+    let second = alice.say_in(direct, "second").await;
+    eventually("the feed has read it", || async {
+        let sql = "select version from push_notifications";
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(&fixture.app.db).await.expect("a version") == 2
+    })
+    .await;
+    // The process dies: another one takes over when the lease ends.
+    sqlx::query("update push_notifications set leased_until = now()").execute(&fixture.app.db).await.expect("updated");
+    fixture.expect(&second).await;
+}
+
+#[tokio::test]
+async fn bad_subscriptions_are_refused() {
+    let fixture = Fixture::start().await;
+    fixture.bob.get("/api/push/key").await.expect(200);
+    let good = TestBrowser::subscribe(&fixture.service, "x").subscription();
+    let with = |field: &str, value: &str| {
+        let mut bad = good.clone();
+        *bad.pointer_mut(field).expect("a field") = json!(value);
+        bad
+    };
+    for (field, bad) in [
+        ("endpoint", with("/endpoint", "http://10.0.0.1/push")),
+        ("endpoint", with("/endpoint", "http://push.example/x")),
+        ("endpoint", with("/endpoint", "no url")),
+        ("keys.p256dh", with("/keys/p256dh", "AAAA")),
+        ("keys.p256dh", with("/keys/p256dh", "!")),
+        ("keys.auth", with("/keys/auth", "AAAA")),
+        ("preview", {
+            let mut bad = good.clone();
+            bad["preview"] = json!("all");
+            bad
+        }),
+    ] {
+        let problem = fixture.bob.put("/api/push/subscription", bad).await.expect_problem(422);
+        assert_eq!(problem["errors"][0]["field"], field);
+    }
+    let token = fixture.bob.with_api_token(json!({ "name": "t", "scopes": ["messages:read"] })).await;
+    token.put("/api/push/subscription", good).await.expect_problem(403);
+    // The private key is sealed, and stays when housekeeping runs.
+    chat_core::housekeeping::run(&fixture.app.db, RetentionConfig::DEFAULT).await.expect("a run");
+    let keys: i64 = sqlx::query_scalar("select count(*) from push_keys where octet_length(private_key) > 32")
+        .fetch_one(&fixture.app.db)
+        .await
+        .expect("a count");
+    assert_eq!(keys, 1);
+}
