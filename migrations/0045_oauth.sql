@@ -23,12 +23,16 @@ create table oauth_clients (
     loaded_at    timestamptz,
     -- When the document was last asked for.
     requested_at timestamptz not null default now(),
-    -- Whether it is to be loaded.
-    is_due       boolean     not null default true
+    -- The account that asked.
+    requested_by bigint,
+    -- Whether it is to be loaded, and since when it is being loaded.
+    is_due        boolean     not null default true,
+    loading_since timestamptz
 );
 
 create index oauth_clients_due on oauth_clients (requested_at) where is_due;
 create index oauth_clients_requested_at on oauth_clients (requested_at);
+create index oauth_clients_loading on oauth_clients (loading_since) where loading_since is not null;
 
 -- The codes that a program exchanges for its tokens. Only hashes are stored.
 create table oauth_codes (

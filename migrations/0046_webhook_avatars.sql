@@ -1,12 +1,13 @@
--- Images at other servers that a webhook (0037) shows beside its messages instead of its avatar. The
--- integration server loads each once, as a file of the user of the webhook.
+-- Images at other servers that messages of a webhook (0037) show instead of its avatar. The integration
+-- server loads each once, as a file of the user of the webhook.
 
 create table webhook_avatars (
     id            bigint      generated always as identity primary key,
     -- The user of the webhook, and the chat whose members see the image.
     user_id       bigint      not null references users on delete cascade,
     chat_id       bigint      not null references chats on delete cascade,
-    url           text        not null,
+    -- Where it is; null once another image took its place: messages that show it keep it.
+    url           text,
     -- Null if it was not loaded, or is no image.
     file_id       bigint      references files on delete cascade,
     -- When it was asked for, and when it was loaded or could not be.

@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// The filter if `RUST_LOG` is not set. sqlx's own log lines are off, because the
-/// caller logs a broken connection once and in context; rmcp would log each request.
-const DEFAULT_FILTER: &str = "info,sqlx=off,rmcp=warn";
+/// caller logs a broken connection once and in context; rmcp would log each mistake of a client.
+const DEFAULT_FILTER: &str = "info,sqlx=off,rmcp=off";
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -37,7 +37,9 @@ pub(crate) async fn check(
     if has(ChatId::NAME) {
         let Path(chat) = Path::<ChatId>::from_request_parts(parts, state).await?;
         if !chats.contains(&chat) {
-            return Err(Error::NotFound("chat").into());
+            // Whoever can read the chat learns why.
+            let can_read = scope.is_write() && grant.allows(Scope::MessagesRead, chat);
+            return Err(if can_read { WRITES_ELSEWHERE } else { Error::NotFound("chat") }.into());
         }
     } else if has(MessageId::NAME) {
         let Path(message) = Path::<MessageId>::from_request_parts(parts, state).await?;
@@ -54,6 +56,9 @@ pub(crate) async fn check(
     }
     Ok(Some(chats.to_vec()))
 }
+
+/// The token can read the chat, and writes only to others.
+const WRITES_ELSEWHERE: Error = Error::Forbidden("this token may not write to this chat; its user chose others");
 
 /// Whether a route with this scope and without a chat in its path concerns all chats of the
 /// user. Handlers of the others use `Caller::chats`, or are about no chat: profiles, and files

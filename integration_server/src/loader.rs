@@ -5,9 +5,10 @@ use chat_core::Result;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, Semaphore},
+    task::JoinSet,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 /// Maximum number of things of one kind that one process loads at once.
 const MAX_AT_ONCE: usize = 16;
@@ -30,11 +31,11 @@ pub(crate) trait Load: Send + Sync + 'static {
     fn load(&self, item: Self::Item) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Loads until `shutdown`. What is cut off then is asked for again.
+/// Loads until `shutdown`, which also cancels what is being loaded: it is asked for again, or its lease ends.
 pub(crate) async fn run<L: Load>(kind: L, waker: Arc<Notify>, shutdown: CancellationToken) {
     let kind = Arc::new(kind);
     let slots = Arc::new(Semaphore::new(MAX_AT_ONCE));
-    let tasks = TaskTracker::new();
+    let mut tasks = JoinSet::new();
     let run = async {
         loop {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
@@ -49,6 +50,7 @@ pub(crate) async fn run<L: Load>(kind: L, waker: Arc<Notify>, shutdown: Cancella
                         // Something else of the same owner may wait.
                         waker.notify_one();
                     });
+                    while tasks.try_join_next().is_some() {}
                 }
                 Ok(None) => {
                     drop(slot);

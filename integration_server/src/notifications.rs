@@ -86,6 +86,9 @@ async fn listen_once(db: &PgPool, wakers: &Wakers) -> Result<(), sqlx::Error> {
     wakers.wake_senders();
     wakers.inboxes.notify_one();
     wakers.spaces.notify_one();
+    wakers.oauth_clients.notify_one();
+    wakers.webhook_avatars.notify_one();
+    wakers.push_feed.notify_one();
     while let Some(notification) = listener.try_recv().await? {
         match notification.channel() {
             outbox::CHANNEL => wakers.wake_senders(),

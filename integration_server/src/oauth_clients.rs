@@ -20,7 +20,7 @@ use tokio::time::timeout;
 const LIMITS: ResponseLimits = ResponseLimits { bytes: MAX_DOCUMENT_BYTES + 1, time: Duration::from_secs(2) };
 
 /// Time limit of a document. The user waits for it.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(6);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Loads the documents of programs.
 pub(crate) struct OAuthClients {
@@ -48,7 +48,9 @@ async fn load(client: &OutgoingClient, id: &str) -> Result<OAuthClient, &'static
         Ok(response) => response,
         Err(CallError::NotAllowed(why)) => return Err(why),
         Err(CallError::Busy) => return Err("too many others are being loaded; try again"),
-        Err(CallError::NotConnected(_) | CallError::Failed(_)) => return Err("its server does not answer"),
+        Err(CallError::NotConnected(_) | CallError::Failed(_)) => {
+            return Err("there is no connection to its server, or the certificate of the server is not valid");
+        }
     };
     if response.status != StatusCode::OK {
         return Err("its server did not return it with the status 200");

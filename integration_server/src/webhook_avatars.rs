@@ -38,12 +38,15 @@ impl Load for WebhookAvatars {
 
     async fn load(&self, avatar: PendingAvatar) -> Result<()> {
         let file = timeout(LOAD_TIMEOUT, self.load_file(&avatar)).await.ok().flatten();
+        if file.is_none() {
+            tracing::info!(webhook_user = %avatar.user_id, "cannot load the image of a webhook");
+        }
         webhook_avatars::finish(&self.db, &avatar, file).await
     }
 }
 
 impl WebhookAvatars {
-    /// Stores an image as a file. `None` if there is none: the message shows the name only.
+    /// Stores an image as a file. `None` if there is none: the message shows the avatar of the webhook.
     async fn load_file(&self, avatar: &PendingAvatar) -> Option<FileId> {
         let accept = HeaderValue::from_static("image/png, image/jpeg, image/webp, image/gif");
         let opened = self.client.open(Method::GET, &avatar.url, |request| request.header(ACCEPT, accept)).await.ok()?;

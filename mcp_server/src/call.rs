@@ -25,10 +25,10 @@ use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 
 /// How many messages a tool returns unless the caller chooses.
-const DEFAULT_MESSAGES: u8 = 20;
+const DEFAULT_MESSAGES: u32 = 20;
 
 /// Maximum number of messages that a tool returns.
-const MAX_MESSAGES: u8 = 50;
+const MAX_MESSAGES: u32 = 50;
 
 /// Maximum number of chats that `catch_up` returns.
 const MAX_UNREAD_CHATS: usize = 10;
@@ -119,6 +119,9 @@ pub(crate) fn check_visible(call: &ToolCall) -> Result<(), CallError> {
         ToolCall::SendMessage(SendMessage { text, .. }) | ToolCall::EditMessage(EditMessage { text, .. }) => text,
         _ => return Ok(()),
     };
+    if text.trim().is_empty() {
+        return Err("text must not be empty".into());
+    }
     match clean(text) == *text {
         true => Ok(()),
         false => Err("the text contains characters that are invisible or change its direction; remove them".into()),

@@ -83,23 +83,32 @@ pub fn router(Deps { api, authenticator, rate_limiter, db, public_url }: Deps, s
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let log = LogFollower::new(db.clone(), shutdown.clone());
-    let subscriptions = Arc::new(Subscriptions::new(log, Arc::clone(&authenticator)));
+    let subscriptions = Subscriptions::new(db.clone(), log, Arc::clone(&authenticator));
     let confirmations = Arc::new(Confirmations::new(db));
-    let service = McpService { api, confirmations, subscriptions };
+    let service = McpService { api, confirmations, subscriptions: Arc::clone(&subscriptions) };
     let create = move || Ok(service.clone());
     let service = StreamableHttpService::new(create, NeverSessionManager::default().into(), config);
-    let guard_state = Arc::new(Guard { authenticator, rate_limiter, public_url });
+    let guard_state = Arc::new(Guard { authenticator, rate_limiter, public_url, subscriptions });
     Router::new()
         .route_service(MCP_PATH, service)
         .layer(middleware::from_fn(|request, next| buffer_body(MAX_REQUEST_BYTES, request, next)))
         .layer(middleware::from_fn_with_state(guard_state, guard))
 }
 
+/// The header that names the method of a request, and the method of subscriptions (revision 2026-07-28).
+const METHOD_HEADER: &str = "mcp-method";
+const SUBSCRIBE_METHOD: &str = "subscriptions/listen";
+
+/// The account has as many subscriptions as allowed.
+const TOO_MANY_SUBSCRIPTIONS: Error =
+    Error::Conflict { code: "too_many_subscriptions", detail: "too many subscriptions; close one first" };
+
 /// What the guard needs.
 struct Guard {
     authenticator: Arc<Authenticator>,
     rate_limiter: Arc<RateLimiter>,
     public_url: Option<PublicUrl>,
+    subscriptions: Arc<Subscriptions>,
 }
 
 /// A scope that the tool of a request needs and the program does not have, and all scopes that the program
@@ -126,6 +135,13 @@ async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
     let identity = match guard.authenticator.authenticate_mcp(authorization).await {
         Ok(identity) => identity,
         Err(error) => {
+            let error = match error {
+                Error::Unauthorized { code: code @ "session_revoked", .. } => Error::Unauthorized {
+                    code,
+                    detail: "this token was revoked or has expired; ask the user for another one",
+                },
+                error => error,
+            };
             let code = matches!(error, Error::Unauthorized { .. }).then_some(has_token.then_some("invalid_token"));
             let mut response = ApiError(error).into_response();
             if let Some(code) = code {
@@ -137,6 +153,13 @@ async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
     // Besides what the tools do.
     if let Err(status) = guard.rate_limiter.check(&request, RouteClass::Read, Some(identity.account_id)) {
         return status.into_rejection(has_body(&request));
+    }
+    // Refused before the client is told that it is subscribed. The request holds the slot.
+    if request.headers().get(METHOD_HEADER).is_some_and(|method| method == SUBSCRIBE_METHOD) {
+        match guard.subscriptions.acquire(identity.account_id) {
+            Some(slot) => drop(request.extensions_mut().insert(slot)),
+            None => return ApiError(TOO_MANY_SUBSCRIPTIONS).into_response(),
+        }
     }
     let missing_scope = MissingScope::default();
     request.extensions_mut().insert(identity);

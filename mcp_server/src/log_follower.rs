@@ -1,7 +1,7 @@
 //! Follows the event log for the subscriptions of this process. It runs only while there are some.
 
 use chat_core::{
-    Result,
+    Error, Result,
     events::{self, EventHeader, Position},
 };
 use sqlx::{PgPool, postgres::PgListener};
@@ -24,6 +24,9 @@ const MAX_BATCHES: usize = 16;
 /// The pause after each read, so that a busy log is read a few times a second.
 const READ_PAUSE: Duration = Duration::from_millis(200);
 
+/// Time limit of each query.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How often the log is read without a notification.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -35,18 +38,18 @@ const MAX_START_WAIT: Duration = Duration::from_secs(5);
 
 /// What a subscription learns.
 #[derive(Debug, Clone)]
-pub(crate) enum LogBatch {
+pub(crate) enum LogUpdate {
     /// These events happened.
     Events(Arc<Vec<EventHeader>>),
-    /// Some events were not seen.
-    Unknown,
+    /// Events may have been missed.
+    Gap,
 }
 
 /// Follows the log while somebody listens.
 #[derive(Debug)]
 pub(crate) struct LogFollower {
     db: PgPool,
-    batches: broadcast::Sender<LogBatch>,
+    batches: broadcast::Sender<LogUpdate>,
     is_following: watch::Sender<bool>,
     is_running: Mutex<bool>,
     shutdown: CancellationToken,
@@ -64,7 +67,7 @@ impl LogFollower {
     }
 
     /// Receives all that happens from now on. Returns `None` if the log cannot be followed now.
-    pub(crate) async fn subscribe(self: &Arc<Self>) -> Option<broadcast::Receiver<LogBatch>> {
+    pub(crate) async fn subscribe(self: &Arc<Self>) -> Option<broadcast::Receiver<LogUpdate>> {
         let receiver = self.batches.subscribe();
         {
             let mut is_running = self.is_running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,12 +102,12 @@ impl LogFollower {
 
     /// Follows the log until nobody listens. What happened before is unknown.
     async fn follow(&self) -> Result<()> {
-        let mut listener = PgListener::connect_with(&self.db).await?;
-        listener.listen(events::CHANNEL).await?;
-        let mut position = events::head(&mut listener).await?.last;
+        let mut listener = in_time(PgListener::connect_with(&self.db)).await?;
+        in_time(listener.listen(events::CHANNEL)).await?;
+        let mut position = in_time(events::head(&mut listener)).await?.last;
         // Nobody listens any more if this fails.
-        let _ = self.batches.send(LogBatch::Unknown);
-        let _following = Following::begin(&self.is_following);
+        let _ = self.batches.send(LogUpdate::Gap);
+        let _guard = FollowGuard::begin(&self.is_following);
         while self.batches.receiver_count() > 0 {
             position = self.read(&mut listener, position).await?;
             sleep(READ_PAUSE).await;
@@ -124,11 +127,11 @@ impl LogFollower {
     /// Reads the log to its end.
     async fn read(&self, listener: &mut PgListener, mut position: Position) -> Result<Position> {
         loop {
-            let events = events::read_headers_after(listener, position, BATCH_EVENTS).await?;
+            let events = in_time(events::read_headers_after(listener, position, BATCH_EVENTS)).await?;
             let Some(last) = events.last() else { return Ok(position) };
             position = last.position();
             let is_full = i64::try_from(events.len()) == Ok(BATCH_EVENTS);
-            let _ = self.batches.send(LogBatch::Events(Arc::new(events)));
+            let _ = self.batches.send(LogUpdate::Events(Arc::new(events)));
             if !is_full {
                 return Ok(position);
             }
@@ -136,17 +139,25 @@ impl LogFollower {
     }
 }
 
-/// Says that the log is followed, until it is dropped.
-struct Following<'a>(&'a watch::Sender<bool>);
+/// Limits the time of a query: a connection whose other side is gone would answer only after minutes.
+async fn in_time<T, E: Into<Error>>(query: impl Future<Output = std::result::Result<T, E>>) -> Result<T> {
+    match timeout(QUERY_TIMEOUT, query).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => Err(Error::Unavailable("the database did not answer in time".into())),
+    }
+}
 
-impl<'a> Following<'a> {
+/// Says that the log is followed, until it is dropped.
+struct FollowGuard<'a>(&'a watch::Sender<bool>);
+
+impl<'a> FollowGuard<'a> {
     fn begin(is_following: &'a watch::Sender<bool>) -> Self {
         is_following.send_replace(true);
         Self(is_following)
     }
 }
 
-impl Drop for Following<'_> {
+impl Drop for FollowGuard<'_> {
     fn drop(&mut self) {
         self.0.send_replace(false);
     }

@@ -9,7 +9,7 @@ use crate::{
 use chat_core::{
     ChatId, MessageId,
     chats::{ChatSummary, ChatType},
-    events::EventHeader,
+    events::{self, EventHeader},
 };
 use rmcp::model::{Resource, ResourceTemplate};
 use serde_json::Value;
@@ -43,11 +43,12 @@ impl ResourceUri {
 
     /// Whether an event changes what a user reads here.
     pub(crate) fn is_changed_by(self, event: &EventHeader) -> bool {
-        let is_receipt = matches!(event.kind.as_str(), "message.read" | "message.delivered");
         event.chat_id == Some(self.chat())
-            && !is_receipt
+            && !events::is_receipt(&event.kind)
             && match self {
                 Self::Chat(_) => true,
+                // Retention deletes all messages up to this one.
+                Self::Message(_, message) if event.kind == "chat.trimmed" => event.message_id >= Some(message),
                 Self::Message(_, message) => event.message_id == Some(message),
             }
     }
@@ -100,7 +101,7 @@ pub(crate) async fn list(api: &Api<'_>) -> Result<Vec<Resource>, CallError> {
             ChatType::Group => "A group",
             ChatType::PrivateChannel | ChatType::PublicChannel => "A channel",
         };
-        Resource::new(ResourceUri::Chat(chat.id).to_string(), format!("chat {}", chat.id))
+        Resource::new(ResourceUri::Chat(chat.id).to_string(), name.clone())
             .with_title(name)
             .with_description(format!("{kind} with its newest messages"))
             .with_mime_type(MIME_TYPE)

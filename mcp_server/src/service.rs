@@ -123,14 +123,13 @@ impl ServerHandler for McpService {
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        Some(subscription::accept(requested))
+        Some(subscription::filter_supported(requested))
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let request = context.request_context();
         let identity = identity(request)?;
-        let api = Api::new(&self.api, parts(request)?, identity.claims.user_id);
-        self.subscriptions.run(&api, &identity, &context).await
+        self.subscriptions.run(&identity, &context).await
     }
 
     async fn call_tool(
@@ -153,11 +152,15 @@ impl ServerHandler for McpService {
             return Err(unknown());
         }
         let arguments = Value::Object(request.arguments.clone().unwrap_or_default());
-        let call = tool.parse(arguments).map_err(|detail| ErrorData::invalid_params(detail, None))?;
+        let call = match tool.parse(arguments) {
+            Ok(call) => call,
+            // The model can read this and try again.
+            Err(detail) => return Ok(CallToolResult::error(vec![ContentBlock::text(detail)]).into()),
+        };
         let version = context.protocol_version();
         let is_modern = version.as_ref().is_some_and(|version| !version.has_initialize());
         let can_ask = context.client_capabilities().is_some_and(|client| client.elicitation.is_some());
-        if is_modern && !can_ask && needs_answer(tool, &identity) {
+        if is_modern && !can_ask && needs_confirmation(tool, &identity) {
             let data = json!({ "requiredCapabilities": { "elicitation": {} } });
             return Err(ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, CANNOT_ASK, Some(data)));
         }
@@ -181,7 +184,7 @@ impl McpService {
         version: Option<ProtocolVersion>,
     ) -> Result<CallToolResponse, CallError> {
         call::check_visible(&call)?;
-        if needs_answer(tool, identity) {
+        if needs_confirmation(tool, identity) {
             if version.is_none_or(|version| version.has_initialize()) {
                 return Err(CANNOT_ASK.into());
             }
@@ -203,7 +206,7 @@ impl McpService {
 
 /// Whether a tool changes something for which the user must be asked. A token that can write only to some
 /// chats was limited by the user in advance.
-fn needs_answer(tool: &ToolInfo, identity: &Identity) -> bool {
+fn needs_confirmation(tool: &ToolInfo, identity: &Identity) -> bool {
     let is_limited = |scope| identity.grant.as_ref().is_some_and(|grant| grant.chats(scope).is_some());
     tool.write_scope().is_some_and(|scope| !is_limited(scope))
 }

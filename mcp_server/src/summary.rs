@@ -83,7 +83,9 @@ pub(crate) struct MessageSummary {
     pub(crate) id: MessageId,
     /// The chat.
     chat_id: ChatId,
-    /// Who sent it; null if the token cannot read profiles.
+    /// Who sent it; null if the account was deleted.
+    author_id: Option<UserId>,
+    /// The profile of who sent it; null if the token cannot read profiles.
     author: Option<PersonSummary>,
     /// The name that a webhook chose for this message instead of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +119,7 @@ impl MessageSummary {
         Self {
             id: message.id,
             chat_id: message.chat_id,
+            author_id: message.sender_id,
             author: message.sender_id.and_then(|id| authors.get(&id).cloned()),
             shown_as: message.author.as_ref().map(|author| clean_name(&author.name, MAX_NAME_BYTES)),
             at: message.created_at,

@@ -59,7 +59,7 @@ pub(crate) struct ReadMessages {
     pub(crate) before: Option<MessageId>,
     /// How many messages, at most 50; 20 if absent.
     #[schemars(range(min = 1, max = 50))]
-    pub(crate) limit: Option<u8>,
+    pub(crate) limit: Option<u32>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

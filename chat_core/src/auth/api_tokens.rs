@@ -1,8 +1,9 @@
 //! API tokens, with which programs act for a bot or for a person. A token is a session that
 //! no device signed in to, limited to some scopes and possibly to some chats.
 //!
-//! A token that a user granted to a program (`oauth`) has no text of its own. The text of the others is `cfb_` and 64 characters: the id of the session, and 256 random bits. The
-//! prefix lets scanners find tokens that were published by mistake.
+//! The text of a token is `cfb_` and 64 characters: the id of the session, and 256 random bits. The
+//! prefix lets scanners find tokens that were published by mistake. A token that a user grants to a
+//! program by OAuth (`oauth`) has no text.
 
 use super::{Claims, Grant, Identity, Scope, hash_secret, sessions};
 use crate::{
@@ -157,7 +158,7 @@ pub async fn create(db: &PgPool, caller: Claims, client: &Client, new: NewApiTok
     let mut tx = db.begin().await?;
     sessions::lock_user(&mut tx, caller).await?;
     let user_id = bots::resolve_self_or_bot(&mut tx, owner, bot_id).await?;
-    require_room(&mut tx, user_id).await?;
+    require_token_quota(&mut tx, user_id).await?;
     let row = NewTokenRow {
         claims: Claims { user_id, session_id },
         name: name.as_str(),
@@ -177,8 +178,9 @@ pub async fn create(db: &PgPool, caller: Claims, client: &Client, new: NewApiTok
     Ok(CreatedApiToken { token, properties })
 }
 
-/// Rejects another token of a user who has as many as allowed. The row of the user is locked.
-pub(crate) async fn require_room(db: &mut PgConnection, user: UserId) -> Result<()> {
+/// Returns `Conflict` (`too_many_tokens`) if the user has the maximum number of active tokens. The caller has
+/// locked the user.
+pub(crate) async fn require_token_quota(db: &mut PgConnection, user: UserId) -> Result<()> {
     let count: i64 = sqlx::query_scalar(
         "select count(*) from api_tokens t join sessions s on s.id = t.session_id
          where s.user_id = $1 and s.revoked_at is null and s.expires_at > now()",
@@ -216,7 +218,7 @@ pub(crate) async fn revoke_old_grants(
     Ok(())
 }
 
-/// How a program comes by a token.
+/// How a program gets a token.
 pub(crate) enum TokenSource<'a> {
     /// The user copies this text.
     Copied { text: &'a str },

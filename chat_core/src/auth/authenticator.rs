@@ -70,8 +70,8 @@ pub struct Authenticator {
     db: PgPool,
     verifier: Verifier,
     api_tokens: Cache<[u8; 32], Arc<CachedToken>>,
-    /// What users have granted to programs, by session. It never changes.
-    programs: Cache<Uuid, Arc<CachedToken>>,
+    /// The tokens of programs, by session. What a token can do never changes.
+    program_tokens: Cache<Uuid, Arc<CachedToken>>,
     /// Limits how many unknown tokens are looked up at once: everybody can send some.
     lookups: Semaphore,
     /// Which sessions are active.
@@ -92,7 +92,7 @@ impl Authenticator {
         Self {
             sessions: SessionCache::new(db.clone()),
             api_tokens: new_cache(CAPACITY),
-            programs: new_cache(CAPACITY),
+            program_tokens: new_cache(CAPACITY),
             lookups: Semaphore::new(MAX_LOOKUPS),
             db,
             verifier,
@@ -115,7 +115,7 @@ impl Authenticator {
             return self.authenticate(authorization).await;
         };
         self.sessions.require_active(claims).await?;
-        let cached = match self.programs.get(&claims.session_id) {
+        let cached = match self.program_tokens.get(&claims.session_id) {
             Some(cached) => cached,
             None => {
                 let identity = self.identify_session(claims).await?;
@@ -124,7 +124,7 @@ impl Authenticator {
                     return Err(token::INVALID);
                 }
                 let cached = Arc::new(CachedToken { identity, touched_at: AtomicI64::new(0) });
-                self.programs.insert(claims.session_id, Arc::clone(&cached));
+                self.program_tokens.insert(claims.session_id, Arc::clone(&cached));
                 cached
             }
         };

@@ -193,7 +193,7 @@ pub async fn revoke_one(db: &PgPool, user: UserId, session: Uuid) -> Result<()> 
 /// Revokes all sessions of a user and of the user's bots except the current one, API tokens
 /// included, disables their endpoints of webhooks and their bridges, and returns the ids of the sessions.
 pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec<Uuid>> {
-    wait_for_grants(log, claims.user_id).await?;
+    lock_user_row(log, claims.user_id).await?;
     let sql = "update sessions set revoked_at = now()
                where (user_id = $1 or user_id in (select id from users where owner_id = $1))
                  and id <> $2 and revoked_at is null
@@ -206,7 +206,7 @@ pub async fn revoke_others(log: &mut PgConnection, claims: Claims) -> Result<Vec
 /// Revokes all sessions of a user and of the user's bots, API tokens included, and disables their
 /// endpoints of webhooks and their bridges.
 pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<()> {
-    wait_for_grants(log, user).await?;
+    lock_user_row(log, user).await?;
     sqlx::query(
         "update sessions set revoked_at = now()
          where (user_id = $1 or user_id in (select id from users where owner_id = $1)) and revoked_at is null",
@@ -217,8 +217,8 @@ pub(crate) async fn revoke_all(log: &mut PgConnection, user: UserId) -> Result<(
     disable_integrations(log, user).await
 }
 
-/// Waits for requests that create tokens of a user (`lock_user`), so that these are revoked too.
-async fn wait_for_grants(log: &mut PgConnection, user: UserId) -> Result<()> {
+/// Waits for requests that hold `lock_user`, so that what they create is revoked or disabled too.
+async fn lock_user_row(log: &mut PgConnection, user: UserId) -> Result<()> {
     sqlx::query("select from users where id = $1 for no key update").bind(user).execute(log).await?;
     Ok(())
 }

@@ -103,6 +103,11 @@ pub fn membership_change(kind: &str) -> Option<MembershipChange> {
     }
 }
 
+/// Whether an event of this type only tells who has received or read a message.
+pub fn is_receipt(kind: &str) -> bool {
+    matches!(kind, "message.read" | "message.delivered")
+}
+
 /// A page of the log.
 #[derive(Debug, Default)]
 pub struct LogPage {

@@ -4,7 +4,7 @@
 //! The chat server asks for a document by a row, and the integration server, which alone calls other
 //! servers, loads it.
 
-use crate::{Error, Result, outgoing::AllowedTargets, values::TokenName};
+use crate::{Error, Result, UserId, outgoing::AllowedTargets, values::TokenName};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, PgPool, types::Json};
@@ -44,6 +44,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(150);
 const MAX_WAITING: usize = 32;
 static WAITING: Semaphore = Semaphore::const_new(MAX_WAITING);
 
+/// Maximum number of documents that are loaded at once for one account.
+const MAX_LOADING: i64 = 2;
+
+/// The longest time that a document takes to be loaded, in seconds.
+const LOADING_SECONDS: f64 = 10.0;
+
 /// Maximum number of documents that are kept.
 const MAX_CLIENTS: i64 = 2_000;
 
@@ -81,7 +87,7 @@ impl OAuthClient {
         let Ok(document) = serde_json::from_str::<Document>(document) else {
             return Err("it is not a JSON object with client_id, client_name and redirect_uris");
         };
-        let lists =
+        let contains =
             |list: Option<Vec<String>>, value: &str| list.is_none_or(|list| list.iter().any(|one| one == value));
         if document.client_id != client_id {
             return Err("its client_id is not its own URL");
@@ -91,7 +97,7 @@ impl OAuthClient {
         {
             return Err("it is not a public client: token_endpoint_auth_method must be none");
         }
-        if !lists(document.grant_types, "authorization_code") || !lists(document.response_types, "code") {
+        if !contains(document.grant_types, "authorization_code") || !contains(document.response_types, "code") {
             return Err("it does not list the grant type authorization_code and the response type code");
         }
         let name = TokenName::try_from(document.client_name)
@@ -163,7 +169,7 @@ fn check_client_id(allowed: &AllowedTargets, client_id: &str) -> Result<()> {
         return Err(invalid("is too long"));
     }
     let url = allowed.parse_url(client_id).map_err(|_| invalid("must be the https URL of a public document"))?;
-    // Written in one way only, so that no two ids name one document.
+    // An id must be normalized, so that no two ids name one document.
     if url.as_url().as_str() != client_id || url.as_url().path() == "/" {
         return Err(invalid("must be a normalized URL with a path"));
     }
@@ -177,17 +183,17 @@ struct ClientRow {
     is_current: bool,
 }
 
-/// Returns the program with an id. Asks for its document unless it was loaded just now.
-pub async fn find(db: &PgPool, allowed: &AllowedTargets, client_id: &str) -> Result<OAuthClient> {
+/// Returns the program with an id. Asks for its document, for an account, unless it was loaded just now.
+pub async fn find(db: &PgPool, allowed: &AllowedTargets, account: UserId, client_id: &str) -> Result<OAuthClient> {
     check_client_id(allowed, client_id)?;
     if let Some(row) = load(db, client_id, None).await?.filter(|row| row.is_current) {
         return row.into_client();
     }
     let _permit = WAITING.try_acquire().map_err(|_| Error::TooManyRequestsFor(MAX_WAIT.as_secs()))?;
-    let asked_at = request(db, client_id).await?;
+    let requested_at = request(db, account, client_id).await?;
     let deadline = Instant::now() + MAX_WAIT;
     while Instant::now() < deadline {
-        if let Some(row) = load(db, client_id, Some(asked_at)).await?.filter(|row| row.is_current) {
+        if let Some(row) = load(db, client_id, Some(requested_at)).await?.filter(|row| row.is_current) {
             return row.into_client();
         }
         sleep(POLL_INTERVAL).await;
@@ -223,29 +229,44 @@ async fn load(db: &PgPool, client_id: &str, since: Option<DateTime<Utc>>) -> Res
     .await?)
 }
 
-/// Asks for the document of a program to be loaded. Returns the time by the clock of the database.
-async fn request(db: &PgPool, client_id: &str) -> Result<DateTime<Utc>> {
-    let asked_at = sqlx::query_scalar(
-        "insert into oauth_clients (client_id) values ($1)
-         on conflict (client_id) do update set is_due = true, requested_at = now()
+/// Asks for the document of a program to be loaded, unless it is being loaded. Returns the time by the clock
+/// of the database.
+async fn request(db: &PgPool, account: UserId, client_id: &str) -> Result<DateTime<Utc>> {
+    let requested_at = sqlx::query_scalar(
+        "insert into oauth_clients as c (client_id, requested_by) values ($1, $2)
+         on conflict (client_id) do update set
+             is_due = coalesce(c.loading_since < now() - make_interval(secs => $3), true),
+             requested_at = now(), requested_by = excluded.requested_by
          returning requested_at",
     )
     .bind(client_id)
+    .bind(account)
+    .bind(LOADING_SECONDS)
     .fetch_one(db)
     .await?;
     sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(db).await?;
-    Ok(asked_at)
+    Ok(requested_at)
 }
 
-/// Claims a program whose document is to be loaded.
+/// Claims a program whose document is to be loaded: one for which somebody still waits, and whose account has
+/// few others loading.
 pub async fn claim(db: &PgPool) -> Result<Option<String>> {
     Ok(sqlx::query_scalar(
-        "update oauth_clients set is_due = false
-         where client_id in (
-             select client_id from oauth_clients where is_due order by requested_at limit 1 for update skip locked
+        "update oauth_clients set is_due = false, loading_since = now()
+         where client_id = (
+             select c.client_id from oauth_clients c
+             where c.is_due and c.requested_at > now() - make_interval(secs => $1) and $2 > (
+                 select count(*) from oauth_clients o
+                 where o.loading_since > now() - make_interval(secs => $3)
+                   and o.requested_by is not distinct from c.requested_by
+             )
+             order by c.requested_at limit 1 for update of c skip locked
          )
          returning client_id",
     )
+    .bind(MAX_WAIT.as_secs_f64())
+    .bind(MAX_LOADING)
+    .bind(LOADING_SECONDS)
     .fetch_optional(db)
     .await?)
 }
@@ -257,7 +278,7 @@ pub async fn store(db: impl PgExecutor<'_>, client_id: &str, loaded: Result<OAut
         Err(error) => (None, Some(error)),
     };
     sqlx::query(
-        "update oauth_clients set description = $2, error = left($3, 300), loaded_at = clock_timestamp()
+        "update oauth_clients set description = $2, error = left($3, 300), loaded_at = clock_timestamp(), loading_since = null
          where client_id = $1",
     )
     .bind(client_id)

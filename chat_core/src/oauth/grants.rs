@@ -2,7 +2,7 @@
 
 use super::{AuthorizationRequest, AuthorizationServer, request::ValidRequest};
 use crate::{
-    ChatId, Error, Result,
+    ChatId, Error, Result, UserId,
     audit::{Action, Client, NewEntry},
     auth::{
         Claims, Scope,
@@ -17,10 +17,6 @@ use sqlx::PgPool;
 
 /// How long a code can be exchanged, in seconds.
 const CODE_SECONDS: f64 = 60.0;
-
-/// Maximum number of grants of one user to one program, such as one per device. Another one replaces the
-/// oldest.
-const MAX_GRANTS: i64 = 5;
 
 /// What a user lets a program do.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -50,31 +46,31 @@ pub struct Redirection {
     pub redirect_url: String,
 }
 
-/// Lets a program act for a user.
+/// Lets a program act for a user. `account` is whose limits count.
 pub async fn create(
     db: &PgPool,
     allowed: &AllowedTargets,
     server: &AuthorizationServer,
     caller: Claims,
+    account: UserId,
     audit_client: &Client,
     new: NewAuthorization,
 ) -> Result<Redirection> {
     let user = caller.user_id;
     let NewAuthorization { request, scopes, chat_ids, write_chat_ids } = new;
-    let client = request.find_client(db, allowed).await?;
-    let ValidRequest { client, code_challenge, scopes: asked } =
+    let client = request.find_client(db, allowed, account).await?;
+    let ValidRequest { client, code_challenge, scopes: requested_scopes } =
         request.validate(server, client).map_err(|refusal| Error::invalid("request", refusal.description))?;
-    if scopes.iter().any(|scope| !asked.contains(scope)) {
+    if scopes.iter().any(|scope| !requested_scopes.contains(scope)) {
         return Err(Error::invalid("scopes", "must be some of the scopes that the program asked for"));
     }
     let ChatLists { chat_ids, write_chat_ids } = ChatLists::new(chat_ids, write_chat_ids)?;
-    api_tokens::revoke_old_grants(db, user, audit_client, &request.client_id, MAX_GRANTS - 1).await?;
     let (code, hash) = new_secret();
     let mut tx = db.begin().await?;
     // The session may have been revoked while the description of the program was loaded.
     sessions::lock_user(&mut tx, caller).await?;
     // The user is told here, and not the program when it exchanges the code.
-    api_tokens::require_room(&mut tx, user).await?;
+    api_tokens::require_token_quota(&mut tx, user).await?;
     sqlx::query(
         "insert into oauth_codes
              (hash, user_id, client_id, client_name, redirect_uri, code_challenge, scopes, chat_ids, write_chat_ids,

@@ -11,7 +11,7 @@ pub mod grants;
 mod request;
 pub mod tokens;
 
-pub use request::{AuthorizationCheck, AuthorizationRequest, Consent, check};
+pub use request::{AuthorizationCheck, AuthorizationRequest, Consent, check_request};
 
 use crate::auth::Scope;
 
@@ -42,7 +42,7 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// The URL of the MCP server, for which all tokens are.
+    /// The URL of the MCP server, the audience of all tokens.
     pub fn resource(&self) -> String {
         format!("{}/mcp", self.issuer)
     }

@@ -4,7 +4,7 @@ use super::{
     AuthorizationServer, SCOPES,
     clients::{self, OAuthClient, parse_redirect_uri},
 };
-use crate::{Error, Result, auth::Scope, outgoing::AllowedTargets};
+use crate::{Error, Result, UserId, auth::Scope, outgoing::AllowedTargets};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -38,7 +38,7 @@ pub struct AuthorizationRequest {
     pub resource: Option<String>,
 }
 
-/// What a page asks the user.
+/// What the consent page shows.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Consent {
     /// The name of the program, which the program chose.
@@ -46,7 +46,7 @@ pub struct Consent {
     /// The URL of the document that describes the program: whoever controls it controls the program.
     pub client_id: String,
     /// The host, or the scheme of the app, to which the browser is sent with the code.
-    pub redirect_host: String,
+    pub redirect_target: String,
     /// Whether the browser is sent to a program on the device of the user. Every program there can
     /// pretend to be this one.
     pub is_on_device: bool,
@@ -60,7 +60,7 @@ pub struct AuthorizationCheck {
     /// What to ask the user; null if there is nothing to ask, because the request is not valid.
     pub consent: Option<Consent>,
     /// The mistake of the program, if there is nothing to ask.
-    pub mistake: Option<&'static str>,
+    pub error_description: Option<&'static str>,
     /// Where to send the browser if the user declines, or if there is nothing to ask. It tells the
     /// program why.
     pub redirect_url: String,
@@ -82,15 +82,20 @@ pub(super) struct Refusal {
 }
 
 impl AuthorizationRequest {
-    /// Finds the program, and checks that the browser may be sent to the redirect URI. Who fails here
-    /// is not sent anywhere.
-    pub(super) async fn find_client(&self, db: &PgPool, allowed: &AllowedTargets) -> Result<OAuthClient> {
+    /// Finds the program, and checks that the browser may be sent to the redirect URI. On an error the browser
+    /// is not redirected.
+    pub(super) async fn find_client(
+        &self,
+        db: &PgPool,
+        allowed: &AllowedTargets,
+        account: UserId,
+    ) -> Result<OAuthClient> {
         let parameters = [&self.response_type, &self.code_challenge, &self.code_challenge_method, &self.scope];
         let parameters = parameters.into_iter().chain([&self.state, &self.resource]).flatten();
         if parameters.chain([&self.client_id, &self.redirect_uri]).any(|text| text.len() > MAX_PARAMETER_BYTES) {
             return Err(Error::invalid("client_id", "the program sent a parameter that is too long"));
         }
-        let client = clients::find(db, allowed, &self.client_id).await?;
+        let client = clients::find(db, allowed, account, &self.client_id).await?;
         if !client.allows_redirect(&self.redirect_uri) {
             let detail = "the program asks to send you to an address that is not in its description";
             return Err(Error::invalid("redirect_uri", detail));
@@ -125,7 +130,7 @@ impl AuthorizationRequest {
             None => SCOPES.into_iter().filter(|scope| !scope.is_write()).collect(),
         };
         if scopes.is_empty() {
-            return refuse("invalid_scope", "none of the scopes is known");
+            return refuse("invalid_scope", "none of these scopes can be granted to a program");
         }
         Ok(ValidRequest { client, code_challenge: challenge.to_owned(), scopes })
     }
@@ -150,7 +155,7 @@ impl AuthorizationRequest {
         Consent {
             client_name: request.client.name,
             client_id: self.client_id.clone(),
-            redirect_host: redirect.as_ref().map(describe_target).unwrap_or_default(),
+            redirect_target: redirect.as_ref().map(describe_target).unwrap_or_default(),
             is_on_device: redirect.is_some_and(|url| url.scheme() != "https"),
             scopes: request.scopes,
         }
@@ -168,22 +173,23 @@ fn describe_target(url: &Url) -> String {
 }
 
 /// Checks a request before the user is asked.
-pub async fn check(
+pub async fn check_request(
     db: &PgPool,
     allowed: &AllowedTargets,
     server: &AuthorizationServer,
+    account: UserId,
     request: &AuthorizationRequest,
 ) -> Result<AuthorizationCheck> {
-    let client = request.find_client(db, allowed).await?;
+    let client = request.find_client(db, allowed, account).await?;
     let (consent, Refusal { error, description }) = match request.validate(server, client) {
         Ok(valid) => {
             (Some(request.consent(valid)), Refusal { error: "access_denied", description: "the user declined" })
         }
         Err(refusal) => (None, refusal),
     };
-    let mistake = consent.is_none().then_some(description);
+    let error_description = consent.is_none().then_some(description);
     let result = [("error", error), ("error_description", description)];
-    Ok(AuthorizationCheck { consent, mistake, redirect_url: request.redirect_url(server, &result)? })
+    Ok(AuthorizationCheck { consent, error_description, redirect_url: request.redirect_url(server, &result)? })
 }
 
 #[cfg(test)]

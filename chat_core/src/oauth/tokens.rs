@@ -24,6 +24,10 @@ use uuid::Uuid;
 /// may have been lost, or two requests sent at once. It has the same successor each time.
 const OVERLAP_SECONDS: f64 = 30.0;
 
+/// Maximum number of grants of one user to one program, such as one per device. Another one replaces the
+/// oldest.
+const MAX_GRANTS: i64 = 5;
+
 /// Maximum number of parameters of a request.
 const MAX_FIELDS: usize = 20;
 
@@ -45,7 +49,7 @@ pub struct ProgramTokens {
 pub enum TokenError {
     /// The program made a mistake: the code of RFC 6749, and a description.
     Refused(&'static str, &'static str),
-    /// The server cannot answer now.
+    /// Another error.
     Failed(Error),
 }
 
@@ -173,10 +177,10 @@ async fn exchange(
     }
     // OAuth 2.1 has no `redirect_uri` here; older clients send it.
     let has_other_uri = request.find("redirect_uri").is_some_and(|uri| uri != code.redirect_uri);
-    if code.is_expired || has_other_uri || !proves(verifier, &code.code_challenge) {
+    if code.is_expired || has_other_uri || !is_verifier_of(verifier, &code.code_challenge) {
         return Err(INVALID_CODE);
     }
-    api_tokens::require_room(&mut tx, code.user_id).await.map_err(|error| match error {
+    api_tokens::require_token_quota(&mut tx, code.user_id).await.map_err(|error| match error {
         Error::Conflict { detail, .. } => TokenError::Refused("invalid_grant", detail),
         error => error.into(),
     })?;
@@ -201,11 +205,12 @@ async fn exchange(
     let (refresh_token, _) = new_secret();
     sessions::insert_refresh_token(&mut tx, claims, &hash_refresh_token(&refresh_token)).await?;
     tx.commit().await?;
+    api_tokens::revoke_old_grants(db, code.user_id, client, client_id, MAX_GRANTS).await?;
     sign(signer, claims, refresh_token, &code.scopes)
 }
 
 /// Whether a verifier is the secret whose digest the program sent first (RFC 7636).
-fn proves(verifier: &str, challenge: &str) -> bool {
+fn is_verifier_of(verifier: &str, challenge: &str) -> bool {
     let is_well_formed = (43..=128).contains(&verifier.len())
         && verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
     is_well_formed && BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == challenge
@@ -303,7 +308,7 @@ fn sign(
     })
 }
 
-/// Revokes the grant of a token, and returns its session. A token that is not known is none (RFC 7009).
+/// Revokes the grant of a token, and returns its session. An unknown token is not an error (RFC 7009).
 pub async fn revoke(
     db: &PgPool,
     verifier: &Verifier,
@@ -335,9 +340,9 @@ mod tests {
         // RFC 7636, appendix B.
         let (verifier, challenge) =
             ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
-        assert!(proves(verifier, challenge));
+        assert!(is_verifier_of(verifier, challenge));
         for bad in ["", &verifier[1..], &verifier.replace('d', "e"), challenge, &"é".repeat(40)] {
-            assert!(!proves(bad, challenge), "{bad}");
+            assert!(!is_verifier_of(bad, challenge), "{bad}");
         }
     }
 }

@@ -212,7 +212,21 @@ impl OperationInput for OAuthServer {
 
 impl OperationInput for OAuthForm {
     fn describe_input(operation: &mut Operation<'_>) {
-        let content = json!({ "application/x-www-form-urlencoded": { "schema": { "type": "object" } } });
+        const FIELDS: [&str; 9] = [
+            "grant_type",
+            "code",
+            "redirect_uri",
+            "client_id",
+            "code_verifier",
+            "refresh_token",
+            "resource",
+            "scope",
+            "token",
+        ];
+        let fields: Map<String, Value> =
+            FIELDS.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+        let schema = json!({ "type": "object", "properties": fields });
+        let content = json!({ "application/x-www-form-urlencoded": { "schema": schema } });
         operation.body = Some(json!({ "required": true, "content": content }));
         operation.add_errors(&[(413, "The body is too large.")]);
     }

@@ -102,7 +102,7 @@ pub(crate) async fn check(
 ) -> Result<Json<AuthorizationCheck>> {
     // The caller chooses which server is waited for.
     let _slot = state.document_slots.acquire(caller.account_id).await?;
-    Ok(Json(oauth::check(&state.db, &state.outgoing, &server, &request).await?))
+    Ok(Json(oauth::check_request(&state.db, &state.outgoing, &server, caller.account_id, &request).await?))
 }
 
 /// Lets a program act for the caller, and returns where to send the browser.
@@ -114,7 +114,8 @@ pub(crate) async fn authorize(
     Json(new): Json<NewAuthorization>,
 ) -> Result<Json<Redirection>> {
     let _slot = state.document_slots.acquire(caller.account_id).await?;
-    Ok(Json(grants::create(&state.db, &state.outgoing, &server, caller.claims(), &client, new).await?))
+    let (claims, account) = (caller.claims(), caller.account_id);
+    Ok(Json(grants::create(&state.db, &state.outgoing, &server, claims, account, &client, new).await?))
 }
 
 /// Exchanges a code or a refresh token for tokens.

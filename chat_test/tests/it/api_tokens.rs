@@ -133,7 +133,7 @@ async fn a_token_limited_to_chats_reaches_no_other_chat() {
     stream.expect_problem(403);
     // It writes nowhere.
     let message = json!({ "content": "no" });
-    token.post(&format!("/api/chats/{team}/messages"), message.clone()).await.expect_problem(404);
+    token.post(&format!("/api/chats/{team}/messages"), message.clone()).await.expect_problem(403);
     token.patch(&format!("/api/messages/{here}"), message).await.expect_problem(404);
     token.put(&format!("/api/messages/{here}/reactions/%F0%9F%8E%89"), json!({})).await.expect_problem(404);
 }

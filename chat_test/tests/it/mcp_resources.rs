@@ -1,7 +1,8 @@
 //! MCP resources: clients read chats and messages by their URIs, and are told when they change.
 
 use crate::mcp::{MODERN, READ, build, send, with_scopes};
-use chat_test::{DEADLINE, TestApp, TestUser, eventually};
+use chat_core::housekeeping::RetentionConfig;
+use chat_test::{ApiResponse, DEADLINE, TestApp, TestUser, eventually};
 use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 use std::{pin::Pin, time::Duration};
@@ -150,7 +151,7 @@ async fn a_client_is_told_of_each_change_and_of_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_client_is_told_of_new_chats_and_of_none_that_it_cannot_read() {
+async fn a_client_is_told_of_new_chats_that_it_can_read() {
     let app = TestApp::start().await;
     let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
     let body = json!({ "type": "group", "name": "plans", "members": [carol.id] });
@@ -164,6 +165,15 @@ async fn a_client_is_told_of_new_chats_and_of_none_that_it_cannot_read() {
     let mut updates = Updates::open(&reader, filter).await;
     assert_eq!(updates.next_uri().await, general_uri);
     assert_eq!(updates.next().await.expect("an update")["method"], "notifications/resources/list_changed");
+    // A token of other chats, and one without the scope, learn of no list.
+    let direct = alice.chat_id("direct").await;
+    let limited = with_scopes(&alice, &READ, json!({ "chat_ids": [direct] })).await;
+    let blind = with_scopes(&alice, &["messages:read"], json!({})).await;
+    let list = json!({ "resourceSubscriptions": [general_uri], "resourcesListChanged": true });
+    let mut of_limited = Updates::open(&limited, list.clone()).await;
+    assert_eq!(of_limited.next().await.expect("an update")["method"], "notifications/resources/list_changed");
+    let mut of_blind = Updates::open(&blind, list).await;
+    assert_eq!(of_blind.next_uri().await, general_uri);
     // Alice is no member.
     bob.say_in(plans, "not for alice").await;
     bob.say_in(general, "fence").await;
@@ -178,6 +188,35 @@ async fn a_client_is_told_of_new_chats_and_of_none_that_it_cannot_read() {
     bob.say_in(plans, "not for alice either").await;
     bob.say_in(general, "fence").await;
     assert_eq!(updates.next_uri().await, general_uri);
+    // What the others were told: nothing of the group, and the channel only to whom may read it.
+    alice.say_in(direct, "fence").await;
+    let mut of_direct = Updates::of(&limited, &[&format!("confab://chats/{direct}")]).await;
+    alice.say_in(direct, "another fence").await;
+    of_direct.next_uri().await;
+    drop(of_limited);
+    while let Ok(Some(next)) = timeout(Duration::from_millis(1_500), of_blind.next()).await {
+        assert_eq!(next["params"]["uri"], general_uri, "{next}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_retention_deletes_is_an_update() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let body = json!({ "type": "group", "name": "short", "members": [] });
+    let chat = alice.post("/api/chats", body).await.expect(201).json()["id"].as_i64().expect("an id");
+    let first = alice.say_in(chat, "first").await["id"].as_i64().expect("an id");
+    alice.say_in(chat, "second").await;
+    let uri = format!("confab://chats/{chat}/messages/{first}");
+    let mut updates = Updates::of(&with_scopes(&alice, &READ, json!({})).await, &[&uri]).await;
+    alice.patch(&format!("/api/chats/{chat}"), json!({ "retention_days": 1 })).await.expect(200);
+    sqlx::query("update messages set created_at = now() - interval '3 days' where chat_id = $1")
+        .bind(chat)
+        .execute(&app.db)
+        .await
+        .expect("updated");
+    chat_core::housekeeping::run(&app.db, RetentionConfig::DEFAULT).await.expect("a run");
+    assert_eq!(updates.next_uri().await, uri);
 }
 
 #[tokio::test]
@@ -191,19 +230,20 @@ async fn a_subscription_ends_with_its_token_and_each_account_has_few() {
     for _ in 0..4 {
         open.push(Updates::of(&reader, &[&uri]).await);
     }
-    let mut refused = Updates::open(&reader, json!({ "resourceSubscriptions": [uri] })).await;
-    let answer = refused.next().await.expect("an answer");
-    assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("too many")), "{answer}");
+    let subscribe = || {
+        build(&reader, MODERN, "subscriptions/listen", json!({ "notifications": { "resourceSubscriptions": [uri] } }))
+    };
+    let refused = ApiResponse::read(subscribe().send().await.expect("an answer")).await;
+    assert_eq!(refused.expect_problem(409)["code"], "too_many_subscriptions");
     // Others have their own, and a closed one makes room.
     Updates::of(&with_scopes(&bob, &READ, json!({})).await, &[&uri]).await;
     open.pop();
     eventually("a closed subscription makes room", || async {
-        let mut again = Updates::open(&reader, json!({ "resourceSubscriptions": [uri] })).await;
-        let is_open = again.next().await.is_some_and(|next| next["method"] == "notifications/resources/updated");
-        if !is_open {
+        let status = subscribe().send().await.expect("an answer").status();
+        if status != 200 {
             sleep(Duration::from_millis(100)).await;
         }
-        is_open
+        status == 200
     })
     .await;
     // The token is revoked: the stream ends.

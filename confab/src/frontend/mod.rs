@@ -31,8 +31,8 @@ const INDEX_FILE: &str = "index.html";
 /// Paths of the servers, for which the page is never returned.
 const SERVER_PREFIXES: [&str; 6] = ["/api", "/events", "/ws", "/in", "/mcp", "/.well-known"];
 
-/// Paths for which programs that show link previews get the page.
-const PAGE_PREFIXES: [&str; 2] = ["/invite/", "/chats/"];
+/// Paths for which programs get the page too, such as those that show link previews.
+const PAGE_PREFIXES: [&str; 3] = ["/invite/", "/chats/", "/oauth/"];
 
 /// The files of `web/app/dist`, which need not exist. An unoptimized build reads them at
 /// run time.

@@ -62,7 +62,7 @@ async function exchange(user: TestUser, url: string): Promise<Record<string, str
   return (await response.json()) as Record<string, string>;
 }
 
-test('a user lets a program read, sees it in the settings and revokes it', async ({ createUser }) => {
+test('a user lets a program read and revokes it in the settings', async ({ createUser }) => {
   const alice = await createUser('Alice');
   await alice.page.goto(authorizeUrl(alice));
   await expect(alice.page.getByRole('heading', { name: 'Note taker asks for access' })).toBeVisible();
@@ -97,7 +97,7 @@ test('a user chooses the chats in which a program writes', async ({ createUser, 
   const { name } = await alice.api.chats.get(chat);
   await alice.page.goto(authorizeUrl(alice));
   const allow = alice.page.getByRole('button', { name: 'Allow', exact: true });
-  await alice.page.getByLabel('Let it without asking').check();
+  await alice.page.getByLabel('without asking').check();
   await expect(allow).toBeDisabled();
   await alice.page.getByLabel(name).check();
   await alice.page.screenshot({ path: '../../screenshots/consent-phone.png', fullPage: true });
@@ -111,7 +111,7 @@ test('a user chooses the chats in which a program writes', async ({ createUser, 
   ]);
 });
 
-test('a user declines, and a mistake of a program sends nobody anywhere', async ({ createUser }) => {
+test('a user declines, and an invalid request grants nothing', async ({ createUser }) => {
   const alice = await createUser('Alice');
   await alice.page.goto(authorizeUrl(alice));
   await alice.page.getByRole('button', { name: "Don't allow" }).click();

@@ -59,7 +59,7 @@ async function agree(authorizationUrl: string): Promise<URL> {
   return new URL(redirect_url);
 }
 
-test('the TypeScript client asks the user, exchanges the code, sends and refreshes', async () => {
+test('the TypeScript client gets tokens, sends and refreshes', async () => {
   let authorizationUrl = '';
   let verifier = '';
   let tokens: OAuthTokens | undefined;
@@ -109,7 +109,7 @@ test('the TypeScript client asks the user, exchanges the code, sends and refresh
   await again.client.close();
 });
 
-test('the Python client asks the user, exchanges the code and reads', async () => {
+test('the Python client gets tokens and reads', async () => {
   const script = `
 import asyncio, httpx2, sys
 from urllib.parse import parse_qs, urlparse

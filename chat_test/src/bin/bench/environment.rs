@@ -65,9 +65,8 @@ impl Environment {
             .expect("members");
         let sessions: Vec<(i64, uuid::Uuid)> = sqlx::query_as(
             "insert into sessions (id, user_id, expires_at)
-             select gen_random_uuid(), u, now() + interval '1 day' from unnest($1::bigint[]) u returning user_id, id",
+             select gen_random_uuid(), id, now() + interval '1 day' from users returning user_id, id",
         )
-        .bind(&users)
         .fetch_all(&db)
         .await
         .expect("sessions");

@@ -1,17 +1,15 @@
-import type { AuthorizationCheck, AuthorizationRequest, ChatSummary, Scope } from '@confab/sdk';
+import type { AuthorizationCheck, AuthorizationRequest, Scope } from '@confab/sdk';
 import { type FormEvent, type ReactNode, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useStore } from 'zustand';
 import { isReading, SCOPE_NAMES, SCOPES } from '../settings/scopes';
-import { getChatTitle, useChatStore } from '../store/hooks';
+import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { useAction } from '../ui/useAction';
 import { signOut } from './accounts';
+import { ChatChoices } from './ChatChoices';
 import styles from './ConsentPage.module.css';
-
-/** Delay before the user can allow anything, in milliseconds. */
-const SETTLE_DELAY_MS = 800;
+import { useIsSettled } from './useIsSettled';
 
 /** What the program can change. */
 type Writing = 'nothing' | 'ask' | 'chats';
@@ -38,11 +36,11 @@ export default function ConsentPage() {
     );
   }
   if (!check) return <Card title="" />;
-  const { consent, mistake, redirect_url } = check;
+  const { consent, error_description: reason, redirect_url } = check;
   if (!consent) {
     return (
       <Card title={t('consent.invalid')}>
-        <p>{t('consent.invalidHint', { reason: mistake })}</p>
+        <p>{t('consent.invalidHint', { reason })}</p>
         <Button onClick={() => location.assign(redirect_url)}>{t('consent.back')}</Button>
       </Card>
     );
@@ -105,8 +103,8 @@ function ConsentForm(props: {
         )}
         <p className={styles.notice}>
           {consent.is_on_device
-            ? t('consent.sentToDevice', { host: consent.redirect_host, name })
-            : t('consent.sentTo', { host: consent.redirect_host })}{' '}
+            ? t('consent.sentToDevice', { target: consent.redirect_target, name })
+            : t('consent.sentTo', { target: consent.redirect_target })}{' '}
           {t('consent.revokeHint')}
         </p>
         <FormError>{error}</FormError>
@@ -155,36 +153,6 @@ function Choice(props: {
   );
 }
 
-/** The chats in which the program writes without asking. */
-function ChatChoices(props: {
-  readonly chatIds: ReadonlySet<number>;
-  readonly onChange: (chatIds: ReadonlySet<number>) => void;
-}) {
-  const { chatIds, onChange } = props;
-  const { t } = useTranslation();
-  const state = useStore(useChatStore().store, (store) => store.state);
-  const chats: readonly ChatSummary[] = state ? [...state.chats.values()] : [];
-  const toggle = (id: number) => {
-    const next = new Set(chatIds);
-    if (!next.delete(id)) next.add(id);
-    onChange(next);
-  };
-  return (
-    <>
-      <div className={styles.chats}>
-        {state &&
-          chats.map((chat) => (
-            <label key={chat.id} className={styles.choice}>
-              <input type="checkbox" checked={chatIds.has(chat.id)} onChange={() => toggle(chat.id)} />
-              {getChatTitle(state, chat)}
-            </label>
-          ))}
-      </div>
-      {chatIds.size === 0 && <p className={styles.notice}>{t('consent.noChats')}</p>}
-    </>
-  );
-}
-
 function Card({ title, children }: { readonly title: string; readonly children?: ReactNode }) {
   return (
     <main className={styles.page}>
@@ -195,32 +163,6 @@ function Card({ title, children }: { readonly title: string; readonly children?:
       </div>
     </main>
   );
-}
-
-/**
- * Whether the page has been visible and focused for a moment. A click that was meant for another page, which a
- * program closed or put in front, must not allow anything.
- */
-function useIsSettled(): boolean {
-  const [isSettled, setIsSettled] = useState(false);
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout>;
-    const restart = () => {
-      clearTimeout(timer);
-      setIsSettled(false);
-      if (document.visibilityState !== 'visible') return;
-      timer = setTimeout(() => setIsSettled(true), SETTLE_DELAY_MS);
-    };
-    restart();
-    document.addEventListener('visibilitychange', restart);
-    addEventListener('focus', restart);
-    return () => {
-      clearTimeout(timer);
-      document.removeEventListener('visibilitychange', restart);
-      removeEventListener('focus', restart);
-    };
-  }, []);
-  return isSettled;
 }
 
 /** Shows the sign-in page; then this page comes back. */

@@ -220,7 +220,7 @@ export type AuthorizationCheck = {
     /**
      * The mistake of the program, if there is nothing to ask.
      */
-    mistake: string | null;
+    error_description: string | null;
     /**
      * Where to send the browser if the user declines, or if there is nothing to ask. It tells the
      * program why.
@@ -959,7 +959,7 @@ export type Config = {
 };
 
 /**
- * What a page asks the user.
+ * What the consent page shows.
  */
 export type Consent = {
     /**
@@ -978,7 +978,7 @@ export type Consent = {
     /**
      * The host, or the scheme of the app, to which the browser is sent with the code.
      */
-    redirect_host: string;
+    redirect_target: string;
     /**
      * The scopes that the program asks for.
      */
@@ -6889,7 +6889,15 @@ export type OauthCheckResponse = OauthCheckResponses[keyof OauthCheckResponses];
 
 export type OauthRevokeData = {
     body: {
-        [key: string]: unknown;
+        client_id?: string;
+        code?: string;
+        code_verifier?: string;
+        grant_type?: string;
+        redirect_uri?: string;
+        refresh_token?: string;
+        resource?: string;
+        scope?: string;
+        token?: string;
     };
     path?: never;
     query?: never;
@@ -6928,7 +6936,15 @@ export type OauthRevokeResponse = OauthRevokeResponses[keyof OauthRevokeResponse
 
 export type OauthIssueTokensData = {
     body: {
-        [key: string]: unknown;
+        client_id?: string;
+        code?: string;
+        code_verifier?: string;
+        grant_type?: string;
+        redirect_uri?: string;
+        refresh_token?: string;
+        resource?: string;
+        scope?: string;
+        token?: string;
     };
     path?: never;
     query?: never;
