@@ -173,7 +173,7 @@ async fn tools_read_what_the_user_can_read_as_data() {
     // What the token or the user cannot see does not exist.
     let general = alice.chat_id("general").await;
     let outside = call(&reader, "read_messages", json!({ "chat_id": general })).await;
-    assert!(error_text(&outside).contains("may not write"));
+    assert!(error_text(&outside).contains("not found"));
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn a_token_for_some_chats_writes_there_without_a_question() {
     let message = bob.get(&format!("/api/messages/{id}")).await.expect(200).json();
     assert_eq!((&message["content"], &message["reactions"][0]["emoji"]), (&json!("better"), &json!("🎉")));
     let outside = call(&writer, "send_message", json!({ "chat_id": general, "text": "x" })).await;
-    assert!(error_text(&outside).contains("not found"));
+    assert!(error_text(&outside).contains("may not write"));
     let invisible = call(&writer, "send_message", json!({ "chat_id": team, "text": "a\u{202E}b" })).await;
     assert!(error_text(&invisible).contains("invisible"));
 }
