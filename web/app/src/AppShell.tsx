@@ -8,6 +8,7 @@ import { ChatPane } from './conversation/ChatPane';
 import { getErrorMessage } from './locales/errorMessage';
 import { useIntegrationNotices } from './settings/integrationNotices';
 import { useNotifications } from './settings/notifications';
+import { usePush } from './settings/push';
 import { useShortcuts } from './shortcuts/useShortcuts';
 import { InvitePage } from './sidebar/InvitePage';
 import { Sidebar } from './sidebar/Sidebar';
@@ -50,6 +51,7 @@ function Panes() {
   useRestoreFocus(modal !== null);
   useDocumentTitle();
   useNotifications();
+  usePush();
   useIntegrationNotices();
   useShortcuts();
   return (

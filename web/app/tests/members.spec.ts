@@ -178,9 +178,10 @@ test('presence changes while the stream is opening are shown', async ({ createUs
   await expect(bobItem.getByRole('img', { name: 'Online' })).toBeVisible();
 });
 
-test('a mention notifies once across all unfocused tabs', async ({ createUser, createGroup }) => {
+test('a mention notifies once across all unfocused tabs', async ({ createUser }) => {
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
-  const chat = await createGroup(alice, bob);
+  const { id: chat } = await alice.api.chats.create({ type: 'public_channel', name: `news of ${alice.me.username}` });
+  await bob.api.chats.join(chat);
   await alice.context.grantPermissions(['notifications'], { origin: alice.url });
   await alice.context.addInitScript(() => {
     localStorage.setItem('confab.notify', 'true');

@@ -1,8 +1,13 @@
+import type { Preview } from '@confab/sdk';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import styles from '../sidebar/lists.module.css';
+import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
-import { areNotificationsEnabled, setNotificationsEnabled } from './notifications';
+import { FormError, SelectField } from '../ui/Field';
+import { useAction } from '../ui/useAction';
+import { areNotificationsBlocked, areNotificationsEnabled, setNotificationsEnabled } from './notifications';
+import { disablePush, enablePush, isPushEnabled, isPushSupported, usePreview } from './push';
 import { getTheme, setTheme, type Theme } from './theme';
 
 /** The settings of this browser. */
@@ -10,6 +15,20 @@ export function DeviceSettings() {
   const { t } = useTranslation();
   const [selected, setSelected] = useState(getTheme);
   const [isNotifying, setIsNotifying] = useState(areNotificationsEnabled);
+  const { client, account } = useChatStore();
+  const [isPushed, setIsPushed] = useState(() => isPushEnabled(account.id));
+  const [preview, setPreview] = usePreview(isPushed);
+  const { error, run } = useAction();
+  const toggleNotifications = async () => {
+    const isGranted = await setNotificationsEnabled(!isNotifying);
+    setIsNotifying(isGranted);
+    if (isGranted && isPushSupported()) {
+      setIsPushed(await run(() => enablePush(client.api, account.id, 'full')));
+    } else if (isPushed) {
+      setIsPushed(false);
+      await run(() => disablePush(client.api, account.id));
+    }
+  };
   const selectTheme = (next: Theme) => {
     setTheme(next);
     setSelected(next);
@@ -29,13 +48,28 @@ export function DeviceSettings() {
           <strong>{t('settings.notifications')}</strong>
           <p>{t('settings.notificationsHint')}</p>
         </div>
-        <Button
-          aria-pressed={isNotifying}
-          onClick={async () => setIsNotifying(await setNotificationsEnabled(!isNotifying))}
-        >
+        <Button aria-pressed={isNotifying} onClick={toggleNotifications}>
           {isNotifying ? t('settings.disableNotifications') : t('settings.enableNotifications')}
         </Button>
       </div>
+      {isNotifying && (
+        <p>{t(isPushed ? 'settings.pushOn' : isPushSupported() ? 'settings.pushOff' : 'settings.pushNeedsHttps')}</p>
+      )}
+      {!isNotifying && areNotificationsBlocked() && <p role="alert">{t('settings.notificationsBlocked')}</p>}
+      <FormError>{error}</FormError>
+      {preview && (
+        <SelectField
+          label={t('settings.preview')}
+          value={preview}
+          onChange={(event) => run(() => setPreview(event.target.value as Preview))}
+        >
+          {(['full', 'sender', 'none'] as const).map((one) => (
+            <option key={one} value={one}>
+              {t(`settings.previews.${one}`)}
+            </option>
+          ))}
+        </SelectField>
+      )}
     </div>
   );
 }

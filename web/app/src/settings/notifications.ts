@@ -23,6 +23,11 @@ export function areNotificationsEnabled(): boolean {
   );
 }
 
+/** Whether the browser was told never to show notifications of this page. */
+export function areNotificationsBlocked(): boolean {
+  return 'Notification' in globalThis && Notification.permission === 'denied';
+}
+
 /** Requests permission from the browser. Returns whether it was granted. */
 export async function setNotificationsEnabled(isEnabled: boolean): Promise<boolean> {
   const isGranted = isEnabled && 'Notification' in globalThis && (await Notification.requestPermission()) === 'granted';
@@ -30,7 +35,7 @@ export async function setNotificationsEnabled(isEnabled: boolean): Promise<boole
   return isGranted;
 }
 
-/** Shows desktop notifications for direct messages and mentions while no tab has the focus. */
+/** Shows notifications while a tab is open and none has the focus. */
 export function useNotifications() {
   const chatStore = useChatStore();
   const [, navigate] = useLocation();
@@ -61,7 +66,11 @@ function shouldNotify({ state }: ChatStore, message: Message): boolean {
   const chat = state?.chats.get(message.chat_id);
   if (!state || !chat || chat.is_muted || message.sender_id === state.me.id || isBlocked(state, message.sender_id))
     return false;
-  return chat.type === 'single' || message.mentions_everyone || message.mentions.includes(state.me.id);
+  // As the server decides for pushes (`push/rules.rs`). A reply to a message that is not loaded is not recognized.
+  const loaded = state.timelines.get(message.chat_id)?.messages ?? [];
+  const isReply = loaded.some(({ id, sender_id }) => id === message.reply_to && sender_id === state.me.id);
+  const isForMe = message.mentions_everyone || message.mentions.includes(state.me.id) || isReply;
+  return chat.type === 'single' || chat.type === 'group' || isForMe;
 }
 
 function showNotification({ state }: ChatStore, message: Message, navigate: (path: string) => void): void {
@@ -72,7 +81,8 @@ function showNotification({ state }: ChatStore, message: Message, navigate: (pat
   try {
     const notification = new Notification(title, {
       body: getMessagePreview(message),
-      tag: `confab-${message.id}`,
+      // A push about the same chat takes its place.
+      tag: `chat-${message.chat_id}`,
       icon: '/icon.svg',
     });
     notification.onclick = () => {
