@@ -214,7 +214,8 @@ pub struct WebSettings {
 pub struct PublicUrlSettings {
     /// Public URL of the server, such as `https://chat.example`. The server answers only at
     /// this host and at loopback names. With https, cookies are `Secure` and browsers use
-    /// https only. Links to files for other networks begin with it.
+    /// https only. Links to files for other networks begin with it, MCP clients get their tokens
+    /// there, and with https it is the contact for push services.
     #[arg(long, value_name = "URL", env = "PUBLIC_URL")]
     pub public_url: Option<PublicUrl>,
 }

@@ -1,13 +1,13 @@
 //! The program is killed again and again while it sends: nothing is lost.
 
 use chat_test::{
-    TestApp, WebhookReceiver, eventually,
+    PushService, TestApp, TestBrowser, WebhookReceiver, eventually,
     google::{Google, GooglePerson, PROJECT_NUMBER, SPACE},
     graph::{ACCESS_TOKEN, APP_SECRET, BUSINESS_ACCOUNT_ID, GraphApi, PHONE_NUMBER_ID},
 };
 use serde_json::json;
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -46,6 +46,7 @@ async fn end_leases(app: &TestApp) {
         "update bridges set inbox_leased_until = now() - interval '1 s' where inbox_leased_until is not null",
         "update bridge_chats set events_leased_until = now() - interval '1 s' where events_leased_until is not null",
         "update bridge_chats set events_due_at = now() where events_due_at is not null",
+        "update push_notifications set leased_until = now() - interval '1 s' where leased_until is not null",
         // More messages are written in a minute than a chat may have.
         "update bridge_chats set paused_reason = null, resumed_at = clock_timestamp()",
     ] {
@@ -86,6 +87,60 @@ async fn nothing_is_lost_when_the_program_is_killed_200_times() {
     }
     assert_eq!(texts, sent, "in order, each once for a receiver that remembers the ids");
     println!("{repeated} repeated deliveries after {KILLS} kills");
+    program.kill().expect("killed");
+    program.wait().expect("it ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_push_is_lost_when_the_program_is_killed_200_times() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let mut service = PushService::start().await;
+    // A group with ten members, each with a device.
+    let (mut members, mut devices) = (Vec::new(), HashMap::new());
+    for n in 0..10 {
+        let member = app.sign_up(&format!("member{n}")).await;
+        let browser = TestBrowser::subscribe(&service, &n.to_string());
+        member.put("/api/push/subscription", browser.subscription()).await.expect(200);
+        members.push(member.id);
+        devices.insert(n.to_string(), browser);
+    }
+    let group = json!({ "type": "group", "name": "watch", "members": members });
+    let group = alice.post("/api/chats", group).await.expect(201).json()["id"].as_i64().expect("an id");
+    let mut last = 0;
+    for round in 0..KILLS {
+        let mut program = start(&app, NO_NETWORK);
+        let kill_at = Instant::now() + Duration::from_millis(2 * LIFETIMES_MS[round % LIFETIMES_MS.len()]);
+        last = alice.say_in(group, &format!("message {round}")).await["id"].as_i64().expect("an id");
+        sqlx::query("update push_notifications set due_at = now() where due_at is not null")
+            .execute(&app.db)
+            .await
+            .expect("updated");
+        tokio::time::sleep_until(kill_at).await;
+        program.kill().expect("killed");
+        program.wait().expect("it ended");
+        end_leases(&app).await;
+    }
+    let mut program = start(&app, NO_NETWORK);
+    // Each device has been told of the last message, and of nothing twice but what a kill cut off.
+    let (mut informed, mut told, mut repeated) = (HashSet::new(), HashSet::new(), 0);
+    while informed.len() < devices.len() {
+        let push = service.next().await;
+        let text = devices[&push.device].read(&push);
+        assert_eq!(text["notification"]["tag"], format!("chat-{group}"));
+        let message = text["notification"]["data"]["message_id"].as_i64().expect("an id");
+        if !told.insert((push.device.clone(), message)) {
+            repeated += 1;
+        }
+        if message == last {
+            informed.insert(push.device);
+        }
+        sqlx::query("update push_notifications set due_at = now() where due_at is not null")
+            .execute(&app.db)
+            .await
+            .expect("updated");
+    }
+    println!("{} pushes, {repeated} repeated after {KILLS} kills", told.len());
     program.kill().expect("killed");
     program.wait().expect("it ended");
 }
