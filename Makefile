@@ -6,7 +6,7 @@ help:
 	@echo "make cluster        run Confab as many processes: two chat servers, three notify servers, Redis, nginx"
 	@echo "make check          check format, lints, documentation, licences, spelling, shell scripts and types"
 	@echo "make test           run every test"
-	@echo "make bench          run the benchmarks and their controls; one: PART=writes|sends|webhooks|abuse|fanout|latency|relay|presence|crowd|memory|scale"
+	@echo "make bench          run the benchmarks and their controls; one: PART=writes|sends|webhooks|push|abuse|fanout|latency|relay|presence|crowd|memory|scale"
 	@echo "make release        build one self-contained confab with its checksum, under target/dist"
 	@echo "make openapi        generate docs/openapi.json and the TypeScript types"
 	@echo "make configuration  generate docs/configuration.md"

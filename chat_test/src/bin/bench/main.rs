@@ -12,6 +12,7 @@ mod latency;
 mod memory;
 mod presence;
 mod process;
+mod push;
 mod relay;
 mod report;
 mod scale;
@@ -43,6 +44,9 @@ fn main() {
     }
     if is_selected("writes") {
         run_on_core(None, writes::run(&mut report));
+    }
+    if is_selected("push") {
+        run_on_core(None, push::run(&mut report));
     }
     if is_selected("webhooks") {
         run_on_core(None, webhooks::run(&mut report));
