@@ -24,6 +24,9 @@ create table push_subscriptions (
     -- What a notification shows: everything, the sender, or only that there is something.
     preview     text        not null default 'full',
     created_at  timestamptz not null default now(),
+    -- Since when all attempts have failed, and until when there are no others.
+    failing_since timestamptz,
+    paused_until  timestamptz,
     constraint push_subscriptions_preview check (preview in ('full', 'sender', 'none'))
 );
 
@@ -49,3 +52,4 @@ create table push_notifications (
 
 create index push_notifications_due_at on push_notifications (due_at) where due_at is not null;
 create index push_notifications_chat_id on push_notifications (chat_id);
+create index push_notifications_leased on push_notifications (session_id, leased_until) where leased_until is not null;

@@ -122,7 +122,7 @@ impl IntegrationServer {
         let pushes = Pushes {
             db: db.clone(),
             sealer: sealer.clone(),
-            client: client.clone(),
+            client: client.with_host_limit(push::MAX_PER_HOST),
             public_url: public_url.clone(),
             vapid: OnceCell::new(),
         };

@@ -44,7 +44,7 @@ pub(crate) async fn run<L: Load>(kind: L, waker: Arc<Notify>, shutdown: Cancella
                     let (kind, waker) = (Arc::clone(&kind), Arc::clone(&waker));
                     tasks.spawn(async move {
                         if let Err(error) = kind.load(item).await {
-                            tracing::debug!(%error, "cannot record what was loaded");
+                            tracing::warn!(%error, "cannot record what was loaded");
                         }
                         drop(slot);
                         // Something else of the same owner may wait.

@@ -46,6 +46,7 @@ async fn end_leases(app: &TestApp) {
         "update bridges set inbox_leased_until = now() - interval '1 s' where inbox_leased_until is not null",
         "update bridge_chats set events_leased_until = now() - interval '1 s' where events_leased_until is not null",
         "update bridge_chats set events_due_at = now() where events_due_at is not null",
+        "update push_subscriptions set paused_until = null",
         "update push_notifications set leased_until = now() - interval '1 s' where leased_until is not null",
         // More messages are written in a minute than a chat may have.
         "update bridge_chats set paused_reason = null, resumed_at = clock_timestamp()",
@@ -127,7 +128,7 @@ async fn no_push_is_lost_when_the_program_is_killed_200_times() {
     while informed.len() < devices.len() {
         let push = service.next().await;
         let text = devices[&push.device].read(&push);
-        assert_eq!(text["notification"]["tag"], format!("chat-{group}"));
+        assert!(text["notification"]["tag"].as_str().is_some_and(|tag| tag.ends_with(&format!("-{group}"))));
         let message = text["notification"]["data"]["message_id"].as_i64().expect("an id");
         if !told.insert((push.device.clone(), message)) {
             repeated += 1;

@@ -15,6 +15,9 @@ const NAME: &str = "push";
 /// Maximum number of events that are read at once.
 const BATCH_EVENTS: i64 = 200;
 
+/// Maximum number of messages whose candidates are in memory at once.
+const MESSAGES_AT_ONCE: usize = 10;
+
 /// How long a notification waits for further messages, in seconds.
 const COALESCE_SECONDS: f64 = 1.0;
 
@@ -111,7 +114,8 @@ pub(super) struct Candidate {
     pub(super) facts: Facts,
 }
 
-/// Selects what the rules need to know of messages `x` for members `m` of chats `c`.
+/// Selects what the rules need to know of messages `x` for members `m` of chats `c`. It leaves out most of what
+/// the rules reject, so that many such messages hide no other: the rules still decide.
 macro_rules! facts_sql {
     ($rest:literal) => {
         concat!(
@@ -123,7 +127,13 @@ macro_rules! facts_sql {
              from messages x
              join chats c on c.id = x.chat_id
              join chat_members m on m.chat_id = x.chat_id
-             left join messages r on r.id = x.reply_to ",
+             left join messages r on r.id = x.reply_to
+             join lateral (
+                 select where not m.is_muted and x.deleted_at is null and x.sender_id is distinct from m.user_id
+                    and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
+                    and (c.type in ('single', 'group') or x.mentions_everyone or m.user_id = any (x.mentions)
+                         or r.sender_id = m.user_id)
+             ) possible on true ",
             $rest
         )
     };
@@ -133,25 +143,25 @@ pub(super) use facts_sql;
 async fn insert_notifications(tx: &mut PgConnection, events: &[EventHeader]) -> Result<()> {
     let new = events.iter().filter(|event| event.kind == "message.new");
     let messages: Vec<MessageId> = new.filter_map(|event| event.message_id).collect();
-    if messages.is_empty() {
-        return Ok(());
-    }
-    // The last condition only bounds the rows: the rules reject the others too.
-    let candidates: Vec<Candidate> = sqlx::query_as(facts_sql!(
-        "where x.id = any ($1) and exists (select from push_subscriptions p where p.user_id = m.user_id)
-           and (c.type in ('single', 'group') or x.mentions_everyone or m.user_id = any (x.mentions)
-                or r.sender_id = m.user_id)
-         order by x.id"
-    ))
-    .bind(messages)
-    .fetch_all(&mut *tx)
-    .await?;
     // One notification for each user and chat, about the first message and as urgent as the most urgent.
     let mut wanted: BTreeMap<(UserId, ChatId), (MessageId, Urgency)> = BTreeMap::new();
-    for candidate in candidates {
-        let Some(urgency) = rules::decide(candidate.facts) else { continue };
-        let entry = wanted.entry((candidate.user_id, candidate.chat_id)).or_insert((candidate.message_id, urgency));
-        entry.1 = entry.1.max(urgency);
+    // A few at a time: all members of a large chat are candidates of each.
+    for some in messages.chunks(MESSAGES_AT_ONCE) {
+        let candidates: Vec<Candidate> = sqlx::query_as(facts_sql!(
+            "where x.id = any ($1) and exists (select from push_subscriptions p where p.user_id = m.user_id)
+             order by x.id"
+        ))
+        .bind(some)
+        .fetch_all(&mut *tx)
+        .await?;
+        for candidate in candidates {
+            let Some(urgency) = rules::decide(candidate.facts) else { continue };
+            let entry = wanted.entry((candidate.user_id, candidate.chat_id)).or_insert((candidate.message_id, urgency));
+            entry.1 = entry.1.max(urgency);
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
     }
     let (mut users, mut chats, mut first, mut urgent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ((user, chat), (message, urgency)) in wanted {
@@ -166,7 +176,7 @@ async fn insert_notifications(tx: &mut PgConnection, events: &[EventHeader]) -> 
                 now() + make_interval(secs => case when o.status in ('offline', 'away') then $5 else $6 end)
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[]) w (user_id, chat_id, message_id, is_urgent)
          join push_subscriptions p on p.user_id = w.user_id
-         join presence_of($1) o on o.user_id = w.user_id
+         join presence_of(array(select distinct unnest($1))) o on o.user_id = w.user_id
          order by p.session_id, w.chat_id
          on conflict (session_id, chat_id) do update set
              message_id = case when n.due_at is null then excluded.message_id else n.message_id end,
@@ -175,6 +185,7 @@ async fn insert_notifications(tx: &mut PgConnection, events: &[EventHeader]) -> 
              attempts = case when n.due_at is null then 0 else n.attempts end,
              due_at = case
                  -- It waits already, and is sent with this message.
+                 when n.due_at is not null and excluded.is_urgent and n.attempts = 0 then least(n.due_at, excluded.due_at)
                  when n.due_at is not null then n.due_at
                  when excluded.is_urgent then excluded.due_at
                  else greatest(excluded.due_at, n.sent_at + make_interval(secs => $7))

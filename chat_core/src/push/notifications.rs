@@ -5,7 +5,6 @@ use super::{
     Preview,
     feed::{Candidate, facts_sql},
     rules::{self, Urgency},
-    subscriptions,
 };
 use crate::{ChatId, MessageId, Result, UserId, chats::ChatType};
 use rand::RngExt;
@@ -23,6 +22,16 @@ const MAX_RETRY_SECONDS: f64 = 1800.0;
 
 /// How many attempts there are: more than a day.
 const MAX_ATTEMPTS: i32 = 60;
+
+/// Maximum number of attempts for one device, and for all devices of one user, at once.
+const MAX_OF_DEVICE: i64 = 1;
+const MAX_OF_USER: i64 = 2;
+
+/// How long all attempts must have failed until a device is forgotten, in days.
+const FORGET_DAYS: i32 = 7;
+
+/// The pause of a device whose push service rejects this server, in seconds.
+const REJECTED_SECONDS: f64 = 3600.0;
 
 /// Maximum number of new messages that are looked at for one notification.
 const MAX_MESSAGES: i64 = 50;
@@ -78,6 +87,12 @@ pub enum Outcome {
     Dropped,
     /// The push service does not know the device any more.
     Gone,
+    /// The push service refuses this push.
+    Refused,
+    /// Nothing was sent, because too much else is sent.
+    Postponed,
+    /// The push service rejects this server.
+    Rejected,
     /// The attempt failed; the service may ask for a pause, in seconds.
     Failed(Option<f64>),
 }
@@ -89,13 +104,20 @@ impl Content {
     }
 }
 
-/// Claims a notification that is due.
+/// Claims a notification that is due: of a device that is not paused, whose user has few others being sent.
+/// Those that were not tried yet come first.
 pub async fn claim(db: &PgPool) -> Result<Option<DueNotification>> {
     Ok(sqlx::query_as(
         "with due as materialized (
-             select session_id, chat_id from push_notifications
-             where due_at <= now() and (leased_until is null or leased_until <= now())
-             order by due_at limit 1 for update skip locked
+             select n.session_id, n.chat_id
+             from push_notifications n join push_subscriptions p on p.session_id = n.session_id
+             where n.due_at <= now() and (n.leased_until is null or n.leased_until <= now())
+               and (p.paused_until is null or p.paused_until <= now())
+               and $2 > (select count(*) from push_notifications o
+                         where o.session_id = n.session_id and o.leased_until > now())
+               and $3 > (select count(*) from push_notifications o join push_subscriptions q on q.session_id = o.session_id
+                         where q.user_id = p.user_id and o.leased_until > now())
+             order by n.attempts > 0, n.due_at limit 1 for update of n skip locked
          )
          update push_notifications n
          set leased_until = now() + make_interval(secs => $1), attempts = n.attempts + 1
@@ -105,6 +127,8 @@ pub async fn claim(db: &PgPool) -> Result<Option<DueNotification>> {
                    p.preview",
     )
     .bind(LEASE_SECONDS)
+    .bind(MAX_OF_DEVICE)
+    .bind(MAX_OF_USER)
     .fetch_optional(db)
     .await?)
 }
@@ -187,7 +211,15 @@ fn cut(text: &str) -> String {
 pub async fn count_unread_chats(db: impl PgExecutor<'_>, user: UserId) -> Result<i64> {
     Ok(sqlx::query_scalar(
         "select count(*) from (
-             select from chat_members m where m.user_id = $1 and not m.is_muted and unread_count(m, read_position(m)) > 0
+             select from chat_members m
+             where m.user_id = $1 and not m.is_muted and exists (
+                 select from (
+                     select x.sender_id, x.deleted_at from messages x
+                     where x.chat_id = m.chat_id and x.id > read_position(m) order by x.id limit 5000
+                 ) newer
+                 where newer.sender_id is distinct from m.user_id and newer.deleted_at is null
+                   and coalesce(newer.sender_id, 0) <> all (blocked_by(m.user_id))
+             )
              limit 100
          ) unread",
     )
@@ -196,26 +228,41 @@ pub async fn count_unread_chats(db: impl PgExecutor<'_>, user: UserId) -> Result
     .await?)
 }
 
-/// Records what became of a notification. A message that came meanwhile makes it due again.
+/// Records what became of a notification. A message that came meanwhile makes it due again. Has no effect if
+/// another process has taken over.
 pub async fn finish(db: &PgPool, due: &DueNotification, outcome: Outcome) -> Result<()> {
     let (sent_up_to, retry) = match outcome {
-        Outcome::Gone => return subscriptions::delete(db, due.session_id).await,
+        Outcome::Gone => return delete_device(db, due).await,
         Outcome::Sent(message) => (Some(message), None),
-        Outcome::Dropped => (None, None),
-        Outcome::Failed(_) if due.attempts >= MAX_ATTEMPTS => (None, None),
-        Outcome::Failed(pause) => (None, Some(pause.unwrap_or_else(|| retry_pause(due.attempts)))),
+        Outcome::Dropped | Outcome::Refused => (None, None),
+        Outcome::Postponed => (None, Some(RETRY_SECONDS)),
+        Outcome::Rejected | Outcome::Failed(_) if due.attempts >= MAX_ATTEMPTS => (None, None),
+        Outcome::Rejected => (None, Some(REJECTED_SECONDS)),
+        Outcome::Failed(pause) => {
+            let least = retry_pause(due.attempts);
+            (None, Some(pause.map_or(least, |pause| pause.clamp(least, MAX_RETRY_SECONDS.max(least)))))
+        }
     };
+    let was_tried = !matches!(outcome, Outcome::Postponed | Outcome::Dropped);
     sqlx::query(
-        "update push_notifications set
-             leased_until = null,
-             sent_at = case when $4::bigint is null then sent_at else now() end,
-             message_id = greatest(message_id, coalesce($4 + 1, message_id)),
-             attempts = case when $5::float8 is null then 0 else attempts end,
-             due_at = case
-                 when $5::float8 is not null then now() + make_interval(secs => $5)
-                 when version <> $3 then now() + make_interval(secs => $6)
-             end
-         where session_id = $1 and chat_id = $2",
+        "with finished as (
+             update push_notifications set
+                 leased_until = null,
+                 sent_at = case when $4::bigint is null then sent_at else now() end,
+                 message_id = greatest(message_id, coalesce($4 + 1, message_id)),
+                 attempts = case when $5::float8 is null then 0 when $8 then attempts else attempts - 1 end,
+                 due_at = case
+                     when $5::float8 is not null then now() + make_interval(secs => $5)
+                     when version <> $3 then now() + make_interval(secs => $6)
+                 end
+             where session_id = $1 and chat_id = $2 and attempts = $7
+             returning session_id
+         )
+         update push_subscriptions p set
+             failing_since = case when $5::float8 is null then null else coalesce(p.failing_since, now()) end,
+             -- All chats of a device that fails wait together.
+             paused_until = case when $5::float8 is null then null else now() + make_interval(secs => $5) end
+         from finished where p.session_id = finished.session_id and $8",
     )
     .bind(due.session_id)
     .bind(due.chat_id)
@@ -223,8 +270,20 @@ pub async fn finish(db: &PgPool, due: &DueNotification, outcome: Outcome) -> Res
     .bind(sent_up_to)
     .bind(retry)
     .bind(RETRY_SECONDS)
+    .bind(due.attempts)
+    .bind(was_tried)
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// Forgets a device that its push service does not know, unless it has subscribed anew.
+async fn delete_device(db: impl PgExecutor<'_>, due: &DueNotification) -> Result<()> {
+    sqlx::query("delete from push_subscriptions where session_id = $1 and endpoint = $2")
+        .bind(due.session_id)
+        .bind(&due.endpoint)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -234,10 +293,17 @@ fn retry_pause(attempts: i32) -> f64 {
     pause * rand::rng().random_range(0.8..1.2)
 }
 
-/// Deletes what was sent some time ago.
-pub async fn delete_old(db: impl PgExecutor<'_>) -> Result<()> {
-    sqlx::query("delete from push_notifications where due_at is null and coalesce(sent_at, '-infinity') < now() - make_interval(hours => $1)")
-        .bind(KEEP_HOURS)
+/// Deletes what was sent some time ago, and devices that have failed for days.
+pub async fn delete_old(db: &PgPool) -> Result<()> {
+    sqlx::query(
+        "delete from push_notifications
+         where due_at is null and coalesce(sent_at, '-infinity') < now() - make_interval(hours => $1)",
+    )
+    .bind(KEEP_HOURS)
+    .execute(db)
+    .await?;
+    sqlx::query("delete from push_subscriptions where failing_since < now() - make_interval(days => $1)")
+        .bind(FORGET_DAYS)
         .execute(db)
         .await?;
     Ok(())

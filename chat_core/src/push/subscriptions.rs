@@ -81,7 +81,8 @@ pub async fn set(db: &PgPool, allowed: &AllowedTargets, caller: Claims, new: New
         "insert into push_subscriptions (session_id, user_id, endpoint, p256dh, auth, preview)
          values ($1, $2, $3, $4, $5, $6)
          on conflict (session_id) do update set
-             endpoint = excluded.endpoint, p256dh = excluded.p256dh, auth = excluded.auth, preview = excluded.preview",
+             endpoint = excluded.endpoint, p256dh = excluded.p256dh, auth = excluded.auth, preview = excluded.preview,
+             failing_since = null, paused_until = null",
     )
     .bind(caller.session_id)
     .bind(caller.user_id)
@@ -91,6 +92,18 @@ pub async fn set(db: &PgPool, allowed: &AllowedTargets, caller: Claims, new: New
     .bind(new.preview)
     .execute(&mut *tx)
     .await?;
+    // What failed with the old endpoint is tried at once.
+    sqlx::query("update push_notifications set due_at = now(), attempts = 0 where session_id = $1 and attempts > 0")
+        .bind(caller.session_id)
+        .execute(&mut *tx)
+        .await?;
+    // A session that was lost on this device: one push is enough.
+    sqlx::query("delete from push_subscriptions where user_id = $1 and endpoint = $2 and session_id <> $3")
+        .bind(caller.user_id)
+        .bind(&new.endpoint)
+        .bind(caller.session_id)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query(
         "delete from push_subscriptions where session_id in (
              select session_id from push_subscriptions where user_id = $1 order by created_at desc offset $2

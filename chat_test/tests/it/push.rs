@@ -48,13 +48,34 @@ impl Fixture {
             sqlx::query_scalar(sql).fetch_one(&self.app.db).await.expect("a feed")
         })
         .await;
-        let sql = "update push_notifications set due_at = now() where due_at is not null";
+        for sql in [
+            "update push_subscriptions set paused_until = null",
+            "update push_notifications set due_at = now() where due_at is not null",
+        ] {
+            sqlx::query(sql).execute(&self.app.db).await.expect("updated");
+        }
+    }
+
+    /// Lets nothing be sent.
+    async fn hold(&self) {
+        let sql = "update push_subscriptions set paused_until = 'infinity'";
         sqlx::query(sql).execute(&self.app.db).await.expect("updated");
+    }
+
+    /// Sends what has waited since [`Self::hold`].
+    async fn release(&self) {
+        sqlx::query("update push_subscriptions set paused_until = null").execute(&self.app.db).await.expect("updated");
+        self.hurry().await;
     }
 
     /// How many notifications wait or are being sent.
     async fn waiting(&self) -> i64 {
         let sql = "select count(*) from push_notifications where due_at is not null or leased_until is not null";
+        sqlx::query_scalar(sql).fetch_one(&self.app.db).await.expect("a count")
+    }
+
+    async fn waiting_for_lease(&self) -> i64 {
+        let sql = "select count(*) from push_notifications where leased_until is not null";
         sqlx::query_scalar(sql).fetch_one(&self.app.db).await.expect("a count")
     }
 
@@ -89,7 +110,7 @@ async fn a_closed_device_learns_of_what_is_for_its_user() {
         (&text["notification"]["body"], &text["notification"]["navigate"]),
         (&json!("hello **Bob**"), &json!(url))
     );
-    assert_eq!(text["notification"]["tag"], format!("chat-{}", fixture.direct));
+    assert_eq!(text["notification"]["tag"], format!("chat-{}-{}", fixture.bob.id, fixture.direct));
     assert_eq!(text["app_badge"], fixture.badge().await);
     assert_eq!((push.header("ttl"), push.header("urgency"), push.header("topic").len()), ("86400", "high", 32));
     let key = fixture.bob.get("/api/push/key").await.expect(200).json();
@@ -154,16 +175,54 @@ async fn what_was_read_deleted_muted_or_blocked_is_not_pushed() {
 async fn many_messages_of_a_chat_are_one_push() {
     let mut fixture = Fixture::start().await;
     let team = fixture.alice.chat_id("team").await;
-    let _stream = fixture.bob.listen().await;
+    fixture.hold().await;
     let mut last = Value::Null;
     for n in 0..1_000 {
         last = fixture.alice.say_in(team, &format!("message {n}")).await;
     }
-    fixture.hurry().await;
+    fixture.release().await;
     let text = fixture.expect(&last).await;
     assert_eq!(text["notification"]["body"], "message 999");
     fixture.wait_until_nothing_waits().await;
     assert!(fixture.service.drain().is_empty());
+}
+
+#[tokio::test]
+async fn messages_of_several_chats_at_once_are_pushed() {
+    let mut fixture = Fixture::start().await;
+    let (team, direct, alice) = (fixture.alice.chat_id("team").await, fixture.direct, fixture.alice.clone());
+    // The feed reads both in one batch.
+    let mut lock = fixture.app.db.begin().await.expect("a transaction");
+    sqlx::query("select from feeds where name = 'push' for update").execute(&mut *lock).await.expect("locked");
+    let messages = [alice.say_in(team, "in the group").await, alice.say_in(direct, "for bob").await];
+    lock.rollback().await.expect("released");
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let (_, text) = fixture.next().await;
+        seen.push(text["notification"]["data"]["message_id"].clone());
+    }
+    assert!(messages.iter().all(|message| seen.contains(&message["id"])), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_mention_is_not_hidden_by_what_follows() {
+    let mut fixture = Fixture::start().await;
+    let (alice, general) = (fixture.alice.clone(), fixture.alice.chat_id("general").await);
+    fixture.hold().await;
+    let mention = alice.say_in(general, "@bob, look").await;
+    for n in 0..60 {
+        alice.say_in(general, &format!("for nobody {n}")).await;
+    }
+    fixture.release().await;
+    fixture.expect(&mention).await;
+    // And does not wait for the next turn of a chat that was just pushed.
+    let team = alice.chat_id("team").await;
+    let first = alice.say_in(team, "first").await;
+    fixture.expect(&first).await;
+    fixture.wait_until_nothing_waits().await;
+    alice.say_in(team, "second").await;
+    let urgent = alice.say_in(team, "third, @bob").await;
+    fixture.expect(&urgent).await;
 }
 
 #[tokio::test]
@@ -194,6 +253,7 @@ async fn a_device_decides_how_much_is_shown_and_when_it_ends() {
     bob.delete("/api/push/subscription").await.expect(204);
     bob.get("/api/push/subscription").await.expect_problem(404);
     alice.say_in(direct, "for nobody").await;
+    fixture.hurry().await;
     fixture.browser = subscribe(&fixture.service, &bob, "tablet", json!({})).await;
     let message = alice.say_in(direct, "for the tablet").await;
     fixture.expect(&message).await;
@@ -204,14 +264,30 @@ async fn a_push_survives_the_failures_of_its_service() {
     let mut fixture = Fixture::start().await;
     let (direct, alice) = (fixture.direct, fixture.alice.clone());
     for status in [500, 503, 429, 403] {
-        fixture.service.answer("laptop", status, Some(1));
+        // A pause without bounds is not obeyed.
+        fixture.service.answer("laptop", status, Some(u32::MAX));
         let message = alice.say_in(direct, &format!("despite {status}")).await;
         fixture.expect(&message).await;
         fixture.service.answer("laptop", 201, None);
+        let longest =
+            "select bool_and(due_at < now() + interval '2 hours') from push_notifications where due_at is not null";
+        eventually("the pause has bounds", || async {
+            sqlx::query_scalar::<_, Option<bool>>(longest).fetch_one(&fixture.app.db).await.expect("a row")
+                == Some(true)
+                && fixture.waiting_for_lease().await == 0
+        })
+        .await;
         fixture.hurry().await;
         fixture.expect(&message).await;
         fixture.wait_until_nothing_waits().await;
     }
+    // What the service refuses for good is not repeated.
+    fixture.service.answer("laptop", 413, None);
+    let refused = alice.say_in(direct, "too large").await;
+    fixture.expect(&refused).await;
+    fixture.wait_until_nothing_waits().await;
+    assert!(fixture.service.drain().is_empty());
+    fixture.service.answer("laptop", 201, None);
     // A device that is gone is forgotten, and no other feels it.
     for status in [404, 410] {
         let browser = subscribe(&fixture.service, &fixture.bob, "gone", json!({})).await;

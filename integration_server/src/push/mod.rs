@@ -5,10 +5,11 @@ mod encryption;
 mod vapid;
 
 use crate::{
-    client::{CallError, OutgoingClient, ResponseLimits},
+    client::{CallError, EndpointResponse, OutgoingClient, ResponseLimits},
     loader::Load,
     notifications::Wakers,
 };
+use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chat_core::{
     Error, Result,
@@ -28,7 +29,6 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
 };
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -52,6 +52,12 @@ const TTL_SECONDS: u32 = 24 * 3600;
 
 /// Maximum length of a topic, in characters of base64url.
 const TOPIC_CHARS: usize = 32;
+
+/// Maximum number of requests to one push service at once, apart from those of other features.
+pub(crate) const MAX_PER_HOST: usize = 16;
+
+/// Time limit of a push.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Limits of a response, whose body tells nothing.
 const LIMITS: ResponseLimits = ResponseLimits { bytes: 1024, time: Duration::from_secs(1) };
@@ -101,10 +107,16 @@ impl Load for Pushes {
     }
 
     async fn load(&self, due: DueNotification) -> Result<()> {
-        let outcome = match notifications::compose(&self.db, &due).await? {
-            Some(content) => self.send(&due, &content).await?,
-            None => Outcome::Dropped,
+        let attempt = async {
+            match notifications::compose(&self.db, &due).await? {
+                Some(content) => self.send(&due, &content).await,
+                None => Ok(Outcome::Dropped),
+            }
         };
+        let outcome = attempt.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, cause = error.source_text(), "cannot push; trying again");
+            Outcome::Failed(None)
+        });
         notifications::finish(&self.db, &due, outcome).await
     }
 }
@@ -124,6 +136,7 @@ impl Pushes {
         };
         let sent = self.client.call(Method::POST, &due.endpoint, LIMITS, |request| {
             request
+                .timeout(PUSH_TIMEOUT)
                 .header(AUTHORIZATION, authorization)
                 .header(CONTENT_ENCODING, "aes128gcm")
                 .header(CONTENT_TYPE, "application/octet-stream")
@@ -135,18 +148,21 @@ impl Pushes {
         let response = match sent.await {
             Ok(response) => response,
             Err(CallError::NotAllowed(_)) => return Ok(Outcome::Gone),
-            Err(CallError::Busy) => return Ok(Outcome::Failed(Some(1.0))),
+            Err(CallError::Busy) => return Ok(Outcome::Postponed),
             Err(CallError::NotConnected(_) | CallError::Failed(_)) => return Ok(Outcome::Failed(None)),
         };
         Ok(match response.status {
             status if status.is_success() => content.sent(),
             StatusCode::NOT_FOUND | StatusCode::GONE => Outcome::Gone,
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                // The key or the contact of this server is wrong, not the device.
-                tracing::error!(%status, service = endpoint.host_str(), "a push service rejects this server");
-                Outcome::Failed(None)
+                // The key or the contact of this server may be wrong, not the device. Users choose the service.
+                tracing::warn!(%status, service = endpoint.host_str(), "a push service rejects this server");
+                Outcome::Rejected
             }
-            _ => Outcome::Failed(response.retry_after.map(|pause| pause.as_secs_f64())),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => failed(&response),
+            status if status.is_server_error() => failed(&response),
+            // It cannot succeed.
+            _ => Outcome::Refused,
         })
     }
 
@@ -168,7 +184,8 @@ impl Pushes {
                     "title": content.title,
                     "body": body,
                     "navigate": format!("{origin}/chats/{}/{}", due.chat_id, content.message_id),
-                    "tag": format!("chat-{}", due.chat_id),
+                    // Several accounts may share a device.
+                    "tag": format!("chat-{}-{}", due.user_id, due.chat_id),
                     "silent": content.urgency == Urgency::Normal,
                     "data": { "user_id": due.user_id, "chat_id": due.chat_id, "message_id": content.message_id },
                 },
@@ -182,11 +199,16 @@ impl Pushes {
     }
 }
 
+fn failed(response: &EndpointResponse) -> Outcome {
+    Outcome::Failed(response.retry_after.map(|pause| pause.as_secs_f64()))
+}
+
 /// Names the notifications of one chat on one device, so that a push service keeps only the newest one for
-/// a device that is off. It tells the service nothing.
+/// a device that is off. Without the secret of the browser it tells the service nothing.
 fn topic(due: &DueNotification) -> String {
-    let digest = Sha256::digest(format!("{} {} {}", due.endpoint, due.user_id, due.chat_id));
-    let mut topic = BASE64_URL_SAFE_NO_PAD.encode(digest);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &due.auth);
+    let tag = hmac::sign(&key, format!("{} {}", due.user_id, due.chat_id).as_bytes());
+    let mut topic = BASE64_URL_SAFE_NO_PAD.encode(tag);
     topic.truncate(TOPIC_CHARS);
     topic
 }

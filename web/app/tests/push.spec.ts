@@ -123,8 +123,8 @@ test('a closed app notifies of a mention, and a click opens the message', async 
   await expect.poll(shown).toEqual([
     {
       ...{ title: notification.title, body: notification.body },
-      tag: `chat-${chat}`,
-      data: { navigate: `http://plain.test/chats/${chat}/${sent.id}` },
+      tag: `chat-${alice.me.id}-${chat}`,
+      data: { navigate: `http://plain.test/chats/${chat}/${sent.id}`, userId: alice.me.id },
     },
   ]);
 

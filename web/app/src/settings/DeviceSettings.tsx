@@ -7,7 +7,7 @@ import { Button } from '../ui/Button';
 import { FormError, SelectField } from '../ui/Field';
 import { useAction } from '../ui/useAction';
 import { areNotificationsBlocked, areNotificationsEnabled, setNotificationsEnabled } from './notifications';
-import { disablePush, enablePush, isPushEnabled, isPushSupported, usePreview } from './push';
+import { disablePush, enablePush, getPushPreview, isPushSupported } from './push';
 import { getTheme, setTheme, type Theme } from './theme';
 
 /** The settings of this browser. */
@@ -16,18 +16,22 @@ export function DeviceSettings() {
   const [selected, setSelected] = useState(getTheme);
   const [isNotifying, setIsNotifying] = useState(areNotificationsEnabled);
   const { client, account } = useChatStore();
-  const [isPushed, setIsPushed] = useState(() => isPushEnabled(account.id));
-  const [preview, setPreview] = usePreview(isPushed);
+  const [preview, setPreview] = useState(() => getPushPreview(account.id));
   const { error, run } = useAction();
+  const push = (next: Preview) =>
+    run(async () => {
+      await enablePush(client.api, account.id, next);
+      setPreview(next);
+    });
   const toggleNotifications = async () => {
+    if (isNotifying && preview) {
+      const isEnded = await run(() => disablePush(client.api, account.id));
+      if (!isEnded) return;
+      setPreview(null);
+    }
     const isGranted = await setNotificationsEnabled(!isNotifying);
     setIsNotifying(isGranted);
-    if (isGranted && isPushSupported()) {
-      setIsPushed(await run(() => enablePush(client.api, account.id, 'full')));
-    } else if (isPushed) {
-      setIsPushed(false);
-      await run(() => disablePush(client.api, account.id));
-    }
+    if (isGranted && isPushSupported()) await push('full');
   };
   const selectTheme = (next: Theme) => {
     setTheme(next);
@@ -52,8 +56,12 @@ export function DeviceSettings() {
           {isNotifying ? t('settings.disableNotifications') : t('settings.enableNotifications')}
         </Button>
       </div>
-      {isNotifying && (
-        <p>{t(isPushed ? 'settings.pushOn' : isPushSupported() ? 'settings.pushOff' : 'settings.pushNeedsHttps')}</p>
+      {isNotifying && preview && <p>{t('settings.pushOn')}</p>}
+      {isNotifying && !preview && (
+        <div className={styles.row}>
+          <p>{t(isPushSupported() ? 'settings.pushOff' : 'settings.pushNeedsHttps')}</p>
+          {isPushSupported() && <Button onClick={() => push('full')}>{t('settings.enablePush')}</Button>}
+        </div>
       )}
       {!isNotifying && areNotificationsBlocked() && <p role="alert">{t('settings.notificationsBlocked')}</p>}
       <FormError>{error}</FormError>
@@ -61,7 +69,7 @@ export function DeviceSettings() {
         <SelectField
           label={t('settings.preview')}
           value={preview}
-          onChange={(event) => run(() => setPreview(event.target.value as Preview))}
+          onChange={(event) => push(event.target.value as Preview)}
         >
           {(['full', 'sender', 'none'] as const).map((one) => (
             <option key={one} value={one}>

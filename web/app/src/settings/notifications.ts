@@ -5,6 +5,7 @@ import { deviceStorage } from '../storage';
 import { isBlocked } from '../store/chatState';
 import type { ChatStore } from '../store/chatStore';
 import { getAuthorName, getChatTitle, getMessagePreview, useChatStore } from '../store/hooks';
+import { showPersistentNotification } from './push';
 
 const STORAGE_KEY = 'confab.notify';
 
@@ -78,16 +79,28 @@ function showNotification({ state }: ChatStore, message: Message, navigate: (pat
   if (!state || !chat) return;
   const senderName = getAuthorName(message, state.users.get(message.sender_id ?? 0));
   const title = chat.type === 'single' ? senderName : `${senderName} · ${getChatTitle(state, chat)}`;
+  const options = {
+    body: getMessagePreview(message),
+    // A push about the same chat takes its place.
+    tag: `chat-${state.me.id}-${message.chat_id}`,
+    icon: '/icon.svg',
+    data: { navigate: `/chats/${message.chat_id}/${message.id}`, userId: state.me.id },
+  };
+  void showPersistentNotification(title, options).then((isShown) => {
+    if (!isShown) showPageNotification(title, options, navigate);
+  });
+}
+
+function showPageNotification(
+  title: string,
+  options: NotificationOptions & { readonly data: { readonly navigate: string } },
+  navigate: (path: string) => void,
+): void {
   try {
-    const notification = new Notification(title, {
-      body: getMessagePreview(message),
-      // A push about the same chat takes its place.
-      tag: `chat-${message.chat_id}`,
-      icon: '/icon.svg',
-    });
+    const notification = new Notification(title, options);
     notification.onclick = () => {
       focus();
-      navigate(`/chats/${message.chat_id}/${message.id}`);
+      navigate(options.data.navigate);
       notification.close();
     };
   } catch {

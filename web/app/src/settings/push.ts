@@ -1,8 +1,9 @@
 import type { Api, Preview } from '@confab/sdk';
-import { useEffect, useState } from 'react';
+import { useEffect } from 'react';
 import { useLocation } from 'wouter';
 import { deviceStorage } from '../storage';
-import { useChatStore } from '../store/hooks';
+import type { ChatState } from '../store/chatState';
+import { useChatState, useChatStore } from '../store/hooks';
 
 /** The built service worker (`worker/serviceWorker.ts`). */
 const SERVICE_WORKER_PATH = '/sw.js';
@@ -25,29 +26,32 @@ function getServiceWorkerUrl(): string {
 
 let policy: ReturnType<TrustedTypes['createPolicy']> | null = null;
 
-/** Storage key: whether an account gets pushes on this device. */
+/** Storage key: what the pushes of an account show on this device; absent if it gets none. */
 const storageKey = (userId: number) => `confab.push.${userId}`;
+
+const PREVIEWS: readonly Preview[] = ['full', 'sender', 'none'];
 
 /** Whether this browser can receive pushes from this page: only pages with https, or of this device, can. */
 export function isPushSupported(): boolean {
   return isSecureContext && 'serviceWorker' in navigator && 'PushManager' in globalThis;
 }
 
-/** Whether an account gets pushes on this device. */
-export function isPushEnabled(userId: number): boolean {
-  return isPushSupported() && deviceStorage.getItem(storageKey(userId)) === 'true';
+/** What the pushes of an account show on this device; null if it gets none. */
+export function getPushPreview(userId: number): Preview | null {
+  const stored = isPushSupported() ? deviceStorage.getItem(storageKey(userId)) : null;
+  return PREVIEWS.find((preview) => preview === stored) ?? null;
 }
 
 /** Subscribes this device for an account. Throws if the browser or the server does not accept it. */
 export async function enablePush(api: Api, userId: number, preview: Preview): Promise<void> {
   await subscribe(api, preview);
-  deviceStorage.setItem(storageKey(userId), 'true');
+  deviceStorage.setItem(storageKey(userId), preview);
 }
 
 /** Ends the pushes of an account. Other accounts on this device keep theirs. */
 export async function disablePush(api: Api, userId: number): Promise<void> {
-  deviceStorage.removeItem(storageKey(userId));
   await api.push.unsubscribe();
+  deviceStorage.removeItem(storageKey(userId));
 }
 
 async function subscribe(api: Api, preview: Preview): Promise<void> {
@@ -76,54 +80,53 @@ function isEqual(buffer: ArrayBuffer | null, bytes: Uint8Array): boolean {
   return other.length === bytes.length && other.every((byte, index) => byte === bytes[index]);
 }
 
-/** What the notifications of this device show; null until it is known, and without a subscription. */
-export function usePreview(isEnabled: boolean): [Preview | null, (preview: Preview) => Promise<void>] {
-  const { api } = useChatStore().client;
-  const [preview, setPreview] = useState<Preview | null>(null);
-  useEffect(() => {
-    setPreview(null);
-    if (!isEnabled) return;
-    api.push.getSubscription().then(
-      (subscription) => setPreview(subscription.preview),
-      () => setPreview(null),
-    );
-  }, [api, isEnabled]);
-  const change = async (next: Preview) => {
-    await subscribe(api, next);
-    setPreview(next);
-  };
-  return [preview, change];
-}
-
 /**
  * Renews the subscription when the app opens, because browsers replace and drop subscriptions; opens the chat of a
- * notification that was clicked; and closes notifications of chats that are read here or elsewhere.
+ * notification that was clicked; closes notifications of chats that are read here or elsewhere; and keeps the badge.
  */
 export function usePush() {
   const chatStore = useChatStore();
   const [, navigate] = useLocation();
+  const unreadChats = useChatState(countUnreadChats);
+  const { id } = chatStore.account;
   useEffect(() => {
-    const { client, account } = chatStore;
-    if (!isPushEnabled(account.id)) return;
-    const renew = async () => {
-      const { preview } = await client.api.push.getSubscription().catch(() => ({ preview: 'full' as const }));
-      await subscribe(client.api, preview);
-    };
+    const preview = getPushPreview(id);
+    if (!preview) return;
     // The next start tries again.
-    renew().catch((error) => console.warn('cannot renew the push subscription', error));
-  }, [chatStore]);
+    subscribe(chatStore.client.api, preview).catch((error) => console.warn('cannot renew the subscription', error));
+  }, [chatStore, id]);
   useEffect(() => {
     if (!isPushSupported()) return;
-    const handleMessage = ({ data }: MessageEvent<{ readonly type?: string; readonly path?: string }>) => {
-      if (data.type === 'navigate' && data.path) navigate(data.path);
+    const handleMessage = ({ data, ports }: MessageEvent<{ type?: string; path?: string; userId?: number }>) => {
+      if (data.type !== 'navigate' || !data.path || data.userId !== id) return;
+      ports[0]?.postMessage(true);
+      navigate(data.path);
     };
     navigator.serviceWorker.addEventListener('message', handleMessage);
     return () => navigator.serviceWorker.removeEventListener('message', handleMessage);
-  }, [navigate]);
+  }, [navigate, id]);
   useEffect(
-    () => chatStore.client.on('read_state', ({ chat_id }) => void closeNotifications(`chat-${chat_id}`)),
-    [chatStore],
+    () => chatStore.client.on('read_state', ({ chat_id }) => void closeNotifications(`chat-${id}-${chat_id}`)),
+    [chatStore, id],
   );
+  useEffect(() => {
+    if (!getPushPreview(id)) return;
+    // Not all systems have badges.
+    navigator.setAppBadge?.(unreadChats).catch(() => {});
+  }, [unreadChats, id]);
+}
+
+/** The number on the badge, as the server counts it for pushes. */
+function countUnreadChats({ chats }: ChatState): number {
+  return [...chats.values()].filter((chat) => !chat.is_muted && chat.unread_count > 0).length;
+}
+
+/** Shows a notification as the service worker does, so that a push about the same chat takes its place. */
+export async function showPersistentNotification(title: string, options: NotificationOptions): Promise<boolean> {
+  if (!isPushSupported()) return false;
+  const registration = await navigator.serviceWorker.getRegistration(SERVICE_WORKER_PATH);
+  await registration?.showNotification(title, options);
+  return registration !== undefined;
 }
 
 async function closeNotifications(tag: string): Promise<void> {
