@@ -175,7 +175,7 @@ impl IntoResponse for OAuthResponse {
     fn into_response(self) -> Response {
         let mut response = match self {
             Self::Tokens(tokens) => Json(tokens).into_response(),
-            Self::Revoked => StatusCode::OK.into_response(),
+            Self::Revoked => Json(json!({})).into_response(),
             Self::Refused { error, description } => {
                 let body = json!({ "error": error, "error_description": description });
                 let mut response = (StatusCode::BAD_REQUEST, Json(body)).into_response();
