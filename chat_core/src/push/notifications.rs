@@ -277,7 +277,7 @@ pub async fn finish(db: &PgPool, due: &DueNotification, outcome: Outcome) -> Res
     Ok(())
 }
 
-/// Forgets a device that its push service does not know, unless it has subscribed anew.
+/// Deletes a subscription that its push service reports as gone, unless the device subscribed again.
 async fn delete_device(db: impl PgExecutor<'_>, due: &DueNotification) -> Result<()> {
     sqlx::query("delete from push_subscriptions where session_id = $1 and endpoint = $2")
         .bind(due.session_id)

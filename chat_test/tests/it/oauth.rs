@@ -189,7 +189,7 @@ fn parse_redirect(response: &Value) -> (String, HashMap<String, String>) {
     (uri.into(), parameters)
 }
 
-/// The code with which a program is told of its mistake.
+/// Reads the error code of an OAuth response.
 fn refusal(response: &ApiResponse) -> String {
     assert_eq!(response.status, 400);
     assert_eq!(response.header("cache-control"), "no-store");

@@ -93,7 +93,7 @@ asyncio.run(main())
   expect(items[0]?.content).toBe('confirmed');
 });
 
-test('the Python client reads a chat and is told of its changes', async () => {
+test('the Python client reads a chat and receives notifications of its changes', async () => {
   const script = `
 import asyncio, httpx2, json, sys
 from mcp.client import Client
