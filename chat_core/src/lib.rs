@@ -22,6 +22,7 @@ pub mod db;
 pub mod ephemeral;
 pub mod error;
 pub mod events;
+mod feeds;
 pub mod file_links;
 pub mod files;
 pub mod housekeeping;

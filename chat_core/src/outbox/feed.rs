@@ -8,6 +8,7 @@ use super::NewEntry;
 use crate::{
     ChatId, Error, EventId, LaneId, Result, UserId,
     events::{self, Cursor, EventHeader, Head, MembershipChange, Position},
+    feeds,
     webhook_endpoints::EventFilter,
 };
 use serde_json::json;
@@ -77,7 +78,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
         .await?;
     if !has_targets {
         if age > IDLE_INTERVAL.as_secs_f64() {
-            save(&mut tx, &head, head.last).await?;
+            feeds::save(&mut tx, NAME, &head, head.last).await?;
             tx.commit().await?;
         }
         return Ok(Advance::NoTarget);
@@ -85,7 +86,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
     let advance = match read(&mut snapshot, &head, &cursor).await {
         Ok(batch) => {
             let inserted = super::insert(&mut tx, &batch.entries).await?;
-            save(&mut tx, &head, batch.end).await?;
+            feeds::save(&mut tx, NAME, &head, batch.end).await?;
             Advance::Advanced { inserted, has_more: batch.has_more }
         }
         Err(Error::Reset(reason)) => {
@@ -93,7 +94,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
             let inserted = insert_gap(&mut tx, &cursor, reason).await?;
             // After an old part of the log was dropped, the rest is still read.
             let resume_at = if reason == "retention" { Position::START } else { head.last };
-            save(&mut tx, &head, resume_at).await?;
+            feeds::save(&mut tx, NAME, &head, resume_at).await?;
             Advance::Advanced { inserted, has_more: resume_at != head.last }
         }
         Err(error) => return Err(error),
@@ -105,24 +106,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
 
 /// Creates the feed at the end of the log if it does not exist. The first target does this.
 pub(crate) async fn start(tx: &mut PgConnection) -> Result<()> {
-    let head = events::head(&mut *tx).await?;
-    let cursor = Cursor { epoch: head.epoch, position: head.last };
-    sqlx::query("insert into feeds (name, cursor) values ($1, $2) on conflict do nothing")
-        .bind(NAME)
-        .bind(cursor.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
-}
-
-async fn save(tx: &mut PgConnection, head: &Head, position: Position) -> Result<()> {
-    let cursor = Cursor { epoch: head.epoch.clone(), position };
-    sqlx::query("update feeds set cursor = $2, advanced_at = now() where name = $1")
-        .bind(NAME)
-        .bind(cursor.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
+    feeds::start(tx, NAME).await
 }
 
 #[derive(Debug)]

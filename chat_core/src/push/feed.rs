@@ -4,7 +4,8 @@
 use super::rules::{self, Facts, Urgency};
 use crate::{
     ChatId, Error, MessageId, Result, UserId,
-    events::{self, Cursor, EventHeader, Head, Position},
+    events::{self, Cursor, EventHeader},
+    feeds,
 };
 use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeMap;
@@ -43,14 +44,7 @@ pub enum Advance {
 
 /// Creates the feed at the end of the log if it does not exist. The first subscription does this.
 pub(super) async fn start(tx: &mut PgConnection) -> Result<()> {
-    let head = events::head(&mut *tx).await?;
-    let cursor = Cursor { epoch: head.epoch, position: head.last };
-    sqlx::query("insert into feeds (name, cursor) values ($1, $2) on conflict do nothing")
-        .bind(NAME)
-        .bind(cursor.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
+    feeds::start(tx, NAME).await
 }
 
 /// Reads the next events, makes notifications and moves the cursor, in one transaction.
@@ -67,7 +61,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
     let has_subscription: bool =
         sqlx::query_scalar("select exists (select from push_subscriptions)").fetch_one(&mut *tx).await?;
     if !has_subscription {
-        save(&mut tx, &head, head.last).await?;
+        feeds::save(&mut tx, NAME, &head, head.last).await?;
         tx.commit().await?;
         return Ok(Advance::NoSubscription);
     }
@@ -81,7 +75,7 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
         // What was missed is read by its users in the app.
         Err(Error::Reset(reason)) => {
             tracing::warn!(%cursor, reason, "the feed of pushes cannot read the events after its cursor");
-            save(&mut tx, &head, head.last).await?;
+            feeds::save(&mut tx, NAME, &head, head.last).await?;
             tx.commit().await?;
             return Ok(Advance::Advanced { has_more: false });
         }
@@ -89,19 +83,9 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
     };
     insert_notifications(&mut tx, &events).await?;
     let end = events.last().map_or(head.last, EventHeader::position);
-    save(&mut tx, &head, end).await?;
+    feeds::save(&mut tx, NAME, &head, end).await?;
     tx.commit().await?;
     Ok(Advance::Advanced { has_more: i64::try_from(events.len()) == Ok(BATCH_EVENTS) })
-}
-
-async fn save(tx: &mut PgConnection, head: &Head, position: Position) -> Result<()> {
-    let cursor = Cursor { epoch: head.epoch.clone(), position };
-    sqlx::query("update feeds set cursor = $2, advanced_at = now() where name = $1")
-        .bind(NAME)
-        .bind(cursor.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
 }
 
 /// What is known of a message and a member.
