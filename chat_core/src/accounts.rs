@@ -22,7 +22,7 @@ const RESERVED_NAME_DAYS: i32 = 90;
 /// The sections of an export. Each query returns keys and lines of JSON for a user
 /// ($1), after a key ($2), up to a number of rows ($3). All sessions come on one page,
 /// newest first, because a user has few.
-const EXPORT_SECTIONS: [&str; 7] = [
+const EXPORT_SECTIONS: [&str; 8] = [
     "select 0::bigint, json_build_object('type', 'user', 'user', user_json(u), 'email', u.email, 'bots', coalesce(
          (select json_agg(user_json(b) order by b.id) from users b where b.owner_id = u.id and b.kind <> 'ghost'), '[]'))::text
      from users u where u.id = $1 and $2 < 0 and $3 > 0",
@@ -30,6 +30,8 @@ const EXPORT_SECTIONS: [&str; 7] = [
                                         'api_token', t.name,
                                         'created_at', to_rfc3339(s.created_at), 'used_at', to_rfc3339(s.used_at))::text
      from sessions s left join api_tokens t on t.session_id = s.id where s.user_id = $1 and $2 < 0 order by s.created_at desc limit $3",
+    "select 0::bigint, json_build_object('type', 'notification_settings', 'settings', notification_settings_json(s))::text
+     from notification_settings s where s.user_id = $1 and $2 < 0 and $3 > 0",
     "select a.id, json_build_object('type', 'activity', 'action', a.action, 'at', to_rfc3339(a.at),
                                     'address', host(a.address), 'user_agent', a.user_agent)::text
      from audit_log a where a.actor_id = $1 and a.id > $2 order by a.id limit $3",
@@ -53,7 +55,7 @@ const EXPORT_SECTIONS: [&str; 7] = [
 ];
 
 /// Exports the data of a user as lines of JSON, page by page: `user`, then `session`,
-/// `activity`, `chat`, `file`, `reaction` and `message`. It fails once the session that
+/// `notification_settings`, `activity`, `chat`, `file`, `reaction` and `message`. It fails once the session that
 /// requested it ends.
 pub fn export(db: PgPool, user: UserId, session: Option<Uuid>) -> impl Stream<Item = Result<String>> {
     stream::try_unfold(ExportPosition { section: 0, after: -1 }, move |position| {
@@ -187,6 +189,7 @@ pub(crate) async fn erase(log: &mut PgConnection, user: UserId) -> Result<()> {
         "delete from blocks where blocker_id = $1 or blocked_id = $1",
         "delete from invites where created_by = $1",
         "delete from webhook_endpoints where user_id = $1",
+        "delete from notification_settings where user_id = $1",
         "delete from bridges where owner_id = $1",
         "delete from chat_bans where user_id = $1",
         "update chat_members set can_send = false

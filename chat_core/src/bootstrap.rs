@@ -6,6 +6,7 @@ use crate::{
     chats::{self, ChatSummary},
     ephemeral::Presence,
     events::{self, Cursor, Head},
+    notification_settings::{self, NotificationSettings},
     presence,
     users::{self, Me, User},
 };
@@ -31,6 +32,8 @@ pub struct Bootstrap {
     pub presences: Vec<Presence>,
     /// The users whom the caller has blocked.
     pub blocked_user_ids: Vec<UserId>,
+    /// What notifies the caller.
+    pub notification_settings: NotificationSettings,
     /// The cursor of this state. Events after it change the state.
     pub cursor: Cursor,
 }
@@ -45,8 +48,10 @@ pub async fn load(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
     let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
     let presences = presence::visible_to(&mut *snapshot, viewer, &ids).await?;
     let blocked_user_ids = blocks::list_ids(&mut *snapshot, viewer).await?;
+    let notification_settings = notification_settings::get(&mut *snapshot, viewer).await?;
     snapshot.rollback().await?;
-    Ok(Bootstrap { user, chats, users, presences, blocked_user_ids, cursor: Cursor { epoch, position: last } })
+    let cursor = Cursor { epoch, position: last };
+    Ok(Bootstrap { user, chats, users, presences, blocked_user_ids, notification_settings, cursor })
 }
 
 async fn load_users(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatSummary]) -> Result<Vec<User>> {

@@ -9,6 +9,7 @@ use crate::{
     ephemeral::{Presence, Typing},
     events::Cursor,
     messages::Message,
+    notification_settings::{NotificationLevel, NotificationSettings},
     permissions::Permission,
     users::User,
     webhook_endpoints::DisabledReason,
@@ -87,9 +88,29 @@ pub enum Event {
     /// The recipient is no longer a member of a chat.
     #[serde(rename = "chat.removed")]
     RemoveFromChat { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, reason: RemovalReason },
-    /// The recipient muted or unmuted a chat.
+    /// The recipient muted or unmuted a chat, or it notifies again by itself.
     #[serde(rename = "chat.muted")]
-    ChatMuted { id: Cursor, chat_id: ChatId, at: Time, is_muted: bool },
+    ChatMuted {
+        id: Cursor,
+        chat_id: ChatId,
+        at: Time,
+        is_muted: bool,
+        /// When the chat notifies again; null for good.
+        #[serde(default)]
+        muted_until: Option<Time>,
+    },
+    /// The recipient chose which messages of a chat notify.
+    #[serde(rename = "chat.notification_level")]
+    ChatNotificationLevel {
+        id: Cursor,
+        chat_id: ChatId,
+        at: Time,
+        /// Null for the level of the type of chat.
+        notification_level: Option<NotificationLevel>,
+    },
+    /// The recipient's settings of notifications changed.
+    #[serde(rename = "notification_settings.updated")]
+    NotificationSettingsUpdated { id: Cursor, at: Time, settings: NotificationSettings },
     /// A user became a member; sent to the other members.
     #[serde(rename = "member.joined")]
     MemberJoined { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, role: Role, user: User },

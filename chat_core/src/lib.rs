@@ -34,6 +34,7 @@ pub mod members;
 mod mentions;
 pub mod messages;
 pub mod metrics;
+pub mod notification_settings;
 pub mod oauth;
 pub mod operators;
 pub mod outbox;

@@ -195,20 +195,6 @@ pub(crate) async fn update_role(log: &mut PgConnection, chat: ChatId, user: User
     Ok(())
 }
 
-/// Mutes or unmutes a chat for a member.
-pub async fn set_muted(db: &PgPool, chat: ChatId, user: UserId, is_muted: bool) -> Result<()> {
-    let mut log = events::begin(db, user).await?;
-    require_membership(&mut log, chat, user).await?;
-    sqlx::query("update chat_members set is_muted = $3 where chat_id = $1 and user_id = $2 and is_muted <> $3")
-        .bind(chat)
-        .bind(user)
-        .bind(is_muted)
-        .execute(&mut *log)
-        .await?;
-    log.commit().await?;
-    Ok(())
-}
-
 /// Removes a member. The actor must have a higher role, or be that member.
 pub async fn remove(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> Result<()> {
     let mut log = events::begin(db, actor).await?;

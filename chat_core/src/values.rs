@@ -1,6 +1,9 @@
 //! User input, parsed at the boundary into types that are always valid.
 //! No value contains a NUL, which Postgres cannot store.
 
+use crate::search::words;
+use chrono::NaiveTime;
+use chrono_tz::Tz;
 use icu_normalizer::ComposingNormalizer;
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed, props::DefaultIgnorableCodePoint};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -115,6 +118,24 @@ text_types! {
     };
     /// The name of an API token: 1 to 64 characters.
     TokenName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "the name of a token", 1, 64);
+    /// A word or a phrase of which a user is notified: 1 to 50 characters, of which one is a letter, a digit or an
+    /// emoji.
+    Keyword { "minLength": 1, "maxLength": 50 } = |text| {
+        let text = single_line(text, "a keyword", 1, 50)?;
+        if words(&text).is_empty() { Err("a keyword must contain a letter, a digit or an emoji".into()) } else { Ok(text) }
+    };
+    /// A time of the day: hours and minutes, such as `22:30`.
+    TimeOfDay { "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["22:30"] } = |text| {
+        match (text.len(), NaiveTime::parse_from_str(&text, "%H:%M")) {
+            (5, Ok(_)) => Ok(text),
+            _ => Err("a time of the day must have hours and minutes, such as 22:30".into()),
+        }
+    };
+    /// The name of a time zone of the IANA database.
+    TimeZone { "maxLength": 64, "examples": ["Europe/Berlin"] } = |text| match text.parse::<Tz>() {
+        Ok(_) => Ok(text),
+        Err(_) => Err("must be the name of a time zone, such as Europe/Berlin".into()),
+    };
     /// What an endpoint of webhooks is for: at most 200 characters.
     EndpointDescription { "maxLength": 200 } = |text| single_line(text, "a description", 0, 200);
     /// The name of a bridge: 1 to 64 characters.

@@ -5,7 +5,7 @@ use chat_core::{
     Error, Result,
     auth::sessions,
     housekeeping::{self, Report, RetentionConfig},
-    search, time,
+    notification_settings, search, time,
 };
 use chrono::TimeDelta;
 use file_store::BlobStore;
@@ -18,7 +18,7 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often partitions of the log are created, expired sessions end, and stale rate limits
+/// How often partitions of the log are created, expired sessions and mutes end, and stale rate limits
 /// are removed.
 const MINUTE_JOB_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -84,6 +84,9 @@ async fn run_minute_job(state: Arc<AppState>) {
         state.files.pixel_budget().remove_stale();
         if let Err(error) = sessions::revoke_expired(&state.db).await {
             tracing::warn!(%error, "cannot end expired sessions");
+        }
+        if let Err(error) = notification_settings::end_mutes(&state.db).await {
+            tracing::warn!(%error, "cannot unmute chats whose time is over");
         }
         match housekeeping::create_partitions(&state.db).await {
             Ok(0) => {}

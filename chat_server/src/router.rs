@@ -6,8 +6,8 @@ use crate::{
     openapi::{Document, OperationHandler},
     request_guard::{self, RequestGuard},
     routes::{
-        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, invites, members, messages, oauth,
-        operator, presence, push, receipts, search, tokens, users, webhook_endpoints, webhooks,
+        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, invites, members, messages,
+        notifications, oauth, operator, presence, push, receipts, search, tokens, users, webhook_endpoints, webhooks,
     },
 };
 use axum::{
@@ -67,6 +67,8 @@ pub fn routes() -> Routes {
         .on(Read,    SignedIn,       GET,    "/api/push/subscription",                               push::get_subscription,         "Get the push subscription of the caller's device.")
         .on(Write,   SignedIn,       PUT,    "/api/push/subscription",                               push::set_subscription,         "Subscribe the caller's device to pushes; the subscription ends with the session.")
         .on(Write,   SignedIn,       DELETE, "/api/push/subscription",                               push::delete_subscription,      "End the push subscription of the caller's device.")
+        .on(Read,    SignedIn,       GET,    "/api/notification-settings",                          notifications::get_settings,    "Get what notifies the caller.")
+        .on(Write,   SignedIn,       PATCH,  "/api/notification-settings",                          notifications::update_settings, "Change what notifies the caller.")
         .on(Read,    SignedIn,       GET,    "/api/bots",                                           bots::list,                     "List the caller's bots.")
         .on(Audited, SignedIn,       POST,   "/api/bots",                                           bots::create,                   "Create a bot.")
         .on(Profile, SignedIn,       PATCH,  "/api/bots/{user_id}",                                 bots::update,                   "Update the profile of one of the caller's bots.")
@@ -112,8 +114,10 @@ pub fn routes() -> Routes {
         .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}",                                chats::get,                     "Get a chat.")
         .on(Write,   ChatsWrite,     PATCH,  "/api/chats/{chat_id}",                                chats::update,                  "Update a chat's name, description, topic or retention.")
         .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}",                                chats::delete,                  "Delete a chat and everything in it.")
-        .on(Write,   ChatsWrite,     PUT,    "/api/chats/{chat_id}/mute",                           chats::mute,                    "Mute a chat.")
-        .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/mute",                           chats::unmute,                  "Unmute a chat.")
+        .on(Write,   ChatsWrite,     PUT,    "/api/chats/{chat_id}/mute",                           notifications::mute,            "Mute a chat, for good or until a time.")
+        .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/mute",                           notifications::unmute,          "Unmute a chat.")
+        .on(Write,   ChatsWrite,     PUT,    "/api/chats/{chat_id}/notification-level",             notifications::set_level,       "Choose which messages of a chat notify the caller.")
+        .on(Read,    SignedIn,       GET,    "/api/chats/{chat_id}/notification",                   notifications::get,             "Get the notification of a chat's unread messages, if there is one.")
 
         .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/members",                        members::list,                  "List the members of a chat, ordered by user id.")
         .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/members",                        members::add,                   "Add a member.")

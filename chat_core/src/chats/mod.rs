@@ -11,6 +11,7 @@ use crate::{
     chats::model::Role,
     events, members,
     messages::{self, Message},
+    notification_settings::NotificationLevel,
     permissions::Permission,
     search::{split_name_query, words},
     values::{ChatName, Description, SearchText, Topic, deserialize_nullable},
@@ -79,6 +80,12 @@ pub struct ChatSummary {
     pub last_read_message_id: Option<MessageId>,
     /// Whether the caller has muted the chat.
     pub is_muted: bool,
+    /// When a muted chat notifies again; null for a chat that is muted for good, or not muted.
+    #[serde(default)]
+    pub muted_until: Option<Time>,
+    /// Which messages of the chat notify the caller; null for the level of its type.
+    #[serde(default)]
+    pub notification_level: Option<NotificationLevel>,
 }
 
 /// A validated chat to create.
@@ -286,6 +293,8 @@ struct ListRow {
     mention_count: i64,
     last_read_message_id: Option<MessageId>,
     is_muted: bool,
+    muted_until: Option<Time>,
+    notification_level: Option<NotificationLevel>,
 }
 
 /// Lists the viewer's chats, the one with the newest message first.
@@ -306,7 +315,8 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
                 unread_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as unread_count,
                 mention_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as mention_count,
                 nullif(greatest(read_marker.message_id, m.joined_after_message_id), 0) as last_read_message_id,
-                m.is_muted
+                is_muted_now(m) as is_muted, case when is_muted_now(m) then m.muted_until end as muted_until,
+                m.notification_level
          from chat_members m
          join chats c on c.id = m.chat_id
          left join lateral (
@@ -345,6 +355,8 @@ impl From<ListRow> for ChatSummary {
             mention_count: row.mention_count,
             last_read_message_id: row.last_read_message_id,
             is_muted: row.is_muted,
+            muted_until: row.muted_until,
+            notification_level: row.notification_level,
         }
     }
 }

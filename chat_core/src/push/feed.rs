@@ -1,7 +1,10 @@
 //! Finds new messages in the event log, and makes notifications of those that notify somebody whose device
 //! has subscribed.
 
-use super::rules::{self, Facts, Urgency};
+use super::{
+    candidates,
+    rules::{self, Urgency},
+};
 use crate::{
     ChatId, Error, MessageId, Result, UserId,
     events::{self, Cursor, EventHeader},
@@ -88,42 +91,6 @@ pub async fn advance(db: &PgPool) -> Result<Advance> {
     Ok(Advance::Advanced { has_more: i64::try_from(events.len()) == Ok(BATCH_EVENTS) })
 }
 
-/// What is known of a message and a member.
-#[derive(sqlx::FromRow)]
-pub(super) struct Candidate {
-    pub(super) message_id: MessageId,
-    pub(super) chat_id: ChatId,
-    pub(super) user_id: UserId,
-    #[sqlx(flatten)]
-    pub(super) facts: Facts,
-}
-
-/// Selects what the rules need to know of messages `x` for members `m` of chats `c`. It leaves out most of what
-/// the rules reject, so that many such messages hide no other: the rules still decide.
-macro_rules! facts_sql {
-    ($rest:literal) => {
-        concat!(
-            "select x.id as message_id, x.chat_id, m.user_id, c.type as chat_type, m.is_muted,
-                    x.sender_id is not distinct from m.user_id as is_own, x.deleted_at is not null as is_deleted,
-                    coalesce(x.sender_id, 0) = any (blocked_by(m.user_id)) as is_blocked,
-                    x.mentions_everyone or m.user_id = any (x.mentions) as is_mentioned,
-                    coalesce(r.sender_id = m.user_id, false) as is_reply
-             from messages x
-             join chats c on c.id = x.chat_id
-             join chat_members m on m.chat_id = x.chat_id
-             left join messages r on r.id = x.reply_to
-             join lateral (
-                 select where not m.is_muted and x.deleted_at is null and x.sender_id is distinct from m.user_id
-                    and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
-                    and (c.type in ('single', 'group') or x.mentions_everyone or m.user_id = any (x.mentions)
-                         or r.sender_id = m.user_id)
-             ) possible on true ",
-            $rest
-        )
-    };
-}
-pub(super) use facts_sql;
-
 async fn insert_notifications(tx: &mut PgConnection, events: &[EventHeader]) -> Result<()> {
     let new = events.iter().filter(|event| event.kind == "message.new");
     let messages: Vec<MessageId> = new.filter_map(|event| event.message_id).collect();
@@ -131,15 +98,8 @@ async fn insert_notifications(tx: &mut PgConnection, events: &[EventHeader]) -> 
     let mut wanted: BTreeMap<(UserId, ChatId), (MessageId, Urgency)> = BTreeMap::new();
     // A few at a time: all members of a large chat are candidates of each.
     for some in messages.chunks(MESSAGES_AT_ONCE) {
-        let candidates: Vec<Candidate> = sqlx::query_as(facts_sql!(
-            "where x.id = any ($1) and exists (select from push_subscriptions p where p.user_id = m.user_id)
-             order by x.id"
-        ))
-        .bind(some)
-        .fetch_all(&mut *tx)
-        .await?;
-        for candidate in candidates {
-            let Some(urgency) = rules::decide(candidate.facts) else { continue };
+        for candidate in candidates::load_with_devices(&mut *tx, some).await? {
+            let Some(urgency) = rules::decide(&candidate.facts) else { continue };
             let entry = wanted.entry((candidate.user_id, candidate.chat_id)).or_insert((candidate.message_id, urgency));
             entry.1 = entry.1.max(urgency);
         }

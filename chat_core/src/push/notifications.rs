@@ -2,8 +2,7 @@
 //! nobody.
 
 use super::{
-    Preview,
-    feed::{Candidate, facts_sql},
+    Preview, candidates,
     rules::{self, Urgency},
 };
 use crate::{ChatId, MessageId, Result, UserId, chats::ChatType};
@@ -32,9 +31,6 @@ const FORGET_DAYS: i32 = 7;
 
 /// The pause of a device whose push service rejects this server, in seconds.
 const REJECTED_SECONDS: f64 = 3600.0;
-
-/// Maximum number of new messages that are looked at for one notification.
-const MAX_MESSAGES: i64 = 50;
 
 /// Maximum length of the text of a message in a notification, in characters.
 const MAX_TEXT_CHARS: usize = 300;
@@ -153,18 +149,21 @@ pub async fn compose(db: &PgPool, due: &DueNotification) -> Result<Option<Conten
     if !is_active {
         return Ok(None);
     }
-    let candidates: Vec<Candidate> = sqlx::query_as(facts_sql!(
-        "where m.user_id = $1 and m.chat_id = $2 and x.id >= $3 and x.id > read_position(m)
-         order by x.id desc limit $4"
-    ))
-    .bind(due.user_id)
-    .bind(due.chat_id)
-    .bind(due.message_id)
-    .bind(MAX_MESSAGES)
-    .fetch_all(db)
-    .await?;
+    compose_for_chat(db, due.user_id, due.chat_id, due.message_id, due.preview).await
+}
+
+/// Decides what a notification of the unread messages of a chat from `first` on shows; `None` if there is
+/// nothing to notify of.
+pub async fn compose_for_chat(
+    db: &PgPool,
+    user: UserId,
+    chat: ChatId,
+    first: MessageId,
+    preview: Preview,
+) -> Result<Option<Content>> {
+    let candidates = candidates::load_unread(&mut *db.acquire().await?, user, chat, first).await?;
     let wanted: Vec<(MessageId, Urgency)> =
-        candidates.iter().filter_map(|one| Some((one.message_id, rules::decide(one.facts)?))).collect();
+        candidates.iter().filter_map(|one| Some((one.message_id, rules::decide(&one.facts)?))).collect();
     let Some((newest, _)) = wanted.first().copied() else { return Ok(None) };
     let urgency = wanted.iter().map(|(_, urgency)| *urgency).max().unwrap_or(Urgency::Normal);
     let shown: Option<Shown> = sqlx::query_as(
@@ -179,8 +178,8 @@ pub async fn compose(db: &PgPool, due: &DueNotification) -> Result<Option<Conten
     .fetch_optional(db)
     .await?;
     let Some(shown) = shown else { return Ok(None) };
-    let (title, body) = describe(&shown, due.preview);
-    let unread_chats = count_unread_chats(db, due.user_id).await?;
+    let (title, body) = describe(&shown, preview);
+    let unread_chats = count_unread_chats(db, user).await?;
     Ok(Some(Content { title, body, message_id: newest, unread_chats, urgency, last_message_id: newest }))
 }
 
@@ -212,7 +211,7 @@ pub async fn count_unread_chats(db: impl PgExecutor<'_>, user: UserId) -> Result
     Ok(sqlx::query_scalar(
         "select count(*) from (
              select from chat_members m
-             where m.user_id = $1 and not m.is_muted and exists (
+             where m.user_id = $1 and not is_muted_now(m) and exists (
                  select from (
                      select x.sender_id, x.deleted_at from messages x
                      where x.chat_id = m.chat_id and x.id > read_position(m) order by x.id limit 5000

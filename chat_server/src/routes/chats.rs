@@ -11,7 +11,6 @@ use chat_core::{
     ChatId, UserId,
     auth::Grant,
     chats::{self, Chat, ChatDraft, ChatPatch, ChatSummary, CreateOutcome},
-    members,
 };
 use chat_http::Result;
 use std::sync::Arc;
@@ -73,17 +72,5 @@ pub(crate) async fn delete(
     Path(chat_id): Path<ChatId>,
 ) -> Result<NoContent> {
     chats::delete(&state.db, caller.user_id, chat_id).await?;
-    Ok(NoContent)
-}
-
-/// Mutes a chat.
-pub(crate) async fn mute(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<NoContent> {
-    members::set_muted(&state.db, member.chat_id, member.user_id, true).await?;
-    Ok(NoContent)
-}
-
-/// Unmutes a chat.
-pub(crate) async fn unmute(State(state): State<Arc<AppState>>, member: ChatMember) -> Result<NoContent> {
-    members::set_muted(&state.db, member.chat_id, member.user_id, false).await?;
     Ok(NoContent)
 }

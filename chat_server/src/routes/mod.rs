@@ -14,6 +14,7 @@ pub(crate) mod files;
 pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod messages;
+pub(crate) mod notifications;
 pub(crate) mod oauth;
 pub(crate) mod operator;
 pub(crate) mod presence;

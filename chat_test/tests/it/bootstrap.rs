@@ -1,6 +1,8 @@
 //! A bootstrap plus the events after it gives the same state as a fresh bootstrap.
 
+use chat_core::time::now;
 use chat_test::{TestApp, TestUser};
+use chrono::TimeDelta;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Map, Value, json};
 
@@ -25,6 +27,7 @@ async fn events_after(user: &TestUser, cursor: &str, limit: usize) -> (Vec<Value
 struct State {
     me: i64,
     user: Value,
+    notification_settings: Value,
     chats: Map<String, Value>,
 }
 
@@ -33,7 +36,8 @@ impl State {
         let rows = bootstrap["chats"].as_array().expect("chats").iter();
         let chats = rows.map(|row| (row["id"].to_string(), row.clone())).collect();
         let user = bootstrap["user"].clone();
-        Self { me: user["id"].as_i64().expect("an id"), user, chats }
+        let notification_settings = bootstrap["notification_settings"].clone();
+        Self { me: user["id"].as_i64().expect("an id"), user, notification_settings, chats }
     }
 
     /// Applies an event as a client's reducer does.
@@ -55,6 +59,7 @@ impl State {
                 self.user["display_name"] = event["user"]["display_name"].clone();
             }
             "user.updated" => {}
+            "notification_settings.updated" => self.notification_settings = event["settings"].clone(),
             _ => {
                 let me = self.me;
                 let chat = self.chats.get_mut(&id).unwrap_or_else(|| panic!("{event} of an unknown chat"));
@@ -88,7 +93,12 @@ impl State {
                     chat[field] = event[field].clone();
                 }
             }
-            "chat.muted" => chat["is_muted"] = event["is_muted"].clone(),
+            "chat.muted" => {
+                for field in ["is_muted", "muted_until"] {
+                    chat[field] = event[field].clone();
+                }
+            }
+            "chat.notification_level" => chat["notification_level"] = event["notification_level"].clone(),
             "message.new" => {
                 chat["last_message"] = message.clone();
                 if message["sender_id"] != me {
@@ -165,6 +175,7 @@ impl State {
     /// Asserts equality with a fresh state, except for fields that events do not contain.
     fn assert_matches(&self, fresh: &Self, what: &str) {
         assert_eq!(self.user, fresh.user, "{what}");
+        assert_eq!(self.notification_settings, fresh.notification_settings, "{what}");
         let ids = |state: &Self| state.chats.keys().cloned().collect::<std::collections::BTreeSet<_>>();
         assert_eq!(ids(self), ids(fresh), "{what}");
         for (id, chat) in &self.chats {
@@ -189,8 +200,10 @@ async fn perform_random_action(random: &mut StdRng, users: &[TestUser], chats: &
     let newest = who.get(&format!("{chat}/messages?limit=5")).await.json();
     let some = newest["items"].as_array().and_then(|items| items.choose(random)).map_or(json!(1), |m| m["id"].clone());
     let message = format!("/api/messages/{some}");
+    let level = ["all", "mentions", "none"].choose(random).expect("a level");
+    let tomorrow = (now() + TimeDelta::days(1)).format("%Y-%m-%dT%H:%M:%SZ");
     let emoji = ["👍", "🎉", "❤️"].choose(random).expect("an emoji");
-    let reply = match random.random_range(0..20) {
+    let reply = match random.random_range(0..22) {
         0..4 => who.post(&format!("{chat}/messages"), text).await,
         4 => who.put(&format!("{chat}/read"), json!({ "message_id": some })).await,
         5 => who.post(&format!("{chat}/members"), json!({ "user_id": whom })).await,
@@ -206,6 +219,9 @@ async fn perform_random_action(random: &mut StdRng, users: &[TestUser], chats: &
         17 => who.put(&format!("{message}/pin"), json!({})).await,
         18 if n.is_multiple_of(2) => who.put(&format!("{chat}/mute"), json!({})).await,
         18 => who.delete(&format!("{message}/pin")).await,
+        19 if n.is_multiple_of(2) => who.put(&format!("{chat}/mute?until={tomorrow}"), json!({})).await,
+        19 => who.put(&format!("{chat}/notification-level"), json!({ "notification_level": level })).await,
+        20 => who.patch("/api/notification-settings", json!({ "channel_level": level, "keywords": [mention] })).await,
         _ if n.is_multiple_of(3) => who.delete(&chat).await,
         _ => {
             let reply = who.post("/api/chats", json!({ "type": "group", "name": "g", "members": [whom] })).await;

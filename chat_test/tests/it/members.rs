@@ -176,29 +176,6 @@ async fn a_blocked_user_cannot_open_or_write_to_a_direct_chat() {
 }
 
 #[tokio::test]
-async fn muting_a_chat_is_sent_to_the_users_own_devices_only() {
-    let app = TestApp::start().await;
-    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
-    let team = alice.chat_id("team").await;
-    let mut streams = (bob.listen().await, alice.listen().await);
-    for _ in 0..2 {
-        bob.put(&format!("/api/chats/{team}/mute"), json!({})).await.expect(204);
-    }
-    dave.put(&format!("/api/chats/{team}/mute"), json!({})).await.expect_problem(404);
-    let event = streams.0.next().await;
-    assert_eq!((event.kind.as_str(), &event.data["is_muted"]), ("chat.muted", &json!(true)));
-    let row = |list: Value| {
-        list["items"].as_array().expect("rows").iter().find(|row| row["id"] == team).cloned().expect("the team")
-    };
-    assert_eq!(row(bob.get("/api/chats").await.json())["is_muted"], true);
-    bob.delete(&format!("/api/chats/{team}/mute")).await.expect(204);
-    assert_eq!(row(bob.get("/api/chats").await.json())["is_muted"], false);
-    alice.say("general", "marker").await;
-    assert_eq!(streams.0.read_until("marker").await.len(), 1);
-    assert!(streams.1.read_until("marker").await.is_empty());
-}
-
-#[tokio::test]
 async fn a_block_works_in_every_chat() {
     let app = TestApp::start().await;
     let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;

@@ -6,18 +6,18 @@ use integration_server::IntegrationServer;
 use serde_json::{Value, json};
 
 /// A chat server, an integration server, a push service, and Bob with a browser there.
-struct Fixture {
-    app: TestApp,
-    service: PushService,
-    alice: TestUser,
-    bob: TestUser,
-    browser: TestBrowser,
-    direct: i64,
+pub(super) struct Fixture {
+    pub(super) app: TestApp,
+    pub(super) service: PushService,
+    pub(super) alice: TestUser,
+    pub(super) bob: TestUser,
+    pub(super) browser: TestBrowser,
+    pub(super) direct: i64,
     _integration: IntegrationServer,
 }
 
 impl Fixture {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let app = TestApp::start().await;
         let [alice, bob] = app.sign_in(["alice", "bob"]).await;
         let (integration, _) = app.start_integration_server();
@@ -27,21 +27,21 @@ impl Fixture {
         Self { app, service, alice, bob, browser, direct, _integration: integration }
     }
 
-    async fn next(&mut self) -> (ReceivedPush, Value) {
+    pub(super) async fn next(&mut self) -> (ReceivedPush, Value) {
         let push = self.service.next().await;
         let text = self.browser.read(&push);
         (push, text)
     }
 
     /// The next push is about this message: nothing else was pushed before.
-    async fn expect(&mut self, message: &Value) -> Value {
+    pub(super) async fn expect(&mut self, message: &Value) -> Value {
         let (_, text) = self.next().await;
         assert_eq!(text["notification"]["data"]["message_id"], message["id"], "{text}");
         text
     }
 
     /// Waits until the feed has read the log, and makes all that it found due now.
-    async fn hurry(&self) {
+    pub(super) async fn hurry(&self) {
         eventually("the feed has read the log", || async {
             let sql = "select split_part(cursor, '-', 2)::bigint = (select max(id) from events)
                        from feeds where name = 'push'";
@@ -57,33 +57,33 @@ impl Fixture {
     }
 
     /// Lets nothing be sent.
-    async fn hold(&self) {
+    pub(super) async fn hold(&self) {
         let sql = "update push_subscriptions set paused_until = 'infinity'";
         sqlx::query(sql).execute(&self.app.db).await.expect("updated");
     }
 
     /// Sends what has waited since [`Self::hold`].
-    async fn release(&self) {
+    pub(super) async fn release(&self) {
         sqlx::query("update push_subscriptions set paused_until = null").execute(&self.app.db).await.expect("updated");
         self.hurry().await;
     }
 
     /// How many notifications wait or are being sent.
-    async fn waiting(&self) -> i64 {
+    pub(super) async fn waiting(&self) -> i64 {
         let sql = "select count(*) from push_notifications where due_at is not null or leased_until is not null";
         sqlx::query_scalar(sql).fetch_one(&self.app.db).await.expect("a count")
     }
 
-    async fn waiting_for_lease(&self) -> i64 {
+    pub(super) async fn waiting_for_lease(&self) -> i64 {
         let sql = "select count(*) from push_notifications where leased_until is not null";
         sqlx::query_scalar(sql).fetch_one(&self.app.db).await.expect("a count")
     }
 
-    async fn wait_until_nothing_waits(&self) {
+    pub(super) async fn wait_until_nothing_waits(&self) {
         eventually("nothing waits", || async { self.waiting().await == 0 }).await;
     }
 
-    async fn badge(&self) -> i64 {
+    pub(super) async fn badge(&self) -> i64 {
         let chats = self.bob.get("/api/bootstrap").await.expect(200).json()["chats"].clone();
         let unread = |chat: &&Value| chat["unread_count"].as_i64() > Some(0) && chat["is_muted"] == false;
         chats.as_array().expect("chats").iter().filter(unread).count().try_into().expect("a count")

@@ -82,7 +82,7 @@ test('a closed app notifies of a mention, and a click opens the message', async 
   await alice.context.grantPermissions(['notifications'], { origin: alice.url });
   await alice.page.goto(alice.url);
   await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
-  await alice.page.getByRole('tab', { name: 'This device' }).click();
+  await alice.page.getByRole('tab', { name: 'Notifications' }).click();
   await alice.page.getByRole('button', { name: 'Turn on' }).click();
   await expect(alice.page.getByText('You are notified also while Confab is closed.')).toBeVisible();
   await alice.page.screenshot({ path: '../../screenshots/push.png' });
@@ -179,7 +179,7 @@ test('notifications that the browser blocks are explained', async ({ createUser 
   });
   await alice.page.goto(alice.url);
   await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
-  await alice.page.getByRole('tab', { name: 'This device' }).click();
+  await alice.page.getByRole('tab', { name: 'Notifications' }).click();
   await alice.page.getByRole('button', { name: 'Turn on' }).click();
   await expect(alice.page.getByRole('alert').filter({ hasText: 'The browser blocks notifications' })).toBeVisible();
 });

@@ -186,7 +186,7 @@ for (const [device, options] of [
         await page.getByRole('navigation').getByRole('button', { name: label }).last().click();
         await expect(page.getByRole('dialog')).toBeVisible();
         if (name === 'settings') {
-          for (const tab of ['Sessions', 'Blocked', 'This device', 'Account', 'Profile']) {
+          for (const tab of ['Sessions', 'Blocked', 'This device', 'Notifications', 'Account', 'Profile']) {
             await page.getByRole('tab', { name: tab }).click();
             await capture(`settings-${tab.toLowerCase().replace(' ', '-')}`);
           }

@@ -71,6 +71,12 @@ export function createApi({ request, fetch }: HttpClient) {
       revoke: (id: string) => remove(`/api/tokens/${id}`),
     },
 
+    /** What notifies the caller. */
+    notificationSettings: {
+      get: () => get<wire.NotificationSettings>('/api/notification-settings'),
+      update: (body: wire.NotificationSettingsPatch) =>
+        patch<wire.NotificationSettings>('/api/notification-settings', body),
+    },
     /** Pushes to the caller's device while its pages are closed (Web Push). */
     push: {
       /** Returns the `applicationServerKey`, in base64url. */
@@ -148,8 +154,16 @@ export function createApi({ request, fetch }: HttpClient) {
       listChannelsNext: (next: string) => get<wire.ChatPage>(`/api/channels?${next}`),
       join: (id: number) => post<wire.Chat>(`/api/chats/${id}/join`),
       leave: (id: number) => post(`/api/chats/${id}/leave`),
-      mute: (id: number) => put(`/api/chats/${id}/mute`),
+      /** Mute a chat, for good or until an instant in RFC 3339. */
+      mute: (id: number, until?: string) =>
+        put(`/api/chats/${id}/mute${until ? `?until=${encodeURIComponent(until)}` : ''}`),
       unmute: (id: number) => remove(`/api/chats/${id}/mute`),
+      /** Choose which messages of a chat notify the caller; null for the level of its type. */
+      setNotificationLevel: (id: number, level: wire.NotificationLevel | null) =>
+        put(`/api/chats/${id}/notification-level`, { notification_level: level }),
+      /** Get the notification of the unread messages from one on; null if they notify of nothing. */
+      getNotification: (id: number, since: number) =>
+        get<wire.ChatNotification>(`/api/chats/${id}/notification`, { since }).then(({ notification }) => notification),
       markRead: (id: number, messageId: number) =>
         put<wire.ReadMarker>(`/api/chats/${id}/read`, { message_id: messageId }),
       markDelivered: (id: number, messageId: number) =>

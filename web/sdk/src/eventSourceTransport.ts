@@ -22,6 +22,8 @@ const EVENT_TYPES = Object.keys({
   'chat.deleted': true,
   'chat.removed': true,
   'chat.muted': true,
+  'chat.notification_level': true,
+  'notification_settings.updated': true,
   'member.joined': true,
   'member.left': true,
   'member.updated': true,

@@ -47,6 +47,13 @@ export function formatShortTime(at: string): string {
   return (Date.now() - date.getTime() < 6 * DAY_MS ? weekdayFormat : dateFormat).format(date);
 }
 
+/** As in `14:05`, or `Tue 14:05` on another day. */
+export function formatUpcomingTime(at: string): string {
+  const date = new Date(at);
+  const isToday = getDayKey(at) === new Date().toDateString();
+  return isToday ? timeFormat.format(date) : `${weekdayFormat.format(date)} ${timeFormat.format(date)}`;
+}
+
 /** As in `5 minutes ago`. */
 export function formatRelativeTime(at: string): string {
   const seconds = (Date.parse(at) - Date.now()) / 1000;

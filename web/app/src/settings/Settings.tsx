@@ -6,6 +6,7 @@ import { AccountSettings } from './AccountSettings';
 import { BlockedUsers } from './BlockedUsers';
 import { DeviceSettings } from './DeviceSettings';
 import { Integrations } from './Integrations';
+import { NotificationSettings } from './NotificationSettings';
 import { Profile } from './Profile';
 import { Sessions } from './Sessions';
 
@@ -16,6 +17,7 @@ export function Settings() {
   const tabs = [
     { name: t('settings.profile'), body: <Profile /> },
     { name: t('settings.device'), body: <DeviceSettings /> },
+    { name: t('notifications.title'), body: <NotificationSettings /> },
     { name: t('settings.sessions'), body: <Sessions /> },
     { name: t('settings.blocked'), body: <BlockedUsers /> },
     { name: t('integrations.title'), body: <Integrations /> },

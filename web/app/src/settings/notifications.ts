@@ -1,10 +1,10 @@
-import type { Message } from '@confab/sdk';
+import type { ChatSummary, Message, NotificationLevel } from '@confab/sdk';
 import { useEffect } from 'react';
 import { useLocation } from 'wouter';
 import { deviceStorage } from '../storage';
-import { isBlocked } from '../store/chatState';
+import { type ChatState, isBlocked } from '../store/chatState';
 import type { ChatStore } from '../store/chatStore';
-import { getAuthorName, getChatTitle, getMessagePreview, useChatStore } from '../store/hooks';
+import { useChatStore } from '../store/hooks';
 import { showPersistentNotification } from './push';
 
 const STORAGE_KEY = 'confab.notify';
@@ -14,6 +14,9 @@ const LAST_FOCUSED_KEY = 'confab.looked';
 
 /** How often a focused tab records its focus, in milliseconds. */
 const FOCUS_INTERVAL_MS = 2_000;
+
+/** How long messages of a chat are collected, or read elsewhere, before they notify, in milliseconds. */
+const DELAY_MS = 1_000;
 
 /** Whether notifications are enabled on this device. */
 export function areNotificationsEnabled(): boolean {
@@ -45,16 +48,25 @@ export function useNotifications() {
     const timer = setInterval(recordFocus, FOCUS_INTERVAL_MS);
     return () => clearInterval(timer);
   }, []);
-  useEffect(
-    () =>
-      chatStore.client.on('message.new', ({ message }) => {
-        // Events replayed during catch-up do not notify, and only the leader tab notifies.
-        const isLive = chatStore.client.state === 'live' && chatStore.client.isLeader;
-        if (isLive && shouldNotify(chatStore, message) && !isAppFocused() && areNotificationsEnabled())
-          showNotification(chatStore, message, navigate);
-      }),
-    [chatStore, navigate],
-  );
+  useEffect(() => {
+    const waiting = new Map<number, ReturnType<typeof setTimeout>>();
+    const stop = chatStore.client.on('message.new', ({ message }) => {
+      // Events replayed during catch-up do not notify, and only the leader tab notifies.
+      const isLive = chatStore.client.state === 'live' && chatStore.client.isLeader;
+      const isPossible = isLive && mayNotify(chatStore, message) && !isAppFocused() && areNotificationsEnabled();
+      if (!isPossible || waiting.has(message.chat_id)) return;
+      const timer = setTimeout(() => {
+        waiting.delete(message.chat_id);
+        // A request that fails leaves the messages unread.
+        showNotification(chatStore, message, navigate).catch((error) => console.warn('cannot notify', error));
+      }, DELAY_MS);
+      waiting.set(message.chat_id, timer);
+    });
+    return () => {
+      stop();
+      for (const timer of waiting.values()) clearTimeout(timer);
+    };
+  }, [chatStore, navigate]);
 }
 
 function isAppFocused(): boolean {
@@ -63,32 +75,42 @@ function isAppFocused(): boolean {
   );
 }
 
-function shouldNotify({ state }: ChatStore, message: Message): boolean {
+/** Whether the server is to be asked about a message: it decides (`push/rules.rs`), and most notify of nothing. */
+function mayNotify({ state }: ChatStore, message: Message): boolean {
   const chat = state?.chats.get(message.chat_id);
   if (!state || !chat || chat.is_muted || message.sender_id === state.me.id || isBlocked(state, message.sender_id))
     return false;
-  // As the server decides for pushes (`push/rules.rs`). A reply to a message that is not loaded is not recognized.
-  const loaded = state.timelines.get(message.chat_id)?.messages ?? [];
-  const isReply = loaded.some(({ id, sender_id }) => id === message.reply_to && sender_id === state.me.id);
-  const isForMe = message.mentions_everyone || message.mentions.includes(state.me.id) || isReply;
-  return chat.type === 'single' || chat.type === 'group' || isForMe;
+  const isForMe = message.mentions_everyone || message.mentions.includes(state.me.id) || message.reply_to !== null;
+  const level = getNotificationLevel(state, chat);
+  const hasKeywords = state.notificationSettings.keywords.length > 0;
+  return level === 'all' || (level === 'mentions' && (isForMe || hasKeywords));
 }
 
-function showNotification({ state }: ChatStore, message: Message, navigate: (path: string) => void): void {
-  const chat = state?.chats.get(message.chat_id);
-  if (!state || !chat) return;
-  const senderName = getAuthorName(message, state.users.get(message.sender_id ?? 0));
-  const title = chat.type === 'single' ? senderName : `${senderName} · ${getChatTitle(state, chat)}`;
+/** Which messages of a chat notify the user. */
+export function getNotificationLevel({ notificationSettings }: ChatState, chat: ChatSummary): NotificationLevel {
+  const { direct_level, group_level, channel_level } = notificationSettings;
+  const ofType = chat.type === 'single' ? direct_level : chat.type === 'group' ? group_level : channel_level;
+  return chat.notification_level ?? ofType;
+}
+
+/** Shows what notifies the user since a message, if it is still unread. */
+async function showNotification(
+  { client, account }: ChatStore,
+  { chat_id, id }: Message,
+  navigate: (path: string) => void,
+): Promise<void> {
+  const notification = await client.api.chats.getNotification(chat_id, id);
+  if (!notification || isAppFocused()) return;
   const options = {
-    body: getMessagePreview(message),
+    body: notification.body,
+    silent: !notification.is_urgent,
     // A push about the same chat takes its place.
-    tag: `chat-${state.me.id}-${message.chat_id}`,
+    tag: `chat-${account.id}-${chat_id}`,
     icon: '/icon.svg',
-    data: { navigate: `/chats/${message.chat_id}/${message.id}`, userId: state.me.id },
+    data: { navigate: `/chats/${chat_id}/${notification.message_id}`, userId: account.id },
   };
-  void showPersistentNotification(title, options).then((isShown) => {
-    if (!isShown) showPageNotification(title, options, navigate);
-  });
+  const isShown = await showPersistentNotification(notification.title, options);
+  if (!isShown) showPageNotification(notification.title, options, navigate);
 }
 
 function showPageNotification(

@@ -10,6 +10,7 @@ import { Tabs } from '../ui/Tabs';
 import { useAction } from '../ui/useAction';
 import { useUiStore } from '../uiStore';
 import { Bans } from './Bans';
+import { ChatNotifications } from './ChatNotifications';
 import { Invites } from './Invites';
 import styles from './lists.module.css';
 import { Webhooks } from './Webhooks';
@@ -81,18 +82,7 @@ function ChatDetails(props: {
         </>
       )}
       {!canEdit && chat.description && <p>{chat.description}</p>}
-      <div className={styles.row}>
-        <div>
-          <strong>{t('chats.mute')}</strong>
-          <p>{t('chats.muteHint')}</p>
-        </div>
-        <Button
-          aria-pressed={chat.is_muted}
-          onClick={() => save(() => (chat.is_muted ? chats.unmute(chat.id) : chats.mute(chat.id)))}
-        >
-          {chat.is_muted ? t('chats.unmute') : t('chats.mute')}
-        </Button>
-      </div>
+      <ChatNotifications chat={chat} />
       {mustTransferOwnership && <p className={styles.hint}>{t('chats.transferOwnershipFirst')}</p>}
       <FormError>{error}</FormError>
       <div className={styles.actions}>

@@ -4,6 +4,7 @@ import type {
   Me,
   Member,
   Message,
+  NotificationSettings,
   PendingMessage,
   Presence,
   StateChange,
@@ -35,6 +36,8 @@ export interface ChatState {
   readonly presences: ReadonlyMap<number, Presence>;
   /** Users whom the user has blocked: their messages are folded and do not count. */
   readonly blockedUserIds: ReadonlySet<number>;
+  /** What notifies the user. */
+  readonly notificationSettings: NotificationSettings;
   /** When a typing indicator ends, by chat and user, in milliseconds since 1970. */
   readonly typing: ReadonlyMap<number, ReadonlyMap<number, number>>;
   /** Loaded member lists, by chat. */

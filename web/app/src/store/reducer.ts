@@ -53,7 +53,15 @@ export function reduce(state: ChatState, event: Event): ChatState {
         permissions: event.chat.permissions ?? chat.permissions,
       }));
     case 'chat.muted':
-      return updateChat(state, event.chat_id, (chat) => ({ ...chat, is_muted: event.is_muted }));
+      return updateChat(state, event.chat_id, (chat) => ({
+        ...chat,
+        is_muted: event.is_muted,
+        muted_until: event.muted_until ?? null,
+      }));
+    case 'chat.notification_level':
+      return updateChat(state, event.chat_id, (chat) => ({ ...chat, notification_level: event.notification_level }));
+    case 'notification_settings.updated':
+      return { ...state, notificationSettings: event.settings };
     case 'chat.removed':
     case 'chat.deleted':
       return removeChat(state, event.chat_id);
@@ -275,7 +283,16 @@ function mentionsMe(state: ChatState, message: Message): boolean {
 
 /** Creates the summary of a new chat. */
 function toChatSummary({ chat, last_read_message_id }: EventOf<'chat.new'> | EventOf<'chat.added'>): ChatSummary {
-  return { ...chat, is_muted: false, last_message: null, last_read_message_id, mention_count: 0, unread_count: 0 };
+  return {
+    ...chat,
+    is_muted: false,
+    muted_until: null,
+    notification_level: null,
+    last_message: null,
+    last_read_message_id,
+    mention_count: 0,
+    unread_count: 0,
+  };
 }
 
 function removeChat(state: ChatState, chatId: number): ChatState {

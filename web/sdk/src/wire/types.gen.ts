@@ -321,6 +321,10 @@ export type Bootstrap = {
      */
     cursor: Cursor;
     /**
+     * What notifies the caller.
+     */
+    notification_settings: NotificationSettings;
+    /**
      * The current presence of those of `users` who share a chat with the caller. It
      * may be newer than the cursor.
      */
@@ -802,9 +806,29 @@ export type ChatBridgeList = {
 export type ChatId = number;
 
 /**
+ * Which messages of a chat notify.
+ */
+export type ChatLevel = {
+    /**
+     * Null for the level of the type of chat.
+     */
+    notification_level?: NotificationLevel | null;
+};
+
+/**
  * 1 to 100 characters.
  */
 export type ChatName = string;
+
+/**
+ * The notification of a chat.
+ */
+export type ChatNotification = {
+    /**
+     * What a device shows; null if there is nothing to notify of.
+     */
+    notification: MessageNotification | null;
+};
 
 /**
  * A page of a list.
@@ -882,9 +906,17 @@ export type ChatSummary = {
      */
     mention_count: number;
     /**
+     * When a muted chat notifies again; null for a chat that is muted for good, or not muted.
+     */
+    muted_until: Time | null;
+    /**
      * The name; empty for direct chats and for groups without one.
      */
     name: string;
+    /**
+     * Which messages of the chat notify the caller; null for the level of its type.
+     */
+    notification_level: NotificationLevel | null;
     /**
      * The two members of a direct chat; null for other types. Clients show the name of
      * the other member as the name of the chat.
@@ -1314,7 +1346,25 @@ export type Event = {
     chat_id: ChatId;
     id: Cursor;
     is_muted: boolean;
+    /**
+     * When the chat notifies again; null for good.
+     */
+    muted_until: Time | null;
     type: 'chat.muted';
+} | {
+    at: Time;
+    chat_id: ChatId;
+    id: Cursor;
+    /**
+     * Null for the level of the type of chat.
+     */
+    notification_level: NotificationLevel | null;
+    type: 'chat.notification_level';
+} | {
+    at: Time;
+    id: Cursor;
+    settings: NotificationSettings;
+    type: 'notification_settings.updated';
 } | {
     at: Time;
     chat_id: ChatId;
@@ -1677,6 +1727,11 @@ export type InvitePreview = {
 };
 
 /**
+ * A word or a phrase of which a user is notified: 1 to 50 characters, of which one is a letter, a digit or an emoji.
+ */
+export type Keyword = string;
+
+/**
  * The limits of requests.
  */
 export type Limits = {
@@ -1914,6 +1969,28 @@ export type MessageId = number;
  */
 export type MessageList = {
     items: Array<Message>;
+};
+
+/**
+ * What a device shows.
+ */
+export type MessageNotification = {
+    /**
+     * The beginning of the text.
+     */
+    body: string;
+    /**
+     * Whether a message is for the caller: a direct message, a mention, a reply or a keyword.
+     */
+    is_urgent: boolean;
+    /**
+     * The newest message that notifies.
+     */
+    message_id: MessageId;
+    /**
+     * Who wrote, and where.
+     */
+    title: string;
 };
 
 /**
@@ -2233,6 +2310,72 @@ export type NewWhatsappAccount = {
 export type Nonce = string;
 
 /**
+ * Which messages of a chat notify a member.
+ */
+export type NotificationLevel = 'all' | 'mentions' | 'none';
+
+/**
+ * What notifies a user.
+ */
+export type NotificationSettings = {
+    /**
+     * The level of channels without a level of their own.
+     */
+    channel_level: NotificationLevel;
+    /**
+     * The level of direct chats without a level of their own.
+     */
+    direct_level: NotificationLevel;
+    /**
+     * Do not disturb: nothing notifies before this time. Null or in the past if it is off.
+     */
+    dnd_until: Time | null;
+    /**
+     * The level of groups without a level of their own.
+     */
+    group_level: NotificationLevel;
+    /**
+     * Messages that contain one of these words or phrases notify as mentions do.
+     */
+    keywords: Array<Keyword>;
+    /**
+     * When nothing notifies; null if that is never so.
+     */
+    quiet_hours: QuietHours | null;
+};
+
+/**
+ * Changes to the settings. Absent fields stay unchanged.
+ */
+export type NotificationSettingsPatch = {
+    /**
+     * The level of channels without a level of their own.
+     */
+    channel_level?: NotificationLevel | null;
+    /**
+     * The level of direct chats without a level of their own.
+     */
+    direct_level?: NotificationLevel | null;
+    /**
+     * Do not disturb: nothing notifies before this time, at most a year away. Null turns it off.
+     */
+    dnd_until?: Time | null;
+    /**
+     * The level of groups without a level of their own.
+     */
+    group_level?: NotificationLevel | null;
+    /**
+     * Messages that contain one of these words or phrases notify as mentions do. Letter case and accents do not
+     * matter.
+     */
+    keywords?: Array<Keyword> | null;
+    /**
+     * When nothing notifies. Null turns it off.
+     */
+    quiet_hours?: QuietHours | null;
+};
+
+/**
  * 8 to 128 characters.
  */
 export type Password = string;
@@ -2318,6 +2461,24 @@ export type PublicPushKey = {
      * The `applicationServerKey`, in base64url.
      */
     public_key: string;
+};
+
+/**
+ * A part of the day in which nothing notifies. It contains midnight if it ends earlier than it begins.
+ */
+export type QuietHours = {
+    /**
+     * The beginning.
+     */
+    from: TimeOfDay;
+    /**
+     * The time zone of the user.
+     */
+    time_zone: TimeZone;
+    /**
+     * The end.
+     */
+    until: TimeOfDay;
 };
 
 /**
@@ -2733,6 +2894,16 @@ export type Ticket = {
  * RFC 3339 in UTC with microseconds.
  */
 export type Time = string;
+
+/**
+ * A time of the day: hours and minutes, such as `22:30`.
+ */
+export type TimeOfDay = string;
+
+/**
+ * The name of a time zone of the IANA database.
+ */
+export type TimeZone = string;
 
 /**
  * The id of a token.
@@ -5162,7 +5333,7 @@ export type MessagesCreateResponses = {
 
 export type MessagesCreateResponse = MessagesCreateResponses[keyof MessagesCreateResponses];
 
-export type ChatsUnmuteData = {
+export type NotificationsUnmuteData = {
     body?: never;
     path: {
         chat_id: ChatId;
@@ -5171,7 +5342,7 @@ export type ChatsUnmuteData = {
     url: '/api/chats/{chat_id}/mute';
 };
 
-export type ChatsUnmuteErrors = {
+export type NotificationsUnmuteErrors = {
     /**
      * Not signed in, or the session has ended.
      */
@@ -5194,27 +5365,32 @@ export type ChatsUnmuteErrors = {
     default: Problem;
 };
 
-export type ChatsUnmuteError = ChatsUnmuteErrors[keyof ChatsUnmuteErrors];
+export type NotificationsUnmuteError = NotificationsUnmuteErrors[keyof NotificationsUnmuteErrors];
 
-export type ChatsUnmuteResponses = {
+export type NotificationsUnmuteResponses = {
     /**
      * No content.
      */
     204: void;
 };
 
-export type ChatsUnmuteResponse = ChatsUnmuteResponses[keyof ChatsUnmuteResponses];
+export type NotificationsUnmuteResponse = NotificationsUnmuteResponses[keyof NotificationsUnmuteResponses];
 
-export type ChatsMuteData = {
+export type NotificationsMuteData = {
     body?: never;
     path: {
         chat_id: ChatId;
     };
-    query?: never;
+    query?: {
+        /**
+         * When the chat notifies again, at most a year away; absent for good.
+         */
+        until?: Time;
+    };
     url: '/api/chats/{chat_id}/mute';
 };
 
-export type ChatsMuteErrors = {
+export type NotificationsMuteErrors = {
     /**
      * Not signed in, or the session has ended.
      */
@@ -5237,16 +5413,119 @@ export type ChatsMuteErrors = {
     default: Problem;
 };
 
-export type ChatsMuteError = ChatsMuteErrors[keyof ChatsMuteErrors];
+export type NotificationsMuteError = NotificationsMuteErrors[keyof NotificationsMuteErrors];
 
-export type ChatsMuteResponses = {
+export type NotificationsMuteResponses = {
     /**
      * No content.
      */
     204: void;
 };
 
-export type ChatsMuteResponse = ChatsMuteResponses[keyof ChatsMuteResponses];
+export type NotificationsMuteResponse = NotificationsMuteResponses[keyof NotificationsMuteResponses];
+
+export type NotificationsGetData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+    };
+    query: {
+        /**
+         * The first message.
+         */
+        since: MessageId;
+    };
+    url: '/api/chats/{chat_id}/notification';
+};
+
+export type NotificationsGetErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type NotificationsGetError = NotificationsGetErrors[keyof NotificationsGetErrors];
+
+export type NotificationsGetResponses = {
+    /**
+     * OK.
+     */
+    200: ChatNotification;
+};
+
+export type NotificationsGetResponse = NotificationsGetResponses[keyof NotificationsGetResponses];
+
+export type NotificationsSetLevelData = {
+    body: ChatLevel;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/notification-level';
+};
+
+export type NotificationsSetLevelErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type NotificationsSetLevelError = NotificationsSetLevelErrors[keyof NotificationsSetLevelErrors];
+
+export type NotificationsSetLevelResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type NotificationsSetLevelResponse = NotificationsSetLevelResponses[keyof NotificationsSetLevelResponses];
 
 export type MessagesListPinsData = {
     body?: never;
@@ -6780,6 +7059,88 @@ export type MessagesListRepliesResponses = {
 };
 
 export type MessagesListRepliesResponse = MessagesListRepliesResponses[keyof MessagesListRepliesResponses];
+
+export type NotificationsGetSettingsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/notification-settings';
+};
+
+export type NotificationsGetSettingsErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type NotificationsGetSettingsError = NotificationsGetSettingsErrors[keyof NotificationsGetSettingsErrors];
+
+export type NotificationsGetSettingsResponses = {
+    /**
+     * OK.
+     */
+    200: NotificationSettings;
+};
+
+export type NotificationsGetSettingsResponse = NotificationsGetSettingsResponses[keyof NotificationsGetSettingsResponses];
+
+export type NotificationsUpdateSettingsData = {
+    body: NotificationSettingsPatch;
+    path?: never;
+    query?: never;
+    url: '/api/notification-settings';
+};
+
+export type NotificationsUpdateSettingsErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type NotificationsUpdateSettingsError = NotificationsUpdateSettingsErrors[keyof NotificationsUpdateSettingsErrors];
+
+export type NotificationsUpdateSettingsResponses = {
+    /**
+     * OK.
+     */
+    200: NotificationSettings;
+};
+
+export type NotificationsUpdateSettingsResponse = NotificationsUpdateSettingsResponses[keyof NotificationsUpdateSettingsResponses];
 
 export type OauthAuthorizeData = {
     body: NewAuthorization;
