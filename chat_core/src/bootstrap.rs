@@ -2,10 +2,11 @@
 //! which events update it: one snapshot of the database.
 
 use crate::{
-    Result, UserId, blocks,
+    InboxItemId, Result, UserId, blocks,
     chats::{self, ChatSummary},
     ephemeral::Presence,
     events::{self, Cursor, Head},
+    inbox,
     notification_settings::{self, NotificationSettings},
     presence,
     users::{self, Me, User},
@@ -34,6 +35,8 @@ pub struct Bootstrap {
     pub blocked_user_ids: Vec<UserId>,
     /// What notifies the caller.
     pub notification_settings: NotificationSettings,
+    /// The last item of the inbox that the caller has seen; null if there is none.
+    pub last_seen_inbox_item_id: Option<InboxItemId>,
     /// The cursor of this state. Events after it change the state.
     pub cursor: Cursor,
 }
@@ -49,9 +52,19 @@ pub async fn load(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
     let presences = presence::visible_to(&mut *snapshot, viewer, &ids).await?;
     let blocked_user_ids = blocks::list_ids(&mut *snapshot, viewer).await?;
     let notification_settings = notification_settings::get(&mut *snapshot, viewer).await?;
+    let last_seen_inbox_item_id = inbox::last_seen(&mut *snapshot, viewer).await?;
     snapshot.rollback().await?;
     let cursor = Cursor { epoch, position: last };
-    Ok(Bootstrap { user, chats, users, presences, blocked_user_ids, notification_settings, cursor })
+    Ok(Bootstrap {
+        user,
+        chats,
+        users,
+        presences,
+        blocked_user_ids,
+        notification_settings,
+        last_seen_inbox_item_id,
+        cursor,
+    })
 }
 
 async fn load_users(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatSummary]) -> Result<Vec<User>> {

@@ -3,11 +3,12 @@
 //! tests, which parse every event that they receive as one of them.
 
 use crate::{
-    BridgeId, ChatId, EndpointId, MessageId, Time, UserId,
+    BridgeId, ChatId, EndpointId, InboxItemId, MessageId, Time, UserId,
     bridges::{BridgeState, Network, RelayState},
     chats::{Chat, model::Role},
     ephemeral::{Presence, Typing},
     events::Cursor,
+    inbox::{InboxCount, InboxItem},
     messages::Message,
     notification_settings::{NotificationLevel, NotificationSettings},
     permissions::Permission,
@@ -131,6 +132,16 @@ pub enum Event {
         unread_count: i64,
         mention_count: i64,
     },
+    /// The inbox of the recipient, or of the members of the chat, has a new item. Members see one for everyone
+    /// only if it is about a message after they joined, and of another user whom they have not blocked.
+    #[serde(rename = "inbox.added")]
+    InboxAdded { id: Cursor, chat_id: ChatId, at: Time, item: InboxItem },
+    /// An item was deleted with what it was about.
+    #[serde(rename = "inbox.removed")]
+    InboxRemoved { id: Cursor, chat_id: ChatId, at: Time, item: InboxItem },
+    /// The recipient has seen the inbox up to an item. Chats that are not listed have no unseen items.
+    #[serde(rename = "inbox.seen")]
+    InboxSeen { id: Cursor, at: Time, last_seen_item_id: InboxItemId, chats: Vec<InboxCount> },
     /// The username, display name, bio or avatar of a user changed.
     #[serde(rename = "user.updated")]
     UserUpdated { id: Cursor, at: Time, user: User },

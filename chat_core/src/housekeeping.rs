@@ -1,7 +1,7 @@
 //! Housekeeping, by one process at a time: creates partitions of the log, drops old
 //! ones, expires messages, and deletes sessions and files that nothing uses.
 
-use crate::{FileId, MessageId, Result, audit, bridges, outbox};
+use crate::{FileId, MessageId, Result, audit, bridges, inbox, outbox};
 use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
 use std::time::{Duration, Instant};
 
@@ -166,7 +166,7 @@ async fn expire_messages(db: &mut PgConnection, server_days: u16) -> Result<i32>
 }
 
 /// Deletes sessions, tokens, tickets, invites and reserved usernames some time after they
-/// ended, and old entries of the audit log and the outbox. Ended sessions stay for 30 days, so that the reuse
+/// ended, and old entries of inboxes, the audit log and the outbox. Ended sessions stay for 30 days, so that the reuse
 /// of a stolen token is recognized.
 async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
     let mut deleted = 0;
@@ -181,6 +181,7 @@ async fn delete_expired(db: &mut PgConnection) -> Result<u64> {
     ] {
         deleted += sqlx::query(sql).execute(&mut *db).await?.rows_affected();
     }
+    deleted += inbox::delete_old(&mut *db).await?;
     deleted += audit::delete_old(&mut *db).await?;
     deleted += outbox::clean_up::delete_old(&mut *db).await?;
     deleted += bridges::inbox::delete_old(db).await?;

@@ -106,6 +106,8 @@ ids! {
     LaneId
     /// A delivery to another server: an entry of the outbox. Later deliveries have higher ids.
     DeliveryId
+    /// An item of an inbox. Item ids increase in commit order.
+    InboxItemId
     /// An entry of the audit log. Later entries have higher ids.
     AuditEntryId
     /// A position in the event log. Event ids increase in commit order.

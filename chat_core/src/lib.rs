@@ -28,6 +28,7 @@ pub mod files;
 pub mod housekeeping;
 mod hub_signature;
 pub mod ids;
+pub mod inbox;
 pub mod invites;
 pub mod mcp_confirmations;
 pub mod members;
@@ -57,7 +58,7 @@ pub mod webhooks;
 
 pub use error::{Error, Result};
 pub use ids::{
-    AuditEntryId, BridgeChatId, BridgeId, ChatId, DeliveryId, EndpointId, EventId, FileId, LaneId, MessageId, UserId,
-    WebhookId,
+    AuditEntryId, BridgeChatId, BridgeId, ChatId, DeliveryId, EndpointId, EventId, FileId, InboxItemId, LaneId,
+    MessageId, UserId, WebhookId,
 };
 pub use time::Time;

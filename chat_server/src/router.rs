@@ -6,7 +6,7 @@ use crate::{
     openapi::{Document, OperationHandler},
     request_guard::{self, RequestGuard},
     routes::{
-        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, invites, members, messages,
+        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, inbox, invites, members, messages,
         notifications, oauth, operator, presence, push, receipts, search, tokens, users, webhook_endpoints, webhooks,
     },
 };
@@ -69,6 +69,8 @@ pub fn routes() -> Routes {
         .on(Write,   SignedIn,       DELETE, "/api/push/subscription",                               push::delete_subscription,      "End the push subscription of the caller's device.")
         .on(Read,    SignedIn,       GET,    "/api/notification-settings",                          notifications::get_settings,    "Get what notifies the caller.")
         .on(Write,   SignedIn,       PATCH,  "/api/notification-settings",                          notifications::update_settings, "Change what notifies the caller.")
+        .on(Read,    SignedIn,       GET,    "/api/inbox",                                          inbox::list,                    "List the caller's inbox, newest first: mentions, replies, reactions, and chats to which others added the caller.")
+        .on(Write,   SignedIn,       PUT,    "/api/inbox/seen",                                     inbox::mark_seen,               "Mark the items of the inbox up to one as seen.")
         .on(Read,    SignedIn,       GET,    "/api/bots",                                           bots::list,                     "List the caller's bots.")
         .on(Audited, SignedIn,       POST,   "/api/bots",                                           bots::create,                   "Create a bot.")
         .on(Profile, SignedIn,       PATCH,  "/api/bots/{user_id}",                                 bots::update,                   "Update the profile of one of the caller's bots.")

@@ -75,6 +75,13 @@ pub struct ChatSummary {
     pub unread_count: i64,
     /// Number of unread messages that mention the caller or everyone.
     pub mention_count: i64,
+    /// Number of unseen items of the chat in the caller's inbox; counted up to 1,000.
+    #[serde(default)]
+    pub inbox_count: i64,
+    /// The last message before the caller joined; 0 if there is none. Items of the inbox for everyone are about
+    /// later messages.
+    #[serde(default)]
+    pub joined_after_message_id: i64,
     /// The caller's read marker, or the last message before the caller joined. Later
     /// messages are unread. Null if all messages are unread.
     pub last_read_message_id: Option<MessageId>,
@@ -291,6 +298,8 @@ struct ListRow {
     last_message: Option<Json<Message>>,
     unread_count: i64,
     mention_count: i64,
+    inbox_count: i64,
+    joined_after_message_id: i64,
     last_read_message_id: Option<MessageId>,
     is_muted: bool,
     muted_until: Option<Time>,
@@ -316,9 +325,10 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
                 mention_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as mention_count,
                 nullif(greatest(read_marker.message_id, m.joined_after_message_id), 0) as last_read_message_id,
                 is_muted_now(m) as is_muted, case when is_muted_now(m) then m.muted_until end as muted_until,
-                m.notification_level
+                m.notification_level, coalesce(unseen.inbox_count, 0) as inbox_count, m.joined_after_message_id
          from chat_members m
          join chats c on c.id = m.chat_id
+         left join inbox_counts($1) unseen on unseen.chat_id = m.chat_id
          left join lateral (
              select x.id, x.json from message_view x where x.chat_id = c.id order by x.id desc limit 1
          ) newest on true
@@ -353,6 +363,8 @@ impl From<ListRow> for ChatSummary {
             last_message: row.last_message.map(|Json(message)| message),
             unread_count: row.unread_count,
             mention_count: row.mention_count,
+            inbox_count: row.inbox_count,
+            joined_after_message_id: row.joined_after_message_id,
             last_read_message_id: row.last_read_message_id,
             is_muted: row.is_muted,
             muted_until: row.muted_until,

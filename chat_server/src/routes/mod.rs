@@ -11,6 +11,7 @@ pub(crate) mod chats;
 pub(crate) mod config;
 pub(crate) mod events;
 pub(crate) mod files;
+pub(crate) mod inbox;
 pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod messages;

@@ -28,6 +28,7 @@ struct State {
     me: i64,
     user: Value,
     notification_settings: Value,
+    last_seen_inbox_item_id: Value,
     chats: Map<String, Value>,
 }
 
@@ -37,7 +38,8 @@ impl State {
         let chats = rows.map(|row| (row["id"].to_string(), row.clone())).collect();
         let user = bootstrap["user"].clone();
         let notification_settings = bootstrap["notification_settings"].clone();
-        Self { me: user["id"].as_i64().expect("an id"), user, notification_settings, chats }
+        let last_seen_inbox_item_id = bootstrap["last_seen_inbox_item_id"].clone();
+        Self { me: user["id"].as_i64().expect("an id"), user, notification_settings, last_seen_inbox_item_id, chats }
     }
 
     /// Applies an event as a client's reducer does.
@@ -49,7 +51,8 @@ impl State {
                 // A client fetches the last message of a chat that it does not know yet.
                 let mut chat = event["chat"].clone();
                 chat["last_read_message_id"] = event["last_read_message_id"].clone();
-                (chat["unread_count"], chat["mention_count"]) = (json!(0), json!(0));
+                (chat["unread_count"], chat["mention_count"], chat["inbox_count"]) = (json!(0), json!(0), json!(0));
+                chat["joined_after_message_id"] = json!(event["last_read_message_id"].as_i64().unwrap_or(0));
                 self.chats.insert(id, chat);
             }
             "chat.removed" | "chat.deleted" => {
@@ -59,12 +62,34 @@ impl State {
                 self.user["display_name"] = event["user"]["display_name"].clone();
             }
             "user.updated" => {}
+            "inbox.seen" => {
+                self.last_seen_inbox_item_id = event["last_seen_item_id"].clone();
+                for (id, chat) in &mut self.chats {
+                    let counts = event["chats"].as_array().expect("counts");
+                    let count = counts.iter().find(|count| &count["chat_id"].to_string() == id);
+                    chat["inbox_count"] = count.map_or(json!(0), |count| count["inbox_count"].clone());
+                }
+            }
             "notification_settings.updated" => self.notification_settings = event["settings"].clone(),
             _ => {
-                let me = self.me;
+                let (me, seen) = (self.me, self.last_seen_inbox_item_id.as_i64());
                 let chat = self.chats.get_mut(&id).unwrap_or_else(|| panic!("{event} of an unknown chat"));
-                Self::apply_in(chat, me, kind, event);
+                match kind {
+                    "inbox.added" => Self::apply_item(chat, me, seen, &event["item"], 1),
+                    "inbox.removed" => Self::apply_item(chat, me, seen, &event["item"], -1),
+                    _ => Self::apply_in(chat, me, kind, event),
+                }
             }
+        }
+    }
+
+    /// An item counts if it is unseen, another user's, and not about a message before the user joined.
+    fn apply_item(chat: &mut Value, me: i64, seen: Option<i64>, item: &Value, by: i64) {
+        let is_visible = item["actor_id"] != me
+            && (item["is_for_everyone"] == false
+                || item["message_id"].as_i64() > chat["joined_after_message_id"].as_i64());
+        if is_visible && item["id"].as_i64() > seen {
+            chat["inbox_count"] = json!(chat["inbox_count"].as_i64().expect("a count") + by);
         }
     }
 
@@ -176,6 +201,7 @@ impl State {
     fn assert_matches(&self, fresh: &Self, what: &str) {
         assert_eq!(self.user, fresh.user, "{what}");
         assert_eq!(self.notification_settings, fresh.notification_settings, "{what}");
+        assert_eq!(self.last_seen_inbox_item_id, fresh.last_seen_inbox_item_id, "{what}");
         let ids = |state: &Self| state.chats.keys().cloned().collect::<std::collections::BTreeSet<_>>();
         assert_eq!(ids(self), ids(fresh), "{what}");
         for (id, chat) in &self.chats {
@@ -221,6 +247,12 @@ async fn perform_random_action(random: &mut StdRng, users: &[TestUser], chats: &
         18 => who.delete(&format!("{message}/pin")).await,
         19 if n.is_multiple_of(2) => who.put(&format!("{chat}/mute?until={tomorrow}"), json!({})).await,
         19 => who.put(&format!("{chat}/notification-level"), json!({ "notification_level": level })).await,
+        20 if n.is_multiple_of(2) => {
+            let items = who.get("/api/inbox?limit=5").await.json()["items"].clone();
+            let item =
+                items.as_array().and_then(|items| items.choose(random)).map_or(json!(1), |item| item["id"].clone());
+            who.put("/api/inbox/seen", json!({ "last_seen_item_id": item })).await
+        }
         20 => who.patch("/api/notification-settings", json!({ "channel_level": level, "keywords": [mention] })).await,
         _ if n.is_multiple_of(3) => who.delete(&chat).await,
         _ => {

@@ -15,6 +15,7 @@ mod files;
 mod google_chat;
 mod google_chat_faults;
 mod http;
+mod inbox;
 mod journey;
 mod mcp;
 mod mcp_resources;

@@ -24,6 +24,7 @@ import { useUiStore } from './uiStore';
 const modalModule = new LazyModule(() => import('./ModalRoot'));
 const ModalRoot = modalModule.component((part) => part.default);
 const DebugPanel = lazyWithRetry(() => import('./debug/DebugPanel'));
+const InboxPage = lazyWithRetry(() => import('./inbox/InboxPage'));
 const OperatorPage = lazyWithRetry(() => import('./operator/OperatorPage'));
 
 /** The main screen of a signed-in user. */
@@ -69,6 +70,13 @@ function Panes() {
           <main className={styles.page}>
             <ErrorBoundary>
               <DebugPanel />
+            </ErrorBoundary>
+          </main>
+        </Route>
+        <Route path="/inbox">
+          <main className={styles.page}>
+            <ErrorBoundary>
+              <InboxPage />
             </ErrorBoundary>
           </main>
         </Route>

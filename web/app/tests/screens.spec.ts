@@ -195,6 +195,9 @@ for (const [device, options] of [
         await page.keyboard.press('Escape');
         await expect(page.getByRole('dialog')).toBeHidden();
       }
+      await page.goto(`${server.url}/inbox`);
+      await expect(page.getByRole('region', { name: 'Inbox' }).getByRole('listitem').first()).toBeVisible();
+      await capture('inbox');
       await page.goto(`${server.url}/debug`);
       await expect(page.getByText('→ live')).toBeVisible();
       await capture('debug');

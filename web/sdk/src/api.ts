@@ -71,6 +71,14 @@ export function createApi({ request, fetch }: HttpClient) {
       revoke: (id: string) => remove(`/api/tokens/${id}`),
     },
 
+    /** What is addressed to the caller, in all chats. */
+    inbox: {
+      list: (query: Query<wire.InboxListData> = {}) => get<wire.InboxEntryPage>('/api/inbox', query),
+      /** Get the next page, from the `next` of a page. */
+      listNext: (next: string) => get<wire.InboxEntryPage>(`/api/inbox?${next}`),
+      /** Mark the items up to one as seen. */
+      markSeen: (itemId: number) => put('/api/inbox/seen', { last_seen_item_id: itemId }),
+    },
     /** What notifies the caller. */
     notificationSettings: {
       get: () => get<wire.NotificationSettings>('/api/notification-settings'),

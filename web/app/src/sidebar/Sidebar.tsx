@@ -44,12 +44,32 @@ export function Sidebar() {
         {t('chats.search')}
         <kbd>{navigator.platform.startsWith('Mac') ? '⌘K' : 'Ctrl K'}</kbd>
       </button>
+      <InboxLink />
       <div className={styles.scroll}>
         <ChatSection section="channels" />
         <ChatSection section="directMessages" />
       </div>
       <AccountMenu />
     </nav>
+  );
+}
+
+/** The way to the inbox, with the number of unseen items. */
+function InboxLink() {
+  const { t } = useTranslation();
+  const [path] = useLocation();
+  const count = useChatState(({ chats }) => [...chats.values()].reduce((sum, chat) => sum + chat.inbox_count, 0));
+  return (
+    <Link href="/inbox" className={styles.inbox} aria-current={path === '/inbox' ? 'page' : undefined}>
+      <Icon name="bell" size={16} />
+      {t('inbox.title')}
+      {count > 0 && (
+        <b className={styles.badge}>
+          {count >= 1000 ? '999+' : count}
+          <span className="visually-hidden"> {t('inbox.unseen')}</span>
+        </b>
+      )}
+    </Link>
   );
 }
 

@@ -36,6 +36,8 @@ export interface ChatState {
   readonly presences: ReadonlyMap<number, Presence>;
   /** Users whom the user has blocked: their messages are folded and do not count. */
   readonly blockedUserIds: ReadonlySet<number>;
+  /** The last item of the inbox that the user has seen; 0 if there is none. */
+  readonly lastSeenInboxItemId: number;
   /** What notifies the user. */
   readonly notificationSettings: NotificationSettings;
   /** When a typing indicator ends, by chat and user, in milliseconds since 1970. */

@@ -159,6 +159,7 @@ export class ChatStore {
       users: new Map([bootstrap.user, ...bootstrap.users].map((user) => [user.id, user])),
       presences: new Map(bootstrap.presences.map((presence) => [presence.user_id, presence])),
       blockedUserIds: new Set(bootstrap.blocked_user_ids),
+      lastSeenInboxItemId: bootstrap.last_seen_inbox_item_id ?? 0,
       notificationSettings: bootstrap.notification_settings,
       typing: new Map(),
       members: new Map(),

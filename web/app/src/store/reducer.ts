@@ -1,4 +1,4 @@
-import type { ChatSummary, Event, EventOf, Message, PendingMessage } from '@confab/sdk';
+import type { ChatSummary, Event, EventOf, InboxItem, Message, PendingMessage } from '@confab/sdk';
 import {
   type ChatState,
   isBlocked,
@@ -84,6 +84,12 @@ export function reduce(state: ChatState, event: Event): ChatState {
         unread_count: event.unread_count,
         mention_count: event.mention_count,
       }));
+    case 'inbox.added':
+      return applyInboxItem(state, event.item, increment);
+    case 'inbox.removed':
+      return applyInboxItem(state, event.item, decrement);
+    case 'inbox.seen':
+      return applyInboxSeen(state, event);
     case 'user.updated':
       return {
         ...state,
@@ -101,6 +107,26 @@ export function reduce(state: ChatState, event: Event): ChatState {
     default:
       return state;
   }
+}
+
+/** Counts an unseen item of the inbox, or no longer. */
+function applyInboxItem(state: ChatState, item: InboxItem, change: (count: number) => number): ChatState {
+  const isOwn = item.actor_id === state.me.id;
+  if (isOwn || isBlocked(state, item.actor_id) || item.id <= state.lastSeenInboxItemId) return state;
+  return updateChat(state, item.chat_id, (chat) => {
+    // Items for everyone are not for users who joined later.
+    const isVisible = !item.is_for_everyone || (item.message_id ?? 0) > chat.joined_after_message_id;
+    return isVisible ? { ...chat, inbox_count: change(chat.inbox_count) } : chat;
+  });
+}
+
+function applyInboxSeen(state: ChatState, { last_seen_item_id, chats }: EventOf<'inbox.seen'>): ChatState {
+  const counts = new Map(chats.map(({ chat_id, inbox_count }) => [chat_id, inbox_count]));
+  const changed = [...state.chats].map(([id, chat]) => {
+    const inbox_count = counts.get(id) ?? 0;
+    return [id, inbox_count === chat.inbox_count ? chat : { ...chat, inbox_count }] as const;
+  });
+  return { ...state, lastSeenInboxItemId: last_seen_item_id, chats: new Map(changed) };
 }
 
 /** Adds a message to those that did not arrive on another network, or removes it. */
@@ -288,6 +314,8 @@ function toChatSummary({ chat, last_read_message_id }: EventOf<'chat.new'> | Eve
     is_muted: false,
     muted_until: null,
     notification_level: null,
+    inbox_count: 0,
+    joined_after_message_id: last_read_message_id ?? 0,
     last_message: null,
     last_read_message_id,
     mention_count: 0,

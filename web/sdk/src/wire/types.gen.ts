@@ -321,6 +321,10 @@ export type Bootstrap = {
      */
     cursor: Cursor;
     /**
+     * The last item of the inbox that the caller has seen; null if there is none.
+     */
+    last_seen_inbox_item_id: InboxItemId | null;
+    /**
      * What notifies the caller.
      */
     notification_settings: NotificationSettings;
@@ -885,9 +889,18 @@ export type ChatSummary = {
      */
     id: ChatId;
     /**
+     * Number of unseen items of the chat in the caller's inbox; counted up to 1,000.
+     */
+    inbox_count: number;
+    /**
      * Whether the caller has muted the chat.
      */
     is_muted: boolean;
+    /**
+     * The last message before the caller joined; 0 if there is none. Items of the inbox for everyone are about
+     * later messages.
+     */
+    joined_after_message_id: number;
     /**
      * The newest message, deleted ones included.
      */
@@ -1398,6 +1411,24 @@ export type Event = {
     unread_count: number;
 } | {
     at: Time;
+    chat_id: ChatId;
+    id: Cursor;
+    item: InboxItem;
+    type: 'inbox.added';
+} | {
+    at: Time;
+    chat_id: ChatId;
+    id: Cursor;
+    item: InboxItem;
+    type: 'inbox.removed';
+} | {
+    at: Time;
+    chats: Array<InboxCount>;
+    id: Cursor;
+    last_seen_item_id: InboxItemId;
+    type: 'inbox.seen';
+} | {
+    at: Time;
     id: Cursor;
     type: 'user.updated';
     user: User;
@@ -1660,6 +1691,131 @@ export type GoogleChatSettings = {
      * The e-mail address of the service account.
      */
     service_account: string;
+};
+
+/**
+ * The unseen items of a chat.
+ */
+export type InboxCount = {
+    /**
+     * The chat.
+     */
+    chat_id: ChatId;
+    /**
+     * How many there are, up to 1,000.
+     */
+    inbox_count: number;
+};
+
+/**
+ * An item with its message.
+ */
+export type InboxEntry = {
+    /**
+     * Who wrote, reacted or added the user; null if the user is no longer stored.
+     */
+    actor_id: UserId | null;
+    /**
+     * The chat.
+     */
+    chat_id: ChatId;
+    /**
+     * When it happened.
+     */
+    created_at: Time;
+    /**
+     * The reaction; null for other items.
+     */
+    emoji: string | null;
+    /**
+     * The id. Ids increase in commit order.
+     */
+    id: InboxItemId;
+    /**
+     * Whether the item is in the inboxes of all members, because the message mentions everyone.
+     */
+    is_for_everyone: boolean;
+    /**
+     * What the item is about.
+     */
+    kind: InboxItemKind;
+    /**
+     * The message; null if the item has none.
+     */
+    message: Message | null;
+    /**
+     * The message that mentions or replies, or to which someone reacted; null if the user was added to the chat.
+     */
+    message_id: MessageId | null;
+};
+
+/**
+ * A page of a list.
+ */
+export type InboxEntryPage = {
+    items: Array<InboxEntry>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * An item of the inbox.
+ */
+export type InboxItem = {
+    /**
+     * Who wrote, reacted or added the user; null if the user is no longer stored.
+     */
+    actor_id: UserId | null;
+    /**
+     * The chat.
+     */
+    chat_id: ChatId;
+    /**
+     * When it happened.
+     */
+    created_at: Time;
+    /**
+     * The reaction; null for other items.
+     */
+    emoji: string | null;
+    /**
+     * The id. Ids increase in commit order.
+     */
+    id: InboxItemId;
+    /**
+     * Whether the item is in the inboxes of all members, because the message mentions everyone.
+     */
+    is_for_everyone: boolean;
+    /**
+     * What the item is about.
+     */
+    kind: InboxItemKind;
+    /**
+     * The message that mentions or replies, or to which someone reacted; null if the user was added to the chat.
+     */
+    message_id: MessageId | null;
+};
+
+/**
+ * An item of an inbox. Item ids increase in commit order.
+ */
+export type InboxItemId = number;
+
+/**
+ * What an item is about.
+ */
+export type InboxItemKind = 'mention' | 'reply' | 'reaction' | 'added';
+
+/**
+ * How far a user has seen the inbox.
+ */
+export type InboxMark = {
+    /**
+     * The last item that the user has seen.
+     */
+    last_seen_item_id: InboxItemId;
 };
 
 /**
@@ -6258,6 +6414,105 @@ export type FilesDownloadThumbnailResponses = {
 };
 
 export type FilesDownloadThumbnailResponse = FilesDownloadThumbnailResponses[keyof FilesDownloadThumbnailResponses];
+
+export type InboxListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only items with a lower id.
+         */
+        before?: InboxItemId;
+        /**
+         * Only items of this kind.
+         */
+        kind?: InboxItemKind;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+    };
+    url: '/api/inbox';
+};
+
+export type InboxListErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type InboxListError = InboxListErrors[keyof InboxListErrors];
+
+export type InboxListResponses = {
+    /**
+     * OK.
+     */
+    200: InboxEntryPage;
+};
+
+export type InboxListResponse = InboxListResponses[keyof InboxListResponses];
+
+export type InboxMarkSeenData = {
+    body: InboxMark;
+    path?: never;
+    query?: never;
+    url: '/api/inbox/seen';
+};
+
+export type InboxMarkSeenErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type InboxMarkSeenError = InboxMarkSeenErrors[keyof InboxMarkSeenErrors];
+
+export type InboxMarkSeenResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type InboxMarkSeenResponse = InboxMarkSeenResponses[keyof InboxMarkSeenResponses];
 
 export type InvitesPreviewData = {
     body?: never;

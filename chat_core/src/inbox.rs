@@ -1,0 +1,179 @@
+//! The inbox of a user: mentions, replies to the user's messages, reactions to them, and chats to which others
+//! added the user, of all chats. The triggers of the database (0049) write and delete the items.
+
+use crate::{ChatId, InboxItemId, MessageId, Result, Time, UserId, events, messages, messages::Message};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection, PgConnection, PgExecutor, PgPool};
+use std::collections::HashMap;
+
+/// How long items are kept, in days.
+const KEEP_DAYS: i32 = 90;
+
+/// Maximum number of items that are deleted in one transaction, and by one run of housekeeping.
+const DELETE_BATCH: i64 = 500;
+const DELETE_MAX: u64 = 50_000;
+
+/// What an item is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schemars(rename = "InboxItemKind")]
+pub enum Kind {
+    /// A message mentions the user or everyone.
+    Mention,
+    /// A message replies to one of the user's.
+    Reply,
+    /// Someone reacted to a message of the user.
+    Reaction,
+    /// Someone added the user to a chat.
+    Added,
+}
+
+impl Kind {
+    /// Returns the name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mention => "mention",
+            Self::Reply => "reply",
+            Self::Reaction => "reaction",
+            Self::Added => "added",
+        }
+    }
+}
+
+/// An item of the inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
+pub struct InboxItem {
+    /// The id. Ids increase in commit order.
+    pub id: InboxItemId,
+    /// What the item is about.
+    pub kind: Kind,
+    /// The chat.
+    pub chat_id: ChatId,
+    /// The message that mentions or replies, or to which someone reacted; null if the user was added to the chat.
+    pub message_id: Option<MessageId>,
+    /// Who wrote, reacted or added the user; null if the user is no longer stored.
+    pub actor_id: Option<UserId>,
+    /// The reaction; null for other items.
+    pub emoji: Option<String>,
+    /// When it happened.
+    pub created_at: Time,
+    /// Whether the item is in the inboxes of all members, because the message mentions everyone.
+    pub is_for_everyone: bool,
+}
+
+/// An item with its message.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct InboxEntry {
+    /// The item.
+    #[serde(flatten)]
+    pub item: InboxItem,
+    /// The message; null if the item has none.
+    pub message: Option<Message>,
+}
+
+/// The unseen items of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InboxCount {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// How many there are, up to 1,000.
+    pub inbox_count: i64,
+}
+
+/// How far a user has seen the inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InboxMark {
+    /// The last item that the user has seen.
+    pub last_seen_item_id: InboxItemId,
+}
+
+/// Lists the inbox of a user, newest first: at most `limit` items, of one kind, with ids below `before`.
+pub async fn list(
+    db: &mut PgConnection,
+    user: UserId,
+    kind: Option<Kind>,
+    before: Option<InboxItemId>,
+    limit: i64,
+) -> Result<Vec<InboxEntry>> {
+    let items: Vec<InboxItem> = sqlx::query_as(
+        "select i.id, i.kind, i.chat_id, i.message_id, i.actor_id, i.emoji, i.created_at,
+                i.user_id is null as is_for_everyone
+         from (
+             (select i.* from inbox_items i join chat_members m on m.user_id = $1 and m.chat_id = i.chat_id
+              where i.user_id = $1 and ($2::bigint is null or i.id < $2) and ($3::text is null or i.kind = $3)
+                and sees_inbox_item(m, i)
+              order by i.id desc limit $4)
+             union all
+             select e.* from chat_members m
+             cross join lateral (
+                 select i.* from inbox_items i
+                 where i.user_id is null and i.chat_id = m.chat_id and ($2::bigint is null or i.id < $2)
+                   and sees_inbox_item(m, i)
+                 order by i.id desc limit $4
+             ) e
+             where m.user_id = $1 and coalesce($3, 'mention') = 'mention'
+         ) i
+         order by i.id desc limit $4",
+    )
+    .bind(user)
+    .bind(before)
+    .bind(kind)
+    .bind(limit)
+    .fetch_all(&mut *db)
+    .await?;
+    let ids: Vec<MessageId> = items.iter().filter_map(|item| item.message_id).collect();
+    let messages = messages::load_for_viewer(db, &ids, user).await?;
+    let by_id: HashMap<MessageId, Message> = messages.into_iter().map(|message| (message.id, message)).collect();
+    let with_message = |item: InboxItem| {
+        let message = item.message_id.and_then(|id| by_id.get(&id).cloned());
+        InboxEntry { item, message }
+    };
+    Ok(items.into_iter().map(with_message).collect())
+}
+
+/// Returns the last item that a user has seen.
+pub async fn last_seen(db: impl PgExecutor<'_>, user: UserId) -> Result<Option<InboxItemId>> {
+    Ok(sqlx::query_scalar("select nullif(inbox_mark($1), 0)").bind(user).fetch_one(db).await?)
+}
+
+/// Marks the items up to one as seen. The mark only moves forward, and not beyond the newest item.
+pub async fn mark_seen(db: &PgPool, user: UserId, mark: InboxMark) -> Result<()> {
+    let mut log = events::begin(db, user).await?;
+    sqlx::query(
+        "insert into inbox_marks as m (user_id, item_id)
+         select $1, least($2, max(i.id)) from inbox_items i having max(i.id) is not null
+         on conflict (user_id) do update set item_id = excluded.item_id where m.item_id < excluded.item_id",
+    )
+    .bind(user)
+    .bind(mark.last_seen_item_id)
+    .execute(&mut *log)
+    .await?;
+    log.commit().await?;
+    Ok(())
+}
+
+/// Deletes old items, and returns how many.
+pub(crate) async fn delete_old(db: &mut PgConnection) -> Result<u64> {
+    let mut total = 0;
+    while total < DELETE_MAX {
+        // Found without the append lock.
+        let old: Vec<InboxItemId> = sqlx::query_scalar(
+            "select id from inbox_items where created_at < now() - make_interval(days => $1) order by created_at limit $2",
+        )
+        .bind(KEEP_DAYS)
+        .bind(DELETE_BATCH)
+        .fetch_all(&mut *db)
+        .await?;
+        if old.is_empty() {
+            break;
+        }
+        let mut log = db.begin().await?;
+        sqlx::query("select append_lock()").execute(&mut *log).await?;
+        let deleted = sqlx::query("delete from inbox_items where id = any ($1)").bind(old).execute(&mut *log).await?;
+        log.commit().await?;
+        total += deleted.rows_affected();
+    }
+    Ok(total)
+}
