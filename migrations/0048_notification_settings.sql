@@ -8,8 +8,17 @@ alter table chat_members
     -- Which messages notify; null for the level of the type of chat.
     add column notification_level notification_level;
 
--- Finds chats that are to notify again.
-create index chat_members_muted_until on chat_members (muted_until) where muted_until is not null;
+-- The previous version of the servers changes only is_muted.
+create function members_mute_reset() returns trigger language plpgsql as $$
+begin
+    if new.is_muted <> old.is_muted and new.muted_until is not distinct from old.muted_until then
+        new.muted_until := null;
+    end if;
+    return new;
+end $$;
+
+create trigger members_mute_reset before update of is_muted on chat_members
+    for each row execute function members_mute_reset();
 
 -- A user without a row has the defaults.
 create table notification_settings (

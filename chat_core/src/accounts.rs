@@ -190,7 +190,6 @@ pub(crate) async fn erase(log: &mut PgConnection, user: UserId) -> Result<()> {
         "delete from invites where created_by = $1",
         "delete from webhook_endpoints where user_id = $1",
         "delete from notification_settings where user_id = $1",
-        "delete from inbox_items where user_id = $1",
         "delete from inbox_marks where user_id = $1",
         "delete from bridges where owner_id = $1",
         "delete from chat_bans where user_id = $1",

@@ -132,8 +132,8 @@ pub enum Event {
         unread_count: i64,
         mention_count: i64,
     },
-    /// The inbox of the recipient, or of the members of the chat, has a new item. Members see one for everyone
-    /// only if it is about a message after they joined, and of another user whom they have not blocked.
+    /// The inbox of the recipient, or of the members of the chat, has a new item. A member sees one for everyone only
+    /// if its message was sent after the member joined, by another user whom the member has not blocked.
     #[serde(rename = "inbox.added")]
     InboxAdded { id: Cursor, chat_id: ChatId, at: Time, item: InboxItem },
     /// An item was deleted with what it was about.
@@ -145,11 +145,11 @@ pub enum Event {
     /// The username, display name, bio or avatar of a user changed.
     #[serde(rename = "user.updated")]
     UserUpdated { id: Cursor, at: Time, user: User },
-    /// The recipient blocked a user. The unread counts of their common chats may change:
+    /// The recipient blocked a user. The counts of their common chats may change:
     /// fetch `/api/chats` again.
     #[serde(rename = "user.blocked")]
     UserBlocked { id: Cursor, at: Time, user: User },
-    /// The recipient unblocked a user. The unread counts of their common chats may change:
+    /// The recipient unblocked a user. The counts of their common chats may change:
     /// fetch `/api/chats` again.
     #[serde(rename = "user.unblocked")]
     UserUnblocked { id: Cursor, at: Time, user: User },

@@ -1,5 +1,5 @@
 //! The inbox of a user: mentions, replies to the user's messages, reactions to them, and chats to which others
-//! added the user, of all chats. The triggers of the database (0049) write and delete the items.
+//! added the user, of all chats. The triggers of the database (0050) write and delete the items.
 
 use crate::{ChatId, InboxItemId, MessageId, Result, Time, UserId, events, messages, messages::Message};
 use schemars::JsonSchema;
@@ -10,9 +10,12 @@ use std::collections::HashMap;
 /// How long items are kept, in days.
 const KEEP_DAYS: i32 = 90;
 
+/// Maximum number of a user's items that are read for one page.
+const MAX_READ: i64 = 5_000;
+
 /// Maximum number of items that are deleted in one transaction, and by one run of housekeeping.
 const DELETE_BATCH: i64 = 500;
-const DELETE_MAX: u64 = 50_000;
+const DELETE_MAX: u64 = 10_000;
 
 /// What an item is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::Type)]
@@ -89,7 +92,8 @@ pub struct InboxMark {
     pub last_seen_item_id: InboxItemId,
 }
 
-/// Lists the inbox of a user, newest first: at most `limit` items, of one kind, with ids below `before`.
+/// Lists the inbox of a user, newest first: at most `limit` items, of one kind, with ids below `before`. At most
+/// [`MAX_READ`] items of the user are read, so a page may be the last although there are older items of the kind.
 pub async fn list(
     db: &mut PgConnection,
     user: UserId,
@@ -98,29 +102,36 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<InboxEntry>> {
     let items: Vec<InboxItem> = sqlx::query_as(
-        "select i.id, i.kind, i.chat_id, i.message_id, i.actor_id, i.emoji, i.created_at,
-                i.user_id is null as is_for_everyone
-         from (
-             (select i.* from inbox_items i join chat_members m on m.user_id = $1 and m.chat_id = i.chat_id
-              where i.user_id = $1 and ($2::bigint is null or i.id < $2) and ($3::text is null or i.kind = $3)
-                and sees_inbox_item(m, i)
-              order by i.id desc limit $4)
+        "with viewer as materialized (
+             select blocked_by($1) as blocked_ids
+         ), own as materialized (
+             select o.id from inbox_items o
+             where o.user_id = $1 and ($2::bigint is null or o.id < $2) order by o.id desc limit $5
+         ), found as (
+             select own.id from own
              union all
-             select e.* from chat_members m
+             select e.id from chat_members m
              cross join lateral (
-                 select i.* from inbox_items i
-                 where i.user_id is null and i.chat_id = m.chat_id and ($2::bigint is null or i.id < $2)
-                   and sees_inbox_item(m, i)
-                 order by i.id desc limit $4
+                 select o.id from inbox_items o
+                 where o.user_id is null and o.chat_id = m.chat_id and ($2::bigint is null or o.id < $2)
+                 order by o.id desc limit $4
              ) e
              where m.user_id = $1 and coalesce($3, 'mention') = 'mention'
-         ) i
+         )
+         select i.id, i.kind, i.chat_id, i.message_id, i.actor_id, i.emoji, i.created_at,
+                i.user_id is null as is_for_everyone
+         from found
+         join inbox_items i on i.id = found.id
+         join chat_members m on m.user_id = $1 and m.chat_id = i.chat_id
+         where ($3::text is null or i.kind = $3)
+           and is_inbox_item_visible(m, (select blocked_ids from viewer), i)
          order by i.id desc limit $4",
     )
     .bind(user)
     .bind(before)
     .bind(kind)
     .bind(limit)
+    .bind(MAX_READ)
     .fetch_all(&mut *db)
     .await?;
     let ids: Vec<MessageId> = items.iter().filter_map(|item| item.message_id).collect();
@@ -154,13 +165,16 @@ pub async fn mark_seen(db: &PgPool, user: UserId, mark: InboxMark) -> Result<()>
     Ok(())
 }
 
-/// Deletes old items, and returns how many.
+/// Deletes old items and those of deleted accounts, and returns how many.
 pub(crate) async fn delete_old(db: &mut PgConnection) -> Result<u64> {
     let mut total = 0;
     while total < DELETE_MAX {
         // Found without the append lock.
         let old: Vec<InboxItemId> = sqlx::query_scalar(
-            "select id from inbox_items where created_at < now() - make_interval(days => $1) order by created_at limit $2",
+            "(select id from inbox_items where created_at < now() - make_interval(days => $1)
+              order by created_at limit $2)
+             union all
+             (select i.id from users u join inbox_items i on i.user_id = u.id where u.deleted_at is not null limit $2)",
         )
         .bind(KEEP_DAYS)
         .bind(DELETE_BATCH)

@@ -32,7 +32,7 @@ pub mod inbox;
 pub mod invites;
 pub mod mcp_confirmations;
 pub mod members;
-mod mentions;
+pub mod mentions;
 pub mod messages;
 pub mod metrics;
 pub mod notification_settings;

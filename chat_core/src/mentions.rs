@@ -6,7 +6,7 @@ use crate::values::Content;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// Maximum number of mentions in one message; further ones are plain text.
-const MAX_MENTIONS: usize = 50;
+pub const MAX_MENTIONS: usize = 50;
 
 /// The characters of a name besides letters and digits. At its end they belong to the
 /// sentence.

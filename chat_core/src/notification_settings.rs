@@ -114,7 +114,7 @@ pub async fn update(db: &PgPool, user: UserId, patch: NotificationSettingsPatch)
         return Ok(settings);
     }
     if settings.dnd_until != before.dnd_until {
-        require_soon(&mut log, "dnd_until", settings.dnd_until).await?;
+        require_future(&mut log, "dnd_until", settings.dnd_until).await?;
     }
     let quiet = settings.quiet_hours.as_ref();
     sqlx::query(
@@ -177,7 +177,7 @@ pub async fn unmute(db: &PgPool, chat: ChatId, user: UserId) -> Result<()> {
 async fn set_muted(db: &PgPool, chat: ChatId, user: UserId, is_muted: bool, until: Option<Time>) -> Result<()> {
     let mut log = events::begin(db, user).await?;
     require_membership(&mut log, chat, user).await?;
-    require_soon(&mut log, "until", until).await?;
+    require_future(&mut log, "until", until).await?;
     sqlx::query(
         "update chat_members set is_muted = $3, muted_until = $4
          where chat_id = $1 and user_id = $2 and (is_muted, muted_until) is distinct from ($3, $4)",
@@ -193,14 +193,14 @@ async fn set_muted(db: &PgPool, chat: ChatId, user: UserId, is_muted: bool, unti
 }
 
 /// Requires a time that is in the future, and not too far.
-async fn require_soon(db: &mut PgConnection, field: &'static str, time: Option<Time>) -> Result<()> {
-    let is_soon: Option<bool> =
+async fn require_future(db: &mut PgConnection, field: &'static str, time: Option<Time>) -> Result<()> {
+    let is_possible: Option<bool> =
         sqlx::query_scalar("select $1 > clock_timestamp() and $1 <= clock_timestamp() + make_interval(days => $2)")
             .bind(time)
             .bind(MAX_QUIET_DAYS)
             .fetch_one(db)
             .await?;
-    match is_soon {
+    match is_possible {
         Some(false) => Err(Error::invalid(field, "must be in the future, at most a year away")),
         _ => Ok(()),
     }

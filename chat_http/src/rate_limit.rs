@@ -1,8 +1,8 @@
 //! Rate limits by user, by address and by class of route. Each server process counts
 //! for itself. The limits prevent one faulty client from using up the capacity.
 //!
-//! A long text or a large chat costs more than one write: `BYTES_PER_WRITE`,
-//! `MEMBERS_PER_WRITE`. This surcharge also applies to the commands of WebSockets, whose
+//! A long text, a large chat or a message with many mentions costs more than one write: `BYTES_PER_WRITE`,
+//! `MEMBERS_PER_WRITE`, `MENTIONS_PER_WRITE`. This surcharge also applies to the commands of WebSockets, whose
 //! number the notify server limits apart.
 
 mod setting;
@@ -16,7 +16,7 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header},
     response::{IntoResponse, Response},
 };
-use chat_core::{Error, UserId, WebhookId};
+use chat_core::{Error, UserId, WebhookId, mentions::MAX_MENTIONS};
 use governor::{
     NotUntil,
     clock::{Clock, QuantaClock, QuantaInstant},
@@ -38,6 +38,9 @@ const BYTES_PER_WRITE: usize = 4 * 1024;
 /// Number of members that one write includes. A chat with more initial members counts as
 /// several writes: each member is a row and an event.
 const MEMBERS_PER_WRITE: usize = 5;
+
+/// So many mentions in a message cost as much as a write.
+const MENTIONS_PER_WRITE: usize = 5;
 
 /// How often one refresh token can be sent. A correct client sends it once, or a few times
 /// while the network fails.
@@ -146,6 +149,13 @@ impl RateLimiter {
             Ok(Err(not_until)) => Err(self.wait_for(&not_until)),
             Err(_) => Err(Error::TooManyRequests),
         }
+    }
+
+    /// Counts the text of a message as [`Self::charge_text`] does, and the users whom it may mention: each gets an
+    /// item of the inbox and an event.
+    pub fn charge_content(&self, user: UserId, content: &str) -> Result<(), Error> {
+        self.charge_text(user, content.len())?;
+        self.charge_write(user, content.matches('@').take(MAX_MENTIONS).count() / MENTIONS_PER_WRITE)
     }
 
     /// Counts the initial members of a chat, besides the write that was counted for the request.

@@ -70,7 +70,7 @@ pub fn routes() -> Routes {
         .on(Read,    SignedIn,       GET,    "/api/notification-settings",                          notifications::get_settings,    "Get what notifies the caller.")
         .on(Write,   SignedIn,       PATCH,  "/api/notification-settings",                          notifications::update_settings, "Change what notifies the caller.")
         .on(Read,    SignedIn,       GET,    "/api/inbox",                                          inbox::list,                    "List the caller's inbox, newest first: mentions, replies, reactions, and chats to which others added the caller.")
-        .on(Write,   SignedIn,       PUT,    "/api/inbox/seen",                                     inbox::mark_seen,               "Mark the items of the inbox up to one as seen.")
+        .on(Profile, SignedIn,       PUT,    "/api/inbox/seen",                                     inbox::mark_seen,               "Mark the items of the inbox up to one as seen.")
         .on(Read,    SignedIn,       GET,    "/api/bots",                                           bots::list,                     "List the caller's bots.")
         .on(Audited, SignedIn,       POST,   "/api/bots",                                           bots::create,                   "Create a bot.")
         .on(Profile, SignedIn,       PATCH,  "/api/bots/{user_id}",                                 bots::update,                   "Update the profile of one of the caller's bots.")

@@ -75,7 +75,8 @@ pub struct ChatSummary {
     pub unread_count: i64,
     /// Number of unread messages that mention the caller or everyone.
     pub mention_count: i64,
-    /// Number of unseen items of the chat in the caller's inbox; counted up to 1,000.
+    /// Number of unseen items of the chat in the caller's inbox; counted among the newest 1,000 of the caller, and
+    /// the newest 20 for everyone of the chat.
     #[serde(default)]
     pub inbox_count: i64,
     /// The last message before the caller joined; 0 if there is none. Items of the inbox for everyone are about
@@ -87,7 +88,8 @@ pub struct ChatSummary {
     pub last_read_message_id: Option<MessageId>,
     /// Whether the caller has muted the chat.
     pub is_muted: bool,
-    /// When a muted chat notifies again; null for a chat that is muted for good, or not muted.
+    /// When a muted chat notifies again; null for a chat that is muted for good, or not muted. `is_muted` becomes
+    /// false within a minute of it.
     #[serde(default)]
     pub muted_until: Option<Time>,
     /// Which messages of the chat notify the caller; null for the level of its type.
@@ -324,8 +326,7 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
                 unread_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as unread_count,
                 mention_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as mention_count,
                 nullif(greatest(read_marker.message_id, m.joined_after_message_id), 0) as last_read_message_id,
-                is_muted_now(m) as is_muted, case when is_muted_now(m) then m.muted_until end as muted_until,
-                m.notification_level, coalesce(unseen.inbox_count, 0) as inbox_count, m.joined_after_message_id
+                m.is_muted, m.muted_until, m.notification_level, coalesce(unseen.inbox_count, 0) as inbox_count, m.joined_after_message_id
          from chat_members m
          join chats c on c.id = m.chat_id
          left join inbox_counts($1) unseen on unseen.chat_id = m.chat_id

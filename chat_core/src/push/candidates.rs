@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
 
 /// Maximum number of the newest messages of a chat that are looked at for one notification.
-const NEWEST_MESSAGES: i64 = 1_000;
+const NEWEST_MESSAGES: i64 = 300;
 
 /// Maximum number of messages that are decided on for one notification.
 const MAX_CANDIDATES: i64 = 50;
@@ -17,7 +17,7 @@ pub(super) struct Candidate {
     pub(super) message_id: MessageId,
     pub(super) chat_id: ChatId,
     pub(super) user_id: UserId,
-    /// Whether the member has keywords and nothing else of the message notifies the member.
+    /// Whether a keyword would change the decision, and the member has keywords.
     needs_keyword: bool,
     #[sqlx(flatten)]
     pub(super) facts: Facts,
@@ -33,7 +33,7 @@ macro_rules! candidates_sql {
                     coalesce(x.sender_id, 0) = any (blocked_by(m.user_id)) as is_blocked,
                     x.mentions_everyone or m.user_id = any (x.mentions) as is_mentioned,
                     coalesce(r.sender_id = m.user_id, false) as is_reply, false as has_keyword,
-                    not sure.is_sure as needs_keyword,
+                    coalesce(s.keywords <> '{}', false) and not known.is_for_member as needs_keyword,
                     exists (select from presences p where p.user_id = m.user_id and p.status = 'busy') as is_busy,
                     now() as at, s.dnd_until, s.quiet_from, s.quiet_until, s.time_zone
              from ", $source, " x
@@ -43,14 +43,14 @@ macro_rules! candidates_sql {
              left join messages r on r.id = x.reply_to
              cross join lateral (select level_of(m, c.type, s) as level) level
              cross join lateral (
-                 select level.level = 'all' or x.mentions_everyone or m.user_id = any (x.mentions)
-                     or coalesce(r.sender_id = m.user_id, false) as is_sure
-             ) sure
+                 select x.mentions_everyone or m.user_id = any (x.mentions)
+                     or coalesce(r.sender_id = m.user_id, false) as is_for_member
+             ) known
              join lateral (
                  select where level.level <> 'none' and not is_muted_now(m) and x.deleted_at is null
                     and x.sender_id is distinct from m.user_id
                     and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
-                    and (sure.is_sure or s.keywords <> '{}')
+                    and (level.level = 'all' or known.is_for_member or s.keywords <> '{}')
              ) possible on true ",
             $rest
         )
@@ -78,21 +78,30 @@ pub(super) async fn load_unread(
     chat: ChatId,
     first: MessageId,
 ) -> Result<Vec<Candidate>> {
+    let read: Option<MessageId> = sqlx::query_scalar(
+        "select nullif(read_position(m), 0) from chat_members m where m.user_id = $1 and m.chat_id = $2",
+    )
+    .bind(user)
+    .bind(chat)
+    .fetch_optional(&mut *db)
+    .await?
+    .flatten();
     let mut candidates: Vec<Candidate> = sqlx::query_as(candidates_sql!(
         "(
-             select f.* from messages f where f.id = $3 and f.chat_id = $2
+             select f.* from messages f where f.id = $3 and f.chat_id = $2 and f.id > $6
              union all
-             (select n.* from messages n where n.chat_id = $2 and n.id > $3 order by n.id desc limit $4)
+             (select n.* from messages n where n.chat_id = $2 and n.id > greatest($3, $6) order by n.id desc limit $4)
          )",
-        "where m.user_id = $1 and x.id > read_position(m)
+        "where m.user_id = $1
          -- Messages that may contain a keyword hide neither the others nor the first.
-         order by sure.is_sure or x.id = $3 desc, x.id desc limit $5"
+         order by level.level = 'all' or known.is_for_member or x.id = $3 desc, x.id desc limit $5"
     ))
     .bind(user)
     .bind(chat)
     .bind(first)
     .bind(NEWEST_MESSAGES)
     .bind(MAX_CANDIDATES)
+    .bind(read.map_or(0, MessageId::get))
     .fetch_all(&mut *db)
     .await?;
     find_keywords(db, &mut candidates).await?;

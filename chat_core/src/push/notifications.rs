@@ -67,11 +67,8 @@ pub struct Content {
     pub body: String,
     /// The message that a click opens.
     pub message_id: MessageId,
-    /// How many chats have unread messages.
-    pub unread_chats: i64,
     /// Whether the device is to wake.
     pub urgency: Urgency,
-    last_message_id: MessageId,
 }
 
 /// What became of a notification.
@@ -96,7 +93,7 @@ pub enum Outcome {
 impl Content {
     /// The outcome if the push service takes it.
     pub fn sent(&self) -> Outcome {
-        Outcome::Sent(self.last_message_id)
+        Outcome::Sent(self.message_id)
     }
 }
 
@@ -138,8 +135,9 @@ struct Shown {
     files: Vec<String>,
 }
 
-/// Decides what a notification shows; `None` if there is nothing to notify of any more.
-pub async fn compose(db: &PgPool, due: &DueNotification) -> Result<Option<Content>> {
+/// Decides what a notification shows, and the number on the badge: how many chats have unread messages. `None` if
+/// there is nothing to notify of any more.
+pub async fn compose(db: &PgPool, due: &DueNotification) -> Result<Option<(Content, i64)>> {
     let is_active: bool = sqlx::query_scalar(
         "select exists (select from sessions where id = $1 and revoked_at is null and expires_at > now())",
     )
@@ -149,7 +147,9 @@ pub async fn compose(db: &PgPool, due: &DueNotification) -> Result<Option<Conten
     if !is_active {
         return Ok(None);
     }
-    compose_for_chat(db, due.user_id, due.chat_id, due.message_id, due.preview).await
+    let composed = compose_for_chat(db, due.user_id, due.chat_id, due.message_id, due.preview).await?;
+    let Some(content) = composed else { return Ok(None) };
+    Ok(Some((content, count_unread_chats(db, due.user_id).await?)))
 }
 
 /// Decides what a notification of the unread messages of a chat from `first` on shows; `None` if there is
@@ -179,8 +179,7 @@ pub async fn compose_for_chat(
     .await?;
     let Some(shown) = shown else { return Ok(None) };
     let (title, body) = describe(&shown, preview);
-    let unread_chats = count_unread_chats(db, user).await?;
-    Ok(Some(Content { title, body, message_id: newest, unread_chats, urgency, last_message_id: newest }))
+    Ok(Some(Content { title, body, message_id: newest, urgency }))
 }
 
 /// The title and the text.

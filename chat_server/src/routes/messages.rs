@@ -29,7 +29,7 @@ pub(crate) async fn create(
     Path(chat_id): Path<ChatId>,
     Json(draft): Json<MessageDraft>,
 ) -> Result<CreatedOrOk<Message>> {
-    state.rate_limiter.charge_text(caller.account_id, draft.content.as_str().len())?;
+    state.rate_limiter.charge_content(caller.account_id, draft.content.as_str())?;
     // A token that is limited to some chats cannot take files from others.
     if let Some(chats) = &caller.chats {
         files::require_in_chats(&state.db, caller.user_id, &draft.files, chats).await?;
@@ -110,7 +110,7 @@ pub(crate) async fn update(
     Path(id): Path<MessageId>,
     Json(MessagePatch { content }): Json<MessagePatch>,
 ) -> Result<Json<Message>> {
-    state.rate_limiter.charge_text(caller.account_id, content.as_str().len())?;
+    state.rate_limiter.charge_content(caller.account_id, content.as_str())?;
     Ok(Json(messages::update(&state.db, caller.user_id, id, &content, true).await?))
 }
 

@@ -35,6 +35,7 @@ pub(crate) async fn update_settings(
 
 /// How long a chat is muted.
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Mute {
     /// When the chat notifies again, at most a year away; absent for good.
     until: Option<Time>,
@@ -77,6 +78,7 @@ pub(crate) async fn set_level(
 
 /// Which messages a notification is about.
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Since {
     /// The first message.
     since: MessageId,
@@ -109,6 +111,7 @@ pub(crate) async fn get(
     Query(Since { since }): Query<Since>,
 ) -> Result<Json<ChatNotification>> {
     let (user, chat) = (member.user_id, member.chat_id);
+    let _slot = state.expensive_slots.acquire(user).await?;
     let content = notifications::compose_for_chat(&state.db, user, chat, since, Preview::Full).await?;
     let notification = content.map(|content| MessageNotification {
         title: content.title,

@@ -1,6 +1,6 @@
 //! A bootstrap plus the events after it gives the same state as a fresh bootstrap.
 
-use chat_core::time::now;
+use chat_core::{push::notifications::count_unread_chats, time::now};
 use chat_test::{TestApp, TestUser};
 use chrono::TimeDelta;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -230,6 +230,10 @@ async fn perform_random_action(random: &mut StdRng, users: &[TestUser], chats: &
     let tomorrow = (now() + TimeDelta::days(1)).format("%Y-%m-%dT%H:%M:%SZ");
     let emoji = ["👍", "🎉", "❤️"].choose(random).expect("an emoji");
     let reply = match random.random_range(0..22) {
+        0 if n.is_multiple_of(2) => {
+            let reply = json!({ "content": format!("{mention} answered {n}"), "reply_to": some });
+            who.post(&format!("{chat}/messages"), reply).await
+        }
         0..4 => who.post(&format!("{chat}/messages"), text).await,
         4 => who.put(&format!("{chat}/read"), json!({ "message_id": some })).await,
         5 => who.post(&format!("{chat}/members"), json!({ "user_id": whom })).await,
@@ -287,7 +291,12 @@ async fn bootstrap_plus_events_equals_a_fresh_bootstrap() {
             *cursor = next;
             let fresh = bootstrap(user).await;
             assert_eq!(fresh["cursor"], cursor.as_str());
-            state.assert_matches(&State::of(&fresh), &format!("seed {seed}, round {round}, {}", user.name));
+            let what = format!("seed {seed}, round {round}, {}", user.name);
+            state.assert_matches(&State::of(&fresh), &what);
+            let badge = count_unread_chats(&app.db, user.id.try_into().expect("an id")).await.expect("a badge");
+            let chats = fresh["chats"].as_array().expect("chats").iter();
+            let unread = chats.filter(|chat| chat["unread_count"] != 0 && chat["is_muted"] == false);
+            assert_eq!(badge, unread.count() as i64, "{what}: the badge of pushes");
         }
     }
 }

@@ -86,7 +86,7 @@ async fn what_is_addressed_to_a_user_is_in_the_inbox_once() {
 }
 
 #[tokio::test]
-async fn an_item_goes_with_what_it_is_about() {
+async fn an_item_is_deleted_with_what_it_is_about() {
     let app = start().await;
     let [alice, bob, carol] = app.sign_in(["alice", "bob", "carol"]).await;
     let team = alice.chat_id("team").await;
@@ -113,6 +113,11 @@ async fn an_item_goes_with_what_it_is_about() {
         assert_eq!((inbox(&bob).await.len(), inbox(&carol).await.len()), (bobs, carols), "{text}");
         assert_eq!(unseen(&bob, team).await, bobs as i64, "{text}");
     }
+    // Who was mentioned before is not told again, although the item is gone.
+    sqlx::query("delete from inbox_items").execute(&app.db).await.expect("deleted");
+    let text = json!({ "content": "@bob and @carol" });
+    alice.patch(&format!("/api/messages/{}", message["id"]), text).await.expect(200);
+    assert_eq!((inbox(&bob).await.len(), inbox(&carol).await.len()), (0, 1));
     // Deleted messages: the mention, and the user's own one with its replies and reactions.
     alice.delete(&format!("/api/messages/{}", message["id"])).await.expect(204);
     react(&alice, &own, "👍").await;
@@ -126,12 +131,12 @@ async fn an_item_goes_with_what_it_is_about() {
 }
 
 #[tokio::test]
-async fn leaving_a_chat_takes_its_items_along() {
+async fn a_user_who_left_a_chat_sees_none_of_its_items() {
     let app = start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let group = json!({ "type": "group", "name": "new", "members": [bob.id] });
     let group = alice.post("/api/chats", group).await.expect(201).json()["id"].as_i64().expect("an id");
-    alice.say_in(group, "@bob").await;
+    let first = alice.say_in(group, "@bob").await;
     alice.say_in(group, "@everyone").await;
     assert_eq!(kinds(&bob).await, ["mention", "mention", "added"]);
     alice.delete(&format!("/api/chats/{group}/members/{}", bob.id)).await.expect(204);
@@ -140,6 +145,12 @@ async fn leaving_a_chat_takes_its_items_along() {
     alice.post(&format!("/api/chats/{group}/members"), json!({ "user_id": bob.id })).await.expect(201);
     assert_eq!(kinds(&bob).await, ["added"]);
     alice.say_in(group, "@everyone, again").await;
+    assert_eq!(unseen(&bob, group).await, 2);
+    // Nor does the end of an old item reach the user.
+    let mut stream = bob.listen().await;
+    alice.delete(&format!("/api/messages/{}", first["id"])).await.expect(204);
+    alice.say("general", "marker").await;
+    assert!(stream.read_until("marker").await.iter().all(|event| event.kind != "inbox.removed"));
     assert_eq!(unseen(&bob, group).await, 2);
     alice.delete(&format!("/api/chats/{group}")).await.expect(204);
     assert_eq!(kinds(&bob).await, Vec::<String>::new());
@@ -185,17 +196,21 @@ async fn a_mark_moves_forward_on_all_devices() {
 }
 
 #[tokio::test]
-async fn blocked_users_and_programs_fill_no_inbox() {
+async fn blocked_users_and_their_bots_add_no_items() {
     let app = start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
     let own = bob.say_in(team, "my question").await;
     alice.say_in(team, "@everyone, before the block").await;
+    let bot = alice.create_bot("helper").await;
+    alice.post(&format!("/api/chats/{team}/members"), json!({ "user_id": bot.id })).await.expect(201);
     bob.put(&format!("/api/users/{}/block", alice.id), json!({})).await.expect(204);
     alice.say_in(team, "@bob").await;
     alice.say_in(team, "@everyone").await;
     reply(&alice, &own, "an answer").await;
     react(&alice, &own, "🎉").await;
+    react(&bot, &own, "👍").await;
+    reply(&bot, &own, "an answer of a bot").await;
     assert_eq!((inbox(&bob).await.len(), unseen(&bob, team).await), (0, 0));
     bob.delete(&format!("/api/users/{}/block", alice.id)).await.expect(204);
     // Those for everyone were not only for Bob.
@@ -210,6 +225,10 @@ async fn old_items_and_those_of_deleted_accounts_are_deleted() {
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
     let team = alice.chat_id("team").await;
     alice.say_in(team, "@bob, long ago").await;
+    sqlx::query("update chat_members set joined_at = now() - interval '100 days'")
+        .execute(&app.db)
+        .await
+        .expect("aged");
     sqlx::query("update inbox_items set created_at = now() - interval '91 days'").execute(&app.db).await.expect("aged");
     alice.say_in(team, "@bob, today").await;
     let mut stream = bob.listen().await;
@@ -224,6 +243,7 @@ async fn old_items_and_those_of_deleted_accounts_are_deleted() {
     )
     .await
     .expect("deleted");
+    housekeeping::run(&app.db, RetentionConfig::DEFAULT).await.expect("a run");
     let left: i64 = sqlx::query_scalar("select count(*) from inbox_items where user_id = $1")
         .bind(bob.id)
         .fetch_one(&app.db)

@@ -41,7 +41,7 @@ impl Fixture {
     }
 
     /// Waits until the feed has read the log, and makes all that it found due now.
-    pub(super) async fn hurry(&self) {
+    pub(super) async fn make_due(&self) {
         eventually("the feed has read the log", || async {
             let sql = "select split_part(cursor, '-', 2)::bigint = (select max(id) from events)
                        from feeds where name = 'push'";
@@ -65,7 +65,7 @@ impl Fixture {
     /// Sends what has waited since [`Self::hold`].
     pub(super) async fn release(&self) {
         sqlx::query("update push_subscriptions set paused_until = null").execute(&self.app.db).await.expect("updated");
-        self.hurry().await;
+        self.make_due().await;
     }
 
     /// How many notifications wait or are being sent.
@@ -148,25 +148,25 @@ async fn what_was_read_deleted_muted_or_blocked_is_not_pushed() {
     .await;
     let read = alice.say_in(direct, "read in time").await;
     bob.put(&format!("/api/chats/{direct}/read"), json!({ "message_id": read["id"] })).await.expect(200);
-    fixture.hurry().await;
+    fixture.make_due().await;
     fixture.wait_until_nothing_waits().await;
     let deleted = alice.say_in(direct, "taken back").await;
     alice.delete(&format!("/api/messages/{}", deleted["id"])).await.expect(204);
-    fixture.hurry().await;
+    fixture.make_due().await;
     fixture.wait_until_nothing_waits().await;
     alice.say_in(direct, "muted").await;
     bob.put(&format!("/api/chats/{direct}/mute"), json!({})).await.expect(204);
-    fixture.hurry().await;
+    fixture.make_due().await;
     fixture.wait_until_nothing_waits().await;
     bob.delete(&format!("/api/chats/{direct}/mute")).await.expect(204);
     let general = alice.chat_id("general").await;
     alice.say_in(general, "@bob, before the block").await;
     bob.put(&format!("/api/users/{}/block", alice.id), json!({})).await.expect(204);
-    fixture.hurry().await;
+    fixture.make_due().await;
     fixture.wait_until_nothing_waits().await;
     bob.delete(&format!("/api/users/{}/block", alice.id)).await.expect(204);
     let fence = alice.say_in(direct, "fence").await;
-    fixture.hurry().await;
+    fixture.make_due().await;
     fixture.expect(&fence).await;
     drop(stream);
 }
@@ -253,7 +253,7 @@ async fn a_device_decides_how_much_is_shown_and_when_it_ends() {
     bob.delete("/api/push/subscription").await.expect(204);
     bob.get("/api/push/subscription").await.expect_problem(404);
     alice.say_in(direct, "for nobody").await;
-    fixture.hurry().await;
+    fixture.make_due().await;
     fixture.browser = subscribe(&fixture.service, &bob, "tablet", json!({})).await;
     let message = alice.say_in(direct, "for the tablet").await;
     fixture.expect(&message).await;
@@ -277,7 +277,7 @@ async fn a_push_survives_the_failures_of_its_service() {
                 && fixture.waiting_for_lease().await == 0
         })
         .await;
-        fixture.hurry().await;
+        fixture.make_due().await;
         fixture.expect(&message).await;
         fixture.wait_until_nothing_waits().await;
     }

@@ -27,7 +27,7 @@ impl Fixture {
     /// Nobody hears of a message: no page, and no device when all that waits is due.
     async fn expect_silence(&mut self, message: &Value) {
         assert_eq!(self.notification(message).await, Value::Null, "{message}");
-        self.hurry().await;
+        self.make_due().await;
         self.wait_until_nothing_waits().await;
         assert!(self.service.drain().is_empty(), "{message}");
     }
@@ -36,7 +36,7 @@ impl Fixture {
     async fn expect_notice(&mut self, message: &Value, is_urgent: bool) {
         let shown = self.notification(message).await;
         assert_eq!((&shown["message_id"], &shown["is_urgent"]), (&message["id"], &json!(is_urgent)), "{message}");
-        self.hurry().await;
+        self.make_due().await;
         let text = self.expect(message).await;
         let pushed = &text["notification"];
         assert_eq!((&pushed["title"], &pushed["body"]), (&shown["title"], &shown["body"]));
@@ -108,6 +108,10 @@ async fn a_keyword_notifies_as_a_mention_does() {
             false => fixture.expect_silence(&message).await,
         }
     }
+    // In a group, which notifies of everything, a keyword makes the difference between silent and loud.
+    let team = alice.chat_id("team").await;
+    let message = alice.say_in(team, "deploy the team").await;
+    fixture.expect_notice(&message, true).await;
     // One's own words notify nobody, nor those of others if the level is none.
     let own = bob.say_in(general, "deploy").await;
     fixture.expect_silence(&own).await;

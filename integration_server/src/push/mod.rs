@@ -109,7 +109,7 @@ impl Load for Pushes {
     async fn load(&self, due: DueNotification) -> Result<()> {
         let attempt = async {
             match notifications::compose(&self.db, &due).await? {
-                Some(content) => self.send(&due, &content).await,
+                Some((content, unread_chats)) => self.send(&due, &content, unread_chats).await,
                 None => Ok(Outcome::Dropped),
             }
         };
@@ -122,10 +122,10 @@ impl Load for Pushes {
 }
 
 impl Pushes {
-    async fn send(&self, due: &DueNotification, content: &Content) -> Result<Outcome> {
+    async fn send(&self, due: &DueNotification, content: &Content, unread_chats: i64) -> Result<Outcome> {
         let vapid = self.vapid.get_or_try_init(|| self.load_vapid()).await?;
         let Ok(endpoint) = Url::parse(&due.endpoint) else { return Ok(Outcome::Gone) };
-        let text = self.describe(due, content);
+        let text = self.describe(due, content, unread_chats);
         // Keys that are no point of the curve are of no use.
         let Ok(body) = encryption::encrypt(&due.p256dh, &due.auth, text.as_bytes()) else { return Ok(Outcome::Gone) };
         let authorization = vapid.authorization(&endpoint.origin().ascii_serialization(), now().timestamp());
@@ -175,7 +175,7 @@ impl Pushes {
 
     /// What the device gets: a declarative message, which browsers show without a script of ours, and which
     /// our service worker reads too.
-    fn describe(&self, due: &DueNotification, content: &Content) -> String {
+    fn describe(&self, due: &DueNotification, content: &Content, unread_chats: i64) -> String {
         let origin = self.public_url.as_ref().map_or("", PublicUrl::as_str);
         let build = |body: &str| {
             json!({
@@ -189,7 +189,7 @@ impl Pushes {
                     "silent": content.urgency == Urgency::Normal,
                     "data": { "user_id": due.user_id, "chat_id": due.chat_id, "message_id": content.message_id },
                 },
-                "app_badge": content.unread_chats,
+                "app_badge": unread_chats,
                 "mutable": true,
             })
             .to_string()

@@ -221,7 +221,7 @@ async fn dispatch(notify: &NotifyServer, identity: &Identity, command: Command) 
     }
     match command {
         Command::SendMessage { chat_id, content, files, reply_to, nonce } => {
-            rate_limiter.charge_text(account, content.as_str().len())?;
+            rate_limiter.charge_content(account, content.as_str())?;
             let outcome =
                 writer.send(MessageDraft { content, files, reply_to, nonce }.into_new_message(user, chat_id)?).await?;
             Ok(json!({ "message": outcome.message }))

@@ -17,6 +17,19 @@ import styles from './Inbox.module.css';
 
 const FILTERS = ['all', 'mention', 'reply', 'reaction', 'added'] as const;
 
+/** The shortest time between two loads of the list, in milliseconds. */
+const RELOAD_INTERVAL_MS = 1_000;
+
+/** After these events the list may be another one. */
+const RELOADING_EVENTS = [
+  'inbox.added',
+  'inbox.removed',
+  'chat.removed',
+  'chat.deleted',
+  'user.blocked',
+  'user.unblocked',
+] as const;
+
 /** What is addressed to the user, in all chats. */
 export default function InboxPage() {
   const { t } = useTranslation();
@@ -24,18 +37,6 @@ export default function InboxPage() {
   const chatStore = useChatStore();
   const { inbox } = chatStore.client.api;
   const [filter, setFilter] = useState<(typeof FILTERS)[number]>('all');
-  const hasUnseen = useChatState(({ chats }) => [...chats.values()].some(({ inbox_count }) => inbox_count > 0));
-  const fetchFirst = useCallback(() => inbox.list(filter === 'all' ? {} : { kind: filter }), [inbox, filter]);
-  const { items, error, isBusy, loadMore, reload } = usePages('', fetchFirst, inbox.listNext);
-  useEffect(() => {
-    const unsubscribers = (['inbox.added', 'inbox.removed'] as const).map((name) => chatStore.client.on(name, reload));
-    return () => {
-      for (const unsubscribe of unsubscribers) unsubscribe();
-    };
-  }, [chatStore, reload]);
-  useEffect(() => {
-    chatStore.users.ensure((items ?? []).flatMap(({ actor_id }) => actor_id ?? []));
-  }, [items, chatStore]);
   const markAllSeen = () =>
     withToast(async () => {
       const [newest] = (await inbox.list({ limit: 1 })).items;
@@ -46,11 +47,9 @@ export default function InboxPage() {
       <header className={pages.header}>
         <IconButton icon="back" label={t('backToChats')} className={pages.back ?? ''} onClick={() => navigate('/')} />
         <h1>{t('inbox.title')}</h1>
-        {hasUnseen && (
-          <Button className={styles.markAll} onClick={markAllSeen}>
-            {t('inbox.markAllSeen')}
-          </Button>
-        )}
+        <Button className={styles.markAll} onClick={markAllSeen}>
+          {t('inbox.markAllSeen')}
+        </Button>
       </header>
       <fieldset className={styles.filters} aria-label={t('inbox.filter')}>
         {FILTERS.map((one) => (
@@ -59,6 +58,37 @@ export default function InboxPage() {
           </Button>
         ))}
       </fieldset>
+      <InboxList key={filter} filter={filter} />
+    </section>
+  );
+}
+
+/** The items of a kind. */
+function InboxList({ filter }: { readonly filter: (typeof FILTERS)[number] }) {
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const { inbox } = chatStore.client.api;
+  const fetchFirst = useCallback(() => inbox.list(filter === 'all' ? {} : { kind: filter }), [inbox, filter]);
+  const { items, error, isBusy, loadMore, reload } = usePages('', fetchFirst, inbox.listNext);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const reloadSoon = () => {
+      timer ??= setTimeout(() => {
+        timer = null;
+        reload();
+      }, RELOAD_INTERVAL_MS);
+    };
+    const unsubscribers = RELOADING_EVENTS.map((name) => chatStore.client.on(name, reloadSoon));
+    return () => {
+      if (timer) clearTimeout(timer);
+      for (const unsubscribe of unsubscribers) unsubscribe();
+    };
+  }, [chatStore, reload]);
+  useEffect(() => {
+    chatStore.users.ensure((items ?? []).flatMap(({ actor_id }) => actor_id ?? []));
+  }, [items, chatStore]);
+  return (
+    <>
       <FormError>{error}</FormError>
       <ul className={results.results} aria-busy={isBusy}>
         {items?.map((entry) => (
@@ -67,7 +97,7 @@ export default function InboxPage() {
         {items?.length === 0 && <li className={lists.empty}>{t('inbox.empty')}</li>}
       </ul>
       {loadMore && <Button onClick={loadMore}>{t('search.loadMore')}</Button>}
-    </section>
+    </>
   );
 }
 

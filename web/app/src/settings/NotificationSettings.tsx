@@ -1,5 +1,5 @@
 import type { NotificationLevel, QuietHours } from '@confab/sdk';
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { formatUpcomingTime } from '../locales/time';
 import styles from '../sidebar/lists.module.css';
@@ -15,6 +15,9 @@ import { getQuietEnd, QUIET_TIMES } from './quietTimes';
 /** The quiet hours that are offered first. */
 const DEFAULT_QUIET_HOURS = { from: '22:00', until: '07:00' };
 
+/** The longest time of a timer, in milliseconds. */
+const MAX_TIMER_MS = 2_147_483_647;
+
 /** What notifies the user, on this device and on all. */
 export function NotificationSettings() {
   return (
@@ -22,7 +25,8 @@ export function NotificationSettings() {
       <DeviceNotifications />
       <Pause />
       <Levels />
-      <WordsAndHours />
+      <Keywords />
+      <QuietHoursForm />
     </div>
   );
 }
@@ -34,7 +38,14 @@ function Pause() {
   const isBusy = useChatState(({ me, presences }) => presences.get(me.id)?.status === 'busy');
   const pausedUntil = useChatState((state) => state.notificationSettings.dnd_until);
   const { error, run } = useAction();
-  const isPaused = pausedUntil !== null && Date.parse(pausedUntil) > Date.now();
+  const remaining = pausedUntil === null ? 0 : Date.parse(pausedUntil) - Date.now();
+  const isPaused = pausedUntil !== null && remaining > 0;
+  const [, showEnd] = useState(0);
+  useEffect(() => {
+    if (remaining <= 0 || remaining > MAX_TIMER_MS) return;
+    const timer = setTimeout(() => showEnd((count) => count + 1), remaining);
+    return () => clearTimeout(timer);
+  }, [remaining]);
   const setEnd = (end: string | null) => run(() => notificationSettings.update({ dnd_until: end }));
   return (
     <section className={styles.row} aria-label={t('notifications.pause')}>
@@ -92,65 +103,92 @@ function Levels() {
   );
 }
 
-/** Keywords and quiet hours. */
-function WordsAndHours() {
+function Keywords() {
   const { t } = useTranslation();
   const { notificationSettings } = useChatStore().client.api;
-  const { keywords, quiet_hours } = useChatState((state) => state.notificationSettings);
-  const [hasQuietHours, setHasQuietHours] = useState(quiet_hours !== null);
+  const stored = useChatState((state) => state.notificationSettings.keywords.join(', '));
   const { error, run } = useAction();
-  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const read = (name: string) => String(form.get(name) ?? '');
-    const hours: QuietHours | null = hasQuietHours
-      ? { from: read('from'), until: read('until'), time_zone: timeZone }
-      : null;
-    const words = read('keywords')
-      .split(',')
-      .map((word) => word.trim());
+    const words = String(new FormData(event.currentTarget).get('keywords') ?? '').split(',');
+    const keywords = words.map((word) => word.trim()).filter((word) => word !== '');
     void run(async () => {
-      await notificationSettings.update({ keywords: words.filter((word) => word !== ''), quiet_hours: hours });
+      await notificationSettings.update({ keywords });
       showToast(t('settings.saved'));
     });
   };
   return (
-    <form className={styles.form} onSubmit={submit}>
+    // Another device may change them.
+    <form className={styles.form} onSubmit={submit} key={stored}>
       <Field
         label={t('notifications.keywords')}
         name="keywords"
-        defaultValue={keywords.join(', ')}
+        defaultValue={stored}
         hint={t('notifications.keywordsHint')}
         maxLength={1100}
       />
+      <FormError>{error}</FormError>
+      <div className={styles.actions}>
+        <Button type="submit">{t('notifications.saveKeywords')}</Button>
+      </div>
+    </form>
+  );
+}
+
+function QuietHoursForm() {
+  const { t } = useTranslation();
+  const { notificationSettings } = useChatStore().client.api;
+  const stored = useChatState((state) => state.notificationSettings.quiet_hours);
+  const [isOn, setIsOn] = useState(stored !== null);
+  const { error, run } = useAction();
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  const isElsewhere = stored !== null && stored.time_zone !== timeZone;
+  const save = (quiet_hours: QuietHours | null) =>
+    run(async () => {
+      await notificationSettings.update({ quiet_hours });
+      showToast(t('settings.saved'));
+    });
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const read = (name: string) => String(form.get(name) ?? '');
+    void save({ from: read('from'), until: read('until'), time_zone: timeZone });
+  };
+  const toggle = (isOn: boolean) => {
+    setIsOn(isOn);
+    if (!isOn && stored !== null) void save(null);
+  };
+  return (
+    <form className={styles.form} onSubmit={submit}>
       <label>
-        <input type="checkbox" checked={hasQuietHours} onChange={({ target }) => setHasQuietHours(target.checked)} />{' '}
+        <input type="checkbox" checked={isOn} onChange={({ target }) => toggle(target.checked)} />{' '}
         {t('notifications.quietHours')}
       </label>
-      {hasQuietHours && (
+      {isOn && (
         <>
-          <div className={styles.row}>
+          <div className={styles.row} key={`${stored?.from} ${stored?.until}`}>
             {(['from', 'until'] as const).map((end) => (
               <Field
                 key={end}
                 type="time"
                 label={t(`notifications.${end}`)}
                 name={end}
-                defaultValue={(quiet_hours ?? DEFAULT_QUIET_HOURS)[end]}
+                defaultValue={(stored ?? DEFAULT_QUIET_HOURS)[end]}
                 required
               />
             ))}
           </div>
-          <p className={styles.hint}>{t('notifications.timeZone', { zone: timeZone })}</p>
+          <p className={styles.hint}>
+            {isElsewhere
+              ? t('notifications.otherTimeZone', { zone: stored.time_zone, own: timeZone })
+              : t('notifications.timeZone', { zone: timeZone })}
+          </p>
+          <div className={styles.actions}>
+            <Button type="submit">{t('notifications.saveQuietHours')}</Button>
+          </div>
         </>
       )}
       <FormError>{error}</FormError>
-      <div className={styles.actions}>
-        <Button type="submit" variant="primary">
-          {t('save')}
-        </Button>
-      </div>
     </form>
   );
 }

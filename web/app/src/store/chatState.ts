@@ -65,6 +65,16 @@ export function hasDirectChats({ kind }: User): boolean {
   return kind === 'person' || kind === 'bot';
 }
 
+/** What notifies a user who has changed nothing. */
+export const DEFAULT_NOTIFICATION_SETTINGS: NotificationSettings = {
+  direct_level: 'all',
+  group_level: 'all',
+  channel_level: 'mentions',
+  keywords: [],
+  dnd_until: null,
+  quiet_hours: null,
+};
+
 /** A timeline before the first load. */
 export const EMPTY_TIMELINE: Timeline = {
   messages: [],

@@ -11,7 +11,7 @@ import {
 } from '@confab/sdk';
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Account } from '../auth/accounts';
-import { type ChatState, mergeMessages, withEntry, withoutEntry } from './chatState';
+import { type ChatState, DEFAULT_NOTIFICATION_SETTINGS, mergeMessages, withEntry, withoutEntry } from './chatState';
 import { FrameLog } from './frameLog';
 import { MessageHistory } from './messageHistory';
 import { ReceiptTracker } from './receipts';
@@ -42,6 +42,8 @@ export class ChatStore {
   #wasLive = false;
   readonly #quotedMessages = new Map<number, Promise<Message>>();
   readonly #staleChats = new Set<number>();
+  /** How many events have changed the counts of the inbox. */
+  #inboxChanges = 0;
   #pendingRefresh: Promise<void> | null = null;
   /** Chats that were loaded while the connection was not live. */
   readonly #loadedWhileOffline = new Set<number>();
@@ -155,12 +157,13 @@ export class ChatStore {
     this.#quotedMessages.clear();
     return {
       me: bootstrap.user,
-      chats: new Map(bootstrap.chats.map((chat) => [chat.id, chat])),
+      // During an update, a server of the previous version may answer.
+      chats: new Map(bootstrap.chats.map((chat) => [chat.id, { ...chat, inbox_count: chat.inbox_count ?? 0 }])),
       users: new Map([bootstrap.user, ...bootstrap.users].map((user) => [user.id, user])),
       presences: new Map(bootstrap.presences.map((presence) => [presence.user_id, presence])),
       blockedUserIds: new Set(bootstrap.blocked_user_ids),
       lastSeenInboxItemId: bootstrap.last_seen_inbox_item_id ?? 0,
-      notificationSettings: bootstrap.notification_settings,
+      notificationSettings: bootstrap.notification_settings ?? DEFAULT_NOTIFICATION_SETTINGS,
       typing: new Map(),
       members: new Map(),
       timelines: new Map(),
@@ -199,6 +202,7 @@ export class ChatStore {
   #runSideEffects(event: Event): void {
     const { state } = this;
     if (!state) return;
+    if (event.type.startsWith('inbox.')) this.#inboxChanges += 1;
     if (event.type === 'message.new') {
       if (event.message.sender_id !== null) this.users.ensure([event.message.sender_id]);
       const type = state.chats.get(event.chat_id)?.type;
@@ -263,14 +267,22 @@ export class ChatStore {
     while (this.#staleChats.size > 0) {
       const wanted = [...this.#staleChats];
       this.#staleChats.clear();
+      const inboxChanges = this.#inboxChanges;
       const chats = await this.client.api.chats.list().catch(() => []);
       this.flushEvents();
+      // The counts may be older than the events that were applied meanwhile.
+      const isInboxKnown = inboxChanges !== this.#inboxChanges;
       const fresh = chats.filter(({ id }) => wanted.includes(id));
       for (const chat of fresh) {
-        const known = this.state?.chats.get(chat.id)?.last_message?.id ?? 0;
+        const known = this.state?.chats.get(chat.id);
+        const inbox_count = isInboxKnown && known ? known.inbox_count : chat.inbox_count;
         // A message arrived during the request: refresh again.
-        if ((chat.last_message?.id ?? 0) < known) this.#staleChats.add(chat.id);
-        else this.#updateState((state) => ({ ...state, chats: withEntry(state.chats, chat.id, chat) }));
+        if ((chat.last_message?.id ?? 0) < (known?.last_message?.id ?? 0)) this.#staleChats.add(chat.id);
+        else
+          this.#updateState((state) => ({
+            ...state,
+            chats: withEntry(state.chats, chat.id, { ...chat, inbox_count }),
+          }));
         this.users.ensure(chat.last_message?.sender_id ? [chat.last_message.sender_id] : []);
       }
     }

@@ -889,7 +889,8 @@ export type ChatSummary = {
      */
     id: ChatId;
     /**
-     * Number of unseen items of the chat in the caller's inbox; counted up to 1,000.
+     * Number of unseen items of the chat in the caller's inbox; counted among the newest 1,000 of the caller, and
+     * the newest 20 for everyone of the chat.
      */
     inbox_count: number;
     /**
@@ -919,7 +920,8 @@ export type ChatSummary = {
      */
     mention_count: number;
     /**
-     * When a muted chat notifies again; null for a chat that is muted for good, or not muted.
+     * When a muted chat notifies again; null for a chat that is muted for good, or not muted. `is_muted` becomes
+     * false within a minute of it.
      */
     muted_until: Time | null;
     /**

@@ -43,46 +43,55 @@ return (
     ) j
 );
 
--- Whether a member of the item's chat sees the item.
-create function sees_inbox_item(m chat_members, i inbox_items) returns boolean
-language sql stable parallel safe
+-- Whether a member of the item's chat sees the item. Items of an earlier membership are not seen.
+create function is_inbox_item_visible(m chat_members, blocked_ids bigint[], i inbox_items) returns boolean
+language sql immutable parallel safe
 return i.chat_id = m.chat_id
     and (i.user_id = m.user_id or i.user_id is null and i.message_id > m.joined_after_message_id)
+    and i.created_at >= m.joined_at
     and i.actor_id is distinct from m.user_id
-    and coalesce(i.actor_id, 0) <> all (blocked_by(m.user_id));
+    and coalesce(i.actor_id, 0) <> all (blocked_ids);
 
--- Counts the unseen items of a user in each chat that has some; 1,000 of the user and 1,000 for everyone in each
--- chat, which mean "or more".
+-- Counts the unseen items of a user in each chat that has some: among the newest 1,000 of the user, and the newest
+-- 20 for everyone of each chat. The limits bound what is read, also of items that the user does not see.
 create function inbox_counts(of_user bigint) returns table (chat_id bigint, inbox_count bigint)
 language sql stable rows 10
 begin atomic
-    with mark as materialized (
-        select inbox_mark(of_user) as item_id
+    with viewer as materialized (
+        select inbox_mark(of_user) as mark, blocked_by(of_user) as blocked_ids
+    ), own as materialized (
+        select i.id from inbox_items i
+        where i.user_id = of_user and i.id > (select mark from viewer)
+        order by i.id desc limit 1000
     ), unseen as (
-        (select i.chat_id
-         from inbox_items i join chat_members m on m.user_id = of_user and m.chat_id = i.chat_id
-         where i.user_id = of_user and i.id > (select item_id from mark) and sees_inbox_item(m, i)
-         order by i.id limit 1000)
+        select i.chat_id
+        from own
+        join inbox_items i on i.id = own.id
+        join chat_members m on m.user_id = of_user and m.chat_id = i.chat_id
+        where is_inbox_item_visible(m, (select blocked_ids from viewer), i)
         union all
-        select e.chat_id
+        select m.chat_id
         from chat_members m
         cross join lateral (
-            select i.chat_id from inbox_items i
-            where i.user_id is null and i.chat_id = m.chat_id and i.id > (select item_id from mark)
-              and sees_inbox_item(m, i)
-            order by i.id limit 1000
-        ) e
-        where m.user_id = of_user
+            select n.id from inbox_items n
+            where n.user_id is null and n.chat_id = m.chat_id and n.id > (select mark from viewer)
+            order by n.id desc limit 20
+        ) newest
+        join inbox_items i on i.id = newest.id
+        where m.user_id = of_user and is_inbox_item_visible(m, (select blocked_ids from viewer), i)
     )
     select unseen.chat_id, count(*) from unseen group by unseen.chat_id;
 end;
 
--- Drops items for programs, for users who did it themselves, who have blocked the actor, or who are no members.
+-- Drops items for programs, for users who did it themselves, who have blocked the actor or the actor's owner, or
+-- who are no members.
 create function inbox_items_filtered() returns trigger language plpgsql as $$
 begin
     if new.user_id is null or exists (
-        select from chat_members m join users u on u.id = m.user_id and u.kind in ('person', 'bot')
-        where m.chat_id = new.chat_id and m.user_id = new.user_id and sees_inbox_item(m, new)
+        select from chat_members m join users u on u.id = m.user_id and u.kind = 'person'
+        where m.chat_id = new.chat_id and m.user_id = new.user_id
+          and is_inbox_item_visible(m, blocked_by(m.user_id), new)
+          and not is_blocked_by(m.user_id, new.actor_id)
     ) then return new; end if;
     return null;
 end $$;
@@ -90,11 +99,12 @@ end $$;
 create trigger inbox_items_filtered before insert on inbox_items
     for each row execute function inbox_items_filtered();
 
--- An item for everyone is sent to the members of the chat, others to their user. A user who has left the chat,
--- and the members of a deleted chat, have lost their items with the chat.
+-- An item for everyone is sent to the members of the chat, others to their user if the user sees them. Nothing
+-- is sent of the items of messages that retention deletes: chat.trimmed tells of these.
 create function inbox_items_changed() returns trigger language plpgsql as $$
 begin
-    if not exists (select from changed_rows) then return null; end if;
+    -- The messages of a deleted chat are deleted without the append lock.
+    if not exists (select from changed_rows i join chats c on c.id = i.chat_id) then return null; end if;
     perform append_lock();
     insert into events (type, chat_id, user_id, data)
     select case tg_op when 'INSERT' then 'inbox.added' else 'inbox.removed' end, i.chat_id, i.user_id, row_to_json(j)
@@ -103,10 +113,16 @@ begin
     cross join lateral (
         select i.chat_id, to_rfc3339(clock_timestamp()) as at, inbox_item_json(i) as item
     ) j
-    where i.user_id is null
-       or exists (select from chat_members m where m.chat_id = i.chat_id and m.user_id = i.user_id)
+    where (i.message_id is null or exists (select from messages x where x.id = i.message_id))
+      and (i.user_id is null or exists (
+          select from chat_members m
+          where m.chat_id = i.chat_id and m.user_id = i.user_id
+            and is_inbox_item_visible(m, blocked_by(m.user_id), i)
+      ))
     order by i.id;
-    perform notify_log();
+    if found then
+        perform notify_log();
+    end if;
     return null;
 end $$;
 
@@ -192,8 +208,8 @@ begin
     where n.deleted_at is null
       and (n.mentions, n.mentions_everyone) is distinct from (o.mentions, o.mentions_everyone)
       and not exists (
-          select from inbox_items k
-          where k.message_id = n.id and k.kind = i.kind and k.user_id is not distinct from i.user_id
+          select from inbox_recipients(o.mentions, o.mentions_everyone, o.reply_to) b
+          where b.kind = i.kind and b.user_id is not distinct from i.user_id
       )
     order by n.id, i.user_id;
     return null;
@@ -245,16 +261,3 @@ end $$;
 create trigger members_inserted_inbox after insert on chat_members
     referencing new table as new_rows
     for each statement execute function members_inserted_inbox();
-
--- The items of a deleted chat are invisible, and are deleted with its messages.
-create function members_deleted_inbox() returns trigger language plpgsql as $$
-begin
-    delete from inbox_items i using old_rows o
-    where i.user_id = o.user_id and i.chat_id = o.chat_id
-      and exists (select from chats c where c.id = o.chat_id);
-    return null;
-end $$;
-
-create trigger members_deleted_inbox after delete on chat_members
-    referencing old table as old_rows
-    for each statement execute function members_deleted_inbox();
