@@ -4,7 +4,15 @@ use crate::{
     error::Result,
     events::{self, Cursor, Head, Position},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+/// Begins a round of a feed. The transaction waits while another one reads the log. It does not wait for the disk
+/// when it commits: what it inserts and its position are lost together in a crash, and what is sent was claimed by
+/// a later commit, which waits for both.
+pub(crate) async fn begin(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    let begin = "begin; set local idle_in_transaction_session_timeout = '60s'; set local synchronous_commit = off";
+    Ok(db.begin_with(begin).await?)
+}
 
 /// Creates a feed at the end of the log if it does not exist.
 pub(crate) async fn start(tx: &mut PgConnection, name: &str) -> Result<()> {

@@ -22,7 +22,7 @@ use std::{
 const NAME: &str = "webhooks";
 
 /// Maximum number of events that are read at once.
-const BATCH_EVENTS: i64 = 1_000;
+const BATCH_EVENTS: i64 = 4_000;
 
 /// Maximum number of deliveries of one batch; one event can exceed it.
 const MAX_DELIVERIES: usize = 20_000;
@@ -54,8 +54,7 @@ pub enum Advance {
 /// Reads the next events, inserts the deliveries and moves the cursor, in one transaction.
 /// Never takes the append lock.
 pub async fn advance(db: &PgPool) -> Result<Advance> {
-    // The transaction waits while another one reads.
-    let mut tx = db.begin_with("begin; set local idle_in_transaction_session_timeout = '60s'").await?;
+    let mut tx = feeds::begin(db).await?;
     let sql = "select cursor, extract(epoch from now() - advanced_at)::float8 from feeds where name = $1
                for update skip locked";
     let row: Option<(String, f64)> = sqlx::query_as(sql).bind(NAME).fetch_optional(&mut *tx).await?;

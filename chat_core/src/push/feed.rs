@@ -52,7 +52,7 @@ pub(super) async fn start(tx: &mut PgConnection) -> Result<()> {
 
 /// Reads the next events, makes notifications and moves the cursor, in one transaction.
 pub async fn advance(db: &PgPool) -> Result<Advance> {
-    let mut tx = db.begin_with("begin; set local idle_in_transaction_session_timeout = '60s'").await?;
+    let mut tx = feeds::begin(db).await?;
     let sql = "select cursor from feeds where name = $1 for update skip locked";
     let cursor: Option<String> = sqlx::query_scalar(sql).bind(NAME).fetch_optional(&mut *tx).await?;
     let Some(cursor) = cursor else { return Ok(Advance::NoSubscription) };
