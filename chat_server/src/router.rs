@@ -66,6 +66,7 @@ pub fn routes() -> Routes {
         .on(Read,    SignedIn,       GET,    "/api/push/key",                                        push::get_key,                  "Get the key with which browsers subscribe to pushes.")
         .on(Read,    SignedIn,       GET,    "/api/push/subscription",                               push::get_subscription,         "Get the push subscription of the caller's device.")
         .on(Write,   SignedIn,       PUT,    "/api/push/subscription",                               push::set_subscription,         "Subscribe the caller's device to pushes; the subscription ends with the session.")
+        .on(Refresh, Public,         POST,   "/api/push/subscription/renewal",                       push::renew_subscription,       "Replace a push subscription, as a service worker does when the browser replaces it.")
         .on(Write,   SignedIn,       DELETE, "/api/push/subscription",                               push::delete_subscription,      "End the push subscription of the caller's device.")
         .on(Read,    SignedIn,       GET,    "/api/notification-settings",                          notifications::get_settings,    "Get what notifies the caller.")
         .on(Write,   SignedIn,       PATCH,  "/api/notification-settings",                          notifications::update_settings, "Change what notifies the caller.")

@@ -8,4 +8,4 @@ pub mod notifications;
 pub mod rules;
 pub mod subscriptions;
 
-pub use subscriptions::{NewSubscription, Preview, Subscription};
+pub use subscriptions::{NewSubscription, Preview, Renewal, Subscription};

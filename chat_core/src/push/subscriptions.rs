@@ -14,7 +14,7 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// Maximum number of devices of one user. Another one replaces the oldest.
@@ -69,6 +69,61 @@ pub struct Subscription {
     pub preview: Preview,
 }
 
+/// The replacement of a subscription by the browser itself. Only the browser and this server know the secret of the
+/// old one.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Renewal {
+    /// The URL of the old subscription.
+    #[schemars(length(min = 1, max = 2000))]
+    pub endpoint: String,
+    /// The secret of the old subscription: 16 bytes in base64url.
+    #[schemars(length(min = 1, max = 100))]
+    pub auth: String,
+    /// The URL of the new subscription.
+    #[schemars(length(min = 1, max = 2000))]
+    pub new_endpoint: String,
+    /// The keys of the new subscription.
+    pub new_keys: SubscriptionKeys,
+}
+
+/// Replaces a subscription, for all accounts that share the browser. `NotFound` if it is not known.
+pub async fn renew(db: &PgPool, allowed: &AllowedTargets, renewal: Renewal) -> Result<()> {
+    allowed.parse_url(&renewal.new_endpoint).map_err(|detail| Error::invalid("new_endpoint", detail))?;
+    let p256dh = decode("new_keys.p256dh", &renewal.new_keys.p256dh, P256DH_BYTES)?;
+    let new_auth = decode("new_keys.auth", &renewal.new_keys.auth, AUTH_BYTES)?;
+    let auth = decode("auth", &renewal.auth, AUTH_BYTES)?;
+    let mut tx = db.begin().await?;
+    let sessions: Vec<Uuid> = sqlx::query_scalar(
+        "update push_subscriptions set endpoint = $3, p256dh = $4, auth = $5, failing_since = null, paused_until = null
+         where endpoint = $1 and auth = $2 returning session_id",
+    )
+    .bind(&renewal.endpoint)
+    .bind(auth)
+    .bind(&renewal.new_endpoint)
+    .bind(p256dh)
+    .bind(new_auth)
+    .fetch_all(&mut *tx)
+    .await?;
+    if sessions.is_empty() {
+        return Err(Error::NotFound("subscription"));
+    }
+    retry_now(&mut tx, &sessions).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What failed with the old endpoint is tried at once. An attempt that is under way ends first.
+async fn retry_now(tx: &mut PgConnection, sessions: &[Uuid]) -> Result<()> {
+    sqlx::query(
+        "update push_notifications set due_at = now(), attempts = 0
+         where session_id = any ($1) and attempts > 0 and (leased_until is null or leased_until <= now())",
+    )
+    .bind(sessions)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Stores the subscription of a device, instead of the one that it had.
 pub async fn set(db: &PgPool, allowed: &AllowedTargets, caller: Claims, new: NewSubscription) -> Result<Subscription> {
     allowed.parse_url(&new.endpoint).map_err(|detail| Error::invalid("endpoint", detail))?;
@@ -92,11 +147,7 @@ pub async fn set(db: &PgPool, allowed: &AllowedTargets, caller: Claims, new: New
     .bind(new.preview)
     .execute(&mut *tx)
     .await?;
-    // What failed with the old endpoint is tried at once.
-    sqlx::query("update push_notifications set due_at = now(), attempts = 0 where session_id = $1 and attempts > 0")
-        .bind(caller.session_id)
-        .execute(&mut *tx)
-        .await?;
+    retry_now(&mut tx, &[caller.session_id]).await?;
     // A session that was lost on this device: one push is enough.
     sqlx::query("delete from push_subscriptions where user_id = $1 and endpoint = $2 and session_id <> $3")
         .bind(caller.user_id)

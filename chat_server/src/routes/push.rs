@@ -8,7 +8,7 @@ use crate::{
 use axum::extract::State;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chat_core::push::{
-    NewSubscription, Subscription,
+    NewSubscription, Renewal, Subscription,
     subscriptions::{self, PushKey},
 };
 use chat_http::Result;
@@ -42,6 +42,15 @@ pub(crate) async fn set_subscription(
 ) -> Result<Json<Subscription>> {
     state.require_sealer()?;
     Ok(Json(subscriptions::set(&state.db, &state.outgoing, caller.claims(), new).await?))
+}
+
+/// Replaces a subscription, as a service worker does, which has no token.
+pub(crate) async fn renew_subscription(
+    State(state): State<Arc<AppState>>,
+    Json(renewal): Json<Renewal>,
+) -> Result<NoContent> {
+    subscriptions::renew(&state.db, &state.outgoing, renewal).await?;
+    Ok(NoContent)
 }
 
 /// Ends the subscription of the caller's device. Idempotent.

@@ -326,6 +326,34 @@ async fn a_message_that_comes_during_an_attempt_is_pushed() {
 }
 
 #[tokio::test]
+async fn a_browser_replaces_its_subscription_without_a_token() {
+    let mut fixture = Fixture::start().await;
+    let old = fixture.browser.subscription();
+    let other = TestBrowser::subscribe(&fixture.service, "renewed");
+    let new = other.subscription();
+    let renewal = |endpoint: &Value, auth: &Value| json!({ "endpoint": endpoint, "auth": auth, "new_endpoint": new["endpoint"], "new_keys": new["keys"] });
+    let path = format!("{}/api/push/subscription/renewal", fixture.app.endpoints.chat);
+    let renew = |body: Value| {
+        let path = path.clone();
+        async move { reqwest::Client::new().post(path).json(&body).send().await.expect("an answer").status() }
+    };
+    // The push service knows the endpoint, but not the secret.
+    assert_eq!(renew(renewal(&old["endpoint"], &new["keys"]["auth"])).await, 404);
+    assert_eq!(renew(renewal(&json!("https://push.example/x"), &old["keys"]["auth"])).await, 404);
+    let mut private = renewal(&old["endpoint"], &old["keys"]["auth"]);
+    private["new_endpoint"] = json!("http://10.0.0.1/push");
+    assert_eq!(renew(private).await, 422);
+    let message = fixture.alice.say_in(fixture.direct, "to the old one").await;
+    fixture.expect(&message).await;
+    assert_eq!(renew(renewal(&old["endpoint"], &old["keys"]["auth"])).await, 204);
+    assert_eq!(renew(renewal(&old["endpoint"], &old["keys"]["auth"])).await, 404);
+    let message = fixture.alice.say_in(fixture.direct, "to the new one").await;
+    let push = fixture.service.next().await;
+    assert_eq!(push.device, "renewed");
+    assert_eq!(other.read(&push)["notification"]["data"]["message_id"], message["id"]);
+}
+
+#[tokio::test]
 async fn bad_subscriptions_are_refused() {
     let fixture = Fixture::start().await;
     fixture.bob.get("/api/push/key").await.expect(200);

@@ -100,6 +100,7 @@ async fn every_route_that_needs_a_token_says_so() {
         "/api/config",
         "/api/files/{file_id}/shared",
         "/api/oauth/token",
+        "/api/push/subscription/renewal",
         "/api/oauth/revoke",
         "/.well-known/oauth-protected-resource/mcp",
         "/.well-known/oauth-authorization-server",

@@ -197,7 +197,7 @@ function Toast() {
   );
 }
 
-/** Shows the unread count and the open chat in the document title. */
+/** Shows the unread count and the open chat in the document title, and unread messages in its icon. */
 function useDocumentTitle() {
   const [path] = useLocation();
   const chatId = parseChatId(path) ?? 0;
@@ -215,5 +215,7 @@ function useDocumentTitle() {
   useEffect(() => {
     const prefix = badgeCount > 0 ? `(${badgeCount}) ` : hasUnread ? '• ' : '';
     document.title = `${prefix}${title ? `${title} · ` : ''}Confab`;
+    // The icon of the tab has a dot for what is addressed to the user.
+    document.querySelector('link[rel="icon"]')?.setAttribute('href', badgeCount > 0 ? '/icon-unread.svg' : '/icon.svg');
   }, [title, badgeCount, hasUnread]);
 }

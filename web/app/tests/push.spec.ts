@@ -24,6 +24,7 @@ print(text.decode())
 `;
 
 interface Push {
+  readonly path: string;
   readonly body: Buffer;
   readonly authorization: string;
 }
@@ -36,7 +37,11 @@ class PushService {
   readonly server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    this.pushes.push({ body: Buffer.concat(chunks), authorization: request.headers.authorization ?? '' });
+    this.pushes.push({
+      path: request.url ?? '',
+      body: Buffer.concat(chunks),
+      authorization: request.headers.authorization ?? '',
+    });
     response.writeHead(201).end();
   });
 
@@ -156,6 +161,39 @@ test('a closed app notifies of a mention, and a click opens the message', async 
   await alice.page.waitForURL(`${alice.url}/chats/${chat}/${sent.id}`);
   await expect(alice.message('look')).toBeVisible();
   await expect.poll(shown).toEqual([]);
+  service.server.close();
+});
+
+test('a subscription that the browser ends is replaced while no page is open', async ({ createUser }) => {
+  const service = await PushService.start();
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const { id: chat } = await bob.api.chats.create({ type: 'single', user_id: alice.me.id });
+  await service.install(alice);
+  await alice.context.grantPermissions(['notifications'], { origin: alice.url });
+  await alice.page.goto(alice.url);
+  await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await alice.page.getByRole('tab', { name: 'Notifications' }).click();
+  await alice.page.getByRole('button', { name: 'Turn on' }).click();
+  await expect(alice.page.getByText('You are notified also while Confab is closed.')).toBeVisible();
+  await alice.page.goto(`${alice.url}/icon.svg`);
+  const [worker] = alice.context.serviceWorkers();
+  const renewed = {
+    endpoint: `http://127.0.0.1:${(service.server.address() as AddressInfo).port}/push/renewed`,
+    keys: { p256dh: service.keys.getPublicKey('base64url'), auth: randomBytes(16).toString('base64url') },
+  };
+  await worker?.evaluate((json) => {
+    const scope = globalThis as unknown as EventTarget & {
+      readonly PushManager: { readonly prototype: { subscribe: unknown } };
+      readonly ExtendableEvent: new (type: string) => Event;
+    };
+    scope.PushManager.prototype.subscribe = async () => ({ toJSON: () => json });
+    scope.dispatchEvent(new scope.ExtendableEvent('pushsubscriptionchange'));
+  }, renewed);
+  // A push to the old address may be on its way.
+  await expect(async () => {
+    await bob.client.messages.send(chat, { content: 'are you there?' });
+    await expect.poll(() => service.pushes.at(-1)?.path, { timeout: 5_000 }).toBe('/push/renewed');
+  }).toPass({ timeout: 40_000 });
   service.server.close();
 });
 

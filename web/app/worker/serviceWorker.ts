@@ -1,6 +1,6 @@
 /**
  * The service worker: shows what the server pushes while no page is open. It has no imports, so that it is one file,
- * and stores nothing: an update of Confab never meets an old copy of a page.
+ * and stores no page: an update of Confab never meets an old copy of one.
  */
 export {};
 
@@ -51,6 +51,38 @@ async function show({ notification, app_badge }: PushMessage): Promise<void> {
   } catch {
     // Not all systems have badges.
   }
+}
+
+/** Where the page (`src/settings/push.ts`) stores the subscription, with the key of the server. */
+const SUBSCRIPTION_CACHE = 'confab-push';
+const SUBSCRIPTION_KEY = '/push-subscription';
+
+/** What the page stores. */
+interface StoredSubscription {
+  readonly endpoint: string;
+  readonly auth: string;
+  readonly applicationServerKey: string;
+}
+
+self.addEventListener('pushsubscriptionchange', (event) => (event as ExtendableEvent).waitUntil(renewSubscription()));
+
+/** The browser has ended the subscription: makes another one. If that fails, the page does it when it opens. */
+async function renewSubscription(): Promise<void> {
+  const cache = await caches.open(SUBSCRIPTION_CACHE);
+  const stored = await cache.match(SUBSCRIPTION_KEY);
+  if (!stored) return;
+  const old = (await stored.json()) as StoredSubscription;
+  const options = { userVisibleOnly: true, applicationServerKey: old.applicationServerKey };
+  const { endpoint, keys } = (await self.registration.pushManager.subscribe(options)).toJSON();
+  if (!endpoint || !keys?.auth) return;
+  const response = await fetch('/api/push/subscription/renewal', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ endpoint: old.endpoint, auth: old.auth, new_endpoint: endpoint, new_keys: keys }),
+  });
+  if (!response.ok) return;
+  const renewed: StoredSubscription = { ...old, endpoint, auth: keys.auth };
+  await cache.put(SUBSCRIPTION_KEY, new Response(JSON.stringify(renewed)));
 }
 
 self.addEventListener('notificationclick', (event) => {

@@ -8,6 +8,10 @@ import { useChatState, useChatStore } from '../store/hooks';
 /** The built service worker (`worker/serviceWorker.ts`). */
 const SERVICE_WORKER_PATH = '/sw.js';
 
+/** Where the service worker finds the subscription. */
+const SUBSCRIPTION_CACHE = 'confab-push';
+const SUBSCRIPTION_KEY = '/push-subscription';
+
 /** The part of the Trusted Types API that TypeScript does not know. */
 interface TrustedTypes {
   createPolicy(
@@ -55,7 +59,8 @@ export async function disablePush(api: Api, userId: number): Promise<void> {
 }
 
 async function subscribe(api: Api, preview: Preview): Promise<void> {
-  const key = decodeBase64Url(await api.push.getKey());
+  const applicationServerKey = await api.push.getKey();
+  const key = decodeBase64Url(applicationServerKey);
   await navigator.serviceWorker.register(getServiceWorkerUrl());
   const registration = await navigator.serviceWorker.ready;
   const existing = await registration.pushManager.getSubscription();
@@ -68,6 +73,10 @@ async function subscribe(api: Api, preview: Preview): Promise<void> {
     keys: { p256dh: keys?.p256dh ?? '', auth: keys?.auth ?? '' },
     preview,
   });
+  // For the service worker, which replaces a subscription that the browser ends.
+  const stored = { endpoint, auth: keys?.auth, applicationServerKey };
+  const cache = await caches.open(SUBSCRIPTION_CACHE);
+  await cache.put(SUBSCRIPTION_KEY, new Response(JSON.stringify(stored)));
 }
 
 function decodeBase64Url(text: string): Uint8Array<ArrayBuffer> {

@@ -2776,6 +2776,29 @@ export type RemoteSpace = {
 export type RemovalReason = 'left' | 'removed' | 'banned';
 
 /**
+ * The replacement of a subscription by the browser itself. Only the browser and this server know the secret of the
+ * old one.
+ */
+export type Renewal = {
+    /**
+     * The secret of the old subscription: 16 bytes in base64url.
+     */
+    auth: string;
+    /**
+     * The URL of the old subscription.
+     */
+    endpoint: string;
+    /**
+     * The URL of the new subscription.
+     */
+    new_endpoint: string;
+    /**
+     * The keys of the new subscription.
+     */
+    new_keys: SubscriptionKeys;
+};
+
+/**
  * Where a replay begins.
  */
 export type ReplayParams = {
@@ -8339,6 +8362,47 @@ export type PushSetSubscriptionResponses = {
 };
 
 export type PushSetSubscriptionResponse = PushSetSubscriptionResponses[keyof PushSetSubscriptionResponses];
+
+export type PushRenewSubscriptionData = {
+    body: Renewal;
+    path?: never;
+    query?: never;
+    url: '/api/push/subscription/renewal';
+};
+
+export type PushRenewSubscriptionErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type PushRenewSubscriptionError = PushRenewSubscriptionErrors[keyof PushRenewSubscriptionErrors];
+
+export type PushRenewSubscriptionResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type PushRenewSubscriptionResponse = PushRenewSubscriptionResponses[keyof PushRenewSubscriptionResponses];
 
 export type SearchMessagesData = {
     body?: never;
