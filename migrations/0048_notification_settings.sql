@@ -59,7 +59,7 @@ language sql stable parallel safe
 return m.is_muted and coalesce(m.muted_until > now(), true);
 
 -- Which messages of a chat of this type notify a member with these settings, which may be null.
-create function level_of(m chat_members, of_type chat_type, s notification_settings) returns notification_level
+create function notification_level_of(m chat_members, of_type chat_type, s notification_settings) returns notification_level
 language sql stable parallel safe
 return coalesce(m.notification_level, case of_type
     when 'single' then coalesce(s.direct_level, 'all')

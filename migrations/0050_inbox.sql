@@ -44,60 +44,68 @@ return (
 );
 
 -- Whether a member of the item's chat sees the item. Items of an earlier membership are not seen.
-create function is_inbox_item_visible(m chat_members, blocked_ids bigint[], i inbox_items) returns boolean
+create function is_inbox_item_visible(m chat_members, hidden_ids bigint[], i inbox_items) returns boolean
 language sql immutable parallel safe
 return i.chat_id = m.chat_id
     and (i.user_id = m.user_id or i.user_id is null and i.message_id > m.joined_after_message_id)
     and i.created_at >= m.joined_at
     and i.actor_id is distinct from m.user_id
-    and coalesce(i.actor_id, 0) <> all (blocked_ids);
+    and coalesce(i.actor_id, 0) <> all (hidden_ids);
 
--- Counts the unseen items of a user in each chat that has some: among the newest 1,000 of the user, and the newest
--- 20 for everyone of each chat. The limits bound what is read, also of items that the user does not see.
+-- The users whose items a user does not see: those whom the user has blocked, and their bots.
+create function inbox_hidden_ids(of_user bigint) returns bigint[]
+language sql stable parallel safe
+return array(
+    select b.blocked_id from blocks b where b.blocker_id = of_user
+    union
+    select u.id from blocks b join users u on u.owner_id = b.blocked_id where b.blocker_id = of_user
+);
+
+-- Counts the unseen items of a user in each chat that has some: among the newest 5,000 of the user, and the newest
+-- 100 for everyone of each chat. The limits bound what is read, also of items that the user does not see.
 create function inbox_counts(of_user bigint) returns table (chat_id bigint, inbox_count bigint)
 language sql stable rows 10
 begin atomic
     with viewer as materialized (
-        select inbox_mark(of_user) as mark, blocked_by(of_user) as blocked_ids
+        select inbox_mark(of_user) as mark, inbox_hidden_ids(of_user) as hidden_ids
     ), own as materialized (
         select i.id from inbox_items i
         where i.user_id = of_user and i.id > (select mark from viewer)
-        order by i.id desc limit 1000
+        order by i.id desc limit 5000
     ), unseen as (
         select i.chat_id
         from own
         join inbox_items i on i.id = own.id
         join chat_members m on m.user_id = of_user and m.chat_id = i.chat_id
-        where is_inbox_item_visible(m, (select blocked_ids from viewer), i)
+        where is_inbox_item_visible(m, (select hidden_ids from viewer), i)
         union all
         select m.chat_id
         from chat_members m
         cross join lateral (
             select n.id from inbox_items n
             where n.user_id is null and n.chat_id = m.chat_id and n.id > (select mark from viewer)
-            order by n.id desc limit 20
+            order by n.id desc limit 100
         ) newest
         join inbox_items i on i.id = newest.id
-        where m.user_id = of_user and is_inbox_item_visible(m, (select blocked_ids from viewer), i)
+        where m.user_id = of_user and is_inbox_item_visible(m, (select hidden_ids from viewer), i)
     )
     select unseen.chat_id, count(*) from unseen group by unseen.chat_id;
 end;
 
 -- Drops items for programs, for users who did it themselves, who have blocked the actor or the actor's owner, or
 -- who are no members.
-create function inbox_items_filtered() returns trigger language plpgsql as $$
+create function inbox_items_filter() returns trigger language plpgsql as $$
 begin
     if new.user_id is null or exists (
         select from chat_members m join users u on u.id = m.user_id and u.kind = 'person'
         where m.chat_id = new.chat_id and m.user_id = new.user_id
-          and is_inbox_item_visible(m, blocked_by(m.user_id), new)
-          and not is_blocked_by(m.user_id, new.actor_id)
+          and is_inbox_item_visible(m, inbox_hidden_ids(m.user_id), new)
     ) then return new; end if;
     return null;
 end $$;
 
-create trigger inbox_items_filtered before insert on inbox_items
-    for each row execute function inbox_items_filtered();
+create trigger inbox_items_filter before insert on inbox_items
+    for each row execute function inbox_items_filter();
 
 -- An item for everyone is sent to the members of the chat, others to their user if the user sees them. Nothing
 -- is sent of the items of messages that retention deletes: chat.trimmed tells of these.
@@ -117,7 +125,7 @@ begin
       and (i.user_id is null or exists (
           select from chat_members m
           where m.chat_id = i.chat_id and m.user_id = i.user_id
-            and is_inbox_item_visible(m, blocked_by(m.user_id), i)
+            and is_inbox_item_visible(m, inbox_hidden_ids(m.user_id), i)
       ))
     order by i.id;
     if found then

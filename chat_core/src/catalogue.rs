@@ -96,7 +96,7 @@ pub enum Event {
         chat_id: ChatId,
         at: Time,
         is_muted: bool,
-        /// When the chat notifies again; null for good.
+        /// When the mute ends; null if the chat is not muted, or muted for good.
         #[serde(default)]
         muted_until: Option<Time>,
     },

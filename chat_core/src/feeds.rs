@@ -6,8 +6,8 @@ use crate::{
 };
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-/// Begins a round of a feed. The transaction waits while another one reads the log. It does not wait for the disk
-/// when it commits: what it inserts and its position are lost together in a crash, and what is sent was claimed by
+/// Begins a round of a feed. The transaction may be idle while another one reads the log, so its idle timeout is
+/// long. It does not wait for the disk when it commits: what it inserts and its position are lost together in a crash, and what is sent was claimed by
 /// a later commit, which waits for both.
 pub(crate) async fn begin(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
     let begin = "begin; set local idle_in_transaction_session_timeout = '60s'; set local synchronous_commit = off";

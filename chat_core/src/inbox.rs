@@ -11,11 +11,16 @@ use std::collections::HashMap;
 const KEEP_DAYS: i32 = 90;
 
 /// Maximum number of a user's items that are read for one page.
-const MAX_READ: i64 = 5_000;
+const MAX_SCANNED_ITEMS: i64 = 5_000;
 
-/// Maximum number of items that are deleted in one transaction, and by one run of housekeeping.
+/// Maximum number of items for everyone that are read of each chat for one page.
+const MAX_SCANNED_FOR_EVERYONE: i64 = 200;
+
+/// Maximum number of items that are deleted in one transaction.
 const DELETE_BATCH: i64 = 500;
-const DELETE_MAX: u64 = 10_000;
+
+/// Maximum number of items that one run of housekeeping deletes.
+const MAX_DELETED: u64 = 10_000;
 
 /// What an item is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, sqlx::Type)]
@@ -81,57 +86,82 @@ pub struct InboxEntry {
 pub struct InboxCount {
     /// The chat.
     pub chat_id: ChatId,
-    /// How many there are, up to 1,000.
+    /// How many there are, among the newest 5,000 of the user and the newest 100 for everyone of the chat.
     pub inbox_count: i64,
 }
 
 /// How far a user has seen the inbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct InboxMark {
     /// The last item that the user has seen.
     pub last_seen_item_id: InboxItemId,
 }
 
-/// Lists the inbox of a user, newest first: at most `limit` items, of one kind, with ids below `before`. At most
-/// [`MAX_READ`] items of the user are read, so a page may be the last although there are older items of the kind.
+/// A page of an inbox.
+#[derive(Debug)]
+pub struct InboxPage {
+    /// The items, newest first.
+    pub entries: Vec<InboxEntry>,
+    /// Where the next page begins if this one has fewer items than its limit; `None` at the end. A page reads a
+    /// bounded number of items, also of those that the user does not see.
+    pub resume_before: Option<InboxItemId>,
+}
+
+/// Lists the inbox of a user, newest first: at most `limit` items, of one kind, with ids below `before`.
 pub async fn list(
     db: &mut PgConnection,
     user: UserId,
     kind: Option<Kind>,
     before: Option<InboxItemId>,
     limit: i64,
-) -> Result<Vec<InboxEntry>> {
-    let items: Vec<InboxItem> = sqlx::query_as(
-        "with viewer as materialized (
-             select blocked_by($1) as blocked_ids
-         ), own as materialized (
-             select o.id from inbox_items o
-             where o.user_id = $1 and ($2::bigint is null or o.id < $2) order by o.id desc limit $5
-         ), found as (
-             select own.id from own
+) -> Result<InboxPage> {
+    let resume_before: Option<InboxItemId> = sqlx::query_scalar(
+        "select max(last.id) from (
+             (select o.id from inbox_items o
+              where o.user_id = $1 and ($2::bigint is null or o.id < $2)
+              order by o.id desc offset $3 - 1 limit 1)
              union all
              select e.id from chat_members m
              cross join lateral (
                  select o.id from inbox_items o
                  where o.user_id is null and o.chat_id = m.chat_id and ($2::bigint is null or o.id < $2)
-                 order by o.id desc limit $4
+                 order by o.id desc offset $4 - 1 limit 1
              ) e
-             where m.user_id = $1 and coalesce($3, 'mention') = 'mention'
+             where m.user_id = $1
+         ) last",
+    )
+    .bind(user)
+    .bind(before)
+    .bind(MAX_SCANNED_ITEMS)
+    .bind(MAX_SCANNED_FOR_EVERYONE)
+    .fetch_one(&mut *db)
+    .await?;
+    let items: Vec<InboxItem> = sqlx::query_as(
+        "with viewer as materialized (
+             select inbox_hidden_ids($1) as hidden_ids
+         ), scanned as (
+             select o.id from inbox_items o
+             where o.user_id = $1 and ($2::bigint is null or o.id < $2) and o.id >= $5
+             union all
+             select o.id from chat_members m
+             join inbox_items o on o.user_id is null and o.chat_id = m.chat_id and o.id >= $5
+             where m.user_id = $1 and ($2::bigint is null or o.id < $2)
          )
          select i.id, i.kind, i.chat_id, i.message_id, i.actor_id, i.emoji, i.created_at,
                 i.user_id is null as is_for_everyone
-         from found
-         join inbox_items i on i.id = found.id
+         from scanned
+         join inbox_items i on i.id = scanned.id
          join chat_members m on m.user_id = $1 and m.chat_id = i.chat_id
          where ($3::text is null or i.kind = $3)
-           and is_inbox_item_visible(m, (select blocked_ids from viewer), i)
+           and is_inbox_item_visible(m, (select hidden_ids from viewer), i)
          order by i.id desc limit $4",
     )
     .bind(user)
     .bind(before)
     .bind(kind)
     .bind(limit)
-    .bind(MAX_READ)
+    .bind(resume_before.map_or(0, InboxItemId::get))
     .fetch_all(&mut *db)
     .await?;
     let ids: Vec<MessageId> = items.iter().filter_map(|item| item.message_id).collect();
@@ -141,7 +171,7 @@ pub async fn list(
         let message = item.message_id.and_then(|id| by_id.get(&id).cloned());
         InboxEntry { item, message }
     };
-    Ok(items.into_iter().map(with_message).collect())
+    Ok(InboxPage { entries: items.into_iter().map(with_message).collect(), resume_before })
 }
 
 /// Returns the last item that a user has seen.
@@ -154,7 +184,17 @@ pub async fn mark_seen(db: &PgPool, user: UserId, mark: InboxMark) -> Result<()>
     let mut log = events::begin(db, user).await?;
     sqlx::query(
         "insert into inbox_marks as m (user_id, item_id)
-         select $1, least($2, max(i.id)) from inbox_items i having max(i.id) is not null
+         select $1, least($2, greatest(
+             (select max(i.id) from inbox_items i where i.user_id = $1),
+             (select max(newest.id) from chat_members m
+              cross join lateral (
+                  select max(i.id) as id from inbox_items i where i.user_id is null and i.chat_id = m.chat_id
+              ) newest
+              where m.user_id = $1)
+         )) as item_id
+         where exists (select from inbox_items i where i.user_id = $1)
+            or exists (select from chat_members m join inbox_items i on i.user_id is null and i.chat_id = m.chat_id
+                       where m.user_id = $1)
          on conflict (user_id) do update set item_id = excluded.item_id where m.item_id < excluded.item_id",
     )
     .bind(user)
@@ -168,7 +208,7 @@ pub async fn mark_seen(db: &PgPool, user: UserId, mark: InboxMark) -> Result<()>
 /// Deletes old items and those of deleted accounts, and returns how many.
 pub(crate) async fn delete_old(db: &mut PgConnection) -> Result<u64> {
     let mut total = 0;
-    while total < DELETE_MAX {
+    while total < MAX_DELETED {
         // Found without the append lock.
         let old: Vec<InboxItemId> = sqlx::query_scalar(
             "(select id from inbox_items where created_at < now() - make_interval(days => $1)

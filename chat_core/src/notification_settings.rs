@@ -6,7 +6,7 @@ use crate::{
     members::require_membership,
     values::{Keyword, TimeOfDay, TimeZone, deserialize_nullable},
 };
-use chrono::NaiveTime;
+use chrono::{DateTime, NaiveTime, SubsecRound};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
@@ -16,6 +16,9 @@ const MAX_KEYWORDS: usize = 20;
 
 /// The longest mute, and the longest time without notifications, in days.
 const MAX_QUIET_DAYS: i32 = 366;
+
+/// Why a time is refused.
+const NOT_SOON: &str = "must be in the future, at most a year away";
 
 /// Maximum number of chats that are unmuted in one transaction.
 const UNMUTE_BATCH: i64 = 100;
@@ -150,6 +153,8 @@ impl NotificationSettingsPatch {
         if let Some(keywords) = keywords {
             settings.keywords = keywords;
         }
+        // As the database stores it.
+        let dnd_until = dnd_until.map(|time| time.map(|Time(time)| Time(time.trunc_subsecs(6))));
         settings.dnd_until = dnd_until.unwrap_or(settings.dnd_until);
         if let Some(hours) = quiet_hours {
             settings.quiet_hours = hours;
@@ -194,6 +199,10 @@ async fn set_muted(db: &PgPool, chat: ChatId, user: UserId, is_muted: bool, unti
 
 /// Requires a time that is in the future, and not too far.
 async fn require_future(db: &mut PgConnection, field: &'static str, time: Option<Time>) -> Result<()> {
+    // The database cannot compare times that are too long ago.
+    if time.is_some_and(|Time(time)| time < DateTime::UNIX_EPOCH) {
+        return Err(Error::invalid(field, NOT_SOON));
+    }
     let is_possible: Option<bool> =
         sqlx::query_scalar("select $1 > clock_timestamp() and $1 <= clock_timestamp() + make_interval(days => $2)")
             .bind(time)
@@ -201,7 +210,7 @@ async fn require_future(db: &mut PgConnection, field: &'static str, time: Option
             .fetch_one(db)
             .await?;
     match is_possible {
-        Some(false) => Err(Error::invalid(field, "must be in the future, at most a year away")),
+        Some(false) => Err(Error::invalid(field, NOT_SOON)),
         _ => Ok(()),
     }
 }

@@ -127,7 +127,7 @@ text_types! {
     /// A time of the day: hours and minutes, such as `22:30`.
     TimeOfDay { "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["22:30"] } = |text| {
         match (text.len(), NaiveTime::parse_from_str(&text, "%H:%M")) {
-            (5, Ok(_)) => Ok(text),
+            (5, Ok(_)) if !text.contains(|c: char| c != ':' && !c.is_ascii_digit()) => Ok(text),
             _ => Err("a time of the day must have hours and minutes, such as 22:30".into()),
         }
     };

@@ -13,7 +13,7 @@ const ROUND_PAUSE: Duration = Duration::from_millis(50);
 
 /// The pause after a round that found nothing for any target. A round has about twelve statements, which delay
 /// senders of messages on the same cores.
-const QUIET_ROUND_PAUSE: Duration = Duration::from_millis(200);
+const EMPTY_ROUND_PAUSE: Duration = Duration::from_millis(200);
 
 /// Maximum delay of an event whose notification is lost.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -50,7 +50,7 @@ impl Feed {
                     self.wakers.wake_senders();
                 }
                 if !has_more {
-                    sleep(if inserted > 0 { ROUND_PAUSE } else { QUIET_ROUND_PAUSE }).await;
+                    sleep(if inserted > 0 { ROUND_PAUSE } else { EMPTY_ROUND_PAUSE }).await;
                 }
             }
             Ok(Advance::Idle | Advance::Busy) => {

@@ -75,8 +75,8 @@ pub struct ChatSummary {
     pub unread_count: i64,
     /// Number of unread messages that mention the caller or everyone.
     pub mention_count: i64,
-    /// Number of unseen items of the chat in the caller's inbox; counted among the newest 1,000 of the caller, and
-    /// the newest 20 for everyone of the chat.
+    /// Number of unseen items of the chat in the caller's inbox; counted among the newest 5,000 of the caller, and
+    /// the newest 100 for everyone of the chat.
     #[serde(default)]
     pub inbox_count: i64,
     /// The last message before the caller joined; 0 if there is none. Items of the inbox for everyone are about

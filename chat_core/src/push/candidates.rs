@@ -33,7 +33,7 @@ macro_rules! candidates_sql {
                     coalesce(x.sender_id, 0) = any (blocked_by(m.user_id)) as is_blocked,
                     x.mentions_everyone or m.user_id = any (x.mentions) as is_mentioned,
                     coalesce(r.sender_id = m.user_id, false) as is_reply, false as has_keyword,
-                    coalesce(s.keywords <> '{}', false) and not known.is_for_member as needs_keyword,
+                    coalesce(s.keywords <> '{}', false) and not addressing.is_for_member as needs_keyword,
                     exists (select from presences p where p.user_id = m.user_id and p.status = 'busy') as is_busy,
                     now() as at, s.dnd_until, s.quiet_from, s.quiet_until, s.time_zone
              from ", $source, " x
@@ -41,17 +41,17 @@ macro_rules! candidates_sql {
              join chat_members m on m.chat_id = x.chat_id
              left join notification_settings s on s.user_id = m.user_id
              left join messages r on r.id = x.reply_to
-             cross join lateral (select level_of(m, c.type, s) as level) level
+             cross join lateral (select notification_level_of(m, c.type, s) as level) level
              cross join lateral (
                  select x.mentions_everyone or m.user_id = any (x.mentions)
                      or coalesce(r.sender_id = m.user_id, false) as is_for_member
-             ) known
+             ) addressing
              join lateral (
                  select where level.level <> 'none' and not is_muted_now(m) and x.deleted_at is null
                     and x.sender_id is distinct from m.user_id
                     and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
-                    and (level.level = 'all' or known.is_for_member or s.keywords <> '{}')
-             ) possible on true ",
+                    and (level.level = 'all' or addressing.is_for_member or s.keywords <> '{}')
+             ) prefilter on true ",
             $rest
         )
     };
@@ -94,7 +94,7 @@ pub(super) async fn load_unread(
          )",
         "where m.user_id = $1
          -- Messages that may contain a keyword hide neither the others nor the first.
-         order by level.level = 'all' or known.is_for_member or x.id = $3 desc, x.id desc limit $5"
+         order by level.level = 'all' or addressing.is_for_member or x.id = $3 desc, x.id desc limit $5"
     ))
     .bind(user)
     .bind(chat)

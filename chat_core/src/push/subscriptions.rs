@@ -112,7 +112,7 @@ pub async fn renew(db: &PgPool, allowed: &AllowedTargets, renewal: Renewal) -> R
     Ok(())
 }
 
-/// What failed with the old endpoint is tried at once. An attempt that is under way ends first.
+/// Retries at once what failed with the old endpoint. An attempt that is under way ends first.
 async fn retry_now(tx: &mut PgConnection, sessions: &[Uuid]) -> Result<()> {
     sqlx::query(
         "update push_notifications set due_at = now(), attempts = 0

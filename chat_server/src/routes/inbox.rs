@@ -36,9 +36,11 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<InboxEntry>>> {
     let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     let mut db = state.expensive_db.acquire().await?;
-    let rows = inbox::list(&mut db, caller.user_id, kind, before, limit + 1).await?;
+    let page = inbox::list(&mut db, caller.user_id, kind, before, limit + 1).await?;
     let filters = [("kind", kind.map(|kind| kind.name().to_owned()))];
-    Ok(Json(Page::with_filters(rows, limit, &filters, |row| ("before", row.item.id.get()))))
+    let resume_at = page.resume_before.map(|id| ("before", id.get()));
+    let page = Page::with_filters(page.entries, limit, &filters, |row| ("before", row.item.id.get()));
+    Ok(Json(page.or_resume_at(limit, &filters, resume_at)))
 }
 
 /// Marks the items of the inbox up to one as seen. Idempotent.

@@ -66,17 +66,27 @@ impl<T> Page<T> {
         let limit_rows = usize::try_from(limit).unwrap_or(0);
         let has_more = rows.len() > limit_rows;
         rows.truncate(limit_rows);
-        let next = rows.last().filter(|_| has_more).map(|last| {
-            let (name, position) = cursor(last);
-            let filters = filters.iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-            form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(filters)
-                .append_pair(name, &position.to_string())
-                .append_pair("limit", &limit.to_string())
-                .finish()
-        });
+        let next = rows.last().filter(|_| has_more).map(|last| next_query(limit, filters, cursor(last)));
         Self { items: rows, next }
     }
+
+    /// Adds a next page that continues after what was read but is not on this page.
+    fn or_resume_at(mut self, limit: i64, filters: &[(&str, Option<String>)], at: Option<(&'static str, i64)>) -> Self {
+        if self.next.is_none() {
+            self.next = at.map(|at| next_query(limit, filters, at));
+        }
+        self
+    }
+}
+
+/// The query string of a page that continues at a position.
+fn next_query(limit: i64, filters: &[(&str, Option<String>)], (name, position): (&str, i64)) -> String {
+    let filters = filters.iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(filters)
+        .append_pair(name, &position.to_string())
+        .append_pair("limit", &limit.to_string())
+        .finish()
 }
 
 /// The start of a page of a list that is ordered by user id.

@@ -36,7 +36,7 @@ pub(crate) async fn update_settings(
 /// How long a chat is muted.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Mute {
+pub(crate) struct MuteParams {
     /// When the chat notifies again, at most a year away; absent for good.
     until: Option<Time>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Mute {
 pub(crate) async fn mute(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Query(Mute { until }): Query<Mute>,
+    Query(MuteParams { until }): Query<MuteParams>,
 ) -> Result<NoContent> {
     notification_settings::mute(&state.db, member.chat_id, member.user_id, until).await?;
     Ok(NoContent)
@@ -60,7 +60,7 @@ pub(crate) async fn unmute(State(state): State<Arc<AppState>>, member: ChatMembe
 /// Which messages of a chat notify.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ChatLevel {
+pub(crate) struct NotificationLevelPatch {
     /// Null for the level of the type of chat.
     #[serde(deserialize_with = "Option::deserialize")]
     notification_level: Option<NotificationLevel>,
@@ -70,7 +70,7 @@ pub(crate) struct ChatLevel {
 pub(crate) async fn set_level(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Json(ChatLevel { notification_level }): Json<ChatLevel>,
+    Json(NotificationLevelPatch { notification_level }): Json<NotificationLevelPatch>,
 ) -> Result<NoContent> {
     notification_settings::set_level(&state.db, member.chat_id, member.user_id, notification_level).await?;
     Ok(NoContent)
@@ -79,7 +79,7 @@ pub(crate) async fn set_level(
 /// Which messages a notification is about.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Since {
+pub(crate) struct NotificationParams {
     /// The first message.
     since: MessageId,
 }
@@ -108,7 +108,7 @@ pub(crate) struct MessageNotification {
 pub(crate) async fn get(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Query(Since { since }): Query<Since>,
+    Query(NotificationParams { since }): Query<NotificationParams>,
 ) -> Result<Json<ChatNotification>> {
     let (user, chat) = (member.user_id, member.chat_id);
     let _slot = state.expensive_slots.acquire(user).await?;

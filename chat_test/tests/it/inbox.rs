@@ -210,13 +210,47 @@ async fn blocked_users_and_their_bots_add_no_items() {
     reply(&alice, &own, "an answer").await;
     react(&alice, &own, "🎉").await;
     react(&bot, &own, "👍").await;
+    alice.patch(&format!("/api/chats/{team}/members/{}", bot.id), json!({ "role": "admin" })).await.expect(200);
+    bot.say_in(team, "@everyone, from the bot").await;
     reply(&bot, &own, "an answer of a bot").await;
     assert_eq!((inbox(&bob).await.len(), unseen(&bob, team).await), (0, 0));
     bob.delete(&format!("/api/users/{}/block", alice.id)).await.expect(204);
     // Those for everyone were not only for Bob.
-    assert_eq!(kinds(&bob).await, ["mention", "mention"]);
+    assert_eq!(kinds(&bob).await, ["mention", "mention", "mention"]);
     let token = bob.with_api_token(json!({ "name": "t", "scopes": ["messages:read"] })).await;
     token.get("/api/inbox").await.expect_problem(403);
+}
+
+#[tokio::test]
+async fn what_a_user_does_not_see_hides_nothing() {
+    let app = start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let team = alice.chat_id("team").await;
+    let wanted = [alice.say_in(team, "@bob").await, alice.say_in(team, "@everyone").await];
+    // More than a page reads, of an earlier membership and of Bob's own.
+    let flood = "insert into inbox_items (user_id, kind, chat_id, message_id, actor_id, created_at)
+                 select $1, 'mention', $2, $3, $4, now() from generate_series(1, $5)";
+    let mut setup = app.db.begin().await.expect("a transaction");
+    sqlx::query("set local session_replication_role = replica").execute(&mut *setup).await.expect("no triggers");
+    for (user, message, actor, count) in [(Some(bob.id), &wanted[0], bob.id, 6_000), (None, &wanted[1], bob.id, 300)] {
+        sqlx::query(flood)
+            .bind(user)
+            .bind(team)
+            .bind(message["id"].as_i64())
+            .bind(actor)
+            .bind(count)
+            .execute(&mut *setup)
+            .await
+            .expect("inserted");
+    }
+    setup.commit().await.expect("committed");
+    let (mut found, mut query) = (Vec::new(), Some("limit=10".to_owned()));
+    while let Some(next) = query {
+        let page = bob.get(&format!("/api/inbox?{next}")).await.expect(200).json();
+        found.extend(page["items"].as_array().expect("items").iter().map(|item| item["message_id"].clone()));
+        query = page["next"].as_str().map(str::to_owned);
+    }
+    assert_eq!(found, [wanted[1]["id"].clone(), wanted[0]["id"].clone()]);
 }
 
 #[tokio::test]

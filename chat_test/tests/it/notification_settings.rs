@@ -62,7 +62,7 @@ async fn a_mute_with_an_end_ends_and_tells_the_devices() {
         sqlx::query(sql).bind(is_muted).bind(bob.id).bind(team).execute(&app.db).await.expect("updated");
         assert_eq!(chat().await["muted_until"], Value::Null);
     }
-    for bad in [in_hours(-1), in_hours(24 * 367), "tomorrow".into()] {
+    for bad in [in_hours(-1), in_hours(24 * 367), "tomorrow".into(), "-5000-01-01T00:00:00Z".into()] {
         let problem = bob.put(&format!("{mute}?until={bad}"), json!({})).await.expect_problem(422);
         assert_eq!(problem["errors"][0]["field"], "until", "{problem}");
     }
@@ -142,6 +142,8 @@ async fn bad_settings_are_refused_and_change_nothing() {
         ("keywords", json!({ "keywords": ["?!"] })),
         ("keywords", json!({ "keywords": [""] })),
         ("dnd_until", json!({ "dnd_until": in_hours(-1) })),
+        ("dnd_until", json!({ "dnd_until": "-4714-01-01T00:00:00Z" })),
+        ("quiet_hours", hours(" 2:00", "07:00", "Europe/Berlin")),
         ("dnd_until", json!({ "dnd_until": in_hours(24 * 367) })),
         ("quiet_hours", hours("24:00", "07:00", "Europe/Berlin")),
         ("quiet_hours", hours("7:00", "08:00", "Europe/Berlin")),

@@ -33,7 +33,7 @@ impl Fixture {
     }
 
     /// A page and a device hear of a message.
-    async fn expect_notice(&mut self, message: &Value, is_urgent: bool) {
+    async fn expect_notification(&mut self, message: &Value, is_urgent: bool) {
         let shown = self.notification(message).await;
         assert_eq!((&shown["message_id"], &shown["is_urgent"]), (&message["id"], &json!(is_urgent)), "{message}");
         self.make_due().await;
@@ -62,7 +62,7 @@ async fn the_level_of_a_chat_decides_which_messages_notify() {
     ] {
         let message = alice.say_in(chat, text).await;
         match urgency {
-            Some(is_urgent) => fixture.expect_notice(&message, is_urgent).await,
+            Some(is_urgent) => fixture.expect_notification(&message, is_urgent).await,
             None => fixture.expect_silence(&message).await,
         }
     }
@@ -79,7 +79,7 @@ async fn the_level_of_a_chat_decides_which_messages_notify() {
     ] {
         let message = alice.say_in(chat, text).await;
         match urgency {
-            Some(is_urgent) => fixture.expect_notice(&message, is_urgent).await,
+            Some(is_urgent) => fixture.expect_notification(&message, is_urgent).await,
             None => fixture.expect_silence(&message).await,
         }
     }
@@ -104,14 +104,14 @@ async fn a_keyword_notifies_as_a_mention_does() {
     ] {
         let message = alice.say_in(general, text).await;
         match notifies {
-            true => fixture.expect_notice(&message, true).await,
+            true => fixture.expect_notification(&message, true).await,
             false => fixture.expect_silence(&message).await,
         }
     }
     // In a group, which notifies of everything, a keyword makes the difference between silent and loud.
     let team = alice.chat_id("team").await;
     let message = alice.say_in(team, "deploy the team").await;
-    fixture.expect_notice(&message, true).await;
+    fixture.expect_notification(&message, true).await;
     // One's own words notify nobody, nor those of others if the level is none.
     let own = bob.say_in(general, "deploy").await;
     fixture.expect_silence(&own).await;
@@ -162,7 +162,7 @@ async fn in_times_of_quiet_nothing_notifies() {
         fixture.expect_silence(&message).await;
         fixture.set(loud).await;
         let message = alice.say_in(direct, "in time").await;
-        fixture.expect_notice(&message, true).await;
+        fixture.expect_notification(&message, true).await;
         let read = json!({ "message_id": message["id"] });
         fixture.bob.put(&format!("/api/chats/{direct}/read"), read).await.expect(200);
     }
@@ -194,7 +194,7 @@ async fn a_busy_user_and_a_muted_chat_are_not_disturbed() {
     let sql = "update chat_members set muted_until = now() - interval '1 second' where muted_until is not null";
     sqlx::query(sql).execute(&fixture.app.db).await.expect("updated");
     let message = alice.say_in(direct, "and after it").await;
-    fixture.expect_notice(&message, true).await;
+    fixture.expect_notification(&message, true).await;
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ test('the inbox shows what is addressed to the user until it is gone', async ({ 
     new RegExp(`Bob replied to you in ${name}.*an answer`),
     new RegExp(`Bob added you to ${name}`),
   ]);
+  // Two clicks turn notifications on.
+  await expect(page.getByRole('button', { name: 'Turn on' })).toBeVisible();
   await page.screenshot({ path: '../../screenshots/inbox.png' });
   await page.getByRole('button', { name: 'Reactions' }).click();
   await expect(list).toHaveCount(1);

@@ -81,8 +81,8 @@ test('settings of notifications are saved and shown on all devices', async ({ cr
   await page.keyboard.press('Escape');
 
   await page.getByRole('button', { name: 'Chat details' }).click();
-  await expect(page.getByRole('combobox', { name: 'Notify of' })).toContainText('Default: Nothing');
-  await page.getByRole('combobox', { name: 'Notify of' }).selectOption('All messages');
+  await expect(page.getByRole('combobox', { name: 'Notify me about' })).toContainText('Default: Nothing');
+  await page.getByRole('combobox', { name: 'Notify me about' }).selectOption('All messages');
   await page.getByRole('button', { name: 'Mute', exact: true }).click();
   await page.getByRole('menuitem', { name: '8 hours' }).click();
   await expect(page.getByText(/Muted until/)).toBeVisible();

@@ -66,7 +66,7 @@ interface StoredSubscription {
 
 self.addEventListener('pushsubscriptionchange', (event) => (event as ExtendableEvent).waitUntil(renewSubscription()));
 
-/** The browser has ended the subscription: makes another one. If that fails, the page does it when it opens. */
+/** Replaces a subscription that the browser ended. If this fails, the page subscribes again when it opens. */
 async function renewSubscription(): Promise<void> {
   const cache = await caches.open(SUBSCRIPTION_CACHE);
   const stored = await cache.match(SUBSCRIPTION_KEY);

@@ -6,6 +6,8 @@ import { formatFullTime, formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
 import pages from '../operator/OperatorPage.module.css';
 import results from '../search/SearchResults.module.css';
+import { DeviceNotifications } from '../settings/DeviceNotifications';
+import { areNotificationsEnabled } from '../settings/notifications';
 import lists from '../sidebar/lists.module.css';
 import { getAuthorName, getChatTitle, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
 import { Button, IconButton } from '../ui/Button';
@@ -37,6 +39,7 @@ export default function InboxPage() {
   const chatStore = useChatStore();
   const { inbox } = chatStore.client.api;
   const [filter, setFilter] = useState<(typeof FILTERS)[number]>('all');
+  const [offersNotifications] = useState(() => !areNotificationsEnabled());
   const markAllSeen = () =>
     withToast(async () => {
       const [newest] = (await inbox.list({ limit: 1 })).items;
@@ -51,6 +54,7 @@ export default function InboxPage() {
           {t('inbox.markAllSeen')}
         </Button>
       </header>
+      {offersNotifications && <DeviceNotifications />}
       <fieldset className={styles.filters} aria-label={t('inbox.filter')}>
         {FILTERS.map((one) => (
           <Button key={one} variant="ghost" aria-pressed={filter === one} onClick={() => setFilter(one)}>

@@ -40,10 +40,10 @@ function Pause() {
   const { error, run } = useAction();
   const remaining = pausedUntil === null ? 0 : Date.parse(pausedUntil) - Date.now();
   const isPaused = pausedUntil !== null && remaining > 0;
-  const [, showEnd] = useState(0);
+  const [, rerender] = useState(0);
   useEffect(() => {
     if (remaining <= 0 || remaining > MAX_TIMER_MS) return;
-    const timer = setTimeout(() => showEnd((count) => count + 1), remaining);
+    const timer = setTimeout(() => rerender((count) => count + 1), remaining);
     return () => clearTimeout(timer);
   }, [remaining]);
   const setEnd = (end: string | null) => run(() => notificationSettings.update({ dnd_until: end }));
@@ -142,7 +142,7 @@ function QuietHoursForm() {
   const [isOn, setIsOn] = useState(stored !== null);
   const { error, run } = useAction();
   const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
-  const isElsewhere = stored !== null && stored.time_zone !== timeZone;
+  const hasOtherTimeZone = stored !== null && stored.time_zone !== timeZone;
   const save = (quiet_hours: QuietHours | null) =>
     run(async () => {
       await notificationSettings.update({ quiet_hours });
@@ -179,7 +179,7 @@ function QuietHoursForm() {
             ))}
           </div>
           <p className={styles.hint}>
-            {isElsewhere
+            {hasOtherTimeZone
               ? t('notifications.otherTimeZone', { zone: stored.time_zone, own: timeZone })
               : t('notifications.timeZone', { zone: timeZone })}
           </p>

@@ -53,7 +53,7 @@ export function useNotifications() {
     const stop = chatStore.client.on('message.new', ({ message }) => {
       // Events replayed during catch-up do not notify, and only the leader tab notifies.
       const isLive = chatStore.client.state === 'live' && chatStore.client.isLeader;
-      const isPossible = isLive && mayNotify(chatStore, message) && !isAppFocused() && areNotificationsEnabled();
+      const isPossible = isLive && canNotify(chatStore, message) && !isAppFocused() && areNotificationsEnabled();
       if (!isPossible || waiting.has(message.chat_id)) return;
       const timer = setTimeout(() => {
         waiting.delete(message.chat_id);
@@ -76,7 +76,7 @@ function isAppFocused(): boolean {
 }
 
 /** Whether the server is to be asked about a message: it decides (`push/rules.rs`), and most notify of nothing. */
-function mayNotify({ state }: ChatStore, message: Message): boolean {
+function canNotify({ state }: ChatStore, message: Message): boolean {
   const chat = state?.chats.get(message.chat_id);
   if (!state || !chat || message.sender_id === state.me.id || isBlocked(state, message.sender_id)) return false;
   // The event that ends a mute comes within a minute.

@@ -65,7 +65,7 @@ export function hasDirectChats({ kind }: User): boolean {
   return kind === 'person' || kind === 'bot';
 }
 
-/** What notifies a user who has changed nothing. */
+/** The settings that servers before migration 0048, which may answer during an update, do not send. */
 export const DEFAULT_NOTIFICATION_SETTINGS: NotificationSettings = {
   direct_level: 'all',
   group_level: 'all',

@@ -271,11 +271,11 @@ export class ChatStore {
       const chats = await this.client.api.chats.list().catch(() => []);
       this.flushEvents();
       // The counts may be older than the events that were applied meanwhile.
-      const isInboxKnown = inboxChanges !== this.#inboxChanges;
+      const hasInboxChanged = inboxChanges !== this.#inboxChanges;
       const fresh = chats.filter(({ id }) => wanted.includes(id));
       for (const chat of fresh) {
         const known = this.state?.chats.get(chat.id);
-        const inbox_count = isInboxKnown && known ? known.inbox_count : chat.inbox_count;
+        const inbox_count = hasInboxChanged && known ? known.inbox_count : chat.inbox_count;
         // A message arrived during the request: refresh again.
         if ((chat.last_message?.id ?? 0) < (known?.last_message?.id ?? 0)) this.#staleChats.add(chat.id);
         else

@@ -810,16 +810,6 @@ export type ChatBridgeList = {
 export type ChatId = number;
 
 /**
- * Which messages of a chat notify.
- */
-export type ChatLevel = {
-    /**
-     * Null for the level of the type of chat.
-     */
-    notification_level?: NotificationLevel | null;
-};
-
-/**
  * 1 to 100 characters.
  */
 export type ChatName = string;
@@ -889,8 +879,8 @@ export type ChatSummary = {
      */
     id: ChatId;
     /**
-     * Number of unseen items of the chat in the caller's inbox; counted among the newest 1,000 of the caller, and
-     * the newest 20 for everyone of the chat.
+     * Number of unseen items of the chat in the caller's inbox; counted among the newest 5,000 of the caller, and
+     * the newest 100 for everyone of the chat.
      */
     inbox_count: number;
     /**
@@ -1362,7 +1352,7 @@ export type Event = {
     id: Cursor;
     is_muted: boolean;
     /**
-     * When the chat notifies again; null for good.
+     * When the mute ends; null if the chat is not muted, or muted for good.
      */
     muted_until: Time | null;
     type: 'chat.muted';
@@ -1704,7 +1694,7 @@ export type InboxCount = {
      */
     chat_id: ChatId;
     /**
-     * How many there are, up to 1,000.
+     * How many there are, among the newest 5,000 of the user and the newest 100 for everyone of the chat.
      */
     inbox_count: number;
 };
@@ -2471,6 +2461,16 @@ export type Nonce = string;
  * Which messages of a chat notify a member.
  */
 export type NotificationLevel = 'all' | 'mentions' | 'none';
+
+/**
+ * Which messages of a chat notify.
+ */
+export type NotificationLevelPatch = {
+    /**
+     * Null for the level of the type of chat.
+     */
+    notification_level?: NotificationLevel | null;
+};
 
 /**
  * What notifies a user.
@@ -5654,7 +5654,7 @@ export type NotificationsGetResponses = {
 export type NotificationsGetResponse = NotificationsGetResponses[keyof NotificationsGetResponses];
 
 export type NotificationsSetLevelData = {
-    body: ChatLevel;
+    body: NotificationLevelPatch;
     path: {
         chat_id: ChatId;
     };
