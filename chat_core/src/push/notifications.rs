@@ -100,17 +100,26 @@ impl Content {
 /// Claims a notification that is due: of a device that is not paused, whose user has few others being sent.
 /// Those that were not tried yet come first.
 pub async fn claim(db: &PgPool) -> Result<Option<DueNotification>> {
+    match claim_next(db, false).await? {
+        Some(fresh) => Ok(Some(fresh)),
+        None => claim_next(db, true).await,
+    }
+}
+
+/// Claims the first in the order of the index, so that the cost does not grow with the number that are due.
+async fn claim_next(db: &PgPool, was_tried: bool) -> Result<Option<DueNotification>> {
     Ok(sqlx::query_as(
         "with due as materialized (
              select n.session_id, n.chat_id
              from push_notifications n join push_subscriptions p on p.session_id = n.session_id
              where n.due_at <= now() and (n.leased_until is null or n.leased_until <= now())
+               and (n.attempts > 0) = $4
                and (p.paused_until is null or p.paused_until <= now())
                and $2 > (select count(*) from push_notifications o
                          where o.session_id = n.session_id and o.leased_until > now())
                and $3 > (select count(*) from push_notifications o join push_subscriptions q on q.session_id = o.session_id
                          where q.user_id = p.user_id and o.leased_until > now())
-             order by n.attempts > 0, n.due_at limit 1 for update of n skip locked
+             order by n.due_at limit 1 for update of n skip locked
          )
          update push_notifications n
          set leased_until = now() + make_interval(secs => $1), attempts = n.attempts + 1
@@ -122,6 +131,7 @@ pub async fn claim(db: &PgPool) -> Result<Option<DueNotification>> {
     .bind(LEASE_SECONDS)
     .bind(MAX_OF_DEVICE)
     .bind(MAX_OF_USER)
+    .bind(was_tried)
     .fetch_optional(db)
     .await?)
 }
