@@ -54,7 +54,7 @@ async fn a_mute_with_an_end_ends_and_tells_the_devices() {
     assert_eq!(notification_settings::end_mutes(&app.db).await.expect("a run"), 1);
     let event = stream.next_of("chat.muted").await;
     assert_eq!((&event.data["is_muted"], &event.data["muted_until"]), (&json!(false), &Value::Null));
-    bob.put(&format!("{mute}?untill={until}"), json!({})).await.expect_problem(422);
+    bob.put(&format!("{mute}?end={until}"), json!({})).await.expect_problem(422);
     // The previous version of the server knows no end.
     bob.put(&format!("{mute}?until={until}"), json!({})).await.expect(204);
     for is_muted in [false, true] {
