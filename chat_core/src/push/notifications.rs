@@ -171,9 +171,7 @@ pub async fn compose_for_chat(
     first: MessageId,
     preview: Preview,
 ) -> Result<Option<Content>> {
-    // Planning takes longer than the queries, and the plan does not depend on the values.
-    let mut tx = db.begin_with("begin read only; set local plan_cache_mode = force_generic_plan").await?;
-    let candidates = candidates::load_unread(&mut tx, user, chat, first).await?;
+    let candidates = candidates::load_unread(&mut *db.acquire().await?, user, chat, first).await?;
     let wanted: Vec<(MessageId, Urgency)> =
         candidates.iter().filter_map(|one| Some((one.message_id, rules::decide(&one.facts)?))).collect();
     let Some((newest, _)) = wanted.first().copied() else { return Ok(None) };
@@ -187,9 +185,8 @@ pub async fn compose_for_chat(
          where x.id = $1 and x.deleted_at is null",
     )
     .bind(newest)
-    .fetch_optional(&mut *tx)
+    .fetch_optional(db)
     .await?;
-    tx.rollback().await?;
     let Some(shown) = shown else { return Ok(None) };
     let (title, body) = describe(&shown, preview);
     Ok(Some(Content { title, body, message_id: newest, urgency }))

@@ -48,10 +48,10 @@ async fn a_member_receives_only_what_is_sent_while_they_belong() {
 
     let received = daves.read_until("marker").await;
     let kinds: Vec<&str> = received.iter().map(|event| event.kind.as_str()).collect();
-    assert_eq!(kinds, ["chat.added", "message.new", "chat.removed"]);
+    assert_eq!(kinds, ["chat.added", "inbox.added", "message.new", "chat.removed"]);
     assert_eq!(received[0].data["chat"]["role"], "member");
-    assert_eq!(received[1].text(), "during");
-    assert_eq!(received[2].data["reason"], "removed");
+    assert_eq!(received[2].text(), "during");
+    assert_eq!(received[3].data["reason"], "removed");
 
     let received = bobs.read_until("marker").await;
     let kinds: Vec<&str> = received.iter().map(|event| event.kind.as_str()).collect();
@@ -95,6 +95,9 @@ async fn leaving_joining_and_deleting_reach_the_users_concerned() {
     let chat = bob.post("/api/chats", body).await.expect(201).json();
     assert_eq!(alices.next().await.data["chat"]["name"], "short-lived");
     assert_eq!(daves.next().await.kind, "chat.new");
+    for stream in [&mut alices, &mut daves] {
+        assert_eq!(stream.next().await.data["item"]["kind"], "added");
+    }
     bob.delete(&format!("/api/chats/{}", chat["id"])).await.expect(204);
     for stream in [&mut alices, &mut daves] {
         let deleted = stream.next().await;
