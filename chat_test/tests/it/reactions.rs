@@ -47,8 +47,9 @@ async fn a_reaction_reaches_the_members_and_nobody_else() {
     alice.say("general", "marker").await;
     let received = alices.read_until("marker").await;
     let kinds: Vec<&str> = received.iter().map(|event| event.kind.as_str()).collect();
-    assert_eq!(kinds, ["reaction.added", "reaction.removed"]);
-    for event in received {
+    // The sender's inbox too.
+    assert_eq!(kinds, ["reaction.added", "inbox.added", "reaction.removed", "inbox.removed"]);
+    for event in received.iter().step_by(2) {
         assert_eq!((&event.data["message_id"], &event.data["chat_id"]), (&message["id"], &message["chat_id"]));
         assert_eq!((&event.data["user_id"], &event.data["emoji"]), (&json!(bob.id), &json!("🎉")));
     }
