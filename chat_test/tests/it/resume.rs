@@ -65,9 +65,11 @@ async fn join_and_leave_repeatedly(alice: &TestUser, dave: &TestUser) -> Vec<(St
     alice.say_in(team, "inside again").await;
     let expected = [
         ("chat.added", ""),
+        ("inbox.added", ""),
         ("message.new", "inside"),
         ("chat.removed", ""),
         ("chat.added", ""),
+        ("inbox.added", ""),
         ("message.new", "inside again"),
     ];
     expected.map(|(kind, text)| (kind.to_owned(), text.to_owned())).to_vec()
