@@ -28,8 +28,14 @@ test('an open page notifies as the server decides', async ({ createUser }) => {
   const own = await alice.client.messages.send(chat, { content: 'my question' });
   // Enough that the page does not load it.
   for (let n = 0; n < 60; n += 1) await bob.client.messages.send(chat, { content: `for nobody ${n}` });
-  const { id: other } = await alice.api.chats.create({ type: 'group', name: `group of ${alice.me.username}` });
+  const name = `group of ${alice.me.username}`;
+  const { id: other } = await alice.api.chats.create({ type: 'group', name, members: [bob.me.id] });
+  await alice.api.chats.setNotificationLevel(other, 'none');
   await alice.open(other);
+  // What arrives before the page has caught up does not notify.
+  await expect.poll(async () => (await bob.api.presence.get(alice.me.id)).status).toBe('online');
+  await bob.client.messages.send(other, { content: 'marker' });
+  await expect(alice.message('marker')).toBeVisible();
   await bob.client.messages.send(chat, { content: 'about a deployment' });
   await bob.client.messages.send(chat, { content: 'We DEPLOY now' });
   await expect.poll(() => readShown(alice)).toHaveLength(1);
