@@ -10,6 +10,7 @@ import { Menu, MenuItem } from '../ui/Menu';
 import { showToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
 import { DeviceNotifications } from './DeviceNotifications';
+import { NotificationLevelOptions } from './NotificationLevelOptions';
 import { getQuietEnd, QUIET_TIMES } from './quietTimes';
 
 /** The quiet hours that are offered first. */
@@ -91,11 +92,7 @@ function Levels() {
             run(() => notificationSettings.update({ [field]: target.value as NotificationLevel }))
           }
         >
-          {(['all', 'mentions', 'none'] as const).map((level) => (
-            <option key={level} value={level}>
-              {t(`notifications.levels.${level}`)}
-            </option>
-          ))}
+          <NotificationLevelOptions />
         </SelectField>
       ))}
       <FormError>{error}</FormError>

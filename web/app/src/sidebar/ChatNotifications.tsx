@@ -1,6 +1,7 @@
 import type { ChatSummary, NotificationLevel } from '@confab/sdk';
 import { useTranslation } from 'react-i18next';
 import { formatUpcomingTime } from '../locales/time';
+import { NotificationLevelOptions } from '../settings/NotificationLevelOptions';
 import { getNotificationLevel } from '../settings/notifications';
 import { getQuietEnd, QUIET_TIMES } from '../settings/quietTimes';
 import { useChatState, useChatStore } from '../store/hooks';
@@ -47,11 +48,7 @@ export function ChatNotifications({ chat }: { readonly chat: ChatSummary }) {
         <option value="">
           {t('notifications.defaultLevel', { level: t(`notifications.levels.${defaultLevel}`) })}
         </option>
-        {(['all', 'mentions', 'none'] as const).map((level) => (
-          <option key={level} value={level}>
-            {t(`notifications.levels.${level}`)}
-          </option>
-        ))}
+        <NotificationLevelOptions />
       </SelectField>
       <FormError>{error}</FormError>
     </>
