@@ -78,18 +78,23 @@ class PushService {
   }
 }
 
+/** Turns notifications on in the settings, as a user does. */
+async function turnOn({ context, page, url }: TestUser): Promise<void> {
+  await context.grantPermissions(['notifications'], { origin: url });
+  await page.goto(url);
+  await page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await page.getByRole('tab', { name: 'Notifications' }).click();
+  await page.getByRole('button', { name: 'Turn on' }).click();
+  await expect(page.getByText('You are notified also while Confab is closed.')).toBeVisible();
+}
+
 test('a closed app notifies of a mention, and a click opens the message', async ({ createUser }) => {
   const service = await PushService.start();
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   const { id: chat } = await alice.api.chats.create({ type: 'public_channel', name: `news of ${alice.me.username}` });
   await bob.api.chats.join(chat);
   await service.install(alice);
-  await alice.context.grantPermissions(['notifications'], { origin: alice.url });
-  await alice.page.goto(alice.url);
-  await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
-  await alice.page.getByRole('tab', { name: 'Notifications' }).click();
-  await alice.page.getByRole('button', { name: 'Turn on' }).click();
-  await expect(alice.page.getByText('You are notified also while Confab is closed.')).toBeVisible();
+  await turnOn(alice);
   await alice.page.screenshot({ path: '../../screenshots/push.png' });
 
   // The page is closed, and Bob mentions Alice.
@@ -169,12 +174,7 @@ test('a subscription that the browser ends is replaced while no page is open', a
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   const { id: chat } = await bob.api.chats.create({ type: 'single', user_id: alice.me.id });
   await service.install(alice);
-  await alice.context.grantPermissions(['notifications'], { origin: alice.url });
-  await alice.page.goto(alice.url);
-  await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
-  await alice.page.getByRole('tab', { name: 'Notifications' }).click();
-  await alice.page.getByRole('button', { name: 'Turn on' }).click();
-  await expect(alice.page.getByText('You are notified also while Confab is closed.')).toBeVisible();
+  await turnOn(alice);
   await alice.page.goto(`${alice.url}/icon.svg`);
   const [worker] = alice.context.serviceWorkers();
   const renewed = {
