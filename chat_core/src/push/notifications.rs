@@ -173,7 +173,7 @@ pub async fn compose_for_chat(
 ) -> Result<Option<Content>> {
     let candidates = candidates::load_unread(&mut *db.acquire().await?, user, chat, first).await?;
     let wanted: Vec<(MessageId, Urgency)> =
-        candidates.iter().filter_map(|one| Some((one.message_id, rules::decide(&one.facts)?))).collect();
+        candidates.iter().filter_map(|(message, facts)| Some((*message, rules::decide(facts)?))).collect();
     let Some((newest, _)) = wanted.first().copied() else { return Ok(None) };
     let urgency = wanted.iter().map(|(_, urgency)| *urgency).max().unwrap_or(Urgency::Normal);
     let shown: Option<Shown> = sqlx::query_as(
