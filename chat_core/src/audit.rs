@@ -2,7 +2,7 @@
 //! exported data, or was refused. Triggers write the entries about roles and bans
 //! (`migrations/0033_operators.sql`); entries never change.
 
-use crate::{AuditEntryId, ChatId, MessageId, Result, Time, UserId};
+use crate::{AuditEntryId, ChatId, MessageId, Result, Time, UserId, mail::Language};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
@@ -24,8 +24,10 @@ pub enum Action {
     SignInFailed,
     /// A user changed the password.
     PasswordChanged,
-    /// The command line replaced the password.
+    /// The command line or a link in a mail replaced the password.
     PasswordReset,
+    /// A user has another email address.
+    EmailChanged,
     /// A user created an API token, for themselves or for a bot.
     TokenCreated,
     /// A user revoked an API token.
@@ -103,6 +105,8 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// Its `User-Agent`, at most 250 characters.
     pub user_agent: String,
+    /// The language that it prefers.
+    pub language: Language,
 }
 
 /// An entry to write.

@@ -3,16 +3,23 @@
 use crate::{
     ChatId, Error, Result, Time, UserId, auth,
     chats::{self, Chat},
-    events, members,
+    events,
+    mail::{self, Language, NewMail},
+    members,
     permissions::Permission,
-    values::InviteCode,
+    users,
+    values::{Email, InviteCode},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::{PgConnection, PgExecutor, PgPool, types::Json};
 
 /// Maximum lifetime of an invite, in seconds: one year.
 pub const MAX_LIFETIME_SECONDS: i64 = 365 * 24 * 3600;
+
+/// Lifetime of an invite in a mail, in seconds: one week.
+const MAILED_LIFETIME_SECONDS: i64 = 7 * 24 * 3600;
 
 /// Maximum number of active invites of one chat.
 pub const MAX_ACTIVE: i64 = 100;
@@ -67,7 +74,35 @@ pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -
         return Err(Error::invalid("max_uses", "max_uses must be at least 1"));
     }
     let mut log = events::begin(db, actor).await?;
-    members::require_membership(&mut log, chat, actor).await?.require(Permission::Invite)?;
+    let invite = insert(&mut log, actor, chat, new).await?;
+    log.commit().await?;
+    Ok(invite)
+}
+
+/// Invites the reader of a mail with an invite for one user.
+pub async fn send(db: &PgPool, actor: UserId, chat: ChatId, email: &Email, language: Language) -> Result<()> {
+    let mut log = events::begin(db, actor).await?;
+    users::lock_active(&mut log, actor).await?;
+    if !users::get_me(&mut *log, actor).await?.is_email_verified {
+        return Err(Error::Forbidden("confirm your own email address first, in the settings of your account"));
+    }
+    if mail::has_sent_all_invitations(&mut log, actor).await? {
+        let detail = "you have sent as many invitations by mail as are possible in a day";
+        return Err(Error::Conflict { code: "too_many_invitations", detail });
+    }
+    let new = NewInvite { expires_in: Some(MAILED_LIFETIME_SECONDS), max_uses: Some(1) };
+    let invite = insert(&mut log, actor, chat, &new).await?;
+    NewMail::to_address(mail::Kind::Invitation, email, language)
+        .with_user(actor)
+        .with_data(json!({ "code": invite.code }))
+        .enqueue(&mut log)
+        .await?;
+    log.commit().await?;
+    Ok(())
+}
+
+async fn insert(log: &mut PgConnection, actor: UserId, chat: ChatId, new: &NewInvite) -> Result<Invite> {
+    members::require_membership(&mut *log, chat, actor).await?.require(Permission::Invite)?;
     let active: i64 = sqlx::query_scalar("select count(*) from active_invites where chat_id = $1")
         .bind(chat)
         .fetch_one(&mut *log)
@@ -75,7 +110,7 @@ pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -
     if active >= MAX_ACTIVE {
         return Err(Error::Conflict { code: "too_many_invites", detail: "too many active invites; revoke one first" });
     }
-    let invite = sqlx::query_as(
+    Ok(sqlx::query_as(
         "insert into invites (code, chat_id, created_by, expires_at, max_uses)
          values ($1, $2, $3, now() + make_interval(secs => $4), $5)
          returning *",
@@ -85,10 +120,8 @@ pub async fn create(db: &PgPool, actor: UserId, chat: ChatId, new: &NewInvite) -
     .bind(actor)
     .bind(new.expires_in.map(|seconds| seconds as f64))
     .bind(new.max_uses)
-    .fetch_one(&mut *log)
-    .await?;
-    log.commit().await?;
-    Ok(invite)
+    .fetch_one(log)
+    .await?)
 }
 
 /// Lists the active invites of a chat, newest first.

@@ -30,6 +30,7 @@ mod hub_signature;
 pub mod ids;
 pub mod inbox;
 pub mod invites;
+pub mod mail;
 pub mod mcp_confirmations;
 pub mod members;
 pub mod mentions;

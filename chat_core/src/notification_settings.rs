@@ -51,6 +51,8 @@ pub struct NotificationSettings {
     pub dnd_until: Option<Time>,
     /// When nothing notifies; null if that is never so.
     pub quiet_hours: Option<QuietHours>,
+    /// Whether the user gets digests of unread mentions by mail, if the server sends mail.
+    pub email_digest: bool,
 }
 
 /// A part of the day in which nothing notifies. It contains midnight if it ends earlier than it begins.
@@ -87,6 +89,8 @@ pub struct NotificationSettingsPatch {
     #[serde(default, deserialize_with = "deserialize_nullable")]
     #[schemars(with = "Option<QuietHours>")]
     pub quiet_hours: Option<Option<QuietHours>>,
+    /// Whether the user gets digests of unread mentions by mail.
+    pub email_digest: Option<bool>,
 }
 
 /// Returns the settings of a user.
@@ -122,12 +126,13 @@ pub async fn update(db: &PgPool, user: UserId, patch: NotificationSettingsPatch)
     let quiet = settings.quiet_hours.as_ref();
     sqlx::query(
         "insert into notification_settings as s (user_id, direct_level, group_level, channel_level, keywords, dnd_until,
-                                                 quiet_from, quiet_until, time_zone)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                                 quiet_from, quiet_until, time_zone, email_digest)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (user_id) do update set
              direct_level = excluded.direct_level, group_level = excluded.group_level,
              channel_level = excluded.channel_level, keywords = excluded.keywords, dnd_until = excluded.dnd_until,
-             quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until, time_zone = excluded.time_zone",
+             quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until, time_zone = excluded.time_zone,
+             email_digest = excluded.email_digest",
     )
     .bind(user)
     .bind(settings.direct_level)
@@ -138,6 +143,7 @@ pub async fn update(db: &PgPool, user: UserId, patch: NotificationSettingsPatch)
     .bind(quiet.map(|hours| hours.from.time()))
     .bind(quiet.map(|hours| hours.until.time()))
     .bind(quiet.map(|hours| hours.time_zone.as_str()))
+    .bind(settings.email_digest)
     .execute(&mut *log)
     .await?;
     log.commit().await?;
@@ -146,7 +152,8 @@ pub async fn update(db: &PgPool, user: UserId, patch: NotificationSettingsPatch)
 
 impl NotificationSettingsPatch {
     fn apply(self, settings: &mut NotificationSettings) {
-        let Self { direct_level, group_level, channel_level, keywords, dnd_until, quiet_hours } = self;
+        let Self { direct_level, group_level, channel_level, keywords, dnd_until, quiet_hours, email_digest } = self;
+        settings.email_digest = email_digest.unwrap_or(settings.email_digest);
         settings.direct_level = direct_level.unwrap_or(settings.direct_level);
         settings.group_level = group_level.unwrap_or(settings.group_level);
         settings.channel_level = channel_level.unwrap_or(settings.channel_level);

@@ -5,7 +5,7 @@ use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, accounts,
     audit::{Action, Client, NewEntry},
     auth::sessions,
-    events, invites,
+    events, invites, mail,
     search::{split_name_query, words},
     users::User,
     values::{InviteCode, Reason, SearchText},
@@ -205,7 +205,7 @@ impl Operator {
 
     /// Lets a user sign in whose account waits for approval, and accepts the invite with which
     /// they signed up. Idempotent.
-    pub async fn approve(&self, db: &PgPool, user: UserId) -> Result<()> {
+    pub async fn approve(&self, db: &PgPool, user: UserId, is_mail_sent: bool) -> Result<()> {
         let mut tx = db.begin().await?;
         if lock_state(&mut tx, user).await? != AccountState::Pending {
             return Ok(());
@@ -215,6 +215,9 @@ impl Operator {
             sqlx::query_scalar("select pending_invite from users where id = $1").bind(user).fetch_one(&mut *tx).await?;
         sqlx::query("update users set pending_invite = null where id = $1").bind(user).execute(&mut *tx).await?;
         self.entry(Action::AccountApproved).with_user(user).write(&mut *tx).await?;
+        if is_mail_sent {
+            mail::notify_user(&mut tx, mail::Kind::AccountApproved, user, None).await?;
+        }
         tx.commit().await?;
         let Some(code) = invite.and_then(|code| InviteCode::try_from(code).ok()) else { return Ok(()) };
         match invites::accept(db, user, &code).await {

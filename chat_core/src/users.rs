@@ -4,6 +4,7 @@ use crate::{
     Error, FileId, Result, Time, UserId,
     bridges::Network,
     error::OnConstraint,
+    mail::Language,
     operators::AccountState,
     search::{split_name_query, words},
     values::{Bio, DisplayName, Email, InviteCode, SearchText, Username, deserialize_nullable},
@@ -64,6 +65,9 @@ pub struct Me {
     pub is_operator: bool,
     /// Who can add the user to groups and channels without an invite.
     pub group_privacy: UserScope,
+    /// Whether the user has proved to receive mail at the address.
+    #[serde(default)]
+    pub is_email_verified: bool,
 }
 
 /// A user to be created.
@@ -81,6 +85,10 @@ pub struct NewUser {
     pub group_privacy: UserScope,
     /// The invite that the user accepts once the account is approved.
     pub pending_invite: Option<InviteCode>,
+    /// Whether the user has proved to receive mail at the address.
+    pub is_email_verified: bool,
+    /// The language of mail to the user.
+    pub language: Language,
 }
 
 /// A set of users, from the view of one user.
@@ -136,8 +144,9 @@ pub struct Credentials {
 /// succeeds.
 pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     let created = sqlx::query_scalar(
-        "insert into users (username, display_name, email, password_hash, words, state, group_privacy, pending_invite)
-         values ($1, $1, $2, $3, $4, $5, $6, $7)
+        "insert into users (username, display_name, email, password_hash, words, state, group_privacy, pending_invite,
+                            email_verified_at, language)
+         values ($1, $1, $2, $3, $4, $5, $6, $7, case when $8 then now() end, $9)
          returning id",
     )
     .bind(new.username.as_str())
@@ -147,12 +156,26 @@ pub async fn create(db: impl PgExecutor<'_>, new: &NewUser) -> Result<UserId> {
     .bind(new.state)
     .bind(new.group_privacy)
     .bind(new.pending_invite.as_ref().map(InviteCode::as_str))
+    .bind(new.is_email_verified)
+    .bind(new.language)
     .fetch_one(db)
     .await;
-    map_name_conflict(created).on_constraint("users_email_key", || Error::Conflict {
+    map_email_conflict(map_name_conflict(created))
+}
+
+/// Maps the violation of the constraint on email addresses to an error.
+fn map_email_conflict<T>(changed: Result<T>) -> Result<T> {
+    changed.on_constraint("users_email_key", || Error::Conflict {
         code: "email_taken",
         detail: "an account with this email already exists",
     })
+}
+
+/// Whether a username can be taken now. The answer can change until the account is created.
+pub async fn is_username_free(db: impl PgExecutor<'_>, username: &Username) -> Result<bool> {
+    let sql = "select not exists (select from users where username_shape(username) = username_shape($1))
+                  and not exists (select from reserved_usernames where shape = username_shape($1) and until_at > now())";
+    Ok(sqlx::query_scalar(sql).bind(username.as_str()).fetch_one(db).await?)
 }
 
 /// Maps the violation of a constraint on usernames to an error.
@@ -185,15 +208,28 @@ pub async fn find_credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<
         .await?)
 }
 
+#[derive(sqlx::FromRow)]
+struct MeRow {
+    user: Json<User>,
+    email: Option<String>,
+    is_operator: bool,
+    group_privacy: UserScope,
+    is_email_verified: bool,
+}
+
 /// Returns the user's own profile.
 pub async fn get_me(db: impl PgExecutor<'_>, id: UserId) -> Result<Me> {
-    let row: Option<(Json<User>, Option<String>, bool, UserScope)> =
-        sqlx::query_as("select user_json(u), u.email, u.is_operator, u.group_privacy from users u where u.id = $1")
-            .bind(id)
-            .fetch_optional(db)
-            .await?;
-    let (Json(user), email, is_operator, group_privacy) = row.ok_or(Error::NotFound("user"))?;
-    Ok(Me { user, email, is_operator, group_privacy })
+    let row: Option<MeRow> = sqlx::query_as(
+        "select user_json(u) as \"user\", u.email, u.is_operator, u.group_privacy,
+                u.email_verified_at is not null as is_email_verified
+         from users u where u.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    let MeRow { user: Json(user), email, is_operator, group_privacy, is_email_verified } =
+        row.ok_or(Error::NotFound("user"))?;
+    Ok(Me { user, email, is_operator, group_privacy, is_email_verified })
 }
 
 /// Returns the public profile of a user in `scope`.
@@ -343,6 +379,16 @@ pub async fn get_password_hash(db: impl PgExecutor<'_>, id: UserId) -> Result<St
         .fetch_optional(db)
         .await?
         .ok_or(Error::NotFound("user"))
+}
+
+/// Sets the email address of a user, who has proved to receive mail at it. The caller holds the append lock.
+pub(crate) async fn set_verified_email(log: &mut PgConnection, id: UserId, email: &str) -> Result<()> {
+    let changed = sqlx::query("update users set email = $2, email_verified_at = now() where id = $1")
+        .bind(id)
+        .bind(email)
+        .execute(log)
+        .await;
+    map_email_conflict(changed.map_err(Error::from)).map(|_| ())
 }
 
 /// Sets the password hash of a user.

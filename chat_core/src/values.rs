@@ -193,6 +193,11 @@ text_types! {
         true => Ok(text),
         false => Err("an invite code must have 8 to 64 letters, digits, dashes or underscores".into()),
     };
+    /// The token of a link in a mail: 32 to 64 letters, digits, dashes or underscores.
+    LinkToken { "pattern": "^[A-Za-z0-9_-]{32,64}$" } = |text| match (32..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+        true => Ok(text),
+        false => Err("the token of a link must have 32 to 64 letters, digits, dashes or underscores".into()),
+    };
     /// At most 1,000 characters.
     Description { "maxLength": 1000 } = |text| check_length(text, "a description", 0, 1000);
     /// A message's text, at most 64 KiB of UTF-8.

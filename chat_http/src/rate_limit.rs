@@ -94,6 +94,7 @@ struct Limiters {
     edit_burst: KeyedLimiter<(UserId, String)>,
     read: KeyedLimiter<UserId>,
     webhook: KeyedLimiter<WebhookId>,
+    mail: KeyedLimiter<IpAddr>,
     text: KeyedLimiter<UserId>,
     address: KeyedLimiter<IpAddr>,
     refresh_token: KeyedLimiter<u64>,
@@ -119,6 +120,7 @@ impl RateLimiter {
             edit_burst: keyed_limiter(rates.edit_burst),
             read: keyed_limiter(rates.read),
             webhook: keyed_limiter(rates.webhook),
+            mail: keyed_limiter(rates.mail),
             text: keyed_limiter(rates.text),
             address: keyed_limiter(rates.address),
             refresh_token: keyed_limiter(REFRESHES_OF_ONE_TOKEN),
@@ -130,9 +132,22 @@ impl RateLimiter {
     /// Removes users and addresses that have their full limit again.
     pub fn remove_stale(&self) {
         let Some(limiters) = &self.limiters else { return };
-        let Limiters { auth, refresh, upload, write, profile, audited, edit, edit_burst, read, text, address, .. } =
-            limiters;
-        [auth, refresh, address].into_iter().for_each(governor::RateLimiter::retain_recent);
+        let Limiters {
+            auth,
+            refresh,
+            upload,
+            write,
+            profile,
+            audited,
+            edit,
+            edit_burst,
+            read,
+            text,
+            address,
+            mail,
+            ..
+        } = limiters;
+        [auth, refresh, address, mail].into_iter().for_each(governor::RateLimiter::retain_recent);
         [edit, edit_burst].into_iter().for_each(governor::RateLimiter::retain_recent);
         [upload, write, profile, audited, read, text].into_iter().for_each(governor::RateLimiter::retain_recent);
         limiters.refresh_token.retain_recent();
@@ -168,6 +183,12 @@ impl RateLimiter {
         let Some(limiters) = &self.limiters else { return Ok(()) };
         let allowed = limiters.refresh_token.check_key(&limiters.hasher.hash_one(token));
         allowed.map(|_| ()).map_err(|not_until| self.wait_for(&not_until))
+    }
+
+    /// Counts a mail to an address that a client named.
+    pub fn charge_mail(&self, client: Option<IpAddr>) -> Result<(), Error> {
+        let (Some(limiters), Some(client)) = (&self.limiters, client) else { return Ok(()) };
+        limiters.mail.check_key(&client).map(|_| ()).map_err(|not_until| self.wait_for(&not_until))
     }
 
     /// Counts a request to a webhook; `None` without limits.

@@ -48,5 +48,6 @@ impl Refusals {
 /// Describes the client that sent a request, for the audit log.
 pub fn read_client(address: IpAddr, user_agent: Option<&HeaderValue>) -> Client {
     let user_agent = user_agent.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Client { address: Some(address), user_agent: user_agent.chars().take(MAX_USER_AGENT_CHARS).collect() }
+    let user_agent = user_agent.chars().take(MAX_USER_AGENT_CHARS).collect();
+    Client { address: Some(address), user_agent, ..Client::default() }
 }

@@ -2,10 +2,12 @@
 //! union of all groups is the set of keys that `config.toml` may contain.
 
 mod integrations;
+mod mail;
 
 pub use integrations::{
     IntegrationBind, NetworkUrls, OptionalOutgoingSettings, OutgoingSettings, RequiredSecretsSettings, SecretsSettings,
 };
+pub use mail::{MailPolicy, MailSettings, SmtpSettings};
 
 use crate::{
     AllowedOrigins,
@@ -62,6 +64,10 @@ pub struct AllSettings {
     disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
+    #[command(flatten)]
+    mail: MailSettings,
+    #[command(flatten)]
+    smtp: SmtpSettings,
     #[command(flatten)]
     network: NetworkSettings,
     #[command(flatten)]
@@ -244,7 +250,7 @@ pub struct RateLimitSettings {
     /// Rate limits: on, off, or some of
     /// auth=60/m, refresh=600/m, upload=120/m, write=50/s, text=262144/d (in KiB),
     /// profile=10/m, audited=30/m, edit=20/m, edit_burst=1/s, read=100/s, webhook=60/m,
-    /// address=1000/s, separated by commas. Off in `confab dev` unless set.
+    /// mail=30/h, address=1000/s, separated by commas. Off in `confab dev` unless set.
     #[arg(long, value_name = "LIMITS", env = "RATE_LIMITS")]
     pub rate_limits: Option<RateLimits>,
 }

@@ -13,6 +13,7 @@ use chat_core::{
     audit::Client,
     auth::{Claims, Grant, Identity, Scope, token},
     chats::ChatType,
+    mail::Language,
     members,
     messages::Message,
     oauth::{
@@ -98,7 +99,9 @@ pub(crate) struct ClientInfo(pub(crate) Client);
 impl ClientInfo {
     fn from_parts(parts: &Parts, state: &AppState) -> Self {
         let address = state.rate_limiter.client_address(&parts.extensions, &parts.headers);
-        Self(read_client(address, parts.headers.get(header::USER_AGENT)))
+        let languages = parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let language = Language::preferred(languages.unwrap_or_default());
+        Self(Client { language, ..read_client(address, parts.headers.get(header::USER_AGENT)) })
     }
 }
 

@@ -40,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
         outgoing: settings.outgoing.outgoing_allow.clone(),
         public_url: settings.web.public.public_url.clone(),
         demo,
+        mail: settings.mail.policy(),
     })?;
     let policy = settings.web.policy(settings.bind.chat_bind, &settings.network).context("CORS_ORIGINS")?;
     let listener = TcpListener::bind(settings.bind.chat_bind).await.context(settings.bind.chat_bind)?;

@@ -6,8 +6,9 @@ use crate::{
     openapi::{Document, OperationHandler},
     request_guard::{self, RequestGuard},
     routes::{
-        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, inbox, invites, members, messages,
-        notifications, oauth, operator, presence, push, receipts, search, tokens, users, webhook_endpoints, webhooks,
+        accounts, auth, bans, bots, bridges, channels, chats, config, events, files, inbox, invites, mail, members,
+        messages, notifications, oauth, operator, presence, push, receipts, search, sign_up, tokens, users,
+        webhook_endpoints, webhooks,
     },
 };
 use axum::{
@@ -41,7 +42,8 @@ pub fn routes() -> Routes {
     const DELETE: Method = Method::DELETE;
 
     Routes::new()
-        .on(Auth,    Public,         POST,   "/api/signup",                                         auth::signup,                   "Create an account and sign in.")
+        .on(Auth,    Public,         POST,   "/api/signup",                                         sign_up::signup,                "Create an account and sign in, or send a link by mail with which to go on.")
+        .on(Auth,    Public,         POST,   "/api/signup/confirmation",                            sign_up::confirm,               "Create the account of a sign-up, with the token of the link in the mail.")
         .on(Auth,    Public,         POST,   "/api/signin",                                         auth::signin,                   "Sign in.")
         .on(Refresh, Public,         POST,   "/api/token/refresh",                                  auth::refresh,                  "Exchange a refresh token for a new pair of tokens.")
         .on(Write,   SignedIn,       POST,   "/api/signout",                                        auth::signout,                  "Sign out.")
@@ -54,6 +56,11 @@ pub fn routes() -> Routes {
         .on(Audited, SignedIn,       GET,    "/api/me/export",                                      accounts::export,               "Export the caller's data.")
         .on(Auth,    SignedIn,       DELETE, "/api/me",                                             accounts::delete,               "Delete the caller's account; messages stay under an anonymous name.")
         .on(Auth,    SignedIn,       PUT,    "/api/me/password",                                    auth::change_password,          "Change the password and sign out all other sessions.")
+        .on(Auth,    Public,         POST,   "/api/password-resets",                                mail::request_password_reset,   "Send a link by mail with which to choose a new password; the response is the same without an account.")
+        .on(Auth,    Public,         POST,   "/api/password-resets/confirmation",                   mail::reset_password,           "Replace a lost password, with the token of the link in the mail, and sign out all devices.")
+        .on(Auth,    SignedIn,       PUT,    "/api/me/email",                                       mail::request_email_change,     "Send a link by mail to the new email address of the caller, or to the current one to verify it.")
+        .on(Auth,    Public,         POST,   "/api/me/email/confirmation",                          mail::confirm_email,            "Change or verify an email address, with the token of the link in the mail.")
+        .on(Auth,    Public,         POST,   "/api/mail/unsubscribe",                               mail::unsubscribe,              "Get no more mail like the one with this link (RFC 8058).")
         .on(Read,    SignedIn,       GET,    "/api/tokens",                                         tokens::list,                   "List the API tokens of the caller and of the caller's bots, newest first.")
         .on(Audited, SignedIn,       POST,   "/api/tokens",                                         tokens::create,                 "Create an API token for the caller or for one of the caller's bots.")
         .on(Audited, SignedIn,       DELETE, "/api/tokens/{token_id}",                              tokens::revoke,                 "Revoke an API token, and close its streams.")
@@ -131,6 +138,7 @@ pub fn routes() -> Routes {
         .on(Audited, ChatsWrite,     PUT,    "/api/chats/{chat_id}/bans/{user_id}",                 bans::create,                   "Ban a user.")
         .on(Audited, ChatsWrite,     DELETE, "/api/chats/{chat_id}/bans/{user_id}",                 bans::delete,                   "Unban a user.")
         .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/invites",                        invites::create,                "Create an invite.")
+        .on(Audited, SignedIn,       POST,   "/api/chats/{chat_id}/invitations",                    invites::send,                  "Invite somebody to a chat by mail.")
         .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/invites",                        invites::list,                  "List the active invites of a chat.")
         .on(Write,   ChatsWrite,     DELETE, "/api/chats/{chat_id}/invites/{code}",                 invites::revoke,                "Revoke an invite.")
         .on(Read,    ChatsRead,      GET,    "/api/chats/{chat_id}/webhooks",                       webhooks::list,                 "List the webhooks of a chat.")

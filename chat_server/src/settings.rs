@@ -2,8 +2,8 @@
 
 use chat_http::settings::{
     AccountSettings, ChatBind, ChatConnectionSettings, ChatMetricsSettings, DataSettings, DatabaseSettings,
-    DemoSettings, DiskSettings, DurabilitySettings, LogSettings, NetworkSettings, OutgoingSettings, RateLimitSettings,
-    RedisSettings, RetentionSettings, SecretsSettings, SigningKeySettings, WebSettings,
+    DemoSettings, DiskSettings, DurabilitySettings, LogSettings, MailSettings, NetworkSettings, OutgoingSettings,
+    RateLimitSettings, RedisSettings, RetentionSettings, SecretsSettings, SigningKeySettings, WebSettings,
 };
 
 /// Serve Confab's REST API. Each setting is a flag, an environment variable, or a key of
@@ -36,6 +36,8 @@ pub struct Settings {
     /// Accounts.
     #[command(flatten)]
     pub accounts: AccountSettings,
+    #[command(flatten)]
+    pub mail: MailSettings,
     #[command(flatten)]
     pub network: NetworkSettings,
     #[command(flatten)]

@@ -21,7 +21,7 @@ use chat_http::{
     ReadinessCheck,
     rate_limit::{RateLimiter, RateLimits},
     refusals::Refusals,
-    settings::PublicUrl,
+    settings::{MailPolicy, PublicUrl},
     sign_up::SignUpPolicy,
     trusted_proxies::TrustedProxies,
 };
@@ -73,6 +73,8 @@ pub struct AppConfig {
     pub public_url: Option<PublicUrl>,
     /// The demo accounts that the sign-in page shows, if any.
     pub demo: Option<DemoAccounts>,
+    /// How mail is used; `None` if none is sent.
+    pub mail: Option<MailPolicy>,
 }
 
 /// The accounts of the demo data and their password.
@@ -150,6 +152,7 @@ pub struct AppState {
     pub(crate) outgoing: AllowedTargets,
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) demo: Option<DemoAccounts>,
+    pub(crate) mail: Option<MailPolicy>,
 }
 
 impl AppState {
@@ -183,6 +186,7 @@ impl AppState {
             outgoing: config.outgoing,
             public_url: config.public_url,
             demo: config.demo,
+            mail: config.mail,
         }))
     }
 

@@ -16,7 +16,7 @@ use chat_http::{
     connection_limits::ConnectionLimits,
     metrics::MetricsEndpoint,
     rate_limit::{RateLimiter, RateLimits},
-    settings::NetworkUrls,
+    settings::{MailPolicy, NetworkUrls, SmtpSettings},
     sign_up::SignUpPolicy,
     web_policy::AllowedHosts,
 };
@@ -24,7 +24,7 @@ use chat_server::{AppConfig, AppState, DemoAccount, DemoAccounts};
 use embedded_postgres::Cluster;
 use file_store::BlobStore;
 use fixtures::demo::{self, DemoUser};
-use integration_server::IntegrationServer;
+use integration_server::{IntegrationServer, mail::MailConfig};
 use notify_server::{Deps, NotifyServer};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -37,6 +37,15 @@ pub const ALLOWED_ORIGIN: &str = "https://friendly.example";
 
 /// The network whose `X-Forwarded-For` the servers trust.
 const TRUSTED_NETWORK: &str = "127.0.0.0/8";
+
+/// New accounts need no verified address.
+const WITHOUT_VERIFICATION: Option<MailPolicy> = Some(MailPolicy { is_verification_required: false });
+
+fn new_signer(folder: &TempDir) -> Signer {
+    let private = folder.path().join("private.pem");
+    keys::generate(&private, &folder.path().join("public.pem")).expect("a key");
+    Signer::read(&private).expect("the key")
+}
 
 /// A running Confab with the demo data.
 #[derive(Debug)]
@@ -83,10 +92,24 @@ impl TestApp {
 
     async fn new(database: TestDatabase, redis: Option<Redis>, limits: RateLimits) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
-        let private = folder.path().join("private.pem");
-        keys::generate(&private, &folder.path().join("public.pem")).expect("a key");
-        let signer = Signer::read(&private).expect("the key");
-        Self::launch(database, redis, signer, Arc::new(folder), limits).await
+        let signer = new_signer(&folder);
+        Self::launch(database, redis, signer, Arc::new(folder), limits, WITHOUT_VERIFICATION).await
+    }
+
+    /// Starts both servers with a fresh copy of the demo data. New accounts need a verified address.
+    pub async fn with_verification() -> Self {
+        Self::with_mail(Some(MailPolicy { is_verification_required: true })).await
+    }
+
+    /// Starts both servers with a fresh copy of the demo data. They send no mail.
+    pub async fn without_mail() -> Self {
+        Self::with_mail(None).await
+    }
+
+    async fn with_mail(mail: Option<MailPolicy>) -> Self {
+        let folder = tempfile::tempdir().expect("a directory");
+        let signer = new_signer(&folder);
+        Self::launch(TestDatabase::create().await, None, signer, Arc::new(folder), RateLimits::OFF, mail).await
     }
 
     /// Starts another pair of servers with the database, the keys and the Redis, if any,
@@ -97,7 +120,8 @@ impl TestApp {
 
     /// Like [`Self::replica_of`], but with other URLs of the database and Redis.
     pub async fn replica_with(other: &Self, database: TestDatabase, redis: Option<Redis>) -> Self {
-        Self::launch(database, redis, other.signer.clone(), Arc::clone(&other.folder), RateLimits::OFF).await
+        let (signer, folder) = (other.signer.clone(), Arc::clone(&other.folder));
+        Self::launch(database, redis, signer, folder, RateLimits::OFF, WITHOUT_VERIFICATION).await
     }
 
     async fn launch(
@@ -106,6 +130,7 @@ impl TestApp {
         signer: Signer,
         folder: Arc<TempDir>,
         limits: RateLimits,
+        mail: Option<MailPolicy>,
     ) -> Self {
         let files = folder.path().join("files");
         let (chat_listener, chat) = listen().await;
@@ -130,6 +155,7 @@ impl TestApp {
             outgoing: AllowedTargets::loopback(),
             public_url: Some(chat.parse().expect("a URL")),
             demo: Some(demo_accounts()),
+            mail,
         })
         .expect("a state");
         let shutdown = CancellationToken::new();
@@ -219,6 +245,22 @@ impl TestApp {
     /// Starts an integration server like [`Self::start_integration_server`], with this URL for the
     /// APIs of all networks.
     pub fn start_integration_server_with(&self, network_url: &str) -> (IntegrationServer, CancellationToken) {
+        self.launch_integration_server(network_url, None)
+    }
+
+    /// Starts an integration server that sends mail to an SMTP server.
+    pub fn start_mailer(&self, smtp_url: &str) -> (IntegrationServer, CancellationToken) {
+        let smtp = SmtpSettings { smtp_url: Some(smtp_url.to_owned()) };
+        let public_url = self.endpoints.chat.parse().expect("a URL");
+        let mail = MailConfig::smtp(Some("Confab <confab@chat.example>"), &smtp, Some(&public_url)).expect("settings");
+        self.launch_integration_server("http://127.0.0.1:1", mail)
+    }
+
+    fn launch_integration_server(
+        &self,
+        network_url: &str,
+        mail: Option<MailConfig>,
+    ) -> (IntegrationServer, CancellationToken) {
         let url = |path: &str| format!("{network_url}{path}").parse().expect("a URL");
         let deps = integration_server::Deps {
             db: self.database.pool(8),
@@ -233,6 +275,7 @@ impl TestApp {
                 google_keys_url: url(""),
             },
             public_url: Some(self.endpoints.chat.parse().expect("a URL")),
+            mail,
         };
         let shutdown = self.shutdown.child_token();
         (IntegrationServer::start(deps, shutdown.clone()).expect("an HTTP client"), shutdown)

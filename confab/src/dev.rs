@@ -4,7 +4,8 @@ use crate::{
     data_dir::DataDir,
     database,
     exposure::Exposure,
-    node::{self, Node},
+    mailbox::MAILBOX_PATH,
+    node::{self, Node, NodeMail},
 };
 use anyhow::Context;
 use chat_core::{auth::Hasher, db, outgoing::AllowedTargets, users::UserScope};
@@ -13,9 +14,9 @@ use chat_http::{
     metrics::MetricsEndpoint,
     rate_limit::RateLimits,
     settings::{
-        AccountSettings, ChatBind, DataSettings, DiskSettings, DurabilitySettings, FrontendSettings, NetworkSettings,
-        NetworkUrls, OptionalDatabaseSettings, OptionalOutgoingSettings, PublicDemoSettings, RateLimitSettings,
-        RetentionSettings, WebSettings,
+        AccountSettings, ChatBind, DataSettings, DiskSettings, DurabilitySettings, FrontendSettings, MailPolicy,
+        MailSettings, NetworkSettings, NetworkUrls, OptionalDatabaseSettings, OptionalOutgoingSettings,
+        PublicDemoSettings, RateLimitSettings, RetentionSettings, SmtpSettings, WebSettings,
     },
     shutdown,
 };
@@ -23,7 +24,8 @@ use chat_server::{DemoAccount, DemoAccounts};
 use clap::{Args, ValueEnum};
 use embedded_postgres::{Binaries, Cluster, ClusterLocation};
 use fixtures::demo::{self, DemoUser};
-use std::time::Duration;
+use integration_server::mail::{LocalMailbox, MailConfig};
+use std::{net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,9 @@ pub(crate) const DATABASE_NAME: &str = "confab";
 
 /// Maximum number of open connections.
 const MAX_CONNECTIONS: usize = 18_000;
+
+/// The sender of mail that stays on this machine.
+const LOCAL_SENDER: &str = "Confab <confab@localhost>";
 
 /// How often the supervisor checks that Postgres runs.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -72,6 +77,10 @@ pub(crate) struct Dev {
     #[command(flatten)]
     accounts: AccountSettings,
     #[command(flatten)]
+    mail: MailSettings,
+    #[command(flatten)]
+    smtp: SmtpSettings,
+    #[command(flatten)]
     network: NetworkSettings,
     #[command(flatten)]
     retention: RetentionSettings,
@@ -108,10 +117,41 @@ impl Dev {
 
     /// Unless it is set: servers on this machine, if only this machine can reach Confab.
     fn allowed_targets(&self) -> AllowedTargets {
-        self.outgoing.outgoing_allow.clone().unwrap_or_else(|| {
-            let is_local = self.bind.chat_bind.ip().is_loopback() && !self.web.is_proxied(&self.network);
-            if is_local { AllowedTargets::loopback() } else { AllowedTargets::default() }
-        })
+        self.outgoing
+            .outgoing_allow
+            .clone()
+            .unwrap_or_else(|| if self.is_local() { AllowedTargets::loopback() } else { AllowedTargets::default() })
+    }
+
+    /// Whether only this machine can reach the server.
+    fn is_local(&self) -> bool {
+        self.bind.chat_bind.ip().is_loopback() && !self.web.is_proxied(&self.network)
+    }
+
+    /// Mail by SMTP if it is set; otherwise mail that only this machine sees, or none.
+    fn mail(&self, address: SocketAddr) -> anyhow::Result<Option<NodeMail>> {
+        let public_url = self.web.public.public_url.clone();
+        if self.smtp.smtp_url.is_some() {
+            let from = Some(self.mail.mail_from.as_deref().context("SMTP_URL needs MAIL_FROM, the sender of mail")?);
+            let config = MailConfig::smtp(from, &self.smtp, public_url.as_ref())?;
+            return Ok(self.mail.policy().zip(config).map(|(policy, config)| NodeMail {
+                policy,
+                config,
+                mailbox: None,
+            }));
+        }
+        if !self.is_local() {
+            return Ok(None);
+        }
+        let public_url = match public_url {
+            Some(public_url) => public_url,
+            None => format!("http://{address}").parse()?,
+        };
+        let mailbox = LocalMailbox::default();
+        let from = self.mail.mail_from.as_deref().unwrap_or(LOCAL_SENDER);
+        let config = MailConfig::local(from, mailbox.clone(), public_url)?;
+        let policy = MailPolicy { is_verification_required: self.mail.verify_email.unwrap_or(false) };
+        Ok(Some(NodeMail { policy, config, mailbox: Some(mailbox) }))
     }
 
     async fn serve(
@@ -148,10 +188,12 @@ impl Dev {
             group_privacy: self.accounts.group_privacy,
             sign_up: self.accounts.sign_up.clone(),
             demo: demo.clone(),
+            mail: self.mail(listener.local_addr().context("reading the address")?)?,
             frontend: self.frontend.clone(),
             connections: self.network.connection_limits(MAX_CONNECTIONS),
             metrics: MetricsEndpoint::Shared,
         };
+        let has_mailbox = node.mail.as_ref().is_some_and(|mail| mail.mailbox.is_some());
         let exposure = Exposure {
             bind: self.bind.chat_bind,
             database_url: url,
@@ -166,6 +208,9 @@ impl Dev {
             println!("listening on http://{address}");
             if let Some(demo) = &demo {
                 print_demo_accounts(demo);
+            }
+            if has_mailbox {
+                println!("mail is shown at http://{address}{MAILBOX_PATH}");
             }
             println!("press Ctrl-C to stop");
         })

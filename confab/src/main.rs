@@ -9,6 +9,7 @@ mod dev;
 mod doctor;
 mod exposure;
 mod frontend;
+mod mailbox;
 mod maintenance;
 mod node;
 

@@ -1,7 +1,8 @@
 //! Both servers in one process on one port, and `confab serve`.
 
-use crate::{database, exposure::Exposure, frontend};
-use anyhow::Context;
+use crate::{database, exposure::Exposure, frontend, mailbox};
+use anyhow::{Context, bail};
+use axum::Router;
 use chat_core::{
     auth::{BreachedPasswords, Signer},
     housekeeping::RetentionConfig,
@@ -20,9 +21,9 @@ use chat_http::{
     rate_limit::RateLimits,
     settings::{
         AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, DiskSettings,
-        DurabilitySettings, FrontendSettings, MetricsSettings, NetworkSettings, NetworkUrls, OutgoingSettings,
-        PublicDemoSettings, PublicUrl, RateLimitSettings, RedisSettings, RetentionSettings, SecretsSettings,
-        SigningKeySettings, WebSettings,
+        DurabilitySettings, FrontendSettings, MailPolicy, MailSettings, MetricsSettings, NetworkSettings, NetworkUrls,
+        OutgoingSettings, PublicDemoSettings, PublicUrl, RateLimitSettings, RedisSettings, RetentionSettings,
+        SecretsSettings, SigningKeySettings, SmtpSettings, WebSettings,
     },
     shutdown,
     sign_up::SignUpPolicy,
@@ -31,7 +32,10 @@ use chat_http::{
 use chat_server::{AppConfig, AppState, DemoAccounts};
 use clap::Args;
 use file_store::BlobStore;
-use integration_server::IntegrationServer;
+use integration_server::{
+    IntegrationServer,
+    mail::{LocalMailbox, MailConfig},
+};
 use notify_server::{Deps, NotifyServer};
 use std::{
     net::SocketAddr,
@@ -67,9 +71,18 @@ pub(crate) struct Node {
     pub(crate) group_privacy: UserScope,
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) demo: Option<DemoAccounts>,
+    pub(crate) mail: Option<NodeMail>,
     pub(crate) frontend: FrontendSettings,
     pub(crate) connections: ConnectionLimits,
     pub(crate) metrics: MetricsEndpoint,
+}
+
+/// How a node uses and sends mail.
+pub(crate) struct NodeMail {
+    pub(crate) policy: MailPolicy,
+    pub(crate) config: MailConfig,
+    /// The mailbox that a page shows, if mail is not sent.
+    pub(crate) mailbox: Option<LocalMailbox>,
 }
 
 impl Node {
@@ -105,7 +118,9 @@ impl Node {
             outgoing: self.outgoing.clone(),
             public_url: self.public_url.clone(),
             demo: self.demo,
+            mail: self.mail.as_ref().map(|mail| mail.policy),
         })?;
+        let (mail, mailbox) = self.mail.map(|mail| (mail.config, mail.mailbox)).unzip();
         state.spawn_background_jobs(&shutdown);
         let deps = Deps {
             name: address.to_string(),
@@ -129,9 +144,11 @@ impl Node {
                     user_quota_bytes: self.retention.user_quota_bytes,
                     networks: self.networks,
                     public_url: self.public_url.clone(),
+                    mail,
                 };
                 Some(IntegrationServer::start(deps, shutdown.clone())?)
             }
+            None if mail.is_some() => bail!("MAIL_FROM needs SECRETS_KEY_FILE: the server that sends mail needs it"),
             None => None,
         };
 
@@ -146,6 +163,7 @@ impl Node {
         let router = state
             .router(&shutdown)
             .merge(notify.router())
+            .merge(mailbox.flatten().map_or_else(Router::new, mailbox::router))
             .merge(frontend::router(&self.frontend))
             .merge(probes::router(checks, shutdown.clone()))
             .merge(self.metrics.into_router(registry, &shutdown));
@@ -198,6 +216,10 @@ pub(crate) struct Serve {
     #[command(flatten)]
     accounts: AccountSettings,
     #[command(flatten)]
+    mail: MailSettings,
+    #[command(flatten)]
+    smtp: SmtpSettings,
+    #[command(flatten)]
     network: NetworkSettings,
     #[command(flatten)]
     frontend: FrontendSettings,
@@ -212,6 +234,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         acceptor::raise_file_limit();
+        let mail = self.mail()?;
         let node = Node {
             database_url: self.database.database_url,
             redis: self.redis.redis_url.as_deref().map(Redis::open).transpose().context("REDIS_URL")?,
@@ -232,6 +255,7 @@ impl Serve {
             group_privacy: self.accounts.group_privacy,
             sign_up: self.accounts.sign_up.clone(),
             demo: None,
+            mail,
             frontend: self.frontend,
             connections: self.network.connection_limits(self.connections.max_connections),
             metrics: MetricsEndpoint::bind(Some(self.metrics.metrics_bind)).await.context(format!(
@@ -255,6 +279,11 @@ impl Serve {
         exposure.check().await?;
         let listener = bind_listener(self.bind.chat_bind).await?;
         node.serve(listener, shutdown::shutdown_on_signal(), |address| println!("listening on http://{address}")).await
+    }
+
+    fn mail(&self) -> anyhow::Result<Option<NodeMail>> {
+        let config = MailConfig::smtp(self.mail.mail_from.as_deref(), &self.smtp, self.web.public.public_url.as_ref())?;
+        Ok(self.mail.policy().zip(config).map(|(policy, config)| NodeMail { policy, config, mailbox: None }))
     }
 }
 

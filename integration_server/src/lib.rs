@@ -2,13 +2,14 @@
 //!
 //! `feed` moves events from the log into the outbox, `sender` claims what is due and settles it,
 //! `webhook` sends one delivery, `bridges` relays to other networks and back, `loader` loads the
-//! descriptions of programs and the images of webhooks, and `client` is the only HTTP client that calls other servers.
+//! descriptions of programs and the images of webhooks, `mail` writes to users by SMTP, and `client` is the only HTTP client that calls other servers.
 //! Any number of processes can run at once; none leads.
 
 mod bridges;
 mod client;
 mod feed;
 mod loader;
+pub mod mail;
 mod metrics;
 mod notifications;
 mod oauth_clients;
@@ -44,6 +45,7 @@ use chat_http::{
 use client::OutgoingClient;
 use feed::Feed;
 use file_store::{BlobStore, FileStore, PixelBudget};
+use mail::{MailConfig, Mailer};
 use metrics::Metrics;
 use notifications::Wakers;
 use oauth_clients::OAuthClients;
@@ -79,6 +81,8 @@ pub struct Deps {
     pub networks: NetworkUrls,
     /// The public URL of the chat server: links to files begin with it.
     pub public_url: Option<PublicUrl>,
+    /// How mail is sent; `None` if none is.
+    pub mail: Option<MailConfig>,
 }
 
 /// An integration server: sends what is in the outbox.
@@ -93,7 +97,7 @@ pub struct IntegrationServer {
 impl IntegrationServer {
     /// Starts to follow the log and to send. `shutdown` stops it.
     pub fn start(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<Self> {
-        let Deps { db, sealer, allowed, blobs, user_quota_bytes, networks, public_url } = deps;
+        let Deps { db, sealer, allowed, blobs, user_quota_bytes, networks, public_url, mail } = deps;
         let metrics = Arc::new(Metrics::default());
         let wakers = Arc::new(Wakers::default());
         let client = OutgoingClient::new(allowed)?;
@@ -127,6 +131,10 @@ impl IntegrationServer {
             vapid: OnceCell::new(),
         };
         tasks.spawn(loader::run(pushes, Arc::clone(&wakers.pushes), shutdown.clone()));
+        if let Some(config) = mail {
+            tasks.spawn(loader::run(Mailer::new(db.clone(), config), Arc::clone(&wakers.mails), shutdown.clone()));
+            tasks.spawn(mail::run_digests(db.clone(), shutdown.clone()));
+        }
         let sender = Sender {
             db: db.clone(),
             sealer,
@@ -199,5 +207,6 @@ async fn clean_up_once(db: &PgPool) -> chat_core::Result<()> {
     oauth::clients::delete_unused(db).await?;
     chat_core::push::subscriptions::delete_ended(db).await?;
     chat_core::push::notifications::delete_old(db).await?;
+    chat_core::mail::queue::delete_old(db).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use chat_core::{db, sealing::Sealer};
 use chat_http::{acceptor, config, shutdown, telemetry};
 use file_store::BlobStore;
-use integration_server::{Deps, IntegrationServer, Settings};
+use integration_server::{Deps, IntegrationServer, Settings, mail::MailConfig};
 use tokio::net::TcpListener;
 
 /// Maximum number of database connections of one process.
@@ -17,6 +17,8 @@ async fn main() -> anyhow::Result<()> {
     acceptor::raise_file_limit();
     let listener = TcpListener::bind(settings.bind.integration_bind).await.context(settings.bind.integration_bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
+    let mail =
+        MailConfig::smtp(settings.mail.mail_from.as_deref(), &settings.smtp, settings.public.public_url.as_ref())?;
     let deps = Deps {
         db: db::create_pool(&settings.database.database_url, MAX_POOL_CONNECTIONS)?,
         sealer: Sealer::open_file(&settings.secrets.secrets_key_file).context("SECRETS_KEY_FILE")?,
@@ -25,6 +27,7 @@ async fn main() -> anyhow::Result<()> {
         user_quota_bytes: settings.quota.user_quota_bytes,
         networks: settings.networks,
         public_url: settings.public.public_url,
+        mail,
     };
     let server = IntegrationServer::start(deps, shutdown::shutdown_on_signal())?;
     integration_server::serve(listener, server).await;

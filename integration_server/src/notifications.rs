@@ -3,7 +3,7 @@
 
 use chat_core::{
     bridges::{google_keys, inbox, spaces},
-    events, oauth,
+    events, mail, oauth,
     outbox::{self, Health},
     webhook_avatars,
 };
@@ -37,6 +37,8 @@ pub(crate) struct Wakers {
     pub(crate) pushes: Arc<Notify>,
     /// The image of a webhook is to be loaded.
     pub(crate) webhook_avatars: Arc<Notify>,
+    /// Mail is to be sent.
+    pub(crate) mails: Arc<Notify>,
     /// The outbox has new entries, for the sender to healthy endpoints.
     healthy: Notify,
     /// The same for the sender to failing endpoints.
@@ -59,6 +61,7 @@ impl Wakers {
             google_keys::CHANNEL => self.keys.notify_one(),
             oauth::clients::CHANNEL => self.oauth_clients.notify_one(),
             webhook_avatars::CHANNEL => self.webhook_avatars.notify_one(),
+            mail::CHANNEL => self.mails.notify_one(),
             _ => {
                 self.feed.notify_one();
                 self.push_feed.notify_one();
@@ -76,7 +79,7 @@ impl Wakers {
 }
 
 /// The channels of all that this server waits for.
-const CHANNELS: [&str; 7] = [
+const CHANNELS: [&str; 8] = [
     events::CHANNEL,
     outbox::CHANNEL,
     inbox::CHANNEL,
@@ -84,6 +87,7 @@ const CHANNELS: [&str; 7] = [
     google_keys::CHANNEL,
     oauth::clients::CHANNEL,
     webhook_avatars::CHANNEL,
+    mail::CHANNEL,
 ];
 
 /// After so many notifications in this time, the listener pauses. Each one wakes a process of Postgres and this

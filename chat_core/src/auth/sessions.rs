@@ -6,7 +6,7 @@ use super::{Audience, Claims, Signer, hash_secret, new_secret, next_secret, toke
 use crate::{
     Error, Result, Time, UserId,
     audit::{Action, Client, NewEntry},
-    bridges, events,
+    bridges, events, mail,
     operators::AccountState,
     time::now,
     users,
@@ -78,8 +78,27 @@ pub async fn open(
     action: Action,
     client: &Client,
 ) -> Result<AuthenticatedSession> {
-    let claims = Claims { user_id, session_id: Uuid::new_v4() };
     let mut tx = db.begin().await?;
+    let session = open_in(&mut tx, signer, user_id, action, client).await?;
+    tx.commit().await?;
+    Ok(session)
+}
+
+/// Does what [`open`] does, as a part of a transaction.
+pub async fn open_in(
+    tx: &mut PgConnection,
+    signer: &Signer,
+    user_id: UserId,
+    action: Action,
+    client: &Client,
+) -> Result<AuthenticatedSession> {
+    let claims = Claims { user_id, session_id: Uuid::new_v4() };
+    // Mail is written in the language of the last sign-in.
+    sqlx::query("update users set language = $2 where id = $1 and language <> $2")
+        .bind(user_id)
+        .bind(client.language)
+        .execute(&mut *tx)
+        .await?;
     // Locked, so that a suspension sees the session or prevents it.
     let state = sqlx::query_scalar("select state from users where id = $1 and deleted_at is null for share")
         .bind(user_id)
@@ -103,8 +122,7 @@ pub async fn open(
     .await?;
     NewEntry::new(action).with_actor(user_id).with_client(client).write(&mut *tx).await?;
     let (refresh_token, hash) = new_secret();
-    insert_refresh_token(&mut tx, claims, &hash).await?;
-    tx.commit().await?;
+    insert_refresh_token(tx, claims, &hash).await?;
     issue_tokens(signer, claims, refresh_token)
 }
 
@@ -223,10 +241,11 @@ async fn lock_user_row(log: &mut PgConnection, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Disables what sends the user's chats to other servers, and the codes that programs have not
-/// exchanged: the sessions may have ended because somebody else had access.
+/// Disables what sends the user's chats to other servers, the codes that programs have not
+/// exchanged, and links in mails that change the account: the sessions may have ended because somebody else had access.
 async fn disable_integrations(log: &mut PgConnection, user: UserId) -> Result<()> {
     sqlx::query("delete from oauth_codes where user_id = $1").bind(user).execute(&mut *log).await?;
+    mail::links::revoke_of_user(log, user).await?;
     webhook_endpoints::disable_all(log, user).await?;
     bridges::disable_all(log, user).await
 }

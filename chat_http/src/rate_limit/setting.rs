@@ -19,6 +19,10 @@ impl Rate {
         Self { period: Duration::from_secs(60), ..Self::per_second(count) }
     }
 
+    pub(super) const fn per_hour(count: u32) -> Self {
+        Self { period: Duration::from_secs(3600), ..Self::per_second(count) }
+    }
+
     pub(super) const fn per_day(count: u32) -> Self {
         Self { period: Duration::from_secs(24 * 3600), ..Self::per_second(count) }
     }
@@ -66,6 +70,8 @@ pub(super) struct Rates {
     pub(super) read: Rate,
     /// Requests to one webhook.
     pub(super) webhook: Rate,
+    /// Mail to addresses that a client names.
+    pub(super) mail: Rate,
     /// Text that a user writes, in KiB; a short text counts as one.
     pub(super) text: Rate,
     /// All requests of one address.
@@ -84,6 +90,7 @@ const DEFAULT: Rates = Rates {
     edit_burst: Rate::per_second(1),
     read: Rate::per_second(100),
     webhook: Rate::per_minute(60),
+    mail: Rate::per_hour(30),
     text: Rate::per_day(256 * 1024),
     address: Rate::per_second(1_000),
 };
@@ -91,7 +98,7 @@ const DEFAULT: Rates = Rates {
 /// The error for text that is not a setting of rate limits.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,text=262144/d,profile=10/m,audited=30/m,edit=20/m,edit_burst=1/s,read=100/s,webhook=60/m,address=1000/s"
+    "`{0}` is not a rate limit; use off, on, or some of auth=60/m,refresh=600/m,upload=120/m,write=50/s,text=262144/d,profile=10/m,audited=30/m,edit=20/m,edit_burst=1/s,read=100/s,webhook=60/m,mail=30/h,address=1000/s"
 )]
 pub struct InvalidRateLimits(String);
 
@@ -128,6 +135,7 @@ impl FromStr for RateLimits {
                 "text" => rates.text = rate,
                 "read" => rates.read = rate,
                 "webhook" => rates.webhook = rate,
+                "mail" => rates.mail = rate,
                 "address" => rates.address = rate,
                 _ => return Err(invalid()),
             }

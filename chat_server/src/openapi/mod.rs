@@ -6,9 +6,7 @@ mod document;
 mod responses;
 
 pub(crate) use describe::{Operation, OperationHandler, OperationOutput};
-pub(crate) use responses::{
-    Created, CreatedOrAccepted, CreatedOrOk, FileBody, NdJson, NoContent, ProgramResponse, WithCookies,
-};
+pub(crate) use responses::{Accepted, Created, CreatedOrOk, FileBody, NdJson, NoContent, ProgramResponse, WithCookies};
 
 use crate::router::Access;
 use axum::{

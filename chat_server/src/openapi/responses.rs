@@ -84,26 +84,19 @@ impl<T: OperationOutput, const N: usize> OperationOutput for WithCookies<T, N> {
     }
 }
 
-/// 201 with the new resource, or 202 if an operator has to approve it.
+/// 202, without a body: something is done later.
 #[derive(Debug)]
-pub(crate) enum CreatedOrAccepted<T> {
-    Created(T),
-    Accepted,
-}
+pub(crate) struct Accepted;
 
-impl<T: IntoResponse> IntoResponse for CreatedOrAccepted<T> {
+impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
-        match self {
-            Self::Created(response) => response.into_response(),
-            Self::Accepted => StatusCode::ACCEPTED.into_response(),
-        }
+        StatusCode::ACCEPTED.into_response()
     }
 }
 
-impl<T: OperationOutput> OperationOutput for CreatedOrAccepted<T> {
+impl OperationOutput for Accepted {
     fn describe_output(operation: &mut Operation<'_>) {
-        T::describe_output(operation);
-        operation.add_response(202, "Accepted; an operator has to approve it.", None);
+        operation.add_response(202, "Accepted.", None);
     }
 }
 

@@ -1,46 +1,31 @@
-//! Sign-up, sign-in, sign-out and sessions.
+//! Sign-in, sign-out and sessions.
 
 use super::List;
 use crate::{
     AppState,
     extract::{Caller, ClientInfo, Json, Limit, Path, Query},
-    openapi::{Created, CreatedOrAccepted, NoContent, WithCookies},
+    openapi::{NoContent, WithCookies},
     sign_in_throttle::Attempt,
 };
 use axum::{extract::State, http::HeaderMap};
 use chat_core::{
-    Error, UserId, accounts,
+    Error, UserId,
     audit::{self, Action, Activity, Client, NewEntry},
     auth::{
         Audience,
         sessions::{self, AuthenticatedSession, DEVICE_SECONDS, SESSION_SECONDS, Session, Tokens},
     },
-    events, invites,
-    operators::{self, AccountState},
-    users::{self, Me, NewUser},
-    values::{Email, InviteCode, Password, RefreshNonce, Username},
+    events, mail,
+    users::{self, Me},
+    values::{Email, Password, RefreshNonce, Username},
 };
-use chat_http::{Result, cookies, settings::PublicUrl, sign_up::SignUpPolicy};
+use chat_http::{Result, cookies, settings::PublicUrl};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgPool;
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// A new account.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(example = json!({ "username": "erin", "email": "erin@example.com", "password": "long unlikely words" }))]
-pub(crate) struct Signup {
-    username: Username,
-    email: Email,
-    password: Password,
-    /// The code of an invite to a chat, which the new user joins. If an operator has to approve
-    /// the account, the user joins then.
-    #[serde(default)]
-    invite: Option<InviteCode>,
-}
 
 /// The credentials of an account.
 #[derive(Deserialize, JsonSchema)]
@@ -70,60 +55,6 @@ pub(crate) struct AuthResponse {
     user: Me,
 }
 
-/// Creates an account and signs it in, unless an operator has to approve it.
-pub(crate) async fn signup(
-    State(state): State<Arc<AppState>>,
-    ClientInfo(client): ClientInfo,
-    Json(Signup { username, email, password, invite }): Json<Signup>,
-) -> Result<CreatedOrAccepted<WithCookies<Created<AuthResponse>, 2>>> {
-    require_allowed(&state, &email, invite.as_ref()).await?;
-    state.hasher.check_strength(&password, &username, &email).await?;
-    let password_hash = state.hasher.hash(password).await?;
-    let is_approval_required = state.sign_up == SignUpPolicy::Approval;
-    let account_state = if is_approval_required { AccountState::Pending } else { AccountState::Active };
-    let group_privacy = state.group_privacy;
-    let pending_invite = invite.clone().filter(|_| is_approval_required);
-    let new = NewUser { username, email, password_hash, state: account_state, group_privacy, pending_invite };
-    let id = users::create(&state.db, &new).await?;
-    if is_approval_required && !operators::is_operator(&state.db, id).await? {
-        NewEntry::new(Action::SignedUp).with_actor(id).with_client(&client).write(&state.db).await?;
-        return Ok(CreatedOrAccepted::Accepted);
-    }
-    if let Some(invite) = &invite
-        && let Err(error) = invites::accept(&state.db, id, invite).await
-    {
-        // Another user joined with the last use of the invite in the meantime.
-        accounts::undo_sign_up(&state.db, id).await?;
-        return Err(error.into());
-    }
-    let signed_in = sessions::open(&state.db, &state.signer, id, Action::SignedUp, &client).await?;
-    let WithCookies { cookies, response: Json(body) } = build_auth_response(&state, signed_in).await?;
-    Ok(CreatedOrAccepted::Created(WithCookies { cookies, response: Created(body) }))
-}
-
-/// Rejects a new account that the policy of the server does not allow, or whose invite is
-/// not active.
-async fn require_allowed(state: &AppState, email: &Email, invite: Option<&InviteCode>) -> Result<()> {
-    match (&state.sign_up, invite) {
-        (SignUpPolicy::Closed, _) => return Err(Error::Forbidden("this server accepts no new accounts").into()),
-        (SignUpPolicy::Invite, None) => {
-            let detail = "this server needs an invite to a chat; open an invite link to sign up";
-            return Err(Error::invalid_with_code("invite", "missing", detail).into());
-        }
-        _ => {}
-    }
-    if !state.sign_up.allows_email(email.as_str()) {
-        let detail = format!("only addresses of {} can sign up", state.sign_up.domains().join(", "));
-        return Err(Error::invalid_with_code("email", "domain_not_allowed", detail).into());
-    }
-    match invite {
-        Some(code) if !invites::is_active(&state.db, code).await? => {
-            Err(Error::invalid_with_code("invite", "not_active", "this invite has expired or was revoked").into())
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Opens a session. An unknown email address takes as long as a wrong password and
 /// returns the same error.
 pub(crate) async fn signin(
@@ -134,7 +65,8 @@ pub(crate) async fn signin(
 ) -> Result<WithCookies<Json<AuthResponse>, 2>> {
     let credentials = users::find_credentials(&state.db, &email).await?;
     let (id, hash) = credentials.map(|credentials| (credentials.id, credentials.password_hash)).unzip();
-    let attempt = start_attempt(&state, &email, id, &headers).await?;
+    let known_device = find_device(&state, id, &headers);
+    let attempt = start_attempt(&state, &email, known_device).await?;
     let is_correct = state.hasher.verify(password, hash).await?;
     let Some(id) = id.filter(|_| is_correct) else {
         if let Some(id) = id {
@@ -148,7 +80,7 @@ pub(crate) async fn signin(
         .into());
     };
     attempt.succeed();
-    match sessions::open(&state.db, &state.signer, id, Action::SignedIn, &client).await {
+    match open_session(&state, id, &client, known_device.is_some()).await {
         Ok(signed_in) => build_auth_response(&state, signed_in).await,
         Err(error) => {
             if let Error::Inactive { code, .. } = error {
@@ -166,21 +98,37 @@ async fn record_failure(db: PgPool, user: UserId, client: Client, reason: &'stat
     }
 }
 
+/// Returns the device of a request if the user has signed in on it before.
+fn find_device(state: &AppState, user: Option<UserId>, headers: &HeaderMap) -> Option<Uuid> {
+    let token = cookies::DEVICE.find(headers, is_https(state))?;
+    let claims = state.signer.verifier().verify(token, Audience::Device).ok()?;
+    (Some(claims.user_id) == user).then_some(claims.session_id)
+}
+
 /// Counts an attempt to sign in. Devices on which the user has signed in before are counted
 /// apart from the others, so that failures elsewhere do not lock the user out.
-async fn start_attempt<'a>(
-    state: &'a AppState,
-    email: &Email,
-    user: Option<UserId>,
-    headers: &HeaderMap,
-) -> Result<Attempt<'a>> {
-    let device = cookies::DEVICE.find(headers, is_https(state));
-    let claims = device.and_then(|token| state.signer.verifier().verify(token, Audience::Device).ok());
-    if let Some(claims) = claims.filter(|claims| Some(claims.user_id) == user) {
-        return Ok(state.sign_in_throttle.start(("device", claims.session_id))?);
+async fn start_attempt<'a>(state: &'a AppState, email: &Email, known_device: Option<Uuid>) -> Result<Attempt<'a>> {
+    if let Some(device) = known_device {
+        return Ok(state.sign_in_throttle.start(("device", device))?);
     }
     // By the email and not by the user, so that an unknown email gets the same response.
     Ok(state.sign_in_throttle.start(("email", users::fold_email(&state.db, email).await?))?)
+}
+
+/// Opens a session. If the device is not known, the user is told by mail.
+async fn open_session(
+    state: &AppState,
+    user: UserId,
+    client: &Client,
+    is_known_device: bool,
+) -> Result<AuthenticatedSession, Error> {
+    let mut tx = state.db.begin().await?;
+    let session = sessions::open_in(&mut tx, &state.signer, user, Action::SignedIn, client).await?;
+    if state.mail.is_some() && !is_known_device {
+        mail::notify_user(&mut tx, mail::Kind::NewSignIn, user, Some(client)).await?;
+    }
+    tx.commit().await?;
+    Ok(session)
 }
 
 /// Exchanges a refresh token for a new pair of tokens.
@@ -267,6 +215,9 @@ pub(crate) async fn change_password(
     users::set_password_hash(&mut *log, caller.user_id, &hash).await?;
     NewEntry::new(Action::PasswordChanged).with_actor(caller.user_id).with_client(&client).write(&mut *log).await?;
     let revoked = sessions::revoke_others(&mut log, caller.claims()).await?;
+    if state.mail.is_some() {
+        mail::notify_user(&mut log, mail::Kind::PasswordChanged, caller.user_id, None).await?;
+    }
     log.commit().await?;
     revoked.into_iter().for_each(|session| state.authenticator.sessions.remove(session));
     Ok(NoContent)
@@ -283,7 +234,7 @@ pub(super) async fn verify_password(state: &AppState, caller: &Caller, password:
     Ok(())
 }
 
-async fn build_auth_response(
+pub(super) async fn build_auth_response(
     state: &AppState,
     signed_in: AuthenticatedSession,
 ) -> Result<WithCookies<Json<AuthResponse>, 2>> {

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     features: Vec<&'static str>,
     /// Who may create an account.
     sign_up: SignUp,
+    /// Whether the server sends mail, so that lost passwords can be replaced.
+    mail: bool,
     /// The demo accounts, if the server offers them.
     demo: Option<DemoAccounts>,
 }
@@ -39,6 +41,8 @@ struct SignUp {
     policy: &'static str,
     /// The allowed domains of email addresses; empty if all are allowed.
     domains: Vec<String>,
+    /// Whether a new account needs a link that the server sends by mail.
+    verification: bool,
 }
 
 /// The limits of requests.
@@ -72,7 +76,12 @@ pub(crate) async fn get(State(state): State<Arc<AppState>>) -> Result<Json<Confi
             page_max: MAX_PAGE_SIZE,
         },
         features: FEATURES.into_iter().chain(state.sealer.as_ref().map(|_| OUTGOING_WEBHOOKS)).collect(),
-        sign_up: SignUp { policy: state.sign_up.name(), domains: state.sign_up.domains().to_vec() },
+        sign_up: SignUp {
+            policy: state.sign_up.name(),
+            domains: state.sign_up.domains().to_vec(),
+            verification: state.mail.is_some_and(|mail| mail.is_verification_required),
+        },
+        mail: state.mail.is_some(),
         demo: state.demo.clone(),
     }))
 }

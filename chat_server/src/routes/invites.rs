@@ -1,18 +1,20 @@
 //! Invites: links through which users join a chat.
 
-use super::List;
+use super::{List, mail::require_mail};
 use crate::{
     AppState,
-    extract::{Caller, ChatMember, Json, Path},
-    openapi::{Created, CreatedOrOk, NoContent},
+    extract::{Caller, ChatMember, ClientInfo, Json, Path},
+    openapi::{Accepted, Created, CreatedOrOk, NoContent},
 };
 use axum::extract::State;
 use chat_core::{
     chats::Chat,
     invites::{self, Invite, NewInvite, Preview},
-    values::InviteCode,
+    values::{Email, InviteCode},
 };
 use chat_http::Result;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Creates an invite.
@@ -23,6 +25,26 @@ pub(crate) async fn create(
 ) -> Result<Created<Invite>> {
     let invite = invites::create(&state.db, member.user_id, member.chat_id, &new).await?;
     Ok(Created(invite))
+}
+
+/// The address of whom to invite.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewInvitation {
+    email: Email,
+}
+
+/// Sends an invitation with an invite for one user. The response does not tell whether the address wants any.
+pub(crate) async fn send(
+    State(state): State<Arc<AppState>>,
+    member: ChatMember,
+    ClientInfo(client): ClientInfo,
+    Json(NewInvitation { email }): Json<NewInvitation>,
+) -> Result<Accepted> {
+    require_mail(&state)?;
+    state.rate_limiter.charge_mail(client.address)?;
+    invites::send(&state.db, member.user_id, member.chat_id, &email, client.language).await?;
+    Ok(Accepted)
 }
 
 /// Returns the active invites of a chat, newest first.

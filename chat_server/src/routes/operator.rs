@@ -79,7 +79,7 @@ pub(crate) async fn approve(
     OperatorCaller(operator): OperatorCaller,
     Path(user_id): Path<UserId>,
 ) -> Result<NoContent> {
-    operator.approve(&state.db, user_id).await?;
+    operator.approve(&state.db, user_id, state.mail.is_some()).await?;
     Ok(NoContent)
 }
 

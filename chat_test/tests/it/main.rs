@@ -17,6 +17,8 @@ mod google_chat_faults;
 mod http;
 mod inbox;
 mod journey;
+mod mail;
+mod mail_accounts;
 mod mcp;
 mod mcp_resources;
 mod members;

@@ -100,7 +100,7 @@ async fn settings_change_field_by_field_on_all_devices_of_the_user() {
     let mut streams = (bob.listen().await, alice.listen().await);
     let defaults = json!({
         "direct_level": "all", "group_level": "all", "channel_level": "mentions", "keywords": [], "dnd_until": null,
-        "quiet_hours": null,
+        "quiet_hours": null, "email_digest": true,
     });
     assert_eq!(bob.get(SETTINGS).await.expect(200).json(), defaults);
     assert_eq!(bob.patch(SETTINGS, json!({})).await.expect(200).json(), defaults);
@@ -113,6 +113,7 @@ async fn settings_change_field_by_field_on_all_devices_of_the_user() {
         ("keywords", json!(["deploy", "code review", "\u{4f1a}\u{8bae}"])),
         ("dnd_until", json!(in_hours(8))),
         ("quiet_hours", night),
+        ("email_digest", json!(false)),
         ("dnd_until", Value::Null),
         ("quiet_hours", Value::Null),
     ] {

@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chat_test::{
-    TestApp, TestDatabase,
+    MailServer, TestApp, TestDatabase,
     google::{Google, PROJECT_NUMBER},
 };
 use serde_json::{Value, json};
@@ -169,10 +169,16 @@ async fn no_secret_is_stored_as_it_is() {
     let account = json!({ "project_number": PROJECT_NUMBER, "service_account_key": key_file });
     alice.post("/api/bridges", json!({ "name": "y", "google_chat": account })).await.expect(201);
     let ticket = alice.post("/api/events/ticket", json!({})).await.expect(201).json();
+    let mut mail = MailServer::start().await;
+    app.start_mailer(mail.url());
+    let change = json!({ "email": "alice@example.org", "current_password": "confab-demo" });
+    alice.put("/api/me/email", change).await.expect(202);
+    let link = mail.expect("alice@example.org", "Confirm your email address").await;
     let text = |value: &Value| value.as_str().expect("a secret").to_owned();
     let secrets = [
         token.trim_start_matches("cfb_").chars().skip(22).take(40).collect(),
         text(&webhook["token"]),
+        link.token("/confirm-email").to_owned(),
         text(&endpoint["secret"]).trim_start_matches("whsec_").to_owned(),
         text(&ticket["ticket"]),
         text(&alice.auth_response["refresh_token"]),

@@ -95,6 +95,11 @@ async fn every_route_that_needs_a_token_says_so() {
     let client = reqwest::Client::new();
     let open = [
         "/api/signup",
+        "/api/signup/confirmation",
+        "/api/password-resets",
+        "/api/password-resets/confirmation",
+        "/api/me/email/confirmation",
+        "/api/mail/unsubscribe",
         "/api/signin",
         "/api/token/refresh",
         "/api/config",

@@ -1,6 +1,7 @@
 import { Suspense, useEffect, useState } from 'react';
 import { AppShell } from './AppShell';
 import { type Account, activate, currentAccount, listAccounts, signOut } from './auth/accounts';
+import { findMailLink } from './auth/mailLinks';
 import { SignInPage } from './auth/SignInPage';
 import { deviceStorage } from './storage';
 import { ChatStore } from './store/chatStore';
@@ -12,16 +13,19 @@ import { useUiStore } from './uiStore';
 
 const ConsentPage = lazyWithRetry(() => import('./auth/ConsentPage'));
 
+const MailLinkPage = lazyWithRetry(() => import('./auth/MailLinkPage'));
+
 /** The page to which programs send the browser (`AUTHORIZE_PATH` of the server). */
 const CONSENT_PATH = '/oauth/authorize';
 
-/** The chats of the signed-in user, the consent page, or the sign-in page. */
+/** The chats of the signed-in user, the consent page, the page of a link in a mail, or the sign-in page. */
 export function App() {
   const [account, setAccount] = useState(restoreAccount);
   const [chatStore, setChatStore] = useState<ChatStore | null>(null);
+  const [isAtMailLink, setIsAtMailLink] = useState(() => findMailLink() !== undefined);
 
   useEffect(() => {
-    if (!account) return;
+    if (!account || isAtMailLink) return;
     // Created in the effect that also closes it, so that a second mount leaves no open store.
     const chatStore = new ChatStore(account, activate(account));
     setChatStore(chatStore);
@@ -41,8 +45,19 @@ export function App() {
       useUiStore.getState().closeModal();
       setChatStore(null);
     };
-  }, [account]);
+  }, [account, isAtMailLink]);
 
+  if (isAtMailLink) {
+    const handleSignedIn = (account: Account) => {
+      setIsAtMailLink(false);
+      setAccount(account);
+    };
+    return (
+      <Suspense>
+        <MailLinkPage onSignedIn={handleSignedIn} />
+      </Suspense>
+    );
+  }
   if (!account) return <SignInPage onSignedIn={setAccount} />;
   if (chatStore?.account !== account) return null;
   return (

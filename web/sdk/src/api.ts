@@ -35,6 +35,8 @@ export function createApi({ request, fetch }: HttpClient) {
       get: () => get<wire.Me>('/api/me'),
       update: (body: wire.UserPatch) => patch<wire.Me>('/api/me', body),
       changePassword: (body: wire.ChangePassword) => put('/api/me/password', body),
+      /** Sends a link to the address, which the account gets when the user opens it. */
+      changeEmail: (body: wire.EmailChange) => put('/api/me/email', body),
       /** Export the caller's data and messages as NDJSON. */
       export: (signal?: AbortSignal) => getBlob('/api/me/export', signal),
       /** Delete the account permanently. */
@@ -44,6 +46,17 @@ export function createApi({ request, fetch }: HttpClient) {
       revokeSession: (id: string) => remove(`/api/sessions/${id}`),
       /** The sign-ins, failed ones included, changes of the password and exports, newest first. */
       listActivity: () => get<wire.ActivityList>('/api/me/activity').then(({ items }) => items),
+    },
+    /** What works with the token of a link in a mail, without a session. */
+    mail: {
+      requestPasswordReset: (email: string) =>
+        request<void>('POST', '/api/password-resets', { body: { email }, anonymous: true }),
+      resetPassword: (body: wire.PasswordResetConfirmation) =>
+        request<void>('POST', '/api/password-resets/confirmation', { body, anonymous: true }),
+      confirmEmail: (token: string) =>
+        request<void>('POST', '/api/me/email/confirmation', { body: { token }, anonymous: true }),
+      unsubscribe: (token: string) =>
+        request<void>('POST', '/api/mail/unsubscribe', { query: { token }, anonymous: true }),
     },
     users: {
       get: (id: number) => get<wire.User>(`/api/users/${id}`),
@@ -199,6 +212,8 @@ export function createApi({ request, fetch }: HttpClient) {
       create: (chatId: number, body: wire.NewInvite = {}) => post<wire.Invite>(`/api/chats/${chatId}/invites`, body),
       list: (chatId: number) => get<wire.InviteList>(`/api/chats/${chatId}/invites`).then(({ items }) => items),
       revoke: (chatId: number, code: string) => remove(`/api/chats/${chatId}/invites/${code}`),
+      /** Sends an invitation by mail. */
+      send: (chatId: number, email: string) => post(`/api/chats/${chatId}/invitations`, { email }),
       preview: (code: string) => get<wire.InvitePreview>(`/api/invites/${code}`),
       accept: (code: string) => post<wire.Chat>(`/api/invites/${code}`),
     },

@@ -39,6 +39,11 @@ export class NetworkError extends Error {
   override readonly name = 'NetworkError';
 }
 
+/** The sign-up waits until the user opens the link in a mail. */
+export class VerificationPendingError extends Error {
+  override readonly name = 'VerificationPendingError';
+}
+
 /** The account was created, and an operator has to approve it before the user can sign in. */
 export class ApprovalPendingError extends Error {
   override readonly name = 'ApprovalPendingError';

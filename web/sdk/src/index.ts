@@ -3,7 +3,7 @@
 export type { Api, HistoryQuery, SearchQuery } from './api.js';
 export { ChatClient, type ChatClientOptions, type ClientEvents, createChatClient, type EventOf } from './client.js';
 export type { ConnectionState, StateChange } from './connection.js';
-export { ApiError, ApprovalPendingError, isRetryable, NetworkError } from './errors.js';
+export { ApiError, ApprovalPendingError, isRetryable, NetworkError, VerificationPendingError } from './errors.js';
 export type { GetToken, TokenReason } from './http.js';
 export { uniqueId } from './ids.js';
 export type { LockOptions, Locks } from './leaderElection.js';

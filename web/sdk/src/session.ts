@@ -1,9 +1,9 @@
 import { Emitter } from './emitter.js';
-import { ApiError, ApprovalPendingError } from './errors.js';
+import { ApiError, ApprovalPendingError, VerificationPendingError } from './errors.js';
 import { createHttpClient, type GetToken, type HttpClient } from './http.js';
 import { uniqueId } from './ids.js';
 import { defaultStorage, type Storage } from './storage.js';
-import type { AuthResponse, Me, Signin, Signup } from './wire/types.gen.js';
+import type { AuthResponse, Me, PendingSignupResponse, Signin, Signup, SignupConfirmation } from './wire/types.gen.js';
 
 /** The stored tokens of a session. */
 interface StoredTokens {
@@ -77,12 +77,25 @@ export class Session extends Emitter<SessionEvents> {
     return this.#load() !== null;
   }
 
-  /** Creates an account. Throws `ApprovalPendingError` if an operator has to approve it first. */
-  async signUp(body: Signup): Promise<Me> {
+  /**
+   * Creates an account. Throws `VerificationPendingError` if the server sends a link by mail with which to go on, and
+   * `ApprovalPendingError` if an operator has to approve the account.
+   */
+  signUp(body: Signup): Promise<Me> {
+    return this.#createAccount('/api/signup', body);
+  }
+
+  /** Creates the account of a sign-up, with the token of the link in the mail. */
+  confirmSignUp(body: SignupConfirmation): Promise<Me> {
+    return this.#createAccount('/api/signup/confirmation', body);
+  }
+
+  async #createAccount(path: string, body: Signup | SignupConfirmation): Promise<Me> {
     const options = { body, anonymous: true };
-    const response = await this.#http.request<AuthResponse | undefined>('POST', '/api/signup', options);
-    if (!response) throw new ApprovalPendingError('an operator of this server has to approve your account first');
-    return this.#startSession(response);
+    const response = await this.#http.request<AuthResponse | PendingSignupResponse>('POST', path, options);
+    if (!('waits_for' in response)) return this.#startSession(response);
+    if (response.waits_for === 'verification') throw new VerificationPendingError('open the link in the mail to go on');
+    throw new ApprovalPendingError('an operator of this server has to approve your account first');
   }
 
   async signIn(body: Signin): Promise<Me> {

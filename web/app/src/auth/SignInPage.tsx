@@ -1,4 +1,11 @@
-import { ApprovalPendingError, type Config, createChatClient } from '@confab/sdk';
+import {
+  ApprovalPendingError,
+  type Config,
+  createChatClient,
+  type Signup,
+  VerificationPendingError,
+} from '@confab/sdk';
+import type { TFunction } from 'i18next';
 import { type FormEvent, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { getErrorMessage, getFieldError } from '../locales/errorMessage';
@@ -14,11 +21,17 @@ const { api } = createChatClient({ getToken: async () => null, shareConnection: 
 /** Delay before the server's config is requested again after a failure, in milliseconds. */
 const RETRY_DELAY_MS = 2_000;
 
+/** What the form does. */
+type Mode = 'signIn' | 'signUp' | 'forgotPassword';
+
 /** The sign-in page: saved accounts, demo accounts and a form. */
 export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Account) => void }) {
   const { t } = useTranslation();
   const [config, setConfig] = useState<Config | null>(null);
-  const [isSignUp, setIsSignUp] = useState(false);
+  const [mode, setMode] = useState<Mode>('signIn');
+  const isSignUp = mode === 'signUp';
+  /** The address to which a link was sent. */
+  const [mailedTo, setMailedTo] = useState<string | null>(null);
   const [isBusy, setIsBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const savedAccounts = listAccounts();
@@ -56,22 +69,50 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
       onSignedIn(await request());
     } catch (error) {
       // The account exists; the next step is to sign in.
-      if (error instanceof ApprovalPendingError) setIsSignUp(false);
+      if (error instanceof ApprovalPendingError) setMode('signIn');
       setError(error);
       setIsBusy(false);
     }
   };
+
+  const showMode = (next: Mode) => {
+    setMode(next);
+    setError(null);
+    setMailedTo(null);
+  };
+
+  const requestPasswordReset = async (email: string) => {
+    setIsBusy(true);
+    setError(null);
+    try {
+      await api.mail.requestPasswordReset(email);
+      setMailedTo(email);
+    } catch (error) {
+      setError(error);
+    } finally {
+      setIsBusy(false);
+    }
+  };
+
+  const submitSignUp = (body: Signup) =>
+    authenticate(() =>
+      signUp(body).catch((error) => {
+        if (error instanceof VerificationPendingError) setMailedTo(body.email);
+        throw error;
+      }),
+    );
 
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const readField = (name: string) => String(form.get(name) ?? '');
     const [email, password] = [readField('email'), readField('password')];
-    void authenticate(() =>
-      isSignUp
-        ? signUp({ username: readField('username'), email, password, ...(invite && { invite }) })
-        : signIn({ email, password }),
-    );
+    if (mode === 'forgotPassword') void requestPasswordReset(email);
+    else if (mode === 'signIn') void authenticate(() => signIn({ email, password }));
+    else {
+      const body = { username: readField('username'), email, ...(!isVerified && { password }) };
+      void submitSignUp({ ...body, ...(invite && { invite }) });
+    }
   };
 
   const fieldError = (field: string) => getFieldError(error, field);
@@ -80,7 +121,9 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
   const invite = getInviteCode();
   const policy = config?.sign_up.policy ?? 'open';
   const canSignUp = policy !== 'closed' && (policy !== 'invite' || invite !== null);
-  const formError = error ?? connectionError;
+  const isVerified = config?.sign_up.verification ?? false;
+  const hasPassword = mode === 'signIn' || (isSignUp && !isVerified);
+  const formError = error instanceof VerificationPendingError ? null : (error ?? connectionError);
 
   return (
     <main className={styles.page}>
@@ -132,56 +175,88 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
           </section>
         )}
 
-        <form className={styles.form} onSubmit={submit}>
-          <h2>{isSignUp ? t('auth.signUp') : t('auth.signIn')}</h2>
-          {isSignUp && (
+        {mailedTo !== null ? (
+          <section className={styles.form} aria-live="polite">
+            <h2>{t('auth.mailSent')}</h2>
+            <p>{t(isSignUp ? 'auth.signUpMailed' : 'auth.resetMailed', { email: mailedTo })}</p>
+            <Button onClick={() => showMode('signIn')}>{t('auth.backToSignIn')}</Button>
+          </section>
+        ) : (
+          <form className={styles.form} onSubmit={submit}>
+            <h2>{t(TITLES[mode])}</h2>
+            {mode === 'forgotPassword' && <p className={styles.hint}>{t('auth.forgotPasswordHint')}</p>}
+            {isSignUp && (
+              <Field
+                label={t('auth.username')}
+                name="username"
+                autoComplete="username"
+                required
+                error={fieldError('username')}
+                hint={t('auth.usernameHint')}
+              />
+            )}
             <Field
-              label={t('auth.username')}
-              name="username"
-              autoComplete="username"
+              label={t('auth.email')}
+              name="email"
+              type="email"
+              autoComplete="email"
               required
-              error={fieldError('username')}
-              hint={t('auth.usernameHint')}
+              error={fieldError('email')}
+              hint={isSignUp ? getSignUpHint(config, t) : undefined}
             />
-          )}
-          <Field
-            label={t('auth.email')}
-            name="email"
-            type="email"
-            autoComplete="email"
-            required
-            error={fieldError('email')}
-            hint={
-              isSignUp && policy === 'domains'
-                ? config?.sign_up.domains.map((name) => `@${name}`).join(', ')
-                : isSignUp && policy === 'approval'
-                  ? t('auth.signUpByApproval')
-                  : undefined
-            }
-          />
-          <Field
-            label={t('auth.password')}
-            name="password"
-            type="password"
-            autoComplete={isSignUp ? 'new-password' : 'current-password'}
-            required
-            error={fieldError('password')}
-          />
-          <FormError>{formError !== null && !isShownByField ? getErrorMessage(formError) : null}</FormError>
-          <Button type="submit" variant="primary" disabled={isBusy}>
-            {isSignUp ? t('auth.signUp') : t('auth.signIn')}
-          </Button>
-          {canSignUp ? (
-            <Button variant="ghost" onClick={() => setIsSignUp(!isSignUp)}>
-              {isSignUp ? t('auth.haveAccount') : t('auth.noAccount')}
+            {hasPassword && (
+              <Field
+                label={t('auth.password')}
+                name="password"
+                type="password"
+                autoComplete={isSignUp ? 'new-password' : 'current-password'}
+                required
+                error={fieldError('password')}
+              />
+            )}
+            <FormError>{formError !== null && !isShownByField ? getErrorMessage(formError) : null}</FormError>
+            <Button type="submit" variant="primary" disabled={isBusy}>
+              {t(mode === 'forgotPassword' ? 'auth.sendLink' : TITLES[mode])}
             </Button>
-          ) : (
-            <p className={styles.hint}>{policy === 'closed' ? t('auth.signUpClosed') : t('auth.signUpByInvite')}</p>
-          )}
-        </form>
+            {mode === 'signIn' && config?.mail && (
+              <Button variant="ghost" onClick={() => showMode('forgotPassword')}>
+                {t('auth.forgotPassword')}
+              </Button>
+            )}
+            {mode !== 'signIn' ? (
+              <Button variant="ghost" onClick={() => showMode('signIn')}>
+                {t(isSignUp ? 'auth.haveAccount' : 'auth.backToSignIn')}
+              </Button>
+            ) : canSignUp ? (
+              <Button variant="ghost" onClick={() => showMode('signUp')}>
+                {t('auth.noAccount')}
+              </Button>
+            ) : (
+              <p className={styles.hint}>{t(policy === 'closed' ? 'auth.signUpClosed' : 'auth.signUpByInvite')}</p>
+            )}
+          </form>
+        )}
       </div>
     </main>
   );
+}
+
+const TITLES = {
+  signIn: 'auth.signIn',
+  signUp: 'auth.signUp',
+  forgotPassword: 'auth.forgotPassword',
+} as const satisfies Record<Mode, string>;
+
+/** What the address of a new account has to be, or what happens after the sign-up. */
+function getSignUpHint(config: Config | null, t: TFunction): string | undefined {
+  switch (config?.sign_up.policy) {
+    case 'domains':
+      return config.sign_up.domains.map((name) => `@${name}`).join(', ');
+    case 'approval':
+      return t('auth.signUpByApproval');
+    default:
+      return config?.sign_up.verification ? t('auth.signUpByMail') : undefined;
+  }
 }
 
 /** The code of the invite that the page was opened with. */

@@ -1,4 +1,4 @@
-import { type Me, Session, type Signin, type Signup } from '@confab/sdk';
+import { type Me, Session, type Signin, type Signup, type SignupConfirmation } from '@confab/sdk';
 import { deviceStorage, tabStorage } from '../storage';
 
 /** An account signed in on this device. */
@@ -56,6 +56,11 @@ export function signIn(body: Signin): Promise<Account> {
 /** Creates an account. Throws `ApiError` and `NetworkError`. */
 export function signUp(body: Signup): Promise<Account> {
   return authenticate((session) => session.signUp(body));
+}
+
+/** Creates the account of a sign-up, with the token of the link in the mail. */
+export function confirmSignUp(body: SignupConfirmation): Promise<Account> {
+  return authenticate((session) => session.confirmSignUp(body));
 }
 
 async function authenticate(request: (session: Session) => Promise<Me>): Promise<Account> {

@@ -11,6 +11,7 @@ import { FormError } from '../ui/Field';
 import { showToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
 import { useUiStore } from '../uiStore';
+import { InviteByMail } from './InviteByMail';
 
 /** Lifetime of a new invite, in seconds. */
 const INVITE_LIFETIME_S = 7 * 86_400;
@@ -71,6 +72,7 @@ export function AddMembers({ chatId }: { readonly chatId: number }) {
             </Button>
           )}
         </div>
+        <InviteByMail chatId={chatId} />
       </div>
     </Dialog>
   );

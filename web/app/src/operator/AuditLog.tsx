@@ -15,6 +15,7 @@ const ACTIONS = Object.keys({
   sign_in_failed: true,
   password_changed: true,
   password_reset: true,
+  email_changed: true,
   token_created: true,
   program_authorized: true,
   token_revoked: true,

@@ -8,8 +8,9 @@ import { Field, FormError, SelectField } from '../ui/Field';
 import { saveBlob } from '../ui/files';
 import { showToast, withToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
+import { EmailSettings } from './EmailSettings';
 
-/** Change the password, export the data, or delete the account. */
+/** Change the address or the password, export the data, or delete the account. */
 export function AccountSettings() {
   const { t } = useTranslation();
   const { api } = useChatStore().client;
@@ -17,6 +18,7 @@ export function AccountSettings() {
   return (
     <div className={styles.form}>
       <GroupPrivacy />
+      <EmailSettings />
       <ChangePassword />
       <div className={styles.row}>
         <div>

@@ -12,6 +12,7 @@ import { useAction } from '../ui/useAction';
 import { DeviceNotifications } from './DeviceNotifications';
 import { NotificationLevelOptions } from './NotificationLevelOptions';
 import { getQuietEnd, QUIET_TIMES } from './quietTimes';
+import { useSendsMail } from './useSendsMail';
 
 /** The quiet hours that are offered first. */
 const DEFAULT_QUIET_HOURS = { from: '22:00', until: '07:00' };
@@ -28,6 +29,31 @@ export function NotificationSettings() {
       <Levels />
       <Keywords />
       <QuietHoursForm />
+      <EmailDigest />
+    </div>
+  );
+}
+
+/** Digests by mail, if the server sends mail. */
+function EmailDigest() {
+  const { t } = useTranslation();
+  const { notificationSettings } = useChatStore().client.api;
+  const isOn = useChatState((state) => state.notificationSettings.email_digest);
+  const { error, run } = useAction();
+  const sendsMail = useSendsMail();
+  if (!sendsMail) return null;
+  return (
+    <div className={styles.form}>
+      <label>
+        <input
+          type="checkbox"
+          checked={isOn}
+          onChange={({ target }) => run(() => notificationSettings.update({ email_digest: target.checked }))}
+        />{' '}
+        {t('notifications.emailDigest')}
+      </label>
+      <p className={styles.hint}>{t('notifications.emailDigestHint')}</p>
+      <FormError>{error}</FormError>
     </div>
   );
 }

@@ -65,7 +65,7 @@ export function hasDirectChats({ kind }: User): boolean {
   return kind === 'person' || kind === 'bot';
 }
 
-/** The settings that servers before migration 0048, which may answer during an update, do not send. */
+/** The settings that servers before migration 0052, which may answer during an update, do not send. */
 export const DEFAULT_NOTIFICATION_SETTINGS: NotificationSettings = {
   direct_level: 'all',
   group_level: 'all',
@@ -73,6 +73,7 @@ export const DEFAULT_NOTIFICATION_SETTINGS: NotificationSettings = {
   keywords: [],
   dnd_until: null,
   quiet_hours: null,
+  email_digest: true,
 };
 
 /** A timeline before the first load. */

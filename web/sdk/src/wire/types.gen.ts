@@ -30,7 +30,7 @@ export type AccountState = 'active' | 'pending' | 'suspended';
 /**
  * What happened.
  */
-export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'token_created' | 'token_revoked' | 'program_authorized' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_updated' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'bridge_connected' | 'bridge_disconnected' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'email_changed' | 'token_created' | 'token_revoked' | 'program_authorized' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_updated' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'bridge_connected' | 'bridge_disconnected' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
 
 /**
  * One security-related action on a user's account.
@@ -987,6 +987,10 @@ export type Config = {
      */
     features: Array<string>;
     limits: Limits;
+    /**
+     * Whether the server sends mail, so that lost passwords can be replaced.
+     */
+    mail: boolean;
     name: string;
     /**
      * Who may create an account.
@@ -1142,6 +1146,14 @@ export type DisplayName = string;
  * An email: text before and after one `@`, at most 254 characters.
  */
 export type Email = string;
+
+/**
+ * Another address, and the current password.
+ */
+export type EmailChange = {
+    current_password: Password;
+    email: Email;
+};
 
 /**
  * A block of structured text below a message. All texts but the description and the values of
@@ -1895,6 +1907,18 @@ export type Limits = {
 };
 
 /**
+ * The token of a link in a mail.
+ */
+export type LinkParams = {
+    token: LinkToken;
+};
+
+/**
+ * The token of a link in a mail: 32 to 64 letters, digits, dashes or underscores.
+ */
+export type LinkToken = string;
+
+/**
  * The position of a marker: it covers all messages up to and including this message.
  */
 export type MarkerPosition = {
@@ -1937,6 +1961,10 @@ export type Me = {
      * The id.
      */
     id: UserId;
+    /**
+     * Whether the user has proved to receive mail at the address.
+     */
+    is_email_verified: boolean;
     /**
      * Whether the user is an operator, who moderates the whole server.
      */
@@ -2330,6 +2358,13 @@ export type NewGoogleChatAccount = {
 };
 
 /**
+ * The address of whom to invite.
+ */
+export type NewInvitation = {
+    email: Email;
+};
+
+/**
  * An invite to be created.
  */
 export type NewInvite = {
@@ -2489,6 +2524,10 @@ export type NotificationSettings = {
      */
     dnd_until: Time | null;
     /**
+     * Whether the user gets digests of unread mentions by mail, if the server sends mail.
+     */
+    email_digest: boolean;
+    /**
      * The level of groups without a level of their own.
      */
     group_level: NotificationLevel;
@@ -2519,6 +2558,10 @@ export type NotificationSettingsPatch = {
      */
     dnd_until?: Time | null;
     /**
+     * Whether the user gets digests of unread mentions by mail.
+     */
+    email_digest?: boolean | null;
+    /**
      * The level of groups without a level of their own.
      */
     group_level?: NotificationLevel | null;
@@ -2539,9 +2582,37 @@ export type NotificationSettingsPatch = {
 export type Password = string;
 
 /**
+ * The address of an account whose password is lost.
+ */
+export type PasswordReset = {
+    email: Email;
+};
+
+/**
+ * A new password for the account of a link.
+ */
+export type PasswordResetConfirmation = {
+    new_password: Password;
+    /**
+     * The token of the link in the mail.
+     */
+    token: LinkToken;
+};
+
+/**
  * Why a bridge does not send to a remote user.
  */
 export type PausedReason = 'owner' | 'too_many_messages' | 'repeated_message' | 'removed';
+
+/**
+ * The body of 202.
+ */
+export type PendingSignupResponse = {
+    /**
+     * What the sign-up waits for.
+     */
+    waits_for: SignupStep;
+};
 
 /**
  * A permission of a member in a chat.
@@ -2951,6 +3022,10 @@ export type SignUp = {
      * `open`, `closed`, `invite` (with an invite to a chat), `approval` (by an operator), or `domains`.
      */
     policy: string;
+    /**
+     * Whether a new account needs a link that the server sends by mail.
+     */
+    verification: boolean;
 };
 
 /**
@@ -2971,9 +3046,35 @@ export type Signup = {
      * the account, the user joins then.
      */
     invite?: InviteCode | null;
-    password: Password;
+    /**
+     * The password. A server that verifies addresses ignores it: it is chosen with the link in the mail.
+     */
+    password?: Password | null;
     username: Username;
 };
+
+/**
+ * The second step of a sign-up.
+ */
+export type SignupConfirmation = {
+    /**
+     * The password.
+     */
+    password: Password;
+    /**
+     * The token of the link in the mail.
+     */
+    token: LinkToken;
+    /**
+     * Another username than that of the sign-up, which may be taken meanwhile.
+     */
+    username?: Username | null;
+};
+
+/**
+ * What a sign-up waits for.
+ */
+export type SignupStep = 'verification' | 'approval';
 
 /**
  * The name of a space of Google Chat: `spaces/` and 1 to 64 letters, digits, `-` and `_`.
@@ -4964,6 +5065,59 @@ export type ReceiptsMarkDeliveredResponses = {
 
 export type ReceiptsMarkDeliveredResponse = ReceiptsMarkDeliveredResponses[keyof ReceiptsMarkDeliveredResponses];
 
+export type InvitesSendData = {
+    body: NewInvitation;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/invitations';
+};
+
+export type InvitesSendErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type InvitesSendError = InvitesSendErrors[keyof InvitesSendErrors];
+
+export type InvitesSendResponses = {
+    /**
+     * Accepted.
+     */
+    202: unknown;
+};
+
 export type InvitesListData = {
     body?: never;
     path: {
@@ -6629,6 +6783,37 @@ export type InvitesAcceptResponses = {
 
 export type InvitesAcceptResponse = InvitesAcceptResponses[keyof InvitesAcceptResponses];
 
+export type MailUnsubscribeData = {
+    body?: never;
+    path?: never;
+    query: {
+        token: LinkToken;
+    };
+    url: '/api/mail/unsubscribe';
+};
+
+export type MailUnsubscribeErrors = {
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type MailUnsubscribeError = MailUnsubscribeErrors[keyof MailUnsubscribeErrors];
+
+export type MailUnsubscribeResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type MailUnsubscribeResponse = MailUnsubscribeResponses[keyof MailUnsubscribeResponses];
+
 export type AccountsDeleteData = {
     body: DeleteAccount;
     path?: never;
@@ -6801,6 +6986,94 @@ export type AuthListActivityResponses = {
 };
 
 export type AuthListActivityResponse = AuthListActivityResponses[keyof AuthListActivityResponses];
+
+export type MailRequestEmailChangeData = {
+    body: EmailChange;
+    path?: never;
+    query?: never;
+    url: '/api/me/email';
+};
+
+export type MailRequestEmailChangeErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type MailRequestEmailChangeError = MailRequestEmailChangeErrors[keyof MailRequestEmailChangeErrors];
+
+export type MailRequestEmailChangeResponses = {
+    /**
+     * Accepted.
+     */
+    202: unknown;
+};
+
+export type MailConfirmEmailData = {
+    body: LinkParams;
+    path?: never;
+    query?: never;
+    url: '/api/me/email/confirmation';
+};
+
+export type MailConfirmEmailErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type MailConfirmEmailError = MailConfirmEmailErrors[keyof MailConfirmEmailErrors];
+
+export type MailConfirmEmailResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type MailConfirmEmailResponse = MailConfirmEmailResponses[keyof MailConfirmEmailResponses];
 
 export type AccountsExportData = {
     body?: never;
@@ -8081,6 +8354,86 @@ export type OperatorSuspendResponses = {
 
 export type OperatorSuspendResponse = OperatorSuspendResponses[keyof OperatorSuspendResponses];
 
+export type MailRequestPasswordResetData = {
+    body: PasswordReset;
+    path?: never;
+    query?: never;
+    url: '/api/password-resets';
+};
+
+export type MailRequestPasswordResetErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type MailRequestPasswordResetError = MailRequestPasswordResetErrors[keyof MailRequestPasswordResetErrors];
+
+export type MailRequestPasswordResetResponses = {
+    /**
+     * Accepted.
+     */
+    202: unknown;
+};
+
+export type MailResetPasswordData = {
+    body: PasswordResetConfirmation;
+    path?: never;
+    query?: never;
+    url: '/api/password-resets/confirmation';
+};
+
+export type MailResetPasswordErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type MailResetPasswordError = MailResetPasswordErrors[keyof MailResetPasswordErrors];
+
+export type MailResetPasswordResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type MailResetPasswordResponse = MailResetPasswordResponses[keyof MailResetPasswordResponses];
+
 export type PresenceListData = {
     body?: never;
     path?: never;
@@ -8649,14 +9002,14 @@ export type AuthSignoutResponses = {
 
 export type AuthSignoutResponse = AuthSignoutResponses[keyof AuthSignoutResponses];
 
-export type AuthSignupData = {
+export type SignUpSignupData = {
     body: Signup;
     path?: never;
     query?: never;
     url: '/api/signup';
 };
 
-export type AuthSignupErrors = {
+export type SignUpSignupErrors = {
     /**
      * The body is not valid JSON.
      */
@@ -8679,20 +9032,65 @@ export type AuthSignupErrors = {
     default: Problem;
 };
 
-export type AuthSignupError = AuthSignupErrors[keyof AuthSignupErrors];
+export type SignUpSignupError = SignUpSignupErrors[keyof SignUpSignupErrors];
 
-export type AuthSignupResponses = {
+export type SignUpSignupResponses = {
     /**
      * Created.
      */
     201: AuthResponse;
     /**
-     * Accepted; an operator has to approve it.
+     * Accepted; something has to happen first.
      */
-    202: unknown;
+    202: PendingSignupResponse;
 };
 
-export type AuthSignupResponse = AuthSignupResponses[keyof AuthSignupResponses];
+export type SignUpSignupResponse = SignUpSignupResponses[keyof SignUpSignupResponses];
+
+export type SignUpConfirmData = {
+    body: SignupConfirmation;
+    path?: never;
+    query?: never;
+    url: '/api/signup/confirmation';
+};
+
+export type SignUpConfirmErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type SignUpConfirmError = SignUpConfirmErrors[keyof SignUpConfirmErrors];
+
+export type SignUpConfirmResponses = {
+    /**
+     * Created.
+     */
+    201: AuthResponse;
+    /**
+     * Accepted; something has to happen first.
+     */
+    202: PendingSignupResponse;
+};
+
+export type SignUpConfirmResponse = SignUpConfirmResponses[keyof SignUpConfirmResponses];
 
 export type AuthRefreshData = {
     body: Refresh;
