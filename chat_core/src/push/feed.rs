@@ -123,7 +123,8 @@ async fn insert_notifications(tx: &mut PgConnection, events: &[EventHeader]) -> 
          join presence_of(array(select distinct unnest($1))) o on o.user_id = w.user_id
          order by p.session_id, w.chat_id
          on conflict (session_id, chat_id) do update set
-             message_id = case when n.due_at is null then excluded.message_id else n.message_id end,
+             -- A push shows the newest message, which this feed may read later.
+             message_id = case when n.due_at is null then greatest(excluded.message_id, n.message_id) else n.message_id end,
              is_urgent = excluded.is_urgent or n.due_at is not null and n.is_urgent,
              version = n.version + 1,
              attempts = case when n.due_at is null then 0 else n.attempts end,

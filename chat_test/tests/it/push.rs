@@ -188,6 +188,41 @@ async fn many_messages_of_a_chat_are_one_push() {
 }
 
 #[tokio::test]
+async fn a_message_that_a_push_showed_is_not_pushed_again_by_a_late_feed() {
+    let mut fixture = Fixture::start().await;
+    let db = fixture.app.db.clone();
+    let direct = fixture.direct;
+    fixture.hold().await;
+    fixture.alice.say_in(direct, "first").await;
+    eventually("the first message waits", || async { fixture.waiting().await == 1 }).await;
+    // The feed stops before it reads the second message, which the push shows all the same.
+    let begin = "begin; set local idle_in_transaction_session_timeout = 0";
+    let mut lock = db.begin_with(begin).await.expect("a transaction");
+    let cursor = "select cursor from feeds where name = 'push'";
+    let before: String = sqlx::query_scalar("select cursor from feeds where name = 'push' for update")
+        .fetch_one(&mut *lock)
+        .await
+        .expect("a lock");
+    let second = fixture.alice.say_in(direct, "second").await;
+    for sql in [
+        "update push_notifications set due_at = now() where due_at is not null",
+        "update push_subscriptions set paused_until = null",
+    ] {
+        sqlx::query(sql).execute(&db).await.expect("due");
+    }
+    fixture.expect(&second).await;
+    eventually("nothing waits", || async { fixture.waiting().await == 0 }).await;
+    lock.rollback().await.expect("the end");
+    eventually("the feed has read on", || async {
+        sqlx::query_scalar::<_, String>(cursor).fetch_one(&db).await.expect("a cursor") != before
+    })
+    .await;
+    fixture.make_due().await;
+    fixture.wait_until_nothing_waits().await;
+    assert!(fixture.service.drain().is_empty());
+}
+
+#[tokio::test]
 async fn messages_of_several_chats_at_once_are_pushed() {
     let mut fixture = Fixture::start().await;
     let (team, direct, alice) = (fixture.alice.chat_id("team").await, fixture.direct, fixture.alice.clone());
