@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
@@ -20,11 +21,28 @@ function compressed(): Plugin {
   };
 }
 
+/** Emits a list of the files that a page needs without a connection, for the service worker. */
+function listFiles(): Plugin {
+  return {
+    name: 'list-files',
+    apply: 'build',
+    generateBundle: {
+      order: 'post',
+      handler(_, bundle) {
+        const assets = Object.keys(bundle).filter((name) => /^assets\/.*\.(js|css|svg|woff2|json)$/.test(name));
+        const files = [...assets.sort().map((name) => `/${name}`), '/icon.svg', '/icon-unread.svg', '/app.webmanifest'];
+        const version = createHash('sha256').update(files.join()).digest('hex').slice(0, 16);
+        this.emitFile({ type: 'asset', fileName: 'files.json', source: JSON.stringify({ version, files }) });
+      },
+    },
+  };
+}
+
 /** The server that `npm run dev` proxies to. */
 const SERVER = process.env.CONFAB_URL ?? 'http://127.0.0.1:6688';
 
 export default defineConfig({
-  plugins: [react(), compressed()],
+  plugins: [react(), listFiles(), compressed()],
   resolve: { alias: { '@confab/sdk': new URL('../sdk/src/index.ts', import.meta.url).pathname } },
   build: {
     target: 'es2024',

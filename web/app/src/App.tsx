@@ -2,7 +2,6 @@ import { Suspense, useEffect, useState } from 'react';
 import { AppShell } from './AppShell';
 import { type Account, activate, currentAccount, listAccounts, signOut } from './auth/accounts';
 import { findMailLink } from './auth/mailLinks';
-import { SignInPage } from './auth/SignInPage';
 import { deviceStorage } from './storage';
 import { ChatStore } from './store/chatStore';
 import { clearFileCache } from './store/fileCache';
@@ -13,6 +12,7 @@ import { useUiStore } from './uiStore';
 
 const ConsentPage = lazyWithRetry(() => import('./auth/ConsentPage'));
 
+const SignInPage = lazyWithRetry(() => import('./auth/SignInPage'));
 const MailLinkPage = lazyWithRetry(() => import('./auth/MailLinkPage'));
 
 /** The page to which programs send the browser (`AUTHORIZE_PATH` of the server). */
@@ -31,6 +31,7 @@ export function App() {
     setChatStore(chatStore);
     void chatStore.open();
     const handleSignedOut = () => {
+      chatStore.deleteSnapshot().catch(() => {});
       signOut();
       setAccount(null);
     };
@@ -58,7 +59,13 @@ export function App() {
       </Suspense>
     );
   }
-  if (!account) return <SignInPage onSignedIn={setAccount} />;
+  if (!account) {
+    return (
+      <Suspense>
+        <SignInPage onSignedIn={setAccount} />
+      </Suspense>
+    );
+  }
   if (chatStore?.account !== account) return null;
   return (
     <ErrorBoundary>

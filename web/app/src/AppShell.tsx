@@ -6,6 +6,7 @@ import styles from './AppShell.module.css';
 import { ConnectionBanner } from './ConnectionBanner';
 import { ChatPane } from './conversation/ChatPane';
 import { getErrorMessage } from './locales/errorMessage';
+import { useOfflineStart } from './offline';
 import { useIntegrationNotices } from './settings/integrationNotices';
 import { useNotifications } from './settings/notifications';
 import { usePush } from './settings/push';
@@ -13,6 +14,7 @@ import { useShortcuts } from './shortcuts/useShortcuts';
 import { InvitePage } from './sidebar/InvitePage';
 import { Sidebar } from './sidebar/Sidebar';
 import { getChatTitle, parseChatId, useChatState, useChatStore } from './store/hooks';
+import { UpdateBanner } from './UpdateBanner';
 import { Button } from './ui/Button';
 import { ErrorBoundary } from './ui/ErrorBoundary';
 import { Icon } from './ui/Icon';
@@ -55,9 +57,13 @@ function Panes() {
   usePush();
   useIntegrationNotices();
   useShortcuts();
+  useOfflineStart();
   return (
     <div className={styles.panes} data-pane={path === '/' ? 'chats' : 'chat'}>
-      <ConnectionBanner />
+      <div className={styles.banners}>
+        <ConnectionBanner />
+        <UpdateBanner />
+      </div>
       <Sidebar />
       <Switch>
         <Route path="/chats/:id/:message?">

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import styles from './ConnectionBanner.module.css';
+import { formatRelativeTime } from './locales/time';
 import { useChatState, useChatStore } from './store/hooks';
 
 /** Delay before the banner appears, in milliseconds. Most connections recover sooner. */
@@ -11,6 +12,7 @@ export function ConnectionBanner() {
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const state = useChatState(({ connection }) => connection.to);
+  const snapshotAt = useChatState((chatState) => chatState.snapshotAt);
   const isConnected = state === 'live' || state === 'catching_up';
   const [isDelayOver, setIsDelayOver] = useState(false);
   useEffect(() => {
@@ -21,11 +23,15 @@ export function ConnectionBanner() {
     const timer = setTimeout(() => setIsDelayOver(true), SHOW_DELAY_MS);
     return () => clearTimeout(timer);
   }, [isConnected]);
+  const getText = () => {
+    if (snapshotAt !== null) return t('connection.snapshot', { time: formatRelativeTime(snapshotAt) });
+    return state === 'offline' ? t('connection.offline') : t('connection.reconnecting');
+  };
   return (
-    <div role="status" className={styles.container}>
-      {isDelayOver && !isConnected && (
+    <div role="status">
+      {(isDelayOver || snapshotAt !== null) && !isConnected && (
         <p className={styles.banner}>
-          {state === 'offline' ? t('connection.offline') : t('connection.reconnecting')}
+          {getText()}
           <button type="button" onClick={() => chatStore.retryNow()}>
             {t('connection.retryNow')}
           </button>

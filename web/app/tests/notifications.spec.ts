@@ -14,6 +14,12 @@ async function recordNotifications({ context, url }: TestUser): Promise<void> {
         shown.push(`${title}: ${options?.body}`);
       }
     };
+    // Once the page has a service worker, that one shows them.
+    const { showNotification } = ServiceWorkerRegistration.prototype;
+    ServiceWorkerRegistration.prototype.showNotification = function (title, options) {
+      shown.push(`${title}: ${options?.body}`);
+      return showNotification.call(this, title, options);
+    };
   });
 }
 

@@ -1,6 +1,7 @@
 /**
- * The service worker: shows what the server pushes while no page is open. It has no imports, so that it is one file,
- * and stores no page: an update of Confab never meets an old copy of one.
+ * The service worker: shows what the server pushes while no page is open, and opens pages without a connection. It has
+ * no imports, so that it is one file. A page comes from the server whenever that answers, so that none is older than its
+ * server.
  */
 export {};
 
@@ -24,8 +25,83 @@ interface PushMessage {
   readonly app_badge: number;
 }
 
-self.addEventListener('install', () => void self.skipWaiting());
+self.addEventListener('install', (event) => {
+  void self.skipWaiting();
+  event.waitUntil(storeBuild());
+});
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+
+/** The caches with the files of a build, by its version. */
+const BUILD_CACHE = 'confab-build-';
+
+/** How many builds are stored: an open page may be of the previous one, and load more of its scripts. */
+const KEPT_BUILDS = 2;
+
+/** Where the server lists the files of its build (`vite.config.ts`). */
+const FILES_PATH = '/files.json';
+
+/** The page of all paths. */
+const PAGE_PATH = '/';
+
+/** Paths of the server that are no pages. */
+const SERVER_PATHS = /^\/(api|mailbox|metrics|livez|readyz)(\/|$)/;
+
+/** What the server lists. */
+interface Build {
+  readonly version: string;
+  readonly files: readonly string[];
+}
+
+/** Stores the files of the server's build, and deletes those of old ones. */
+async function storeBuild(): Promise<void> {
+  try {
+    const response = await fetch(FILES_PATH, { cache: 'no-cache' });
+    if (!response.ok) return;
+    const { version, files } = (await response.json()) as Build;
+    const cache = await caches.open(BUILD_CACHE + version);
+    if (await cache.match(PAGE_PATH)) return;
+    await cache.addAll([PAGE_PATH, ...files]);
+    const builds = (await caches.keys()).filter((name) => name.startsWith(BUILD_CACHE));
+    for (const old of builds.slice(0, -KEPT_BUILDS)) await caches.delete(old);
+  } catch {
+    // The next page tries again.
+  }
+}
+
+self.addEventListener('fetch', (event) => {
+  const { method, mode, url } = event.request;
+  const { origin, pathname } = new URL(url);
+  if (method !== 'GET' || origin !== self.location.origin || SERVER_PATHS.test(pathname)) return;
+  if (mode === 'navigate') event.respondWith(loadPage(event));
+  else if (pathname.startsWith('/assets/')) event.respondWith(loadAsset(event.request));
+});
+
+/** Loads a page from the server; if that does not answer, from the newest build that is stored. */
+async function loadPage(event: FetchEvent): Promise<Response> {
+  let response: Response | null = null;
+  let failure: unknown;
+  try {
+    response = await fetch(event.request);
+    if (response.status < 500) {
+      event.waitUntil(storeBuild());
+      return response;
+    }
+  } catch (error) {
+    failure = error;
+  }
+  const builds = (await caches.keys()).filter((name) => name.startsWith(BUILD_CACHE)).reverse();
+  for (const name of builds) {
+    const page = await (await caches.open(name)).match(PAGE_PATH);
+    if (page) return page;
+  }
+  if (response) return response;
+  throw failure;
+}
+
+/** Loads a file whose name contains a hash of its content, so that it is the same for all requests. */
+async function loadAsset(request: Request): Promise<Response> {
+  return (await caches.match(request, { ignoreVary: true })) ?? fetch(request);
+}
 
 self.addEventListener('push', (event) => event.waitUntil(show(readMessage(event.data))));
 

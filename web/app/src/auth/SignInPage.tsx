@@ -25,7 +25,7 @@ const RETRY_DELAY_MS = 2_000;
 type Mode = 'signIn' | 'signUp' | 'forgotPassword';
 
 /** The sign-in page: saved accounts, demo accounts and a form. */
-export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Account) => void }) {
+export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Account) => void }) {
   const { t } = useTranslation();
   const [config, setConfig] = useState<Config | null>(null);
   const [mode, setMode] = useState<Mode>('signIn');
@@ -176,8 +176,10 @@ export function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Acco
         )}
 
         {mailedTo !== null ? (
-          <section className={styles.form} aria-live="polite">
-            <h2>{t('auth.mailSent')}</h2>
+          <section className={styles.form}>
+            <h2 ref={(heading) => heading?.focus()} tabIndex={-1}>
+              {t('auth.mailSent')}
+            </h2>
             <p>{t(isSignUp ? 'auth.signUpMailed' : 'auth.resetMailed', { email: mailedTo })}</p>
             <Button onClick={() => showMode('signIn')}>{t('auth.backToSignIn')}</Button>
           </section>

@@ -163,11 +163,14 @@ export function Timeline(props: {
   const items = virtualizer.getVirtualItems().filter(({ index }) => index < rows.count);
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
   const { highlightedId, isScrolling } = useScrollToMessage(target, rows, virtualizer, timeline);
+  // Without a connection, nothing is loaded before the user asks for it.
+  const isSnapshot = useChatState(({ snapshotAt }) => snapshotAt !== null);
   useEffect(() => {
-    if (isScrolling || timeline.messages.length === 0 || timeline.loading !== 'idle' || timeline.failure) return;
+    if (isSnapshot || isScrolling || timeline.messages.length === 0 || timeline.loading !== 'idle' || timeline.failure)
+      return;
     if (first < PREFETCH_ROWS && timeline.hasOlder) void chatStore.history.loadOlder(chatId);
     else if (last > rows.count - PREFETCH_ROWS && timeline.hasNewer) void chatStore.history.loadNewer(chatId);
-  }, [chatStore, chatId, timeline, rows, first, last, isScrolling]);
+  }, [chatStore, chatId, timeline, rows, first, last, isScrolling, isSnapshot]);
 
   const unreadMarker = useUnreadMarker(chatId, isPinnedToEnd && !timeline.hasNewer);
   const jumpToUnread = async () => {

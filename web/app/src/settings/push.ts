@@ -1,34 +1,14 @@
 import type { Api, Preview } from '@confab/sdk';
 import { useEffect } from 'react';
 import { useLocation } from 'wouter';
+import { registerServiceWorker, SERVICE_WORKER_PATH } from '../serviceWorker';
 import { deviceStorage } from '../storage';
 import type { ChatState } from '../store/chatState';
 import { useChatState, useChatStore } from '../store/hooks';
 
-/** The built service worker (`worker/serviceWorker.ts`). */
-const SERVICE_WORKER_PATH = '/sw.js';
-
 /** Where the service worker finds the subscription. */
 const SUBSCRIPTION_CACHE = 'confab-push';
 const SUBSCRIPTION_KEY = '/push-subscription';
-
-/** The part of the Trusted Types API that TypeScript does not know. */
-interface TrustedTypes {
-  createPolicy(
-    name: string,
-    rules: { readonly createScriptURL: () => string },
-  ): { readonly createScriptURL: (url: string) => string };
-}
-
-/** The address of the service worker, which the content security policy wants as a trusted URL. */
-function getServiceWorkerUrl(): string {
-  const { trustedTypes } = globalThis as { readonly trustedTypes?: TrustedTypes };
-  if (!trustedTypes) return SERVICE_WORKER_PATH;
-  policy ??= trustedTypes.createPolicy('confab-service-worker', { createScriptURL: () => SERVICE_WORKER_PATH });
-  return policy.createScriptURL(SERVICE_WORKER_PATH);
-}
-
-let policy: ReturnType<TrustedTypes['createPolicy']> | null = null;
 
 /** Storage key: what the pushes of an account show on this device; absent if it gets none. */
 const storageKey = (userId: number) => `confab.push.${userId}`;
@@ -61,7 +41,7 @@ export async function disablePush(api: Api, userId: number): Promise<void> {
 async function subscribe(api: Api, preview: Preview): Promise<void> {
   const applicationServerKey = await api.push.getKey();
   const key = decodeBase64Url(applicationServerKey);
-  await navigator.serviceWorker.register(getServiceWorkerUrl());
+  await registerServiceWorker();
   const registration = await navigator.serviceWorker.ready;
   const existing = await registration.pushManager.getSubscription();
   // A subscription is for one key: another server may have run at this address.

@@ -53,6 +53,8 @@ export interface ChatState {
   /** Unsent messages, by nonce. */
   readonly pending: ReadonlyMap<string, PendingMessage>;
   readonly connection: Pick<StateChange, 'to' | 'retryAt'>;
+  /** When the device last saw this, if the page opened without a connection; null if the server sent it. */
+  readonly snapshotAt: string | null;
 }
 
 /** Whether the user has blocked the sender of a message. */
@@ -65,7 +67,7 @@ export function hasDirectChats({ kind }: User): boolean {
   return kind === 'person' || kind === 'bot';
 }
 
-/** The settings that servers before migration 0052, which may answer during an update, do not send. */
+/** What servers of earlier versions, which may answer during an update, do not send. */
 export const DEFAULT_NOTIFICATION_SETTINGS: NotificationSettings = {
   direct_level: 'all',
   group_level: 'all',

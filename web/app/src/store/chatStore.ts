@@ -6,6 +6,7 @@ import {
   type Event,
   type Member,
   type Message,
+  NetworkError,
   type NewMessage,
   type Session,
 } from '@confab/sdk';
@@ -16,8 +17,12 @@ import { FrameLog } from './frameLog';
 import { MessageHistory } from './messageHistory';
 import { ReceiptTracker } from './receipts';
 import { applyPending, applySent, reduce } from './reducer';
+import type { SnapshotSaver } from './snapshot';
 import { getTransport } from './transport';
 import { UserCache } from './users';
+
+/** Loaded when it is needed, after the first screen. */
+const loadSnapshots = () => import('./snapshot');
 
 /** Delay before a failed bootstrap is retried, in milliseconds. */
 const RETRY_DELAY_MS = 2_000;
@@ -50,6 +55,7 @@ export class ChatStore {
   readonly users: UserCache;
   readonly receipts: ReceiptTracker;
   readonly history: MessageHistory;
+  #snapshots: SnapshotSaver | null = null;
 
   constructor(
     readonly account: Account,
@@ -119,14 +125,50 @@ export class ChatStore {
     } catch (failure) {
       if (generation !== this.#generation) return;
       this.#store.setState({ failure });
+      if (this.state === null) await this.#showSnapshot(generation, failure);
       setTimeout(() => generation === this.#generation && void this.open(), RETRY_DELAY_MS);
     }
   }
 
+  /** Shows what the account last saw here, if the server cannot be reached. */
+  async #showSnapshot(generation: number, failure: unknown): Promise<void> {
+    if (!(failure instanceof NetworkError)) return;
+    const snapshot = await loadSnapshots().then(
+      ({ loadSnapshot }) => loadSnapshot(this.account.id),
+      () => null,
+    );
+    if (!snapshot || generation !== this.#generation || this.state !== null) return;
+    const pending = new Map(this.client.messages.listPending().map((one) => [one.nonce, one]));
+    this.#store.setState({ state: { ...snapshot, pending } });
+  }
+
   close(): void {
     this.#generation += 1;
+    this.#snapshots?.cancel();
     this.#wasLive = false;
     this.client.close();
+  }
+
+  /** Begins to save what the account sees on this device. */
+  async startSnapshots(): Promise<void> {
+    const { SnapshotSaver } = await loadSnapshots();
+    if (this.#snapshots) return;
+    const snapshots = new SnapshotSaver(() => this.state);
+    this.#snapshots = snapshots;
+    this.#store.subscribe(() => snapshots.schedule());
+    snapshots.schedule();
+  }
+
+  /** Saves what the account sees, before the page may be closed. */
+  saveSnapshot(): void {
+    void this.#snapshots?.save();
+  }
+
+  /** Deletes what the account saw, because it has signed out. */
+  async deleteSnapshot(): Promise<void> {
+    const { SnapshotSaver } = await loadSnapshots();
+    this.#snapshots ??= new SnapshotSaver(() => this.state);
+    await this.#snapshots.delete(this.account.id);
   }
 
   /** Retries the connection or the bootstrap immediately. */
@@ -163,7 +205,7 @@ export class ChatStore {
       presences: new Map(bootstrap.presences.map((presence) => [presence.user_id, presence])),
       blockedUserIds: new Set(bootstrap.blocked_user_ids),
       lastSeenInboxItemId: bootstrap.last_seen_inbox_item_id ?? 0,
-      notificationSettings: bootstrap.notification_settings ?? DEFAULT_NOTIFICATION_SETTINGS,
+      notificationSettings: { ...DEFAULT_NOTIFICATION_SETTINGS, ...bootstrap.notification_settings },
       typing: new Map(),
       members: new Map(),
       timelines: new Map(),
@@ -171,6 +213,7 @@ export class ChatStore {
       bridges: new Map(),
       pending: new Map(this.client.messages.listPending().map((pending) => [pending.nonce, pending])),
       connection: this.state?.connection ?? { to: 'connecting', retryAt: null },
+      snapshotAt: null,
     };
   }
 

@@ -1,0 +1,157 @@
+import type { ChatSummary, Me, Member, NotificationSettings, User } from '@confab/sdk';
+import type { ChatState, Timeline } from './chatState';
+
+/** Where snapshots are stored. Only pages with https, or of this device, have caches. */
+const CACHE_NAME = 'confab-snapshots';
+const path = (userId: number) => `/snapshots/${userId}`;
+
+/** Counts up when the form of a snapshot changes. Others are not read. */
+const VERSION = 1;
+
+/** How many timelines a snapshot contains, the last ones that were opened. */
+const MAX_TIMELINES = 10;
+
+/** How many messages of a timeline a snapshot contains, the newest. */
+const MAX_MESSAGES = 50;
+
+/** How many characters of messages a snapshot contains. */
+const MAX_CHARACTERS = 500_000;
+
+/** The largest member list that a snapshot contains: unnamed groups are called by their members. */
+const MAX_MEMBERS = 50;
+
+/** How long a snapshot is shown, in milliseconds: as long as a session without a refresh. */
+const MAX_AGE_MS = 30 * 86_400_000;
+
+/** How long after a change a snapshot is saved, in milliseconds. */
+const SAVE_DELAY_MS = 5_000;
+
+/** What an account last saw on this device. */
+interface Snapshot {
+  readonly version: number;
+  readonly savedAt: string;
+  readonly me: Me;
+  readonly chats: readonly ChatSummary[];
+  readonly users: readonly User[];
+  readonly blockedUserIds: readonly number[];
+  readonly lastSeenInboxItemId: number;
+  readonly notificationSettings: NotificationSettings;
+  readonly members: readonly (readonly [number, readonly Member[]])[];
+  readonly timelines: readonly (readonly [number, Pick<Timeline, 'messages' | 'hasOlder'>])[];
+}
+
+/** Saves what an account sees, so that a page that opens without a connection can show it. */
+export class SnapshotSaver {
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #isDeleted = false;
+  #saving: Promise<void> = Promise.resolve();
+  readonly #getState: () => ChatState | null;
+
+  constructor(getState: () => ChatState | null) {
+    this.#getState = getState;
+  }
+
+  /** Saves in a while. */
+  schedule(): void {
+    if (!('caches' in globalThis) || this.#isDeleted) return;
+    this.#timer ??= setTimeout(() => void this.save(), SAVE_DELAY_MS);
+  }
+
+  /** Saves now, if something changed. */
+  save(): Promise<void> {
+    if (this.#timer !== null) {
+      this.cancel();
+      this.#saving = this.#saving.then(() => this.#write());
+    }
+    return this.#saving;
+  }
+
+  async #write(): Promise<void> {
+    const state = this.#getState();
+    // What is shown from a snapshot is not newer than it.
+    if (!state || state.snapshotAt !== null || this.#isDeleted) return;
+    try {
+      const cache = await caches.open(CACHE_NAME);
+      await cache.put(path(state.me.id), Response.json(takeSnapshot(state)));
+    } catch {
+      // The disk may be full. Nothing depends on a snapshot.
+    }
+  }
+
+  cancel(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  /** Deletes what was saved, and saves nothing more. */
+  async delete(userId: number): Promise<void> {
+    this.#isDeleted = true;
+    this.cancel();
+    await this.#saving;
+    if (!('caches' in globalThis)) return;
+    const cache = await caches.open(CACHE_NAME);
+    await cache.delete(path(userId));
+  }
+}
+
+/** Loads what an account last saw on this device. */
+export async function loadSnapshot(userId: number): Promise<ChatState | null> {
+  try {
+    const cache = await caches.open(CACHE_NAME);
+    const response = await cache.match(path(userId));
+    const snapshot = (await response?.json()) as Snapshot | undefined;
+    const isUsable = snapshot?.version === VERSION && Date.now() - Date.parse(snapshot.savedAt) < MAX_AGE_MS;
+    return isUsable ? toState(snapshot) : null;
+  } catch {
+    return null;
+  }
+}
+
+function takeSnapshot(state: ChatState): Snapshot {
+  let characters = 0;
+  const timelines: [number, Pick<Timeline, 'messages' | 'hasOlder'>][] = [];
+  const newestFirst = [...state.timelines].reverse().filter(([, { hasNewer }]) => !hasNewer);
+  for (const [chatId, { messages, hasOlder }] of newestFirst.slice(0, MAX_TIMELINES)) {
+    const newest = messages.slice(-MAX_MESSAGES);
+    characters += newest.reduce((sum, { content }) => sum + content.length, 0);
+    if (characters > MAX_CHARACTERS) break;
+    timelines.push([chatId, { messages: newest, hasOlder: hasOlder || newest.length < messages.length }]);
+  }
+  return {
+    version: VERSION,
+    savedAt: new Date().toISOString(),
+    me: state.me,
+    chats: [...state.chats.values()],
+    users: [...state.users.values()],
+    blockedUserIds: [...state.blockedUserIds],
+    lastSeenInboxItemId: state.lastSeenInboxItemId,
+    notificationSettings: state.notificationSettings,
+    members: [...state.members].filter(([, members]) => members.length <= MAX_MEMBERS),
+    timelines,
+  };
+}
+
+function toState(snapshot: Snapshot): ChatState {
+  return {
+    me: snapshot.me,
+    chats: new Map(snapshot.chats.map((chat) => [chat.id, chat])),
+    users: new Map(snapshot.users.map((user) => [user.id, user])),
+    presences: new Map(),
+    blockedUserIds: new Set(snapshot.blockedUserIds),
+    lastSeenInboxItemId: snapshot.lastSeenInboxItemId,
+    notificationSettings: snapshot.notificationSettings,
+    typing: new Map(),
+    members: new Map(snapshot.members),
+    timelines: new Map(
+      snapshot.timelines.map(([chatId, stored]) => [
+        chatId,
+        { ...stored, hasNewer: false, loading: 'idle', failure: null },
+      ]),
+    ),
+    receipts: new Map(),
+    bridges: new Map(),
+    pending: new Map(),
+    connection: { to: 'offline', retryAt: null },
+    snapshotAt: snapshot.savedAt,
+  };
+}
