@@ -2,20 +2,15 @@
 
 use crate::{
     Error, Result, UserId,
-    audit::{Action, Client, NewEntry},
+    audit::{Action, NewEntry},
     auth::{self, Claims, Hasher, sessions},
     bots,
     chats::model::Role,
-    events,
-    mail::{
-        self, NewMail,
-        links::{self, Link},
-    },
-    members, users,
+    events, members, users,
     values::Password,
 };
 use futures_util::{Stream, stream};
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// Maximum number of rows in one page of an export.
@@ -96,71 +91,6 @@ pub async fn reset_password(db: &PgPool, user: UserId) -> Result<String> {
     Ok(password.as_str().to_owned())
 }
 
-/// Replaces the password of the account with the address of a link, which is thereby verified, and ends all sessions
-/// of its user. The link can be used once.
-pub async fn reset_password_by_mail(db: &PgPool, link: &Link, password_hash: &str, client: &Client) -> Result<()> {
-    let user = find_active(db, &link.address).await?.ok_or(links::INVALID)?.id;
-    let mut log = events::begin(db, user).await?;
-    // The address may have changed meanwhile.
-    users::lock_active(&mut log, user).await?;
-    if find_active(&mut *log, &link.address).await?.is_none_or(|account| account.id != user) {
-        return Err(links::INVALID);
-    }
-    links::use_up(&mut log, link).await?;
-    users::set_password_hash(&mut *log, user, password_hash).await?;
-    users::set_verified_email(&mut log, user, &link.address).await?;
-    sessions::revoke_all(&mut log, user).await?;
-    NewEntry::new(Action::PasswordReset).with_user(user).with_client(client).write(&mut *log).await?;
-    mail::notify_user(&mut log, mail::Kind::PasswordChanged, user, None).await?;
-    log.commit().await?;
-    Ok(())
-}
-
-/// Returns the active account of a person with an email address.
-pub async fn find_active(db: impl PgExecutor<'_>, email: &str) -> Result<Option<ActiveAccount>> {
-    let sql = "select id, username from users
-               where lower(email) = lower($1) and kind = 'person' and state = 'active' and deleted_at is null";
-    Ok(sqlx::query_as(sql).bind(email).fetch_optional(db).await?)
-}
-
-/// The active account of a person.
-#[derive(Debug, sqlx::FromRow)]
-pub struct ActiveAccount {
-    /// The id.
-    pub id: UserId,
-    /// The username.
-    pub username: String,
-}
-
-/// Stores a mail with a link that gives the caller's account another address.
-pub async fn request_email_change(db: &PgPool, caller: Claims, mail: NewMail<'_>) -> Result<()> {
-    let mut tx = db.begin().await?;
-    // The session may have been revoked meanwhile.
-    sessions::lock_user(&mut tx, caller).await?;
-    mail.enqueue(&mut tx).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Gives a user the address that received a link, and tells the previous address. The link can be used once.
-pub async fn confirm_email(db: &PgPool, link: &Link, client: &Client) -> Result<()> {
-    let user = link.user_id.ok_or(links::INVALID)?;
-    let mut log = events::begin(db, user).await?;
-    users::lock_active(&mut log, user).await.map_err(|_| links::INVALID)?;
-    links::use_up(&mut log, link).await?;
-    let previous: Option<String> =
-        sqlx::query_scalar("select email from users where id = $1").bind(user).fetch_one(&mut *log).await?;
-    // Links to the previous address must not give the account to whoever reads it.
-    links::revoke_of_user(&mut log, user).await?;
-    if previous.is_some_and(|previous| previous.to_lowercase() != link.address.to_lowercase()) {
-        mail::notify_user(&mut log, mail::Kind::EmailChanged, user, None).await?;
-        NewEntry::new(Action::EmailChanged).with_actor(user).with_client(client).write(&mut *log).await?;
-    }
-    users::set_verified_email(&mut log, user, &link.address).await?;
-    log.commit().await?;
-    Ok(())
-}
-
 /// Where an export continues.
 #[derive(Debug, Clone, Copy)]
 struct ExportPosition {
@@ -234,8 +164,13 @@ pub(crate) async fn anonymize(log: &mut PgConnection, user: UserId) -> Result<()
 
 /// Removes what [`anonymize`] removes, of a user who owns no chat.
 pub(crate) async fn erase(log: &mut PgConnection, user: UserId) -> Result<()> {
+    sqlx::query("select from users where id = $1 for no key update").bind(user).execute(&mut *log).await?;
     for sql in [
-        "delete from mails m using users u where u.id = $1 and (m.user_id = u.id or lower(m.address) = lower(u.email))",
+        // The rows stay for some days, because they limit the mail to their addresses.
+        "delete from mail_links l using mails m, users u
+         where m.id = l.mail_id and u.id = $1 and (m.user_id = u.id or lower(m.address) = lower(u.email))",
+        "update mails m set data = '{}', due_at = null, attempts = m.attempts + 1 from users u
+         where u.id = $1 and (m.user_id = u.id or lower(m.address) = lower(u.email))",
         // Before the others, while the members of the user's chats still receive the event. A real
         // email address contains an @, so this one cannot belong to a user.
         "update users

@@ -216,7 +216,7 @@ impl Operator {
         sqlx::query("update users set pending_invite = null where id = $1").bind(user).execute(&mut *tx).await?;
         self.entry(Action::AccountApproved).with_user(user).write(&mut *tx).await?;
         if is_mail_sent {
-            mail::notify_user(&mut tx, mail::Kind::AccountApproved, user, None).await?;
+            mail::enqueue_notice(&mut tx, mail::Kind::AccountApproved, user, None).await?;
         }
         tx.commit().await?;
         let Some(code) = invite.and_then(|code| InviteCode::try_from(code).ok()) else { return Ok(()) };

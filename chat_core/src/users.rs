@@ -391,6 +391,13 @@ pub(crate) async fn set_verified_email(log: &mut PgConnection, id: UserId, email
     map_email_conflict(changed.map_err(Error::from)).map(|_| ())
 }
 
+/// Records that a user has proved to receive mail at the address. The caller holds the append lock.
+pub(crate) async fn mark_email_verified(log: &mut PgConnection, id: UserId) -> Result<()> {
+    let sql = "update users set email_verified_at = now() where id = $1 and email_verified_at is null";
+    sqlx::query(sql).bind(id).execute(log).await?;
+    Ok(())
+}
+
 /// Sets the password hash of a user.
 pub async fn set_password_hash(db: impl PgExecutor<'_>, id: UserId, password_hash: &str) -> Result<()> {
     sqlx::query("update users set password_hash = $2 where id = $1").bind(id).bind(password_hash).execute(db).await?;

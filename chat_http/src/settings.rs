@@ -5,7 +5,8 @@ mod integrations;
 mod mail;
 
 pub use integrations::{
-    IntegrationBind, NetworkUrls, OptionalOutgoingSettings, OutgoingSettings, RequiredSecretsSettings, SecretsSettings,
+    FcmKeySettings, FcmSettings, IntegrationBind, NetworkUrls, OptionalOutgoingSettings, OutgoingSettings,
+    RequiredSecretsSettings, SecretsSettings,
 };
 pub use mail::{MailPolicy, MailSettings, SmtpSettings};
 
@@ -64,6 +65,10 @@ pub struct AllSettings {
     disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
+    #[command(flatten)]
+    fcm: FcmSettings,
+    #[command(flatten)]
+    fcm_key: FcmKeySettings,
     #[command(flatten)]
     mail: MailSettings,
     #[command(flatten)]

@@ -41,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
         public_url: settings.web.public.public_url.clone(),
         demo,
         mail: settings.mail.policy(),
+        has_native_app: settings.fcm.fcm_project.is_some(),
     })?;
     let policy = settings.web.policy(settings.bind.chat_bind, &settings.network).context("CORS_ORIGINS")?;
     let listener = TcpListener::bind(settings.bind.chat_bind).await.context(settings.bind.chat_bind)?;

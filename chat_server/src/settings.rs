@@ -2,8 +2,9 @@
 
 use chat_http::settings::{
     AccountSettings, ChatBind, ChatConnectionSettings, ChatMetricsSettings, DataSettings, DatabaseSettings,
-    DemoSettings, DiskSettings, DurabilitySettings, LogSettings, MailSettings, NetworkSettings, OutgoingSettings,
-    RateLimitSettings, RedisSettings, RetentionSettings, SecretsSettings, SigningKeySettings, WebSettings,
+    DemoSettings, DiskSettings, DurabilitySettings, FcmSettings, LogSettings, MailSettings, NetworkSettings,
+    OutgoingSettings, RateLimitSettings, RedisSettings, RetentionSettings, SecretsSettings, SigningKeySettings,
+    WebSettings,
 };
 
 /// Serve Confab's REST API. Each setting is a flag, an environment variable, or a key of
@@ -36,6 +37,8 @@ pub struct Settings {
     /// Accounts.
     #[command(flatten)]
     pub accounts: AccountSettings,
+    #[command(flatten)]
+    pub fcm: FcmSettings,
     #[command(flatten)]
     pub mail: MailSettings,
     #[command(flatten)]

@@ -75,6 +75,8 @@ pub struct AppConfig {
     pub demo: Option<DemoAccounts>,
     /// How mail is used; `None` if none is sent.
     pub mail: Option<MailPolicy>,
+    /// Whether devices of a native app can get pushes.
+    pub has_native_app: bool,
 }
 
 /// The accounts of the demo data and their password.
@@ -153,6 +155,7 @@ pub struct AppState {
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) demo: Option<DemoAccounts>,
     pub(crate) mail: Option<MailPolicy>,
+    pub(crate) has_native_app: bool,
 }
 
 impl AppState {
@@ -187,6 +190,7 @@ impl AppState {
             public_url: config.public_url,
             demo: config.demo,
             mail: config.mail,
+            has_native_app: config.has_native_app,
         }))
     }
 

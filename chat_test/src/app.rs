@@ -1,6 +1,6 @@
 //! Runs both servers as in production: separately, each on its own port.
 
-use crate::{TestDatabase, TestUser, database, user::Endpoints};
+use crate::{TestDatabase, TestUser, database, google::Google, user::Endpoints};
 use chat_core::{
     audit::{Action, Client},
     auth::{Signer, keys, sessions},
@@ -24,7 +24,7 @@ use chat_server::{AppConfig, AppState, DemoAccount, DemoAccounts};
 use embedded_postgres::Cluster;
 use file_store::BlobStore;
 use fixtures::demo::{self, DemoUser};
-use integration_server::{IntegrationServer, mail::MailConfig};
+use integration_server::{FcmConfig, IntegrationServer, mail::MailConfig};
 use notify_server::{Deps, NotifyServer};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -156,6 +156,7 @@ impl TestApp {
             public_url: Some(chat.parse().expect("a URL")),
             demo: Some(demo_accounts()),
             mail,
+            has_native_app: true,
         })
         .expect("a state");
         let shutdown = CancellationToken::new();
@@ -245,7 +246,7 @@ impl TestApp {
     /// Starts an integration server like [`Self::start_integration_server`], with this URL for the
     /// APIs of all networks.
     pub fn start_integration_server_with(&self, network_url: &str) -> (IntegrationServer, CancellationToken) {
-        self.launch_integration_server(network_url, None)
+        self.launch_integration_server(network_url, None, None)
     }
 
     /// Starts an integration server that sends mail to an SMTP server.
@@ -253,13 +254,22 @@ impl TestApp {
         let smtp = SmtpSettings { smtp_url: Some(smtp_url.to_owned()) };
         let public_url = self.endpoints.chat.parse().expect("a URL");
         let mail = MailConfig::smtp(Some("Confab <confab@chat.example>"), &smtp, Some(&public_url)).expect("settings");
-        self.launch_integration_server("http://127.0.0.1:1", mail)
+        self.launch_integration_server("http://127.0.0.1:1", mail, None)
+    }
+
+    /// Starts an integration server that pushes to a native app through a stand-in of Google.
+    pub fn start_native_pushes(&self, google: &Google) -> (IntegrationServer, CancellationToken) {
+        let key_file = self.folder.path().join("service_account.json");
+        std::fs::write(&key_file, google.key_file()).expect("a key file");
+        let fcm = FcmConfig::read(Some("confab-app"), Some(&key_file)).expect("a key");
+        self.launch_integration_server(&google.url, None, fcm)
     }
 
     fn launch_integration_server(
         &self,
         network_url: &str,
         mail: Option<MailConfig>,
+        fcm: Option<FcmConfig>,
     ) -> (IntegrationServer, CancellationToken) {
         let url = |path: &str| format!("{network_url}{path}").parse().expect("a URL");
         let deps = integration_server::Deps {
@@ -273,9 +283,11 @@ impl TestApp {
                 google_chat_url: url(""),
                 google_token_url: url("/token"),
                 google_keys_url: url(""),
+                fcm_url: url(""),
             },
             public_url: Some(self.endpoints.chat.parse().expect("a URL")),
             mail,
+            fcm,
         };
         let shutdown = self.shutdown.child_token();
         (IntegrationServer::start(deps, shutdown.clone()).expect("an HTTP client"), shutdown)

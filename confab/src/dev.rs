@@ -14,9 +14,9 @@ use chat_http::{
     metrics::MetricsEndpoint,
     rate_limit::RateLimits,
     settings::{
-        AccountSettings, ChatBind, DataSettings, DiskSettings, DurabilitySettings, FrontendSettings, MailPolicy,
-        MailSettings, NetworkSettings, NetworkUrls, OptionalDatabaseSettings, OptionalOutgoingSettings,
-        PublicDemoSettings, RateLimitSettings, RetentionSettings, SmtpSettings, WebSettings,
+        AccountSettings, ChatBind, DataSettings, DiskSettings, DurabilitySettings, FcmKeySettings, FcmSettings,
+        FrontendSettings, MailPolicy, MailSettings, NetworkSettings, NetworkUrls, OptionalDatabaseSettings,
+        OptionalOutgoingSettings, PublicDemoSettings, RateLimitSettings, RetentionSettings, SmtpSettings, WebSettings,
     },
     shutdown,
 };
@@ -24,7 +24,10 @@ use chat_server::{DemoAccount, DemoAccounts};
 use clap::{Args, ValueEnum};
 use embedded_postgres::{Binaries, Cluster, ClusterLocation};
 use fixtures::demo::{self, DemoUser};
-use integration_server::mail::{LocalMailbox, MailConfig};
+use integration_server::{
+    FcmConfig,
+    mail::{LocalMailbox, MailConfig},
+};
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +79,10 @@ pub(crate) struct Dev {
     disk: DiskSettings,
     #[command(flatten)]
     accounts: AccountSettings,
+    #[command(flatten)]
+    fcm: FcmSettings,
+    #[command(flatten)]
+    fcm_key: FcmKeySettings,
     #[command(flatten)]
     mail: MailSettings,
     #[command(flatten)]
@@ -141,6 +148,7 @@ impl Dev {
             }));
         }
         if !self.is_local() {
+            anyhow::ensure!(self.mail.mail_from.is_none(), "MAIL_FROM needs SMTP_URL, the URL of a mail server");
             return Ok(None);
         }
         let public_url = match public_url {
@@ -189,6 +197,7 @@ impl Dev {
             sign_up: self.accounts.sign_up.clone(),
             demo: demo.clone(),
             mail: self.mail(listener.local_addr().context("reading the address")?)?,
+            fcm: FcmConfig::read(self.fcm.fcm_project.as_deref(), self.fcm_key.fcm_service_account_file.as_deref())?,
             frontend: self.frontend.clone(),
             connections: self.network.connection_limits(MAX_CONNECTIONS),
             metrics: MetricsEndpoint::Shared,

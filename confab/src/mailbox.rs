@@ -4,11 +4,11 @@
 use axum::{
     Router,
     extract::State,
-    http::{HeaderValue, header},
-    response::{Html, IntoResponse},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
     routing::get,
 };
-use integration_server::mail::{LocalMailbox, StoredMail};
+use integration_server::mail::{LocalMailbox, StoredMail, escape_html};
 use std::fmt::Write;
 
 /// The path of the page.
@@ -27,10 +27,23 @@ pub(crate) fn router(mailbox: LocalMailbox) -> Router {
     Router::new().route(MAILBOX_PATH, get(show)).with_state(mailbox)
 }
 
-async fn show(State(mailbox): State<LocalMailbox>) -> impl IntoResponse {
+/// Headers of requests that came through a proxy, which may make the page reachable for others.
+const PROXY_HEADERS: [&str; 5] = ["x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via"];
+
+/// Whether a browser on this machine opened the page: not through a proxy, and not by a script of another page.
+fn is_opened_here(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map_or("none", |site| site.to_str().unwrap_or_default());
+    let is_direct = !PROXY_HEADERS.iter().any(|name| headers.contains_key(*name));
+    is_direct && !headers.contains_key(header::ORIGIN) && matches!(site, "none" | "same-origin")
+}
+
+async fn show(State(mailbox): State<LocalMailbox>, request: HeaderMap) -> Response {
+    if !is_opened_here(&request) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let headers =
         [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (headers, Html(render(&mailbox.list())))
+    (headers, Html(render(&mailbox.list()))).into_response()
 }
 
 fn render(mails: &[StoredMail]) -> String {
@@ -39,10 +52,10 @@ fn render(mails: &[StoredMail]) -> String {
         let _ = write!(
             body,
             "<article><h2>{}</h2><small>to {}, {}</small><pre>{}</pre></article>",
-            escape(&mail.subject),
-            escape(&mail.address),
+            escape_html(&mail.subject),
+            escape_html(&mail.address),
             mail.at.format("%Y-%m-%d %H:%M:%S UTC"),
-            with_links(&mail.text)
+            link_urls(&mail.text)
         );
     }
     if mails.is_empty() {
@@ -57,16 +70,12 @@ fn render(mails: &[StoredMail]) -> String {
 }
 
 /// Text as HTML, in which each line that is a URL is a link.
-fn with_links(text: &str) -> String {
+fn link_urls(text: &str) -> String {
     let lines = text.lines().map(|line| match line.starts_with("http://") || line.starts_with("https://") {
-        true => format!("<a href=\"{0}\">{0}</a>", escape(line)),
-        false => escape(line),
+        true => format!("<a href=\"{0}\">{0}</a>", escape_html(line)),
+        false => escape_html(line),
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -74,9 +83,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_is_for_browsers_on_this_machine() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).parse().expect("a name"), HeaderValue::from_static(value)))
+                .collect()
+        };
+        assert!(is_opened_here(&headers(&[])));
+        assert!(is_opened_here(&headers(&[("sec-fetch-site", "same-origin")])));
+        for bad in [
+            ("x-forwarded-for", "192.0.2.1"),
+            ("via", "1.1 proxy"),
+            ("origin", "https://app.example"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            assert!(!is_opened_here(&headers(&[bad])), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn links_can_be_followed_and_text_is_no_html() {
         let text = "<b>\nhttp://127.0.0.1/x#token=\"a\"&b";
         let expected = "&lt;b&gt;\n<a href=\"http://127.0.0.1/x#token=&quot;a&quot;&amp;b\">http://127.0.0.1/x#token=&quot;a&quot;&amp;b</a>";
-        assert_eq!(with_links(text), expected);
+        assert_eq!(link_urls(text), expected);
     }
 }

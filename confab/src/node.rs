@@ -21,9 +21,9 @@ use chat_http::{
     rate_limit::RateLimits,
     settings::{
         AccountSettings, ChatBind, ConnectionSettings, DataSettings, DatabaseSettings, DiskSettings,
-        DurabilitySettings, FrontendSettings, MailPolicy, MailSettings, MetricsSettings, NetworkSettings, NetworkUrls,
-        OutgoingSettings, PublicDemoSettings, PublicUrl, RateLimitSettings, RedisSettings, RetentionSettings,
-        SecretsSettings, SigningKeySettings, SmtpSettings, WebSettings,
+        DurabilitySettings, FcmKeySettings, FcmSettings, FrontendSettings, MailPolicy, MailSettings, MetricsSettings,
+        NetworkSettings, NetworkUrls, OutgoingSettings, PublicDemoSettings, PublicUrl, RateLimitSettings,
+        RedisSettings, RetentionSettings, SecretsSettings, SigningKeySettings, SmtpSettings, WebSettings,
     },
     shutdown,
     sign_up::SignUpPolicy,
@@ -33,7 +33,7 @@ use chat_server::{AppConfig, AppState, DemoAccounts};
 use clap::Args;
 use file_store::BlobStore;
 use integration_server::{
-    IntegrationServer,
+    FcmConfig, IntegrationServer,
     mail::{LocalMailbox, MailConfig},
 };
 use notify_server::{Deps, NotifyServer};
@@ -72,6 +72,7 @@ pub(crate) struct Node {
     pub(crate) sign_up: SignUpPolicy,
     pub(crate) demo: Option<DemoAccounts>,
     pub(crate) mail: Option<NodeMail>,
+    pub(crate) fcm: Option<FcmConfig>,
     pub(crate) frontend: FrontendSettings,
     pub(crate) connections: ConnectionLimits,
     pub(crate) metrics: MetricsEndpoint,
@@ -119,6 +120,7 @@ impl Node {
             public_url: self.public_url.clone(),
             demo: self.demo,
             mail: self.mail.as_ref().map(|mail| mail.policy),
+            has_native_app: self.fcm.is_some(),
         })?;
         let (mail, mailbox) = self.mail.map(|mail| (mail.config, mail.mailbox)).unzip();
         state.spawn_background_jobs(&shutdown);
@@ -145,6 +147,7 @@ impl Node {
                     networks: self.networks,
                     public_url: self.public_url.clone(),
                     mail,
+                    fcm: self.fcm,
                 };
                 Some(IntegrationServer::start(deps, shutdown.clone())?)
             }
@@ -216,6 +219,10 @@ pub(crate) struct Serve {
     #[command(flatten)]
     accounts: AccountSettings,
     #[command(flatten)]
+    fcm: FcmSettings,
+    #[command(flatten)]
+    fcm_key: FcmKeySettings,
+    #[command(flatten)]
     mail: MailSettings,
     #[command(flatten)]
     smtp: SmtpSettings,
@@ -256,6 +263,7 @@ impl Serve {
             sign_up: self.accounts.sign_up.clone(),
             demo: None,
             mail,
+            fcm: FcmConfig::read(self.fcm.fcm_project.as_deref(), self.fcm_key.fcm_service_account_file.as_deref())?,
             frontend: self.frontend,
             connections: self.network.connection_limits(self.connections.max_connections),
             metrics: MetricsEndpoint::bind(Some(self.metrics.metrics_bind)).await.context(format!(

@@ -50,7 +50,8 @@ use metrics::Metrics;
 use notifications::Wakers;
 use oauth_clients::OAuthClients;
 use prometheus_client::registry::Registry;
-use push::Pushes;
+pub use push::FcmConfig;
+use push::{Fcm, Pushes};
 use sender::Sender;
 use sqlx::PgPool;
 use std::{sync::Arc, time::Duration};
@@ -83,6 +84,8 @@ pub struct Deps {
     pub public_url: Option<PublicUrl>,
     /// How mail is sent; `None` if none is.
     pub mail: Option<MailConfig>,
+    /// The Firebase project of a native app; `None` if there is none.
+    pub fcm: Option<FcmConfig>,
 }
 
 /// An integration server: sends what is in the outbox.
@@ -97,7 +100,7 @@ pub struct IntegrationServer {
 impl IntegrationServer {
     /// Starts to follow the log and to send. `shutdown` stops it.
     pub fn start(deps: Deps, shutdown: CancellationToken) -> anyhow::Result<Self> {
-        let Deps { db, sealer, allowed, blobs, user_quota_bytes, networks, public_url, mail } = deps;
+        let Deps { db, sealer, allowed, blobs, user_quota_bytes, networks, public_url, mail, fcm } = deps;
         let metrics = Arc::new(Metrics::default());
         let wakers = Arc::new(Wakers::default());
         let client = OutgoingClient::new(allowed)?;
@@ -106,6 +109,7 @@ impl IntegrationServer {
         let feed = Feed { db: db.clone(), wakers: Arc::clone(&wakers), metrics: Arc::clone(&metrics) };
         tasks.spawn(feed.run(shutdown.clone()));
         let files = FileStore::new(blobs, PixelBudget::new(true));
+        let (fcm_url, google_token_url) = (networks.fcm_url.clone(), networks.google_token_url.clone());
         let bridges = Arc::new(Bridges::new(BridgeDeps {
             db: db.clone(),
             sealer: sealer.clone(),
@@ -123,10 +127,13 @@ impl IntegrationServer {
         let avatars = WebhookAvatars { db: db.clone(), client: client.clone(), files, user_quota_bytes };
         tasks.spawn(loader::run(avatars, Arc::clone(&wakers.webhook_avatars), shutdown.clone()));
         tasks.spawn(push::run_feed(db.clone(), Arc::clone(&wakers), shutdown.clone()));
+        let push_client = client.with_host_limit(push::MAX_PER_HOST);
+        let fcm = fcm.map(|config| Fcm::new(config, push_client.clone(), &fcm_url, google_token_url));
         let pushes = Pushes {
             db: db.clone(),
             sealer: sealer.clone(),
-            client: client.with_host_limit(push::MAX_PER_HOST),
+            client: push_client,
+            fcm,
             public_url: public_url.clone(),
             vapid: OnceCell::new(),
         };

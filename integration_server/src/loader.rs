@@ -1,5 +1,5 @@
-//! Loads what users ask for from other servers, a few at once: the descriptions of programs
-//! (`oauth_clients`) and the images of webhooks (`webhook_avatars`).
+//! Works off what is due, a few at once: loads the descriptions of programs (`oauth_clients`) and the images of webhooks
+//! (`webhook_avatars`), and sends pushes (`push`) and mail (`mail`).
 
 use chat_core::Result;
 use std::{future::Future, sync::Arc, time::Duration};
@@ -16,6 +16,9 @@ const MAX_AT_ONCE: usize = 16;
 /// How often things to load are looked for without a notification.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long what is being loaded may take after `shutdown`.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
 /// The pause after a failure of the database.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
@@ -31,7 +34,8 @@ pub(crate) trait Load: Send + Sync + 'static {
     fn load(&self, item: Self::Item) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Loads until `shutdown`, which also cancels what is being loaded: it is asked for again, or its lease ends.
+/// Loads until `shutdown`. What is being loaded then has a while to finish; otherwise it is asked for again, or its
+/// lease ends.
 pub(crate) async fn run<L: Load>(kind: L, waker: Arc<Notify>, shutdown: CancellationToken) {
     let kind = Arc::new(kind);
     let slots = Arc::new(Semaphore::new(MAX_AT_ONCE));
@@ -44,7 +48,7 @@ pub(crate) async fn run<L: Load>(kind: L, waker: Arc<Notify>, shutdown: Cancella
                     let (kind, waker) = (Arc::clone(&kind), Arc::clone(&waker));
                     tasks.spawn(async move {
                         if let Err(error) = kind.load(item).await {
-                            tracing::warn!(%error, "cannot record what was loaded");
+                            tracing::warn!(%error, "cannot record what was done");
                         }
                         drop(slot);
                         // Something else of the same owner may wait.
@@ -64,4 +68,5 @@ pub(crate) async fn run<L: Load>(kind: L, waker: Arc<Notify>, shutdown: Cancella
         }
     };
     shutdown.run_until_cancelled(run).await;
+    let _ = timeout(SHUTDOWN_GRACE, async { while tasks.join_next().await.is_some() {} }).await;
 }

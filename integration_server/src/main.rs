@@ -4,7 +4,7 @@ use anyhow::Context;
 use chat_core::{db, sealing::Sealer};
 use chat_http::{acceptor, config, shutdown, telemetry};
 use file_store::BlobStore;
-use integration_server::{Deps, IntegrationServer, Settings, mail::MailConfig};
+use integration_server::{Deps, FcmConfig, IntegrationServer, Settings, mail::MailConfig};
 use tokio::net::TcpListener;
 
 /// Maximum number of database connections of one process.
@@ -28,6 +28,10 @@ async fn main() -> anyhow::Result<()> {
         networks: settings.networks,
         public_url: settings.public.public_url,
         mail,
+        fcm: FcmConfig::read(
+            settings.fcm.fcm_project.as_deref(),
+            settings.fcm_key.fcm_service_account_file.as_deref(),
+        )?,
     };
     let server = IntegrationServer::start(deps, shutdown::shutdown_on_signal())?;
     integration_server::serve(listener, server).await;

@@ -1,8 +1,8 @@
 //! The settings of the `integration_server` program.
 
 use chat_http::settings::{
-    DataSettings, DatabaseSettings, IntegrationBind, LogSettings, MailSettings, NetworkUrls, OutgoingSettings,
-    PublicUrlSettings, QuotaSettings, RequiredSecretsSettings, SmtpSettings,
+    DataSettings, DatabaseSettings, FcmKeySettings, FcmSettings, IntegrationBind, LogSettings, MailSettings,
+    NetworkUrls, OutgoingSettings, PublicUrlSettings, QuotaSettings, RequiredSecretsSettings, SmtpSettings,
 };
 
 /// Connect Confab to other servers. Each setting is a flag, an environment variable, or a
@@ -30,6 +30,10 @@ pub struct Settings {
     pub networks: NetworkUrls,
     #[command(flatten)]
     pub public: PublicUrlSettings,
+    #[command(flatten)]
+    pub fcm: FcmSettings,
+    #[command(flatten)]
+    pub fcm_key: FcmKeySettings,
     #[command(flatten)]
     pub mail: MailSettings,
     #[command(flatten)]

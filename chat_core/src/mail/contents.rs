@@ -1,15 +1,13 @@
 //! What a mail says, found out when it is sent: what is no longer true is not written.
 
 use super::{
-    Kind,
-    digests::{self, Digest},
+    Kind, Language,
+    accounts::{self, ActiveAccount},
+    digests::{self, Digest, DigestOutcome},
     links,
     queue::DueMail,
 };
-use crate::{
-    ChatId, Result, UserId,
-    accounts::{self, ActiveAccount},
-};
+use crate::Result;
 use sqlx::{PgConnection, PgPool};
 
 /// What a mail says.
@@ -19,6 +17,8 @@ pub enum Content {
     ConfirmSignUp {
         /// The username that was wanted.
         username: String,
+        /// The code of the invite with which the user came.
+        invite: Option<String>,
         /// The token of the link.
         token: String,
     },
@@ -85,101 +85,157 @@ pub enum Content {
     },
 }
 
+/// A mail as it is to be sent.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// To whom: the address of the account if there is one, and not the one of a request.
+    pub address: String,
+    /// In which language.
+    pub language: Language,
+    /// What it says.
+    pub content: Content,
+}
+
 /// The result of [`compose`].
 #[derive(Debug)]
-pub enum Composed {
+pub enum ComposeOutcome {
     /// This is to be sent.
-    Ready(Box<Content>),
+    Send(Box<Outgoing>),
     /// There is nothing to write any more.
-    Nothing,
+    Drop,
     /// It is too early; try in so many seconds.
-    Later(f64),
+    Postpone(f64),
+}
+
+impl From<Option<Outgoing>> for ComposeOutcome {
+    fn from(outgoing: Option<Outgoing>) -> Self {
+        outgoing.map_or(Self::Drop, |outgoing| Self::Send(Box::new(outgoing)))
+    }
 }
 
 /// Finds out what a mail says.
-pub async fn compose(db: &PgPool, due: &DueMail) -> Result<Composed> {
-    if due.is_too_old {
-        return Ok(Composed::Nothing);
-    }
+pub async fn compose(db: &PgPool, due: &DueMail) -> Result<ComposeOutcome> {
     let db = &mut *db.acquire().await?;
-    match (due.kind, due.user_id) {
-        (Kind::Digest, Some(user)) => compose_digest(db, due, user).await,
-        _ => {
-            Ok(compose_content(db, due).await?.map_or(Composed::Nothing, |content| Composed::Ready(Box::new(content))))
+    let outgoing = match due.kind {
+        Kind::SignUp => compose_sign_up(db, due).await?,
+        Kind::PasswordReset => compose_password_reset(db, due).await?,
+        Kind::EmailChange => compose_email_change(db, due).await?,
+        Kind::Invitation => compose_invitation(db, due).await?,
+        Kind::Digest => return compose_digest(db, due).await,
+        Kind::PasswordChanged | Kind::EmailChanged | Kind::NewSignIn | Kind::AccountApproved => {
+            compose_notice(db, due).await?
         }
-    }
-}
-
-async fn compose_digest(db: &mut PgConnection, due: &DueMail, user: UserId) -> Result<Composed> {
-    match digests::load(db, user).await? {
-        digests::Loaded::Ready(digest) => {
-            let token = links::create(db, due).await?;
-            Ok(Composed::Ready(Box::new(Content::Digest { digest, token })))
-        }
-        digests::Loaded::Nothing => Ok(Composed::Nothing),
-        digests::Loaded::Later(seconds) => Ok(Composed::Later(seconds)),
-    }
-}
-
-async fn compose_content(db: &mut PgConnection, due: &DueMail) -> Result<Option<Content>> {
-    let text = |key: &str| due.data.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-    let at_address = accounts::find_active(&mut *db, &due.address).await?;
-    let of_user = match due.user_id {
-        Some(user) => find_by_id(db, user).await?,
-        None => None,
     };
-    Ok(match (due.kind, at_address, of_user) {
-        (Kind::SignUp, Some(owner), _) => Some(Content::AccountExists { username: owner.username }),
-        (Kind::SignUp, None, _) if is_in_use(db, &due.address).await? => None,
-        (Kind::SignUp, None, _) => {
-            Some(Content::ConfirmSignUp { username: text("username"), token: links::create(db, due).await? })
-        }
-        (Kind::PasswordReset, Some(owner), _) => {
-            Some(Content::ResetPassword { username: owner.username, token: links::create(db, due).await? })
-        }
-        (Kind::EmailChange, Some(owner), Some(user)) if owner.id != user.id => {
-            Some(Content::AccountExists { username: owner.username })
-        }
-        (Kind::EmailChange, _, Some(user)) => {
-            Some(Content::ConfirmEmail { username: user.username, token: links::create(db, due).await? })
-        }
-        (Kind::PasswordChanged, _, Some(user)) => Some(Content::PasswordChanged { username: user.username }),
-        (Kind::EmailChanged, _, Some(user)) => Some(Content::EmailChanged { username: user.username }),
-        (Kind::NewSignIn, _, Some(user)) => {
-            Some(Content::NewSignIn { username: user.username, device: text("device"), address: text("address") })
-        }
-        (Kind::AccountApproved, _, Some(user)) => Some(Content::AccountApproved { username: user.username }),
-        (Kind::Invitation, _, Some(_)) => compose_invitation(db, due, &text("code")).await?,
-        (Kind::PasswordReset | Kind::EmailChange | Kind::Digest, ..)
-        | (Kind::PasswordChanged | Kind::EmailChanged | Kind::NewSignIn, ..)
-        | (Kind::AccountApproved | Kind::Invitation, ..) => None,
-    })
+    Ok(outgoing.into())
 }
 
-async fn compose_invitation(db: &mut PgConnection, due: &DueMail, code: &str) -> Result<Option<Content>> {
-    let names: Option<(String, String, ChatId)> = sqlx::query_as(
-        "select coalesce(nullif(u.display_name, ''), u.username), c.name, c.id
-         from active_invites i join chats c on c.id = i.chat_id join users u on u.id = i.created_by
+async fn compose_sign_up(db: &mut PgConnection, due: &DueMail) -> Result<Option<Outgoing>> {
+    if let Some(owner) = accounts::find_active(&mut *db, &due.address).await? {
+        return Ok(Some(account_exists(owner)));
+    }
+    if is_in_use(db, &due.address).await? {
+        return Ok(None);
+    }
+    let Some(token) = links::create(db, due).await? else { return Ok(None) };
+    let invite = Some(due.text("invite")).filter(|invite| !invite.is_empty());
+    Ok(Some(due.outgoing(Content::ConfirmSignUp { username: due.text("username"), invite, token })))
+}
+
+async fn compose_password_reset(db: &mut PgConnection, due: &DueMail) -> Result<Option<Outgoing>> {
+    let Some(owner) = accounts::find_active(&mut *db, &due.address).await? else { return Ok(None) };
+    let Some(token) = links::create(db, due).await? else { return Ok(None) };
+    let ActiveAccount { username, email, language, .. } = owner;
+    Ok(Some(Outgoing { address: email, language, content: Content::ResetPassword { username, token } }))
+}
+
+async fn compose_email_change(db: &mut PgConnection, due: &DueMail) -> Result<Option<Outgoing>> {
+    let Some(user) = find_user(db, due).await? else { return Ok(None) };
+    match accounts::find_active(&mut *db, &due.address).await? {
+        Some(owner) if owner.id != user.id => return Ok(Some(account_exists(owner))),
+        None if is_in_use(db, &due.address).await? => return Ok(None),
+        _ => {}
+    }
+    let Some(token) = links::create(db, due).await? else { return Ok(None) };
+    let content = Content::ConfirmEmail { username: user.username, token };
+    Ok(Some(Outgoing { address: due.address.clone(), language: user.language, content }))
+}
+
+async fn compose_notice(db: &mut PgConnection, due: &DueMail) -> Result<Option<Outgoing>> {
+    let Some(ActiveAccount { username, .. }) = find_user(db, due).await? else { return Ok(None) };
+    let content = match due.kind {
+        Kind::PasswordChanged => Content::PasswordChanged { username },
+        Kind::EmailChanged => Content::EmailChanged { username },
+        Kind::AccountApproved => Content::AccountApproved { username },
+        _ => Content::NewSignIn { username, device: due.text("device"), address: due.text("address") },
+    };
+    Ok(Some(due.outgoing(content)))
+}
+
+/// The inviter still has to be a member who can invite, and the reader may have an account that wants none.
+async fn compose_invitation(db: &mut PgConnection, due: &DueMail) -> Result<Option<Outgoing>> {
+    let code = due.text("code");
+    let names: Option<(String, String)> = sqlx::query_as(
+        "select coalesce(nullif(u.display_name, ''), u.username), c.name
+         from active_invites i join chats c on c.id = i.chat_id
+         join users u on u.id = i.created_by and u.state = 'active'
+         join chat_members m on m.chat_id = c.id and m.user_id = u.id and 'invite' = any (permissions_of(c.type, m.role))
+         left join users reader on lower(reader.email) = lower($3)
          where i.code = $1 and u.id = $2
-           and not exists (select from mail_suppressions s where s.address = lower($3))",
+           and not exists (select from mail_suppressions s where s.address = lower($3))
+           and not exists (select from chat_members o where o.chat_id = c.id and o.user_id = reader.id)
+           and not exists (select from chat_bans b where b.chat_id = c.id and b.user_id = reader.id)
+           and not exists (
+               select from blocks b
+               where (b.blocker_id, b.blocked_id) in ((reader.id, u.id), (u.id, reader.id))
+           )",
     )
-    .bind(code)
+    .bind(&code)
     .bind(due.user_id)
     .bind(&due.address)
     .fetch_optional(&mut *db)
     .await?;
-    let Some((inviter, chat, _)) = names else { return Ok(None) };
-    let token = links::create(db, due).await?;
-    Ok(Some(Content::Invitation { inviter, chat, code: code.to_owned(), token }))
+    let Some((inviter, chat)) = names else { return Ok(None) };
+    let Some(token) = links::create(db, due).await? else { return Ok(None) };
+    Ok(Some(due.outgoing(Content::Invitation { inviter, chat, code, token })))
 }
 
-/// Whether an account that cannot be used has the address.
+async fn compose_digest(db: &mut PgConnection, due: &DueMail) -> Result<ComposeOutcome> {
+    let Some(user) = due.user_id else { return Ok(ComposeOutcome::Drop) };
+    match digests::load(db, user, &due.address).await? {
+        DigestOutcome::Send(digest) => {
+            let Some(token) = links::create(db, due).await? else { return Ok(ComposeOutcome::Drop) };
+            Ok(Some(due.outgoing(Content::Digest { digest, token })).into())
+        }
+        DigestOutcome::Drop => Ok(ComposeOutcome::Drop),
+        DigestOutcome::Postpone(seconds) => Ok(ComposeOutcome::Postpone(seconds)),
+    }
+}
+
+fn account_exists(owner: ActiveAccount) -> Outgoing {
+    let ActiveAccount { username, email, language, .. } = owner;
+    Outgoing { address: email, language, content: Content::AccountExists { username } }
+}
+
+impl DueMail {
+    fn outgoing(&self, content: Content) -> Outgoing {
+        Outgoing { address: self.address.clone(), language: self.language, content }
+    }
+
+    /// A text that the mail was stored with.
+    fn text(&self, key: &str) -> String {
+        self.data.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+    }
+}
+
+/// Whether an account has the address, also one that cannot be used.
 async fn is_in_use(db: &mut PgConnection, address: &str) -> Result<bool> {
     let sql = "select exists (select from users where lower(email) = lower($1))";
     Ok(sqlx::query_scalar(sql).bind(address).fetch_one(db).await?)
 }
 
-async fn find_by_id(db: &mut PgConnection, user: UserId) -> Result<Option<ActiveAccount>> {
-    let sql = "select id, username from users where id = $1 and state = 'active' and deleted_at is null";
-    Ok(sqlx::query_as(sql).bind(user).fetch_optional(db).await?)
+/// The active account that the mail is about.
+async fn find_user(db: &mut PgConnection, due: &DueMail) -> Result<Option<ActiveAccount>> {
+    let sql = "select id, username, email, language from users
+               where id = $1 and kind = 'person' and state = 'active' and deleted_at is null";
+    Ok(sqlx::query_as(sql).bind(due.user_id).fetch_optional(db).await?)
 }

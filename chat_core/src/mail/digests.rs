@@ -52,10 +52,11 @@ pub struct UnreadMessage {
 
 /// The result of [`load`].
 #[derive(Debug)]
-pub(super) enum Loaded {
-    Ready(Digest),
-    Nothing,
-    Later(f64),
+pub(super) enum DigestOutcome {
+    Send(Digest),
+    Drop,
+    /// In seconds.
+    Postpone(f64),
 }
 
 /// Finds users with mentions that are an hour old, and stores a mail for each. Returns whether more may follow.
@@ -90,7 +91,8 @@ pub async fn enqueue(db: &PgPool) -> Result<bool> {
          where i.id = any ($1) and i.kind in ('mention', 'reply') and i.created_at > now() - interval '1 day'
            and u.email_verified_at is not null and u.state = 'active' and u.deleted_at is null
            and coalesce(s.email_digest, true)
-         on conflict do nothing",
+         on conflict (user_id) where kind = 'digest' and due_at is not null
+         do update set data = mails.data || jsonb_build_object('is_mentioned_again', true)",
     )
     .bind(&items)
     .execute(&mut *tx)
@@ -112,41 +114,47 @@ struct Reader {
     last_item_id: i64,
 }
 
-/// Loads what is unread, when the digest is due.
-pub(super) async fn load(db: &mut PgConnection, user: UserId) -> Result<Loaded> {
+/// Loads what is unread, when a digest to an address of the user is due.
+pub(super) async fn load(db: &mut PgConnection, user: UserId, address: &str) -> Result<DigestOutcome> {
     let reader: Option<Reader> = sqlx::query_as(
         "select u.username, coalesce(s.email_digest, true) as is_wanted,
                 case when exists (
                     select from connections c join replicas r on r.id = c.replica_id
                     where c.user_id = u.id and r.heartbeat_at > clock_timestamp() - interval '15 seconds'
-                ) then 0 else extract(epoch from now() - p.last_seen)::float8 end as away,
-                extract(epoch from now() - d.sent_at)::float8 as since_last,
+                ) then 0 else extract(epoch from now() - greatest(p.last_seen, used.at))::float8 end as away,
+                extract(epoch from now() - coalesce(d.sent_at, d.created_at))::float8 as since_last,
                 greatest(inbox_mark(u.id), coalesce((d.data ->> 'last_item_id')::bigint, 0)) as last_item_id
          from users u
          left join notification_settings s on s.user_id = u.id
          left join presences p on p.user_id = u.id
+         -- Users who choose not to be seen use their devices too.
+         left join lateral (select max(s.used_at) as at from sessions s where s.user_id = u.id) used on true
+         -- A digest that was refused counts too.
          left join lateral (
-             select m.sent_at, m.data from mails m
-             where m.user_id = u.id and m.kind = 'digest' and m.sent_at is not null
+             select m.created_at, m.sent_at, m.data from mails m
+             where m.user_id = u.id and m.kind = 'digest' and (m.sent_at is not null or m.due_at is null and m.error is not null)
              order by m.created_at desc limit 1
          ) d on true
-         where u.id = $1 and u.state = 'active' and u.deleted_at is null and u.email_verified_at is not null",
+         where u.id = $1 and lower(u.email) = lower($2) and u.state = 'active' and u.deleted_at is null and u.email_verified_at is not null",
     )
     .bind(user)
+    .bind(address)
     .fetch_optional(&mut *db)
     .await?;
-    let Some(reader) = reader.filter(|reader| reader.is_wanted) else { return Ok(Loaded::Nothing) };
+    let Some(reader) = reader.filter(|reader| reader.is_wanted) else { return Ok(DigestOutcome::Drop) };
     let mut messages = load_messages(db, user, reader.last_item_id).await?;
-    let Some(newest) = messages.first() else { return Ok(Loaded::Nothing) };
+    // An edit can mention the reader in an old message.
+    let newest = messages.iter().map(|message| message.item_id).max();
+    let Some(last_item_id) = newest else { return Ok(DigestOutcome::Drop) };
     let wait = (AWAY_SECONDS - reader.away.unwrap_or(AWAY_SECONDS))
         .max(REPEAT_SECONDS - reader.since_last.unwrap_or(REPEAT_SECONDS));
     if wait > 0.0 {
-        return Ok(Loaded::Later(wait));
+        return Ok(DigestOutcome::Postpone(wait));
     }
-    let (last_item_id, count) = (newest.item_id, messages.len());
+    let count = messages.len();
     messages.truncate(SHOWN_MESSAGES);
     messages.reverse();
-    Ok(Loaded::Ready(Digest { username: reader.username, count, messages, last_item_id }))
+    Ok(DigestOutcome::Send(Digest { username: reader.username, count, messages, last_item_id }))
 }
 
 /// Loads the unread messages after an item, newest first.

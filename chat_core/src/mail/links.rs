@@ -4,10 +4,11 @@ use super::{Kind, queue::DueMail};
 use crate::{
     Error, Result, UserId,
     auth::{hash_secret, new_secret},
+    notification_settings::{self, NotificationSettingsPatch},
     values::Email,
 };
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// What a link is for.
 #[derive(Debug, sqlx::FromRow)]
@@ -33,18 +34,21 @@ impl Link {
 pub const INVALID: Error =
     Error::Conflict { code: "link_invalid", detail: "this link has expired or was used; request another one" };
 
-/// Creates the link of a mail, and returns its token.
-pub(super) async fn create(db: &mut PgConnection, due: &DueMail) -> Result<String> {
+/// Creates the link of a mail, and returns its token; `None` if the mail was revoked.
+pub(super) async fn create(db: &mut PgConnection, due: &DueMail) -> Result<Option<String>> {
     let (token, hash) = new_secret();
-    sqlx::query(
-        "insert into mail_links (hash, mail_id, expires_at) values ($1, $2, now() + make_interval(secs => $3))",
+    let inserted = sqlx::query(
+        "insert into mail_links (hash, mail_id, expires_at)
+         select $1, id, now() + make_interval(secs => $3) from mails
+         where id = $2 and attempts = $4 and due_at is not null for share",
     )
     .bind(hash)
     .bind(due.id)
     .bind(due.kind.link_seconds())
+    .bind(due.attempts)
     .execute(db)
     .await?;
-    Ok(token)
+    Ok((inserted.rows_affected() > 0).then_some(token))
 }
 
 /// Finds a link of one kind by its token.
@@ -76,30 +80,31 @@ pub async fn use_up(tx: &mut PgConnection, link: &Link) -> Result<()> {
     if used.contains(&link.mail_id) { Ok(()) } else { Err(INVALID) }
 }
 
-/// Makes the links useless that change the account of a user, also those that are not sent yet: somebody else may
-/// have caused them.
+/// Revokes links that change the account of a user, and the mails with such links that wait or are being sent:
+/// somebody else may have caused them.
 pub(crate) async fn revoke_of_user(tx: &mut PgConnection, user: UserId) -> Result<()> {
-    for sql in [
-        "update mails set due_at = null where user_id = $1 and kind = 'email_change' and due_at is not null",
-        "delete from mail_links l using mails m
-         where m.id = l.mail_id and m.user_id = $1 and m.kind = 'email_change'",
-        "delete from mail_links l using mails m, users u
-         where m.id = l.mail_id and u.id = $1 and lower(m.address) = lower(u.email) and m.kind = 'password_reset'",
-    ] {
-        sqlx::query(sql).bind(user).execute(&mut *tx).await?;
-    }
+    // Another number of attempts, so that an attempt under way neither creates a link nor makes the mail due again.
+    let revoked: Vec<i64> = sqlx::query_scalar(
+        "update mails m set due_at = null, attempts = m.attempts + 1
+         from users u
+         where u.id = $1 and (m.user_id = u.id and m.kind = 'email_change'
+                              or lower(m.address) = lower(u.email) and m.kind = 'password_reset')
+         returning m.id",
+    )
+    .bind(user)
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query("delete from mail_links where mail_id = any ($1)").bind(revoked).execute(tx).await?;
     Ok(())
 }
 
 /// Stops the mail that a link is for: digests to the user, or all invitations to the address. Idempotent.
-pub async fn unsubscribe(db: &mut PgConnection, token: &str) -> Result<()> {
-    let link = find_any(&mut *db, token).await?.ok_or(INVALID)?;
+pub async fn unsubscribe(db: &PgPool, token: &str) -> Result<()> {
+    let link = find_any(db, token).await?.ok_or(INVALID)?;
     match (link.kind, link.user_id) {
         (Kind::Digest, Some(user)) => {
-            let sql = "insert into notification_settings as s (user_id, email_digest) values ($1, false)
-                       on conflict (user_id) do update set email_digest = false where s.email_digest";
-            sqlx::query("select append_lock()").execute(&mut *db).await?;
-            sqlx::query(sql).bind(user).execute(db).await?;
+            let patch = NotificationSettingsPatch { email_digest: Some(false), ..NotificationSettingsPatch::default() };
+            notification_settings::update(db, user, patch).await?;
         }
         (Kind::Invitation, _) => {
             sqlx::query("insert into mail_suppressions (address) values (lower($1)) on conflict do nothing")

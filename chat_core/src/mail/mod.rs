@@ -1,7 +1,8 @@
 //! Mail. A row of `mails` says to whom to write and why; `contents` finds out what to write when the mail is sent,
 //! so that the text is true then. A request stores the same row whether an account has the address or not, so that
-//! neither its response nor its time tells.
+//! the response and its timing do not reveal whether an account exists.
 
+pub mod accounts;
 pub mod contents;
 pub mod digests;
 pub mod language;
@@ -21,8 +22,10 @@ pub const CHANNEL: &str = "mails";
 /// Maximum number of mails of one kind to one address in an hour.
 const MAX_OF_KIND_PER_HOUR: i64 = 3;
 
-/// Maximum number of mails to one address in a day that others can cause.
-const MAX_CAUSED_BY_OTHERS_PER_DAY: i64 = 10;
+/// Maximum number of mails of one kind to one address in a day, if others can cause it and its link is valid for a day
+/// or more: the reader has a valid link however many others asked for. A link for a lost password is valid for an
+/// hour, so only the limit of an hour applies.
+const MAX_OF_KIND_PER_DAY: i64 = 10;
 
 /// Maximum number of invitations that one user sends in a day.
 const MAX_INVITATIONS_PER_DAY: i64 = 20;
@@ -53,9 +56,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether people who are not the owner of the address can cause it.
-    fn is_caused_by_others(self) -> bool {
-        matches!(self, Self::SignUp | Self::PasswordReset | Self::EmailChange | Self::Invitation)
+    /// Whether the limit of a day applies.
+    fn is_limited_by_day(self) -> bool {
+        matches!(self, Self::SignUp | Self::EmailChange | Self::Invitation)
     }
 
     /// How long a link in it is valid, in seconds; `None` if it has none.
@@ -98,9 +101,9 @@ impl<'a> NewMail<'a> {
         Self { data, ..self }
     }
 
-    /// Stores the mail, in the transaction of what it is about. Nothing is stored if the address gets too many;
-    /// the caller cannot tell.
-    pub async fn enqueue(self, db: &mut PgConnection) -> Result<()> {
+    /// Stores the mail, in the transaction of what it is about. Returns false if the address gets too many, which a
+    /// response must not reveal.
+    pub async fn enqueue(self, db: &mut PgConnection) -> Result<bool> {
         let Self { kind, address, language, user, data } = self;
         // One at a time for each address, so that the limits hold.
         sqlx::query("select pg_advisory_xact_lock(hashtext('mail'), hashtext(lower($1)))")
@@ -113,8 +116,8 @@ impl<'a> NewMail<'a> {
              where (select count(*) from mails
                     where lower(address) = lower($2) and kind = $1 and created_at > now() - interval '1 hour') < $6
                and (not $8 or (select count(*) from mails
-                               where lower(address) = lower($2) and created_at > now() - interval '1 day'
-                                 and kind in ('sign_up', 'password_reset', 'email_change', 'invitation')) < $7)",
+                               where lower(address) = lower($2) and kind = $1
+                                 and created_at > now() - interval '1 day') < $7)",
         )
         .bind(kind)
         .bind(address)
@@ -122,34 +125,35 @@ impl<'a> NewMail<'a> {
         .bind(user)
         .bind(data)
         .bind(MAX_OF_KIND_PER_HOUR)
-        .bind(MAX_CAUSED_BY_OTHERS_PER_DAY)
-        .bind(kind.is_caused_by_others())
+        .bind(MAX_OF_KIND_PER_DAY)
+        .bind(kind.is_limited_by_day())
         .execute(&mut *db)
         .await?;
-        if inserted.rows_affected() > 0 {
-            notify(db).await?;
+        let is_stored = inserted.rows_affected() > 0;
+        if is_stored {
+            sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(db).await?;
         }
-        Ok(())
+        Ok(is_stored)
     }
 }
 
-async fn notify(db: &mut PgConnection) -> Result<()> {
-    sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(db).await?;
-    Ok(())
-}
-
-/// Tells users at their address that something happened to their account.
-pub async fn notify_user(db: &mut PgConnection, kind: Kind, user: UserId, client: Option<&Client>) -> Result<()> {
+/// Stores a notice to a user that something happened to the account. Addresses that are not verified get none, because
+/// they may belong to others; only the approval of an account is told there too.
+pub async fn enqueue_notice(db: &mut PgConnection, kind: Kind, user: UserId, client: Option<&Client>) -> Result<()> {
     let found: Option<(String, Language)> = sqlx::query_as(
-        "select email, language from users where id = $1 and kind = 'person' and email is not null and deleted_at is null",
+        "select email, language from users
+         where id = $1 and kind = 'person' and email is not null and deleted_at is null
+           and ($2 or email_verified_at is not null)",
     )
     .bind(user)
+    .bind(kind == Kind::AccountApproved)
     .fetch_optional(&mut *db)
     .await?;
     let Some((address, language)) = found else { return Ok(()) };
     let data =
         client.map_or_else(|| json!({}), |client| json!({ "address": client.address, "device": client.user_agent }));
-    NewMail { kind, address: &address, language, user: Some(user), data }.enqueue(db).await
+    NewMail { kind, address: &address, language, user: Some(user), data }.enqueue(db).await?;
+    Ok(())
 }
 
 /// Whether a user has sent as many invitations as a day allows.

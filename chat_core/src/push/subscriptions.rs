@@ -6,6 +6,7 @@ use crate::{
     auth::{Claims, sessions},
     outgoing::AllowedTargets,
     sealing::{Sealer, SecretLocation},
+    values::DeviceToken,
 };
 use aws_lc_rs::{
     encoding::AsBigEndian,
@@ -23,6 +24,9 @@ const MAX_SUBSCRIPTIONS: i64 = 20;
 /// Length of the public key of a browser, an uncompressed point of P-256, and of its secret, in bytes.
 const P256DH_BYTES: usize = 65;
 const AUTH_BYTES: usize = 16;
+
+/// The beginning of the endpoint of a device that runs a native app; its registration token follows.
+pub const FCM_SCHEME: &str = "fcm:";
 
 /// What a notification shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, sqlx::Type)]
@@ -46,6 +50,17 @@ pub struct NewSubscription {
     pub endpoint: String,
     /// The keys of the browser.
     pub keys: SubscriptionKeys,
+    /// What a notification shows.
+    #[serde(default)]
+    pub preview: Preview,
+}
+
+/// A device that runs a native app.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewNativeSubscription {
+    /// The registration token of the app at Firebase Cloud Messaging.
+    pub token: DeviceToken,
     /// What a notification shows.
     #[serde(default)]
     pub preview: Preview,
@@ -129,6 +144,24 @@ pub async fn set(db: &PgPool, allowed: &AllowedTargets, caller: Claims, new: New
     allowed.parse_url(&new.endpoint).map_err(|detail| Error::invalid("endpoint", detail))?;
     let p256dh = decode("keys.p256dh", &new.keys.p256dh, P256DH_BYTES)?;
     let auth = decode("keys.auth", &new.keys.auth, AUTH_BYTES)?;
+    store(db, caller, Device { endpoint: new.endpoint, p256dh, auth, preview: new.preview }).await
+}
+
+/// Stores the subscription of a device that runs a native app, instead of the one that it had.
+pub async fn set_native(db: &PgPool, caller: Claims, new: NewNativeSubscription) -> Result<Subscription> {
+    let endpoint = format!("{FCM_SCHEME}{}", new.token.as_str());
+    store(db, caller, Device { endpoint, p256dh: Vec::new(), auth: Vec::new(), preview: new.preview }).await
+}
+
+/// A device to store. One of a native app has no keys.
+struct Device {
+    endpoint: String,
+    p256dh: Vec<u8>,
+    auth: Vec<u8>,
+    preview: Preview,
+}
+
+async fn store(db: &PgPool, caller: Claims, new: Device) -> Result<Subscription> {
     let mut tx = db.begin().await?;
     sessions::lock_user(&mut tx, caller).await?;
     feed::start(&mut tx).await?;
@@ -142,8 +175,8 @@ pub async fn set(db: &PgPool, allowed: &AllowedTargets, caller: Claims, new: New
     .bind(caller.session_id)
     .bind(caller.user_id)
     .bind(&new.endpoint)
-    .bind(p256dh)
-    .bind(auth)
+    .bind(&new.p256dh)
+    .bind(&new.auth)
     .bind(new.preview)
     .execute(&mut *tx)
     .await?;

@@ -1,7 +1,7 @@
 //! The settings of what is sent to other servers.
 
 use chat_core::{outgoing::AllowedTargets, sealing::Sealer};
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use std::{io, net::SocketAddr, path::PathBuf};
 use url::Url;
 
@@ -62,6 +62,9 @@ pub struct NetworkUrls {
         hide = true
     )]
     pub google_token_url: Url,
+    /// URL of Firebase Cloud Messaging, for tests.
+    #[arg(long, value_name = "URL", env = "FCM_URL", default_value = "https://fcm.googleapis.com", hide = true)]
+    pub fcm_url: Url,
     /// URL of the public keys of Google, for tests.
     #[arg(
         long,
@@ -71,6 +74,23 @@ pub struct NetworkUrls {
         hide = true
     )]
     pub google_keys_url: Url,
+}
+
+/// The native app, for the servers that know its devices.
+#[derive(Debug, Clone, Args)]
+pub struct FcmSettings {
+    /// Id of the Firebase project of a native app, whose devices get pushes through FCM. The servers that send
+    /// them also need `FCM_SERVICE_ACCOUNT_FILE`.
+    #[arg(long, value_name = "PROJECT", env = "FCM_PROJECT", value_parser = NonEmptyStringValueParser::new())]
+    pub fcm_project: Option<String>,
+}
+
+/// The native app, for the servers that send pushes.
+#[derive(Debug, Clone, Args)]
+pub struct FcmKeySettings {
+    /// File with the key of a service account of `FCM_PROJECT` that can send pushes, as Google issues it.
+    #[arg(long, value_name = "FILE", env = "FCM_SERVICE_ACCOUNT_FILE")]
+    pub fcm_service_account_file: Option<PathBuf>,
 }
 
 /// Requests to other servers.

@@ -1,6 +1,9 @@
 //! The settings of mail.
 
-use clap::{Args, builder::BoolishValueParser};
+use clap::{
+    Args,
+    builder::{BoolishValueParser, NonEmptyStringValueParser},
+};
 
 /// Mail, for the servers that cause it.
 #[derive(Debug, Clone, Args)]
@@ -8,7 +11,7 @@ pub struct MailSettings {
     /// Sender of mail, such as `Confab <confab@chat.example>`. With it, and with `SMTP_URL` and
     /// `PUBLIC_URL`, users can replace lost passwords, and get notices, invitations and digests by
     /// mail. `confab dev` shows its mail at `/mailbox` without them.
-    #[arg(long, value_name = "ADDRESS", env = "MAIL_FROM")]
+    #[arg(long, value_name = "ADDRESS", env = "MAIL_FROM", value_parser = NonEmptyStringValueParser::new())]
     pub mail_from: Option<String>,
     /// Whether a new account needs an address at which its user receives mail: on or off. Default: on with
     /// mail; off in `confab dev` without `SMTP_URL`.

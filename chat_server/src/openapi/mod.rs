@@ -6,7 +6,9 @@ mod document;
 mod responses;
 
 pub(crate) use describe::{Operation, OperationHandler, OperationOutput};
-pub(crate) use responses::{Accepted, Created, CreatedOrOk, FileBody, NdJson, NoContent, ProgramResponse, WithCookies};
+pub(crate) use responses::{
+    Accepted, Created, CreatedOrOk, FileBody, NdJson, NoContent, ProgramResponse, SeeOther, WithCookies,
+};
 
 use crate::router::Access;
 use axum::{

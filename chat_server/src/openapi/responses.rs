@@ -100,6 +100,22 @@ impl OperationOutput for Accepted {
     }
 }
 
+/// 303: another page of the frontend.
+#[derive(Debug)]
+pub(crate) struct SeeOther(pub(crate) String);
+
+impl IntoResponse for SeeOther {
+    fn into_response(self) -> Response {
+        (StatusCode::SEE_OTHER, [(header::LOCATION, self.0)]).into_response()
+    }
+}
+
+impl OperationOutput for SeeOther {
+    fn describe_output(operation: &mut Operation<'_>) {
+        operation.add_response(303, "The page is in `Location`.", None);
+    }
+}
+
 /// The bytes of a file, or of a range of it.
 #[derive(Debug)]
 pub(crate) struct FileBody(pub(crate) Response);

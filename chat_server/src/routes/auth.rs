@@ -125,7 +125,7 @@ async fn open_session(
     let mut tx = state.db.begin().await?;
     let session = sessions::open_in(&mut tx, &state.signer, user, Action::SignedIn, client).await?;
     if state.mail.is_some() && !is_known_device {
-        mail::notify_user(&mut tx, mail::Kind::NewSignIn, user, Some(client)).await?;
+        mail::enqueue_notice(&mut tx, mail::Kind::NewSignIn, user, Some(client)).await?;
     }
     tx.commit().await?;
     Ok(session)
@@ -216,7 +216,7 @@ pub(crate) async fn change_password(
     NewEntry::new(Action::PasswordChanged).with_actor(caller.user_id).with_client(&client).write(&mut *log).await?;
     let revoked = sessions::revoke_others(&mut log, caller.claims()).await?;
     if state.mail.is_some() {
-        mail::notify_user(&mut log, mail::Kind::PasswordChanged, caller.user_id, None).await?;
+        mail::enqueue_notice(&mut log, mail::Kind::PasswordChanged, caller.user_id, None).await?;
     }
     log.commit().await?;
     revoked.into_iter().for_each(|session| state.authenticator.sessions.remove(session));

@@ -4,12 +4,12 @@ use super::auth::verify_password;
 use crate::{
     AppState,
     extract::{Caller, ClientInfo, Json, Query},
-    openapi::{Accepted, NoContent},
+    openapi::{Accepted, NoContent, SeeOther},
 };
 use axum::extract::State;
 use chat_core::{
-    Error, accounts,
-    mail::{self, NewMail, links},
+    Error,
+    mail::{self, NewMail, accounts, links},
     values::{Email, LinkToken, Password, Username},
 };
 use chat_http::Result;
@@ -73,7 +73,7 @@ pub(crate) async fn reset_password(
     let username = Username::try_from(account.username).map_err(Error::internal)?;
     state.hasher.check_strength(&new_password, &username, &link.email()?).await?;
     let hash = state.hasher.hash(new_password).await?;
-    accounts::reset_password_by_mail(&state.db, &link, &hash, &client).await?;
+    accounts::reset_password(&state.db, &link, &hash, &client).await?;
     Ok(NoContent)
 }
 
@@ -108,14 +108,18 @@ pub(crate) async fn confirm_email(
     Ok(NoContent)
 }
 
+/// Shows the page that asks whether to stop the mail: mail programs without RFC 8058 open the link with GET, which
+/// changes nothing.
+pub(crate) async fn show_unsubscribe(Query(LinkParams { token }): Query<LinkParams>) -> SeeOther {
+    SeeOther(format!("/unsubscribe#token={}", token.as_str()))
+}
+
 /// Stops the mail that a link is for (RFC 8058): digests, or invitations to the address. Idempotent.
 pub(crate) async fn unsubscribe(
     State(state): State<Arc<AppState>>,
     Query(LinkParams { token }): Query<LinkParams>,
 ) -> Result<NoContent> {
-    let mut tx = state.db.begin().await?;
-    links::unsubscribe(&mut tx, token.as_str()).await?;
-    tx.commit().await?;
+    links::unsubscribe(&state.db, token.as_str()).await?;
     Ok(NoContent)
 }
 

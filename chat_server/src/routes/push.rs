@@ -1,4 +1,4 @@
-//! Web Push: the key of this server, and the subscription of the caller's device.
+//! Pushes: the key of this server, and the subscription of the caller's device.
 
 use crate::{
     AppState,
@@ -7,9 +7,12 @@ use crate::{
 };
 use axum::extract::State;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chat_core::push::{
-    NewSubscription, Renewal, Subscription,
-    subscriptions::{self, PushKey},
+use chat_core::{
+    Error,
+    push::{
+        NewNativeSubscription, NewSubscription, Renewal, Subscription,
+        subscriptions::{self, PushKey},
+    },
 };
 use chat_http::Result;
 use schemars::JsonSchema;
@@ -42,6 +45,18 @@ pub(crate) async fn set_subscription(
 ) -> Result<Json<Subscription>> {
     state.require_sealer()?;
     Ok(Json(subscriptions::set(&state.db, &state.outgoing, caller.claims(), new).await?))
+}
+
+/// Subscribes the caller's device, which runs a native app, or changes its subscription. It ends with the session.
+pub(crate) async fn set_native_subscription(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    Json(new): Json<NewNativeSubscription>,
+) -> Result<Json<Subscription>> {
+    if !state.has_native_app {
+        return Err(Error::Conflict { code: "no_native_app", detail: "this server pushes to no native app" }.into());
+    }
+    Ok(Json(subscriptions::set_native(&state.db, caller.claims(), new).await?))
 }
 
 /// Replaces a subscription, as a service worker does, which has no token.

@@ -42,7 +42,7 @@ pub(crate) struct Signup {
     #[serde(default)]
     password: Option<Password>,
     /// The code of an invite to a chat, which the new user joins. If an operator has to approve
-    /// the account, the user joins then.
+    /// the account, the user joins then. A server that verifies addresses only checks it; the user accepts it afterwards.
     #[serde(default)]
     invite: Option<InviteCode>,
 }
@@ -101,7 +101,7 @@ impl OperationOutput for SignupResponse {
     }
 }
 
-/// What the mail of a sign-up remembers.
+/// The data of the mail of a sign-up.
 #[derive(Serialize, Deserialize)]
 struct PendingSignup {
     username: Username,
@@ -132,9 +132,12 @@ pub(crate) async fn confirm(
     let link = links::find(&state.db, mail::Kind::SignUp, token.as_str()).await?;
     let pending: PendingSignup = serde_json::from_value(link.data.clone()).map_err(Error::internal)?;
     let email = link.email()?;
-    require_allowed(&state, &email, pending.invite.as_ref()).await?;
+    // An invite only matters here if the server needs one. The user joins its chat afterwards: somebody else may have
+    // sent the sign-up.
+    let invite = pending.invite.filter(|_| state.sign_up == SignUpPolicy::Invite);
+    require_allowed(&state, &email, invite.as_ref()).await?;
     let username = username.unwrap_or(pending.username);
-    create_account(&state, &client, Account { username, email, password, invite: pending.invite }, Some(link)).await
+    create_account(&state, &client, Account { username, email, password, invite: None }, Some(link)).await
 }
 
 /// Sends the link with which a sign-up continues.

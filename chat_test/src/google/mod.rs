@@ -2,6 +2,7 @@
 //! keys. It signs what Google would send, and misbehaves on command. The program `google_api` runs it for
 //! people who try a bridge: its routes below `/person` play a person in a space.
 
+mod fcm;
 mod keys;
 mod routes;
 
@@ -115,6 +116,7 @@ struct Shared {
     account: SigningKey,
     google: Mutex<Vec<SigningKey>>,
     writes: mpsc::Sender<GoogleWrite>,
+    pushes: mpsc::Sender<Value>,
     state: Mutex<ApiState>,
 }
 
@@ -124,6 +126,8 @@ struct ApiState {
     /// The access tokens that were issued, with their scope.
     tokens: HashMap<String, String>,
     approved: Approved,
+    /// How pushes to devices are answered.
+    push_answers: HashMap<String, (u16, &'static str)>,
     files: HashMap<String, Bytes>,
     file_failures: usize,
     write_period: Duration,
@@ -198,6 +202,7 @@ pub struct Google {
     pub url: String,
     shared: Arc<Shared>,
     writes: mpsc::Receiver<GoogleWrite>,
+    pushes: mpsc::Receiver<Value>,
     server: JoinHandle<()>,
 }
 
@@ -224,6 +229,7 @@ impl Google {
             (DIRECT_SPACE.to_owned(), space(None, "DIRECT_MESSAGE")),
         ]);
         let (sender, writes) = mpsc::channel(MAX_WRITES);
+        let (push_sender, pushes) = mpsc::channel(MAX_WRITES);
         let shared = Arc::new(Shared {
             account: match key_file {
                 Some(text) => SigningKey::read(text),
@@ -231,11 +237,13 @@ impl Google {
             },
             google: Mutex::new(vec![SigningKey::generate(&Uuid::new_v4().to_string())]),
             writes: sender,
+            pushes: push_sender,
             state: Mutex::new(ApiState {
                 spaces,
                 replies: VecDeque::new(),
                 tokens: HashMap::new(),
                 approved: Approved::Everything,
+                push_answers: HashMap::new(),
                 files: HashMap::new(),
                 file_failures: 0,
                 write_period: WRITE_PERIOD,
@@ -251,7 +259,7 @@ impl Google {
         });
         let router = routes::router(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("serving") });
-        Self { url, shared, writes, server }
+        Self { url, shared, writes, pushes, server }
     }
 
     /// The key file of the service account.

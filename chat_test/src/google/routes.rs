@@ -2,7 +2,9 @@
 
 use super::{
     ApiState, Approved, CHAT_ACCOUNT, GooglePerson, GoogleReply, GoogleWrite, PROJECT_NUMBER, SERVICE_ACCOUNT, SPACE,
-    Shared, Space, app_event, claims, is_named, new_message, space_of,
+    Shared, Space, app_event, claims,
+    fcm::{self, PUSH_SCOPE},
+    is_named, new_message, space_of,
 };
 use axum::{
     Json, Router,
@@ -39,6 +41,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/media/{*resource}", get(download))
         .route("/oauth2/v3/certs", get(list_keys))
         .route("/service_accounts/v1/jwk/{issuer}", get(list_keys))
+        .route("/v1/projects/{project}/messages:send", post(fcm::send))
         .route("/person/say", post(say))
         .route("/person/messages", get(list_messages))
         .route("/person/refuse", post(refuse))
@@ -47,7 +50,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 impl Shared {
     /// Whether a request has a token with this scope.
-    fn is_authorized(&self, headers: &HeaderMap, scope: &str) -> bool {
+    pub(super) fn is_authorized(&self, headers: &HeaderMap, scope: &str) -> bool {
         let token = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         token.is_some_and(|token| self.state().tokens.get(token).is_some_and(|of| of == scope))
     }
@@ -86,7 +89,7 @@ async fn issue_token(State(shared): State<Arc<Shared>>, body: String) -> Respons
     let proof = form.get("assertion").map(String::as_str).unwrap_or_default();
     let Ok(proof) = decode::<ProofClaims>(proof, &key, &validation) else { return refused("Invalid JWT Signature.") };
     let ProofClaims { iss, scope } = proof.claims;
-    if iss != SERVICE_ACCOUNT || ![APP_SCOPE, READ_SCOPE].contains(&scope.as_str()) {
+    if iss != SERVICE_ACCOUNT || ![APP_SCOPE, READ_SCOPE, PUSH_SCOPE].contains(&scope.as_str()) {
         return refused("Invalid scope or account");
     }
     let mut state = shared.state();

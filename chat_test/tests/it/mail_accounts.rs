@@ -1,7 +1,13 @@
 //! Accounts by mail: lost passwords, verified addresses, other addresses, and notices. The mail goes through a real
 //! SMTP server.
 
-use chat_core::operators;
+use chat_core::{
+    mail::{
+        contents::{self, ComposeOutcome},
+        queue::{self, Outcome},
+    },
+    operators,
+};
 use chat_test::{ApiResponse, MailServer, ReceivedMail, TestApp, TestUser};
 use serde_json::{Value, json};
 
@@ -15,6 +21,12 @@ async fn post_in(app: &TestApp, language: &str, path: &str, body: Value) -> ApiR
     let request = reqwest::Client::new().post(format!("{}{path}", app.endpoints.chat));
     let request = request.header("accept-language", language).json(&body);
     ApiResponse::read(request.send().await.expect("an answer")).await
+}
+
+/// Makes the address of a user a verified one.
+async fn verify(app: &TestApp, user: &TestUser) {
+    let sql = "update users set email_verified_at = now() where id = $1";
+    sqlx::query(sql).bind(user.id).execute(&app.db).await.expect("verified");
 }
 
 async fn start() -> (TestApp, MailServer) {
@@ -59,8 +71,8 @@ async fn a_link_replaces_a_lost_password_once_and_ends_all_sessions() {
     let bot = alice.create_bot("helper").await;
     let mut stream = alice.listen().await;
     post(&app, "/api/password-resets", json!({ "email": "Alice@Example.com" })).await.expect(202);
-    // The mail goes to the address as it was entered.
-    let received = mail.expect("Alice@Example.com", "Choose a new password").await;
+    // The mail goes to the address of the account, however the request wrote it.
+    let received = mail.expect("alice@example.com", "Choose a new password").await;
     let token = received.token("/reset-password");
     assert!(received.url("/reset-password").starts_with(&app.endpoints.chat), "{}", received.text());
     // A bad password does not use the link up.
@@ -75,7 +87,7 @@ async fn a_link_replaces_a_lost_password_once_and_ends_all_sessions() {
     for ended in [&alice, &bot] {
         chat_test::eventually("the session has ended", || async { ended.get("/api/me").await.status == 401 }).await;
     }
-    mail.expect("Alice@Example.com", "Your password has changed").await;
+    mail.expect("alice@example.com", "Your password has changed").await;
     let signed_in = try_sign_in(&app, "alice@example.com", NEW_PASSWORD).await.expect(200).json();
     assert_eq!(signed_in["user"]["is_email_verified"], true);
     let (action, detail): (String, Option<i64>) =
@@ -99,6 +111,7 @@ async fn only_the_newest_state_of_an_account_can_be_reset() {
     reset(&app, second.token("/reset-password"), NEW_PASSWORD).await.expect(204);
     reset(&app, first.token("/reset-password"), NEW_PASSWORD).await.expect_problem(409);
     // A link ends when its user changes the password.
+    verify(&app, &bob).await;
     let link = request_reset(&app, &mut mail, "bob@example.com").await;
     let change = json!({ "current_password": "confab-demo", "new_password": NEW_PASSWORD });
     bob.put("/api/me/password", change).await.expect(204);
@@ -207,6 +220,7 @@ async fn a_username_that_is_taken_meanwhile_can_be_replaced() {
 async fn another_address_counts_once_its_mail_was_read() {
     let (app, mut mail) = start().await;
     let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    verify(&app, &alice).await;
     let change = |email: &str, password: &str| json!({ "email": email, "current_password": password });
     alice.put("/api/me/email", change("new@example.org", "wrong password")).await.expect_problem(403);
     alice.put("/api/me/email", change("new@example.org", "confab-demo")).await.expect(202);
@@ -234,6 +248,7 @@ async fn another_address_counts_once_its_mail_was_read() {
 #[tokio::test]
 async fn a_sign_in_on_a_new_device_is_told_and_on_a_known_one_is_not() {
     let (app, mut mail) = start().await;
+    sqlx::query("update users set email_verified_at = now()").execute(&app.db).await.expect("verified");
     let sign_in = |cookie: String| {
         let body = json!({ "email": "alice@example.com", "password": "confab-demo" });
         let request = reqwest::Client::new().post(format!("{}/api/signin", app.endpoints.chat)).json(&body);
@@ -247,13 +262,77 @@ async fn a_sign_in_on_a_new_device_is_told_and_on_a_known_one_is_not() {
     let cookies = first.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
     let device = cookies.filter_map(|value| value.split(';').next()).find(|pair| pair.starts_with("confab_device="));
     sign_in(device.expect("a device").to_owned()).await.expect("an answer");
-    // Mail is sent in the language of the last sign-in.
+    // Mail to an account is in the language of its last sign-in, whoever caused it.
     post_in(&app, "en", "/api/password-resets", json!({ "email": "alice@example.com" })).await.expect(202);
-    mail.expect("alice@example.com", "Choose a new password").await;
+    mail.expect("alice@example.com", "Wähle ein neues Passwort").await;
     assert_eq!(mail.unexpected("alice@example.com", "Neue Anmeldung"), 0);
-    let alice = TestUser::sign_in(&app.endpoints, "alice").await;
+    TestUser::sign_in(&app.endpoints, "alice").await;
     mail.expect("alice@example.com", "New sign-in").await;
-    assert_eq!(alice.get("/api/me").await.json()["is_email_verified"], false);
+}
+
+#[tokio::test]
+async fn an_unverified_address_gets_no_notices() {
+    let (app, mut mail) = start().await;
+    let alice = TestUser::sign_in(&app.endpoints, "alice").await;
+    let change = json!({ "current_password": "confab-demo", "new_password": NEW_PASSWORD });
+    alice.put("/api/me/password", change).await.expect(204);
+    // A fence.
+    request_reset(&app, &mut mail, "alice@example.com").await;
+    assert_eq!(mail.unexpected("alice@example.com", ""), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_only_looks_like_another_is_refused() {
+    let app = TestApp::start().await;
+    for email in ["al\u{130}ce@example.com", "alice@example.com\u{ff0e}", "alice@[127.0.0.1]", "<alice@example.com>"] {
+        let problem = post(&app, "/api/password-resets", json!({ "email": email })).await.expect_problem(422);
+        assert_eq!(problem["errors"][0]["field"], "email", "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_mail_is_not_sent_by_the_attempt_under_way() {
+    let (app, mut mail) = (TestApp::start().await, MailServer::start().await);
+    let [bob] = app.sign_in(["bob"]).await;
+    let change = json!({ "email": "intruder@example.org", "current_password": "confab-demo" });
+    bob.put("/api/me/email", change).await.expect(202);
+    // The mail is being sent while the owner changes the password.
+    let due = queue::claim(&app.db).await.expect("a claim").expect("a mail");
+    let password = json!({ "current_password": "confab-demo", "new_password": NEW_PASSWORD });
+    bob.put("/api/me/password", password).await.expect(204);
+    let composed = contents::compose(&app.db, &due).await.expect("an outcome");
+    assert!(matches!(composed, ComposeOutcome::Drop), "{composed:?}");
+    queue::finish(&app.db, &due, Outcome::Failed("busy".into())).await.expect("no effect");
+    app.start_mailer(mail.url());
+    // A fence.
+    request_reset(&app, &mut mail, "bob@example.com").await;
+    assert_eq!(mail.unexpected("intruder@example.org", ""), 0);
+    let links: i64 = sqlx::query_scalar(
+        "select count(*) from mail_links l join mails m on m.id = l.mail_id where m.kind = 'email_change'",
+    )
+    .fetch_one(&app.db)
+    .await
+    .expect("a count");
+    assert_eq!(links, 0);
+}
+
+#[tokio::test]
+async fn a_sign_up_with_an_invite_leaves_the_choice_to_the_reader() {
+    let (app, mut mail) = start_with(TestApp::with_verification().await).await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let group =
+        alice.post("/api/chats", json!({ "type": "group", "name": "den" })).await.expect(201).json()["id"].clone();
+    let invite = alice.post(&format!("/api/chats/{group}/invites"), json!({})).await.expect(201).json()["code"].clone();
+    let body = json!({ "username": "erin", "email": "erin@example.org", "invite": invite });
+    post(&app, "/api/signup", body).await.expect(202);
+    let received = mail.expect("erin@example.org", "Finish your sign-up").await;
+    let code = invite.as_str().expect("a code");
+    assert!(received.url("/finish-sign-up").ends_with(&format!("&invite={code}")), "{}", received.text());
+    let erin = confirm_sign_up(&app, received.token("/finish-sign-up"), json!({})).await.expect(201).json();
+    let members = alice.get(&format!("/api/chats/{group}/members")).await.expect(200).json();
+    assert_eq!(members["items"].as_array().map(Vec::len), Some(1), "{members}");
+    let erin = alice.with_token(erin["token"].as_str().expect("a token"));
+    erin.post(&format!("/api/invites/{code}"), json!({})).await.expect(201);
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ mod outgoing_webhooks;
 mod presence;
 mod privacy;
 mod push;
+mod push_native;
 mod push_rules;
 mod rate_limit;
 mod reactions;

@@ -16,7 +16,7 @@ async fn every_request_of_test_rest_gets_its_expected_response() {
     let (mut scope, requests) = rest_file::parse(FILE);
     scope.set("api", &app.endpoints.chat);
     scope.set("stream", &app.endpoints.notify);
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     for request in requests {
         let mut sending = client.request(request.method.clone(), scope.substitute(&request.target));
         for (name, value) in &request.headers {

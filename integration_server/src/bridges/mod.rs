@@ -2,7 +2,7 @@
 //! this module sends the entries of the outbox, `jobs` processes received webhooks, reads the events of
 //! spaces, and checks accounts. `receiving`, `text` and `limits` are what the networks have in common.
 
-mod google_chat;
+pub(crate) mod google_chat;
 mod jobs;
 mod limits;
 mod receiving;

@@ -4,15 +4,17 @@
 mod local_mailbox;
 mod message;
 mod texts;
+mod wording;
 
 pub use local_mailbox::{LocalMailbox, StoredMail};
+pub use wording::escape_html;
 
 use crate::loader::Load;
 use anyhow::{Context, bail};
 use chat_core::{
     Result,
     mail::{
-        contents::{self, Composed, Content},
+        contents::{self, ComposeOutcome, Content, Outgoing},
         digests,
         queue::{self, DueMail, Outcome},
     },
@@ -24,12 +26,13 @@ use lettre::{
 use message::MessageBuilder;
 use sqlx::PgPool;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// Time limit of each command to the mail server.
-const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limit of an attempt; shorter than the lease, so that no other process sends the mail meanwhile. Each attempt has
+/// its own connection, because one that is given up in the middle cannot be used again.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often users with unread mentions are looked for.
 const DIGEST_INTERVAL: Duration = Duration::from_secs(60);
@@ -64,7 +67,7 @@ impl MailConfig {
         let Some(public_url) = public_url else { bail!("MAIL_FROM needs PUBLIC_URL, with which links in mail begin") };
         require_safe(url)?;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).context("SMTP_URL")?;
-        let transport = transport.timeout(Some(SMTP_TIMEOUT)).build();
+        let transport = transport.build();
         Ok(Some(Self {
             from: from.parse().context("MAIL_FROM")?,
             transport: Transport::Smtp(transport),
@@ -101,12 +104,12 @@ impl Mailer {
         Self { db, transport, builder: MessageBuilder { from, public_url } }
     }
 
-    async fn send(&self, due: &DueMail, content: &Content) -> Outcome {
-        let message = match self.builder.build(due, content) {
+    async fn send(&self, due: &DueMail, outgoing: &Outgoing) -> Outcome {
+        let message = match self.builder.build(due, outgoing) {
             Ok(message) => message,
             Err(error) => return Outcome::Refused(error.to_string()),
         };
-        let last_item = match content {
+        let last_item = match &outgoing.content {
             Content::Digest { digest, .. } => Some(digest.last_item_id),
             _ => None,
         };
@@ -115,20 +118,31 @@ impl Mailer {
                 mailbox.add(message.stored);
                 Outcome::Sent(last_item)
             }
-            Transport::Smtp(smtp) => match smtp.send(message.message).await {
-                Ok(_) => Outcome::Sent(last_item),
-                Err(error) => failed(&error),
+            Transport::Smtp(smtp) => match timeout(SEND_TIMEOUT, smtp.send(message.message)).await {
+                Ok(Ok(_)) => Outcome::Sent(last_item),
+                Ok(Err(error)) => evaluate_error(due, &error),
+                Err(_) => {
+                    tracing::warn!(mail = due.id, "the mail server does not answer; trying again");
+                    Outcome::Failed("the mail server did not answer in time".to_owned())
+                }
             },
         }
     }
 }
 
-/// The outcome of an attempt that failed.
-fn failed(error: &SmtpError) -> Outcome {
+/// The outcome of an attempt that failed. The log does not show the text of the mail server, which names the address.
+fn evaluate_error(due: &DueMail, error: &SmtpError) -> Outcome {
     let text =
         std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    let is_our_fault = error.status().is_some_and(|code| AUTHENTICATION_CODES.contains(&code.into()));
-    if error.is_permanent() && !is_our_fault { Outcome::Refused(text) } else { Outcome::Failed(text) }
+    let status: Option<u16> = error.status().map(Into::into);
+    let is_about_server = status.is_some_and(|status| AUTHENTICATION_CODES.contains(&status));
+    if error.is_permanent() && !is_about_server {
+        tracing::warn!(mail = due.id, status, "the mail server refuses a mail");
+        Outcome::Refused(text)
+    } else {
+        tracing::warn!(mail = due.id, status, "cannot send a mail; trying again");
+        Outcome::Failed(text)
+    }
 }
 
 impl Load for Mailer {
@@ -139,18 +153,20 @@ impl Load for Mailer {
     }
 
     async fn load(&self, due: DueMail) -> Result<()> {
-        let outcome = match contents::compose(&self.db, &due).await {
-            Ok(Composed::Ready(content)) => self.send(&due, &content).await,
-            Ok(Composed::Nothing) => Outcome::Dropped,
-            Ok(Composed::Later(seconds)) => Outcome::Postponed(seconds),
-            Err(error) => Outcome::Failed(error.to_string()),
+        let outcome = if due.is_too_old {
+            tracing::warn!(mail = due.id, "a mail has waited for too long; giving it up");
+            Outcome::Expired
+        } else {
+            match contents::compose(&self.db, &due).await {
+                Ok(ComposeOutcome::Send(outgoing)) => self.send(&due, &outgoing).await,
+                Ok(ComposeOutcome::Drop) => Outcome::Dropped,
+                Ok(ComposeOutcome::Postpone(seconds)) => Outcome::Postponed(seconds),
+                Err(error) => {
+                    tracing::warn!(mail = due.id, %error, cause = error.source_text(), "cannot compose a mail; trying again");
+                    Outcome::Failed(error.to_string())
+                }
+            }
         };
-        // The log names no address.
-        match &outcome {
-            Outcome::Refused(error) => tracing::warn!(mail = due.id, error, "the mail server refuses a mail"),
-            Outcome::Failed(error) => tracing::warn!(mail = due.id, error, "cannot send a mail; trying again"),
-            _ => {}
-        }
         queue::finish(&self.db, &due, outcome).await
     }
 }

@@ -1,8 +1,12 @@
-//! Web Push: finds out what is to be pushed (`chat_core::push`), encrypts it for each device, and gives it
-//! to the push service of the browser.
+//! Pushes: finds out what is to be pushed (`chat_core::push`), encrypts it for each device, and gives it
+//! to the push service of the browser (Web Push). Devices of native apps get it through `fcm`.
 
 mod encryption;
+mod fcm;
 mod vapid;
+
+pub(crate) use fcm::Fcm;
+pub use fcm::FcmConfig;
 
 use crate::{
     client::{CallError, EndpointResponse, OutgoingClient, ResponseLimits},
@@ -73,6 +77,8 @@ pub(crate) struct Pushes {
     pub(crate) public_url: Option<PublicUrl>,
     /// Loaded with the first push.
     pub(crate) vapid: OnceCell<Vapid>,
+    /// For the devices of native apps, if there are any.
+    pub(crate) fcm: Option<Fcm>,
 }
 
 /// Makes notifications of new messages until `shutdown`.
@@ -123,6 +129,10 @@ impl Load for Pushes {
 
 impl Pushes {
     async fn send(&self, due: &DueNotification, content: &Content, unread_chats: i64) -> Result<Outcome> {
+        if let Some(device) = due.endpoint.strip_prefix(subscriptions::FCM_SCHEME) {
+            let Some(fcm) = &self.fcm else { return Ok(Outcome::Rejected) };
+            return Ok(fcm.send(due, device, content, &self.navigate_url(due, content), unread_chats).await);
+        }
         let vapid = self.vapid.get_or_try_init(|| self.load_vapid()).await?;
         let Ok(endpoint) = Url::parse(&due.endpoint) else { return Ok(Outcome::Gone) };
         let text = self.describe(due, content, unread_chats);
@@ -176,14 +186,13 @@ impl Pushes {
     /// What the device gets: a declarative message, which browsers show without a script of ours, and which
     /// our service worker reads too.
     fn describe(&self, due: &DueNotification, content: &Content, unread_chats: i64) -> String {
-        let origin = self.public_url.as_ref().map_or("", PublicUrl::as_str);
         let build = |body: &str| {
             json!({
                 "web_push": 8030,
                 "notification": {
                     "title": content.title,
                     "body": body,
-                    "navigate": format!("{origin}/chats/{}/{}", due.chat_id, content.message_id),
+                    "navigate": self.navigate_url(due, content),
                     // Several accounts may share a device.
                     "tag": format!("chat-{}-{}", due.user_id, due.chat_id),
                     "silent": content.urgency == Urgency::Normal,
@@ -196,6 +205,12 @@ impl Pushes {
         };
         let text = build(&content.body);
         if text.len() <= MAX_TEXT_BYTES { text } else { build("") }
+    }
+
+    /// The page that a click opens.
+    fn navigate_url(&self, due: &DueNotification, content: &Content) -> String {
+        let origin = self.public_url.as_ref().map_or("", PublicUrl::as_str);
+        format!("{origin}/chats/{}/{}", due.chat_id, content.message_id)
     }
 }
 

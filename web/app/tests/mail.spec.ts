@@ -25,7 +25,7 @@ test('a new user confirms the address, and later replaces a lost password', asyn
   await page.getByLabel('Username').fill('erin');
   await page.getByLabel('Email').fill('erin@example.org');
   await page.getByRole('button', { name: 'Create account' }).click();
-  await expect(page.getByText('A mail with a link is on its way to erin@example.org.')).toBeVisible();
+  await expect(page.getByText('An email with a link is on its way to erin@example.org.')).toBeVisible();
   await page.screenshot({ path: '../../screenshots/sign-up-mailed.png' });
 
   await openMail(page, 'Finish your sign-up');
@@ -79,7 +79,7 @@ test('a user confirms an address, invites somebody by mail, and turns digests of
   await email.getByLabel('New email address').fill('alice@example.com');
   await email.getByLabel('Current password').fill('confab-demo');
   await email.getByRole('button', { name: 'Send a link' }).click();
-  await expect(email.getByRole('status')).toContainText('A mail with a link is on its way to alice@example.com.');
+  await expect(email.getByRole('status')).toContainText('An email with a link is on its way to alice@example.com.');
   await page.screenshot({ path: '../../screenshots/email-settings.png' });
   expect(await findOverflow(page)).toEqual([]);
 
@@ -92,7 +92,7 @@ test('a user confirms an address, invites somebody by mail, and turns digests of
   await openSettings('Account');
   await expect(email).toContainText('alice@example.com, confirmed');
   await page.getByRole('tab', { name: 'Notifications' }).click();
-  const digest = page.getByLabel('Mail about unread mentions');
+  const digest = page.getByLabel('Email about unread mentions');
   await expect(digest).toBeChecked();
   await digest.click();
   await expect(digest).not.toBeChecked();
@@ -101,10 +101,10 @@ test('a user confirms an address, invites somebody by mail, and turns digests of
 
   await page.getByRole('link', { name: /team/ }).click();
   await page.getByRole('button', { name: 'Add people' }).click();
-  const form = page.getByRole('form', { name: 'Invite by mail' });
+  const form = page.getByRole('form', { name: 'Invite by email' });
   await form.getByLabel('Email address').fill('guest@example.org');
   await form.getByRole('button', { name: 'Send' }).click();
-  await expect(page.getByText('A mail to guest@example.org is on its way.')).toBeVisible();
+  await expect(page.getByText('An email to guest@example.org is on its way.')).toBeVisible();
   await page.screenshot({ path: '../../screenshots/invite-by-mail.png' });
 
   const guest = await (await browser.newContext()).newPage();
@@ -113,7 +113,7 @@ test('a user confirms an address, invites somebody by mail, and turns digests of
   await expect(invitation).toBeVisible({ timeout: 20_000 });
   await guest.screenshot({ path: '../../screenshots/mailbox.png' });
   await invitation.getByRole('link', { name: /unsubscribe/ }).click();
-  await guest.getByRole('button', { name: 'Get no more' }).click();
-  await expect(guest.getByRole('heading', { name: 'You get no more of this mail' })).toBeVisible();
+  await guest.getByRole('button', { name: 'Unsubscribe' }).click();
+  await expect(guest.getByRole('heading', { name: 'You are unsubscribed' })).toBeVisible();
   await guest.context().close();
 });

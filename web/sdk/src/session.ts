@@ -92,9 +92,11 @@ export class Session extends Emitter<SessionEvents> {
 
   async #createAccount(path: string, body: Signup | SignupConfirmation): Promise<Me> {
     const options = { body, anonymous: true };
-    const response = await this.#http.request<AuthResponse | PendingSignupResponse>('POST', path, options);
-    if (!('waits_for' in response)) return this.#startSession(response);
-    if (response.waits_for === 'verification') throw new VerificationPendingError('open the link in the mail to go on');
+    // A server of the previous version sends no body if an operator has to approve the account.
+    const response = await this.#http.request<AuthResponse | PendingSignupResponse | undefined>('POST', path, options);
+    if (response && !('waits_for' in response)) return this.#startSession(response);
+    if (response?.waits_for === 'verification')
+      throw new VerificationPendingError('open the link in the mail to go on');
     throw new ApprovalPendingError('an operator of this server has to approve your account first');
   }
 

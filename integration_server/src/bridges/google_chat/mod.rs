@@ -7,7 +7,7 @@ mod incoming;
 mod read;
 mod receive;
 mod send;
-mod tokens;
+pub(crate) mod tokens;
 
 pub(crate) use account::check;
 pub(crate) use read::read_events;

@@ -38,6 +38,8 @@ pub(crate) enum Scope {
     App,
     /// To read all messages of a space, which an administrator must approve.
     ReadMessages,
+    /// To push to the devices of a native app.
+    Push,
 }
 
 impl Scope {
@@ -45,6 +47,7 @@ impl Scope {
         match self {
             Self::App => "https://www.googleapis.com/auth/chat.bot",
             Self::ReadMessages => "https://www.googleapis.com/auth/chat.app.messages.readonly",
+            Self::Push => "https://www.googleapis.com/auth/firebase.messaging",
         }
     }
 }

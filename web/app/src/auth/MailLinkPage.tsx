@@ -1,5 +1,5 @@
 import { ApprovalPendingError, createChatClient } from '@confab/sdk';
-import { type FormEvent, type ReactNode, useEffect, useState } from 'react';
+import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { getErrorMessage, getFieldError } from '../locales/errorMessage';
 import { Button } from '../ui/Button';
@@ -13,6 +13,8 @@ const { api } = createChatClient({ getToken: async () => null, shareConnection: 
 interface LinkProps {
   /** The token of the link. */
   readonly token: string;
+  /** What else the link contains. */
+  readonly fragment: URLSearchParams;
   readonly onSignedIn: (account: Account) => void;
 }
 
@@ -26,18 +28,34 @@ const PAGES: Readonly<Record<MailLinkPath, (props: LinkProps) => ReactNode>> = {
 
 /** Does what a link in a mail is for. The token is in the fragment, which browsers send to no server. */
 export default function MailLinkPage({ onSignedIn }: Pick<LinkProps, 'onSignedIn'>) {
-  const [fragment] = useState(() => new URLSearchParams(location.hash.slice(1)));
+  const { t } = useTranslation();
+  const [hash, setHash] = useState(() => location.hash);
   useEffect(() => {
     document.title = 'Confab';
+    // Another link, opened in the same tab, changes only the fragment.
+    const handleChange = () => setHash(location.hash);
+    addEventListener('hashchange', handleChange);
+    return () => removeEventListener('hashchange', handleChange);
   }, []);
   const path = findMailLink();
   if (!path) return null;
   const Page = PAGES[path];
+  const fragment = new URLSearchParams(hash.slice(1));
+  const token = fragment.get('token');
+  if (!token) {
+    return (
+      <Card title={t('mailLink.incomplete')}>
+        <p>{t('mailLink.incompleteHint')}</p>
+        <HomeButton label={t('mailLink.continue')} />
+      </Card>
+    );
+  }
   const leave = (account: Account) => {
-    history.replaceState(null, '', '/');
+    const invite = fragment.get('invite');
+    history.replaceState(null, '', invite ? `/invite/${encodeURIComponent(invite)}` : '/');
     onSignedIn(account);
   };
-  return <Page token={fragment.get('token') ?? ''} onSignedIn={leave} />;
+  return <Page key={hash} token={token} fragment={fragment} onSignedIn={leave} />;
 }
 
 /** Runs a request of a form, and keeps its error. */
@@ -60,10 +78,9 @@ function useRequest() {
   return { isBusy, isDone, error, run };
 }
 
-function FinishSignUp({ token, onSignedIn }: LinkProps) {
+function FinishSignUp({ token, fragment, onSignedIn }: LinkProps) {
   const { t } = useTranslation();
   const { isBusy, error, run } = useRequest();
-  const username = new URLSearchParams(location.hash.slice(1)).get('username') ?? '';
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -86,7 +103,7 @@ function FinishSignUp({ token, onSignedIn }: LinkProps) {
           label={t('auth.username')}
           name="username"
           autoComplete="username"
-          defaultValue={username}
+          defaultValue={fragment.get('username') ?? ''}
           required
           error={getFieldError(error, 'username')}
           hint={t('auth.usernameHint')}
@@ -121,8 +138,11 @@ function ResetPassword({ token }: LinkProps) {
     <Card title={t('mailLink.resetPassword')}>
       <p>{t('mailLink.resetPasswordHint')}</p>
       <form className={styles.form} onSubmit={submit}>
-        <NewPasswordField label={t('mailLink.newPassword')} error={getFieldError(error, 'password')} />
-        <RequestError error={error} shownFields={['password']} />
+        <NewPasswordField
+          label={t('mailLink.newPassword')}
+          error={getFieldError(error, 'new_password') ?? getFieldError(error, 'password')}
+        />
+        <RequestError error={error} shownFields={['new_password', 'password']} />
         <Button type="submit" variant="primary" disabled={isBusy}>
           {t('mailLink.resetPassword')}
         </Button>
@@ -144,12 +164,12 @@ function ConfirmEmail({ token }: LinkProps) {
   );
 }
 
-function Unsubscribe({ token }: LinkProps) {
+function Unsubscribe({ token, fragment }: LinkProps) {
   const { t } = useTranslation();
   return (
     <Confirmation
       title={t('mailLink.unsubscribe')}
-      hint={t('mailLink.unsubscribeHint')}
+      hint={t(fragment.get('of') === 'invitations' ? 'mailLink.unsubscribeInvitations' : 'mailLink.unsubscribeDigests')}
       label={t('mailLink.unsubscribeConfirm')}
       doneTitle={t('mailLink.unsubscribed')}
       request={() => api.mail.unsubscribe(token)}
@@ -214,11 +234,16 @@ function HomeButton({ label }: { readonly label: string }) {
 }
 
 function Card({ title, children }: { readonly title: string; readonly children?: ReactNode }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  // The form that had the focus may be gone.
+  useEffect(() => heading.current?.focus(), [title]);
   return (
     <main className={styles.page}>
       <div className={styles.card}>
         <img src="/icon.svg" alt="" width={44} height={44} />
-        <h1>{title}</h1>
+        <h1 ref={heading} tabIndex={-1}>
+          {title}
+        </h1>
         {children}
       </div>
     </main>

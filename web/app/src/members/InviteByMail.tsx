@@ -12,7 +12,7 @@ import { useAction } from '../ui/useAction';
 export function InviteByMail({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const { invites } = useChatStore().client.api;
-  const { error, run } = useAction();
+  const { error, isBusy, run } = useAction();
   const sendsMail = useSendsMail();
   if (!sendsMail) return null;
   const submit = (event: FormEvent<HTMLFormElement>) => {
@@ -31,7 +31,9 @@ export function InviteByMail({ chatId }: { readonly chatId: number }) {
       <Field label={t('invite.address')} name="email" type="email" autoComplete="off" required />
       <FormError>{error}</FormError>
       <div className={styles.actions}>
-        <Button type="submit">{t('invite.send')}</Button>
+        <Button type="submit" disabled={isBusy}>
+          {t('invite.send')}
+        </Button>
       </div>
     </form>
   );

@@ -13,7 +13,7 @@ export function EmailSettings() {
   const { me: api } = useChatStore().client.api;
   const [me, setMe] = useState(useChatState((state) => state.me));
   const [mailedTo, setMailedTo] = useState<string | null>(null);
-  const { error, run } = useAction();
+  const { error, isBusy, run } = useAction();
   const sendsMail = useSendsMail();
   // It may have been confirmed in another tab.
   useEffect(() => {
@@ -24,6 +24,7 @@ export function EmailSettings() {
     const target = event.currentTarget;
     const form = new FormData(target);
     const email = String(form.get('email'));
+    setMailedTo(null);
     void run(async () => {
       await api.changeEmail({ email, current_password: String(form.get('password')) });
       target.reset();
@@ -62,7 +63,9 @@ export function EmailSettings() {
           <FormError>{error}</FormError>
           <p role="status">{mailedTo !== null && t('settings.emailMailed', { email: mailedTo })}</p>
           <div className={styles.actions}>
-            <Button type="submit">{t('settings.changeEmail')}</Button>
+            <Button type="submit" disabled={isBusy}>
+              {t('settings.changeEmail')}
+            </Button>
           </div>
         </form>
       )}

@@ -1133,6 +1133,11 @@ export type Demo = {
 export type Description = string;
 
 /**
+ * The registration token of an app at Firebase Cloud Messaging: 20 to 1,000 letters, digits, dashes, underscores or colons.
+ */
+export type DeviceToken = string;
+
+/**
  * Why an endpoint is disabled.
  */
 export type DisabledReason = 'owner' | 'failing' | 'gone' | 'backlog' | 'sessions_ended';
@@ -2397,6 +2402,20 @@ export type NewMessage = {
 };
 
 /**
+ * A device that runs a native app.
+ */
+export type NewNativeSubscription = {
+    /**
+     * What a notification shows.
+     */
+    preview?: Preview;
+    /**
+     * The registration token of the app at Firebase Cloud Messaging.
+     */
+    token: DeviceToken;
+};
+
+/**
  * The status that others see while the caller is connected.
  */
 export type NewStatus = {
@@ -3043,7 +3062,7 @@ export type Signup = {
     email: Email;
     /**
      * The code of an invite to a chat, which the new user joins. If an operator has to approve
-     * the account, the user joins then.
+     * the account, the user joins then. A server that verifies addresses only checks it; the user accepts it afterwards.
      */
     invite?: InviteCode | null;
     /**
@@ -6783,6 +6802,24 @@ export type InvitesAcceptResponses = {
 
 export type InvitesAcceptResponse = InvitesAcceptResponses[keyof InvitesAcceptResponses];
 
+export type MailShowUnsubscribeData = {
+    body?: never;
+    path?: never;
+    query: {
+        token: LinkToken;
+    };
+    url: '/api/mail/unsubscribe';
+};
+
+export type MailShowUnsubscribeErrors = {
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+};
+
+export type MailShowUnsubscribeError = MailShowUnsubscribeErrors[keyof MailShowUnsubscribeErrors];
+
 export type MailUnsubscribeData = {
     body?: never;
     path?: never;
@@ -8600,6 +8637,55 @@ export type PushGetKeyResponses = {
 };
 
 export type PushGetKeyResponse = PushGetKeyResponses[keyof PushGetKeyResponses];
+
+export type PushSetNativeSubscriptionData = {
+    body: NewNativeSubscription;
+    path?: never;
+    query?: never;
+    url: '/api/push/native-subscription';
+};
+
+export type PushSetNativeSubscriptionErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type PushSetNativeSubscriptionError = PushSetNativeSubscriptionErrors[keyof PushSetNativeSubscriptionErrors];
+
+export type PushSetNativeSubscriptionResponses = {
+    /**
+     * OK.
+     */
+    200: Subscription;
+};
+
+export type PushSetNativeSubscriptionResponse = PushSetNativeSubscriptionResponses[keyof PushSetNativeSubscriptionResponses];
 
 export type PushDeleteSubscriptionData = {
     body?: never;
