@@ -92,7 +92,7 @@ pub async fn send(db: &PgPool, actor: UserId, chat: ChatId, email: &Email, langu
     }
     let new = NewInvite { expires_in: Some(MAILED_LIFETIME_SECONDS), max_uses: Some(1) };
     let invite = insert(&mut log, actor, chat, &new).await?;
-    let is_stored = NewMail::to_address(mail::Kind::Invitation, email, language)
+    let is_stored = NewMail::to_address(mail::Kind::Invitation, email.as_str(), language)
         .with_user(actor)
         .with_data(json!({ "code": invite.code }))
         .enqueue(&mut log)

@@ -7,7 +7,7 @@ use crate::{
     mail::Language,
     operators::AccountState,
     search::{split_name_query, words},
-    values::{Bio, DisplayName, Email, InviteCode, SearchText, Username, deserialize_nullable},
+    values::{Bio, DisplayName, Email, EmailText, InviteCode, SearchText, Username, deserialize_nullable},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -196,12 +196,12 @@ pub(crate) fn map_name_conflict<T>(created: Result<T, sqlx::Error>) -> Result<T>
 }
 
 /// Returns an email in the form in which two are compared.
-pub async fn fold_email(db: impl PgExecutor<'_>, email: &Email) -> Result<String> {
+pub async fn fold_email(db: impl PgExecutor<'_>, email: &EmailText) -> Result<String> {
     Ok(sqlx::query_scalar("select lower($1)").bind(email.as_str()).fetch_one(db).await?)
 }
 
 /// Finds the credentials of the user with this email.
-pub async fn find_credentials(db: impl PgExecutor<'_>, email: &Email) -> Result<Option<Credentials>> {
+pub async fn find_credentials(db: impl PgExecutor<'_>, email: &EmailText) -> Result<Option<Credentials>> {
     Ok(sqlx::query_as("select id, password_hash from users where lower(email) = lower($1) and deleted_at is null")
         .bind(email.as_str())
         .fetch_optional(db)

@@ -79,7 +79,7 @@ text_types! {
     };
     /// 1 to 64 characters.
     DisplayName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "a display name", 1, 64);
-    /// An email: text before and after one `@`, at most 254 characters.
+    /// An email of a new account or a new one of an account: text before and after one `@`, at most 254 characters.
     Email { "format": "email", "minLength": 3, "maxLength": 254 } = |text| {
         // Keyboards differ in how they compose a character.
         let text = ComposingNormalizer::new_nfc().normalize(text.trim()).into_owned();
@@ -89,6 +89,16 @@ text_types! {
             local.len() <= 64 && has_parts(local, 64) && has_parts(domain, 63) && domain.chars().all(is_of_domain)
         });
         if is_well_formed && text.chars().all(is_email_char) && text.chars().count() <= 254 {
+            Ok(text)
+        } else {
+            Err("an email must look like name@example.com and have at most 254 characters".into())
+        }
+    };
+    /// An email that names an account, also one that nobody could choose any more: at most 254 characters.
+    EmailText { "format": "email", "minLength": 3, "maxLength": 254 } = |text| {
+        let text = ComposingNormalizer::new_nfc().normalize(text.trim()).into_owned();
+        let is_well_formed = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+        if is_well_formed && text.chars().count() <= 254 && !text.contains('\0') {
             Ok(text)
         } else {
             Err("an email must look like name@example.com and have at most 254 characters".into())

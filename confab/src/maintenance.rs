@@ -10,7 +10,7 @@ use chat_core::{
     operators,
     sealing::{self, Sealer},
     users,
-    values::Email,
+    values::EmailText,
 };
 use chat_http::settings::{
     DataSettings, DatabaseSettings, OptionalDatabaseSettings, RetentionSettings, SecretsSettings,
@@ -137,7 +137,7 @@ impl AccountArgs {
     }
 
     async fn find_user(&self) -> anyhow::Result<(sqlx::PgPool, chat_core::UserId)> {
-        let email = Email::try_from(self.email.clone()).map_err(anyhow::Error::msg)?;
+        let email = EmailText::try_from(self.email.clone()).map_err(anyhow::Error::msg)?;
         let db = self.database.create_pool()?;
         let found = users::find_credentials(&db, &email).await.map_err(database::database_error)?;
         let user = found.with_context(|| format!("no account with the email address {}", self.email))?.id;

@@ -31,7 +31,9 @@ function listFiles(): Plugin {
       handler(_, bundle) {
         const assets = Object.keys(bundle).filter((name) => /^assets\/.*\.(js|css|svg|woff2|json)$/.test(name));
         const files = [...assets.sort().map((name) => `/${name}`), '/icon.svg', '/icon-unread.svg', '/app.webmanifest'];
-        const version = createHash('sha256').update(files.join()).digest('hex').slice(0, 16);
+        const page = bundle['index.html'];
+        const html = page?.type === 'asset' ? String(page.source) : '';
+        const version = createHash('sha256').update(files.join()).update(html).digest('hex').slice(0, 16);
         this.emitFile({ type: 'asset', fileName: 'files.json', source: JSON.stringify({ version, files }) });
       },
     },

@@ -3,7 +3,7 @@
 use super::BreachedPasswords;
 use crate::{
     Error, Result,
-    values::{Email, Password, Username},
+    values::{Password, Username},
 };
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use std::sync::Arc;
@@ -68,9 +68,9 @@ impl Hasher {
 
     /// Rejects a password that is easy to guess: a common one, one made from the username, the
     /// email or the name of the product, or one that was published in a data breach.
-    pub async fn check_strength(&self, password: &Password, username: &Username, email: &Email) -> Result<()> {
-        let mut inputs = vec![PRODUCT.to_owned(), username.as_str().to_owned(), email.as_str().to_owned()];
-        for name in [username.as_str(), email.as_str()] {
+    pub async fn check_strength(&self, password: &Password, username: &Username, email: &str) -> Result<()> {
+        let mut inputs = vec![PRODUCT.to_owned(), username.as_str().to_owned(), email.to_owned()];
+        for name in [username.as_str(), email] {
             inputs.extend(name.split(|c: char| !c.is_alphanumeric()).map(str::to_owned));
         }
         let (password, breached) = (password.clone(), self.breached.clone());

@@ -69,7 +69,7 @@ pub async fn confirm_email(db: &PgPool, link: &Link, client: &Client) -> Result<
     let mut log = events::begin(db, user).await?;
     users::lock_active(&mut log, user).await.map_err(|_| links::INVALID)?;
     links::use_up(&mut log, link).await?;
-    let is_other: bool = sqlx::query_scalar("select lower(email) is distinct from lower($2) from users where id = $1")
+    let is_other: bool = sqlx::query_scalar("select email is distinct from $2 from users where id = $1")
         .bind(user)
         .bind(&link.address)
         .fetch_one(&mut *log)

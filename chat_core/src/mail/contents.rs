@@ -174,8 +174,8 @@ async fn compose_notice(db: &mut PgConnection, due: &DueMail) -> Result<Option<O
 /// The inviter still has to be a member who can invite, and the reader may have an account that wants none.
 async fn compose_invitation(db: &mut PgConnection, due: &DueMail) -> Result<Option<Outgoing>> {
     let code = due.text("code");
-    let names: Option<(String, String)> = sqlx::query_as(
-        "select coalesce(nullif(u.display_name, ''), u.username), c.name
+    let found: Option<(String, String, String)> = sqlx::query_as(
+        "select coalesce(nullif(u.display_name, ''), u.username), c.name, coalesce(reader.email, $3)
          from active_invites i join chats c on c.id = i.chat_id
          join users u on u.id = i.created_by and u.state = 'active'
          join chat_members m on m.chat_id = c.id and m.user_id = u.id and 'invite' = any (permissions_of(c.type, m.role))
@@ -194,9 +194,10 @@ async fn compose_invitation(db: &mut PgConnection, due: &DueMail) -> Result<Opti
     .bind(&due.address)
     .fetch_optional(&mut *db)
     .await?;
-    let Some((inviter, chat)) = names else { return Ok(None) };
+    let Some((inviter, chat, address)) = found else { return Ok(None) };
     let Some(token) = links::create(db, due).await? else { return Ok(None) };
-    Ok(Some(due.outgoing(Content::Invitation { inviter, chat, code, token })))
+    let content = Content::Invitation { inviter, chat, code, token };
+    Ok(Some(Outgoing { address, language: due.language, content }))
 }
 
 async fn compose_digest(db: &mut PgConnection, due: &DueMail) -> Result<ComposeOutcome> {

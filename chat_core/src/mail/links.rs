@@ -56,6 +56,11 @@ pub async fn find(db: impl PgExecutor<'_>, kind: Kind, token: &str) -> Result<Li
     find_any(db, token).await?.filter(|link| link.kind == kind).ok_or(INVALID)
 }
 
+/// Whether a link stops invitations; otherwise it stops digests, or nothing.
+pub async fn is_of_invitation(db: impl PgExecutor<'_>, token: &str) -> Result<bool> {
+    Ok(find_any(db, token).await?.is_some_and(|link| link.kind == Kind::Invitation))
+}
+
 async fn find_any(db: impl PgExecutor<'_>, token: &str) -> Result<Option<Link>> {
     Ok(sqlx::query_as(
         "select l.mail_id, m.address, m.user_id, m.data, m.kind

@@ -11,7 +11,7 @@ pub mod queue;
 
 pub use language::Language;
 
-use crate::{Result, UserId, audit::Client, values::Email};
+use crate::{Result, UserId, audit::Client};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -85,8 +85,8 @@ pub struct NewMail<'a> {
 
 impl<'a> NewMail<'a> {
     /// A mail of which only the address is known.
-    pub fn to_address(kind: Kind, address: &'a Email, language: Language) -> Self {
-        Self { kind, address: address.as_str(), language, user: None, data: json!({}) }
+    pub fn to_address(kind: Kind, address: &'a str, language: Language) -> Self {
+        Self { kind, address, language, user: None, data: json!({}) }
     }
 
     /// Adds the user whose account it is about, or who caused it.

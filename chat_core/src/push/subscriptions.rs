@@ -150,6 +150,12 @@ pub async fn set(db: &PgPool, allowed: &AllowedTargets, caller: Claims, new: New
 /// Stores the subscription of a device that runs a native app, instead of the one that it had.
 pub async fn set_native(db: &PgPool, caller: Claims, new: NewNativeSubscription) -> Result<Subscription> {
     let endpoint = format!("{FCM_SCHEME}{}", new.token.as_str());
+    // An app has one account: the device of the account before shows nothing of it any more.
+    sqlx::query("delete from push_subscriptions where endpoint = $1 and user_id <> $2")
+        .bind(&endpoint)
+        .bind(caller.user_id)
+        .execute(db)
+        .await?;
     store(db, caller, Device { endpoint, p256dh: Vec::new(), auth: Vec::new(), preview: new.preview }).await
 }
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use chat_core::{
     Error,
     mail::{self, NewMail, accounts, links},
-    values::{Email, LinkToken, Password, Username},
+    values::{Email, EmailText, LinkToken, Password, Username},
 };
 use chat_http::Result;
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordReset {
-    email: Email,
+    email: EmailText,
 }
 
 /// A new password for the account of a link.
@@ -57,7 +57,7 @@ pub(crate) async fn request_password_reset(
     require_mail(&state)?;
     state.rate_limiter.charge_mail(client.address)?;
     let mut tx = state.db.begin().await?;
-    NewMail::to_address(mail::Kind::PasswordReset, &email, client.language).enqueue(&mut tx).await?;
+    NewMail::to_address(mail::Kind::PasswordReset, email.as_str(), client.language).enqueue(&mut tx).await?;
     tx.commit().await?;
     Ok(Accepted)
 }
@@ -71,7 +71,7 @@ pub(crate) async fn reset_password(
     let link = links::find(&state.db, mail::Kind::PasswordReset, token.as_str()).await?;
     let account = accounts::find_active(&state.db, &link.address).await?.ok_or(links::INVALID)?;
     let username = Username::try_from(account.username).map_err(Error::internal)?;
-    state.hasher.check_strength(&new_password, &username, &link.email()?).await?;
+    state.hasher.check_strength(&new_password, &username, &account.email).await?;
     let hash = state.hasher.hash(new_password).await?;
     accounts::reset_password(&state.db, &link, &hash, &client).await?;
     Ok(NoContent)
@@ -92,7 +92,7 @@ pub(crate) async fn request_email_change(
     }
     verify_password(&state, &caller, current_password).await?;
     state.rate_limiter.charge_mail(client.address)?;
-    let mail = NewMail::to_address(mail::Kind::EmailChange, &email, client.language).with_user(caller.user_id);
+    let mail = NewMail::to_address(mail::Kind::EmailChange, email.as_str(), client.language).with_user(caller.user_id);
     accounts::request_email_change(&state.db, caller.claims(), mail).await?;
     Ok(Accepted)
 }
@@ -110,8 +110,12 @@ pub(crate) async fn confirm_email(
 
 /// Shows the page that asks whether to stop the mail: mail programs without RFC 8058 open the link with GET, which
 /// changes nothing.
-pub(crate) async fn show_unsubscribe(Query(LinkParams { token }): Query<LinkParams>) -> SeeOther {
-    SeeOther(format!("/unsubscribe#token={}", token.as_str()))
+pub(crate) async fn show_unsubscribe(
+    State(state): State<Arc<AppState>>,
+    Query(LinkParams { token }): Query<LinkParams>,
+) -> Result<SeeOther> {
+    let of = if links::is_of_invitation(&state.db, token.as_str()).await? { "invitations" } else { "digests" };
+    Ok(SeeOther(format!("/unsubscribe#token={}&of={of}", token.as_str())))
 }
 
 /// Stops the mail that a link is for (RFC 8058): digests, or invitations to the address. Idempotent.

@@ -148,7 +148,7 @@ async fn send_link(state: &AppState, client: &Client, email: &Email, pending: Pe
     state.rate_limiter.charge_mail(client.address)?;
     let mut tx = state.db.begin().await?;
     let data = serde_json::to_value(pending).map_err(Error::internal)?;
-    NewMail::to_address(mail::Kind::SignUp, email, client.language).with_data(data).enqueue(&mut tx).await?;
+    NewMail::to_address(mail::Kind::SignUp, email.as_str(), client.language).with_data(data).enqueue(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -169,7 +169,7 @@ async fn create_account(
     link: Option<Link>,
 ) -> Result<SignupResponse> {
     let Account { username, email, password, invite } = account;
-    state.hasher.check_strength(&password, &username, &email).await?;
+    state.hasher.check_strength(&password, &username, email.as_str()).await?;
     let password_hash = state.hasher.hash(password).await?;
     let is_approval_required = state.sign_up == SignUpPolicy::Approval;
     let new = NewUser {

@@ -171,11 +171,9 @@ async fn others_cannot_use_up_what_an_owner_needs() {
             user.put("/api/me/email", change.clone()).await.expect(202);
         }
         // The mails of a deleted account still count.
-        user.request(reqwest::Method::DELETE, "/api/me")
-            .json(&json!({ "password": "long unlikely words" }))
-            .send()
-            .await
-            .expect("an answer");
+        let deletion = user.request(reqwest::Method::DELETE, "/api/me");
+        let deleted = deletion.json(&json!({ "password": "long unlikely words" })).send().await.expect("an answer");
+        assert_eq!(deleted.status(), 204);
         sqlx::query("update mails set created_at = created_at - interval '2 hours'")
             .execute(&app.db)
             .await
@@ -241,7 +239,8 @@ async fn an_invitation_lets_its_reader_join_and_can_be_declined_for_good() {
     let opened =
         Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client").get(&url).send().await;
     let location = opened.expect("an answer").headers()["location"].to_str().expect("a path").to_owned();
-    assert!(location.starts_with("/unsubscribe#token="), "{location}");
+    let is_of_invitations = location.starts_with("/unsubscribe#token=") && location.ends_with("&of=invitations");
+    assert!(is_of_invitations, "{location}");
     invite(&alice).await.expect(202);
     alice.post(&format!("/api/chats/{group}/invitations"), json!({ "email": "other@example.org" })).await.expect(202);
     mail.expect("other@example.org", "invites you").await;

@@ -41,7 +41,7 @@ async fn a_native_app_learns_of_what_is_for_its_user() {
     assert_eq!((&push["data"]["navigate"], &push["data"]["user_id"]), (&json!(navigate), &json!(bob.id.to_string())));
     assert!(push["data"].as_object().expect("data").values().all(Value::is_string), "{push}");
     let tag = format!("chat-{}-{direct}", bob.id);
-    assert_eq!((&push["android"]["priority"], &push["android"]["collapse_key"]), (&json!("HIGH"), &json!(tag)));
+    assert_eq!((&push["android"]["priority"], &push["android"]["notification"]["tag"]), (&json!("HIGH"), &json!(tag)));
     let badge = &push["apns"]["payload"]["aps"]["badge"];
     assert_eq!(
         (badge, &push["apns"]["headers"]["apns-collapse-id"]),
@@ -58,15 +58,24 @@ async fn a_native_app_learns_of_what_is_for_its_user() {
 #[tokio::test]
 async fn a_device_that_is_gone_is_forgotten_and_others_are_tried_again() {
     let (app, mut google, [alice, bob], direct) = start().await;
-    for (name, status, code) in
-        [("removed", 404, "UNREGISTERED"), ("invalid", 400, "INVALID_ARGUMENT"), ("foreign", 403, "SENDER_ID_MISMATCH")]
-    {
+    for (name, status, code) in [("removed", 404, "UNREGISTERED"), ("invalid", 400, "INVALID_ARGUMENT")] {
         google.answer_pushes(&token(name), status, code);
         register(&bob, name, json!({})).await;
         alice.say_in(direct, name).await;
         google.next_push().await;
         expect_forgotten(&bob).await;
     }
+    // A wrong project rejects all devices, which must not be forgotten.
+    google.answer_pushes(&token("foreign"), 403, "SENDER_ID_MISMATCH");
+    register(&bob, "foreign", json!({})).await;
+    alice.say_in(direct, "rejected").await;
+    google.next_push().await;
+    eventually("the device is paused", || async {
+        let sql = "select paused_until > now() + interval '30 minutes' from push_subscriptions where user_id = $1";
+        sqlx::query_scalar::<_, Option<bool>>(sql).bind(bob.id).fetch_one(&app.db).await.expect("a device")
+            == Some(true)
+    })
+    .await;
     google.answer_pushes(&token("busy"), 503, "UNAVAILABLE");
     register(&bob, "busy", json!({})).await;
     alice.say_in(direct, "later").await;
@@ -79,15 +88,16 @@ async fn a_device_that_is_gone_is_forgotten_and_others_are_tried_again() {
     sqlx::query("update push_subscriptions set paused_until = null").execute(&app.db).await.expect("not paused");
     assert_eq!(google.next_push().await["message"]["notification"]["body"], "later");
     bob.get("/api/push/subscription").await.expect(200);
+    // Another account on the device takes it over.
+    let [carol] = app.sign_in(["carol"]).await;
+    register(&carol, "busy", json!({})).await;
+    bob.get("/api/push/subscription").await.expect_problem(404);
+    carol.get("/api/push/subscription").await.expect(200);
     // The device ends with its session.
-    bob.post("/api/signout", json!({})).await.expect(204);
-    alice.say_in(direct, "unseen").await;
-    eventually("the device is forgotten", || async {
-        sqlx::query_scalar::<_, i64>("select count(*) from push_notifications where due_at is not null")
-            .fetch_one(&app.db)
-            .await
-            .expect("a count")
-            == 0
+    carol.post("/api/signout", json!({})).await.expect(204);
+    eventually("no device is left", || async {
+        let sql = "select count(*) from push_subscriptions p join sessions s on s.id = p.session_id where s.revoked_at is null";
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(&app.db).await.expect("a count") == 0
     })
     .await;
 }

@@ -89,7 +89,7 @@ async fn the_first_account_approves_the_others() {
     let first = sign_up("first").await.expect(201).json();
     assert_eq!(first["user"]["is_operator"], true);
     let token = first["token"].as_str().expect("a token");
-    assert!(sign_up("second").await.expect(202).bytes.is_empty());
+    assert_eq!(sign_up("second").await.expect(202).json(), json!({ "waits_for": "approval" }));
     sign_up("third").await.expect(202);
     let refused = sign_in(&dev, "second@example.org", "long unlikely words").await;
     assert_eq!(refused.expect_problem(403)["code"], "account_pending");

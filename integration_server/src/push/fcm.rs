@@ -30,8 +30,8 @@ const PUSH_TIMEOUT: Duration = Duration::from_secs(8);
 /// How much of a response is read: an error names its reason.
 const LIMITS: ResponseLimits = ResponseLimits { bytes: 16 * 1024, time: Duration::from_secs(2) };
 
-/// Reasons for which a device never gets a push any more: its app was removed, or is one of another project.
-const GONE_ERRORS: [&str; 2] = ["UNREGISTERED", "SENDER_ID_MISMATCH"];
+/// The code of a device whose app was removed.
+const UNREGISTERED: &str = "UNREGISTERED";
 
 /// The Firebase project of a native app.
 #[derive(Clone)]
@@ -107,17 +107,26 @@ impl Fcm {
         let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
         match response.status {
             status if status.is_success() => content.sent(),
-            _ if GONE_ERRORS.iter().any(|code| has_error_code(&body, code)) => Outcome::Gone,
+            _ if has_error_code(&body, UNREGISTERED) => Outcome::Gone,
             StatusCode::BAD_REQUEST if names_the_token(&body) => Outcome::Gone,
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            StatusCode::UNAUTHORIZED => {
+                // The access token may have ended early.
                 self.tokens.forget(&self.key, Scope::Push);
-                tracing::warn!(%status, "FCM rejects this server");
+                tracing::warn!("FCM does not accept the access token of this server; trying again");
+                Outcome::Failed(None)
+            }
+            // The project or the service account may be wrong, not the device.
+            status @ (StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) => {
+                tracing::warn!(%status, "FCM rejects this server; FCM_PROJECT or its service account may be wrong");
                 Outcome::Rejected
             }
             status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
                 Outcome::Failed(response.retry_after.map(|pause| pause.as_secs_f64()))
             }
-            _ => Outcome::Refused,
+            status => {
+                tracing::warn!(%status, "FCM refuses a push");
+                Outcome::Refused
+            }
         }
     }
 }
@@ -153,7 +162,7 @@ fn describe(due: &DueNotification, device: &str, content: &Content, navigate: &s
             "android": {
                 "priority": if is_urgent { "HIGH" } else { "NORMAL" },
                 "ttl": format!("{TTL_SECONDS}s"),
-                "collapse_key": tag,
+                // No collapse key: FCM keeps only four of them for a device that is off.
                 "notification": { "tag": tag, "notification_count": unread_chats },
             },
             "apns": {

@@ -54,16 +54,20 @@ export function App() {
       setAccount(account);
     };
     return (
-      <Suspense>
-        <MailLinkPage onSignedIn={handleSignedIn} />
-      </Suspense>
+      <ErrorBoundary>
+        <Suspense>
+          <MailLinkPage onSignedIn={handleSignedIn} />
+        </Suspense>
+      </ErrorBoundary>
     );
   }
   if (!account) {
     return (
-      <Suspense>
-        <SignInPage onSignedIn={setAccount} />
-      </Suspense>
+      <ErrorBoundary>
+        <Suspense>
+          <SignInPage onSignedIn={setAccount} />
+        </Suspense>
+      </ErrorBoundary>
     );
   }
   if (chatStore?.account !== account) return null;

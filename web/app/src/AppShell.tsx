@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'react';
+import { Suspense, useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Route, Switch, useLocation } from 'wouter';
 import { useStore } from 'zustand';
@@ -14,7 +14,6 @@ import { useShortcuts } from './shortcuts/useShortcuts';
 import { InvitePage } from './sidebar/InvitePage';
 import { Sidebar } from './sidebar/Sidebar';
 import { getChatTitle, parseChatId, useChatState, useChatStore } from './store/hooks';
-import { UpdateBanner } from './UpdateBanner';
 import { Button } from './ui/Button';
 import { ErrorBoundary } from './ui/ErrorBoundary';
 import { Icon } from './ui/Icon';
@@ -26,6 +25,7 @@ import { useUiStore } from './uiStore';
 const modalModule = new LazyModule(() => import('./ModalRoot'));
 const ModalRoot = modalModule.component((part) => part.default);
 const DebugPanel = lazyWithRetry(() => import('./debug/DebugPanel'));
+const UpdateBanner = lazyWithRetry(() => import('./UpdateBanner'));
 const InboxPage = lazyWithRetry(() => import('./inbox/InboxPage'));
 const OperatorPage = lazyWithRetry(() => import('./operator/OperatorPage'));
 
@@ -62,7 +62,9 @@ function Panes() {
     <div className={styles.panes} data-pane={path === '/' ? 'chats' : 'chat'}>
       <div className={styles.banners}>
         <ConnectionBanner />
-        <UpdateBanner />
+        <Suspense>
+          <UpdateBanner />
+        </Suspense>
       </div>
       <Sidebar />
       <Switch>

@@ -1,6 +1,6 @@
-import { useEffect, useState } from 'react';
+import { useEffect } from 'react';
 import { registerServiceWorker } from './serviceWorker';
-import { useChatState, useChatStore } from './store/hooks';
+import { useChatStore } from './store/hooks';
 
 /** Delay before pages, scripts and chats are stored, in milliseconds. The first screen needs the network. */
 const PREPARE_DELAY_MS = 3_000;
@@ -19,28 +19,4 @@ export function useOfflineStart(): void {
     document.addEventListener('visibilitychange', handleVisibility);
     return () => document.removeEventListener('visibilitychange', handleVisibility);
   }, [chatStore]);
-}
-
-/** Whether the server has another build of this page. Asked each time the connection is live again. */
-export function useIsOutdated(): boolean {
-  const isLive = useChatState(({ connection }) => connection.to === 'live');
-  const [wasLive, setWasLive] = useState(false);
-  const [isOutdated, setIsOutdated] = useState(false);
-  useEffect(() => {
-    if (!isLive) return;
-    if (wasLive) void hasOtherBuild().then((hasOther) => hasOther && setIsOutdated(true));
-    setWasLive(true);
-  }, [isLive, wasLive]);
-  return isOutdated;
-}
-
-async function hasOtherBuild(): Promise<boolean> {
-  const script = document.querySelector('script[type="module"][src]')?.getAttribute('src');
-  if (!script) return false;
-  try {
-    const response = await fetch('/', { cache: 'no-cache', headers: { accept: 'text/html' } });
-    return response.ok && !(await response.text()).includes(script);
-  } catch {
-    return false;
-  }
 }

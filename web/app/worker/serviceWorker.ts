@@ -40,11 +40,14 @@ const KEPT_BUILDS = 2;
 /** Where the server lists the files of its build (`vite.config.ts`). */
 const FILES_PATH = '/files.json';
 
+/** How long the server has to answer before a stored page is shown, in milliseconds. */
+const PAGE_TIMEOUT_MS = 5_000;
+
 /** The page of all paths. */
 const PAGE_PATH = '/';
 
 /** Paths of the server that are no pages. */
-const SERVER_PATHS = /^\/(api|mailbox|metrics|livez|readyz)(\/|$)/;
+const SERVER_PATHS = /^\/(api|events|in|livez|mailbox|mcp|metrics|readyz|ws|\.well-known)(\/|$)/;
 
 /** What the server lists. */
 interface Build {
@@ -60,7 +63,15 @@ async function storeBuild(): Promise<void> {
     const { version, files } = (await response.json()) as Build;
     const cache = await caches.open(BUILD_CACHE + version);
     if (await cache.match(PAGE_PATH)) return;
-    await cache.addAll([PAGE_PATH, ...files]);
+    await cache.addAll(files);
+    // During an update, the page may come from a server with another build.
+    const page = await fetch(PAGE_PATH, { cache: 'no-cache', headers: { accept: 'text/html' } });
+    const scripts = (await page.clone().text()).match(/\/assets\/[\w.-]+/g) ?? [];
+    if (!page.ok || scripts.length === 0 || !scripts.every((script) => files.includes(script))) {
+      await caches.delete(BUILD_CACHE + version);
+      return;
+    }
+    await cache.put(PAGE_PATH, page);
     const builds = (await caches.keys()).filter((name) => name.startsWith(BUILD_CACHE));
     for (const old of builds.slice(0, -KEPT_BUILDS)) await caches.delete(old);
   } catch {
@@ -76,26 +87,21 @@ self.addEventListener('fetch', (event) => {
   else if (pathname.startsWith('/assets/')) event.respondWith(loadAsset(event.request));
 });
 
-/** Loads a page from the server; if that does not answer, from the newest build that is stored. */
+/** Loads a page from the server; if that does not answer in time, from the newest build that is stored. */
 async function loadPage(event: FetchEvent): Promise<Response> {
-  let response: Response | null = null;
-  let failure: unknown;
-  try {
-    response = await fetch(event.request);
-    if (response.status < 500) {
-      event.waitUntil(storeBuild());
-      return response;
-    }
-  } catch (error) {
-    failure = error;
+  const loading = fetch(event.request);
+  const timeout = new Promise<null>((resolve) => setTimeout(() => resolve(null), PAGE_TIMEOUT_MS));
+  const response = await Promise.race([loading.catch(() => null), timeout]);
+  if (response && response.status < 500) {
+    event.waitUntil(storeBuild());
+    return response;
   }
   const builds = (await caches.keys()).filter((name) => name.startsWith(BUILD_CACHE)).reverse();
   for (const name of builds) {
     const page = await (await caches.open(name)).match(PAGE_PATH);
     if (page) return page;
   }
-  if (response) return response;
-  throw failure;
+  return response ?? loading;
 }
 
 /** Loads a file whose name contains a hash of its content, so that it is the same for all requests. */

@@ -8,6 +8,7 @@ mod controls;
 mod crowd;
 mod environment;
 mod fanout;
+mod inbox;
 mod latency;
 mod memory;
 mod presence;
@@ -44,6 +45,9 @@ fn main() {
     }
     if is_selected("writes") {
         run_on_core(None, writes::run(&mut report));
+    }
+    if is_selected("inbox") {
+        run_on_core(None, inbox::run(&mut report));
     }
     if is_selected("push") {
         run_on_core(None, push::run(&mut report));

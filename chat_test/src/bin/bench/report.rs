@@ -25,6 +25,17 @@ impl Report {
         self.rows.push((part.into(), what.into(), value, unit.into()));
     }
 
+    /// Adds the mean rates with and without something, their ratio, and how much the rates without it differ.
+    pub(crate) fn add_comparison(&mut self, part: &str, what: &str, with_what: &str, without: &[f64], with: &[f64]) {
+        let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
+        let (lowest, highest) =
+            without.iter().fold((f64::MAX, 0f64), |(low, high), rate| (low.min(*rate), high.max(*rate)));
+        self.add_row(part, &format!("{what}, without {with_what}"), mean(without), "/s");
+        self.add_row(part, &format!("{what}, with {with_what}"), mean(with), "/s");
+        self.add_row(part, "with / without", mean(with) / mean(without), "×");
+        self.add_row(part, "without: lowest / highest", lowest / highest, "×");
+    }
+
     /// Writes the results to the JSON file, with the commit and the number of cores.
     pub(crate) fn finish(self) {
         let commit = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();

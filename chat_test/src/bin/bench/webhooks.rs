@@ -57,13 +57,7 @@ async fn measure_cost(report: &mut Report) {
         drop(integrations);
         without.push(measure_rest(&env, &server, SENDERS).await.0);
     }
-    let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
-    let (lowest, highest) =
-        without.iter().fold((f64::MAX, 0f64), |(low, high), rate| (low.min(*rate), high.max(*rate)));
-    report.add_row(PART, &format!("sends, {SENDERS} senders, without the feed"), mean(&without), "/s");
-    report.add_row(PART, &format!("sends, {SENDERS} senders, with the feed"), mean(&with), "/s");
-    report.add_row(PART, "with / without", mean(&with) / mean(&without), "×");
-    report.add_row(PART, "without: lowest / highest", lowest / highest, "×");
+    report.add_comparison(PART, &format!("sends, {SENDERS} senders"), "the feed", &without, &with);
     let integrations = env.integration_server();
     sleep(Duration::from_secs(2)).await;
     let (cpu, begun) = (integrations.cpu_seconds(), Instant::now());

@@ -111,7 +111,7 @@ function FinishSignUp({ token, fragment, onSignedIn }: LinkProps) {
         <NewPasswordField label={t('auth.password')} error={getFieldError(error, 'password')} />
         <RequestError error={error} shownFields={['username', 'password']} />
         <Button type="submit" variant="primary" disabled={isBusy}>
-          {t('mailLink.createAccount')}
+          {t('auth.signUp')}
         </Button>
       </form>
     </Card>
@@ -130,7 +130,7 @@ function ResetPassword({ token }: LinkProps) {
     return (
       <Card title={t('mailLink.passwordChanged')}>
         <p>{t('mailLink.passwordChangedHint')}</p>
-        <HomeButton label={t('mailLink.signIn')} />
+        <HomeButton label={t('auth.signIn')} />
       </Card>
     );
   }
@@ -139,7 +139,7 @@ function ResetPassword({ token }: LinkProps) {
       <p>{t('mailLink.resetPasswordHint')}</p>
       <form className={styles.form} onSubmit={submit}>
         <NewPasswordField
-          label={t('mailLink.newPassword')}
+          label={t('settings.newPassword')}
           error={getFieldError(error, 'new_password') ?? getFieldError(error, 'password')}
         />
         <RequestError error={error} shownFields={['new_password', 'password']} />

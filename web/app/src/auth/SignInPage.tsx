@@ -6,7 +6,7 @@ import {
   VerificationPendingError,
 } from '@confab/sdk';
 import type { TFunction } from 'i18next';
-import { type FormEvent, useEffect, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { getErrorMessage, getFieldError } from '../locales/errorMessage';
 import { deviceStorage } from '../storage';
@@ -32,6 +32,10 @@ export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (accou
   const isSignUp = mode === 'signUp';
   /** The address to which a link was sent. */
   const [mailedTo, setMailedTo] = useState<string | null>(null);
+  const mailedHeading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (mailedTo !== null) mailedHeading.current?.focus();
+  }, [mailedTo]);
   const [isBusy, setIsBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const savedAccounts = listAccounts();
@@ -177,7 +181,7 @@ export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (accou
 
         {mailedTo !== null ? (
           <section className={styles.form}>
-            <h2 ref={(heading) => heading?.focus()} tabIndex={-1}>
+            <h2 ref={mailedHeading} tabIndex={-1}>
               {t('auth.mailSent')}
             </h2>
             <p>{t(isSignUp ? 'auth.signUpMailed' : 'auth.resetMailed', { email: mailedTo })}</p>

@@ -28,7 +28,7 @@ export function InviteByMail({ chatId }: { readonly chatId: number }) {
   return (
     <form className={styles.form} onSubmit={submit} aria-label={t('invite.byMail')}>
       <strong>{t('invite.byMail')}</strong>
-      <Field label={t('invite.address')} name="email" type="email" autoComplete="off" required />
+      <Field label={t('settings.email')} name="email" type="email" autoComplete="off" required />
       <FormError>{error}</FormError>
       <div className={styles.actions}>
         <Button type="submit" disabled={isBusy}>

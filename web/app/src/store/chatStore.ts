@@ -1,4 +1,5 @@
 import {
+  ApiError,
   type Bootstrap,
   type Chat,
   type ChatClient,
@@ -6,20 +7,23 @@ import {
   type Event,
   type Member,
   type Message,
-  NetworkError,
   type NewMessage,
   type Session,
 } from '@confab/sdk';
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { Account } from '../auth/accounts';
+import { type Account, listAccounts } from '../auth/accounts';
 import { type ChatState, DEFAULT_NOTIFICATION_SETTINGS, mergeMessages, withEntry, withoutEntry } from './chatState';
 import { FrameLog } from './frameLog';
 import { MessageHistory } from './messageHistory';
 import { ReceiptTracker } from './receipts';
 import { applyPending, applySent, reduce } from './reducer';
 import type { SnapshotSaver } from './snapshot';
+import { deleteSnapshot } from './snapshotCache';
 import { getTransport } from './transport';
 import { UserCache } from './users';
+
+/** How long a bootstrap takes before a snapshot is shown meanwhile, in milliseconds. */
+const SLOW_BOOTSTRAP_MS = 4_000;
 
 /** Loaded when it is needed, after the first screen. */
 const loadSnapshots = () => import('./snapshot');
@@ -112,6 +116,7 @@ export class ChatStore {
   async open(): Promise<void> {
     this.#generation += 1;
     const generation = this.#generation;
+    const isSlow = setTimeout(() => this.state ?? this.#showSnapshot(generation), SLOW_BOOTSTRAP_MS);
     try {
       const bootstrap = await this.client.api.bootstrap();
       if (generation !== this.#generation) return;
@@ -125,14 +130,16 @@ export class ChatStore {
     } catch (failure) {
       if (generation !== this.#generation) return;
       this.#store.setState({ failure });
-      if (this.state === null) await this.#showSnapshot(generation, failure);
+      const isRefused = failure instanceof ApiError && failure.status < 500;
+      if (this.state === null && !isRefused) await this.#showSnapshot(generation);
       setTimeout(() => generation === this.#generation && void this.open(), RETRY_DELAY_MS);
+    } finally {
+      clearTimeout(isSlow);
     }
   }
 
   /** Shows what the account last saw here, if the server cannot be reached. */
-  async #showSnapshot(generation: number, failure: unknown): Promise<void> {
-    if (!(failure instanceof NetworkError)) return;
+  async #showSnapshot(generation: number): Promise<void> {
     const snapshot = await loadSnapshots().then(
       ({ loadSnapshot }) => loadSnapshot(this.account.id),
       () => null,
@@ -151,12 +158,13 @@ export class ChatStore {
 
   /** Begins to save what the account sees on this device. */
   async startSnapshots(): Promise<void> {
-    const { SnapshotSaver } = await loadSnapshots();
+    const { deleteStale, SnapshotSaver } = await loadSnapshots();
     if (this.#snapshots) return;
     const snapshots = new SnapshotSaver(() => this.state);
     this.#snapshots = snapshots;
     this.#store.subscribe(() => snapshots.schedule());
     snapshots.schedule();
+    await deleteStale(listAccounts().map(({ id }) => id));
   }
 
   /** Saves what the account sees, before the page may be closed. */
@@ -166,9 +174,8 @@ export class ChatStore {
 
   /** Deletes what the account saw, because it has signed out. */
   async deleteSnapshot(): Promise<void> {
-    const { SnapshotSaver } = await loadSnapshots();
-    this.#snapshots ??= new SnapshotSaver(() => this.state);
-    await this.#snapshots.delete(this.account.id);
+    if (this.#snapshots) await this.#snapshots.delete(this.account.id);
+    else await deleteSnapshot(this.account.id);
   }
 
   /** Retries the connection or the bootstrap immediately. */

@@ -1,9 +1,6 @@
 import type { ChatSummary, Me, Member, NotificationSettings, User } from '@confab/sdk';
 import type { ChatState, Timeline } from './chatState';
-
-/** Where snapshots are stored. Only pages with https, or of this device, have caches. */
-const CACHE_NAME = 'confab-snapshots';
-const path = (userId: number) => `/snapshots/${userId}`;
+import { deleteSnapshot, getSnapshotPath, SNAPSHOT_CACHE } from './snapshotCache';
 
 /** Counts up when the form of a snapshot changes. Others are not read. */
 const VERSION = 1;
@@ -71,8 +68,8 @@ export class SnapshotSaver {
     // What is shown from a snapshot is not newer than it.
     if (!state || state.snapshotAt !== null || this.#isDeleted) return;
     try {
-      const cache = await caches.open(CACHE_NAME);
-      await cache.put(path(state.me.id), Response.json(takeSnapshot(state)));
+      const cache = await caches.open(SNAPSHOT_CACHE);
+      await cache.put(getSnapshotPath(state.me.id), Response.json(takeSnapshot(state, await read(cache, state.me.id))));
     } catch {
       // The disk may be full. Nothing depends on a snapshot.
     }
@@ -88,26 +85,39 @@ export class SnapshotSaver {
     this.#isDeleted = true;
     this.cancel();
     await this.#saving;
-    if (!('caches' in globalThis)) return;
-    const cache = await caches.open(CACHE_NAME);
-    await cache.delete(path(userId));
+    await deleteSnapshot(userId);
+  }
+}
+
+/** Reads a snapshot, unless it is too old or has another form. */
+async function read(cache: Cache, userId: number): Promise<Snapshot | null> {
+  const response = await cache.match(getSnapshotPath(userId));
+  const snapshot = (await response?.json()) as Snapshot | undefined;
+  const isUsable = snapshot?.version === VERSION && Date.now() - Date.parse(snapshot.savedAt) < MAX_AGE_MS;
+  return isUsable ? snapshot : null;
+}
+
+/** Deletes the snapshots of accounts that are not signed in here any more, and old ones. */
+export async function deleteStale(userIds: readonly number[]): Promise<void> {
+  const cache = await caches.open(SNAPSHOT_CACHE);
+  for (const { url } of await cache.keys()) {
+    const userId = Number(new URL(url).pathname.split('/').at(-1));
+    if (!userIds.includes(userId) || !(await read(cache, userId))) await cache.delete(getSnapshotPath(userId));
   }
 }
 
 /** Loads what an account last saw on this device. */
 export async function loadSnapshot(userId: number): Promise<ChatState | null> {
   try {
-    const cache = await caches.open(CACHE_NAME);
-    const response = await cache.match(path(userId));
-    const snapshot = (await response?.json()) as Snapshot | undefined;
-    const isUsable = snapshot?.version === VERSION && Date.now() - Date.parse(snapshot.savedAt) < MAX_AGE_MS;
-    return isUsable ? toState(snapshot) : null;
+    const snapshot = await read(await caches.open(SNAPSHOT_CACHE), userId);
+    return snapshot && toState(snapshot);
   } catch {
     return null;
   }
 }
 
-function takeSnapshot(state: ChatState): Snapshot {
+/** Chats that were not opened since the page was loaded keep what is stored of them. */
+function takeSnapshot(state: ChatState, previous: Snapshot | null): Snapshot {
   let characters = 0;
   const timelines: [number, Pick<Timeline, 'messages' | 'hasOlder'>][] = [];
   const newestFirst = [...state.timelines].reverse().filter(([, { hasNewer }]) => !hasNewer);
@@ -116,6 +126,13 @@ function takeSnapshot(state: ChatState): Snapshot {
     characters += newest.reduce((sum, { content }) => sum + content.length, 0);
     if (characters > MAX_CHARACTERS) break;
     timelines.push([chatId, { messages: newest, hasOlder: hasOlder || newest.length < messages.length }]);
+  }
+  for (const [chatId, timeline] of previous?.timelines ?? []) {
+    if (timelines.length === MAX_TIMELINES) break;
+    if (!state.chats.has(chatId) || timelines.some(([id]) => id === chatId)) continue;
+    characters += timeline.messages.reduce((sum, { content }) => sum + content.length, 0);
+    if (characters > MAX_CHARACTERS) break;
+    timelines.push([chatId, timeline]);
   }
   return {
     version: VERSION,

@@ -1148,7 +1148,7 @@ export type DisabledReason = 'owner' | 'failing' | 'gone' | 'backlog' | 'session
 export type DisplayName = string;
 
 /**
- * An email: text before and after one `@`, at most 254 characters.
+ * An email of a new account or a new one of an account: text before and after one `@`, at most 254 characters.
  */
 export type Email = string;
 
@@ -1159,6 +1159,11 @@ export type EmailChange = {
     current_password: Password;
     email: Email;
 };
+
+/**
+ * An email that names an account, also one that nobody could choose any more: at most 254 characters.
+ */
+export type EmailText = string;
 
 /**
  * A block of structured text below a message. All texts but the description and the values of
@@ -2604,7 +2609,7 @@ export type Password = string;
  * The address of an account whose password is lost.
  */
 export type PasswordReset = {
-    email: Email;
+    email: EmailText;
 };
 
 /**
@@ -3051,7 +3056,7 @@ export type SignUp = {
  * The credentials of an account.
  */
 export type Signin = {
-    email: Email;
+    email: EmailText;
     password: Password;
 };
 
@@ -6816,9 +6821,22 @@ export type MailShowUnsubscribeErrors = {
      * Validation failed; see `errors`.
      */
     422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
 };
 
 export type MailShowUnsubscribeError = MailShowUnsubscribeErrors[keyof MailShowUnsubscribeErrors];
+
+export type MailShowUnsubscribeResponses = {
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type MailShowUnsubscribeResponse = MailShowUnsubscribeResponses[keyof MailShowUnsubscribeResponses];
 
 export type MailUnsubscribeData = {
     body?: never;
