@@ -40,8 +40,8 @@ test:
 	@scripts/setup test
 	@scripts/step "building and running the Rust tests (the first time takes minutes)" cargo test --locked --workspace
 	@scripts/step "sending generated requests" scripts/conform
-	@scripts/step "pushing to Firefox" scripts/firefox
 	@scripts/web test
+	@scripts/step "pushing to Firefox" scripts/firefox
 
 bench:
 	@scripts/setup bench
