@@ -48,6 +48,13 @@ export class TestUser {
     await this.composer.press('Enter');
   }
 
+  /** Sends a message, and waits until it is stored: then its row does not change any more. */
+  async sendStored(text: string): Promise<void> {
+    await this.send(text);
+    await expect(this.message(text)).toHaveCount(1);
+    await expect(this.log.locator('[data-pending]')).toHaveCount(0);
+  }
+
   /** Returns the message that contains a text. */
   message(text: string | RegExp): Locator {
     return this.log.getByRole('article').filter({ hasText: text });

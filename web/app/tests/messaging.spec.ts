@@ -62,7 +62,7 @@ test('any emoji can be picked, or completed after a colon', async ({ createUser,
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   const chat = await createGroup(alice, bob);
   await alice.open(chat);
-  await alice.send('Which one?');
+  await alice.sendStored('Which one?');
   await alice.message('Which one?').hover();
   await alice.page.getByRole('button', { name: 'Add reaction' }).click();
   await alice.page.getByRole('searchbox', { name: 'Search emoji' }).fill('rocket');
@@ -230,7 +230,7 @@ test('a pinned message appears in the pins panel', async ({ createUser, createGr
   await bob.open(chat);
   await bob.page.getByRole('button', { name: 'Pinned' }).click();
   await expect(bob.page.getByText('No pinned messages')).toBeVisible();
-  await alice.send('Keep this');
+  await alice.sendStored('Keep this');
   await alice.message('Keep this').hover();
   await alice.page.getByRole('button', { name: 'More' }).click();
   await alice.page.getByRole('menuitem', { name: 'Pin' }).click();

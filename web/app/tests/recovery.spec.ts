@@ -322,7 +322,7 @@ test('a chunk that failed to load is retried with its styles', async ({ createUs
   await expect(alice.page.getByRole('menu')).not.toHaveCSS('box-shadow', 'none');
   await alice.page.keyboard.press('Escape');
   // A menu that failed to load leaves no row locked.
-  await alice.send('said');
+  await alice.sendStored('said');
   await alice.message('said').hover();
   await expect(alice.page.getByRole('toolbar')).toBeVisible();
 });
