@@ -1,4 +1,4 @@
-//! Both servers in one process on one port, and `confab serve`.
+//! All servers in one process on one port, and `confab serve`.
 
 use crate::{database, exposure::Exposure, frontend, mailbox};
 use anyhow::{Context, bail};
