@@ -44,7 +44,8 @@ fn collect_plain_text(text: &str) -> Vec<String> {
     let (mut parts, mut part, mut links) = (Vec::new(), String::new(), 0usize);
     let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS;
     let mut is_code = false;
-    let text = &end_quotes(text);
+    // Without link definitions, which would hide lines such as `[10:23]: yes`.
+    let text = &end_quotes(text).replace("]:", "]\u{fffc}:");
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         match event {
             Event::Text(piece) if links == 0 && !is_code => {

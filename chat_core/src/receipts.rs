@@ -65,9 +65,25 @@ pub async fn advance(
     match (outcome.as_str(), message_id, at) {
         ("done", Some(message_id), Some(at)) => Ok(ReadMarker { chat_id: chat, message_id, at: Time(at) }),
         ("not_a_member", ..) => Err(Error::NotFound("chat")),
-        ("message_not_found", ..) => Err(Error::invalid("message_id", "this chat has no message with this id")),
+        ("message_not_found", ..) => Err(unknown_message()),
         (other, ..) => Err(Error::internal(format!("unknown outcome of a marker change: `{other}`"))),
     }
+}
+
+/// Marks a message and all after it as unread, for this user only: the read marker, which others see, stays.
+pub async fn mark_unread(db: &PgPool, chat: ChatId, user: UserId, message: MessageId) -> Result<()> {
+    let outcome: String =
+        sqlx::query_scalar("select mark_unread($1, $2, $3)").bind(chat).bind(user).bind(message).fetch_one(db).await?;
+    match outcome.as_str() {
+        "done" => Ok(()),
+        "not_a_member" => Err(Error::NotFound("chat")),
+        "message_not_found" => Err(unknown_message()),
+        other => Err(Error::internal(format!("unknown outcome of a marker change: `{other}`"))),
+    }
+}
+
+fn unknown_message() -> Error {
+    Error::invalid("message_id", "this chat has no message with this id")
 }
 
 /// Marks messages as delivered when a user fetches a chat's history up to

@@ -108,6 +108,8 @@ pub fn routes() -> Routes {
         .on(Read,    SignedIn,       GET,    "/api/me/activity",                                    auth::list_activity,            "List the caller's sign-ins, changes of the password and of API tokens, bots, endpoints of webhooks and bridges, and exports, newest first.")
         .on(Read,    UsersRead,      GET,    "/api/users",                                          users::list,                    "List the users with the given ids.")
         .on(Read,    UsersRead,      GET,    "/api/users/search",                                   users::search,                  "Search users by the beginnings of the words of their names, and by an exact name those who share no chat with the caller.")
+        .on(Read,    UsersRead,      GET,    "/api/users/directory",                                users::list_directory,          "List the people and bots whom the caller may write to, by username.")
+        .on(Read,    UsersRead,      GET,    "/api/users/{user_id}/chats",                          users::list_shared_chats,       "List the chats that the caller shares with a user.")
         .on(Read,    UsersRead,      GET,    "/api/users/{user_id}",                                users::get,                     "Get a user.")
         .on(Read,    SignedIn,       GET,    "/api/blocks",                                         users::list_blocked,            "List blocked users.")
         .on(Write,   SignedIn,       PUT,    "/api/users/{user_id}/block",                          users::block,                   "Block a user.")
@@ -118,6 +120,7 @@ pub fn routes() -> Routes {
         .on(Read,    UsersRead,      GET,    "/api/presence/{user_id}",                             presence::get,                  "Get the presence of a user.")
 
         .on(Read,    ChatsRead,      GET,    "/api/channels",                                       channels::list,                 "List public channels.")
+        .on(Read,    ChatsRead,      GET,    "/api/channels/{chat_id}",                              channels::get,                  "Get a public channel.")
         .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/join",                           channels::join,                 "Join a public channel.")
         .on(Write,   ChatsWrite,     POST,   "/api/chats/{chat_id}/leave",                          channels::leave,                "Leave a chat.")
 
@@ -160,6 +163,7 @@ pub fn routes() -> Routes {
         .on(Read,    MessagesRead,   GET,    "/api/chats/{chat_id}/messages",                       messages::list,                 "List the messages of a chat, newest first.")
         .on(Read,    MessagesRead,   GET,    "/api/chats/{chat_id}/pins",                           messages::list_pins,            "List the pinned messages of a chat, most recently pinned first.")
         .on(Write,   ReceiptsWrite,  PUT,    "/api/chats/{chat_id}/read",                           receipts::mark_read,            "Mark all messages up to a message as read.")
+        .on(Write,   ReceiptsWrite,  PUT,    "/api/chats/{chat_id}/unread",                          receipts::mark_unread,          "Mark a message and all after it as unread, only for the caller.")
         .on(Write,   ReceiptsWrite,  PUT,    "/api/chats/{chat_id}/delivered",                      receipts::mark_delivered,       "Mark all messages up to a message as delivered.")
         .on(Write,   PresenceWrite,  POST,   "/api/chats/{chat_id}/typing",                         presence::notify_typing,        "Send a typing indicator.")
         .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}",                          messages::get,                  "Get a message.")
@@ -168,6 +172,7 @@ pub fn routes() -> Routes {
         .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}/edits",                    messages::list_revisions,       "List the revisions of a message.")
         .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}/replies",                  messages::list_replies,         "List the replies to a message, newest first.")
         .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}/receipts",                 messages::list_receipts,        "List the receipts of one of the caller's messages.")
+        .on(Read,    MessagesRead,   GET,    "/api/messages/{message_id}/reactions/{emoji}",        messages::list_reacting_users,  "List the users who reacted with an emoji.")
         .on(Write,   ReactionsWrite, PUT,    "/api/messages/{message_id}/reactions/{emoji}",        messages::react,                "Add a reaction.")
         .on(Write,   ReactionsWrite, DELETE, "/api/messages/{message_id}/reactions/{emoji}",        messages::unreact,              "Remove a reaction.")
         .on(Write,   MessagesWrite,  PUT,    "/api/messages/{message_id}/pin",                      messages::pin,                  "Pin a message.")

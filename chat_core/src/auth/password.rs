@@ -3,7 +3,7 @@
 use super::BreachedPasswords;
 use crate::{
     Error, Result,
-    values::{Password, Username},
+    values::{Password, PasswordText, Username},
 };
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Hasher {
 
     /// Whether the password matches the hash. `None` takes as long and never
     /// matches.
-    pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<bool> {
+    pub async fn verify(&self, password: PasswordText, hash: Option<String>) -> Result<bool> {
         let (hash, has_hash) = match hash {
             Some(hash) => (hash, true),
             None => (self.dummy_hash.to_string(), false),

@@ -323,9 +323,9 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
     let rows: Vec<ListRow> = sqlx::query_as(
         "select chat_json(c, member_count(c.id), m.role) as chat,
                 newest.json as last_message,
-                unread_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as unread_count,
-                mention_count(m, greatest(read_marker.message_id, m.joined_after_message_id)) as mention_count,
-                nullif(greatest(read_marker.message_id, m.joined_after_message_id), 0) as last_read_message_id,
+                unread_count(m, position.read_up_to) as unread_count,
+                mention_count(m, position.read_up_to) as mention_count,
+                nullif(position.read_up_to, 0) as last_read_message_id,
                 m.is_muted, m.muted_until, m.notification_level, coalesce(unseen.inbox_count, 0) as inbox_count, m.joined_after_message_id
          from chat_members m
          join chats c on c.id = m.chat_id
@@ -333,10 +333,8 @@ async fn load_summaries(db: &mut PgConnection, viewer: UserId, only: Option<Chat
          left join lateral (
              select x.id, x.json from message_view x where x.chat_id = c.id order by x.id desc limit 1
          ) newest on true
-         left join lateral (
-             select max(r.message_id) as message_id from receipts r
-             where r.chat_id = c.id and r.user_id = $1 and r.kind = 'read'
-         ) read_marker on true
+         -- Computed once for each chat.
+         cross join lateral (select read_position(m) as read_up_to offset 0) position
          where m.user_id = $1 and ($2::bigint is null or m.chat_id = $2)
          order by newest.id desc nulls last, c.id desc
          limit $3",
@@ -374,6 +372,9 @@ impl From<ListRow> for ChatSummary {
     }
 }
 
+/// Maximum number of chats that are listed as shared with a user.
+const MAX_SHARED_CHATS: i64 = 100;
+
 /// Lists public channels whose name contains every word of a text, also inside a longer
 /// word, ordered by name, after the given channel.
 pub async fn list_channels(
@@ -403,6 +404,49 @@ pub async fn list_channels(
     sql.push(" order by lower(c.name), c.id limit ").push_bind(limit);
     let rows: Vec<Json<Chat>> = sql.build_query_scalar().fetch_all(db).await?;
     Ok(rows.into_iter().map(|Json(chat)| chat).collect())
+}
+
+/// Lists the chats of the viewer of which another user is a member too, the newest first. With `only`, just those.
+pub async fn list_shared(
+    db: impl PgExecutor<'_>,
+    viewer: UserId,
+    other: UserId,
+    only: Option<&[ChatId]>,
+) -> Result<Vec<Chat>> {
+    let rows: Vec<Json<Chat>> = sqlx::query_scalar(
+        "select chat_json(c, member_count(c.id), own.role)
+         from chat_members own
+         join chat_members theirs on theirs.chat_id = own.chat_id and theirs.user_id = $2
+         join chats c on c.id = own.chat_id
+         where own.user_id = $1 and ($3::bigint[] is null or own.chat_id = any ($3))
+         order by c.id desc limit $4",
+    )
+    .bind(viewer)
+    .bind(other)
+    .bind(only)
+    .bind(MAX_SHARED_CHATS)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|Json(chat)| chat).collect())
+}
+
+/// Returns a public channel, for a user who may join it.
+pub async fn get_channel(db: impl PgExecutor<'_>, id: ChatId, viewer: UserId) -> Result<Chat> {
+    let row: Option<(Json<Chat>, bool)> = sqlx::query_as(
+        "select chat_json(c, member_count(c.id), m.role),
+                exists (select from chat_bans b where b.chat_id = c.id and b.user_id = $2)
+         from chats c left join chat_members m on m.chat_id = c.id and m.user_id = $2
+         where c.id = $1 and c.type = 'public_channel'",
+    )
+    .bind(id)
+    .bind(viewer)
+    .fetch_optional(db)
+    .await?;
+    match row {
+        Some((_, true)) => Err(Error::Forbidden("you are banned from this channel")),
+        Some((Json(chat), false)) => Ok(chat),
+        None => Err(Error::NotFound("chat")),
+    }
 }
 
 /// Changes the name, the description, the topic or the retention.

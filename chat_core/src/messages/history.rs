@@ -2,6 +2,7 @@
 
 use super::{Message, exists, fill_own_reactions, load_access};
 use crate::{ChatId, Error, MessageId, Result, UserId};
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Json};
 
 /// The part of a chat's history to read.
@@ -15,6 +16,8 @@ pub enum Position {
     After(MessageId),
     /// The messages around this one.
     Around(MessageId),
+    /// The messages around the first one at or after this time; the newest if there is none.
+    At(DateTime<Utc>),
 }
 
 /// A page of a chat's history, newest first.
@@ -70,17 +73,49 @@ async fn load_at(db: &mut PgConnection, chat: ChatId, position: Position, limit:
         Position::Newest => load_older(db, chat, MAX_MESSAGE_ID, limit).await,
         Position::Before(id) => load_older(db, chat, id.get(), limit).await,
         Position::After(id) => load_newer(db, chat, id.get(), limit).await,
+        Position::At(time) => match find_at(&mut *db, chat, time).await? {
+            Some(id) => load_around(db, chat, id, limit).await,
+            None => load_older(db, chat, MAX_MESSAGE_ID, limit).await,
+        },
         Position::Around(id) => {
             if !exists(&mut *db, chat, id).await? {
                 return Err(Error::NotFound("message"));
             }
-            let mut around = load_newer(&mut *db, chat, id.get(), limit / 2).await?.messages;
-            let rest = limit - i64::try_from(around.len()).unwrap_or(limit);
-            let older_page = load_older(db, chat, id.get() + 1, rest).await?;
-            around.extend(older_page.messages);
-            Ok(Page { messages: around, next: older_page.next })
+            load_around(db, chat, id, limit).await
         }
     }
+}
+
+async fn load_around(db: &mut PgConnection, chat: ChatId, id: MessageId, limit: i64) -> Result<Page> {
+    let mut around = load_newer(&mut *db, chat, id.get(), limit / 2).await?.messages;
+    let rest = limit - i64::try_from(around.len()).unwrap_or(limit);
+    let older_page = load_older(db, chat, id.get() + 1, rest).await?;
+    around.extend(older_page.messages);
+    Ok(Page { messages: around, next: older_page.next })
+}
+
+/// Finds the first message of a chat at or after a time. Ids and times increase together, so a binary search needs
+/// about as many steps as the largest id has bits, and no index on times.
+async fn find_at(db: &mut PgConnection, chat: ChatId, time: DateTime<Utc>) -> Result<Option<MessageId>> {
+    let sql = "select id, created_at from messages where chat_id = $1 and id >= $2 order by id limit 1";
+    let newest: Option<i64> =
+        sqlx::query_scalar("select max(id) from messages where chat_id = $1").bind(chat).fetch_one(&mut *db).await?;
+    let (mut low, mut high) = (0, newest.map_or(0, |id| id + 1));
+    let mut found = None;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let row: Option<(MessageId, DateTime<Utc>)> =
+            sqlx::query_as(sql).bind(chat).bind(middle).fetch_optional(&mut *db).await?;
+        match row {
+            Some((id, at)) if at < time => low = id.get() + 1,
+            Some((id, _)) => {
+                found = Some(id);
+                high = middle;
+            }
+            None => high = middle,
+        }
+    }
+    Ok(found)
 }
 
 const MAX_MESSAGE_ID: i64 = i64::MAX;

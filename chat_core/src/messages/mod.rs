@@ -5,6 +5,7 @@ mod draft;
 mod embed;
 mod history;
 mod pins;
+mod reactions;
 mod send;
 mod writer;
 
@@ -18,6 +19,7 @@ pub use embed::{
 };
 pub use history::{Page, Position, load_page, load_replies};
 pub use pins::list_pins;
+pub use reactions::list_reacting_users;
 pub use writer::Writer;
 
 use crate::{

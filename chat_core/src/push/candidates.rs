@@ -7,6 +7,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
 
 /// Maximum number of the newest messages of a chat that are looked at for one notification.
 const NEWEST_MESSAGES: i64 = 300;
@@ -90,15 +91,17 @@ struct Unread {
     reply_to: Option<MessageId>,
 }
 
-/// Loads what the rules need to know of one member and the unread messages of a chat from `first` on, newest first.
+/// Loads what the rules need to know of one member and the unread messages of a chat from `first` on, newest first;
+/// nothing if there is no such member, or the `session` has ended.
 /// Small queries and not one: planning and running one for all took 2.4 times as long (`docs/operations.md`).
 pub(super) async fn load_unread(
     db: &mut PgConnection,
     user: UserId,
     chat: ChatId,
     first: MessageId,
+    session: Option<Uuid>,
 ) -> Result<Vec<(MessageId, Facts)>> {
-    let Some(member) = load_member(db, user, chat).await? else { return Ok(Vec::new()) };
+    let Some(member) = load_member(db, user, chat, session).await? else { return Ok(Vec::new()) };
     let messages: Vec<Unread> = sqlx::query_as(
         "select x.id, x.sender_id, x.deleted_at is not null as is_deleted, x.reply_to,
                 x.mentions_everyone or $1 = any (x.mentions) as is_mentioned
@@ -135,7 +138,12 @@ pub(super) async fn load_unread(
     Ok(candidates)
 }
 
-async fn load_member(db: &mut PgConnection, user: UserId, chat: ChatId) -> Result<Option<Member>> {
+async fn load_member(
+    db: &mut PgConnection,
+    user: UserId,
+    chat: ChatId,
+    session: Option<Uuid>,
+) -> Result<Option<Member>> {
     Ok(sqlx::query_as(
         "select c.type as chat_type, notification_level_of(m, c.type, s) as level, is_muted_now(m) as is_muted,
                 exists (select from presences p where p.user_id = m.user_id and p.status = 'busy') as is_busy,
@@ -144,10 +152,13 @@ async fn load_member(db: &mut PgConnection, user: UserId, chat: ChatId) -> Resul
                 s.dnd_until, s.quiet_from, s.quiet_until, s.time_zone
          from chat_members m join chats c on c.id = m.chat_id
          left join notification_settings s on s.user_id = m.user_id
-         where m.user_id = $1 and m.chat_id = $2",
+         where m.user_id = $1 and m.chat_id = $2
+           and ($3::uuid is null
+                or exists (select from sessions o where o.id = $3 and o.revoked_at is null and o.expires_at > now()))",
     )
     .bind(user)
     .bind(chat)
+    .bind(session)
     .fetch_optional(db)
     .await?)
 }

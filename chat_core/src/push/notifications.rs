@@ -148,18 +148,10 @@ struct Shown {
 /// Decides what a notification shows, and the number on the badge: how many chats have unread messages. `None` if
 /// there is nothing to notify of any more.
 pub async fn compose(db: &PgPool, due: &DueNotification) -> Result<Option<(Content, i64)>> {
-    let is_active: bool = sqlx::query_scalar(
-        "select exists (select from sessions where id = $1 and revoked_at is null and expires_at > now())",
-    )
-    .bind(due.session_id)
-    .fetch_one(db)
-    .await?;
-    if !is_active {
-        return Ok(None);
-    }
-    let composed = compose_for_chat(db, due.user_id, due.chat_id, due.message_id, due.preview).await?;
-    let Some(content) = composed else { return Ok(None) };
-    Ok(Some((content, count_unread_chats(db, due.user_id).await?)))
+    // At the same time: few notifications turn out to be none.
+    let composing = compose_in(db, due.user_id, due.chat_id, due.message_id, due.preview, Some(due.session_id));
+    let (content, unread_chats) = tokio::try_join!(composing, count_unread_chats(db, due.user_id))?;
+    Ok(content.map(|content| (content, unread_chats)))
 }
 
 /// Decides what a notification of the unread messages of a chat from `first` on shows; `None` if there is
@@ -171,7 +163,20 @@ pub async fn compose_for_chat(
     first: MessageId,
     preview: Preview,
 ) -> Result<Option<Content>> {
-    let candidates = candidates::load_unread(&mut *db.acquire().await?, user, chat, first).await?;
+    compose_in(db, user, chat, first, preview, None).await
+}
+
+/// As [`compose_for_chat`]; with a session, only while it is open.
+async fn compose_in(
+    db: &PgPool,
+    user: UserId,
+    chat: ChatId,
+    first: MessageId,
+    preview: Preview,
+    session: Option<Uuid>,
+) -> Result<Option<Content>> {
+    let mut db = db.acquire().await?;
+    let candidates = candidates::load_unread(&mut db, user, chat, first, session).await?;
     let wanted: Vec<(MessageId, Urgency)> =
         candidates.iter().filter_map(|(message, facts)| Some((*message, rules::decide(facts)?))).collect();
     let Some((newest, _)) = wanted.first().copied() else { return Ok(None) };
@@ -185,7 +190,7 @@ pub async fn compose_for_chat(
          where x.id = $1 and x.deleted_at is null",
     )
     .bind(newest)
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     let Some(shown) = shown else { return Ok(None) };
     let (title, body) = describe(&shown, preview);

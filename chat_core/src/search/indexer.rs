@@ -113,7 +113,7 @@ async fn insert_entries(tx: &mut PgConnection, messages: Vec<MessageToIndex>) ->
             let words = words(&message.content);
             (message, words)
         });
-        with_words.filter(|(_, words)| !words.is_empty()).collect::<Vec<_>>()
+        with_words.filter(|(message, _)| !message.content.is_empty() || message.has_files).collect::<Vec<_>>()
     });
     let entries = entries.await.map_err(Error::internal)?;
     sqlx::query(

@@ -23,8 +23,9 @@ use tokio::task::spawn_blocking;
 /// A search query with its filters.
 #[derive(Debug)]
 pub struct SearchQuery {
-    /// The text in search-box syntax: words in any order, `"a phrase"`, `-excluded`, and `or`.
-    pub text: SearchText,
+    /// The text in search-box syntax: words in any order, `"a phrase"`, `-excluded`, and `or`. Without a text, all
+    /// messages that the filters admit match.
+    pub text: Option<SearchText>,
     /// Only messages in this chat.
     pub chat_id: Option<ChatId>,
     /// Only messages from this user.
@@ -35,14 +36,42 @@ pub struct SearchQuery {
     pub before: Option<DateTime<Utc>>,
     /// Only messages sent at or after this time.
     pub after: Option<DateTime<Utc>>,
+    /// The order of the results.
+    pub order: SearchOrder,
 }
 
-/// A kind of attachment.
+/// The order of results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchOrder {
+    /// Matches of whole words before matches of parts of words, and the newest first within each.
+    #[default]
+    Best,
+    /// The newest first.
+    Newest,
+}
+
+/// What a message contains besides words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttachmentFilter {
     /// A file.
     File,
+    /// An image.
+    Image,
+    /// A link.
+    Link,
+}
+
+impl AttachmentFilter {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Image => "image",
+            Self::Link => "link",
+        }
+    }
 }
 
 /// The position in the results after which the next page starts.
@@ -54,8 +83,7 @@ pub struct SearchCursor {
     pub id: MessageId,
 }
 
-/// A page of results: matches of whole words before matches of parts of words, and the
-/// newest first within each rank.
+/// A page of results.
 #[derive(Debug)]
 pub struct SearchResults {
     /// The messages. A client requests the history with `around=` to show one in its
@@ -70,6 +98,9 @@ pub struct SearchResults {
 /// messages.
 const RECENT_ENTRIES: i64 = 5_000;
 
+/// The words of which a message with a link contains one.
+const LINK_WORDS: [&str; 2] = ["http", "https"];
+
 /// A search reads at most this many messages that are not indexed, and at most this many
 /// bytes of their texts.
 const MAX_UNINDEXED_MESSAGES: i64 = 2_000;
@@ -77,6 +108,13 @@ const MAX_UNINDEXED_BYTES: i64 = 1024 * 1024;
 
 /// Maximum time of one statement of a search.
 const STATEMENT_TIMEOUT: &str = "2s";
+
+impl SearchQuery {
+    /// Whether a filter restricts the messages, apart from the chat.
+    fn has_filter(&self) -> bool {
+        self.from.is_some() || self.attachment.is_some() || self.before.is_some() || self.after.is_some()
+    }
+}
 
 /// Searches the messages of the viewer's chats, or only of those in `only`.
 pub async fn search_messages(
@@ -87,9 +125,14 @@ pub async fn search_messages(
     after: Option<SearchCursor>,
     limit: i64,
 ) -> Result<SearchResults> {
-    let Some(text) = TextQuery::parse(query.text.as_str()) else {
-        return Err(Error::invalid("q", "the search text must contain at least one letter, digit or emoji"));
-    };
+    let text =
+        match &query.text {
+            Some(text) => Some(TextQuery::parse(text.as_str()).ok_or_else(|| {
+                Error::invalid("q", "the search text must contain at least one letter, digit or emoji")
+            })?),
+            None if query.has_filter() => None,
+            None => return Err(Error::invalid("q", "a search needs a text, or one of from, has, before and after")),
+        };
     // One snapshot, in which each message is either indexed or not, and each chat is
     // either the viewer's or not.
     let mut db = events::begin_snapshot(db).await?;
@@ -115,7 +158,8 @@ async fn load_chats(db: &mut PgConnection, viewer: UserId, only: Option<ChatId>)
 /// A search in progress.
 struct Search<'a> {
     chats: Vec<ChatId>,
-    text: TextQuery,
+    /// Null if every text matches.
+    text: Option<TextQuery>,
     query: &'a SearchQuery,
 }
 
@@ -136,17 +180,22 @@ impl Search<'_> {
         after: Option<SearchCursor>,
         limit: i64,
     ) -> Result<Vec<SearchCursor>, sqlx::Error> {
-        if self.chats.is_empty() || self.text.alternatives.is_empty() {
+        if self.chats.is_empty() || self.text.as_ref().is_some_and(|text| text.alternatives.is_empty()) {
             return Ok(Vec::new());
         }
         let unindexed = self.find_unindexed(db).await?;
+        let is_by_rank = self.query.order == SearchOrder::Best;
+        let ranks: &[Rank] = if self.text.is_some() { &[Rank::Words, Rank::Parts] } else { &[Rank::Words] };
         let mut hits = Vec::new();
-        for rank in [Rank::Words, Rank::Parts] {
-            let remaining = limit - i64::try_from(hits.len()).unwrap_or(limit);
-            if remaining <= 0 || after.is_some_and(|cursor| cursor.rank < rank as i32) {
+        for rank in ranks.iter().copied() {
+            let found = if is_by_rank { i64::try_from(hits.len()).unwrap_or(limit) } else { 0 };
+            let remaining = limit - found;
+            if remaining <= 0 || is_by_rank && after.is_some_and(|cursor| cursor.rank < rank as i32) {
                 continue;
             }
-            let before = after.filter(|cursor| cursor.rank == rank as i32).map_or(i64::MAX, |cursor| cursor.id.get());
+            let before = after
+                .filter(|cursor| !is_by_rank || cursor.rank == rank as i32)
+                .map_or(i64::MAX, |cursor| cursor.id.get());
             let mut ids = self.find_indexed(db, rank, Entries::Recent, before, remaining).await?;
             if i64::try_from(ids.len()).unwrap_or(remaining) < remaining {
                 ids = self.find_indexed(db, rank, Entries::All, before, remaining).await?;
@@ -155,6 +204,10 @@ impl Search<'_> {
             ids.sort_unstable_by(|a, b| b.cmp(a));
             let wanted = usize::try_from(remaining).unwrap_or(0);
             hits.extend(ids.into_iter().take(wanted).map(|id| SearchCursor { rank: rank as i32, id }));
+        }
+        if !is_by_rank {
+            hits.sort_unstable_by_key(|hit| std::cmp::Reverse(hit.id));
+            hits.truncate(usize::try_from(limit).unwrap_or(0));
         }
         Ok(hits)
     }
@@ -177,9 +230,11 @@ impl Search<'_> {
                      cross join lateral (select * from messages where id = stale.message_id offset 0) changed
                      where changed.id <= (select indexed_up_to from search_progress) and changed.chat_id = any($1)
                  ) x
-                 where x.deleted_at is null and x.content <> ''
+                 where x.deleted_at is null
                    and ($2::bigint is null or x.sender_id = $2)
                    and (not $3 or exists (select from message_files f where f.message_id = x.id))
+                   and (not $9 or exists (select from message_files mf join files f on f.id = mf.file_id
+                                          where mf.message_id = x.id and f.mime_type like 'image/%'))
                    and ($4::timestamptz is null or x.created_at < $4)
                    and ($5::timestamptz is null or x.created_at >= $5)
                  order by x.id desc limit $7
@@ -188,18 +243,24 @@ impl Search<'_> {
         .persistent(false)
         .bind(&self.chats)
         .bind(self.query.from)
-        .bind(self.query.attachment == Some(AttachmentFilter::File))
+        .bind(self.has_files())
         .bind(self.query.before)
         .bind(self.query.after)
         .bind(MAX_INDEXED_CHARACTERS)
         .bind(MAX_UNINDEXED_MESSAGES)
         .bind(MAX_UNINDEXED_BYTES)
+        .bind(self.query.attachment == Some(AttachmentFilter::Image))
         .fetch_all(db)
         .await?;
         let worded =
             spawn_blocking(move || rows.into_iter().map(|(id, content)| (id, words(&content))).collect::<Vec<_>>());
         let worded = worded.await.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
-        Ok(worded.into_iter().filter_map(|(id, words)| Some((id, self.text.rank(&words)?))).collect())
+        let rank = |words: &str| match &self.text {
+            _ if self.needs_link() && !LINK_WORDS.iter().any(|word| words.contains(&format!(" {word} "))) => None,
+            Some(text) => text.rank(words),
+            None => Some(Rank::Words),
+        };
+        Ok(worded.into_iter().filter_map(|(id, words)| Some((id, rank(&words)?))).collect())
     }
 
     /// Finds the newest matches of a rank in the index, before a message.
@@ -220,6 +281,9 @@ impl Search<'_> {
                 }
                 if self.has_files() {
                     sql.push(" and has_files");
+                }
+                if let Some(sender) = self.query.from.filter(|_| self.text.is_none()) {
+                    sql.push(" and sender_id = ").push_bind(sender);
                 }
                 sql.push(" order by message_id desc limit ").push_bind(RECENT_ENTRIES).push(") e where ");
             }
@@ -250,6 +314,15 @@ impl Search<'_> {
         if self.has_files() {
             sql.push(" and e.has_files");
         }
+        if self.needs_link() {
+            sql.push(" and (e.words like '% http %' or e.words like '% https %')");
+        }
+        if self.query.attachment == Some(AttachmentFilter::Image) {
+            sql.push(
+                " and exists (select from message_files mf join files f on f.id = mf.file_id
+                              where mf.message_id = e.message_id and f.mime_type like 'image/%')",
+            );
+        }
         if let Some(time) = self.query.before {
             sql.push(" and m.created_at < ").push_bind(time);
         }
@@ -263,8 +336,12 @@ impl Search<'_> {
 
     /// Appends the condition that the words of an entry match.
     fn push_match(&self, sql: &mut QueryBuilder<Postgres>, column: &str, rank: Rank) {
+        let Some(text) = &self.text else {
+            sql.push("true");
+            return;
+        };
         sql.push("(");
-        for (index, alternative) in self.text.alternatives.iter().enumerate() {
+        for (index, alternative) in text.alternatives.iter().enumerate() {
             sql.push(if index == 0 { "(" } else { " or (" });
             push_alternative(sql, column, alternative, rank);
             sql.push(")");
@@ -278,12 +355,17 @@ impl Search<'_> {
         let mut lexemes = vec![format!("({})", chats.join(" | "))];
         lexemes.extend(self.query.from.map(|sender| format!("'@{sender}'")));
         lexemes.extend(self.has_files().then(|| "'+file'".to_owned()));
-        lexemes.extend(self.text.lexemes(rank));
+        lexemes.extend(self.needs_link().then(|| format!("('{}')", LINK_WORDS.join("' | '"))));
+        lexemes.extend(self.text.as_ref().and_then(|text| text.lexemes(rank)));
         lexemes.join(" & ")
     }
 
     fn has_files(&self) -> bool {
-        self.query.attachment == Some(AttachmentFilter::File)
+        matches!(self.query.attachment, Some(AttachmentFilter::File | AttachmentFilter::Image))
+    }
+
+    fn needs_link(&self) -> bool {
+        self.query.attachment == Some(AttachmentFilter::Link)
     }
 }
 

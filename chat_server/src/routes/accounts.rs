@@ -10,7 +10,7 @@ use axum::{body::Body, extract::State};
 use chat_core::{
     Error, accounts,
     audit::{Action, NewEntry},
-    values::Password,
+    values::PasswordText,
 };
 use chat_http::Result;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -46,7 +46,7 @@ pub(crate) async fn export(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteAccount {
-    password: Password,
+    password: PasswordText,
 }
 
 /// Deletes the caller's account permanently.

@@ -17,7 +17,7 @@ use chat_core::{
     },
     events, mail,
     users::{self, Me},
-    values::{EmailText, Password, RefreshNonce, Username},
+    values::{EmailText, Password, PasswordText, RefreshNonce, Username},
 };
 use chat_http::{Result, cookies, settings::PublicUrl};
 use schemars::JsonSchema;
@@ -33,7 +33,7 @@ use uuid::Uuid;
 #[schemars(example = json!({ "email": "alice@example.com", "password": "confab-demo" }))]
 pub(crate) struct Signin {
     email: EmailText,
-    password: Password,
+    password: PasswordText,
 }
 
 /// The latest refresh token of the client.
@@ -193,7 +193,7 @@ pub(crate) async fn revoke_other_sessions(State(state): State<Arc<AppState>>, ca
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangePassword {
-    current_password: Password,
+    current_password: PasswordText,
     new_password: Password,
 }
 
@@ -222,7 +222,7 @@ pub(crate) async fn change_password(
 }
 
 /// Requires the current password of the caller.
-pub(super) async fn verify_password(state: &AppState, caller: &Caller, password: Password) -> Result<()> {
+pub(super) async fn verify_password(state: &AppState, caller: &Caller, password: PasswordText) -> Result<()> {
     let attempt = state.sign_in_throttle.start(("session", caller.session_id))?;
     let hash = users::get_password_hash(&state.db, caller.user_id).await?;
     if !state.hasher.verify(password, Some(hash)).await? {

@@ -42,6 +42,15 @@ pub(crate) async fn list(
     Ok(Json(Page::with_filters(rows, limit, &filters, |chat| ("after", chat.id.get()))))
 }
 
+/// Returns a public channel, also to users who are no members of it.
+pub(crate) async fn get(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    Path(chat_id): Path<ChatId>,
+) -> Result<Json<Chat>> {
+    Ok(Json(chats::get_channel(&state.db, chat_id, caller.user_id).await?))
+}
+
 /// Joins a public channel. Idempotent.
 pub(crate) async fn join(
     State(state): State<Arc<AppState>>,

@@ -10,7 +10,7 @@ use axum::extract::State;
 use chat_core::{
     Error,
     mail::{self, NewMail, accounts, links},
-    values::{Email, EmailText, LinkToken, Password, Username},
+    values::{Email, EmailText, LinkToken, Password, PasswordText, Username},
 };
 use chat_http::Result;
 use schemars::JsonSchema;
@@ -38,7 +38,7 @@ pub(crate) struct PasswordResetConfirmation {
 #[serde(deny_unknown_fields)]
 pub(crate) struct EmailChange {
     email: Email,
-    current_password: Password,
+    current_password: PasswordText,
 }
 
 /// The token of a link in a mail.

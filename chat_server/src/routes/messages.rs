@@ -1,6 +1,6 @@
 //! Messages.
 
-use super::{List, Page, UserPageParams};
+use super::{List, Page, UserPageParams, deserialize_time};
 use crate::{
     AppState,
     extract::{Caller, ChatMember, Json, Limit, Path, Query, redact_unreadable},
@@ -13,9 +13,11 @@ use chat_core::{
     files,
     messages::{self, Message, MessageDraft, MessageRevision, Position},
     receipts::{self, Receipt},
+    users::User,
     values::{Content, Emoji},
 };
 use chat_http::Result;
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -44,6 +46,10 @@ pub(crate) struct HistoryParams {
     before: Option<MessageId>,
     after: Option<MessageId>,
     around: Option<MessageId>,
+    /// The messages around the first one at or after this time, or on or after this date in UTC.
+    #[serde(default, deserialize_with = "deserialize_time")]
+    #[schemars(with = "Option<String>")]
+    at: Option<DateTime<Utc>>,
     #[serde(default)]
     limit: Limit,
 }
@@ -52,14 +58,15 @@ pub(crate) struct HistoryParams {
 pub(crate) async fn list(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Query(HistoryParams { before, after, around, limit: Limit(limit) }): Query<HistoryParams>,
+    Query(HistoryParams { before, after, around, at, limit: Limit(limit) }): Query<HistoryParams>,
 ) -> Result<Json<Page<Message>>> {
-    let position = match (before, after, around) {
-        (None, None, None) => Position::Newest,
-        (Some(id), None, None) => Position::Before(id),
-        (None, Some(id), None) => Position::After(id),
-        (None, None, Some(id)) => Position::Around(id),
-        _ => return Err(Error::invalid("before", "use only one of before, after and around").into()),
+    let position = match (before, after, around, at) {
+        (None, None, None, None) => Position::Newest,
+        (Some(id), None, None, None) => Position::Before(id),
+        (None, Some(id), None, None) => Position::After(id),
+        (None, None, Some(id), None) => Position::Around(id),
+        (None, None, None, Some(time)) => Position::At(time),
+        _ => return Err(Error::invalid("before", "use only one of before, after, around and at").into()),
     };
     let mut db = state.db.acquire().await?;
     let page = messages::load_page(&mut db, member.user_id, member.chat_id, position, limit).await?;
@@ -80,7 +87,7 @@ fn into_page(page: messages::Page, limit: i64) -> Page<Message> {
     let next = page.next.map(|next| match next {
         Position::After(id) => format!("after={id}&limit={limit}"),
         Position::Before(id) | Position::Around(id) => format!("before={id}&limit={limit}"),
-        Position::Newest => format!("limit={limit}"),
+        Position::Newest | Position::At(_) => format!("limit={limit}"),
     });
     Page { items: page.messages, next }
 }
@@ -164,6 +171,19 @@ pub(crate) async fn list_receipts(
     let mut db = state.db.acquire().await?;
     let rows = receipts::list_for_message(&mut db, caller.user_id, id, after, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |receipt| receipt.user_id.get())))
+}
+
+/// Returns the users who reacted to a message with an emoji.
+pub(crate) async fn list_reacting_users(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    Path(id): Path<MessageId>,
+    Path(emoji): Path<Emoji>,
+    Query(UserPageParams { after, limit: Limit(limit) }): Query<UserPageParams>,
+) -> Result<Json<Page<User>>> {
+    let mut db = state.db.acquire().await?;
+    let rows = messages::list_reacting_users(&mut db, caller.user_id, id, &emoji, after, limit + 1).await?;
+    Ok(Json(Page::of(rows, limit, |user| user.id.get())))
 }
 
 /// Adds a reaction. Idempotent.

@@ -31,8 +31,18 @@ pub(crate) mod webhooks;
 
 use crate::extract::Limit;
 use chat_core::UserId;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Parses a time, or a date, which means the start of the day in UTC.
+fn deserialize_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = String::deserialize(from)?;
+    let time = text.parse::<DateTime<Utc>>().ok();
+    let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
+    let parsed = time.or_else(date).filter(|time| (1970..10_000).contains(&chrono::Datelike::year(time)));
+    parsed.map(Some).ok_or_else(|| serde::de::Error::custom("must be a time such as 2026-01-31T12:00:00Z, or a date"))
+}
 
 /// A list.
 #[derive(Debug, Serialize, JsonSchema)]

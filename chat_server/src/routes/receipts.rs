@@ -3,6 +3,7 @@
 use crate::{
     AppState,
     extract::{ChatMember, Json},
+    openapi::NoContent,
 };
 use axum::extract::State;
 use chat_core::{
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// The position of a marker: it covers all messages up to and including this message.
+/// The message at which a marker ends, or from which on messages are unread.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = json!({ "message_id": 17 }))]
@@ -30,6 +31,16 @@ pub(crate) async fn mark_read(
     Json(MarkerPosition { message_id }): Json<MarkerPosition>,
 ) -> Result<Json<ReadMarker>> {
     Ok(Json(receipts::advance(&state.db, member.chat_id, member.user_id, ReceiptKind::Read, message_id).await?))
+}
+
+/// Marks a message and all after it as unread. Only the caller sees this.
+pub(crate) async fn mark_unread(
+    State(state): State<Arc<AppState>>,
+    member: ChatMember,
+    Json(MarkerPosition { message_id }): Json<MarkerPosition>,
+) -> Result<NoContent> {
+    receipts::mark_unread(&state.db, member.chat_id, member.user_id, message_id).await?;
+    Ok(NoContent)
 }
 
 /// Marks all messages up to a message as delivered. The marker never moves back.

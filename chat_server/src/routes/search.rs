@@ -1,6 +1,6 @@
 //! Message search.
 
-use super::Page;
+use super::{Page, deserialize_time};
 use crate::{
     AppState,
     extract::{Caller, Json, Limit, Query},
@@ -9,13 +9,13 @@ use axum::extract::State;
 use chat_core::{
     ChatId, Error, MessageId, UserId,
     messages::Message,
-    search::{self, AttachmentFilter, SearchCursor, SearchQuery, SearchResults},
+    search::{self, AttachmentFilter, SearchCursor, SearchOrder, SearchQuery, SearchResults},
     values::SearchText,
 };
 use chat_http::Result;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::sync::Arc;
 
 #[derive(Deserialize, JsonSchema)]
@@ -23,7 +23,8 @@ use std::sync::Arc;
 pub(crate) struct SearchParams {
     /// The text: words in any order, `"a phrase"`, `-excluded`, and `or`. Of each message the
     /// first 16,384 characters are searched.
-    q: SearchText,
+    /// Without a text, a filter is needed.
+    q: Option<SearchText>,
     chat_id: Option<ChatId>,
     from: Option<UserId>,
     has: Option<AttachmentFilter>,
@@ -35,19 +36,13 @@ pub(crate) struct SearchParams {
     #[serde(default, deserialize_with = "deserialize_time")]
     #[schemars(with = "Option<String>")]
     after: Option<DateTime<Utc>>,
+    /// The order of the results.
+    #[serde(default)]
+    order: SearchOrder,
     /// The start of the page, from `next` of the previous page.
     page: Option<String>,
     #[serde(default)]
     limit: Limit,
-}
-
-/// Parses a time, or a date, which means the start of the day in UTC.
-fn deserialize_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let text = String::deserialize(from)?;
-    let time = text.parse::<DateTime<Utc>>().ok();
-    let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
-    let parsed = time.or_else(date).filter(|time| (1970..10_000).contains(&chrono::Datelike::year(time)));
-    parsed.map(Some).ok_or_else(|| serde::de::Error::custom("must be a time such as 2026-01-31T12:00:00Z, or a date"))
 }
 
 /// Parses a cursor such as `2.1234`: the rank and the message id of the last result.
@@ -65,9 +60,9 @@ pub(crate) async fn messages(
     caller: Caller,
     Query(params): Query<SearchParams>,
 ) -> Result<Json<Page<Message>>> {
-    let SearchParams { q, chat_id, from, has, before, after, page, limit: Limit(limit) } = params;
+    let SearchParams { q, chat_id, from, has, before, after, order, page, limit: Limit(limit) } = params;
     let page = page.as_deref().map(parse_cursor).transpose()?;
-    let query = SearchQuery { text: q, chat_id, from, attachment: has, before, after };
+    let query = SearchQuery { text: q, chat_id, from, attachment: has, before, after, order };
     let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     let SearchResults { messages, next } =
         search::search_messages(&state.expensive_db, caller.user_id, caller.chats.as_deref(), &query, page, limit)
@@ -78,13 +73,16 @@ pub(crate) async fn messages(
 
 /// Builds the query string of the next page.
 fn next_query(query: &SearchQuery, rank: i32, id: MessageId, limit: i64) -> String {
-    let SearchQuery { text, chat_id, from, attachment: has, before, after } = query;
+    let SearchQuery { text, chat_id, from, attachment: has, before, after, order } = query;
     let mut next = form_urlencoded::Serializer::new(String::new());
-    next.append_pair("q", text.as_str());
     let ids = [("chat_id", chat_id.map(|id| id.to_string())), ("from", from.map(|id| id.to_string()))];
     let times = [("before", before.map(|time| time.to_rfc3339())), ("after", after.map(|time| time.to_rfc3339()))];
-    let has = [("has", has.map(|AttachmentFilter::File| "file".to_owned()))];
-    for (name, value) in ids.into_iter().chain(times).chain(has) {
+    let names = [
+        ("q", text.as_ref().map(|text| text.as_str().to_owned())),
+        ("has", has.map(|has| has.as_str().to_owned())),
+        ("order", (*order == SearchOrder::Newest).then(|| "newest".to_owned())),
+    ];
+    for (name, value) in names.into_iter().chain(ids).chain(times) {
         if let Some(value) = value {
             next.append_pair(name, &value);
         }

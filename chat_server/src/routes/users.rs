@@ -1,6 +1,6 @@
 //! Users, profiles and blocks.
 
-use super::List;
+use super::{List, Page};
 use crate::{
     AppState,
     extract::{Caller, Json, Limit, Path, Query, UserIds},
@@ -8,8 +8,12 @@ use crate::{
 };
 use axum::extract::State;
 use chat_core::{
-    UserId, blocks, events, presence,
-    users::{self, Me, User, UserPatch},
+    UserId,
+    auth::LIMITED_TO_CHATS,
+    blocks,
+    chats::{self, Chat},
+    events, presence,
+    users::{self, Me, User, UserPatch, UserScope},
     values::SearchText,
 };
 use chat_http::Result;
@@ -81,6 +85,42 @@ pub(crate) async fn search(
     Ok(Json(List {
         items: users::search(&state.expensive_db, caller.user_id, state.user_directory, &q, limit.0).await?,
     }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DirectoryParams {
+    /// Whom to list: those who share a chat with the caller, or everyone in an open directory.
+    #[serde(default)]
+    scope: UserScope,
+    after: Option<UserId>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// Returns people and bots by username. In a directory that is not open, only those who share a chat with the caller.
+pub(crate) async fn list_directory(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    Query(DirectoryParams { scope, after, limit: Limit(limit) }): Query<DirectoryParams>,
+) -> Result<Json<Page<User>>> {
+    if caller.chats.is_some() {
+        return Err(LIMITED_TO_CHATS.into());
+    }
+    let visible = if state.user_directory == UserScope::Contacts { UserScope::Contacts } else { scope };
+    let _slot = state.expensive_slots.acquire(caller.account_id).await?;
+    let rows = users::list_directory(&state.expensive_db, caller.user_id, visible, after, limit + 1).await?;
+    let filters = [("scope", (scope == UserScope::Contacts).then(|| "contacts".to_owned()))];
+    Ok(Json(Page::with_filters(rows, limit, &filters, |user| ("after", user.id.get()))))
+}
+
+/// Returns the chats that the caller shares with a user.
+pub(crate) async fn list_shared_chats(
+    State(state): State<Arc<AppState>>,
+    caller: Caller,
+    Path(user_id): Path<UserId>,
+) -> Result<Json<List<Chat>>> {
+    Ok(Json(List { items: chats::list_shared(&state.db, caller.user_id, user_id, caller.chats.as_deref()).await? }))
 }
 
 /// Returns the users whom the caller has blocked, most recently blocked first.

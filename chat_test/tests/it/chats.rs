@@ -151,11 +151,15 @@ async fn users_can_find_and_join_public_channels_only() {
     assert_eq!((general["name"].as_str(), channels["items"].as_array().map(Vec::len)), (Some("general"), Some(1)));
 
     let join = |id: &serde_json::Value| format!("/api/chats/{id}/join");
+    let preview = |id: &serde_json::Value| format!("/api/channels/{id}");
+    let shown = erin.get(&preview(&general["id"])).await.expect(200).json();
+    assert_eq!((&shown["name"], &shown["role"]), (&json!("general"), &json!(null)));
     let joined = erin.post(&join(&general["id"]), json!({})).await.expect(201).json();
     assert_eq!((&joined["role"], &joined["member_count"]), (&json!("member"), &json!(5)));
     erin.post(&join(&general["id"]), json!({})).await.expect(200);
     let ops = json!(alice.chat_id("ops").await);
     erin.post(&join(&ops), json!({})).await.expect_problem(404);
+    erin.get(&preview(&ops)).await.expect_problem(404);
     erin.post(&join(&json!(999_999)), json!({})).await.expect_problem(404);
     alice.post(&join(&ops), json!({})).await.expect(200);
 }

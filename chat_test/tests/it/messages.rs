@@ -59,6 +59,15 @@ async fn history_can_be_paged_in_every_direction() {
     assert_eq!(ids(&read(format!("around={}&limit=5", all[9])).await), newest_first(5..10));
     assert_eq!(ids(&read(format!("around={}&limit=5", all[0])).await), newest_first(0..3));
     assert_eq!(ids(&read(format!("before={}", all[0])).await), Vec::<i64>::new());
+
+    // By time: around the first message at or after it.
+    let sql =
+        "update messages set created_at = '2026-01-01'::timestamptz + (id - $1) * interval '1 day' where chat_id = $2";
+    sqlx::query(sql).bind(all[0]).bind(chat_id).execute(&app.db).await.expect("dated");
+    assert_eq!(ids(&read("at=2026-01-06&limit=5".into()).await), newest_first(3..8));
+    assert_eq!(ids(&read("at=2026-01-05T00:00:01Z&limit=5".into()).await), newest_first(3..8));
+    assert_eq!(ids(&read("at=2020-01-01&limit=5".into()).await), newest_first(0..3));
+    assert_eq!(ids(&read("at=2030-01-01&limit=5".into()).await), newest_first(5..10));
 }
 
 #[tokio::test]

@@ -210,3 +210,28 @@ async fn a_sign_up_during_a_deletion_does_not_take_the_username() {
         assert_eq!([first, second, third], [409, 409, 409]);
     }
 }
+
+#[tokio::test]
+async fn the_directory_lists_contacts_page_by_page() {
+    let app = TestApp::start().await;
+    let erin = app.sign_up("erin").await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let names = async |user: &TestUser, query: &str| {
+        let page = user.get(&format!("/api/users/directory?{query}")).await.expect(200).json();
+        let users = page["items"].as_array().expect("users").iter();
+        (users.map(|user| user["username"].clone()).collect::<Vec<_>>(), page["next"].clone())
+    };
+    assert_eq!(names(&alice, "").await.0, ["bob", "carol", "dave"]);
+    assert_eq!(names(&erin, "scope=everyone").await.0, [""; 0], "a closed directory shows contacts only");
+    let (first, next) = names(&alice, "limit=2").await;
+    assert_eq!(first, ["bob", "carol"]);
+    assert_eq!(names(&alice, next.as_str().expect("a next page")).await, (vec![json!("dave")], Value::Null));
+
+    let shared = alice.get(&format!("/api/users/{}/chats", erin.id)).await.expect(200).json();
+    assert_eq!(shared["items"], json!([]));
+    let group = json!({ "type": "group", "name": "club", "members": [alice.id] });
+    let club = erin.post("/api/chats", group).await.expect(201).json();
+    let shared = alice.get(&format!("/api/users/{}/chats", erin.id)).await.expect(200).json();
+    assert_eq!((&shared["items"][0]["id"], shared["items"].as_array().map(Vec::len)), (&club["id"], Some(1)));
+    assert_eq!(names(&erin, "").await.0, ["alice"]);
+}

@@ -81,3 +81,30 @@ async fn a_message_has_at_most_twenty_different_emoji() {
     assert_eq!(react(&bob, &message, "🍆").await.expect_problem(409)["code"], "too_many_emoji");
     react(&bob, &message, "🍇").await.expect(200);
 }
+
+#[tokio::test]
+async fn members_see_who_reacted() {
+    let app = TestApp::start().await;
+    let [alice, bob, carol, dave] = app.sign_in(["alice", "bob", "carol", "dave"]).await;
+    let message = alice.say("team", "lunch?").await;
+    for user in [&bob, &carol] {
+        react(user, &message, "🎉").await.expect(200);
+    }
+    react(&bob, &message, "👍").await.expect(200);
+    let path = format!("/api/messages/{}/reactions", message["id"]);
+    let names = async |query: &str| {
+        let page = alice.get(&format!("{path}/{query}")).await.expect(200).json();
+        let users = page["items"].as_array().expect("users").iter();
+        (users.map(|user| user["username"].clone()).collect::<Vec<_>>(), page["next"].clone())
+    };
+    assert_eq!(names("🎉").await.0, ["bob", "carol"]);
+    assert_eq!(names("👍").await.0, ["bob"]);
+    assert_eq!(names("🙈").await.0, [""; 0]);
+    let (first, next) = names("🎉?limit=1").await;
+    assert_eq!(first, ["bob"]);
+    assert_eq!(
+        names(&format!("🎉?{}", next.as_str().expect("a next page"))).await,
+        (vec![json!("carol")], Value::Null)
+    );
+    dave.get(&format!("{path}/🎉")).await.expect_problem(404);
+}

@@ -152,3 +152,46 @@ async fn a_channel_does_not_broadcast_delivery_receipts() {
     alice.say("general", "marker").await;
     assert!(alices.read_until("marker").await.is_empty());
 }
+
+#[tokio::test]
+async fn messages_are_marked_as_unread_only_for_oneself() {
+    let app = TestApp::start().await;
+    let [alice, bob, dave] = app.sign_in(["alice", "bob", "dave"]).await;
+    let chat = json!(alice.chat_id("team").await);
+    let first = alice.say("team", "one").await;
+    let second = alice.say("team", "two, @bob").await;
+    let third = alice.say("team", "three").await;
+    advance_read_marker(&bob, &third).await;
+    let (mut bobs, mut alices) = (bob.listen().await, alice.listen().await);
+    let mark = |message: &Value| json!({ "message_id": message["id"] });
+    let path = format!("/api/chats/{chat}/unread");
+
+    bob.put(&path, mark(&second)).await.expect(204);
+    assert_eq!(counts(&bob, &chat).await, (2, 1));
+    assert_eq!(row(&bob, &chat).await["last_read_message_id"].as_i64(), second["id"].as_i64().map(|id| id - 1));
+    let told = bobs.next().await;
+    assert_eq!((told.kind.as_str(), &told.data["unread_count"]), ("read_state", &json!(2)));
+    let receipts = alice.get(&format!("/api/messages/{}/receipts", third["id"])).await.expect(200).json();
+    let of_bob = receipts["items"].as_array().expect("items").iter().find(|row| row["user_id"] == bob.id);
+    assert!(of_bob.expect("a row")["read_at"].is_string(), "the receipt stays");
+
+    // Further down there is nothing that was read.
+    bob.put(&path, mark(&third)).await.expect(204);
+    assert_eq!(counts(&bob, &chat).await, (2, 1));
+    // Reading on moves the position, and reading all ends the mark.
+    advance_read_marker(&bob, &second).await;
+    assert_eq!(counts(&bob, &chat).await, (1, 0));
+    advance_read_marker(&bob, &third).await;
+    assert_eq!(counts(&bob, &chat).await, (0, 0));
+    bob.put(&path, mark(&first)).await.expect(204);
+    assert_eq!(counts(&bob, &chat).await, (3, 1));
+    let fourth = alice.say("team", "four").await;
+    advance_read_marker(&bob, &fourth).await;
+    assert_eq!(counts(&bob, &chat).await, (0, 0));
+
+    dave.put(&path, mark(&first)).await.expect_problem(404);
+    bob.put(&path, json!({ "message_id": 999_999 })).await.expect_problem(422);
+    bob.say("general", "marker").await;
+    let kinds = alices.read_until("marker").await;
+    assert!(kinds.iter().all(|event| event.kind != "read_state"), "{kinds:?}");
+}

@@ -1,6 +1,7 @@
 //! Searching messages.
 
-use chat_test::{TestApp, TestUser, eventually};
+use chat_test::{ApiResponse, TestApp, TestUser, eventually};
+use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -255,4 +256,58 @@ async fn an_edit_is_found_immediately_and_indexed_later() {
     alice.delete(&path).await.expect(204);
     assert!(search_contents(&alice, "q=okapi").await.is_empty());
     assert_eq!(count().await, 0, "a deleted text leaves the index at once");
+}
+
+#[tokio::test]
+async fn a_search_may_have_filters_only() {
+    let app = TestApp::start().await;
+    let [alice, bob] = [app.sign_up("alice2").await, app.sign_up("bob2").await];
+    let group = json!({ "type": "group", "name": "files", "members": [bob.id] });
+    let team = alice.post("/api/chats", group).await.expect(201).json()["id"].as_i64().expect("an id");
+    for index in 0..2 {
+        let named = |name: &str| format!("{name} {index}");
+        alice.say_in(team, &named("see https://example.com")).await;
+        bob.say_in(team, &named("?!")).await;
+        let file = Part::bytes(b"some text".to_vec()).file_name("notes.txt");
+        let request = bob.request(http::Method::POST, "/api/upload").multipart(Form::new().part("file", file));
+        let files = ApiResponse::read(request.send().await.expect("an answer")).await.expect(201).json();
+        let message = json!({ "content": "", "files": [files[0]["id"]] });
+        bob.post(&format!("/api/chats/{team}/messages"), message).await.expect(201);
+        if index == 0 {
+            index_all(&app).await;
+        }
+    }
+    let count = async |query: &str| search_contents(&alice, query).await.len();
+    assert_eq!(count("has=file").await, 2);
+    assert_eq!(count(&format!("from={}", bob.id)).await, 4);
+    assert_eq!(count(&format!("from={}&has=file", alice.id)).await, 0);
+    assert_eq!(search_contents(&alice, "has=link").await, ["see https://example.com 1", "see https://example.com 0"]);
+    assert_eq!(count("has=image").await, 0);
+    assert!(count("after=2020-01-01").await >= 6);
+    assert_eq!(count("before=2020-01-01").await, 0);
+    for incomplete in ["", &format!("chat_id={team}"), "order=newest"] {
+        alice.get(&format!("/api/search?{incomplete}")).await.expect_problem(422);
+    }
+    let page = alice.get(&format!("/api/search?from={}&limit=3", bob.id)).await.expect(200).json();
+    let next = page["next"].as_str().expect("a next page");
+    assert_eq!(count(next).await, 1);
+}
+
+#[tokio::test]
+async fn results_can_be_ordered_by_time() {
+    let app = TestApp::start().await;
+    let [alice] = app.sign_in(["alice"]).await;
+    let texts = ["okapi 1", "megaokapis 2", "okapi 3", "megaokapis 4", "okapi 5"];
+    for text in texts {
+        alice.say("team", text).await;
+    }
+    let newest_first: Vec<&str> = texts.into_iter().rev().collect();
+    assert_eq!(search_contents(&alice, "q=okapi&order=newest").await, newest_first);
+    let (mut seen, mut query) = (Vec::new(), Some("q=okapi&order=newest&limit=2".to_owned()));
+    while let Some(next) = query {
+        let page = alice.get(&format!("/api/search?{next}")).await.expect(200).json();
+        seen.extend(page["items"].as_array().expect("items").iter().map(|one| one["content"].clone()));
+        query = page["next"].as_str().map(str::to_owned);
+    }
+    assert_eq!(seen, newest_first);
 }

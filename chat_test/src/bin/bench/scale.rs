@@ -54,7 +54,7 @@ async fn measure(report: &mut Report, label: &str, scale: Scale) -> Vec<(&'stati
                     let _: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await.expect("a count");
                 }
                 _ => {
-                    let text = "nowhere to be found".to_owned().try_into().expect("a text");
+                    let text = Some("nowhere to be found".to_owned().try_into().expect("a text"));
                     let query = search::SearchQuery {
                         text,
                         chat_id: None,
@@ -62,6 +62,7 @@ async fn measure(report: &mut Report, label: &str, scale: Scale) -> Vec<(&'stati
                         attachment: None,
                         before: None,
                         after: None,
+                        order: search::SearchOrder::Best,
                     };
                     search::search_messages(db, alice, None, &query, None, 50).await.expect("hits");
                 }
