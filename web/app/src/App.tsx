@@ -1,13 +1,15 @@
 import { Suspense, useEffect, useState } from 'react';
 import { AppShell } from './AppShell';
-import { type Account, activate, currentAccount, listAccounts, signOut } from './auth/accounts';
+import { type Account, activate, currentAccount, leaveAccount } from './auth/accounts';
 import { findMailLink } from './auth/mailLinks';
-import { deviceStorage } from './storage';
+import { resetSearch } from './search/searchStore';
+import { loadSidebar } from './sidebar/sidebarStore';
 import { ChatStore } from './store/chatStore';
 import { clearFileCache } from './store/fileCache';
 import { ChatStoreContext } from './store/hooks';
 import { ErrorBoundary } from './ui/ErrorBoundary';
 import { lazyWithRetry } from './ui/lazyWithRetry';
+import { closePopup } from './ui/popup';
 import { useUiStore } from './uiStore';
 
 const ConsentPage = lazyWithRetry(() => import('./auth/ConsentPage'));
@@ -20,19 +22,20 @@ const CONSENT_PATH = '/oauth/authorize';
 
 /** The chats of the signed-in user, the consent page, the page of a link in a mail, or the sign-in page. */
 export function App() {
-  const [account, setAccount] = useState(restoreAccount);
+  const [account, setAccount] = useState(currentAccount);
   const [chatStore, setChatStore] = useState<ChatStore | null>(null);
   const [isAtMailLink, setIsAtMailLink] = useState(() => findMailLink() !== undefined);
 
   useEffect(() => {
     if (!account || isAtMailLink) return;
     // Created in the effect that also closes it, so that a second mount leaves no open store.
+    loadSidebar(account.id);
     const chatStore = new ChatStore(account, activate(account));
     setChatStore(chatStore);
     void chatStore.open();
     const handleSignedOut = () => {
       chatStore.deleteSnapshot().catch(() => {});
-      signOut();
+      leaveAccount();
       setAccount(null);
     };
     const unsubscribeState = chatStore.client.on('state', ({ to }) => to === 'unauthorized' && handleSignedOut());
@@ -43,6 +46,8 @@ export function App() {
       chatStore.close();
       chatStore.session.close();
       clearFileCache(chatStore);
+      resetSearch();
+      closePopup();
       useUiStore.getState().closeModal();
       setChatStore(null);
     };
@@ -84,17 +89,4 @@ export function App() {
       </ChatStoreContext>
     </ErrorBoundary>
   );
-}
-
-/**
- * The account of a new tab: the tab's previous account, or the only one signed in on this
- * device. In demo mode a second window usually means a second user, so the sign-in page
- * is shown. The mode is read from storage, because the server's config is not loaded yet.
- */
-function restoreAccount(): Account | null {
-  const current = currentAccount();
-  if (current) return current;
-  const [only, ...others] = listAccounts();
-  const isDemo = deviceStorage.getItem('confab.demo') === 'true';
-  return only && others.length === 0 && !isDemo ? only : null;
 }

@@ -1,10 +1,12 @@
-import { Suspense, useEffect, useRef } from 'react';
+import { Suspense, useEffect, useRef, useState } from 'react';
+import { createPortal } from 'react-dom';
 import { useTranslation } from 'react-i18next';
 import { Route, Switch, useLocation } from 'wouter';
 import { useStore } from 'zustand';
 import styles from './AppShell.module.css';
 import { ConnectionBanner } from './ConnectionBanner';
-import { ChatPane } from './conversation/ChatPane';
+import { ChatRoute } from './conversation/ChatRoute';
+import { focusComposer, sendsOnEnter } from './conversation/textarea';
 import { getErrorMessage } from './locales/errorMessage';
 import { useOfflineStart } from './offline';
 import { useIntegrationNotices } from './settings/integrationNotices';
@@ -13,17 +15,21 @@ import { usePush } from './settings/push';
 import { useShortcuts } from './shortcuts/useShortcuts';
 import { InvitePage } from './sidebar/InvitePage';
 import { Sidebar } from './sidebar/Sidebar';
-import { getChatTitle, parseChatId, useChatState, useChatStore } from './store/hooks';
+import { getChatTitle, parseChatId, parseId, useChatState, useChatStore } from './store/hooks';
 import { Button } from './ui/Button';
 import { ErrorBoundary } from './ui/ErrorBoundary';
 import { Icon } from './ui/Icon';
 import { LazyModule, lazyWithRetry, retryFailedLoads } from './ui/lazyWithRetry';
 import { menuModule } from './ui/Menu';
-import { dismissToast, useToast } from './ui/toast';
+import { closePopup, usePopup } from './ui/popup';
+import { dismissToast, showToast, useToast } from './ui/toast';
 import { useUiStore } from './uiStore';
 
 const modalModule = new LazyModule(() => import('./ModalRoot'));
 const ModalRoot = modalModule.component((part) => part.default);
+const popupModule = new LazyModule(() => import('./PopupRoot'));
+const PopupRoot = popupModule.component((part) => part.default);
+const TooltipRoot = lazyWithRetry(() => import('./ui/TooltipRoot'));
 const DebugPanel = lazyWithRetry(() => import('./debug/DebugPanel'));
 const UpdateBanner = lazyWithRetry(() => import('./UpdateBanner'));
 const InboxPage = lazyWithRetry(() => import('./inbox/InboxPage'));
@@ -38,20 +44,29 @@ export function AppShell() {
 }
 
 function Panes() {
+  const [hasTooltips, setHasTooltips] = useState(false);
   // Preload the chunks that the next click probably needs.
   useEffect(() => {
     const timer = setTimeout(() => {
       // The chunk is loaded again when it is needed.
-      Promise.all([modalModule.preload(), menuModule.preload()]).catch(retryFailedLoads);
+      Promise.all([modalModule.preload(), menuModule.preload(), popupModule.preload()]).catch(retryFailedLoads);
+      setHasTooltips(matchMedia('(hover: hover)').matches);
     }, 500);
     return () => clearTimeout(timer);
   }, []);
+  const popup = usePopup((open) => open.popup);
   const [path] = useLocation();
   const modal = useUiStore((ui) => ui.modal);
   const closeModal = useUiStore((ui) => ui.closeModal);
   // Navigation closes the open modal.
-  useEffect(() => closeModal, [path, closeModal]);
-  useRestoreFocus(modal !== null);
+  useEffect(
+    () => () => {
+      closeModal();
+      closePopup();
+    },
+    [path, closeModal],
+  );
+  useRestoreFocus(modal !== null, path);
   useDocumentTitle();
   useNotifications();
   usePush();
@@ -69,9 +84,7 @@ function Panes() {
       <Sidebar />
       <Switch>
         <Route path="/chats/:id/:message?">
-          {({ id, message }) => (
-            <ChatPane key={id} chatId={Number(id)} messageId={message === undefined ? null : Number(message)} />
-          )}
+          {({ id, message }) => <ChatRoute chatId={parseId(id) ?? 0} messageId={parseId(message)} />}
         </Route>
         <Route path="/invite/:code">{({ code }) => <InvitePage code={code} />}</Route>
         <Route path="/debug">
@@ -104,27 +117,49 @@ function Panes() {
           <ModalRoot modal={modal} />
         </ErrorBoundary>
       )}
-      <Toast />
+      {popup && (
+        <ErrorBoundary key={popup.kind} fallback={null} renderError={() => <PopupFailure />}>
+          <PopupRoot popup={popup} />
+        </ErrorBoundary>
+      )}
+      {hasTooltips && (
+        <ErrorBoundary renderError={() => null}>
+          <TooltipRoot />
+        </ErrorBoundary>
+      )}
+      {createPortal(<Toast />, document.body)}
     </div>
   );
 }
 
-/** Focuses the composer when the element that had focus before a modal no longer exists. */
-function useRestoreFocus(isModalOpen: boolean) {
+/** Tells that a popup did not load. The next click loads it again. */
+function PopupFailure() {
+  const { t } = useTranslation();
+  useEffect(() => {
+    showToast(t('errorBoundary.loadFailed'));
+    retryFailedLoads();
+    closePopup();
+  }, [t]);
+  return null;
+}
+
+/** Focuses the composer after a modal that opened a chat, or if the element that had the focus no longer exists. */
+function useRestoreFocus(isModalOpen: boolean, path: string) {
   const wasModalOpen = useRef(false);
+  const pathBefore = useRef(path);
   useEffect(() => {
     const hasJustClosed = wasModalOpen.current && !isModalOpen;
+    const isElsewhere = path !== pathBefore.current;
     wasModalOpen.current = isModalOpen;
+    if (!isModalOpen) pathBefore.current = path;
     if (!hasJustClosed) return;
     // Wait until the dialog has tried to restore the focus.
     const timer = setTimeout(() => {
       // On a phone, focus would open the keyboard.
-      const hasPhysicalKeyboard = matchMedia('(hover: hover)').matches;
-      if (hasPhysicalKeyboard && document.activeElement === document.body)
-        document.querySelector<HTMLElement>('[data-composer]')?.focus();
+      if (sendsOnEnter() && (isElsewhere || document.activeElement === document.body)) focusComposer();
     }, 50);
     return () => clearTimeout(timer);
-  }, [isModalOpen]);
+  }, [isModalOpen, path]);
 }
 
 /** Shown when no chat is open. */
@@ -195,7 +230,7 @@ function Toast() {
     return () => clearTimeout(timer);
   }, [toast]);
   return (
-    <div role="alert" className={styles.toasts}>
+    <div role="alert" aria-live="assertive" className={styles.toasts}>
       {toast && (
         <p key={toast.id} className={styles.toast}>
           {toast.text}

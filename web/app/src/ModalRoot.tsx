@@ -1,5 +1,6 @@
 import { ConfirmDialog } from './ConfirmDialog';
 import { EditHistory } from './conversation/EditHistory';
+import { ReactionsDialog } from './conversation/ReactionsDialog';
 import { AddMembers } from './members/AddMembers';
 import { SuspendDialog } from './operator/SuspendDialog';
 import { Settings } from './settings/Settings';
@@ -29,6 +30,8 @@ export default function ModalRoot({ modal }: { readonly modal: Modal }) {
       return <AddMembers chatId={modal.chatId} />;
     case 'editHistory':
       return <EditHistory messageId={modal.messageId} />;
+    case 'reactions':
+      return <ReactionsDialog message={modal.message} emoji={modal.emoji} />;
     case 'suspendUser':
       return <SuspendDialog user={modal.user} onDone={modal.onDone} />;
     case 'confirm':

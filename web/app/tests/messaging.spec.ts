@@ -131,7 +131,7 @@ test('a search result jumps to its message', async ({ createUser, createGroup, s
   await insertMessages(server, chat, bob.me.id, 300);
   await alice.open(chat);
   await alice.page.getByRole('button', { name: 'Search' }).click();
-  await alice.page.getByRole('searchbox').fill('needle');
+  await alice.page.getByRole('combobox', { name: 'Search messages' }).fill('needle');
   await alice.page
     .getByRole('complementary', { name: 'Search' })
     .getByRole('button', { name: /needle/ })
@@ -205,7 +205,7 @@ test('a direct chat opens from a member; an invite is a link', async ({ createUs
   const chat = await createGroup(alice, bob);
   await alice.open(chat);
   await alice.page.getByRole('complementary', { name: 'Members' }).getByRole('button', { name: 'Bob' }).click();
-  await alice.page.getByRole('menuitem', { name: 'Message' }).click();
+  await alice.page.getByRole('dialog', { name: 'Profile of Bob' }).getByRole('button', { name: 'Message' }).click();
   await expect(alice.page.getByRole('heading', { level: 2, name: 'Bob' })).toBeVisible();
   await alice.send('Between us');
   await bob.page.goto(bob.url);

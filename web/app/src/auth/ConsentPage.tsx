@@ -6,7 +6,7 @@ import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { useAction } from '../ui/useAction';
-import { signOut } from './accounts';
+import { leaveAccount } from './accounts';
 import { ChatChoices } from './ChatChoices';
 import styles from './ConsentPage.module.css';
 import { useIsSettled } from './useIsSettled';
@@ -167,7 +167,7 @@ function Card({ title, children }: { readonly title: string; readonly children?:
 
 /** Shows the sign-in page; then this page comes back. */
 function switchAccount() {
-  signOut();
+  leaveAccount();
   location.reload();
 }
 

@@ -9,7 +9,6 @@ import type { TFunction } from 'i18next';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { getErrorMessage, getFieldError } from '../locales/errorMessage';
-import { deviceStorage } from '../storage';
 import { AvatarImage } from '../ui/AvatarImage';
 import { Button } from '../ui/Button';
 import { Field, FormError } from '../ui/Field';
@@ -52,7 +51,6 @@ export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (accou
         if (isCancelled) return;
         setConfig(response);
         setConnectionError(null);
-        deviceStorage.setItem('confab.demo', String(response.demo !== null));
       },
       (error) => {
         if (isCancelled) return;

@@ -11,8 +11,11 @@ export interface Account {
 /** Storage key of the accounts on this device, most recent first. */
 const ACCOUNTS_KEY = 'confab.accounts';
 
-/** Storage key of this tab's account. It does not change when another tab signs in. */
+/** Storage key of this tab's account, or `none`. It does not change when another tab signs in. */
 const CURRENT_ACCOUNT_KEY = 'confab.currentAccount';
+
+/** The value of a tab without an account. */
+const NO_ACCOUNT = 'none';
 
 const readAccounts = (): Account[] => {
   try {
@@ -27,10 +30,13 @@ export function listAccounts(): Account[] {
   return readAccounts().filter(({ id }) => Session.isStored(String(id)));
 }
 
-/** Returns this tab's account, if it is still signed in. */
+/** Returns this tab's account: in a new tab the last used one; null if the tab shows the sign-in page. */
 export function currentAccount(): Account | null {
-  const id = Number(tabStorage.getItem(CURRENT_ACCOUNT_KEY));
-  return listAccounts().find((account) => account.id === id) ?? null;
+  const current = tabStorage.getItem(CURRENT_ACCOUNT_KEY);
+  if (current === NO_ACCOUNT) return null;
+  const accounts = listAccounts();
+  if (current === null) return accounts[0] ?? null;
+  return accounts.find(({ id }) => String(id) === current) ?? null;
 }
 
 /** Switches this tab to an account. */
@@ -43,9 +49,15 @@ export function activate(account: Account): Session {
   return new Session('', { name: String(account.id) });
 }
 
-/** Removes the account from this tab. */
-export function signOut(): void {
-  tabStorage.removeItem(CURRENT_ACCOUNT_KEY);
+/** Removes the account from this tab, which then shows the sign-in page. */
+export function leaveAccount(): void {
+  tabStorage.setItem(CURRENT_ACCOUNT_KEY, NO_ACCOUNT);
+}
+
+/** Loads the page again with another account of this device, or with the sign-in page to add one. */
+export function switchAccount(account: Account | null): void {
+  tabStorage.setItem(CURRENT_ACCOUNT_KEY, account ? String(account.id) : NO_ACCOUNT);
+  location.assign('/');
 }
 
 /** Signs in. Throws `ApiError` and `NetworkError`. */

@@ -3,10 +3,12 @@ import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { formatRelativeTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
+import { type Panel, togglePanel, usePanel } from '../panels';
 import { getChatTitle, getPeerId, useChatState } from '../store/hooks';
 import { IconButton } from '../ui/Button';
 import { Icon } from '../ui/Icon';
-import { type Panel, useUiStore } from '../uiStore';
+import { openPopup } from '../ui/popup';
+import { useUiStore } from '../uiStore';
 import styles from './ChatHeader.module.css';
 
 /** The chat's title, subtitle and panel buttons. */
@@ -16,7 +18,8 @@ export function ChatHeader({ chat }: { readonly chat: ChatSummary }) {
   const title = useChatState((state) => getChatTitle(state, chat));
   const peer = useChatState((state) => state.users.get(getPeerId(state, chat) ?? 0));
   const presence = useChatState(({ presences }) => presences.get(peer?.id ?? 0));
-  const { panel, togglePanel, openModal } = useUiStore();
+  const openModal = useUiStore((ui) => ui.openModal);
+  const panel = usePanel((open) => open.panel);
   const isDirect = chat.type === 'single';
   const lastSeen =
     presence?.status === 'offline' && presence.last_seen
@@ -41,21 +44,29 @@ export function ChatHeader({ chat }: { readonly chat: ChatSummary }) {
       ) : (
         <Icon name={chat.type === 'group' ? 'people' : chat.type === 'private_channel' ? 'lock' : 'hash'} />
       )}
-      <h2 className={styles.title}>
-        <button
-          type="button"
-          onClick={() => openModal({ kind: 'chatSettings', chatId: chat.id })}
-          title={t('chats.settings')}
-        >
-          {title}
-        </button>
-      </h2>
-      <p className={styles.about}>{subtitle}</p>
+      <div className={styles.names}>
+        <h2 className={styles.title}>
+          <button
+            type="button"
+            dir="auto"
+            onClick={({ currentTarget: anchor }) =>
+              peer
+                ? openPopup({ kind: 'user', anchor, userId: peer.id, chatId: chat.id })
+                : openModal({ kind: 'chatSettings', chatId: chat.id })
+            }
+          >
+            {title}
+          </button>
+        </h2>
+        <p className={styles.about} dir="auto">
+          {subtitle}
+        </p>
+      </div>
       {renderPanelButton('search', 'search', t('search.title'))}
       {renderPanelButton('pins', 'pin', t('pins.title'))}
       {!isDirect && renderPanelButton('members', 'people', t('members.title'))}
       <IconButton
-        icon="gear"
+        icon="info"
         label={t('chats.settings')}
         onClick={() => openModal({ kind: 'chatSettings', chatId: chat.id })}
       />

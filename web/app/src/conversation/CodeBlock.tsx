@@ -26,17 +26,15 @@ export function CodeBlock({ code, language }: { readonly code: string; readonly 
   }, [code, name]);
   return (
     <div className={styles.codeBlock}>
+      {/* At the start, because the toolbar of the message is at the end. */}
+      <p className={styles.codeHeader}>
+        <IconButton icon="copy" label={t('copy')} size={14} onClick={() => withToast(() => copyToClipboard(code))} />
+        {language.trim()}
+      </p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable element must be reachable by keyboard */}
       <pre tabIndex={0}>
         <code>{highlighted ?? code}</code>
       </pre>
-      <IconButton
-        icon="copy"
-        label={t('copy')}
-        size={16}
-        className={styles.copy ?? ''}
-        onClick={() => withToast(() => copyToClipboard(code))}
-      />
     </div>
   );
 }

@@ -2,9 +2,9 @@ import type { Message } from '@confab/sdk';
 import {
   type ClipboardEvent,
   type KeyboardEvent,
+  type MouseEvent,
   type RefObject,
   useEffect,
-  useLayoutEffect,
   useRef,
   useState,
 } from 'react';
@@ -13,12 +13,17 @@ import { Avatar } from '../members/Avatar';
 import { getAuthorName, getChatTitle, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
 import { Badge } from '../ui/Badge';
 import { IconButton } from '../ui/Button';
-import { showToast } from '../ui/toast';
+import { openPopup } from '../ui/popup';
+import { showToast, withToast } from '../ui/toast';
 import styles from './Composer.module.css';
+import { parseCommand } from './commands';
 import { type DraftHandle, useDraft } from './drafts';
-import { EmojiButton } from './EmojiButton';
-import { parseSuggestionQuery, type Suggestion, suggestEmoji, suggestUsers } from './suggestions';
+import { replaceEmojiCodes } from './emoji';
+import { applyFormat, FORMATS, linkSelection } from './formatting';
+import type { Suggestion } from './suggestions';
+import { isComposing, replaceText, sendsOnEnter } from './textarea';
 import { UploadTray } from './UploadTray';
+import { useSuggestions } from './useSuggestions';
 
 /** Minimum time between typing notifications, in milliseconds. */
 const TYPING_INTERVAL_MS = 3_000;
@@ -44,25 +49,40 @@ export function Composer(props: {
   const fileInputRef = useRef<HTMLInputElement>(null);
   const isEmpty = text.trim() === '' && uploads.length === 0 && keptFileIds.length === 0;
   const typingNotifier = useTypingNotifier(chatId);
-  const { suggestions, activeIndex, setActiveIndex, acceptSuggestion, updateSuggestions, dismiss, setCaret } =
-    useSuggestions(chatId, textareaRef, text, setText);
+  const { suggestions, activeIndex, setActiveIndex, acceptSuggestion, updateSuggestions, dismiss } = useSuggestions(
+    chatId,
+    textareaRef,
+  );
+  const [hasSelection, setHasSelection] = useState(false);
 
   // Focus the composer when a chat opens, but not on a phone, where the keyboard would cover the chat.
   useEffect(() => {
-    if (matchMedia('(hover: hover)').matches) textareaRef.current?.focus();
+    if (sendsOnEnter()) textareaRef.current?.focus();
   }, [textareaRef]);
 
-  const send = () => {
-    if (uploads.some(({ failure }) => failure !== null)) return showToast(t('upload.failed'));
+  const sendDraft = () => {
+    draft.update({ text: replaceEmojiCodes(draft.current.text) });
     if (!draft.send()) return;
     typingNotifier.stop();
     dismiss();
     onSent();
     textareaRef.current?.focus();
   };
+  const send = () => {
+    if (uploads.some(({ failure }) => failure !== null)) return showToast(t('upload.failed'));
+    const command = parseCommand(draft.current.text);
+    if (!command) return sendDraft();
+    void withToast(async () => {
+      const content = await command.command.run(draft.chatStore, chatId, command.argument, t);
+      draft.update({ text: content ?? '' });
+      dismiss();
+      if (content) sendDraft();
+    });
+  };
 
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
-    if (event.nativeEvent.isComposing) return;
+    if (isComposing(event)) return;
+    const field = event.currentTarget;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (suggestions.length > 0) {
       if (step) {
@@ -78,28 +98,53 @@ export function Composer(props: {
         return dismiss();
       }
     }
-    if (event.key === 'Enter' && !event.shiftKey) {
+    const isCommand = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
+    const format = isCommand ? FORMATS.find(({ key }) => key === event.key.toLowerCase()) : undefined;
+    const isSelected = field.selectionStart !== field.selectionEnd;
+    // Without a selection, Ctrl+K opens the switcher.
+    if (format && (isSelected || format.name !== 'link')) {
+      event.preventDefault();
+      event.stopPropagation();
+      return applyFormat(field, format.name);
+    }
+    if (event.key === 'Enter' && !event.shiftKey && (sendsOnEnter() || isCommand)) {
       event.preventDefault();
       send();
     } else if (event.key === 'ArrowUp' && text === '') {
       event.preventDefault();
       onEditLast();
     } else if (event.key === 'Escape' && replyTo) {
+      event.preventDefault();
       draft.update({ replyTo: null });
     }
   };
-  const onPaste = (event: ClipboardEvent) => {
-    const files = [...event.clipboardData.files];
-    if (files.length === 0) return;
+  const onPaste = (event: ClipboardEvent<HTMLTextAreaElement>) => {
+    const { currentTarget: field, clipboardData } = event;
+    const pasted = clipboardData.getData('text/plain');
+    const files = [...clipboardData.files];
+    if (pasted === '' && files.length > 0) {
+      event.preventDefault();
+      return draft.addFiles(files);
+    }
+    const { selectionStart: start, selectionEnd: end } = field;
+    const link = linkSelection(field.value.slice(start, end), pasted);
+    if (link === null) return;
     event.preventDefault();
-    draft.addFiles(files);
+    replaceText(field, start, end, link);
   };
   const insert = (insertedText: string) => {
-    const at = textareaRef.current?.selectionStart ?? text.length;
-    setText(text.slice(0, at) + insertedText + text.slice(at));
-    setCaret(at + insertedText.length);
-    textareaRef.current?.focus();
+    const field = textareaRef.current;
+    if (field) replaceText(field, field.selectionStart, field.selectionEnd, insertedText);
   };
+  /** Replaces a code such as `:tada:` as soon as it is complete. */
+  const replaceCode = (field: HTMLTextAreaElement) => {
+    const end = field.selectionStart;
+    const code = /:[a-z0-9_+-]+:$/.exec(field.value.slice(0, end))?.[0];
+    if (!code || replaceEmojiCodes(field.value.slice(0, end)).endsWith(code)) return;
+    replaceText(field, end - code.length, end, replaceEmojiCodes(code));
+  };
+  const openEmoji = ({ currentTarget: anchor }: MouseEvent<HTMLElement>) =>
+    openPopup({ kind: 'emoji', anchor, onPick: insert });
 
   const activeSuggestion = suggestions[activeIndex];
   return (
@@ -113,6 +158,25 @@ export function Composer(props: {
               isActive={one === activeSuggestion}
               onSelect={() => acceptSuggestion(one)}
             />
+          ))}
+        </div>
+      )}
+      {hasSelection && suggestions.length === 0 && (
+        <div className={styles.formats} role="toolbar" aria-label={t('composer.formats')}>
+          {FORMATS.map(({ name, label, key }) => (
+            <button
+              key={name}
+              type="button"
+              data-format={name}
+              data-tooltip={t(`composer.format.${name}`)}
+              data-shortcut={key && `Ctrl ${key.toUpperCase()}`}
+              aria-label={t(`composer.format.${name}`)}
+              // Keep the selection of the textarea.
+              onPointerDown={(event) => event.preventDefault()}
+              onClick={() => textareaRef.current && applyFormat(textareaRef.current, name)}
+            >
+              {label}
+            </button>
           ))}
         </div>
       )}
@@ -137,6 +201,7 @@ export function Composer(props: {
           className={styles.text}
           data-composer=""
           rows={1}
+          dir="auto"
           value={text}
           readOnly={isSendQueued}
           placeholder={t('composer.placeholder', { name: title })}
@@ -149,13 +214,16 @@ export function Composer(props: {
           onChange={(event) => {
             setText(event.target.value);
             if (event.target.value.trim()) typingNotifier.notify();
-            updateSuggestions(event.target.value, event.target.selectionStart);
+            void updateSuggestions(event.target.value, event.target.selectionStart);
+            replaceCode(event.target);
           }}
-          onClick={(event) => updateSuggestions(text, event.currentTarget.selectionStart)}
+          onClick={(event) => void updateSuggestions(text, event.currentTarget.selectionStart)}
+          onSelect={({ currentTarget }) => setHasSelection(currentTarget.selectionStart !== currentTarget.selectionEnd)}
+          onBlur={() => setHasSelection(false)}
           onKeyDown={onKeyDown}
           onPaste={onPaste}
         />
-        <EmojiButton trigger={<IconButton icon="emoji" label={t('composer.emoji')} />} onPick={insert} />
+        <IconButton icon="emoji" label={t('composer.emoji')} aria-haspopup="dialog" onClick={openEmoji} />
         <IconButton
           icon="send"
           label={isSendQueued ? t('composer.waitingForUploads') : t('composer.send')}
@@ -203,7 +271,7 @@ function SuggestionItem(props: {
       }}
     >
       {user && <Avatar user={user} size={22} />}
-      <span>{suggestion.label}</span>
+      <span dir="auto">{suggestion.label}</span>
       {user?.kind === 'bot' && <Badge>{t('kind.bot')}</Badge>}
       <small>{suggestion.hint}</small>
     </div>
@@ -223,58 +291,5 @@ function useTypingNotifier(chatId: number) {
     stop: () => {
       lastSentAt.current = 0;
     },
-  };
-}
-
-/** Suggests users and emoji for the word at the caret. */
-function useSuggestions(
-  chatId: number,
-  textareaRef: RefObject<HTMLTextAreaElement | null>,
-  text: string,
-  setText: (text: string) => void,
-) {
-  const chatStore = useChatStore();
-  const [match, setMatch] = useState<{
-    readonly start: number;
-    readonly end: number;
-    readonly suggestions: readonly Suggestion[];
-  } | null>(null);
-  const [activeIndex, setActiveIndex] = useState(0);
-  const pendingCaret = useRef<number | null>(null);
-  useLayoutEffect(() => {
-    if (pendingCaret.current === null) return;
-    textareaRef.current?.setSelectionRange(pendingCaret.current, pendingCaret.current);
-    pendingCaret.current = null;
-  });
-  const setCaret = (at: number) => {
-    pendingCaret.current = at;
-  };
-  const dismiss = () => setMatch(null);
-  const latestRequestId = useRef(0);
-  const updateSuggestions = async (currentText: string, caret: number) => {
-    latestRequestId.current += 1;
-    const requestId = latestRequestId.current;
-    const query = parseSuggestionQuery(currentText, caret);
-    if (!query || !chatStore.state) return setMatch(null);
-    const suggestions =
-      query.kind === 'user' ? suggestUsers(chatStore.state, chatId, query.word) : await suggestEmoji(query.word);
-    if (requestId !== latestRequestId.current) return;
-    setActiveIndex(0);
-    setMatch(suggestions.length > 0 ? { start: query.start, end: caret, suggestions } : null);
-  };
-  const acceptSuggestion = (suggestion: Suggestion | undefined) => {
-    if (!suggestion || !match) return;
-    setText(text.slice(0, match.start) + suggestion.insert + text.slice(match.end));
-    setCaret(match.start + suggestion.insert.length);
-    setMatch(null);
-  };
-  return {
-    suggestions: match?.suggestions ?? [],
-    activeIndex,
-    setActiveIndex,
-    acceptSuggestion,
-    updateSuggestions,
-    dismiss,
-    setCaret,
   };
 }

@@ -2,6 +2,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import styles from './EmojiPicker.module.css';
 import { addRecentEmoji, type Emoji, GROUPS, getRecentEmoji, loadEmoji, searchEmoji } from './emoji';
+import { isComposing } from './textarea';
 
 /** Emoji per row. */
 const COLUMNS = 8;
@@ -58,7 +59,10 @@ export function EmojiPicker({ onPick }: { readonly onPick: (emoji: string) => vo
         onChange={(event) => setQuery(event.target.value)}
         onKeyDown={(event) => {
           const [first] = results ?? [];
-          if (event.key === 'Enter' && first) pick(first.emoji);
+          if (event.key !== 'Enter' || isComposing(event)) return;
+          // Otherwise the key would reach the field that gets the focus.
+          event.preventDefault();
+          if (first) pick(first.emoji);
         }}
       />
       <div ref={grid} className={styles.grid} aria-busy={all === null && failure === null}>

@@ -1,13 +1,13 @@
-import type { User } from '@confab/sdk';
 import type { Token, Tokens } from 'marked';
 import { Fragment, type MouseEvent, memo, type ReactNode, useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useChatState } from '../store/hooks';
+import { useLocation } from 'wouter';
 import { useUiStore } from '../uiStore';
 import { CodeBlock } from './CodeBlock';
 import styles from './Markdown.module.css';
-import { lex } from './markdownLexer';
-import { splitMentions } from './mentions';
+import { type Mentioned, MentionedContext, TextWithMentions } from './Mentions';
+import { lex, type SpoilerToken } from './markdownLexer';
+import { Spoiler } from './Spoiler';
 
 /** Maximum length of a text, in characters. Longer texts are shown as plain text. */
 const MAX_LENGTH = 20_000;
@@ -18,23 +18,44 @@ const MAX_MARKERS = 400;
 /** Maximum nesting depth. Deeper nesting is shown as plain text. */
 const MAX_DEPTH = 12;
 
-/** The name that mentions all members. */
-const EVERYONE = 'everyone';
+/** The paths of pages that the frontend shows in the same tab. */
+const OWN_PAGE = /^\/(?:chats\/\d+(?:\/\d+)?|invite\/[\w-]+|inbox)$/;
 
 /** The allowed link protocols. */
 const PROTOCOLS = new Set(['http:', 'https:', 'mailto:']);
 
-/** Renders Markdown as React elements, never as HTML. */
-export const Markdown = memo(function Markdown({ text }: { readonly text: string }) {
+/** Renders Markdown as React elements, never as HTML. Everything visible of the text is shown. */
+export const Markdown = memo(function Markdown(props: {
+  readonly text: string;
+  /** Whom the text mentions; nobody if omitted. */
+  readonly mentioned?: Mentioned;
+  /** What follows the text, in its last line if that is a paragraph. */
+  readonly end?: ReactNode;
+}) {
+  const { text, mentioned = NOBODY, end } = props;
   const tokens = useMemo(() => parse(text), [text]);
-  if (tokens === null) return <p className={styles.plain}>{text}</p>;
+  if (tokens === null) {
+    return (
+      <p className={styles.plain} dir="auto">
+        {text}
+        {end}
+      </p>
+    );
+  }
+  const last = tokens.findLast(({ type }) => type !== 'space');
+  const isInLastLine = last?.type === 'paragraph';
   const isEmojiOnly = text.length <= 24 && /^(?:\p{RGI_Emoji}\s*){1,3}$/v.test(text);
   return (
-    <div className={`${styles.text} ${isEmojiOnly ? styles.emojiOnly : ''}`}>
-      {tokens.map((token, nth) => renderBlock(token, nth, 0))}
-    </div>
+    <MentionedContext value={mentioned}>
+      <div className={`${styles.text} ${isEmojiOnly ? styles.emojiOnly : ''}`}>
+        {tokens.map((token, nth) => renderBlock(token, nth, 0, token === last && isInLastLine ? end : null))}
+        {end && !isInLastLine && <p className={styles.end}>{end}</p>}
+      </div>
+    </MentionedContext>
   );
 });
+
+const NOBODY: Mentioned = { ids: [], everyone: false };
 
 function parse(text: string): Token[] | null {
   const markerCount = text.replace(/^```[\s\S]*?^```/gm, '').match(/[*_~`[\]<]/g)?.length ?? 0;
@@ -50,32 +71,42 @@ function renderBlocks(tokens: readonly Token[] | undefined, depth: number): Reac
   return tokens?.map((token, nth) => renderBlock(token, nth, depth));
 }
 
-function renderBlock(token: Token, key: number, depth: number): ReactNode {
-  if (depth > MAX_DEPTH) return <p key={key}>{token.raw}</p>;
+function renderBlock(token: Token, key: number, depth: number, end: ReactNode = null): ReactNode {
+  if (depth > MAX_DEPTH) return renderRaw(token, key);
   switch (token.type) {
     case 'space':
-    case 'def':
       return null;
     case 'code':
       return <CodeBlock key={key} code={(token as Tokens.Code).text} language={(token as Tokens.Code).lang ?? ''} />;
-    case 'heading':
+    case 'heading': {
+      const { tokens, depth: level } = token as Tokens.Heading;
+      if (tokens.length === 0) return renderRaw(token, key);
       return (
-        <p key={key} className={styles.heading} data-depth={(token as Tokens.Heading).depth}>
-          {renderInlines((token as Tokens.Heading).tokens, depth + 1)}
+        <p key={key} className={styles.heading} data-depth={level} dir="auto">
+          {renderInlines(tokens, depth + 1)}
         </p>
       );
+    }
     case 'checkbox':
       return <Fragment key={key}>{(token as Tokens.Checkbox).checked ? '☑ ' : '☐ '}</Fragment>;
     case 'hr':
       return <hr key={key} />;
-    case 'blockquote':
-      return <blockquote key={key}>{renderBlocks((token as Tokens.Blockquote).tokens, depth + 1)}</blockquote>;
+    case 'blockquote': {
+      const { tokens } = token as Tokens.Blockquote;
+      if (tokens.length === 0) return renderRaw(token, key);
+      return <blockquote key={key}>{renderBlocks(tokens, depth + 1)}</blockquote>;
+    }
     case 'list':
       return renderList(token as Tokens.List, key, depth);
     case 'table':
       return renderTable(token as Tokens.Table, key, depth);
     case 'paragraph':
-      return <p key={key}>{renderInlines((token as Tokens.Paragraph).tokens, depth + 1)}</p>;
+      return (
+        <p key={key} dir="auto">
+          {renderInlines((token as Tokens.Paragraph).tokens, depth + 1)}
+          {end}
+        </p>
+      );
     case 'text': {
       const { tokens, text } = token as Tokens.Text;
       return (
@@ -83,15 +114,28 @@ function renderBlock(token: Token, key: number, depth: number): ReactNode {
       );
     }
     default:
-      return <p key={key}>{token.raw}</p>;
+      return renderRaw(token, key);
   }
 }
 
+/** Shows what is not understood as it was written. */
+function renderRaw({ raw }: Token, key: number): ReactNode {
+  return (
+    <p key={key} className={styles.plain} dir="auto">
+      {raw.trimEnd()}
+    </p>
+  );
+}
+
 function renderList(token: Tokens.List, key: number, depth: number): ReactNode {
-  const items = token.items.map((item, nth) => <li key={nth}>{renderBlocks(item.tokens, depth + 1)}</li>);
+  const items = token.items.map((item, nth) => (
+    <li key={nth} dir="auto">
+      {renderBlocks(item.tokens, depth + 1)}
+    </li>
+  ));
   if (!token.ordered) return <ul key={key}>{items}</ul>;
   return (
-    <ol key={key} start={Number(token.start) || 1}>
+    <ol key={key} start={token.start === '' ? 1 : token.start}>
       {items}
     </ol>
   );
@@ -100,7 +144,7 @@ function renderList(token: Tokens.List, key: number, depth: number): ReactNode {
 function renderTable(token: Tokens.Table, key: number, depth: number): ReactNode {
   const renderCells = (row: readonly Tokens.TableCell[], Cell: 'th' | 'td') =>
     row.map((cell, nth) => (
-      <Cell key={nth} style={{ textAlign: cell.align ?? undefined }}>
+      <Cell key={nth} style={{ textAlign: cell.align ?? undefined }} dir="auto">
         {renderInlines(cell.tokens, depth + 1)}
       </Cell>
     ));
@@ -141,12 +185,15 @@ function renderInline(token: Token, key: number, depth: number, isLink: boolean)
       return <code key={key}>{(token as Tokens.Codespan).text}</code>;
     case 'br':
       return <br key={key} />;
+    case 'spoiler':
+      return <Spoiler key={key}>{renderInlines((token as SpoilerToken).tokens, depth + 1, isLink)}</Spoiler>;
     case 'link':
       return (
         <SafeLink
           key={key}
           href={(token as Tokens.Link).href}
           raw={token.raw}
+          title={(token as Tokens.Link).title ?? undefined}
           label={renderChildren(true)}
           text={getPlainText(token)}
         />
@@ -158,6 +205,7 @@ function renderInline(token: Token, key: number, depth: number, isLink: boolean)
           key={key}
           href={(token as Tokens.Image).href}
           raw={token.raw}
+          title={(token as Tokens.Image).title ?? undefined}
           label={(token as Tokens.Image).text}
           text={(token as Tokens.Image).text}
         />
@@ -176,21 +224,30 @@ function renderInline(token: Token, key: number, depth: number, isLink: boolean)
   }
 }
 
-/** A link that asks first if its text shows another address. */
+/** A link that asks first if its text shows another address. A link to a page of Confab opens in the same tab. */
 export function SafeLink(props: {
   readonly href: string;
   readonly raw: string;
+  readonly title?: string | undefined;
   readonly label: ReactNode;
   /** The label without formatting. */
   readonly text: string;
 }) {
-  const { href, raw, label, text } = props;
+  const { href, raw, title, label, text } = props;
   const { t } = useTranslation();
-  const openModal = useUiStore((ui) => ui.openModal);
+  const [, navigate] = useLocation();
+  const { openModal, requestScroll } = useUiStore();
   const url = URL.canParse(href) ? new URL(href) : null;
   if (url === null || !PROTOCOLS.has(url.protocol)) return raw;
+  const isOwnPage = url.origin === location.origin && OWN_PAGE.test(url.pathname);
   const confirm = (event: MouseEvent) => {
-    if (!showsAnotherHost(text, url)) return;
+    const isPlainClick = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+    if (isOwnPage && isPlainClick) {
+      event.preventDefault();
+      requestScroll();
+      return navigate(url.pathname);
+    }
+    if (isOwnPage || !showsAnotherHost(text, url)) return;
     event.preventDefault();
     openModal({
       kind: 'confirm',
@@ -201,7 +258,14 @@ export function SafeLink(props: {
     });
   };
   return (
-    <a href={href} target="_blank" rel="noopener noreferrer nofollow" onClick={confirm} onAuxClick={confirm}>
+    <a
+      href={href}
+      title={title}
+      target="_blank"
+      rel="noopener noreferrer nofollow"
+      onClick={confirm}
+      onAuxClick={confirm}
+    >
       {label || href}
     </a>
   );
@@ -244,38 +308,3 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 const unescapeEntities = (text: string) =>
   text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity] ?? entity);
-
-/** Plain text with mentions. */
-function TextWithMentions({ text }: { readonly text: string }) {
-  return text.includes('@') ? <Mentions text={text} /> : text;
-}
-
-function Mentions({ text }: { readonly text: string }) {
-  const usernames = useChatState(({ users }) => getUsernames(users));
-  const isUsername = (name: string) => name === EVERYONE || usernames.has(name);
-  return splitMentions(text, isUsername).map((part, nth) =>
-    part.username === null ? (
-      <Fragment key={nth}>{part.text}</Fragment>
-    ) : (
-      <Mention key={nth} username={part.username.toLowerCase()} text={part.text} />
-    ),
-  );
-}
-
-/** Lower-case usernames, computed once per map of users. */
-const usernameCache = new WeakMap<object, ReadonlySet<string>>();
-
-function getUsernames(users: ReadonlyMap<number, User>): ReadonlySet<string> {
-  const known = usernameCache.get(users) ?? new Set([...users.values()].map((user) => user.username.toLowerCase()));
-  usernameCache.set(users, known);
-  return known;
-}
-
-function Mention({ username, text }: { readonly username: string; readonly text: string }) {
-  const isMe = useChatState(({ me }) => me.username.toLowerCase() === username);
-  return (
-    <span className={`${styles.mention} ${isMe || username === EVERYONE ? styles.mentionMe : ''}`} data-mention>
-      {text}
-    </span>
-  );
-}

@@ -5,6 +5,7 @@ import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { withToast } from '../ui/toast';
 import styles from './Message.module.css';
+import { isComposing, sendsOnEnter } from './textarea';
 
 /** Edits a message in place. */
 export function MessageEditor(props: {
@@ -33,11 +34,11 @@ export function MessageEditor(props: {
     isSaving.current = false;
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
+    if (isComposing(event)) return;
     if (event.key === 'Escape') {
       event.stopPropagation();
       onDone();
-    } else if (event.key === 'Enter' && !event.shiftKey) {
+    } else if (event.key === 'Enter' && !event.shiftKey && sendsOnEnter()) {
       event.preventDefault();
       void save();
     }
@@ -46,6 +47,7 @@ export function MessageEditor(props: {
     <div className={styles.editor}>
       <textarea
         aria-label={t('message.edit')}
+        dir="auto"
         value={text}
         // biome-ignore lint/a11y/noAutofocus: the user has just asked to edit this message
         autoFocus

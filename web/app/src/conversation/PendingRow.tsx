@@ -5,40 +5,51 @@ import { Avatar } from '../members/Avatar';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
 import { Icon } from '../ui/Icon';
 import { withToast } from '../ui/toast';
+import { DateSeparator } from './DateSeparator';
 import { DraftHandle } from './drafts';
 import { Markdown } from './Markdown';
+import { useProbableMentions } from './Mentions';
 import styles from './Message.module.css';
+import { QuotedMessage } from './QuotedMessage';
 
 /** A message that is not sent yet. */
 export const PendingRow = memo(function PendingRow({
   pending,
   isGroupStart,
+  isNewDay,
 }: {
   readonly pending: PendingMessage;
   readonly isGroupStart: boolean;
+  readonly isNewDay: boolean;
 }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const me = useChatState((state) => state.me);
+  const mentioned = useProbableMentions(pending.draft.content);
   const isFailed = pending.status === 'failed';
   const { messages } = chatStore.client;
   const moveToComposer = () => withToast(() => new DraftHandle(chatStore, pending.chatId).restore(pending));
-  return (
+  const replyTo = pending.draft.reply_to ?? null;
+  const row = (
     <article
       className={styles.message}
       data-group-start={isGroupStart}
       data-pending={pending.status}
+      data-reply={replyTo !== null}
       aria-label={`${getDisplayName(me)}, ${pending.draft.content}, ${isFailed ? t('pending.failed') : t('pending.sending')}`}
     >
+      {replyTo !== null && <QuotedMessage chatId={pending.chatId} messageId={replyTo} />}
       <div className={styles.gutter}>{isGroupStart && <Avatar user={me} size={38} />}</div>
       <div className={styles.body}>
         {isGroupStart && (
           <p className={styles.header}>
-            <strong>{getDisplayName(me)}</strong>
+            <strong className={styles.author} dir="auto">
+              {getDisplayName(me)}
+            </strong>
             {!isFailed && <span>{t('pending.sending')}</span>}
           </p>
         )}
-        <Markdown text={pending.draft.content} />
+        <Markdown text={pending.draft.content} mentioned={mentioned} />
         {(pending.draft.files?.length ?? 0) > 0 && (
           <p className={styles.deleted}>{t('pending.files', { count: pending.draft.files?.length ?? 0 })}</p>
         )}
@@ -59,5 +70,12 @@ export const PendingRow = memo(function PendingRow({
         )}
       </div>
     </article>
+  );
+  if (!isNewDay) return row;
+  return (
+    <>
+      <DateSeparator at={new Date(pending.at).toISOString()} />
+      {row}
+    </>
   );
 });

@@ -9,6 +9,7 @@ import { Icon } from '../ui/Icon';
 import { withToast } from '../ui/toast';
 import { ConversationStart } from './ConversationStart';
 import { MessageRow } from './MessageRow';
+import { findEntryByKey, listMessageEntries } from './messageActions';
 import { PendingRow } from './PendingRow';
 import { TimelineRows } from './rows';
 import { type ScrollPosition, scrollPositions } from './scrollPositions';
@@ -49,6 +50,7 @@ export function Timeline(props: {
 }) {
   const { chatId, target, edit, handleRef, onReply, onEdit, onJump } = props;
   const { t } = useTranslation();
+  const handlers = useMemo(() => ({ onReply, onEdit }), [onReply, onEdit]);
   const chatStore = useChatStore();
   const timeline = useChatState(({ timelines }) => timelines.get(chatId) ?? EMPTY_TIMELINE);
   const pending = usePendingMessages(chatId);
@@ -190,13 +192,33 @@ export function Timeline(props: {
 
   const [activeKey, setActiveKey] = useState<string | null>(null);
   const [lockedKey, setLockedKey] = useState<string | null>(null);
+  /** Runs the action of a key, if the arrow keys have chosen the message. After a click, a letter is a text. */
+  const isChosenByKey = useRef(false);
+  const runMessageKey = (event: KeyboardEvent<HTMLElement>) => {
+    const row = event.target as HTMLElement;
+    const id = Number(row.dataset.message);
+    const hasModifier = event.ctrlKey || event.metaKey || event.altKey;
+    if (!id || hasModifier || row.tagName !== 'ARTICLE' || !isChosenByKey.current) return;
+    const index = rows.indexOf(id);
+    const message = index >= 0 ? rows.at(index) : null;
+    if (message?.kind !== 'message') return;
+    const entries = listMessageEntries(chatStore, t, message.message, row, handlers);
+    const entry = findEntryByKey(entries, event.key);
+    if (!entry) return;
+    event.preventDefault();
+    entry.run();
+  };
+
   const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
+    runMessageKey(event);
+    if (event.defaultPrevented) return;
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const isInside = event.target === scrollerRef.current || (event.target as HTMLElement).tagName === 'ARTICLE';
     if (!step || !isInside || event.altKey) return;
     event.preventDefault();
     const at = items.find((item) => item.key === activeKey)?.index ?? rows.count;
     const next = Math.max(0, Math.min(rows.count - 1, at + step));
+    isChosenByKey.current = true;
     setActiveKey(rows.getKey(next));
     virtualizer.scrollToIndex(next, { align: 'auto' });
     requestAnimationFrame(() =>
@@ -227,6 +249,9 @@ export function Timeline(props: {
         tabIndex={0}
         onScroll={onScroll}
         onKeyDown={onKeyDown}
+        onPointerDown={() => {
+          isChosenByKey.current = false;
+        }}
         onPointerLeave={({ pointerType }) => pointerType === 'mouse' && setActiveKey(null)}
       >
         <div className={styles.content} style={{ height: virtualizer.getTotalSize() }}>
@@ -237,7 +262,9 @@ export function Timeline(props: {
               return (
                 <div key={item.key} data-index={item.index} ref={virtualizer.measureElement} className={styles.row}>
                   {row.kind === 'start' && <ConversationStart chatId={chatId} />}
-                  {row.kind === 'pending' && <PendingRow pending={row.pending} isGroupStart={row.isGroupStart} />}
+                  {row.kind === 'pending' && (
+                    <PendingRow pending={row.pending} isGroupStart={row.isGroupStart} isNewDay={row.isNewDay} />
+                  )}
                   {row.kind === 'message' && (
                     <MessageRow
                       message={row.message}
@@ -250,8 +277,7 @@ export function Timeline(props: {
                       onEditChange={props.onEditChange}
                       onActivate={setActiveKey}
                       onLock={setLockedKey}
-                      onReply={onReply}
-                      onEdit={onEdit}
+                      handlers={handlers}
                       onJump={onJump}
                       rowKey={row.key}
                     />

@@ -19,7 +19,7 @@ export interface Upload {
   readonly abort: AbortController;
 }
 
-/** The draft of a chat. It is kept when the user switches chats; its text is also kept across reloads. */
+/** The draft of a chat. It is kept when the user switches chats; its text and its reply are kept across reloads. */
 export interface Draft {
   readonly text: string;
   readonly replyTo: Message | null;
@@ -60,6 +60,15 @@ function saveDraftText(chatStore: ChatStore, chatId: number, text: string, befor
   else if (deviceStorage.getItem(key) === before) deviceStorage.removeItem(key);
 }
 
+const getReplyKey = (chatStore: ChatStore, chatId: number) => `confab.reply.${chatStore.account.id}.${chatId}`;
+
+/** Stores which message the draft of this tab replies to. */
+function saveReply(chatStore: ChatStore, chatId: number, replyTo: Message | null): void {
+  const key = getReplyKey(chatStore, chatId);
+  if (replyTo) tabStorage.setItem(key, String(replyTo.id));
+  else tabStorage.removeItem(key);
+}
+
 function getDraft(chatStore: ChatStore, drafts: DraftMap, chatId: number): Draft {
   const known = drafts.get(chatId);
   if (known) return known;
@@ -73,7 +82,16 @@ function getDraft(chatStore: ChatStore, drafts: DraftMap, chatId: number): Draft
   };
   // Mutate without a notification: creating an empty draft changes nothing on the screen.
   (drafts as Map<number, Draft>).set(chatId, fresh);
+  void restoreReply(new DraftHandle(chatStore, chatId));
   return fresh;
+}
+
+/** Loads the message to which a draft replied before the page was loaded again. */
+async function restoreReply(draft: DraftHandle): Promise<void> {
+  const id = Number(tabStorage.getItem(getReplyKey(draft.chatStore, draft.chatId)));
+  if (!id) return;
+  const replyTo = await draft.chatStore.loadQuotedMessage(id).catch(() => null);
+  if (replyTo && replyTo.deleted_at === null && draft.current.replyTo === null) draft.update({ replyTo });
 }
 
 /** The operations on the draft of a chat. */
@@ -91,6 +109,7 @@ export class DraftHandle {
     const before = this.current;
     const next = { ...before, ...changes };
     getDraftStore(this.chatStore).setState((drafts) => new Map(drafts).set(this.chatId, next), true);
+    if (changes.replyTo !== undefined) saveReply(this.chatStore, this.chatId, changes.replyTo);
     if (changes.text !== undefined) saveDraftText(this.chatStore, this.chatId, changes.text, before.text);
   }
 

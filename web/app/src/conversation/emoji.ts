@@ -26,17 +26,41 @@ const STORAGE_KEY = 'confab.emoji';
 export const GROUPS = [0, 1, 3, 4, 5, 6, 7, 8, 9] as const;
 
 let emojiPromise: Promise<readonly Emoji[]> | null = null;
+let loadedEmoji: readonly Emoji[] | null = null;
 
 /** Loads all emoji in order, once. */
 export function loadEmoji(): Promise<readonly Emoji[]> {
   emojiPromise ??= fetch(dataUrl)
     .then((response) => response.json() as Promise<Emoji[]>)
-    .then((all) => all.filter(({ version }) => version <= MAX_EMOJI_VERSION))
+    .then((all) => {
+      loadedEmoji = all.filter(({ version }) => version <= MAX_EMOJI_VERSION);
+      return loadedEmoji;
+    })
     .catch((error) => {
       emojiPromise = null;
       throw error;
     });
   return emojiPromise;
+}
+
+/** A code between colons, such as `:tada:`. */
+const CODE = /(?<![\p{L}\p{N}]):([a-z0-9_+-]+):/gu;
+
+/** Replaces the codes of a text outside of code by emoji, if the emoji are loaded. */
+export function replaceEmojiCodes(text: string): string {
+  if (!loadedEmoji || !text.includes(':')) return text;
+  const byCode = getEmojiByCode(loadedEmoji);
+  const parts = text.split(/(```[\s\S]*?(?:```|$)|`[^`\n]*`)/);
+  return parts
+    .map((part, nth) => (nth % 2 === 1 ? part : part.replace(CODE, (code, name: string) => byCode.get(name) ?? code)))
+    .join('');
+}
+
+let codes: ReadonlyMap<string, string> | null = null;
+
+function getEmojiByCode(all: readonly Emoji[]): ReadonlyMap<string, string> {
+  codes ??= new Map(all.flatMap(({ emoji, shortcodes }) => shortcodes?.map((code) => [code, emoji] as const) ?? []));
+  return codes;
 }
 
 /** Returns the emoji that match a query, best match first. */

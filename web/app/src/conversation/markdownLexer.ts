@@ -1,13 +1,39 @@
-import { Lexer, type Token, Tokenizer, type Tokens } from 'marked';
+import { Lexer, type MarkedOptions, type Token, Tokenizer, type TokenizerThis, type Tokens } from 'marked';
+
+type MarkedExtensions = NonNullable<MarkedOptions['extensions']>;
 
 /**
- * Parses the Markdown of a message. It differs from CommonMark in three ways: a quote ends at the first line without
- * `>`, as in Discord; emphasis may border on a letter with full-width punctuation, as in `**「重要」**です`; and an
- * address in the text ends where Chinese, Japanese or Korean text begins.
+ * Parses the Markdown of a message. It differs from CommonMark in five ways: a quote ends at the first line without
+ * `>`, as in Discord; emphasis may border on a letter with full-width punctuation, as in `**「重要」**です`; an
+ * address in the text ends where Chinese, Japanese or Korean text begins; there are no link definitions, which would
+ * hide lines such as `[10:23]: yes`; and `||text||` is a spoiler.
  */
 export function lex(text: string): Token[] {
-  return Lexer.lex(endQuotes(text), { gfm: true, breaks: true, tokenizer: new MessageTokenizer() });
+  return Lexer.lex(endQuotes(text), { gfm: true, breaks: true, tokenizer: new MessageTokenizer(), extensions });
 }
+
+/** Text that is hidden until the reader asks for it. */
+export interface SpoilerToken {
+  readonly type: 'spoiler';
+  readonly raw: string;
+  readonly tokens: Token[];
+}
+
+/** `||text||`, also over several lines, but not over a paragraph. */
+const SPOILER = /^\|\|(?=\S)((?:[^|]|\|(?!\|))+?)\|\|/;
+
+const extensions: MarkedExtensions = {
+  inline: [
+    function tokenizeSpoiler(this: TokenizerThis, source: string): SpoilerToken | undefined {
+      const match = SPOILER.exec(source);
+      if (!match) return undefined;
+      return { type: 'spoiler', raw: match[0], tokens: this.lexer.inlineTokens(match[1] ?? '') };
+    },
+  ],
+  startInline: [(source: string) => source.indexOf('||')],
+  renderers: {},
+  childTokens: {},
+};
 
 /** Full-width punctuation, such as 。 、 「 」 （ ）. */
 const WIDE_PUNCTUATION = '\\u3000-\\u303f\\uff00-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff40\\uff5b-\\uff65';
@@ -28,6 +54,18 @@ const WIDE_STRONG = new RegExp(
 const END_OF_ADDRESS = new RegExp(`[${WIDE_PUNCTUATION}]|(?<=^(?:[a-z]+://)?[^/?#]*)[${CJK_LETTERS}]`, 'i');
 
 class MessageTokenizer extends Tokenizer {
+  override def(): undefined {
+    return undefined;
+  }
+
+  /** A row with more cells than the header would lose them: such a text is no table. */
+  override table(source: string): Tokens.Table | undefined {
+    const token = super.table(source);
+    const [header = '', , ...rows] = token?.raw.trimEnd().split('\n') ?? [];
+    const columns = countCells(header);
+    return rows.some((row) => countCells(row) > columns) ? undefined : token;
+  }
+
   override emStrong(source: string, maskedSource: string, previous?: string): Tokens.Em | Tokens.Strong | undefined {
     const match = WIDE_STRONG.exec(source);
     if (!match) return super.emStrong(source, maskedSource, previous);
@@ -41,6 +79,13 @@ class MessageTokenizer extends Tokenizer {
     return token && end > 0 ? super.url(token.raw.slice(0, end)) : token;
   }
 }
+
+/** Counts the cells of a row of a table. */
+const countCells = (row: string) =>
+  row
+    .trim()
+    .replace(/^\||(?<!\\)\|$/g, '')
+    .match(/(?<!\\)\|/g)?.length ?? 0;
 
 /** Ends each quote where a line without `>` follows. */
 export function endQuotes(text: string): string {

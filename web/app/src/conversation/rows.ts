@@ -19,7 +19,24 @@ export type TimelineRow =
       readonly key: string;
       readonly pending: PendingMessage;
       readonly isGroupStart: boolean;
+      readonly isNewDay: boolean;
     };
+
+/** A longer text, in characters or lines, is folded. */
+const MAX_UNFOLDED_LENGTH = 2_000;
+const MAX_UNFOLDED_LINES = 30;
+
+/** Height of a folded text, in pixels; the style sheet has the same. */
+const FOLDED_HEIGHT = 360;
+
+/** The ids of the folded messages that the user has unfolded. */
+export const unfoldedMessages = new Set<number>();
+
+/** Whether only the beginning of a message is shown. */
+export function isFolded({ id, content }: Message): boolean {
+  const isLong = content.length > MAX_UNFOLDED_LENGTH || (content.match(/\n/g)?.length ?? 0) >= MAX_UNFOLDED_LINES;
+  return isLong && !unfoldedMessages.has(id);
+}
 
 /** Cached height estimates. */
 const heightEstimates = new WeakMap<Message, number>();
@@ -84,7 +101,20 @@ export class TimelineRows {
     }
     const pending = this.#pending[messageIndex - messages.length];
     if (!pending) throw new RangeError(`row index ${index} is out of range`);
-    return { kind: 'pending', key: this.getKey(index), pending, isGroupStart: messageIndex === messages.length };
+    return { kind: 'pending', key: this.getKey(index), pending, ...this.#getPendingGroup(pending, messageIndex) };
+  }
+
+  /** How an unsent message is grouped: as the stored one will be, so that its row does not change. */
+  #getPendingGroup({ at, draft }: PendingMessage, index: number): { isGroupStart: boolean; isNewDay: boolean } {
+    const { messages } = this.#timeline;
+    const isReply = (draft.reply_to ?? null) !== null;
+    const before = this.#pending[index - messages.length - 1];
+    const last = messages.at(-1);
+    const previousAt = before?.at ?? (last && Date.parse(last.created_at));
+    if (previousAt === undefined) return { isGroupStart: true, isNewDay: true };
+    const isNewDay = new Date(previousAt).toDateString() !== new Date(at).toDateString();
+    const continues = before !== undefined || (last !== undefined && canContinueGroup(last, this.#myId));
+    return { isGroupStart: isNewDay || isReply || !continues || at - previousAt >= GROUP_WINDOW_MS, isNewDay };
   }
 
   /** Estimates the height of a row before it is measured, in pixels. */
@@ -95,12 +125,13 @@ export class TimelineRows {
     const known = heightEstimates.get(message);
     if (known !== undefined) return known;
     const lines = Math.ceil(message.content.length / 85) + (message.content.match(/\n/g)?.length ?? 0);
+    const textHeight = isFolded(message) ? FOLDED_HEIGHT + 36 : Math.max(lines, 1) * 22;
     const imagesHeight = message.files.reduce(
       (sum, file) => sum + (isImage(file) ? getImageSize(file).height + 8 : 64),
       0,
     );
     const embedsHeight = (message.embeds ?? []).reduce((sum, embed) => sum + estimateEmbedHeight(embed), 0);
-    const height = 34 + Math.max(lines, 1) * 22 + imagesHeight + embedsHeight + (message.reactions.length > 0 ? 34 : 0);
+    const height = 34 + textHeight + imagesHeight + embedsHeight + (message.reactions.length > 0 ? 34 : 0);
     heightEstimates.set(message, height);
     return height;
   }
@@ -112,11 +143,15 @@ function estimateEmbedHeight({ author, title, description, fields, footer }: Emb
   return 24 + (lines + extra) * 22;
 }
 
+/** Whether the next message of a user may be in the group of a message. */
+function canContinueGroup(previous: Message, senderId: number | null): boolean {
+  return previous.sender_id === senderId && previous.deleted_at === null;
+}
+
 function isSameGroup(previous: Message, message: Message): boolean {
   return (
-    previous.sender_id === message.sender_id &&
+    canContinueGroup(previous, message.sender_id) &&
     previous.author?.name === message.author?.name &&
-    previous.deleted_at === null &&
     Date.parse(message.created_at) - Date.parse(previous.created_at) < GROUP_WINDOW_MS
   );
 }

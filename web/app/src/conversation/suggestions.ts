@@ -1,5 +1,7 @@
+import type { ChatSummary } from '@confab/sdk';
 import type { ChatState } from '../store/chatState';
 import { getDisplayName } from '../store/hooks';
+import { isChannelName } from './channelLinks';
 import { loadEmoji, searchEmoji } from './emoji';
 
 /** A completion of the word at the caret. */
@@ -13,8 +15,8 @@ export interface Suggestion {
 }
 
 /** The word at the caret and its start. */
-interface SuggestionQuery {
-  readonly kind: 'user' | 'emoji';
+export interface SuggestionQuery {
+  readonly kind: 'user' | 'emoji' | 'channel' | 'command';
   readonly word: string;
   readonly start: number;
 }
@@ -22,14 +24,35 @@ interface SuggestionQuery {
 /** Maximum number of suggestions. */
 const MAX_SUGGESTIONS = 8;
 
-/** Parses the mention or emoji query at the caret, if any. */
+const KINDS = { '@': 'user', ':': 'emoji', '#': 'channel' } as const;
+
+/** Parses what is to be completed at the caret, if anything. */
 export function parseSuggestionQuery(text: string, caret: number): SuggestionQuery | null {
   const before = text.slice(0, caret);
-  const match = /(?:^|\s)([@:])([\p{L}\p{N}_.+-]*)$/u.exec(before);
+  const command = /^\/([a-z]*)$/.exec(before);
+  if (command) return { kind: 'command', word: command[1] ?? '', start: 0 };
+  const match = /(?:^|\s)([@:#])([\p{L}\p{N}_.+-]*)$/u.exec(before);
   if (!match) return null;
-  const [, trigger, word = ''] = match;
+  const [, trigger = '@', word = ''] = match;
   if (trigger === ':' && word.length < 2) return null;
-  return { kind: trigger === '@' ? 'user' : 'emoji', word: word.toLowerCase(), start: caret - word.length - 1 };
+  return { kind: KINDS[trigger as keyof typeof KINDS], word: word.toLowerCase(), start: caret - word.length - 1 };
+}
+
+/** Suggests the channels of the user whose name contains a word. */
+export function suggestChannels({ chats }: ChatState, word: string): Suggestion[] {
+  const isChannel = ({ type }: ChatSummary) => type === 'public_channel' || type === 'private_channel';
+  const channels = [...chats.values()].filter((chat) => isChannel(chat) && chat.name.toLowerCase().includes(word));
+  const getRank = ({ name }: ChatSummary) => Number(!name.toLowerCase().startsWith(word));
+  return channels
+    .sort((one, other) => getRank(one) - getRank(other) || one.name.localeCompare(other.name))
+    .slice(0, MAX_SUGGESTIONS)
+    .map(({ id, name, topic }) => ({
+      key: `channel-${id}`,
+      insert: isChannelName(name) ? `#${name} ` : `[#${name}](${location.origin}/chats/${id}) `,
+      label: `#${name}`,
+      hint: topic,
+      userId: null,
+    }));
 }
 
 /** Suggests known users whose name begins with a word, members of the chat first. */

@@ -40,6 +40,16 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
     }
   }, [unread, isAtEnd, isFocused, chat?.last_read_message_id]);
 
+  // Leaving the chat, or writing, ends what the user has marked as unread.
+  useEffect(() => () => chatStore.receipts.release(chatId), [chatStore, chatId]);
+  // The user has marked messages as unread.
+  const readUpTo = chat?.last_read_message_id ?? 0;
+  const lastReadUpTo = useRef(readUpTo);
+  useEffect(() => {
+    if (readUpTo < lastReadUpTo.current) setLastReadId(readUpTo);
+    lastReadUpTo.current = readUpTo;
+  }, [readUpTo]);
+
   useEffect(() => {
     if (isAtEnd && isFocused && lastId > 0) chatStore.receipts.markRead(chatId, lastId);
   }, [chatStore, chatId, isAtEnd, isFocused, lastId]);
@@ -65,6 +75,7 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
     isAboveLoaded: isMarkerUnloaded && isJumpOffered && initialUnreadCount > 0,
     initialUnreadCount,
     clear: () => {
+      chatStore.receipts.release(chatId);
       setLastReadId(null);
       setIsJumpOffered(false);
     },

@@ -7,8 +7,12 @@ export function getErrorMessage(error: unknown): string {
   return toSentence(error instanceof Error ? error.message : String(error));
 }
 
+/** The field that the code of an error concerns. */
+const FIELD_OF_CODE: Readonly<Record<string, string>> = { username_taken: 'username', email_taken: 'email' };
+
 /** Returns the error of a form field, if any. */
 export function getFieldError(error: unknown, field: string): string | undefined {
+  if (error instanceof ApiError && FIELD_OF_CODE[error.code] === field) return toSentence(error.message);
   const fieldError = error instanceof ApiError ? error.errors?.find((one) => one.field === field) : undefined;
   return fieldError && toSentence(stripFieldName(field, fieldError.detail));
 }

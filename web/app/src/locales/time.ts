@@ -1,16 +1,41 @@
 /** Times formatted for the user's locale. */
 
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
-const weekdayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'short' });
-const dateFormat = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const longDateFormat = new Intl.DateTimeFormat(undefined, {
+import { deviceStorage } from '../storage';
+import { locale } from './language';
+
+/** How hours are written. */
+export type HourCycle = 'h12' | 'h23';
+
+/** Storage key of the chosen hour cycle. */
+const STORAGE_KEY = 'confab.hourCycle';
+
+/** The chosen hour cycle; null if the language decides. */
+export function getChosenHourCycle(): HourCycle | null {
+  const chosen = deviceStorage.getItem(STORAGE_KEY);
+  return chosen === 'h12' || chosen === 'h23' ? chosen : null;
+}
+
+/** Chooses how hours are written, and loads the page again with it. */
+export function chooseHourCycle(chosen: HourCycle | null): void {
+  if (chosen) deviceStorage.setItem(STORAGE_KEY, chosen);
+  else deviceStorage.removeItem(STORAGE_KEY);
+  location.reload();
+}
+
+const hourCycle = getChosenHourCycle() ?? undefined;
+
+const timeFormat = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit', hourCycle });
+const weekdayFormat = new Intl.DateTimeFormat(locale, { weekday: 'short' });
+const dateFormat = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' });
+const longDateFormat = new Intl.DateTimeFormat(locale, {
   weekday: 'long',
   day: 'numeric',
   month: 'long',
   year: 'numeric',
 });
-const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
-const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
+const fullFormat = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'medium', hourCycle });
+const dateTimeFormat = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', hourCycle });
+const relativeFormat = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' });
 
 const DAY_MS = 86_400_000;
 
@@ -25,6 +50,9 @@ export const formatCompactTime = (at: string) =>
     .map(({ value }) => value)
     .join('')
     .trim();
+
+/** As in `20 Nov 2026, 14:05`. */
+export const formatDateTime = (at: string) => dateTimeFormat.format(new Date(at));
 
 /** As in `Friday, 20 November 2026 at 14:05:11`. A text that is not a time stays as it is. */
 export const formatFullTime = (at: string) => (Number.isNaN(Date.parse(at)) ? at : fullFormat.format(new Date(at)));

@@ -2,7 +2,8 @@ import type { Message } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { SidePanel } from '../SidePanel';
-import { useChatStore } from '../store/hooks';
+import { useChatStore, useHasPermission } from '../store/hooks';
+import { IconButton } from '../ui/Button';
 import { withToast } from '../ui/toast';
 import { SearchResults } from './SearchResults';
 import styles from './SearchResults.module.css';
@@ -11,6 +12,7 @@ import styles from './SearchResults.module.css';
 export default function PinsPanel({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
+  const canPin = useHasPermission(chatId, 'pin');
   const [pins, setPins] = useState<readonly Message[] | null>(null);
   useEffect(() => {
     const loadPins = () =>
@@ -33,7 +35,21 @@ export default function PinsPanel({ chatId }: { readonly chatId: number }) {
       {pins === null && <p aria-busy="true">{t('loading')}</p>}
       {pins &&
         (pins.length > 0 ? (
-          <SearchResults messages={pins} showsChat={false} />
+          <SearchResults
+            messages={pins}
+            showsChat={false}
+            renderAction={(message) =>
+              canPin && (
+                <IconButton
+                  icon="close"
+                  size={14}
+                  className={styles.unpin ?? ''}
+                  label={t('message.unpin')}
+                  onClick={() => withToast(() => chatStore.client.api.messages.unpin(message.id))}
+                />
+              )
+            }
+          />
         ) : (
           <p className={styles.empty}>{t('pins.empty')}</p>
         ))}

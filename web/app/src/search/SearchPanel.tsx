@@ -1,107 +1,153 @@
-import type { Message, SearchQuery } from '@confab/sdk';
-import { useEffect, useState } from 'react';
+import { type KeyboardEvent, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { getErrorMessage } from '../locales/errorMessage';
+import { isComposing } from '../conversation/textarea';
 import { SidePanel } from '../SidePanel';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
-import { Field, FormError } from '../ui/Field';
-import { withToast } from '../ui/toast';
+import { FormError, SelectField } from '../ui/Field';
+import { Icon } from '../ui/Icon';
 import { SearchResults } from './SearchResults';
 import styles from './SearchResults.module.css';
+import { getSearchedWords, OPERATORS, type SearchFilter, type SearchOrder, withoutOperator } from './searchQuery';
+import { changeSearch, loadMoreResults, useSearch } from './searchStore';
+import { useFilterSuggestions } from './useFilterSuggestions';
 
-/** Debounce of the search, in milliseconds. */
-const DEBOUNCE_MS = 250;
-
-/** The search filters. */
-type SearchFilters = Pick<SearchQuery, 'chat_id' | 'has'>;
-
-interface LoadedResults {
-  readonly messages: readonly Message[];
-  readonly next: string | null;
-}
-
-/** Searches messages in this chat or in all chats. */
+/** Searches messages in all chats of the user. */
 export default function SearchPanel({ chatId }: { readonly chatId: number }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
-  const [query, setQuery] = useState('');
-  const [isThisChatOnly, setIsThisChatOnly] = useState(false);
-  const [hasFile, setHasFile] = useState(false);
-  const [results, setResults] = useState<LoadedResults | null>(null);
-  const [error, setError] = useState<string | null>(null);
-
-  const filters: SearchFilters = { ...(isThisChatOnly && { chat_id: chatId }), ...(hasFile && { has: 'file' }) };
-  const filtersKey = JSON.stringify(filters);
-  useEffect(() => {
-    const q = query.trim();
-    setError(null);
-    if (!q) {
-      setResults(null);
-      return;
-    }
-    let isCancelled = false;
-    const timer = setTimeout(async () => {
-      try {
-        const page = await chatStore.client.api.search({ q, ...(JSON.parse(filtersKey) as SearchFilters), limit: 25 });
-        if (isCancelled) return;
-        chatStore.users.ensure(page.items.flatMap(({ sender_id }) => sender_id ?? []));
-        setResults({ messages: page.items, next: page.next });
-      } catch (error) {
-        if (!isCancelled) setError(getErrorMessage(error));
-      }
-    }, DEBOUNCE_MS);
-    return () => {
-      isCancelled = true;
-      clearTimeout(timer);
-    };
-  }, [query, filtersKey, chatStore]);
-
-  const loadMore = () =>
-    withToast(async () => {
-      if (!results?.next) return;
-      const page = await chatStore.client.api.searchNext(results.next);
-      chatStore.users.ensure(page.items.flatMap(({ sender_id }) => sender_id ?? []));
-      // The query may have changed meanwhile.
-      setResults((now) =>
-        now === results ? { messages: [...results.messages, ...page.items], next: page.next } : now,
-      );
-    });
-
+  const field = useRef<HTMLInputElement>(null);
+  const { input, results, error, isBusy } = useSearch();
+  const { text, filters, order } = input;
+  const suggestions = useFilterSuggestions(text, chatId);
+  const [activeIndex, setActiveIndex] = useState(0);
+  const active = suggestions[Math.min(activeIndex, suggestions.length - 1)];
+  const change = (next: Parameters<typeof changeSearch>[1]) => {
+    setActiveIndex(0);
+    changeSearch(chatStore, next);
+  };
+  const addFilter = (filter: SearchFilter) => {
+    const others = filters.filter(({ operator }) => operator !== filter.operator);
+    change({ text: withoutOperator(text), filters: [...others, filter] });
+    field.current?.focus();
+  };
+  const removeFilter = (filter: SearchFilter) => {
+    change({ filters: filters.filter((one) => one !== filter) });
+    field.current?.focus();
+  };
+  const startOperator = (operator: string) => {
+    change({ text: `${text.trimEnd()} ${operator}:`.trimStart() });
+    field.current?.focus();
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (isComposing(event)) return;
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const last = filters.at(-1);
+    if (event.key === 'Backspace' && text === '' && last) removeFilter(last);
+    else if (suggestions.length === 0) return;
+    else if (step) setActiveIndex((activeIndex + step + suggestions.length) % suggestions.length);
+    else if ((event.key === 'Enter' || event.key === 'Tab') && active) addFilter(active);
+    else return;
+    event.preventDefault();
+  };
   return (
     <SidePanel title={t('search.title')} label={t('search.title')}>
       <search className={styles.form}>
-        <Field
-          label={t('search.query')}
-          type="search"
-          value={query}
-          onChange={(event) => setQuery(event.target.value)}
-          autoFocus
-        />
-        <label>
+        <div className={styles.query}>
+          <Icon name="search" size={16} />
+          {filters.map((filter) => (
+            <button
+              key={filter.operator}
+              type="button"
+              className={styles.chip}
+              aria-label={t('search.removeFilter', {
+                name: `${t(`search.operators.${filter.operator}`)} ${filter.label}`,
+              })}
+              onClick={() => removeFilter(filter)}
+            >
+              <span>
+                {t(`search.operators.${filter.operator}`)} <b dir="auto">{filter.label}</b>
+              </span>
+              <Icon name="close" size={12} />
+            </button>
+          ))}
           <input
-            type="checkbox"
-            checked={isThisChatOnly}
-            onChange={(event) => setIsThisChatOnly(event.target.checked)}
+            ref={field}
+            type="text"
+            inputMode="search"
+            dir="auto"
+            role="combobox"
+            aria-label={t('search.query')}
+            aria-expanded={suggestions.length > 0}
+            aria-controls="search-filters"
+            aria-activedescendant={active && `filter-${active.value}`}
+            placeholder={filters.length === 0 ? t('search.query') : ''}
+            value={text}
+            // biome-ignore lint/a11y/noAutofocus: the user has just opened the search
+            autoFocus
+            onChange={(event) => change({ text: event.target.value })}
+            onKeyDown={onKeyDown}
           />
-          {t('search.thisChatOnly')}
-        </label>
-        <label>
-          <input type="checkbox" checked={hasFile} onChange={(event) => setHasFile(event.target.checked)} />
-          {t('search.withFilesOnly')}
-        </label>
+          {(text !== '' || filters.length > 0) && (
+            <button
+              type="button"
+              className={styles.clear}
+              aria-label={t('search.clear')}
+              onClick={() => change({ text: '', filters: [] })}
+            >
+              <Icon name="close" size={14} />
+            </button>
+          )}
+        </div>
+        {suggestions.length > 0 && (
+          <div id="search-filters" role="listbox" aria-label={t('search.filters')} className={styles.suggestions}>
+            {suggestions.map((one) => (
+              <button
+                key={`${one.operator} ${one.value}`}
+                id={`filter-${one.value}`}
+                type="button"
+                role="option"
+                tabIndex={-1}
+                aria-selected={one === active}
+                onClick={() => addFilter(one)}
+              >
+                <small>{t(`search.operators.${one.operator}`)}</small>
+                <span dir="auto">{one.label}</span>
+              </button>
+            ))}
+          </div>
+        )}
+        {suggestions.length === 0 && (
+          <fieldset className={styles.operators} aria-label={t('search.filters')}>
+            {OPERATORS.filter((name) => !filters.some(({ operator }) => operator === name)).map((name) => (
+              <button key={name} type="button" onClick={() => startOperator(name)}>
+                {t(`search.operators.${name}`)}
+              </button>
+            ))}
+          </fieldset>
+        )}
+        {results && (
+          <SelectField
+            label={t('search.order')}
+            value={order}
+            onChange={(event) => change({ order: event.target.value as SearchOrder })}
+          >
+            <option value="best">{t('search.orders.best')}</option>
+            <option value="newest">{t('search.orders.newest')}</option>
+          </SelectField>
+        )}
       </search>
       <FormError>{error}</FormError>
-      <div aria-live="polite">
+      <div aria-live="polite" aria-busy={isBusy}>
         {results &&
           (results.messages.length > 0 ? (
-            <SearchResults messages={results.messages} showsChat={!isThisChatOnly} />
+            <SearchResults messages={results.messages} showsChat words={getSearchedWords(text)} />
           ) : (
             <p className={styles.empty}>{t('search.noResults')}</p>
           ))}
-        {!results && <p className={styles.empty}>{t('search.hint')}</p>}
+        {!results && !error && <p className={styles.empty}>{isBusy ? t('loading') : t('search.hint')}</p>}
       </div>
-      {results?.next && <Button onClick={loadMore}>{t('search.loadMore')}</Button>}
+      {results?.next && <Button onClick={() => loadMoreResults(chatStore)}>{t('search.loadMore')}</Button>}
     </SidePanel>
   );
 }

@@ -1,35 +1,48 @@
 import type { Message } from '@confab/sdk';
+import { Fragment, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
-import { formatShortTime } from '../locales/time';
+import { formatDateTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
 import { KindBadge } from '../members/KindBadge';
+import { navigateFromPanel } from '../panels';
 import { isBlocked } from '../store/chatState';
 import { getAuthorName, getChatTitle, getMessagePreview, getShownAuthor, useChatState } from '../store/hooks';
-import { isWide, useUiStore } from '../uiStore';
+import { useUiStore } from '../uiStore';
 import styles from './SearchResults.module.css';
+import { createExcerpt } from './searchQuery';
 
 /** A list of messages; a click jumps to the message. */
-export function SearchResults({
-  messages,
-  showsChat,
-}: {
+export function SearchResults(props: {
   readonly messages: readonly Message[];
   readonly showsChat: boolean;
+  /** The words that stand out. */
+  readonly words?: readonly string[];
+  /** Renders what can be done with a message. */
+  readonly renderAction?: (message: Message) => ReactNode;
 }) {
+  const { messages, showsChat, words = [], renderAction } = props;
   return (
     <ul className={styles.results}>
       {messages.map((message) => (
-        <SearchResult key={message.id} message={message} showsChat={showsChat} />
+        <li key={message.id} className={styles.item}>
+          <SearchResult message={message} showsChat={showsChat} words={words} />
+          {renderAction?.(message)}
+        </li>
       ))}
     </ul>
   );
 }
 
-function SearchResult({ message, showsChat }: { readonly message: Message; readonly showsChat: boolean }) {
+function SearchResult(props: {
+  readonly message: Message;
+  readonly showsChat: boolean;
+  readonly words: readonly string[];
+}) {
+  const { message, showsChat, words } = props;
   const { t } = useTranslation();
   const [, navigate] = useLocation();
-  const { requestScroll, panel, togglePanel } = useUiStore();
+  const requestScroll = useUiStore((ui) => ui.requestScroll);
   const author = useChatState(({ users }) => users.get(message.sender_id ?? 0));
   const isHidden = useChatState((state) => isBlocked(state, message.sender_id));
   const chatTitle = useChatState((state) => {
@@ -37,26 +50,32 @@ function SearchResult({ message, showsChat }: { readonly message: Message; reado
     return chat ? getChatTitle(state, chat) : '';
   });
   return (
-    <li>
-      <button
-        type="button"
-        className={styles.result}
-        onClick={() => {
-          requestScroll();
-          // The panel would cover the message.
-          if (panel && !isWide()) togglePanel(panel);
-          navigate(`/chats/${message.chat_id}/${message.id}`);
-        }}
-      >
-        <Avatar user={getShownAuthor(message, author)} size={28} />
-        <span>
-          <strong>{message.sender_id === null ? t('members.deletedUser') : getAuthorName(message, author)}</strong>
+    <button
+      type="button"
+      className={styles.result}
+      onClick={() => {
+        requestScroll();
+        navigateFromPanel(navigate, `/chats/${message.chat_id}/${message.id}`);
+      }}
+    >
+      <Avatar user={getShownAuthor(message, author)} size={28} />
+      <span>
+        <span className={styles.about}>
+          <strong dir="auto">
+            {message.sender_id === null ? t('members.deletedUser') : getAuthorName(message, author)}
+          </strong>
           <KindBadge user={author} />
-          <time dateTime={message.created_at}>{formatShortTime(message.created_at)}</time>
-          {showsChat && <small>{chatTitle}</small>}
-          <span className={styles.preview}>{isHidden ? t('message.blocked') : getMessagePreview(message)}</span>
+          {showsChat && <small dir="auto">{chatTitle}</small>}
+          <time dateTime={message.created_at}>{formatDateTime(message.created_at)}</time>
         </span>
-      </button>
-    </li>
+        <span className={styles.preview} dir="auto">
+          {isHidden
+            ? t('message.blocked')
+            : createExcerpt(getMessagePreview(message), words).map(({ text, isMatch }, nth) =>
+                isMatch ? <mark key={nth}>{text}</mark> : <Fragment key={nth}>{text}</Fragment>,
+              )}
+        </span>
+      </span>
+    </button>
   );
 }

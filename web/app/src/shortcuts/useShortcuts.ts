@@ -1,8 +1,23 @@
 import { useEffect } from 'react';
 import { useLocation } from 'wouter';
+import { focusComposer } from '../conversation/textarea';
+import { isWide } from '../layout';
+import { closePanel, togglePanel, usePanel } from '../panels';
 import { getOrderedChats } from '../sidebar/chatOrder';
 import { parseChatId, useChatStore } from '../store/hooks';
-import { isWide, useUiStore } from '../uiStore';
+import { useUiStore } from '../uiStore';
+
+/** What handles the keys that a user types. */
+const KEY_TARGETS = 'input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]';
+
+/** Whether a key is a part of a text that no element has asked for. */
+function isTyping({ key, ctrlKey, metaKey, altKey, isComposing, target }: KeyboardEvent): boolean {
+  const isText = [...key].length === 1 || key === 'Process' || key === 'Dead' || isComposing;
+  if (!isText || ctrlKey || metaKey || altKey) return false;
+  const element = target as HTMLElement;
+  const isButton = element.matches('button, a, summary, [role=button]');
+  return !(key === ' ' && (isButton || element.matches('[role=log], article'))) && !element.closest(KEY_TARGETS);
+}
 
 /** The global keyboard shortcuts. */
 export function useShortcuts() {
@@ -10,20 +25,22 @@ export function useShortcuts() {
   const [path, navigate] = useLocation();
   useEffect(() => {
     const switchChat = (step: number) => {
-      const chats = chatStore.state ? getOrderedChats(chatStore.state) : [];
+      const chats = chatStore.state ? getOrderedChats(chatStore.state, parseChatId(path)) : [];
       const currentIndex = chats.findIndex(({ id }) => id === parseChatId(path));
       const next = chats[(currentIndex + step + chats.length) % chats.length];
       if (next) navigate(`/chats/${next.id}`);
     };
     const onKeyDown = (event: KeyboardEvent) => {
-      const { openModal, togglePanel, panel, modal } = useUiStore.getState();
+      const { openModal, modal } = useUiStore.getState();
+      const { panel } = usePanel.getState();
+      if (!modal && !event.defaultPrevented && isTyping(event)) focusComposer();
       const isCommand = event.ctrlKey || event.metaKey;
       if (isCommand && event.key.toLowerCase() === 'k') openModal({ kind: 'switcher' });
       else if (isCommand && event.key === '/') openModal({ kind: 'shortcuts' });
       else if (isCommand && event.shiftKey && event.key.toLowerCase() === 'f') togglePanel('search');
       else if (event.altKey && event.key === 'ArrowUp') switchChat(-1);
       else if (event.altKey && event.key === 'ArrowDown') switchChat(1);
-      else if (event.key === 'Escape' && panel && !modal && !isWide() && !event.defaultPrevented) togglePanel(panel);
+      else if (event.key === 'Escape' && panel && !modal && !isWide() && !event.defaultPrevented) closePanel();
       else return;
       event.preventDefault();
     };

@@ -53,6 +53,7 @@ function ChatDetails(props: {
     if (await run(action)) closeModal();
   };
   const mustTransferOwnership = chat.role === 'owner' && chat.member_count > 1;
+  const canExit = has('delete_chat') || has('leave');
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -83,23 +84,30 @@ function ChatDetails(props: {
       )}
       {!canEdit && chat.description && <p>{chat.description}</p>}
       <ChatNotifications chat={chat} />
-      {mustTransferOwnership && <p className={styles.hint}>{t('chats.transferOwnershipFirst')}</p>}
       <FormError>{error}</FormError>
-      <div className={styles.actions}>
-        {has('leave') && !mustTransferOwnership && (
-          <Button onClick={() => confirmExit('leave', () => chats.leave(chat.id))}>{t('chats.leave')}</Button>
-        )}
-        {has('delete_chat') && (
-          <Button variant="dangerText" onClick={() => confirmExit('delete', () => chats.delete(chat.id))}>
-            {t('chats.delete')}
-          </Button>
-        )}
-        {canEdit && (
+      {canEdit && (
+        <div className={styles.actions}>
           <Button type="submit" variant="primary">
             {t('save')}
           </Button>
-        )}
-      </div>
+        </div>
+      )}
+      {canExit && (
+        <section className={styles.danger} aria-label={t('chats.dangerZone')}>
+          <h3>{t('chats.dangerZone')}</h3>
+          {mustTransferOwnership && <p className={styles.hint}>{t('chats.transferOwnershipFirst')}</p>}
+          <div className={styles.actions}>
+            {has('leave') && !mustTransferOwnership && (
+              <Button onClick={() => confirmExit('leave', () => chats.leave(chat.id))}>{t('chats.leave')}</Button>
+            )}
+            {has('delete_chat') && (
+              <Button variant="dangerText" onClick={() => confirmExit('delete', () => chats.delete(chat.id))}>
+                {t('chats.delete')}
+              </Button>
+            )}
+          </div>
+        </section>
+      )}
     </form>
   );
 }

@@ -1,50 +1,116 @@
 import { Dialog } from '@base-ui/react/dialog';
-import { type KeyboardEvent, useState } from 'react';
+import type { Chat, ChatSummary, User } from '@confab/sdk';
+import { type KeyboardEvent, type ReactNode, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
-import { getChatTitle, getLastActivityAt, useChatState } from '../store/hooks';
+import { isComposing } from '../conversation/textarea';
+import { Avatar } from '../members/Avatar';
+import { openDirectChat } from '../members/memberActions';
+import { openPanel } from '../panels';
+import { changeSearch } from '../search/searchStore';
+import { hasDirectChats } from '../store/chatState';
+import { getChatTitle, getDisplayName, getLastActivityAt, getPeerId, useChatState, useChatStore } from '../store/hooks';
 import { Icon } from '../ui/Icon';
+import { withToast } from '../ui/toast';
 import { useUiStore } from '../uiStore';
 import listStyles from './lists.module.css';
 import styles from './QuickSwitcher.module.css';
 
-/** Opens a chat by part of its name. */
+/** Maximum number of own chats, and of people and channels of the server, that are listed. */
+const MAX_CHATS = 8;
+const MAX_OTHERS = 5;
+
+/** How long typing pauses before the server is asked, in milliseconds. */
+const DELAY_MS = 150;
+
+interface Entry {
+  readonly key: string;
+  readonly icon: ReactNode;
+  readonly label: string;
+  readonly hint?: string;
+  readonly run: () => void;
+}
+
+/** Opens a chat, writes to a person, joins a channel, or searches messages, by part of a name. */
 export function QuickSwitcher() {
   const { t } = useTranslation();
+  const chatStore = useChatStore();
   const closeModal = useUiStore((ui) => ui.closeModal);
-  const [, navigate] = useLocation();
+  const [path, navigate] = useLocation();
   const [query, setQuery] = useState('');
   const [activeIndex, setActiveIndex] = useState(0);
-  const chats = useChatState((state) =>
-    [...state.chats.values()].sort((one, other) => getLastActivityAt(other).localeCompare(getLastActivityAt(one))),
-  );
-  const titles = useChatState((state) => chats.map((chat) => getChatTitle(state, chat)));
   const text = query.trim().toLowerCase();
-  const matches = chats
-    .map((chat, index) => ({ chat, title: titles[index] ?? '' }))
-    .filter(({ title }) => title.toLowerCase().includes(text))
-    .sort(
-      (one, other) =>
-        Number(other.title.toLowerCase().startsWith(text)) - Number(one.title.toLowerCase().startsWith(text)),
-    )
-    .slice(0, 12);
-  const activeMatch = matches[Math.min(activeIndex, matches.length - 1)];
-
-  const openChat = (chatId: number | undefined) => {
-    if (chatId === undefined) return;
+  const chats = useMatchingChats(text);
+  const { people, channels } = useServerMatches(text, chats);
+  const open = (target: string) => {
     closeModal();
-    navigate(`/chats/${chatId}`);
+    navigate(target);
   };
+  const join = (channel: Chat) =>
+    withToast(async () => {
+      await chatStore.client.api.chats.join(channel.id);
+      await chatStore.ensureChat(channel.id);
+      open(`/chats/${channel.id}`);
+    });
+  const searchMessages = () => {
+    closeModal();
+    changeSearch(chatStore, { text: query.trim(), filters: [] });
+    openPanel('search');
+    // The panel is beside a chat.
+    const [latest] = chats;
+    if (!path.startsWith('/chats/') && latest) navigate(`/chats/${latest.chat.id}`);
+  };
+  const entries: Entry[] = [
+    ...chats.map(({ chat, title, peer }) => ({
+      key: `chat-${chat.id}`,
+      icon: peer ? (
+        <Avatar user={peer} size={20} />
+      ) : (
+        <Icon name={chat.type === 'group' ? 'people' : 'hash'} size={18} />
+      ),
+      label: title,
+      run: () => open(`/chats/${chat.id}`),
+    })),
+    ...people.map((user) => ({
+      key: `user-${user.id}`,
+      icon: <Avatar user={user} size={20} />,
+      label: getDisplayName(user),
+      hint: `@${user.username}`,
+      run: () => {
+        closeModal();
+        void openDirectChat(chatStore, user.id, navigate);
+      },
+    })),
+    ...channels.map((channel) => ({
+      key: `channel-${channel.id}`,
+      icon: <Icon name="join" size={18} />,
+      label: channel.name,
+      hint: t('chats.join'),
+      run: () => void join(channel),
+    })),
+    ...(text === '' || chatStore.state?.chats.size === 0
+      ? []
+      : [
+          {
+            key: 'search',
+            icon: <Icon name="search" size={18} />,
+            label: t('chats.searchMessages', { text: query.trim() }),
+            run: searchMessages,
+          },
+        ]),
+  ];
+  const active = entries[Math.min(activeIndex, entries.length - 1)];
   const onKeyDown = (event: KeyboardEvent) => {
+    if (isComposing(event)) return;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {
       event.preventDefault();
       setActiveIndex(
-        (now) => (Math.min(now, matches.length - 1) + step + matches.length) % Math.max(matches.length, 1),
+        (now) => (Math.min(now, entries.length - 1) + step + entries.length) % Math.max(entries.length, 1),
       );
-    } else if (event.key === 'Enter' && !event.nativeEvent.isComposing) {
+    } else if (event.key === 'Enter') {
       event.preventDefault();
-      openChat(activeMatch?.chat.id);
+      active?.run();
     }
   };
 
@@ -55,12 +121,13 @@ export function QuickSwitcher() {
         <Dialog.Popup className={styles.popup} aria-label={t('chats.search')}>
           <input
             className={styles.input}
-            placeholder={t('chats.search')}
+            dir="auto"
+            placeholder={t('chats.searchHint')}
             aria-label={t('chats.search')}
             role="combobox"
             aria-expanded="true"
             aria-controls="switcher-list"
-            aria-activedescendant={activeMatch && `switch-${activeMatch.chat.id}`}
+            aria-activedescendant={active && `switch-${active.key}`}
             value={query}
             onChange={(event) => {
               setQuery(event.target.value);
@@ -69,26 +136,84 @@ export function QuickSwitcher() {
             onKeyDown={onKeyDown}
           />
           <div id="switcher-list" role="listbox" aria-label={t('chats.title')} className={styles.list}>
-            {matches.map(({ chat, title }) => (
+            {entries.map((entry) => (
               <button
                 type="button"
-                key={chat.id}
-                id={`switch-${chat.id}`}
+                key={entry.key}
+                id={`switch-${entry.key}`}
                 role="option"
                 tabIndex={-1}
-                aria-selected={chat === activeMatch?.chat}
-                data-selected={chat === activeMatch?.chat}
+                aria-selected={entry === active}
                 className={listStyles.item}
-                onClick={() => openChat(chat.id)}
+                onClick={entry.run}
               >
-                <Icon name={chat.type === 'single' ? 'person' : chat.type === 'group' ? 'people' : 'hash'} size={18} />
-                <span>{title}</span>
+                {entry.icon}
+                <span dir="auto">{entry.label}</span>
+                {entry.hint && <small>{entry.hint}</small>}
               </button>
             ))}
           </div>
-          {matches.length === 0 && <p className={listStyles.empty}>{t('chats.noResults')}</p>}
+          {entries.length === 0 && <p className={listStyles.empty}>{t('chats.noResults')}</p>}
         </Dialog.Popup>
       </Dialog.Portal>
     </Dialog.Root>
   );
+}
+
+interface MatchingChat {
+  readonly chat: ChatSummary;
+  readonly title: string;
+  readonly peer: User | undefined;
+}
+
+/** The user's chats whose title contains a text, the most recently active first. */
+function useMatchingChats(text: string): readonly MatchingChat[] {
+  const chats = useChatState((state) =>
+    [...state.chats.values()].sort((one, other) => getLastActivityAt(other).localeCompare(getLastActivityAt(one))),
+  );
+  const titles = useChatState((state) => chats.map((chat) => getChatTitle(state, chat)));
+  const peers = useChatState((state) => chats.map((chat) => state.users.get(getPeerId(state, chat) ?? 0)));
+  const startsWith = ({ title, peer }: MatchingChat) =>
+    title.toLowerCase().startsWith(text) || (peer?.username.toLowerCase().startsWith(text) ?? false);
+  return chats
+    .map((chat, nth) => ({ chat, title: titles[nth] ?? '', peer: peers[nth] }))
+    .filter((one) => one.title.toLowerCase().includes(text) || startsWith(one))
+    .sort((one, other) => Number(startsWith(other)) - Number(startsWith(one)))
+    .slice(0, MAX_CHATS);
+}
+
+/** The people and the public channels of the server that match a text and are not among the chats. */
+function useServerMatches(text: string, chats: readonly MatchingChat[]) {
+  const { client } = useChatStore();
+  const myId = useChatState(({ me }) => me.id);
+  const joinedIds = useChatState((state) => [...state.chats.keys()]);
+  const [found, setFound] = useState<{ readonly people: readonly User[]; readonly channels: readonly Chat[] }>({
+    people: [],
+    channels: [],
+  });
+  useEffect(() => {
+    if (text === '') return setFound({ people: [], channels: [] });
+    let isCancelled = false;
+    const timer = setTimeout(async () => {
+      const [people, channels] = await Promise.all([
+        client.api.users.search(text, MAX_OTHERS * 2).catch(() => []),
+        client.api.chats.listChannels({ q: text, limit: MAX_OTHERS * 2 }).then(
+          ({ items }) => items,
+          () => [],
+        ),
+      ]);
+      if (!isCancelled) setFound({ people, channels });
+    }, DELAY_MS);
+    return () => {
+      isCancelled = true;
+      clearTimeout(timer);
+    };
+  }, [client, text]);
+  const listed = chats.map(({ peer }) => peer?.id);
+  return {
+    people: found.people
+      .filter((user) => user.id !== myId && hasDirectChats(user) && !listed.includes(user.id))
+      .slice(0, MAX_OTHERS),
+    channels: found.channels.filter(({ id }) => !joinedIds.includes(id)).slice(0, MAX_OTHERS),
+  };
 }

@@ -1,10 +1,13 @@
 import type { ChatSummary, Status } from '@confab/sdk';
-import { memo } from 'react';
+import { type CSSProperties, type DragEvent, memo, type PointerEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useLocation } from 'wouter';
-import { signOut } from '../auth/accounts';
+import { listAccounts, switchAccount } from '../auth/accounts';
 import { loadDraftText } from '../conversation/drafts';
+import { formatCount } from '../locales/format';
+import { direction } from '../locales/language';
 import { formatShortTime } from '../locales/time';
+import { useToday } from '../locales/useToday';
 import { Avatar } from '../members/Avatar';
 import { isBlocked } from '../store/chatState';
 import {
@@ -17,14 +20,29 @@ import {
   useChatState,
   useChatStore,
 } from '../store/hooks';
+import { AvatarImage } from '../ui/AvatarImage';
 import { IconButton } from '../ui/Button';
 import { Icon, type IconName } from '../ui/Icon';
 import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
+import { type MenuEntry, openPopup } from '../ui/popup';
 import { StatusDot } from '../ui/StatusDot';
 import { withToast } from '../ui/toast';
+import { useContextMenu } from '../ui/useContextMenu';
 import { useUiStore } from '../uiStore';
-import { getSectionChats, type Section } from './chatOrder';
+import { listChatEntries, markAllRead } from './chatActions';
+import { getSectionChats } from './chatOrder';
 import styles from './Sidebar.module.css';
+import {
+  moveFavorite,
+  removeFavorite,
+  SECTIONS,
+  type Section,
+  setWidth,
+  toggleSection,
+  toggleUnreadOnly,
+  useSidebar,
+  WIDTH,
+} from './sidebarStore';
 
 const STATUSES: readonly Status[] = ['online', 'away', 'busy', 'offline'];
 
@@ -32,11 +50,16 @@ const STATUSES: readonly Status[] = ['online', 'away', 'busy', 'offline'];
 export function Sidebar() {
   const { t } = useTranslation();
   const openModal = useUiStore((ui) => ui.openModal);
+  const { width, isUnreadOnly } = useSidebar();
   return (
-    <nav className={styles.sidebar} aria-label={t('chats.title')}>
+    <nav
+      className={styles.sidebar}
+      aria-label={t('chats.title')}
+      style={{ '--sidebar-width': `${width}px` } as CSSProperties}
+    >
       <header className={styles.header}>
         <h1>Confab</h1>
-        <IconButton icon="hash" label={t('chats.browse')} onClick={() => openModal({ kind: 'browseChannels' })} />
+        <SidebarMenu />
         <IconButton icon="add" label={t('chats.new')} onClick={() => openModal({ kind: 'newChat' })} />
       </header>
       <button type="button" className={styles.searchButton} onClick={() => openModal({ kind: 'switcher' })}>
@@ -46,11 +69,81 @@ export function Sidebar() {
       </button>
       <InboxLink />
       <div className={styles.scroll}>
-        <ChatSection section="channels" />
-        <ChatSection section="directMessages" />
+        {isUnreadOnly && (
+          <button type="button" className={styles.filter} onClick={toggleUnreadOnly}>
+            {t('chats.unreadOnly')}
+            <Icon name="close" size={12} />
+          </button>
+        )}
+        {SECTIONS.map((section) => (
+          <ChatSection key={section} section={section} />
+        ))}
       </div>
       <AccountMenu />
+      <ResizeHandle />
     </nav>
+  );
+}
+
+/** What concerns the whole list. */
+function SidebarMenu() {
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const openModal = useUiStore((ui) => ui.openModal);
+  const isUnreadOnly = useSidebar((sidebar) => sidebar.isUnreadOnly);
+  const entries: MenuEntry[] = [
+    { key: 'browse', icon: 'hash', label: t('chats.browse'), run: () => openModal({ kind: 'browseChannels' }) },
+    null,
+    {
+      key: 'unreadOnly',
+      icon: isUnreadOnly ? 'check' : 'eyeOff',
+      label: isUnreadOnly ? t('chats.showAll') : t('chats.unreadOnly'),
+      run: toggleUnreadOnly,
+    },
+    { key: 'markAllRead', icon: 'checks', label: t('chats.markAllRead'), run: () => markAllRead(chatStore) },
+  ];
+  return (
+    <IconButton
+      icon="more"
+      label={t('chats.listMenu')}
+      aria-haspopup="menu"
+      onClick={({ currentTarget: anchor }) => openPopup({ kind: 'menu', label: t('chats.listMenu'), anchor, entries })}
+    />
+  );
+}
+
+/** Changes the width of the sidebar, by the pointer and by the arrow keys. */
+function ResizeHandle() {
+  const { t } = useTranslation();
+  const width = useSidebar((sidebar) => sidebar.width);
+  const sign = direction === 'rtl' ? -1 : 1;
+  const onPointerDown = (event: PointerEvent<HTMLElement>) => {
+    const { currentTarget: handle, clientX: start, pointerId } = event;
+    handle.setPointerCapture(pointerId);
+    const onMove = ({ clientX }: globalThis.PointerEvent) => setWidth(width + sign * (clientX - start));
+    handle.addEventListener('pointermove', onMove);
+    handle.addEventListener('lostpointercapture', () => handle.removeEventListener('pointermove', onMove), {
+      once: true,
+    });
+  };
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a separator that can be moved is no line
+    <div
+      role="separator"
+      aria-orientation="vertical"
+      aria-label={t('chats.resize')}
+      aria-valuenow={width}
+      aria-valuemin={WIDTH.min}
+      aria-valuemax={WIDTH.max}
+      tabIndex={0}
+      className={styles.resize}
+      onPointerDown={onPointerDown}
+      onDoubleClick={() => setWidth(WIDTH.initial)}
+      onKeyDown={({ key }) => {
+        const step = { ArrowLeft: -16, ArrowRight: 16 }[key];
+        if (step) setWidth(width + sign * step);
+      }}
+    />
   );
 }
 
@@ -65,7 +158,7 @@ function InboxLink() {
       {t('inbox.title')}
       {count > 0 && (
         <b className={styles.badge}>
-          {count >= 1000 ? '999+' : count}
+          {formatCount(count)}
           <span className="visually-hidden"> {t('inbox.unseen')}</span>
         </b>
       )}
@@ -75,20 +168,67 @@ function InboxLink() {
 
 function ChatSection({ section }: { readonly section: Section }) {
   const { t } = useTranslation();
-  const chats = useChatState((state) => getSectionChats(state, section));
+  const openModal = useUiStore((ui) => ui.openModal);
   const [path] = useLocation();
-  if (chats.length === 0) return null;
+  const openChatId = parseChatId(path);
+  // Both change what the section contains.
+  useSidebar(({ favorites, isUnreadOnly }) => `${favorites.join()} ${isUnreadOnly}`);
+  const chats = useChatState((state) => getSectionChats(state, section, openChatId));
+  const isFolded = useSidebar(({ folded }) => folded.includes(section));
+  const isFavorites = section === 'favorites';
+  const isUnreadOnly = useSidebar((sidebar) => sidebar.isUnreadOnly);
+  // The other sections offer what to add.
+  if (chats.length === 0 && (isFavorites || isUnreadOnly)) return null;
+  // A folded section still shows what is unread.
+  const shown = isFolded
+    ? chats.filter((chat) => chat.id === openChatId || (chat.unread_count > 0 && !chat.is_muted))
+    : chats;
+  const onDrop = (event: DragEvent, before: number | null) => {
+    const chatId = Number(event.dataTransfer.getData(DRAG_TYPE));
+    if (!chatId) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (isFavorites) moveFavorite(chatId, before);
+    else removeFavorite(chatId);
+  };
+  const allowDrop = (event: DragEvent) => event.dataTransfer.types.includes(DRAG_TYPE) && event.preventDefault();
   return (
-    <section aria-label={t(`chats.${section}`)}>
-      <h2 className={styles.heading}>{t(`chats.${section}`)}</h2>
+    <section aria-label={t(`chats.${section}`)} onDragOver={allowDrop} onDrop={(event) => onDrop(event, null)}>
+      <header className={styles.sectionHeader}>
+        <h2 className={styles.heading}>
+          <button type="button" aria-expanded={!isFolded} onClick={() => toggleSection(section)}>
+            <Icon name="chevron" size={12} />
+            {t(`chats.${section}`)}
+          </button>
+        </h2>
+        {!isFavorites && (
+          <IconButton
+            icon="add"
+            size={14}
+            label={section === 'channels' ? t('chats.addChannel') : t('chats.newDirect')}
+            onClick={() => openModal(section === 'channels' ? { kind: 'browseChannels' } : { kind: 'newChat' })}
+          />
+        )}
+      </header>
       <ul>
-        {chats.map((chat) => (
-          <ChatListItem key={chat.id} chat={chat} isOpen={chat.id === parseChatId(path)} />
+        {shown.map((chat) => (
+          <li
+            key={chat.id}
+            draggable
+            onDragStart={({ dataTransfer }) => dataTransfer.setData(DRAG_TYPE, String(chat.id))}
+            onDragOver={allowDrop}
+            onDrop={(event) => onDrop(event, chat.id)}
+          >
+            <ChatListItem chat={chat} isOpen={chat.id === openChatId} />
+          </li>
         ))}
       </ul>
     </section>
   );
 }
+
+/** The type of what is dragged: the id of a chat. */
+const DRAG_TYPE = 'application/x-confab-chat';
 
 const ChatListItem = memo(function ChatListItem({
   chat,
@@ -98,48 +238,59 @@ const ChatListItem = memo(function ChatListItem({
   readonly isOpen: boolean;
 }) {
   const { t } = useTranslation();
+  const chatStore = useChatStore();
   const title = useChatState((state) => getChatTitle(state, chat));
-  const draft = loadDraftText(useChatStore(), chat.id);
+  const draft = loadDraftText(chatStore, chat.id);
   const hasUnread = chat.unread_count > 0 && !isOpen && !chat.is_muted;
   const badge = chat.type === 'single' ? chat.unread_count : chat.mention_count;
-  const unread = chat.unread_count >= 1000 ? '999+' : chat.unread_count;
+  const menu = useContextMenu(
+    (anchor) => openPopup({ kind: 'menu', anchor, label: title, entries: listChatEntries(chatStore, t, chat) }),
+    true,
+  );
   return (
-    <li>
+    <div {...menu}>
       <Link
         href={`/chats/${chat.id}`}
         className={styles.row}
+        draggable={false}
         aria-current={isOpen ? 'page' : undefined}
         data-unread={hasUnread}
         data-muted={chat.is_muted}
       >
         <ChatIcon chat={chat} />
         <span className={styles.text}>
-          <span className={styles.title}>{title}</span>
+          <span className={styles.title} dir="auto">
+            {title}
+          </span>
           <Preview chat={chat} draft={isOpen ? '' : draft} />
         </span>
         <span className={styles.meta}>
-          {chat.last_message && (
-            <time dateTime={chat.last_message.created_at}>{formatShortTime(chat.last_message.created_at)}</time>
-          )}
+          {chat.last_message && <ShortTime at={chat.last_message.created_at} />}
           {hasUnread &&
             (badge > 0 ? (
               <b className={styles.badge}>
-                {badge >= 1000 ? '999+' : badge}
+                {formatCount(badge)}
                 <span className="visually-hidden"> {t('chats.unread')}</span>
               </b>
             ) : (
               <i className={styles.dot}>
                 <span className="visually-hidden">
-                  {unread} {t('chats.unread')}
+                  {formatCount(chat.unread_count)} {t('chats.unread')}
                 </span>
               </i>
             ))}
           {chat.is_muted && <Icon name="mute" size={14} />}
         </span>
       </Link>
-    </li>
+    </div>
   );
 });
+
+/** The time of the last message; it becomes a day at midnight. */
+function ShortTime({ at }: { readonly at: string }) {
+  useToday();
+  return <time dateTime={at}>{formatShortTime(at)}</time>;
+}
 
 /** The avatar of a direct chat, or the icon of the chat type. */
 function ChatIcon({ chat }: { readonly chat: ChatSummary }) {
@@ -215,17 +366,17 @@ function AccountMenu() {
             {t('operator.title')}
           </MenuItem>
         )}
-        <MenuItem icon="plug" onClick={() => navigate('/debug')}>
-          {t('debug.title')}
-        </MenuItem>
-        <MenuItem
-          icon="person"
-          onClick={() => {
-            signOut();
-            location.assign('/');
-          }}
-        >
-          {t('auth.switchAccount')}
+        <MenuSeparator />
+        {listAccounts()
+          .filter(({ id }) => id !== me.id)
+          .map((account) => (
+            <MenuItem key={account.id} onClick={() => switchAccount(account)}>
+              <AvatarImage name={account.displayName || account.username} seed={account.username} size={18} />
+              {t('auth.switchTo', { name: account.displayName || account.username })}
+            </MenuItem>
+          ))}
+        <MenuItem icon="add" onClick={() => switchAccount(null)}>
+          {t('auth.addAccount')}
         </MenuItem>
         <MenuItem icon="leave" onClick={endSession}>
           {t('auth.signOut')}

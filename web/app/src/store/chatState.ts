@@ -52,14 +52,24 @@ export interface ChatState {
   readonly bridges: ReadonlyMap<number, readonly ChatBridge[]>;
   /** Unsent messages, by nonce. */
   readonly pending: ReadonlyMap<string, PendingMessage>;
+  /** Why the user is no member of a chat any more, for chats that ended while the page is open. */
+  readonly removals: ReadonlyMap<number, Removal>;
   readonly connection: Pick<StateChange, 'to' | 'retryAt'>;
   /** When the device last saw this, if the page opened without a connection; null if the server sent it. */
   readonly snapshotAt: string | null;
 }
 
+/** Why the user is no member of a chat any more. */
+export type Removal = 'left' | 'removed' | 'banned' | 'deleted';
+
 /** Whether the user has blocked the sender of a message. */
 export function isBlocked({ blockedUserIds }: ChatState, senderId: number | null): boolean {
   return senderId !== null && blockedUserIds.has(senderId);
+}
+
+/** The ids of the users whom a message shows: its sender, and those whom it mentions. */
+export function getShownUserIds({ sender_id, mentions }: Message): number[] {
+  return sender_id === null ? [...mentions] : [sender_id, ...mentions];
 }
 
 /** Whether a user can have direct chats, and roles in others: not a webhook or a ghost. */

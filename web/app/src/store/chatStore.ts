@@ -12,10 +12,17 @@ import {
 } from '@confab/sdk';
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { type Account, listAccounts } from '../auth/accounts';
-import { type ChatState, DEFAULT_NOTIFICATION_SETTINGS, mergeMessages, withEntry, withoutEntry } from './chatState';
+import {
+  type ChatState,
+  DEFAULT_NOTIFICATION_SETTINGS,
+  getShownUserIds,
+  mergeMessages,
+  withEntry,
+  withoutEntry,
+} from './chatState';
 import { FrameLog } from './frameLog';
 import { MessageHistory } from './messageHistory';
-import { ReceiptTracker } from './receipts';
+import { MAX_RECEIPT_MEMBERS, ReceiptTracker } from './receipts';
 import { applyPending, applySent, reduce } from './reducer';
 import type { SnapshotSaver } from './snapshot';
 import { deleteSnapshot } from './snapshotCache';
@@ -79,7 +86,7 @@ export class ChatStore {
       flushEvents: () => this.flushEvents(),
     };
     this.users = new UserCache(context);
-    this.receipts = new ReceiptTracker(context);
+    this.receipts = new ReceiptTracker(context, this.users);
     this.history = new MessageHistory(context, this.users);
     client.on('*', (event) => {
       this.frames.add(event);
@@ -219,6 +226,7 @@ export class ChatStore {
       receipts: new Map(),
       bridges: new Map(),
       pending: new Map(this.client.messages.listPending().map((pending) => [pending.nonce, pending])),
+      removals: this.state?.removals ?? new Map(),
       connection: this.state?.connection ?? { to: 'connecting', retryAt: null },
       snapshotAt: null,
     };
@@ -254,7 +262,7 @@ export class ChatStore {
     if (!state) return;
     if (event.type.startsWith('inbox.')) this.#inboxChanges += 1;
     if (event.type === 'message.new') {
-      if (event.message.sender_id !== null) this.users.ensure([event.message.sender_id]);
+      this.users.ensure(getShownUserIds(event.message));
       const type = state.chats.get(event.chat_id)?.type;
       const isTracked = type === 'single' || type === 'group';
       if (isTracked && event.message.sender_id !== state.me.id)
@@ -278,7 +286,14 @@ export class ChatStore {
     if (event.type === 'user.blocked' || event.type === 'user.unblocked')
       for (const chatId of state.chats.keys()) void this.refreshChat(chatId);
     if (event.type === 'chat.trimmed') void this.refreshChat(event.chat_id);
-    if (event.type === 'message.updated') this.#quotedMessages.delete(event.message.id);
+    if (event.type === 'message.updated') {
+      this.#quotedMessages.delete(event.message.id);
+      this.users.ensure(event.message.mentions);
+    }
+    // The receipts of a small chat name their users.
+    const readChat = event.type === 'message.read' ? state.chats.get(event.chat_id) : undefined;
+    if (event.type === 'message.read' && (readChat?.member_count ?? 0) <= MAX_RECEIPT_MEMBERS)
+      this.users.ensure([event.user_id]);
     if (event.type === 'message.deleted') this.#quotedMessages.delete(event.message_id);
   }
 
@@ -289,12 +304,17 @@ export class ChatStore {
     if (next !== state) this.#store.setState({ state: next });
   }
 
-  /** Loads a chat's timeline: around a message, or the latest messages if none is loaded. */
-  async openChat(chatId: number, messageId: number | null): Promise<void> {
+  /**
+   * Loads a chat's timeline: around a message, or the latest messages if none is loaded. Returns whether the chat
+   * has the message.
+   */
+  async openChat(chatId: number, messageId: number | null): Promise<boolean> {
     if (this.#wasLive && this.state?.connection.to !== 'live') this.#loadedWhileOffline.add(chatId);
+    let exists = true;
     if (messageId === null) await this.history.loadInitial(chatId);
-    else await this.history.loadAround(chatId, messageId);
-    await Promise.all([this.receipts.load(chatId), this.loadBridges(chatId)]);
+    else exists = await this.history.loadAround(chatId, messageId);
+    void Promise.all([this.receipts.load(chatId), this.loadBridges(chatId)]);
+    return exists;
   }
 
   /** Loads the bridges of a chat, and the messages that did not arrive there. */
@@ -370,6 +390,12 @@ export class ChatStore {
     } while (after !== undefined && members.length < 500);
     this.users.add(members);
     this.#updateState((state) => ({ ...state, members: withEntry(state.members, chatId, members) }));
+  }
+
+  /** Marks a message and all after it as unread. The open chat does not count as read until it is opened again. */
+  async markUnread({ chat_id, id }: Message): Promise<void> {
+    this.receipts.hold(chat_id);
+    await this.client.api.chats.markUnread(chat_id, id);
   }
 
   /** Sends a message. Its status is in `pending`. */

@@ -31,10 +31,15 @@ export function useHasPermission(chatId: number, permission: Permission): boolea
   return useChatState(({ chats }) => chats.get(chatId)?.permissions?.includes(permission) ?? false);
 }
 
+/** Parses an id in a path; null if it is none. */
+export function parseId(text: string | undefined): number | null {
+  const id = /^\d+$/.test(text ?? '') ? Number(text) : 0;
+  return Number.isSafeInteger(id) && id > 0 ? id : null;
+}
+
 /** Parses the chat id from a path. */
 export function parseChatId(path: string): number | null {
-  const id = /^\/chats\/(\d+)(?:\/|$)/.exec(path)?.[1];
-  return id === undefined ? null : Number(id);
+  return parseId(/^\/chats\/(\d+)(?:\/|$)/.exec(path)?.[1]);
 }
 
 /** Returns a user's display name. */

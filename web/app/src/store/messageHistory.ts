@@ -1,6 +1,6 @@
-import type { Message } from '@confab/sdk';
+import { ApiError, type Message } from '@confab/sdk';
 import { getErrorMessage } from '../locales/errorMessage';
-import { EMPTY_TIMELINE, mergeMessages, type Timeline, withEntry } from './chatState';
+import { EMPTY_TIMELINE, getShownUserIds, mergeMessages, type Timeline, withEntry } from './chatState';
 import type { StoreContext } from './storeContext';
 import type { UserCache } from './users';
 
@@ -27,8 +27,8 @@ export class MessageHistory {
   /** Loads the latest page of a chat, unless messages are loaded already. */
   async loadInitial(chatId: number): Promise<void> {
     await this.#loads.get(chatId);
-    const { messages, hasOlder, failure } = this.#getTimeline(chatId);
-    if (messages.length === 0 && hasOlder && failure === null) await this.loadLatest(chatId);
+    const { messages, hasOlder } = this.#getTimeline(chatId);
+    if (messages.length === 0 && hasOlder) await this.loadLatest(chatId);
   }
 
   /** Replaces the timeline with the latest page. */
@@ -43,7 +43,7 @@ export class MessageHistory {
     });
   }
 
-  /** Loads the page around a message. Returns whether the message is loaded. */
+  /** Loads the page around a message. Returns whether the chat has the message, as far as is known. */
   async loadAround(chatId: number, messageId: number): Promise<boolean> {
     const isLoaded = () => this.#getTimeline(chatId).messages.some(({ id }) => id === messageId);
     if (isLoaded()) return true;
@@ -55,7 +55,7 @@ export class MessageHistory {
       hasOlder: true,
       hasNewer: this.#hasNewerMessages(chatId, page),
     }));
-    return isLoaded();
+    return isLoaded() || this.#getTimeline(chatId).failure !== null;
   }
 
   /** Returns the id of the first message after a given one; null if there is none. */
@@ -142,7 +142,7 @@ export class MessageHistory {
     try {
       const page = await api.messages.list(chatId, { ...query, limit: PAGE_SIZE });
       const messages = page.items.toSorted((one, other) => one.id - other.id);
-      this.#users.ensure(messages.flatMap(({ sender_id }) => sender_id ?? []));
+      this.#users.ensure(messages.flatMap(getShownUserIds));
       flushEvents();
       // Remove the load before the state changes: rendering the page may start the next load.
       this.#loads.delete(chatId);
@@ -152,6 +152,9 @@ export class MessageHistory {
     } catch (error) {
       this.#loads.delete(chatId);
       if (getGeneration() !== generation) return;
+      // There is no such message: what was loaded before is still right.
+      if ('around' in query && error instanceof ApiError && error.status === 404)
+        return this.#updateTimeline(chatId, { loading: 'idle' });
       // Drop the messages that arrived meanwhile: the history before them is missing.
       const cleared = isEmpty ? { messages: [] } : {};
       this.#updateTimeline(chatId, {

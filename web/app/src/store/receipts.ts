@@ -1,6 +1,7 @@
 import { isRetryable } from '@confab/sdk';
 import { type ReceiptPosition, withEntry } from './chatState';
 import type { StoreContext } from './storeContext';
+import type { UserCache } from './users';
 
 /** Maximum number of members of a chat that shows read receipts. */
 export const MAX_RECEIPT_MEMBERS = 50;
@@ -13,16 +14,29 @@ type ReceiptKind = 'read' | 'delivered';
 /** Sends the user's read and delivery markers, and loads those of other members. */
 export class ReceiptTracker {
   readonly #context: StoreContext;
+  readonly #users: UserCache;
   /** The user's latest markers that are not sent yet. */
   readonly #unsent = new Map<string, { readonly kind: ReceiptKind; readonly chatId: number; messageId: number }>();
+  readonly #heldChats = new Set<number>();
   #timer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(context: StoreContext) {
+  constructor(context: StoreContext, users: UserCache) {
     this.#context = context;
+    this.#users = users;
+  }
+
+  /** Keeps a chat unread until it is released: the user has marked messages as unread. */
+  hold(chatId: number): void {
+    this.#heldChats.add(chatId);
+  }
+
+  release(chatId: number): void {
+    this.#heldChats.delete(chatId);
   }
 
   /** Marks everything up to a message as read. */
   markRead(chatId: number, messageId: number): void {
+    if (this.#heldChats.has(chatId)) return;
     const chat = this.#context.getState()?.chats.get(chatId);
     if (!chat || (messageId <= (chat.last_read_message_id ?? 0) && chat.unread_count === 0)) return;
     this.#context.update((state) => ({
@@ -73,6 +87,7 @@ export class ReceiptTracker {
     if (!mine) return;
     const page = await this.#context.api.messages.listReceipts(mine.id).catch(() => null);
     if (!page) return;
+    this.#users.ensure(page.items.filter(({ read_at }) => read_at !== null).map(({ user_id }) => user_id));
     this.#context.update((now) => {
       const positions = new Map<number, ReceiptPosition>(now.receipts.get(chatId));
       for (const { user_id, delivered_at, read_at } of page.items) {

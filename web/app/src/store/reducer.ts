@@ -4,6 +4,7 @@ import {
   isBlocked,
   mergeMessages,
   type ReceiptPosition,
+  type Removal,
   type Timeline,
   withEntry,
   withoutEntry,
@@ -63,8 +64,9 @@ export function reduce(state: ChatState, event: Event): ChatState {
     case 'notification_settings.updated':
       return { ...state, notificationSettings: event.settings };
     case 'chat.removed':
+      return removeChat(state, event.chat_id, event.reason);
     case 'chat.deleted':
-      return removeChat(state, event.chat_id);
+      return removeChat(state, event.chat_id, 'deleted');
     case 'chat.trimmed':
       return updateTimeline(state, event.chat_id, (timeline) => ({
         ...timeline,
@@ -323,10 +325,11 @@ function toChatSummary({ chat, last_read_message_id }: EventOf<'chat.new'> | Eve
   };
 }
 
-function removeChat(state: ChatState, chatId: number): ChatState {
+function removeChat(state: ChatState, chatId: number, removal: Removal): ChatState {
   return {
     ...state,
     chats: withoutEntry(state.chats, chatId),
+    removals: withEntry(state.removals, chatId, removal),
     timelines: withoutEntry(state.timelines, chatId),
     members: withoutEntry(state.members, chatId),
     receipts: withoutEntry(state.receipts, chatId),

@@ -168,6 +168,7 @@ function toState(snapshot: Snapshot): ChatState {
     receipts: new Map(),
     bridges: new Map(),
     pending: new Map(),
+    removals: new Map(),
     connection: { to: 'offline', retryAt: null },
     snapshotAt: snapshot.savedAt,
   };

@@ -1,14 +1,30 @@
 import type { Presence } from '@confab/sdk';
-import type { CSSProperties } from 'react';
 import { useTranslation } from 'react-i18next';
 import styles from './AvatarImage.module.css';
 import { StatusDot } from './StatusDot';
 
-/** Derives a stable hue from a name, in degrees. */
-function getHue(name: string): number {
-  let hash = 7;
-  for (const char of name) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) % 360;
-  return hash;
+/** Colors that differ from each other, each dark enough for white text. */
+const COLORS = [
+  '#8a3b3b',
+  '#9a5a1f',
+  '#77681a',
+  '#4d7327',
+  '#2b7350',
+  '#1f7073',
+  '#2a678f',
+  '#3b549c',
+  '#5d4aa3',
+  '#83418f',
+  '#97396b',
+  '#5f6470',
+] as const;
+
+/** Derives a stable color from a name. */
+function getColor(name: string): string {
+  // FNV-1a: names that differ in one letter get different colors.
+  let hash = 0x811c9dc5;
+  for (const char of name) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  return COLORS[(hash >>> 15) % COLORS.length] ?? COLORS[0];
 }
 
 /** Returns the first letters of the first and last word. */
@@ -34,7 +50,7 @@ export function AvatarImage(props: {
       {imageUrl ? (
         <img src={imageUrl} alt="" className={styles.image} />
       ) : (
-        <span className={styles.image} style={{ '--hue': getHue(seed) } as CSSProperties} aria-hidden="true">
+        <span className={styles.image} style={{ background: getColor(seed) }} aria-hidden="true">
           {getInitials(name)}
         </span>
       )}

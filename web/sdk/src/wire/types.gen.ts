@@ -124,9 +124,9 @@ export type ApiTokenList = {
 };
 
 /**
- * A file.
+ * What a message contains besides words.
  */
-export type AttachmentFilter = 'file';
+export type AttachmentFilter = 'file' | 'image' | 'link';
 
 /**
  * An entry of the audit log.
@@ -808,6 +808,13 @@ export type ChatBridgeList = {
  * A direct chat, a group or a channel.
  */
 export type ChatId = number;
+
+/**
+ * A list.
+ */
+export type ChatList = {
+    items: Array<Chat>;
+};
 
 /**
  * 1 to 100 characters.
@@ -1929,7 +1936,7 @@ export type LinkParams = {
 export type LinkToken = string;
 
 /**
- * The position of a marker: it covers all messages up to and including this message.
+ * The message at which a marker ends, or from which on messages are unread.
  */
 export type MarkerPosition = {
     message_id: MessageId;
@@ -2945,6 +2952,11 @@ export type Scope = 'chats:read' | 'chats:write' | 'messages:read' | 'messages:w
 export type ScopeList = Array<Scope>;
 
 /**
+ * The order of results.
+ */
+export type SearchOrder = 'best' | 'newest';
+
+/**
  * A search text: 1 to 100 characters.
  */
 export type SearchText = string;
@@ -3360,6 +3372,17 @@ export type UserKind = 'person' | 'bot' | 'webhook' | 'ghost';
  */
 export type UserList = {
     items: Array<User>;
+};
+
+/**
+ * A page of a list.
+ */
+export type UserPage = {
+    items: Array<User>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
 };
 
 /**
@@ -4615,6 +4638,49 @@ export type ChannelsListResponses = {
 
 export type ChannelsListResponse = ChannelsListResponses[keyof ChannelsListResponses];
 
+export type ChannelsGetData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/channels/{chat_id}';
+};
+
+export type ChannelsGetErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type ChannelsGetError = ChannelsGetErrors[keyof ChannelsGetErrors];
+
+export type ChannelsGetResponses = {
+    /**
+     * OK.
+     */
+    200: Chat;
+};
+
+export type ChannelsGetResponse = ChannelsGetResponses[keyof ChannelsGetResponses];
+
 export type ChatsListData = {
     body?: never;
     path?: never;
@@ -5590,6 +5656,10 @@ export type MessagesListData = {
     query?: {
         after?: MessageId;
         around?: MessageId;
+        /**
+         * The messages around the first one at or after this time, or on or after this date in UTC.
+         */
+        at?: string;
         before?: MessageId;
         /**
          * Number of items per page.
@@ -6136,6 +6206,61 @@ export type PresenceNotifyTypingResponses = {
 };
 
 export type PresenceNotifyTypingResponse = PresenceNotifyTypingResponses[keyof PresenceNotifyTypingResponses];
+
+export type ReceiptsMarkUnreadData = {
+    body: MarkerPosition;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/chats/{chat_id}/unread';
+};
+
+export type ReceiptsMarkUnreadErrors = {
+    /**
+     * The body is not valid JSON.
+     */
+    400: Problem;
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * The body is too large.
+     */
+    413: Problem;
+    /**
+     * The media type is not JSON.
+     */
+    415: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type ReceiptsMarkUnreadError = ReceiptsMarkUnreadErrors[keyof ReceiptsMarkUnreadErrors];
+
+export type ReceiptsMarkUnreadResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type ReceiptsMarkUnreadResponse = ReceiptsMarkUnreadResponses[keyof ReceiptsMarkUnreadResponses];
 
 export type WebhooksListData = {
     body?: never;
@@ -7526,6 +7651,56 @@ export type MessagesUnreactResponses = {
 
 export type MessagesUnreactResponse = MessagesUnreactResponses[keyof MessagesUnreactResponses];
 
+export type MessagesListReactingUsersData = {
+    body?: never;
+    path: {
+        message_id: MessageId;
+        emoji: Emoji;
+    };
+    query?: {
+        after?: UserId;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+    };
+    url: '/api/messages/{message_id}/reactions/{emoji}';
+};
+
+export type MessagesListReactingUsersErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type MessagesListReactingUsersError = MessagesListReactingUsersErrors[keyof MessagesListReactingUsersErrors];
+
+export type MessagesListReactingUsersResponses = {
+    /**
+     * OK.
+     */
+    200: UserPage;
+};
+
+export type MessagesListReactingUsersResponse = MessagesListReactingUsersResponses[keyof MessagesListReactingUsersResponses];
+
 export type MessagesReactData = {
     body?: never;
     path: {
@@ -8864,7 +9039,7 @@ export type PushRenewSubscriptionResponse = PushRenewSubscriptionResponses[keyof
 export type SearchMessagesData = {
     body?: never;
     path?: never;
-    query: {
+    query?: {
         /**
          * Only messages at or after this time, or on or after this date in UTC.
          */
@@ -8881,14 +9056,19 @@ export type SearchMessagesData = {
          */
         limit?: number;
         /**
+         * The order of the results.
+         */
+        order?: SearchOrder;
+        /**
          * The start of the page, from `next` of the previous page.
          */
         page?: string;
         /**
          * The text: words in any order, `"a phrase"`, `-excluded`, and `or`. Of each message the
          * first 16,384 characters are searched.
+         * Without a text, a filter is needed.
          */
-        q: SearchText;
+        q?: SearchText;
     };
     url: '/api/search';
 };
@@ -9455,6 +9635,53 @@ export type UsersListResponses = {
 
 export type UsersListResponse = UsersListResponses[keyof UsersListResponses];
 
+export type UsersListDirectoryData = {
+    body?: never;
+    path?: never;
+    query?: {
+        after?: UserId;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+        /**
+         * Whom to list: those who share a chat with the caller, or everyone in an open directory.
+         */
+        scope?: UserScope;
+    };
+    url: '/api/users/directory';
+};
+
+export type UsersListDirectoryErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type UsersListDirectoryError = UsersListDirectoryErrors[keyof UsersListDirectoryErrors];
+
+export type UsersListDirectoryResponses = {
+    /**
+     * OK.
+     */
+    200: UserPage;
+};
+
+export type UsersListDirectoryResponse = UsersListDirectoryResponses[keyof UsersListDirectoryResponses];
+
 export type UsersSearchData = {
     body?: never;
     path?: never;
@@ -9626,6 +9853,49 @@ export type UsersBlockResponses = {
 };
 
 export type UsersBlockResponse = UsersBlockResponses[keyof UsersBlockResponses];
+
+export type UsersListSharedChatsData = {
+    body?: never;
+    path: {
+        user_id: UserId;
+    };
+    query?: never;
+    url: '/api/users/{user_id}/chats';
+};
+
+export type UsersListSharedChatsErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type UsersListSharedChatsError = UsersListSharedChatsErrors[keyof UsersListSharedChatsErrors];
+
+export type UsersListSharedChatsResponses = {
+    /**
+     * OK.
+     */
+    200: ChatList;
+};
+
+export type UsersListSharedChatsResponse = UsersListSharedChatsResponses[keyof UsersListSharedChatsResponses];
 
 export type WebhookEndpointsListData = {
     body?: never;

@@ -1,0 +1,57 @@
+import type { Message } from '@confab/sdk';
+import { useEffect, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Avatar } from '../members/Avatar';
+import { KindBadge } from '../members/KindBadge';
+import { isBlocked } from '../store/chatState';
+import { getAuthorName, getMessagePreview, getShownAuthor, useChatState, useChatStore } from '../store/hooks';
+import styles from './Message.module.css';
+
+/** The quoted message above a reply. */
+export function QuotedMessage(props: {
+  readonly chatId: number;
+  /** The message that is replied to. */
+  readonly messageId: number;
+  /** Omitted where the quote is no link. */
+  readonly onJump?: (messageId: number) => void;
+}) {
+  const { chatId, messageId: id, onJump } = props;
+  const { t } = useTranslation();
+  const chatStore = useChatStore();
+  const loaded = useChatState(({ timelines }) => timelines.get(chatId)?.messages.find((one) => one.id === id) ?? null);
+  const [fetched, setFetched] = useState<Message | null>(null);
+  const quoted = loaded ?? fetched;
+  const author = useChatState(({ users }) => users.get(quoted?.sender_id ?? 0));
+  const isHidden = useChatState((state) => isBlocked(state, quoted?.sender_id ?? null));
+  const isLoaded = loaded !== null;
+  useEffect(() => {
+    if (isLoaded) return;
+    let isCancelled = false;
+    chatStore.loadQuotedMessage(id).then(
+      (result) => !isCancelled && setFetched(result),
+      () => {},
+    );
+    return () => {
+      isCancelled = true;
+    };
+  }, [isLoaded, id, chatStore]);
+  return (
+    <button
+      type="button"
+      className={styles.quote}
+      onClick={() => onJump?.(id)}
+      aria-label={t('message.jumpToOriginal')}
+    >
+      {quoted && (
+        <>
+          <Avatar user={getShownAuthor(quoted, author)} size={16} />
+          <strong>{getAuthorName(quoted, author)}</strong>
+          <KindBadge user={author} />
+          <span dir="auto">
+            {quoted.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(quoted)}
+          </span>
+        </>
+      )}
+    </button>
+  );
+}
