@@ -3,7 +3,8 @@
 -- The member counts what follows this message as unread; null if nothing is marked.
 alter table chat_members add column unread_after bigint;
 
--- The position up to which a member has read: the read marker, or the last message before the member joined.
+-- The position up to which a member has read: the read marker, or the message before the first one that the member has
+-- marked as unread, if that is earlier; at least the last message before the member joined.
 create or replace function read_position(m chat_members) returns bigint
 language sql stable parallel safe
 return greatest(m.joined_after_message_id, least(m.unread_after, (
@@ -50,8 +51,9 @@ begin
     if not exists (select from messages x where x.chat_id = of_chat and x.id = from_message) then
         return 'message_not_found';
     end if;
-    update chat_members m set unread_after = from_message - 1
-    where m.chat_id = of_chat and m.user_id = reader and from_message <= read_position(m);
+    update chat_members m set unread_after = greatest(from_message - 1, m.joined_after_message_id)
+    where m.chat_id = of_chat and m.user_id = reader
+      and greatest(from_message - 1, m.joined_after_message_id) < read_position(m);
     return 'done';
 end $$;
 
@@ -79,12 +81,7 @@ begin
         return query select 'done', to_message, clock_timestamp();
         return;
     end if;
-    insert into receipts (chat_id, user_id, kind, message_id)
-    select of_chat, reader, of_kind, to_message
-    where not exists (
-        select from receipts r
-        where r.chat_id = of_chat and r.user_id = reader and r.kind = of_kind and r.message_id >= to_message
-    );
+    -- First, so that no event has a position before the one that was marked.
     if of_kind = 'read' and unread_after < to_message then
         update chat_members m
         set unread_after = case when exists (
@@ -93,6 +90,12 @@ begin
         ) then to_message end
         where m.chat_id = of_chat and m.user_id = reader;
     end if;
+    insert into receipts (chat_id, user_id, kind, message_id)
+    select of_chat, reader, of_kind, to_message
+    where not exists (
+        select from receipts r
+        where r.chat_id = of_chat and r.user_id = reader and r.kind = of_kind and r.message_id >= to_message
+    );
     return query
         select 'done', r.message_id, r.at from receipts r
         where r.chat_id = of_chat and r.user_id = reader and r.kind = of_kind

@@ -122,7 +122,7 @@ pub enum Event {
     #[serde(rename = "member.updated")]
     MemberUpdated { id: Cursor, chat_id: ChatId, at: Time, user_id: UserId, role: Role, permissions: Vec<Permission> },
     /// The recipient's read state of a chat changed; sent to all devices of the
-    /// recipient.
+    /// recipient. The position moves back if the recipient marks messages as unread.
     #[serde(rename = "read_state")]
     ReadState {
         id: Cursor,

@@ -281,25 +281,27 @@ pub async fn search(
     Ok(rows.into_iter().map(|Json(user)| user).collect())
 }
 
-/// Maximum number of chats, of members of each, and of users that are looked through for contacts.
-const MAX_CONTACT_CHATS: i64 = 500;
-const MAX_CONTACTS_OF_CHAT: i64 = 1_000;
-const MAX_CONTACTS: i64 = 5_000;
+/// Maximum number of the viewer's newest chats whose members are listed.
+const MAX_SEARCHED_CHATS: i64 = 500;
+/// Maximum number of members of each of these chats.
+const MAX_MEMBERS_OF_CHAT: i64 = 1_000;
+/// Maximum number of users who share a chat. The list ends there; a search finds the others.
+const MAX_SHARING_USERS: i64 = 5_000;
 
 /// Lists active people and bots other than the viewer, by username: those who share a chat with the viewer, or all.
 pub async fn list_directory(
     db: impl PgExecutor<'_>,
     viewer: UserId,
     scope: UserScope,
-    after: Option<UserId>,
+    after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<User>> {
     let mut sql = QueryBuilder::new("select user_json(u) from ");
     if scope == UserScope::Contacts {
         sql.push("(select distinct theirs.user_id from (select chat_id from chat_members where user_id = ");
-        sql.push_bind(viewer).push(" order by chat_id desc limit ").push_bind(MAX_CONTACT_CHATS);
+        sql.push_bind(viewer).push(" order by chat_id desc limit ").push_bind(MAX_SEARCHED_CHATS);
         sql.push(") own cross join lateral (select m.user_id from chat_members m where m.chat_id = own.chat_id limit ");
-        sql.push_bind(MAX_CONTACTS_OF_CHAT).push(") theirs limit ").push_bind(MAX_CONTACTS);
+        sql.push_bind(MAX_MEMBERS_OF_CHAT).push(") theirs limit ").push_bind(MAX_SHARING_USERS);
         sql.push(") contacts join users u on u.id = contacts.user_id");
     } else {
         sql.push("users u");
@@ -308,8 +310,7 @@ pub async fn list_directory(
     sql.push_bind(viewer);
     if let Some(after) = after {
         // In the order of the index.
-        sql.push(" and lower(u.username) ~>~ (select lower(a.username) from users a where a.id = ");
-        sql.push_bind(after).push(")");
+        sql.push(" and lower(u.username) ~>~ lower(").push_bind(after.to_owned()).push(")");
     }
     sql.push(" order by lower(u.username) using ~<~ limit ").push_bind(limit);
     let rows: Vec<Json<User>> = sql.build_query_scalar().fetch_all(db).await?;

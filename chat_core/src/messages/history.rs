@@ -73,7 +73,7 @@ async fn load_at(db: &mut PgConnection, chat: ChatId, position: Position, limit:
         Position::Newest => load_older(db, chat, MAX_MESSAGE_ID, limit).await,
         Position::Before(id) => load_older(db, chat, id.get(), limit).await,
         Position::After(id) => load_newer(db, chat, id.get(), limit).await,
-        Position::At(time) => match find_at(&mut *db, chat, time).await? {
+        Position::At(time) => match find_first_at(&mut *db, Some(chat), time).await? {
             Some(id) => load_around(db, chat, id, limit).await,
             None => load_older(db, chat, MAX_MESSAGE_ID, limit).await,
         },
@@ -94,18 +94,30 @@ async fn load_around(db: &mut PgConnection, chat: ChatId, id: MessageId, limit: 
     Ok(Page { messages: around, next: older_page.next })
 }
 
-/// Finds the first message of a chat at or after a time. Ids and times increase together, so a binary search needs
-/// about as many steps as the largest id has bits, and no index on times.
-async fn find_at(db: &mut PgConnection, chat: ChatId, time: DateTime<Utc>) -> Result<Option<MessageId>> {
-    let sql = "select id, created_at from messages where chat_id = $1 and id >= $2 order by id limit 1";
-    let newest: Option<i64> =
-        sqlx::query_scalar("select max(id) from messages where chat_id = $1").bind(chat).fetch_one(&mut *db).await?;
+/// Finds the first message at or after a time, of a chat or of all. Ids and times increase together, so a binary search
+/// needs about as many steps as the largest id has bits, and no index on times.
+pub(crate) async fn find_first_at(
+    db: &mut PgConnection,
+    chat: Option<ChatId>,
+    time: DateTime<Utc>,
+) -> Result<Option<MessageId>> {
+    let (newest, next) = match chat {
+        Some(_) => (
+            "select max(id) from messages where chat_id = $1",
+            "select id, created_at from messages where chat_id = $1 and id >= $2 order by id limit 1",
+        ),
+        None => (
+            "select max(id) from messages where $1::bigint is null",
+            "select id, created_at from messages where $1::bigint is null and id >= $2 order by id limit 1",
+        ),
+    };
+    let newest: Option<i64> = sqlx::query_scalar(newest).bind(chat).fetch_one(&mut *db).await?;
     let (mut low, mut high) = (0, newest.map_or(0, |id| id + 1));
     let mut found = None;
     while low < high {
         let middle = low + (high - low) / 2;
         let row: Option<(MessageId, DateTime<Utc>)> =
-            sqlx::query_as(sql).bind(chat).bind(middle).fetch_optional(&mut *db).await?;
+            sqlx::query_as(next).bind(chat).bind(middle).fetch_optional(&mut *db).await?;
         match row {
             Some((id, at)) if at < time => low = id.get() + 1,
             Some((id, _)) => {

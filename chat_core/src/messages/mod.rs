@@ -17,6 +17,7 @@ pub use embed::{
     Embed, EmbedAuthor, EmbedField, MAX_EMBEDS, MAX_TOTAL_CHARS, MessageAuthor, MessageExtra, MessageTemplate,
     validate_embeds,
 };
+pub(crate) use history::find_first_at;
 pub use history::{Page, Position, load_page, load_replies};
 pub use pins::list_pins;
 pub use reactions::list_reacting_users;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{ChatId, MessageId, Result, UserId, chats::ChatType};
 use rand::RngExt;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// The longest time of an attempt, in seconds; then another process may try.
@@ -148,10 +148,12 @@ struct Shown {
 /// Decides what a notification shows, and the number on the badge: how many chats have unread messages. `None` if
 /// there is nothing to notify of any more.
 pub async fn compose(db: &PgPool, due: &DueNotification) -> Result<Option<(Content, i64)>> {
-    // At the same time: few notifications turn out to be none.
-    let composing = compose_in(db, due.user_id, due.chat_id, due.message_id, due.preview, Some(due.session_id));
-    let (content, unread_chats) = tokio::try_join!(composing, count_unread_chats(db, due.user_id))?;
-    Ok(content.map(|content| (content, unread_chats)))
+    // One connection for all queries: the pool checks a connection each time it hands it out.
+    let mut db = db.acquire().await?;
+    let session = Some(due.session_id);
+    let composed = compose_content(&mut db, due.user_id, due.chat_id, due.message_id, due.preview, session).await?;
+    let Some(content) = composed else { return Ok(None) };
+    Ok(Some((content, count_unread_chats(&mut *db, due.user_id).await?)))
 }
 
 /// Decides what a notification of the unread messages of a chat from `first` on shows; `None` if there is
@@ -163,20 +165,19 @@ pub async fn compose_for_chat(
     first: MessageId,
     preview: Preview,
 ) -> Result<Option<Content>> {
-    compose_in(db, user, chat, first, preview, None).await
+    compose_content(&mut *db.acquire().await?, user, chat, first, preview, None).await
 }
 
-/// As [`compose_for_chat`]; with a session, only while it is open.
-async fn compose_in(
-    db: &PgPool,
+/// As [`compose_for_chat`]; `None` too if the `session` has ended.
+async fn compose_content(
+    db: &mut PgConnection,
     user: UserId,
     chat: ChatId,
     first: MessageId,
     preview: Preview,
     session: Option<Uuid>,
 ) -> Result<Option<Content>> {
-    let mut db = db.acquire().await?;
-    let candidates = candidates::load_unread(&mut db, user, chat, first, session).await?;
+    let candidates = candidates::load_unread(&mut *db, user, chat, first, session).await?;
     let wanted: Vec<(MessageId, Urgency)> =
         candidates.iter().filter_map(|(message, facts)| Some((*message, rules::decide(facts)?))).collect();
     let Some((newest, _)) = wanted.first().copied() else { return Ok(None) };
@@ -204,13 +205,25 @@ fn describe(shown: &Shown, preview: Preview) -> (String, String) {
         (_, ChatType::Single, _) | (_, _, "") => shown.sender.clone(),
         (.., name) => format!("{} · {name}", shown.sender),
     };
-    let text = shown.content.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = hide_spoilers(&shown.content).split_whitespace().collect::<Vec<_>>().join(" ");
     let body = match preview {
         Preview::Full if text.is_empty() => shown.files.join(", "),
         Preview::Full => text,
         Preview::Sender | Preview::None => "New message".into(),
     };
     (title, cut(&body))
+}
+
+/// Replaces `||text||`, which is hidden until the reader asks for it.
+fn hide_spoilers(text: &str) -> String {
+    let parts: Vec<&str> = text.split("||").collect();
+    let last = parts.len() - 1;
+    let hide = |(index, part): (usize, &&str)| match index % 2 {
+        1 if index < last => "▒▒▒".to_owned(),
+        1 => format!("||{part}"),
+        _ => (*part).to_owned(),
+    };
+    parts.iter().enumerate().map(hide).collect()
 }
 
 fn cut(text: &str) -> String {
@@ -320,4 +333,22 @@ pub async fn delete_old(db: &PgPool) -> Result<()> {
         .execute(db)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hide_spoilers;
+
+    #[test]
+    fn a_spoiler_is_in_no_notification() {
+        for (text, shown) in [
+            ("plain", "plain"),
+            ("it is ||X||!", "it is ▒▒▒!"),
+            ("||a|| and ||b||", "▒▒▒ and ▒▒▒"),
+            ("a || b", "a || b"),
+            ("||a|| or || b", "▒▒▒ or || b"),
+        ] {
+            assert_eq!(hide_spoilers(text), shown, "{text}");
+        }
+    }
 }

@@ -39,6 +39,9 @@ pub async fn run_indexer(db: PgPool, shutdown: CancellationToken) {
     }
 }
 
+/// Number of message ids of which skipped messages are indexed at a time.
+const REINDEX_IDS: i64 = 5_000;
+
 /// Maximum length of the part of a text that is indexed, in characters.
 pub(super) const MAX_INDEXED_CHARACTERS: i32 = 16_384;
 
@@ -85,8 +88,42 @@ pub async fn index_batch(db: &PgPool) -> Result<i32> {
         .bind(last)
         .execute(&mut *tx)
         .await?;
+    if count < INDEX_BATCH {
+        reindex_skipped(&mut tx).await?;
+    }
     tx.commit().await?;
     Ok(count)
+}
+
+/// Indexes the next of those messages that an earlier version left out: those without words.
+async fn reindex_skipped(tx: &mut PgConnection) -> Result<()> {
+    let range: Option<(i64, i64)> = sqlx::query_as(
+        "select reindexed_up_to, least(reindexed_up_to + $1, indexed_up_to) from search_progress
+         where reindexed_up_to is not null",
+    )
+    .bind(REINDEX_IDS)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some((after, up_to)) = range else { return Ok(()) };
+    let skipped: Vec<MessageToIndex> = sqlx::query_as(
+        "select m.id, m.chat_id, m.sender_id, left(m.content, $3) as content,
+                exists (select from message_files f where f.message_id = m.id) as has_files
+         from messages m
+         where m.id > $1 and m.id <= $2 and m.deleted_at is null
+           and not exists (select from search_entries e where e.message_id = m.id)
+         order by m.id",
+    )
+    .bind(after)
+    .bind(up_to)
+    .bind(MAX_INDEXED_CHARACTERS)
+    .fetch_all(&mut *tx)
+    .await?;
+    insert_entries(&mut *tx, skipped).await?;
+    sqlx::query("update search_progress set reindexed_up_to = case when indexed_up_to > $1 then $1 end")
+        .bind(up_to)
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Loads the next batch of messages after the progress. The text of a deleted message is

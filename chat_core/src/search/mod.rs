@@ -30,8 +30,8 @@ pub struct SearchQuery {
     pub chat_id: Option<ChatId>,
     /// Only messages from this user.
     pub from: Option<UserId>,
-    /// Only messages with this kind of attachment.
-    pub attachment: Option<AttachmentFilter>,
+    /// Only messages that contain this.
+    pub contains: Option<ContentFilter>,
     /// Only messages sent before this time.
     pub before: Option<DateTime<Utc>>,
     /// Only messages sent at or after this time.
@@ -54,7 +54,7 @@ pub enum SearchOrder {
 /// What a message contains besides words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum AttachmentFilter {
+pub enum ContentFilter {
     /// A file.
     File,
     /// An image.
@@ -63,7 +63,7 @@ pub enum AttachmentFilter {
     Link,
 }
 
-impl AttachmentFilter {
+impl ContentFilter {
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,7 +98,7 @@ pub struct SearchResults {
 /// messages.
 const RECENT_ENTRIES: i64 = 5_000;
 
-/// The words of which a message with a link contains one.
+/// Words that occur only in messages with a link: the schemes of URLs.
 const LINK_WORDS: [&str; 2] = ["http", "https"];
 
 /// A search reads at most this many messages that are not indexed, and at most this many
@@ -112,7 +112,7 @@ const STATEMENT_TIMEOUT: &str = "2s";
 impl SearchQuery {
     /// Whether a filter restricts the messages, apart from the chat.
     fn has_filter(&self) -> bool {
-        self.from.is_some() || self.attachment.is_some() || self.before.is_some() || self.after.is_some()
+        self.from.is_some() || self.contains.is_some() || self.before.is_some() || self.after.is_some()
     }
 }
 
@@ -139,7 +139,17 @@ pub async fn search_messages(
     sqlx::query("select set_config('statement_timeout', $1, true)").bind(STATEMENT_TIMEOUT).execute(&mut *db).await?;
     let mut chats = load_chats(&mut db, viewer, query.chat_id).await?;
     chats.retain(|chat| only.is_none_or(|only| only.contains(chat)));
-    let search = Search { chats, text, query };
+    let ids = Ids {
+        from: match query.after {
+            Some(time) => messages::find_first_at(&mut db, None, time).await?.map_or(i64::MAX, MessageId::get),
+            None => 0,
+        },
+        before: match query.before {
+            Some(time) => messages::find_first_at(&mut db, None, time).await?.map_or(i64::MAX, MessageId::get),
+            None => i64::MAX,
+        },
+    };
+    let search = Search { chats, text, query, ids };
     let hits = search.find(&mut db, after, limit + 1).await.map_err(too_broad)?;
     let limit = usize::try_from(limit).unwrap_or(0);
     let next = hits.get(limit.saturating_sub(1)).copied().filter(|_| hits.len() > limit);
@@ -158,9 +168,18 @@ async fn load_chats(db: &mut PgConnection, viewer: UserId, only: Option<ChatId>)
 /// A search in progress.
 struct Search<'a> {
     chats: Vec<ChatId>,
-    /// Null if every text matches.
+    /// `None` if only the filters decide.
     text: Option<TextQuery>,
     query: &'a SearchQuery,
+    /// The messages between the times of the query.
+    ids: Ids,
+}
+
+/// A range of message ids: at or after the first, and before the second.
+#[derive(Clone, Copy)]
+struct Ids {
+    from: i64,
+    before: i64,
 }
 
 /// Which entries of the index are compared.
@@ -196,15 +215,19 @@ impl Search<'_> {
             let before = after
                 .filter(|cursor| !is_by_rank || cursor.rank == rank as i32)
                 .map_or(i64::MAX, |cursor| cursor.id.get());
-            let mut ids = self.find_indexed(db, rank, Entries::Recent, before, remaining).await?;
+            // What is older than a full page of whole words is not on the page.
+            let from = if hits.len() < usize::try_from(limit).unwrap_or(0) { 0 } else { oldest(&hits) };
+            let range = Ids { from: from.max(self.ids.from), before: before.min(self.ids.before) };
+            let mut ids = self.find_indexed(db, rank, Entries::Recent, range, remaining).await?;
             if i64::try_from(ids.len()).unwrap_or(remaining) < remaining {
-                ids = self.find_indexed(db, rank, Entries::All, before, remaining).await?;
+                ids = self.find_indexed(db, rank, Entries::All, range, remaining).await?;
             }
             ids.extend(unindexed.iter().filter(|(id, of)| *of == rank && id.get() < before).map(|(id, _)| *id));
             ids.sort_unstable_by(|a, b| b.cmp(a));
             let wanted = usize::try_from(remaining).unwrap_or(0);
             hits.extend(ids.into_iter().take(wanted).map(|id| SearchCursor { rank: rank as i32, id }));
         }
+        // Both ranks were searched from the same message on; the cursor of the next page needs only the id.
         if !is_by_rank {
             hits.sort_unstable_by_key(|hit| std::cmp::Reverse(hit.id));
             hits.truncate(usize::try_from(limit).unwrap_or(0));
@@ -249,7 +272,7 @@ impl Search<'_> {
         .bind(MAX_INDEXED_CHARACTERS)
         .bind(MAX_UNINDEXED_MESSAGES)
         .bind(MAX_UNINDEXED_BYTES)
-        .bind(self.query.attachment == Some(AttachmentFilter::Image))
+        .bind(self.query.contains == Some(ContentFilter::Image))
         .fetch_all(db)
         .await?;
         let worded =
@@ -269,26 +292,34 @@ impl Search<'_> {
         db: &mut PgConnection,
         rank: Rank,
         entries: Entries,
-        before: i64,
+        ids: Ids,
         limit: i64,
     ) -> Result<Vec<MessageId>, sqlx::Error> {
         let mut sql = QueryBuilder::new("with e as materialized (select * from ");
+        let has_lexeme = self.text.is_some() || self.query.from.is_some() || self.query.contains.is_some();
         match entries {
             Entries::Recent => {
-                sql.push("(select * from search_entries where message_id < ").push_bind(before);
+                sql.push("(select * from search_entries where message_id < ").push_bind(ids.before);
+                sql.push(" and message_id >= ").push_bind(ids.from);
                 if let Some(chat) = self.query.chat_id {
                     sql.push(" and chat_id = ").push_bind(chat);
                 }
                 if self.has_files() {
                     sql.push(" and has_files");
                 }
-                if let Some(sender) = self.query.from.filter(|_| self.text.is_none()) {
-                    sql.push(" and sender_id = ").push_bind(sender);
-                }
                 sql.push(" order by message_id desc limit ").push_bind(RECENT_ENTRIES).push(") e where ");
             }
+            // Only times restrict the messages: the newest of each chat suffice.
+            Entries::All if !has_lexeme => {
+                sql.push("(select s.* from unnest(").push_bind(&self.chats);
+                sql.push(") c (id) cross join lateral (select * from search_entries x where x.chat_id = c.id");
+                sql.push(" and x.message_id < ").push_bind(ids.before);
+                sql.push(" and x.message_id >= ").push_bind(ids.from);
+                sql.push(" order by x.message_id desc limit ").push_bind(limit).push(") s) e where ");
+            }
             Entries::All => {
-                sql.push("search_entries e where message_id < ").push_bind(before);
+                sql.push("search_entries e where message_id < ").push_bind(ids.before);
+                sql.push(" and message_id >= ").push_bind(ids.from);
                 sql.push(" and search_lexemes(chat_id, sender_id, has_files, words) @@ ");
                 sql.push_bind(self.lexemes(rank)).push("::tsquery and ");
             }
@@ -302,9 +333,7 @@ impl Search<'_> {
             self.push_match(&mut sql, "(e.words || '')", Rank::Words);
         }
         sql.push(") select e.message_id from e");
-        if self.query.before.is_some() || self.query.after.is_some() {
-            sql.push(" join messages m on m.id = e.message_id");
-        }
+        sql.push(" join messages m on m.id = e.message_id and m.deleted_at is null");
         sql.push(" where e.chat_id = any(").push_bind(&self.chats).push(")");
         // The entry of a changed message may be older than the change.
         sql.push(" and not exists (select from search_stale s where s.message_id = e.message_id)");
@@ -317,7 +346,7 @@ impl Search<'_> {
         if self.needs_link() {
             sql.push(" and (e.words like '% http %' or e.words like '% https %')");
         }
-        if self.query.attachment == Some(AttachmentFilter::Image) {
+        if self.query.contains == Some(ContentFilter::Image) {
             sql.push(
                 " and exists (select from message_files mf join files f on f.id = mf.file_id
                               where mf.message_id = e.message_id and f.mime_type like 'image/%')",
@@ -361,11 +390,11 @@ impl Search<'_> {
     }
 
     fn has_files(&self) -> bool {
-        matches!(self.query.attachment, Some(AttachmentFilter::File | AttachmentFilter::Image))
+        matches!(self.query.contains, Some(ContentFilter::File | ContentFilter::Image))
     }
 
     fn needs_link(&self) -> bool {
-        self.query.attachment == Some(AttachmentFilter::Link)
+        self.query.contains == Some(ContentFilter::Link)
     }
 }
 
@@ -383,6 +412,11 @@ fn push_alternative(sql: &mut QueryBuilder<Postgres>, column: &str, alternative:
 pub(crate) fn split_name_query(text: &SearchText) -> Vec<String> {
     let pieces = text.as_str().split_whitespace().map(|piece| words(piece).trim().to_owned());
     pieces.filter(|piece| !piece.is_empty()).collect()
+}
+
+/// The id of the oldest of some hits.
+fn oldest(hits: &[SearchCursor]) -> i64 {
+    hits.iter().map(|hit| hit.id.get()).min().unwrap_or(0)
 }
 
 /// Turns a statement timeout into an error for the caller, whose query costs too much.

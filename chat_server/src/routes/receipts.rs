@@ -16,11 +16,19 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// The message at which a marker ends, or from which on messages are unread.
+/// The position of a marker: it covers all messages up to and including this message.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = json!({ "message_id": 17 }))]
 pub(crate) struct MarkerPosition {
+    message_id: MessageId,
+}
+
+/// The first message that is unread.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = json!({ "message_id": 17 }))]
+pub(crate) struct UnreadFrom {
     message_id: MessageId,
 }
 
@@ -37,7 +45,7 @@ pub(crate) async fn mark_read(
 pub(crate) async fn mark_unread(
     State(state): State<Arc<AppState>>,
     member: ChatMember,
-    Json(MarkerPosition { message_id }): Json<MarkerPosition>,
+    Json(UnreadFrom { message_id }): Json<UnreadFrom>,
 ) -> Result<NoContent> {
     receipts::mark_unread(&state.db, member.chat_id, member.user_id, message_id).await?;
     Ok(NoContent)

@@ -9,7 +9,7 @@ use axum::extract::State;
 use chat_core::{
     ChatId, Error, MessageId, UserId,
     messages::Message,
-    search::{self, AttachmentFilter, SearchCursor, SearchOrder, SearchQuery, SearchResults},
+    search::{self, ContentFilter, SearchCursor, SearchOrder, SearchQuery, SearchResults},
     values::SearchText,
 };
 use chat_http::Result;
@@ -27,7 +27,7 @@ pub(crate) struct SearchParams {
     q: Option<SearchText>,
     chat_id: Option<ChatId>,
     from: Option<UserId>,
-    has: Option<AttachmentFilter>,
+    has: Option<ContentFilter>,
     /// Only messages before this time, or before this date in UTC.
     #[serde(default, deserialize_with = "deserialize_time")]
     #[schemars(with = "Option<String>")]
@@ -62,7 +62,7 @@ pub(crate) async fn messages(
 ) -> Result<Json<Page<Message>>> {
     let SearchParams { q, chat_id, from, has, before, after, order, page, limit: Limit(limit) } = params;
     let page = page.as_deref().map(parse_cursor).transpose()?;
-    let query = SearchQuery { text: q, chat_id, from, attachment: has, before, after, order };
+    let query = SearchQuery { text: q, chat_id, from, contains: has, before, after, order };
     let _slot = state.expensive_slots.acquire(caller.account_id).await?;
     let SearchResults { messages, next } =
         search::search_messages(&state.expensive_db, caller.user_id, caller.chats.as_deref(), &query, page, limit)
@@ -73,7 +73,7 @@ pub(crate) async fn messages(
 
 /// Builds the query string of the next page.
 fn next_query(query: &SearchQuery, rank: i32, id: MessageId, limit: i64) -> String {
-    let SearchQuery { text, chat_id, from, attachment: has, before, after, order } = query;
+    let SearchQuery { text, chat_id, from, contains: has, before, after, order } = query;
     let mut next = form_urlencoded::Serializer::new(String::new());
     let ids = [("chat_id", chat_id.map(|id| id.to_string())), ("from", from.map(|id| id.to_string()))];
     let times = [("before", before.map(|time| time.to_rfc3339())), ("after", after.map(|time| time.to_rfc3339()))];

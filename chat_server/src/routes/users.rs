@@ -14,7 +14,7 @@ use chat_core::{
     chats::{self, Chat},
     events, presence,
     users::{self, Me, User, UserPatch, UserScope},
-    values::SearchText,
+    values::{SearchText, Username},
 };
 use chat_http::Result;
 use schemars::JsonSchema;
@@ -93,7 +93,8 @@ pub(crate) struct DirectoryParams {
     /// Whom to list: those who share a chat with the caller, or everyone in an open directory.
     #[serde(default)]
     scope: UserScope,
-    after: Option<UserId>,
+    /// The username after which the page starts.
+    after: Option<Username>,
     #[serde(default)]
     limit: Limit,
 }
@@ -109,9 +110,16 @@ pub(crate) async fn list_directory(
     }
     let visible = if state.user_directory == UserScope::Contacts { UserScope::Contacts } else { scope };
     let _slot = state.expensive_slots.acquire(caller.account_id).await?;
-    let rows = users::list_directory(&state.expensive_db, caller.user_id, visible, after, limit + 1).await?;
-    let filters = [("scope", (scope == UserScope::Contacts).then(|| "contacts".to_owned()))];
-    Ok(Json(Page::with_filters(rows, limit, &filters, |user| ("after", user.id.get()))))
+    let after = after.as_ref().map(Username::as_str);
+    let mut items = users::list_directory(&state.expensive_db, caller.user_id, visible, after, limit + 1).await?;
+    let has_more = items.len() > usize::try_from(limit).unwrap_or(0);
+    items.truncate(usize::try_from(limit).unwrap_or(0));
+    let next = items.last().filter(|_| has_more).map(|last| {
+        let scope = if scope == UserScope::Contacts { "contacts" } else { "everyone" };
+        // A username needs no escapes.
+        format!("scope={scope}&after={}&limit={limit}", last.username)
+    });
+    Ok(Json(Page { items, next }))
 }
 
 /// Returns the chats that the caller shares with a user.

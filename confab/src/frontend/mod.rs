@@ -18,7 +18,7 @@ use std::{
 
 /// The content security policy: pages load resources only from this origin. Images are
 /// fetched with a token, so their URLs are `blob:`.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; object-src 'none'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; object-src 'none'; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'self'; \
                       require-trusted-types-for 'script'";
 

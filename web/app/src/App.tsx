@@ -1,6 +1,6 @@
 import { Suspense, useEffect, useState } from 'react';
 import { AppShell } from './AppShell';
-import { type Account, activate, currentAccount, leaveAccount } from './auth/accounts';
+import { type Account, activate, currentAccount, deactivate } from './auth/accounts';
 import { findMailLink } from './auth/mailLinks';
 import { resetSearch } from './search/searchStore';
 import { loadSidebar } from './sidebar/sidebarStore';
@@ -35,7 +35,7 @@ export function App() {
     void chatStore.open();
     const handleSignedOut = () => {
       chatStore.deleteSnapshot().catch(() => {});
-      leaveAccount();
+      deactivate();
       setAccount(null);
     };
     const unsubscribeState = chatStore.client.on('state', ({ to }) => to === 'unauthorized' && handleSignedOut());

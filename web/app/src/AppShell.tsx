@@ -6,7 +6,7 @@ import { useStore } from 'zustand';
 import styles from './AppShell.module.css';
 import { ConnectionBanner } from './ConnectionBanner';
 import { ChatRoute } from './conversation/ChatRoute';
-import { focusComposer, sendsOnEnter } from './conversation/textarea';
+import { focusComposer } from './conversation/textarea';
 import { getErrorMessage } from './locales/errorMessage';
 import { useOfflineStart } from './offline';
 import { useIntegrationNotices } from './settings/integrationNotices';
@@ -19,6 +19,7 @@ import { getChatTitle, parseChatId, parseId, useChatState, useChatStore } from '
 import { Button } from './ui/Button';
 import { ErrorBoundary } from './ui/ErrorBoundary';
 import { Icon } from './ui/Icon';
+import { hasPhysicalKeyboard } from './ui/keyboard';
 import { LazyModule, lazyWithRetry, retryFailedLoads } from './ui/lazyWithRetry';
 import { menuModule } from './ui/Menu';
 import { closePopup, usePopup } from './ui/popup';
@@ -50,7 +51,7 @@ function Panes() {
     const timer = setTimeout(() => {
       // The chunk is loaded again when it is needed.
       Promise.all([modalModule.preload(), menuModule.preload(), popupModule.preload()]).catch(retryFailedLoads);
-      setHasTooltips(matchMedia('(hover: hover)').matches);
+      setHasTooltips(hasPhysicalKeyboard());
     }, 500);
     return () => clearTimeout(timer);
   }, []);
@@ -132,7 +133,7 @@ function Panes() {
   );
 }
 
-/** Tells that a popup did not load. The next click loads it again. */
+/** Shows a toast if a popup failed to load. The next click loads it again. */
 function PopupFailure() {
   const { t } = useTranslation();
   useEffect(() => {
@@ -156,7 +157,7 @@ function useRestoreFocus(isModalOpen: boolean, path: string) {
     // Wait until the dialog has tried to restore the focus.
     const timer = setTimeout(() => {
       // On a phone, focus would open the keyboard.
-      if (sendsOnEnter() && (isElsewhere || document.activeElement === document.body)) focusComposer();
+      if (hasPhysicalKeyboard() && (isElsewhere || document.activeElement === document.body)) focusComposer();
     }, 50);
     return () => clearTimeout(timer);
   }, [isModalOpen, path]);

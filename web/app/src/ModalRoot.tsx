@@ -1,4 +1,5 @@
 import { ConfirmDialog } from './ConfirmDialog';
+import { DateJump } from './conversation/DateJump';
 import { EditHistory } from './conversation/EditHistory';
 import { ReactionsDialog } from './conversation/ReactionsDialog';
 import { AddMembers } from './members/AddMembers';
@@ -32,6 +33,8 @@ export default function ModalRoot({ modal }: { readonly modal: Modal }) {
       return <EditHistory messageId={modal.messageId} />;
     case 'reactions':
       return <ReactionsDialog message={modal.message} emoji={modal.emoji} />;
+    case 'dateJump':
+      return <DateJump chatId={modal.chatId} onJump={modal.onJump} />;
     case 'suspendUser':
       return <SuspendDialog user={modal.user} onDone={modal.onDone} />;
     case 'confirm':

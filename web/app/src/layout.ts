@@ -1,7 +1,7 @@
 import { create } from 'zustand';
 
 /** How many panes fit into the window: three, two with panels above them, or one. */
-export type Layout = 'wide' | 'narrow' | 'phone';
+type Layout = 'wide' | 'narrow' | 'phone';
 
 /** The smallest widths at which a layout fits. Style sheets use `data-layout` of the root element instead. */
 const NARROW = matchMedia('(width > 48rem)');

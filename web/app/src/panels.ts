@@ -3,36 +3,36 @@ import { isWide } from './layout';
 import { deviceStorage } from './storage';
 
 /** A side panel next to the timeline, or above it where it does not fit. */
-export type Panel = 'members' | 'search' | 'pins' | 'debug';
+export type Panel = 'members' | 'search' | 'pins';
 
-/** Storage key of the panel that is open where it covers nothing. */
-const STORAGE_KEY = 'confab.panel';
+/** Storage key: whether the user has closed the panel, where it covers nothing. */
+const CLOSED_KEY = 'confab.panelClosed';
 
 /** The state of a history entry that an open panel has added, so that "back" closes the panel first. */
-const ENTRY = { isPanel: true } as const;
+const PANEL_ENTRY = { isPanel: true } as const;
 
-const hasEntry = () => (history.state as Partial<typeof ENTRY> | null)?.isPanel === true;
+const hasPanelEntry = () => (history.state as Partial<typeof PANEL_ENTRY> | null)?.isPanel === true;
 
 /** The store of the open panel. */
 export const usePanel = create<{ readonly panel: Panel | null }>(() => ({ panel: loadPanel() }));
 
 function loadPanel(): Panel | null {
   if (!isWide()) return null;
-  return deviceStorage.getItem(STORAGE_KEY) === 'none' ? null : 'members';
+  return deviceStorage.getItem(CLOSED_KEY) === 'true' ? null : 'members';
 }
 
 /** Opens a panel. */
 export function openPanel(panel: Panel): void {
-  if (isWide()) deviceStorage.setItem(STORAGE_KEY, panel);
-  else if (!hasEntry()) history.pushState(ENTRY, '');
+  if (isWide()) deviceStorage.removeItem(CLOSED_KEY);
+  else if (!hasPanelEntry()) history.pushState(PANEL_ENTRY, '');
   usePanel.setState({ panel });
 }
 
 /** Closes the open panel. */
 export function closePanel(): void {
-  if (isWide()) deviceStorage.setItem(STORAGE_KEY, 'none');
+  if (isWide()) deviceStorage.setItem(CLOSED_KEY, 'true');
   usePanel.setState({ panel: null });
-  if (hasEntry()) history.back();
+  if (hasPanelEntry()) history.back();
 }
 
 /** Opens a panel, or closes it if it is open. */
@@ -50,11 +50,18 @@ export function navigateFromPanel(
     navigate(path);
     return;
   }
-  const replace = hasEntry();
+  const replace = hasPanelEntry();
   usePanel.setState({ panel: null });
   navigate(path, { replace });
 }
 
+/** Closes a panel that would cover the page which opens. The entry of the panel stays behind the page. */
+export function closeOverlay(): void {
+  if (!isWide()) usePanel.setState({ panel: null });
+}
+
 addEventListener('popstate', () => {
-  if (!isWide() && !hasEntry()) usePanel.setState({ panel: null });
+  if (!isWide() && !hasPanelEntry()) usePanel.setState({ panel: null });
 });
+// After a reload no panel is open.
+if (hasPanelEntry()) history.replaceState(null, '');

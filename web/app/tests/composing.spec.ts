@@ -170,6 +170,7 @@ test('the keys of a focused message act on it', async ({ createUser, createGroup
   await alice.page.keyboard.press('Delete');
   await expect(alice.page.getByRole('alertdialog')).toBeVisible();
   await alice.page.keyboard.press('Escape');
+  await expect(alice.page.getByRole('alertdialog')).toBeHidden();
   await focusLast();
   await alice.page.keyboard.press('e');
   await expect(alice.page.getByRole('textbox', { name: 'Edit' })).toBeFocused();

@@ -66,9 +66,9 @@ test('a public channel can be seen before it is joined', async ({ createUser }) 
   await bob.page.getByRole('button', { name: 'Join' }).click();
   await expect(bob.composer).toBeVisible();
   await alice.api.members.ban(channel.id, bob.me.id);
-  await expect(bob.page.getByRole('heading', { name: 'You are banned from this chat.' })).toBeVisible();
+  await expect(bob.page.getByRole('heading', { name: "You've been banned from this chat." })).toBeVisible();
   await bob.page.reload();
-  await expect(bob.page.getByRole('heading', { name: 'You are banned from this chat.' })).toBeVisible();
+  await expect(bob.page.getByRole('heading', { name: "You've been banned from this chat." })).toBeVisible();
 
   const group = await alice.api.chats.create({ type: 'group', name: 'short', members: [bob.me.id] });
   await bob.open(group.id);

@@ -293,12 +293,12 @@ test('on a phone the message actions work by tap', async ({ browser, server }) =
   await page.getByRole('link', { name: /general/ }).tap();
   const message = (text: string) => page.getByRole('article').filter({ hasText: text });
   for (const text of ['Welcome to Confab', 'Did that twice', 'Where do I report']) {
-    await message(text).tap();
+    await message(text).getByText(text).tap();
     await page.getByRole('button', { name: 'Reply', exact: true }).tap();
     await expect(page.getByText('Replying to')).toBeVisible();
     await page.getByRole('button', { name: 'Cancel reply' }).tap();
-    await message(text).tap();
-    await page.getByRole('button', { name: 'More' }).tap();
+    await message(text).getByText(text).tap();
+    await page.getByRole('button', { name: 'More', exact: true }).tap();
     await page.getByRole('menuitem', { name: 'Copy text' }).tap();
     await expect(page.getByRole('menu')).toBeHidden();
   }

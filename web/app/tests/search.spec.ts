@@ -17,7 +17,7 @@ test('a search has filters, an order and marked matches', async ({ createUser, c
   await expect(panel.locator('mark').first()).toHaveText(/needle/i);
   await expect(panel.getByRole('listitem').filter({ hasText: '…words before' })).toBeVisible();
   expect(await findOverflow(alice.page)).toEqual([]);
-  await panel.getByLabel('Order').selectOption('newest');
+  await panel.getByLabel('Sort by').selectOption('newest');
   await expect(panel.getByRole('listitem').first()).toContainText('needles elsewhere');
 
   await field.pressSequentially(' from:bo');

@@ -180,13 +180,13 @@ test('a long name without spaces overflows no dialog', async ({ createUser }) =>
   expect(await findOverflow(alice.page)).toEqual([]);
 });
 
-test('the initial load stays under 180 kB compressed', async () => {
+test('the initial load stays under 190 kB compressed', async () => {
   const dist = new URL('../dist/', import.meta.url);
   const html = readFileSync(new URL('index.html', dist), 'utf8');
   const files = [...html.matchAll(/(?:src|href)="\/(assets\/[^"]+)"/g)].map(([, name]) => name);
   const bytes = files.reduce((sum, name) => sum + readFileSync(new URL(`${name}.gz`, dist)).length, 0);
   console.log(`${files.length} files, ${(bytes / 1_000).toFixed(1)} kB compressed`);
-  expect(bytes).toBeLessThanOrEqual(180_000);
+  expect(bytes).toBeLessThanOrEqual(190_000);
 });
 
 test('a link whose text shows another address asks first', async ({ createUser, createGroup }) => {

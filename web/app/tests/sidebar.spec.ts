@@ -27,18 +27,18 @@ test('rows have one height, and chats can be favorites, folded and filtered', as
   await expect(row(read)).toHaveCount(0);
   await expect(row(unread), 'what is unread stays').toHaveCount(1);
   await alice.page.getByRole('button', { name: 'Favorites' }).click();
-  await alice.page.getByRole('button', { name: 'Chat list' }).click();
-  await alice.page.getByRole('menuitem', { name: 'Unread only' }).click();
+  await alice.page.getByRole('button', { name: 'Chat list options' }).click();
+  await alice.page.getByRole('menuitem', { name: 'Show unread only' }).click();
   await expect(alice.page.locator('nav a[href^="/chats/"]')).toHaveCount(2);
-  await alice.page.getByRole('button', { name: 'Chat list' }).click();
+  await alice.page.getByRole('button', { name: 'Chat list options' }).click();
   await alice.page.getByRole('menuitem', { name: 'Mark all chats as read' }).click();
   await expect(alice.page.locator('nav a[href^="/chats/"]')).toHaveCount(0);
-  await alice.page.getByRole('button', { name: 'Unread only' }).click();
+  await alice.page.getByRole('button', { name: 'Show unread only' }).click();
   await expect(alice.page.locator('nav a[href^="/chats/"]')).toHaveCount(3);
 
   const sidebar = alice.page.getByRole('navigation', { name: 'Chats' });
   const before = (await sidebar.boundingBox())?.width ?? 0;
-  await alice.page.getByRole('separator', { name: 'Width of the chat list' }).focus();
+  await alice.page.getByRole('separator', { name: 'Resize the chat list' }).focus();
   await alice.page.keyboard.press('ArrowRight');
   await expect.poll(async () => (await sidebar.boundingBox())?.width).toBe(before + 16);
 });
@@ -60,7 +60,7 @@ test('people are suggested before anything is typed', async ({ createUser, creat
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   await alice.page.goto(alice.url);
   await alice.page.getByRole('button', { name: 'New message' }).first().click();
-  await expect(alice.page.getByText('You share no chat with anybody yet.')).toBeVisible();
+  await expect(alice.page.getByText('No contacts yet.')).toBeVisible();
   await alice.page.keyboard.press('Escape');
   await createGroup(bob, alice);
   await alice.page.getByRole('button', { name: 'New message' }).first().click();

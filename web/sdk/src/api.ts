@@ -65,12 +65,12 @@ export function createApi({ request, fetch }: HttpClient) {
         get<wire.UserList>('/api/users', { ids: ids.join(',') }).then(({ items }) => items),
       search: (q: string, limit?: number) =>
         get<wire.UserList>('/api/users/search', { q, limit }).then(({ items }) => items),
-      /** People and bots whom the caller may write to, by username. */
+      /** List the people and bots of the user directory, by username. */
       listDirectory: (query: Query<wire.UsersListDirectoryData> = {}) =>
         get<wire.UserPage>('/api/users/directory', query),
       /** Get the next page of the directory, from the `next` of a page. */
       listDirectoryNext: (next: string) => get<wire.UserPage>(`/api/users/directory?${next}`),
-      /** The chats that the caller shares with a user. */
+      /** List the chats that the caller shares with a user. */
       listSharedChats: (id: number) => get<wire.ChatList>(`/api/users/${id}/chats`).then(({ items }) => items),
       listBlocked: () => get<wire.UserList>('/api/blocks').then(({ items }) => items),
       block: (id: number) => put(`/api/users/${id}/block`),
@@ -180,7 +180,7 @@ export function createApi({ request, fetch }: HttpClient) {
       listChannels: (query: Query<wire.ChannelsListData> = {}) => get<wire.ChatPage>('/api/channels', query),
       /** Get the next page of channels, from the `next` of a page. */
       listChannelsNext: (next: string) => get<wire.ChatPage>(`/api/channels?${next}`),
-      /** Get a public channel, also as no member of it. */
+      /** Get a public channel, joined or not. */
       getChannel: (id: number) => get<wire.Chat>(`/api/channels/${id}`),
       join: (id: number) => post<wire.Chat>(`/api/chats/${id}/join`),
       leave: (id: number) => post(`/api/chats/${id}/leave`),
@@ -252,6 +252,7 @@ export function createApi({ request, fetch }: HttpClient) {
         get<wire.ReceiptPage>(`/api/messages/${id}/receipts`, query),
       react: (id: number, emoji: string) => put(`/api/messages/${id}/reactions/${encodeEmoji(emoji)}`),
       unreact: (id: number, emoji: string) => remove(`/api/messages/${id}/reactions/${encodeEmoji(emoji)}`),
+      /** List the users who reacted to a message with an emoji. */
       listReactingUsers: (id: number, emoji: string, query: Query<wire.MessagesListReactingUsersData> = {}) =>
         get<wire.UserPage>(`/api/messages/${id}/reactions/${encodeEmoji(emoji)}`, query),
       pin: (id: number) => put(`/api/messages/${id}/pin`),

@@ -59,7 +59,7 @@ async fn measure(report: &mut Report, label: &str, scale: Scale) -> Vec<(&'stati
                         text,
                         chat_id: None,
                         from: None,
-                        attachment: None,
+                        contains: None,
                         before: None,
                         after: None,
                         order: search::SearchOrder::Best,

@@ -6,7 +6,7 @@ import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { useAction } from '../ui/useAction';
-import { leaveAccount } from './accounts';
+import { switchAccount } from './accounts';
 import { ChatChoices } from './ChatChoices';
 import styles from './ConsentPage.module.css';
 import { useIsSettled } from './useIsSettled';
@@ -87,7 +87,7 @@ function ConsentForm(props: {
         <p>{t('consent.from', { url: consent.client_id })}</p>
         <p>
           {t('consent.account', { name: account.displayName || account.username })}{' '}
-          <button type="button" className={styles.link} onClick={switchAccount}>
+          <button type="button" className={styles.link} onClick={() => switchAccount(null, location.href)}>
             {t('consent.otherAccount')}
           </button>
         </p>
@@ -163,12 +163,6 @@ function Card({ title, children }: { readonly title: string; readonly children?:
       </div>
     </main>
   );
-}
-
-/** Shows the sign-in page; then this page comes back. */
-function switchAccount() {
-  leaveAccount();
-  location.reload();
 }
 
 /** The parameters with which the program sent the browser here. */

@@ -50,14 +50,14 @@ export function activate(account: Account): Session {
 }
 
 /** Removes the account from this tab, which then shows the sign-in page. */
-export function leaveAccount(): void {
+export function deactivate(): void {
   tabStorage.setItem(CURRENT_ACCOUNT_KEY, NO_ACCOUNT);
 }
 
-/** Loads the page again with another account of this device, or with the sign-in page to add one. */
-export function switchAccount(account: Account | null): void {
+/** Loads a page with another account of this device, or with the sign-in page before it. */
+export function switchAccount(account: Account | null, url = '/'): void {
   tabStorage.setItem(CURRENT_ACCOUNT_KEY, account ? String(account.id) : NO_ACCOUNT);
-  location.assign('/');
+  location.assign(url);
 }
 
 /** Signs in. Throws `ApiError` and `NetworkError`. */

@@ -1,47 +1,40 @@
 import type { FileInfo } from '@confab/sdk';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { downloadFile, useFileUrl } from '../store/fileCache';
-import { useChatStore } from '../store/hooks';
+import { useFileUrl } from '../store/fileCache';
 import { ErrorBoundary } from '../ui/ErrorBoundary';
-import { formatFileSize } from '../ui/files';
-import { Icon } from '../ui/Icon';
 import { lazyWithRetry } from '../ui/lazyWithRetry';
-import { withToast } from '../ui/toast';
 import styles from './Attachments.module.css';
-import { getImageSize, isImage } from './rows';
+import { FileAttachment } from './FileAttachment';
+import { isPlayable, MediaAttachment } from './MediaAttachment';
+import { getGalleryColumns, getImageSize, isImage } from './rows';
 
 const Lightbox = lazyWithRetry(() => import('./Lightbox'));
 
 /** Maximum size of an animated picture that is shown moving in the timeline, in bytes. */
 const MAX_ANIMATED_BYTES = 8 * 1024 * 1024;
 
-/** The files of a message: images inline, other files as downloads. */
+/** The files of a message: images in a gallery, recordings with a player, other files as downloads. */
 export function Attachments({ files }: { readonly files: readonly FileInfo[] }) {
-  const chatStore = useChatStore();
   const [openedImage, setOpenedImage] = useState<FileInfo | null>(null);
   if (files.length === 0) return null;
   const images = files.filter(isImage);
+  const others = files.filter((file) => !isImage(file));
+  const isGallery = images.length > 1;
   return (
     <div className={styles.files}>
-      {files.map((file) =>
-        isImage(file) ? (
-          <ImageAttachment key={file.id} file={file} onOpen={() => setOpenedImage(file)} />
-        ) : (
-          <button
-            key={file.id}
-            type="button"
-            className={styles.file}
-            onClick={() => withToast(() => downloadFile(chatStore, file.url, file.filename))}
-          >
-            <Icon name="file" size={22} />
-            <span>
-              <strong>{file.filename}</strong>
-              <small>{formatFileSize(file.size)}</small>
-            </span>
-            <Icon name="down" size={16} />
-          </button>
-        ),
+      {images.length > 0 && (
+        <div
+          className={isGallery ? styles.gallery : styles.single}
+          data-columns={isGallery ? getGalleryColumns(images.length) : undefined}
+        >
+          {images.map((file) => (
+            <ImageAttachment key={file.id} file={file} isTile={isGallery} onOpen={() => setOpenedImage(file)} />
+          ))}
+        </div>
+      )}
+      {others.map((file) =>
+        isPlayable(file) ? <MediaAttachment key={file.id} file={file} /> : <FileAttachment key={file.id} file={file} />,
       )}
       {openedImage && (
         <ErrorBoundary>
@@ -57,7 +50,8 @@ export function Attachments({ files }: { readonly files: readonly FileInfo[] }) 
   );
 }
 
-function ImageAttachment({ file, onOpen }: { readonly file: FileInfo; readonly onOpen: () => void }) {
+function ImageAttachment(props: { readonly file: FileInfo; readonly isTile: boolean; readonly onOpen: () => void }) {
+  const { file, isTile, onOpen } = props;
   const { t } = useTranslation();
   // A thumbnail does not move.
   const isAnimated = file.mime_type === 'image/gif' && file.size <= MAX_ANIMATED_BYTES;
@@ -67,7 +61,7 @@ function ImageAttachment({ file, onOpen }: { readonly file: FileInfo; readonly o
     <button
       type="button"
       className={styles.picture}
-      style={{ width: size.width, aspectRatio: `${size.width} / ${size.height}` }}
+      style={isTile ? undefined : { width: size.width, aspectRatio: `${size.width} / ${size.height}` }}
       aria-label={t('file.open', { name: file.filename })}
       onClick={onOpen}
     >

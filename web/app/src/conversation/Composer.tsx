@@ -10,18 +10,20 @@ import {
 } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Avatar } from '../members/Avatar';
+import { isChannel } from '../store/chatState';
 import { getAuthorName, getChatTitle, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
 import { Badge } from '../ui/Badge';
 import { IconButton } from '../ui/Button';
+import { formatShortcut, hasPhysicalKeyboard, isComposing } from '../ui/keyboard';
 import { openPopup } from '../ui/popup';
 import { showToast, withToast } from '../ui/toast';
 import styles from './Composer.module.css';
 import { parseCommand } from './commands';
 import { type DraftHandle, useDraft } from './drafts';
-import { replaceEmojiCodes } from './emoji';
+import { replaceShortcodes } from './emoji';
 import { applyFormat, FORMATS, linkSelection } from './formatting';
 import type { Suggestion } from './suggestions';
-import { isComposing, replaceText, sendsOnEnter } from './textarea';
+import { replaceText } from './textarea';
 import { UploadTray } from './UploadTray';
 import { useSuggestions } from './useSuggestions';
 
@@ -41,8 +43,7 @@ export function Composer(props: {
   const title = useChatState((state) => {
     const chat = state.chats.get(chatId);
     if (!chat) return '';
-    const isChannel = chat.type === 'public_channel' || chat.type === 'private_channel';
-    return `${isChannel ? '#' : ''}${getChatTitle(state, chat)}`;
+    return `${isChannel(chat) ? '#' : ''}${getChatTitle(state, chat)}`;
   });
   const { text, uploads, keptFileIds, replyTo, isSendQueued } = useDraft(chatId);
   const setText = (next: string) => draft.update({ text: next });
@@ -57,11 +58,11 @@ export function Composer(props: {
 
   // Focus the composer when a chat opens, but not on a phone, where the keyboard would cover the chat.
   useEffect(() => {
-    if (sendsOnEnter()) textareaRef.current?.focus();
+    if (hasPhysicalKeyboard()) textareaRef.current?.focus();
   }, [textareaRef]);
 
   const sendDraft = () => {
-    draft.update({ text: replaceEmojiCodes(draft.current.text) });
+    draft.update({ text: replaceShortcodes(draft.current.text) });
     if (!draft.send()) return;
     typingNotifier.stop();
     dismiss();
@@ -70,15 +71,26 @@ export function Composer(props: {
   };
   const send = () => {
     if (uploads.some(({ failure }) => failure !== null)) return showToast(t('upload.failed'));
-    const command = parseCommand(draft.current.text);
-    if (!command) return sendDraft();
-    void withToast(async () => {
-      const content = await command.command.run(draft.chatStore, chatId, command.argument, t);
-      draft.update({ text: content ?? '' });
-      dismiss();
-      if (content) sendDraft();
-    });
+    const { text: written } = draft.current;
+    const parsed = parseCommand(draft.chatStore, chatId, written);
+    if (!parsed) return sendDraft();
+    const { command, argument } = parsed;
+    const content = command.transform?.(argument);
+    // What is written while the command runs stays.
+    draft.update({ text: content ?? '' });
+    dismiss();
+    if (content) sendDraft();
+    else if (command.run) void runCommand(() => command.run?.(draft.chatStore, chatId, argument, t), written);
   };
+  const runCommand = (run: () => Promise<unknown> | undefined, written: string) =>
+    withToast(async () => {
+      try {
+        await run();
+      } catch (error) {
+        if (draft.current.text === '') draft.update({ text: written });
+        throw error;
+      }
+    });
 
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
     if (isComposing(event)) return;
@@ -107,7 +119,7 @@ export function Composer(props: {
       event.stopPropagation();
       return applyFormat(field, format.name);
     }
-    if (event.key === 'Enter' && !event.shiftKey && (sendsOnEnter() || isCommand)) {
+    if (event.key === 'Enter' && !event.shiftKey && (hasPhysicalKeyboard() || isCommand)) {
       event.preventDefault();
       send();
     } else if (event.key === 'ArrowUp' && text === '') {
@@ -136,12 +148,12 @@ export function Composer(props: {
     const field = textareaRef.current;
     if (field) replaceText(field, field.selectionStart, field.selectionEnd, insertedText);
   };
-  /** Replaces a code such as `:tada:` as soon as it is complete. */
-  const replaceCode = (field: HTMLTextAreaElement) => {
+  /** Replaces a shortcode such as `:tada:` as soon as it is complete. */
+  const replaceShortcode = (field: HTMLTextAreaElement) => {
     const end = field.selectionStart;
     const code = /:[a-z0-9_+-]+:$/.exec(field.value.slice(0, end))?.[0];
-    if (!code || replaceEmojiCodes(field.value.slice(0, end)).endsWith(code)) return;
-    replaceText(field, end - code.length, end, replaceEmojiCodes(code));
+    if (!code || replaceShortcodes(field.value.slice(0, end)).endsWith(code)) return;
+    replaceText(field, end - code.length, end, replaceShortcodes(code));
   };
   const openEmoji = ({ currentTarget: anchor }: MouseEvent<HTMLElement>) =>
     openPopup({ kind: 'emoji', anchor, onPick: insert });
@@ -169,7 +181,7 @@ export function Composer(props: {
               type="button"
               data-format={name}
               data-tooltip={t(`composer.format.${name}`)}
-              data-shortcut={key && `Ctrl ${key.toUpperCase()}`}
+              data-shortcut={key && formatShortcut(key)}
               aria-label={t(`composer.format.${name}`)}
               // Keep the selection of the textarea.
               onPointerDown={(event) => event.preventDefault()}
@@ -215,7 +227,7 @@ export function Composer(props: {
             setText(event.target.value);
             if (event.target.value.trim()) typingNotifier.notify();
             void updateSuggestions(event.target.value, event.target.selectionStart);
-            replaceCode(event.target);
+            replaceShortcode(event.target);
           }}
           onClick={(event) => void updateSuggestions(text, event.currentTarget.selectionStart)}
           onSelect={({ currentTarget }) => setHasSelection(currentTarget.selectionStart !== currentTarget.selectionEnd)}

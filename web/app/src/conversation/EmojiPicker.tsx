@@ -1,8 +1,8 @@
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { isComposing } from '../ui/keyboard';
 import styles from './EmojiPicker.module.css';
 import { addRecentEmoji, type Emoji, GROUPS, getRecentEmoji, loadEmoji, searchEmoji } from './emoji';
-import { isComposing } from './textarea';
 
 /** Emoji per row. */
 const COLUMNS = 8;

@@ -5,9 +5,9 @@ import { useLocation } from 'wouter';
 import { useUiStore } from '../uiStore';
 import { CodeBlock } from './CodeBlock';
 import styles from './Markdown.module.css';
-import { type Mentioned, MentionedContext, TextWithMentions } from './Mentions';
 import { lex, type SpoilerToken } from './markdownLexer';
 import { Spoiler } from './Spoiler';
+import { type MentionTargets, MentionTargetsContext, TextWithMentions } from './TextWithMentions';
 
 /** Maximum length of a text, in characters. Longer texts are shown as plain text. */
 const MAX_LENGTH = 20_000;
@@ -24,15 +24,15 @@ const OWN_PAGE = /^\/(?:chats\/\d+(?:\/\d+)?|invite\/[\w-]+|inbox)$/;
 /** The allowed link protocols. */
 const PROTOCOLS = new Set(['http:', 'https:', 'mailto:']);
 
-/** Renders Markdown as React elements, never as HTML. Everything visible of the text is shown. */
+/** Renders Markdown as React elements, never as HTML. No part of the text is hidden. */
 export const Markdown = memo(function Markdown(props: {
   readonly text: string;
   /** Whom the text mentions; nobody if omitted. */
-  readonly mentioned?: Mentioned;
+  readonly mentionTargets?: MentionTargets;
   /** What follows the text, in its last line if that is a paragraph. */
   readonly end?: ReactNode;
 }) {
-  const { text, mentioned = NOBODY, end } = props;
+  const { text, mentionTargets = NOBODY, end } = props;
   const tokens = useMemo(() => parse(text), [text]);
   if (tokens === null) {
     return (
@@ -46,16 +46,16 @@ export const Markdown = memo(function Markdown(props: {
   const isInLastLine = last?.type === 'paragraph';
   const isEmojiOnly = text.length <= 24 && /^(?:\p{RGI_Emoji}\s*){1,3}$/v.test(text);
   return (
-    <MentionedContext value={mentioned}>
+    <MentionTargetsContext value={mentionTargets}>
       <div className={`${styles.text} ${isEmojiOnly ? styles.emojiOnly : ''}`}>
         {tokens.map((token, nth) => renderBlock(token, nth, 0, token === last && isInLastLine ? end : null))}
         {end && !isInLastLine && <p className={styles.end}>{end}</p>}
       </div>
-    </MentionedContext>
+    </MentionTargetsContext>
   );
 });
 
-const NOBODY: Mentioned = { ids: [], everyone: false };
+const NOBODY: MentionTargets = { ids: [], everyone: false };
 
 function parse(text: string): Token[] | null {
   const markerCount = text.replace(/^```[\s\S]*?^```/gm, '').match(/[*_~`[\]<]/g)?.length ?? 0;

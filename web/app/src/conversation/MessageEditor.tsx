@@ -3,9 +3,9 @@ import { type KeyboardEvent, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
+import { hasPhysicalKeyboard, isComposing } from '../ui/keyboard';
 import { withToast } from '../ui/toast';
 import styles from './Message.module.css';
-import { isComposing, sendsOnEnter } from './textarea';
 
 /** Edits a message in place. */
 export function MessageEditor(props: {
@@ -38,7 +38,7 @@ export function MessageEditor(props: {
     if (event.key === 'Escape') {
       event.stopPropagation();
       onDone();
-    } else if (event.key === 'Enter' && !event.shiftKey && sendsOnEnter()) {
+    } else if (event.key === 'Enter' && !event.shiftKey && hasPhysicalKeyboard()) {
       event.preventDefault();
       void save();
     }
@@ -60,7 +60,7 @@ export function MessageEditor(props: {
           {t('save')}
         </Button>
         <Button onClick={onDone}>{t('cancel')}</Button>
-        <small>{t('message.editHint')}</small>
+        {hasPhysicalKeyboard() && <small>{t('message.editHint')}</small>}
       </p>
     </div>
   );

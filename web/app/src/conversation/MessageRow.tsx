@@ -13,9 +13,9 @@ import { Attachments } from './Attachments';
 import { DateSeparator } from './DateSeparator';
 import { Embeds } from './Embeds';
 import styles from './Message.module.css';
-import { MessageActions } from './MessageActions';
 import { MessageEditor } from './MessageEditor';
 import { MessageText } from './MessageText';
+import { MessageToolbar } from './MessageToolbar';
 import { confirmDelete, listMessageEntries, type MessageHandlers } from './messageActions';
 import { QuotedMessage } from './QuotedMessage';
 import { Reactions } from './Reactions';
@@ -65,7 +65,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
     openPopup({ kind: 'menu', anchor, label: t('message.more'), entries, onClose: () => props.onLock(null) });
   });
   // A webhook chooses a name for each message and has no profile.
-  const hasCard = author !== undefined && message.author === undefined;
+  const hasCard = author !== undefined && !message.author;
   const openCard = ({ currentTarget: anchor }: MouseEvent<HTMLElement>) =>
     hasCard && openPopup({ kind: 'user', anchor, userId: author.id, chatId: message.chat_id });
   return (
@@ -146,7 +146,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           <RelayStatus message={message} />
         </div>
         {isActive && !isDeleted && !isHidden && editText === null && (
-          <MessageActions message={message} rowKey={rowKey} handlers={handlers} onLock={props.onLock} />
+          <MessageToolbar message={message} rowKey={rowKey} handlers={handlers} onLock={props.onLock} />
         )}
       </article>
     </>

@@ -14,7 +14,7 @@ import { isFolded, unfoldedMessages } from './rows';
 export function MessageText({ message, children }: { readonly message: Message; readonly children?: ReactNode }) {
   const { t } = useTranslation();
   const { content, mentions, mentions_everyone: everyone } = message;
-  const mentioned = useMemo(() => ({ ids: mentions, everyone }), [mentions, everyone]);
+  const mentionTargets = useMemo(() => ({ ids: mentions, everyone }), [mentions, everyone]);
   const [, setUnfolded] = useState(unfoldedMessages.has(message.id));
   const end = (
     <>
@@ -23,7 +23,7 @@ export function MessageText({ message, children }: { readonly message: Message; 
     </>
   );
   if (content === '') return <p className={styles.end}>{end}</p>;
-  if (!isFolded(message)) return <Markdown text={content} mentioned={mentioned} end={end} />;
+  if (!isFolded(message)) return <Markdown text={content} mentionTargets={mentionTargets} end={end} />;
   const unfold = () => {
     // Kept outside of the row, which is unmounted when it is scrolled away.
     unfoldedMessages.add(message.id);
@@ -32,7 +32,7 @@ export function MessageText({ message, children }: { readonly message: Message; 
   return (
     <>
       <div className={styles.folded}>
-        <Markdown text={content} mentioned={mentioned} />
+        <Markdown text={content} mentionTargets={mentionTargets} />
       </div>
       <p className={styles.end}>
         <Button variant="ghost" className={styles.unfold ?? ''} onClick={unfold}>

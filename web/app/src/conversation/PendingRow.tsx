@@ -8,9 +8,9 @@ import { withToast } from '../ui/toast';
 import { DateSeparator } from './DateSeparator';
 import { DraftHandle } from './drafts';
 import { Markdown } from './Markdown';
-import { useProbableMentions } from './Mentions';
 import styles from './Message.module.css';
 import { QuotedMessage } from './QuotedMessage';
+import { useProbableMentions } from './TextWithMentions';
 
 /** A message that is not sent yet. */
 export const PendingRow = memo(function PendingRow({
@@ -25,7 +25,7 @@ export const PendingRow = memo(function PendingRow({
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const me = useChatState((state) => state.me);
-  const mentioned = useProbableMentions(pending.draft.content);
+  const mentionTargets = useProbableMentions(pending.draft.content);
   const isFailed = pending.status === 'failed';
   const { messages } = chatStore.client;
   const moveToComposer = () => withToast(() => new DraftHandle(chatStore, pending.chatId).restore(pending));
@@ -49,7 +49,7 @@ export const PendingRow = memo(function PendingRow({
             {!isFailed && <span>{t('pending.sending')}</span>}
           </p>
         )}
-        <Markdown text={pending.draft.content} mentioned={mentioned} />
+        <Markdown text={pending.draft.content} mentionTargets={mentionTargets} />
         {(pending.draft.files?.length ?? 0) > 0 && (
           <p className={styles.deleted}>{t('pending.files', { count: pending.draft.files?.length ?? 0 })}</p>
         )}

@@ -12,7 +12,7 @@ export function QuotedMessage(props: {
   readonly chatId: number;
   /** The message that is replied to. */
   readonly messageId: number;
-  /** Omitted where the quote is no link. */
+  /** Omitted for an unsent message, whose quote is no link. */
   readonly onJump?: (messageId: number) => void;
 }) {
   const { chatId, messageId: id, onJump } = props;
@@ -35,23 +35,20 @@ export function QuotedMessage(props: {
       isCancelled = true;
     };
   }, [isLoaded, id, chatStore]);
+  const body = quoted && (
+    <>
+      <Avatar user={getShownAuthor(quoted, author)} size={16} />
+      <strong>{getAuthorName(quoted, author)}</strong>
+      <KindBadge user={author} />
+      <span dir="auto">
+        {quoted.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(quoted)}
+      </span>
+    </>
+  );
+  if (!onJump) return <div className={styles.quote}>{body}</div>;
   return (
-    <button
-      type="button"
-      className={styles.quote}
-      onClick={() => onJump?.(id)}
-      aria-label={t('message.jumpToOriginal')}
-    >
-      {quoted && (
-        <>
-          <Avatar user={getShownAuthor(quoted, author)} size={16} />
-          <strong>{getAuthorName(quoted, author)}</strong>
-          <KindBadge user={author} />
-          <span dir="auto">
-            {quoted.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(quoted)}
-          </span>
-        </>
-      )}
+    <button type="button" className={styles.quote} onClick={() => onJump(id)} aria-label={t('message.jumpToOriginal')}>
+      {body}
     </button>
   );
 }

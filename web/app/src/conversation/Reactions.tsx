@@ -36,7 +36,7 @@ export function Reactions({ message }: { readonly message: Message }) {
           type="button"
           className={`${styles.reaction} ${styles.add}`}
           aria-label={t('reaction.another')}
-          data-tooltip={t('reaction.pick')}
+          data-tooltip={t('reaction.another')}
           aria-haspopup="dialog"
           onClick={openPicker}
         >

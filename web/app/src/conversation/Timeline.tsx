@@ -2,11 +2,14 @@ import type { Message, PendingMessage } from '@confab/sdk';
 import { useVirtualizer, type VirtualItem } from '@tanstack/react-virtual';
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { formatDay } from '../locales/time';
+import { useToday } from '../locales/useToday';
 import { EMPTY_TIMELINE } from '../store/chatState';
 import { useChatState, useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { Icon } from '../ui/Icon';
 import { withToast } from '../ui/toast';
+import { useUiStore } from '../uiStore';
 import { ConversationStart } from './ConversationStart';
 import { MessageRow } from './MessageRow';
 import { findEntryByKey, listMessageEntries } from './messageActions';
@@ -52,6 +55,7 @@ export function Timeline(props: {
   const { t } = useTranslation();
   const handlers = useMemo(() => ({ onReply, onEdit }), [onReply, onEdit]);
   const chatStore = useChatStore();
+  const openModal = useUiStore((ui) => ui.openModal);
   const timeline = useChatState(({ timelines }) => timelines.get(chatId) ?? EMPTY_TIMELINE);
   const pending = usePendingMessages(chatId);
   const rows = useMemo(() => new TimelineRows(timeline, pending, chatStore.account.id), [timeline, pending, chatStore]);
@@ -192,8 +196,9 @@ export function Timeline(props: {
 
   const [activeKey, setActiveKey] = useState<string | null>(null);
   const [lockedKey, setLockedKey] = useState<string | null>(null);
-  /** Runs the action of a key, if the arrow keys have chosen the message. After a click, a letter is a text. */
+  // Shortcuts apply only after the arrow keys chose the message; after a click, typing goes to the composer.
   const isChosenByKey = useRef(false);
+  /** Runs the action of a key of the focused message. */
   const runMessageKey = (event: KeyboardEvent<HTMLElement>) => {
     const row = event.target as HTMLElement;
     const id = Number(row.dataset.message);
@@ -221,12 +226,17 @@ export function Timeline(props: {
     isChosenByKey.current = true;
     setActiveKey(rows.getKey(next));
     virtualizer.scrollToIndex(next, { align: 'auto' });
-    requestAnimationFrame(() =>
-      scrollerRef.current?.querySelector<HTMLElement>(`[data-index="${next}"] article`)?.focus(),
-    );
+    requestAnimationFrame(() => {
+      // Another key may have opened the editor meanwhile.
+      if (document.activeElement?.tagName === 'TEXTAREA') return;
+      scrollerRef.current?.querySelector<HTMLElement>(`[data-index="${next}"] article`)?.focus();
+    });
   };
 
   const newCount = unreadMarker.count;
+  useToday();
+  // Scrolled up, the day of the first visible message stays in sight.
+  const firstShown = isPinnedToEnd ? null : getFirstMessage(rows, items, virtualizer.scrollOffset ?? 0);
   return (
     <div className={styles.timeline}>
       {timeline.loading !== 'idle' && timeline.messages.length > 0 && (
@@ -237,6 +247,24 @@ export function Timeline(props: {
           {t('timeline.unreadMessages', { count: unreadMarker.initialUnreadCount })}
           <strong>{t('timeline.jumpToUnread')}</strong>
         </button>
+      )}
+      {firstShown && (
+        <button
+          type="button"
+          className={styles.stickyDate}
+          data-tooltip={t('timeline.jumpToDate')}
+          onClick={() => openModal({ kind: 'dateJump', chatId, onJump })}
+        >
+          {formatDay(firstShown.created_at)}
+        </button>
+      )}
+      {timeline.hasNewer && rows.count > 0 && (
+        <p className={styles.olderBanner}>
+          {t('timeline.viewingOlder')}
+          <button type="button" onClick={() => onJump(null)}>
+            {newCount > 0 ? t('timeline.newMessages', { count: newCount }) : t('timeline.jumpToLatest')}
+          </button>
+        </p>
       )}
       <div
         ref={scrollerRef}
@@ -308,7 +336,7 @@ export function Timeline(props: {
           </Button>
         </p>
       )}
-      {(!isPinnedToEnd || timeline.hasNewer) && rows.count > 0 && (
+      {!isPinnedToEnd && !timeline.hasNewer && rows.count > 0 && (
         <button type="button" className={styles.jumpToLatest} data-new={newCount > 0} onClick={() => onJump(null)}>
           <Icon name="down" size={16} />
           {newCount > 0 ? t('timeline.newMessages', { count: newCount }) : t('timeline.jumpToLatest')}
@@ -319,6 +347,13 @@ export function Timeline(props: {
       </p>
     </div>
   );
+}
+
+/** The first message at or below the upper edge. */
+function getFirstMessage(rows: TimelineRows, items: readonly VirtualItem[], scrollOffset: number): Message | null {
+  const first = items.find((item) => item.end > scrollOffset);
+  const row = first ? getRowAt(rows, first) : null;
+  return row?.kind === 'message' ? row.message : null;
 }
 
 function getRowAt(rows: TimelineRows, item: VirtualItem) {

@@ -7,7 +7,7 @@ const CHANNEL_LINK = /(?<![\p{L}\p{N}/#&])#([\p{L}\p{N}][\p{L}\p{N}_-]*)/gu;
 export const isChannelName = (name: string) => /^[\p{L}\p{N}][\p{L}\p{N}_-]*$/u.test(name);
 
 /** A part of a text: plain, or a link to a channel. */
-export interface ChannelPart {
+interface ChannelPart {
   readonly text: string;
   readonly name: string | null;
 }

@@ -3,11 +3,11 @@ import type { ChatStore } from '../store/chatStore';
 import { showToast } from '../ui/toast';
 import type { Suggestion } from './suggestions';
 
-/** A command at the beginning of a message. */
+/** A command at the beginning of a message: it changes the text that is sent, or does something instead. */
 interface Command {
   readonly name: 'me' | 'shrug' | 'nick' | 'topic' | 'invite';
-  /** Runs the command; returns the text to send instead, if any. */
-  readonly run: (chatStore: ChatStore, chatId: number, argument: string, t: TFunction) => Promise<string | undefined>;
+  readonly transform?: (text: string) => string;
+  readonly run?: (chatStore: ChatStore, chatId: number, argument: string, t: TFunction) => Promise<unknown>;
   /** Whether the user may run it in a chat. */
   readonly isAvailable?: (chatStore: ChatStore, chatId: number) => boolean;
 }
@@ -16,23 +16,19 @@ const has = (permission: 'edit_chat' | 'invite') => (chatStore: ChatStore, chatI
   chatStore.state?.chats.get(chatId)?.permissions?.includes(permission) ?? false;
 
 const COMMANDS: readonly Command[] = [
-  { name: 'me', run: async (_, __, text) => (text ? `*${text}*` : undefined) },
-  { name: 'shrug', run: async (_, __, text) => `${text} ¯\\\\\\_(ツ)\\_/¯`.trim() },
+  { name: 'me', transform: (text) => (text ? `*${text}*` : '') },
+  { name: 'shrug', transform: (text) => `${text} ¯\\\\\\_(ツ)\\_/¯`.trim() },
   {
     name: 'nick',
     run: async ({ client }, _, name, t) => {
       await client.api.me.update({ display_name: name });
       showToast(t('settings.saved'));
-      return undefined;
     },
   },
   {
     name: 'topic',
     isAvailable: has('edit_chat'),
-    run: async ({ client }, chatId, topic) => {
-      await client.api.chats.update(chatId, { topic });
-      return undefined;
-    },
+    run: ({ client }, chatId, topic) => client.api.chats.update(chatId, { topic }),
   },
   {
     name: 'invite',
@@ -44,16 +40,20 @@ const COMMANDS: readonly Command[] = [
       if (!user) throw new Error(t('commands.noUser', { name: text }));
       await client.api.members.add(chatId, { user_id: user.id });
       showToast(t('commands.invited', { name: user.display_name || user.username }));
-      return undefined;
     },
   },
 ];
 
-/** Parses a command; null if the text is none. */
-export function parseCommand(text: string): { readonly command: Command; readonly argument: string } | null {
-  const match = /^\/([a-z]+)(?:\s+([\s\S]*))?$/.exec(text.trim());
+/** Parses a command; null if the text is none, or the user may not run it here, so that it is a text. */
+export function parseCommand(
+  chatStore: ChatStore,
+  chatId: number,
+  text: string,
+): { readonly command: Command; readonly argument: string } | null {
+  const match = /^\/([a-z]+)(?:\s+([\s\S]*))?$/.exec(text.trimEnd());
   const command = COMMANDS.find(({ name }) => name === match?.[1]);
-  return command ? { command, argument: (match?.[2] ?? '').trim() } : null;
+  const isAvailable = command?.isAvailable?.(chatStore, chatId) ?? true;
+  return command && isAvailable ? { command, argument: (match?.[2] ?? '').trim() } : null;
 }
 
 /** Suggests the commands that begin with a word. */

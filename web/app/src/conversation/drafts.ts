@@ -23,6 +23,8 @@ export interface Upload {
 export interface Draft {
   readonly text: string;
   readonly replyTo: Message | null;
+  /** The message to reply to, while it is loaded after the page was loaded again. */
+  readonly restoredReplyId: number | null;
   readonly uploads: readonly Upload[];
   /** The ids of files that were uploaded for a failed message. They are attached to this message. */
   readonly keptFileIds: readonly number[];
@@ -75,6 +77,7 @@ function getDraft(chatStore: ChatStore, drafts: DraftMap, chatId: number): Draft
   const fresh: Draft = {
     text: loadDraftText(chatStore, chatId),
     replyTo: null,
+    restoredReplyId: null,
     uploads: [],
     keptFileIds: [],
     isSendQueued: false,
@@ -90,8 +93,11 @@ function getDraft(chatStore: ChatStore, drafts: DraftMap, chatId: number): Draft
 async function restoreReply(draft: DraftHandle): Promise<void> {
   const id = Number(tabStorage.getItem(getReplyKey(draft.chatStore, draft.chatId)));
   if (!id) return;
+  draft.update({ restoredReplyId: id });
   const replyTo = await draft.chatStore.loadQuotedMessage(id).catch(() => null);
-  if (replyTo && replyTo.deleted_at === null && draft.current.replyTo === null) draft.update({ replyTo });
+  // The message may have been sent meanwhile, or the user has chosen another one.
+  if (draft.current.restoredReplyId !== id) return;
+  draft.update({ restoredReplyId: null, replyTo: replyTo?.deleted_at === null ? replyTo : null });
 }
 
 /** The operations on the draft of a chat. */
@@ -160,7 +166,8 @@ export class DraftHandle {
 
   /** Sends the draft, or queues it until its uploads finish. Returns whether there was anything to send. */
   send(): boolean {
-    const { text, uploads, keptFileIds, replyTo } = this.current;
+    const { text, uploads, keptFileIds, replyTo, restoredReplyId } = this.current;
+    const replyId = replyTo?.id ?? restoredReplyId;
     if (text.trim() === '' && uploads.length === 0 && keptFileIds.length === 0) return false;
     if (uploads.some(({ info }) => info === null)) {
       this.update({ isSendQueued: true });
@@ -170,10 +177,17 @@ export class DraftHandle {
     this.chatStore.sendMessage(this.chatId, {
       content: text.trim(),
       ...(files.length > 0 && { files }),
-      ...(replyTo && { reply_to: replyTo.id }),
+      ...(replyId !== null && { reply_to: replyId }),
     });
     for (const { preview } of uploads) if (preview) URL.revokeObjectURL(preview);
-    this.update({ text: '', uploads: [], keptFileIds: [], replyTo: null, isSendQueued: false });
+    this.update({
+      text: '',
+      uploads: [],
+      keptFileIds: [],
+      replyTo: null,
+      restoredReplyId: null,
+      isSendQueued: false,
+    });
     return true;
   }
 

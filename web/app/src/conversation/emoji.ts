@@ -43,22 +43,24 @@ export function loadEmoji(): Promise<readonly Emoji[]> {
   return emojiPromise;
 }
 
-/** A code between colons, such as `:tada:`. */
-const CODE = /(?<![\p{L}\p{N}]):([a-z0-9_+-]+):/gu;
+/** A shortcode between colons, such as `:tada:`, at the beginning of a word: `std::thread::spawn` has none. */
+const SHORTCODE = /(?<=^|[\s([{"'“‘\p{Extended_Pictographic}]):([a-z0-9_+-]+):(?!:)/gu;
 
-/** Replaces the codes of a text outside of code by emoji, if the emoji are loaded. */
-export function replaceEmojiCodes(text: string): string {
+/** Replaces shortcodes such as `:tada:` by emoji, except in code spans and code blocks, once the emoji are loaded. */
+export function replaceShortcodes(text: string): string {
   if (!loadedEmoji || !text.includes(':')) return text;
-  const byCode = getEmojiByCode(loadedEmoji);
-  const parts = text.split(/(```[\s\S]*?(?:```|$)|`[^`\n]*`)/);
+  const byCode = getEmojiByShortcode(loadedEmoji);
+  const parts = text.split(/(```[\s\S]*?(?:```|$)|`[^`\n]*(?:`|$))/);
   return parts
-    .map((part, nth) => (nth % 2 === 1 ? part : part.replace(CODE, (code, name: string) => byCode.get(name) ?? code)))
+    .map((part, nth) =>
+      nth % 2 === 1 ? part : part.replace(SHORTCODE, (code, name: string) => byCode.get(name) ?? code),
+    )
     .join('');
 }
 
 let codes: ReadonlyMap<string, string> | null = null;
 
-function getEmojiByCode(all: readonly Emoji[]): ReadonlyMap<string, string> {
+function getEmojiByShortcode(all: readonly Emoji[]): ReadonlyMap<string, string> {
   codes ??= new Map(all.flatMap(({ emoji, shortcodes }) => shortcodes?.map((code) => [code, emoji] as const) ?? []));
   return codes;
 }

@@ -1,6 +1,6 @@
 import { replaceText } from './textarea';
 
-/** A format of a selected text: what stands before and after it. */
+/** A format in the toolbar. */
 export interface Format {
   readonly name: 'bold' | 'italic' | 'strike' | 'code' | 'link' | 'quote' | 'spoiler';
   readonly label: string;
@@ -30,7 +30,7 @@ function insertLink(field: HTMLTextAreaElement): void {
   field.setSelectionRange(at, at + 'https://'.length);
 }
 
-/** Quotes the selected lines, or no longer. */
+/** Quotes the selected lines, or removes the quote. */
 function toggleQuote(field: HTMLTextAreaElement): void {
   const { value, selectionStart, selectionEnd: end } = field;
   const start = value.lastIndexOf('\n', selectionStart - 1) + 1;

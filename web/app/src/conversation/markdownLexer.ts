@@ -3,10 +3,11 @@ import { Lexer, type MarkedOptions, type Token, Tokenizer, type TokenizerThis, t
 type MarkedExtensions = NonNullable<MarkedOptions['extensions']>;
 
 /**
- * Parses the Markdown of a message. It differs from CommonMark in five ways: a quote ends at the first line without
+ * Parses the Markdown of a message. It differs from GitHub's Markdown in six ways: a quote ends at the first line without
  * `>`, as in Discord; emphasis may border on a letter with full-width punctuation, as in `**「重要」**です`; an
  * address in the text ends where Chinese, Japanese or Korean text begins; there are no link definitions, which would
- * hide lines such as `[10:23]: yes`; and `||text||` is a spoiler.
+ * hide lines such as `[10:23]: yes`; `||text||` is a spoiler; and a
+ * table has no row with more cells than its header.
  */
 export function lex(text: string): Token[] {
   return Lexer.lex(endQuotes(text), { gfm: true, breaks: true, tokenizer: new MessageTokenizer(), extensions });

@@ -108,21 +108,12 @@ export function listMessageEntries(
   ];
 }
 
-/** The action of each key of a focused message. */
-const ACTIONS_BY_KEY: Readonly<Record<string, string>> = {
-  '+': 'react',
-  r: 'reply',
-  e: 'edit',
-  p: 'pin',
-  u: 'unread',
-  Delete: 'delete',
-  Backspace: 'delete',
-};
-
-/** Returns the entry that a key runs, if there is one. */
+/** Returns the entry whose shortcut a key is, if there is one. */
 export function findEntryByKey(entries: readonly MenuEntry[], key: string): MenuAction | undefined {
-  const action = ACTIONS_BY_KEY[key.length === 1 ? key.toLowerCase() : key];
-  return entries.flatMap((entry) => entry ?? []).find((entry) => entry.key === action);
+  const isDelete = key === 'Delete' || key === 'Backspace';
+  return entries
+    .flatMap((entry) => entry ?? [])
+    .find((entry) => (isDelete ? entry.key === 'delete' : entry.shortcut === key.toUpperCase()));
 }
 
 /** Deletes a message after confirmation. */

@@ -126,10 +126,11 @@ export class TimelineRows {
     if (known !== undefined) return known;
     const lines = Math.ceil(message.content.length / 85) + (message.content.match(/\n/g)?.length ?? 0);
     const textHeight = isFolded(message) ? FOLDED_HEIGHT + 36 : Math.max(lines, 1) * 22;
-    const imagesHeight = message.files.reduce(
-      (sum, file) => sum + (isImage(file) ? getImageSize(file).height + 8 : 64),
-      0,
-    );
+    const images = message.files.filter(isImage);
+    const [single] = images;
+    const galleryHeight =
+      images.length === 1 && single ? getImageSize(single).height + 8 : getGalleryHeight(images.length);
+    const imagesHeight = galleryHeight + (message.files.length - images.length) * 64;
     const embedsHeight = (message.embeds ?? []).reduce((sum, embed) => sum + estimateEmbedHeight(embed), 0);
     const height = 34 + textHeight + imagesHeight + embedsHeight + (message.reactions.length > 0 ? 34 : 0);
     heightEstimates.set(message, height);
@@ -154,6 +155,18 @@ function isSameGroup(previous: Message, message: Message): boolean {
     previous.author?.name === message.author?.name &&
     Date.parse(message.created_at) - Date.parse(previous.created_at) < GROUP_WINDOW_MS
   );
+}
+
+/** Width of a tile of a gallery of two and of three columns, in pixels; the style sheet has the same. */
+const TILE_WIDTHS: Readonly<Record<number, number>> = { 2: 180, 3: 144 };
+
+/** The number of columns of a gallery of images. */
+export const getGalleryColumns = (count: number) => (count <= 4 ? 2 : 3);
+
+/** The height of a gallery of more than one image, in pixels. */
+function getGalleryHeight(count: number): number {
+  const columns = getGalleryColumns(count);
+  return Math.ceil(count / columns) * ((TILE_WIDTHS[columns] ?? 0) + 4);
 }
 
 /** Whether a file is shown as an image. */

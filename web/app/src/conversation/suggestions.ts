@@ -1,5 +1,5 @@
 import type { ChatSummary } from '@confab/sdk';
-import type { ChatState } from '../store/chatState';
+import { type ChatState, isChannel } from '../store/chatState';
 import { getDisplayName } from '../store/hooks';
 import { isChannelName } from './channelLinks';
 import { loadEmoji, searchEmoji } from './emoji';
@@ -40,7 +40,6 @@ export function parseSuggestionQuery(text: string, caret: number): SuggestionQue
 
 /** Suggests the channels of the user whose name contains a word. */
 export function suggestChannels({ chats }: ChatState, word: string): Suggestion[] {
-  const isChannel = ({ type }: ChatSummary) => type === 'public_channel' || type === 'private_channel';
   const channels = [...chats.values()].filter((chat) => isChannel(chat) && chat.name.toLowerCase().includes(word));
   const getRank = ({ name }: ChatSummary) => Number(!name.toLowerCase().startsWith(word));
   return channels

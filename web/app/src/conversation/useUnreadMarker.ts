@@ -4,7 +4,7 @@ import { EMPTY_TIMELINE } from '../store/chatState';
 import { useChatState, useChatStore } from '../store/hooks';
 
 /**
- * The unread marker. It stays where it was when the chat was opened, until the user
+ * The unread marker. It stays where it was when the chat was opened, or moves to what the user marks as unread, until the user
  * sends a message or scrolls back to the end.
  */
 export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
@@ -40,8 +40,8 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
     }
   }, [unread, isAtEnd, isFocused, chat?.last_read_message_id]);
 
-  // Leaving the chat, or writing, ends what the user has marked as unread.
-  useEffect(() => () => chatStore.receipts.release(chatId), [chatStore, chatId]);
+  // After leaving the chat or sending, reading is automatic again.
+  useEffect(() => () => chatStore.receipts.resumeAutoRead(chatId), [chatStore, chatId]);
   // The user has marked messages as unread.
   const readUpTo = chat?.last_read_message_id ?? 0;
   const lastReadUpTo = useRef(readUpTo);
@@ -75,7 +75,8 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
     isAboveLoaded: isMarkerUnloaded && isJumpOffered && initialUnreadCount > 0,
     initialUnreadCount,
     clear: () => {
-      chatStore.receipts.release(chatId);
+      chatStore.receipts.resumeAutoRead(chatId);
+      if (lastId > 0 && !timeline.hasNewer) chatStore.receipts.markRead(chatId, lastId);
       setLastReadId(null);
       setIsJumpOffered(false);
     },

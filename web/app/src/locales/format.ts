@@ -7,7 +7,7 @@ const numberFormat = new Intl.NumberFormat(locale);
 export const formatList = (items: readonly string[]) => listFormat.format(items);
 
 /** As in `1,234`. */
-export const formatNumber = (value: number) => numberFormat.format(value);
+const formatNumber = (value: number) => numberFormat.format(value);
 
 /** The value at which the server stops counting. */
 export const MAX_COUNT = 1_000;

@@ -1,11 +1,11 @@
 import { type KeyboardEvent, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { isComposing } from '../conversation/textarea';
 import { SidePanel } from '../SidePanel';
 import { useChatStore } from '../store/hooks';
 import { Button } from '../ui/Button';
 import { FormError, SelectField } from '../ui/Field';
 import { Icon } from '../ui/Icon';
+import { isComposing } from '../ui/keyboard';
 import { SearchResults } from './SearchResults';
 import styles from './SearchResults.module.css';
 import { getSearchedWords, OPERATORS, type SearchFilter, type SearchOrder, withoutOperator } from './searchQuery';

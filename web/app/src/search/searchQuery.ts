@@ -71,7 +71,7 @@ export function getSearchedWords(text: string): string[] {
 }
 
 /** A part of an excerpt. */
-export interface ExcerptPart {
+interface ExcerptPart {
   readonly text: string;
   readonly isMatch: boolean;
 }

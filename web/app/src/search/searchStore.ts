@@ -5,8 +5,8 @@ import type { ChatStore } from '../store/chatStore';
 import { withToast } from '../ui/toast';
 import { buildQuery, type SearchInput } from './searchQuery';
 
-/** How long typing pauses before a search starts, in milliseconds. */
-const DELAY_MS = 250;
+/** Debounce of the search, in milliseconds. */
+const DEBOUNCE_MS = 250;
 
 /** Results on one page. */
 const PAGE_SIZE = 25;
@@ -55,7 +55,7 @@ export function changeSearch(chatStore: ChatStore, change: Partial<SearchInput>)
     } catch (error) {
       if (search === latest) useSearch.setState({ results: null, error: getErrorMessage(error), isBusy: false });
     }
-  }, DELAY_MS);
+  }, DEBOUNCE_MS);
 }
 
 /** Loads the next page of results. */

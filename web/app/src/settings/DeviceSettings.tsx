@@ -25,7 +25,8 @@ export function DeviceSettings() {
   };
   return (
     <div className={styles.form}>
-      <fieldset className={styles.choices} aria-label={t('settings.appearance')}>
+      <fieldset className={styles.choices}>
+        <legend>{t('settings.appearance')}</legend>
         {(['system', 'light', 'dark'] as const).map((one) => (
           <label key={one}>
             <input type="radio" name="theme" checked={theme === one} onChange={() => changeTheme(one)} />
@@ -33,7 +34,8 @@ export function DeviceSettings() {
           </label>
         ))}
       </fieldset>
-      <fieldset className={styles.choices} aria-label={t('settings.density')}>
+      <fieldset className={styles.choices}>
+        <legend>{t('settings.density')}</legend>
         {(['cozy', 'compact'] as const).map((one) => (
           <label key={one}>
             <input
@@ -67,19 +69,21 @@ export function DeviceSettings() {
         <option value="h23">{t('settings.hours24')}</option>
         <option value="h12">{t('settings.hours12')}</option>
       </SelectField>
-      <SelectField
-        label={t('settings.language')}
-        value={getChosenLanguage() ?? ''}
-        hint={t('settings.reloads')}
-        onChange={({ target }) => chooseLanguage((target.value || null) as Language | null)}
-      >
-        <option value="">{t('settings.fromBrowser')}</option>
-        {Object.entries(LANGUAGES).map(([name, label]) => (
-          <option key={name} value={name} lang={name}>
-            {label}
-          </option>
-        ))}
-      </SelectField>
+      {Object.keys(LANGUAGES).length > 1 && (
+        <SelectField
+          label={t('settings.language')}
+          value={getChosenLanguage() ?? ''}
+          hint={t('settings.reloads')}
+          onChange={({ target }) => chooseLanguage((target.value || null) as Language | null)}
+        >
+          <option value="">{t('settings.fromBrowser')}</option>
+          {Object.entries(LANGUAGES).map(([name, label]) => (
+            <option key={name} value={name} lang={name}>
+              {label}
+            </option>
+          ))}
+        </SelectField>
+      )}
       <section className={styles.row} aria-label={t('settings.advanced')}>
         <div>
           <strong>{t('debug.title')}</strong>

@@ -2,7 +2,7 @@ import { deviceStorage } from '../storage';
 
 /** How this device shows Confab. */
 interface Preferences {
-  /** The distance of messages. */
+  /** The space between messages. */
   readonly density: 'cozy' | 'compact';
   /** Size of the text, in percent. */
   readonly fontSize: 87.5 | 100 | 112.5 | 125;

@@ -1,22 +1,41 @@
 import { useTranslation } from 'react-i18next';
 import { Dialog } from '../ui/Dialog';
+import { formatShortcut, hasPhysicalKeyboard } from '../ui/keyboard';
 import { useUiStore } from '../uiStore';
 import styles from './ShortcutsDialog.module.css';
 
-const SHORTCUTS = ['switcher', 'search', 'previous', 'next', 'editLast', 'send', 'newLine', 'escape', 'help'] as const;
-
-const isMac = navigator.platform.startsWith('Mac');
+const SHORTCUTS = [
+  'switcher',
+  'search',
+  'previous',
+  'next',
+  'editLast',
+  'send',
+  'newLine',
+  'bold',
+  'italic',
+  'code',
+  'link',
+  'messageKeys',
+  'escape',
+  'help',
+] as const;
 
 const KEY_LABELS: Record<(typeof SHORTCUTS)[number], string> = {
-  switcher: isMac ? '⌘ K' : 'Ctrl K',
-  search: isMac ? '⌘ ⇧ F' : 'Ctrl Shift F',
+  switcher: formatShortcut('k'),
+  search: formatShortcut('shift f'),
   previous: 'Alt ↑',
   next: 'Alt ↓',
   editLast: '↑',
-  send: 'Enter',
-  newLine: 'Shift Enter',
+  send: hasPhysicalKeyboard() ? 'Enter' : formatShortcut('enter'),
+  newLine: hasPhysicalKeyboard() ? 'Shift Enter' : 'Enter',
   escape: 'Esc',
-  help: isMac ? '⌘ /' : 'Ctrl /',
+  help: formatShortcut('/'),
+  bold: formatShortcut('b'),
+  italic: formatShortcut('i'),
+  code: formatShortcut('e'),
+  link: formatShortcut('k'),
+  messageKeys: 'R E + U P Del',
 };
 
 /** The list of keyboard shortcuts. */

@@ -7,10 +7,10 @@ import { getOrderedChats } from '../sidebar/chatOrder';
 import { parseChatId, useChatStore } from '../store/hooks';
 import { useUiStore } from '../uiStore';
 
-/** What handles the keys that a user types. */
+/** Elements that handle typed keys themselves. */
 const KEY_TARGETS = 'input, textarea, select, [contenteditable], [role=dialog], [role=menu], [role=listbox]';
 
-/** Whether a key is a part of a text that no element has asked for. */
+/** Whether the key types text while no text field has the focus. */
 function isTyping({ key, ctrlKey, metaKey, altKey, isComposing, target }: KeyboardEvent): boolean {
   const isText = [...key].length === 1 || key === 'Process' || key === 'Dead' || isComposing;
   if (!isText || ctrlKey || metaKey || altKey) return false;

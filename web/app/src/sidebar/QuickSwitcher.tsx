@@ -3,7 +3,6 @@ import type { Chat, ChatSummary, User } from '@confab/sdk';
 import { type KeyboardEvent, type ReactNode, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
-import { isComposing } from '../conversation/textarea';
 import { Avatar } from '../members/Avatar';
 import { openDirectChat } from '../members/memberActions';
 import { openPanel } from '../panels';
@@ -11,6 +10,7 @@ import { changeSearch } from '../search/searchStore';
 import { hasDirectChats } from '../store/chatState';
 import { getChatTitle, getDisplayName, getLastActivityAt, getPeerId, useChatState, useChatStore } from '../store/hooks';
 import { Icon } from '../ui/Icon';
+import { isComposing } from '../ui/keyboard';
 import { withToast } from '../ui/toast';
 import { useUiStore } from '../uiStore';
 import listStyles from './lists.module.css';
@@ -20,8 +20,8 @@ import styles from './QuickSwitcher.module.css';
 const MAX_CHATS = 8;
 const MAX_OTHERS = 5;
 
-/** How long typing pauses before the server is asked, in milliseconds. */
-const DELAY_MS = 150;
+/** Debounce of the requests to the server, in milliseconds. */
+const DEBOUNCE_MS = 150;
 
 interface Entry {
   readonly key: string;
@@ -31,7 +31,7 @@ interface Entry {
   readonly run: () => void;
 }
 
-/** Opens a chat, writes to a person, joins a channel, or searches messages, by part of a name. */
+/** Finds chats, people and public channels by part of a name, and starts a message search. */
 export function QuickSwitcher() {
   const { t } = useTranslation();
   const chatStore = useChatStore();
@@ -55,10 +55,10 @@ export function QuickSwitcher() {
   const searchMessages = () => {
     closeModal();
     changeSearch(chatStore, { text: query.trim(), filters: [] });
-    openPanel('search');
     // The panel is beside a chat.
-    const [latest] = chats;
-    if (!path.startsWith('/chats/') && latest) navigate(`/chats/${latest.chat.id}`);
+    const latest = chats[0]?.chat.id ?? [...(chatStore.state?.chats.keys() ?? [])][0];
+    if (!path.startsWith('/chats/') && latest !== undefined) navigate(`/chats/${latest}`);
+    openPanel('search');
   };
   const entries: Entry[] = [
     ...chats.map(({ chat, title, peer }) => ({
@@ -187,12 +187,14 @@ function useServerMatches(text: string, chats: readonly MatchingChat[]) {
   const { client } = useChatStore();
   const myId = useChatState(({ me }) => me.id);
   const joinedIds = useChatState((state) => [...state.chats.keys()]);
-  const [found, setFound] = useState<{ readonly people: readonly User[]; readonly channels: readonly Chat[] }>({
-    people: [],
-    channels: [],
-  });
+  const [found, setFound] = useState<{
+    /** What was searched. */
+    readonly text: string;
+    readonly people: readonly User[];
+    readonly channels: readonly Chat[];
+  } | null>(null);
   useEffect(() => {
-    if (text === '') return setFound({ people: [], channels: [] });
+    if (text === '') return;
     let isCancelled = false;
     const timer = setTimeout(async () => {
       const [people, channels] = await Promise.all([
@@ -202,13 +204,15 @@ function useServerMatches(text: string, chats: readonly MatchingChat[]) {
           () => [],
         ),
       ]);
-      if (!isCancelled) setFound({ people, channels });
-    }, DELAY_MS);
+      if (!isCancelled) setFound({ text, people, channels });
+    }, DEBOUNCE_MS);
     return () => {
       isCancelled = true;
       clearTimeout(timer);
     };
   }, [client, text]);
+  // Results of another text would be chosen by mistake.
+  if (found?.text !== text) return { people: [], channels: [] };
   const listed = chats.map(({ peer }) => peer?.id);
   return {
     people: found.people

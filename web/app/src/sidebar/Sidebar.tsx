@@ -23,6 +23,7 @@ import {
 import { AvatarImage } from '../ui/AvatarImage';
 import { IconButton } from '../ui/Button';
 import { Icon, type IconName } from '../ui/Icon';
+import { formatShortcut } from '../ui/keyboard';
 import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
 import { type MenuEntry, openPopup } from '../ui/popup';
 import { StatusDot } from '../ui/StatusDot';
@@ -65,7 +66,7 @@ export function Sidebar() {
       <button type="button" className={styles.searchButton} onClick={() => openModal({ kind: 'switcher' })}>
         <Icon name="search" size={16} />
         {t('chats.search')}
-        <kbd>{navigator.platform.startsWith('Mac') ? '⌘K' : 'Ctrl K'}</kbd>
+        <kbd>{formatShortcut('k')}</kbd>
       </button>
       <InboxLink />
       <div className={styles.scroll}>

@@ -9,8 +9,8 @@ import { useUiStore } from '../uiStore';
 import { toggleFavorite, useSidebar } from './sidebarStore';
 
 /** Marks all messages of a chat as read. */
-export function markChatRead({ receipts }: ChatStore, { id, last_message }: ChatSummary): void {
-  receipts.release(id);
+function markChatRead({ receipts }: ChatStore, { id, last_message }: ChatSummary): void {
+  receipts.resumeAutoRead(id);
   if (last_message) receipts.markRead(id, last_message.id);
 }
 

@@ -1,13 +1,11 @@
 import type { ChatSummary } from '@confab/sdk';
-import type { ChatState } from '../store/chatState';
+import { type ChatState, isChannel } from '../store/chatState';
 import { getLastActivityAt } from '../store/hooks';
 import { SECTIONS, type Section, useSidebar } from './sidebarStore';
 
-const isChannel = ({ type }: ChatSummary) => type === 'private_channel' || type === 'public_channel';
-
 /**
  * The chats of a section: favorites in the order of the user, channels by name, direct messages by last activity.
- * A direct chat in which another user has written nothing yet is not listed.
+ * A direct chat that another user created is listed once it has a message.
  */
 export function getSectionChats(state: ChatState, section: Section, openChatId: number | null): ChatSummary[] {
   const { favorites, isUnreadOnly } = useSidebar.getState();

@@ -5,7 +5,7 @@ import { deviceStorage } from '../storage';
 export const SECTIONS = ['favorites', 'channels', 'directMessages'] as const;
 export type Section = (typeof SECTIONS)[number];
 
-/** Smallest and largest width of the sidebar, and the one before it is changed, in pixels. */
+/** Minimum, maximum and default width of the sidebar, in pixels. */
 export const WIDTH = { min: 200, max: 440, initial: 280 } as const;
 
 /** How an account arranges its sidebar on this device. */
@@ -25,19 +25,33 @@ export const useSidebar = create<SidebarState>(() => INITIAL);
 
 let storageKey = '';
 
+/** Reads the stored arrangement. Each part that is damaged is replaced by its default. */
+function readStored(): SidebarState {
+  let stored: Partial<Record<keyof SidebarState, unknown>> = {};
+  try {
+    stored = (JSON.parse(deviceStorage.getItem(storageKey) ?? '{}') as typeof stored | null) ?? {};
+  } catch {
+    // The defaults are used.
+  }
+  const { favorites, folded, isUnreadOnly, width } = stored;
+  return {
+    favorites: Array.isArray(favorites) ? favorites.filter((id) => Number.isSafeInteger(id)) : INITIAL.favorites,
+    folded: Array.isArray(folded) ? SECTIONS.filter((section) => folded.includes(section)) : INITIAL.folded,
+    isUnreadOnly: isUnreadOnly === true,
+    width: typeof width === 'number' && width >= WIDTH.min && width <= WIDTH.max ? width : INITIAL.width,
+  };
+}
+
 /** Loads the arrangement of an account. */
 export function loadSidebar(accountId: number): void {
   storageKey = `confab.sidebar.${accountId}`;
-  let stored: Partial<SidebarState> = {};
-  try {
-    stored = JSON.parse(deviceStorage.getItem(storageKey) ?? '{}') as Partial<SidebarState>;
-  } catch {
-    // What cannot be read is not needed.
-  }
-  useSidebar.setState({ ...INITIAL, ...stored });
+  useSidebar.setState(readStored());
 }
 
-function change(next: Partial<SidebarState>): void {
+// Another tab has changed it.
+addEventListener('storage', ({ key }) => key === storageKey && useSidebar.setState(readStored()));
+
+function updateSidebar(next: Partial<SidebarState>): void {
   useSidebar.setState(next);
   deviceStorage.setItem(storageKey, JSON.stringify(useSidebar.getState()));
 }
@@ -45,13 +59,13 @@ function change(next: Partial<SidebarState>): void {
 /** Folds a section, or unfolds it. */
 export function toggleSection(section: Section): void {
   const { folded } = useSidebar.getState();
-  change({ folded: folded.includes(section) ? folded.filter((one) => one !== section) : [...folded, section] });
+  updateSidebar({ folded: folded.includes(section) ? folded.filter((one) => one !== section) : [...folded, section] });
 }
 
 /** Adds a chat to the favorites, or removes it. */
 export function toggleFavorite(chatId: number): void {
   const { favorites } = useSidebar.getState();
-  change({
+  updateSidebar({
     favorites: favorites.includes(chatId) ? favorites.filter((id) => id !== chatId) : [...favorites, chatId],
   });
 }
@@ -61,19 +75,19 @@ export function moveFavorite(chatId: number, before: number | null): void {
   if (chatId === before) return;
   const others = useSidebar.getState().favorites.filter((id) => id !== chatId);
   const at = before === null ? -1 : others.indexOf(before);
-  change({ favorites: at < 0 ? [...others, chatId] : others.toSpliced(at, 0, chatId) });
+  updateSidebar({ favorites: at < 0 ? [...others, chatId] : others.toSpliced(at, 0, chatId) });
 }
 
 /** Removes a chat from the favorites. */
 export function removeFavorite(chatId: number): void {
-  change({ favorites: useSidebar.getState().favorites.filter((id) => id !== chatId) });
+  updateSidebar({ favorites: useSidebar.getState().favorites.filter((id) => id !== chatId) });
 }
 
 export function toggleUnreadOnly(): void {
-  change({ isUnreadOnly: !useSidebar.getState().isUnreadOnly });
+  updateSidebar({ isUnreadOnly: !useSidebar.getState().isUnreadOnly });
 }
 
 /** Changes the width, in pixels. */
 export function setWidth(width: number): void {
-  change({ width: Math.round(Math.min(Math.max(width, WIDTH.min), WIDTH.max)) });
+  updateSidebar({ width: Math.round(Math.min(Math.max(width, WIDTH.min), WIDTH.max)) });
 }

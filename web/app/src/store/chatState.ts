@@ -72,6 +72,11 @@ export function getShownUserIds({ sender_id, mentions }: Message): number[] {
   return sender_id === null ? [...mentions] : [sender_id, ...mentions];
 }
 
+/** Whether a chat is a channel, which has a name and may have many members. */
+export function isChannel({ type }: Pick<ChatSummary, 'type'>): boolean {
+  return type === 'public_channel' || type === 'private_channel';
+}
+
 /** Whether a user can have direct chats, and roles in others: not a webhook or a ghost. */
 export function hasDirectChats({ kind }: User): boolean {
   return kind === 'person' || kind === 'bot';

@@ -394,8 +394,15 @@ export class ChatStore {
 
   /** Marks a message and all after it as unread. The open chat does not count as read until it is opened again. */
   async markUnread({ chat_id, id }: Message): Promise<void> {
-    this.receipts.hold(chat_id);
-    await this.client.api.chats.markUnread(chat_id, id);
+    this.receipts.pauseAutoRead(chat_id);
+    try {
+      // Otherwise a read marker that waits would undo it.
+      await this.receipts.flush();
+      await this.client.api.chats.markUnread(chat_id, id);
+    } catch (error) {
+      this.receipts.resumeAutoRead(chat_id);
+      throw error;
+    }
   }
 
   /** Sends a message. Its status is in `pending`. */

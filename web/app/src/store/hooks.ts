@@ -86,6 +86,8 @@ export function getMessagePreview(message: Message): string {
   const text = message.content
     .replace(/^```\w*$/gm, '')
     .replace(/^>\s?/gm, '')
+    // What is hidden there is hidden here too.
+    .replace(/\|\|(?=\S)(?:[^|]|\|(?!\|))+?\|\|/g, '▒▒▒')
     .replace(/\*\*|~~|`{1,3}/g, '')
     .replace(/\s+/g, ' ');
   if (text.trim()) return text.trim();

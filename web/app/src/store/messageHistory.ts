@@ -1,4 +1,4 @@
-import { ApiError, type Message } from '@confab/sdk';
+import { ApiError, type HistoryQuery, type Message } from '@confab/sdk';
 import { getErrorMessage } from '../locales/errorMessage';
 import { EMPTY_TIMELINE, getShownUserIds, mergeMessages, type Timeline, withEntry } from './chatState';
 import type { StoreContext } from './storeContext';
@@ -18,6 +18,8 @@ export class MessageHistory {
   readonly #context: StoreContext;
   readonly #users: UserCache;
   readonly #loads = new Map<number, Promise<void>>();
+  /** Ids of messages that the server did not find. */
+  readonly #missing = new Set<number>();
 
   constructor(context: StoreContext, users: UserCache) {
     this.#context = context;
@@ -50,18 +52,25 @@ export class MessageHistory {
     // The pending load may be for this page.
     await this.#loads.get(chatId);
     if (isLoaded()) return true;
+    this.#missing.delete(messageId);
     await this.#reload(chatId, { around: messageId }, (page) => ({
       messages: page,
       hasOlder: true,
       hasNewer: this.#hasNewerMessages(chatId, page),
     }));
-    return isLoaded() || this.#getTimeline(chatId).failure !== null;
+    return isLoaded() || !this.#missing.has(messageId);
   }
 
   /** Returns the id of the first message after a given one; null if there is none. */
   async findFirstAfter(chatId: number, messageId: number): Promise<number | null> {
     // Ids start at 1, and the server rejects smaller ones.
     const page = await this.#context.api.messages.list(chatId, { after: Math.max(messageId, 1), limit: 1 });
+    return page.items[0]?.id ?? null;
+  }
+
+  /** Returns the id of the first message at or after a time, or of the last one; null if there is none. */
+  async findAt(chatId: number, at: string): Promise<number | null> {
+    const page = await this.#context.api.messages.list(chatId, { at, limit: 1 });
     return page.items[0]?.id ?? null;
   }
 
@@ -118,7 +127,7 @@ export class MessageHistory {
   }
 
   /** Replaces the timeline after pending loads have finished. */
-  async #reload(chatId: number, query: { around?: number }, mergePage: MergePage): Promise<void> {
+  async #reload(chatId: number, query: HistoryQuery, mergePage: MergePage): Promise<void> {
     while (this.#loads.has(chatId)) await this.#loads.get(chatId);
     await this.#startLoad(chatId, 'initial', query, mergePage);
   }
@@ -126,7 +135,7 @@ export class MessageHistory {
   #startLoad(
     chatId: number,
     loading: Exclude<Timeline['loading'], 'idle'>,
-    query: object,
+    query: HistoryQuery,
     mergePage: MergePage,
   ): Promise<void> {
     const load = this.#fetchPage(chatId, loading, query, mergePage);
@@ -134,7 +143,12 @@ export class MessageHistory {
     return load;
   }
 
-  async #fetchPage(chatId: number, loading: Timeline['loading'], query: object, mergePage: MergePage): Promise<void> {
+  async #fetchPage(
+    chatId: number,
+    loading: Timeline['loading'],
+    query: HistoryQuery,
+    mergePage: MergePage,
+  ): Promise<void> {
     const { api, flushEvents, getGeneration } = this.#context;
     const generation = getGeneration();
     const isEmpty = this.#getTimeline(chatId).messages.length === 0;
@@ -153,8 +167,11 @@ export class MessageHistory {
       this.#loads.delete(chatId);
       if (getGeneration() !== generation) return;
       // There is no such message: what was loaded before is still right.
-      if ('around' in query && error instanceof ApiError && error.status === 404)
-        return this.#updateTimeline(chatId, { loading: 'idle' });
+      if (query.around !== undefined && error instanceof ApiError && error.status === 404) {
+        this.#missing.add(query.around);
+        this.#updateTimeline(chatId, { loading: 'idle' });
+        return;
+      }
       // Drop the messages that arrived meanwhile: the history before them is missing.
       const cleared = isEmpty ? { messages: [] } : {};
       this.#updateTimeline(chatId, {

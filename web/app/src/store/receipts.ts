@@ -17,26 +17,28 @@ export class ReceiptTracker {
   readonly #users: UserCache;
   /** The user's latest markers that are not sent yet. */
   readonly #unsent = new Map<string, { readonly kind: ReceiptKind; readonly chatId: number; messageId: number }>();
-  readonly #heldChats = new Set<number>();
+  readonly #pausedChats = new Set<number>();
   #timer: ReturnType<typeof setTimeout> | null = null;
+  #sending: Promise<void> = Promise.resolve();
 
   constructor(context: StoreContext, users: UserCache) {
     this.#context = context;
     this.#users = users;
   }
 
-  /** Keeps a chat unread until it is released: the user has marked messages as unread. */
-  hold(chatId: number): void {
-    this.#heldChats.add(chatId);
+  /** Stops marking a chat as read: the user has marked messages of it as unread. */
+  pauseAutoRead(chatId: number): void {
+    this.#pausedChats.add(chatId);
   }
 
-  release(chatId: number): void {
-    this.#heldChats.delete(chatId);
+  /** Marks a chat as read again when its messages are shown. */
+  resumeAutoRead(chatId: number): void {
+    this.#pausedChats.delete(chatId);
   }
 
   /** Marks everything up to a message as read. */
   markRead(chatId: number, messageId: number): void {
-    if (this.#heldChats.has(chatId)) return;
+    if (this.#pausedChats.has(chatId)) return;
     const chat = this.#context.getState()?.chats.get(chatId);
     if (!chat || (messageId <= (chat.last_read_message_id ?? 0) && chat.unread_count === 0)) return;
     this.#context.update((state) => ({
@@ -60,8 +62,14 @@ export class ReceiptTracker {
     this.#timer ??= setTimeout(() => void this.flush(), SEND_INTERVAL_MS);
   }
 
-  /** Sends all queued markers. A marker that fails with a retryable error stays queued. */
-  async flush(): Promise<void> {
+  /** Sends all queued markers, after those that are being sent. */
+  flush(): Promise<void> {
+    this.#sending = this.#sending.then(() => this.#sendAll());
+    return this.#sending;
+  }
+
+  /** A marker that fails with a retryable error stays queued. */
+  async #sendAll(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     for (const [key, receipt] of [...this.#unsent]) {

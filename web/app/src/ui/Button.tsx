@@ -15,22 +15,18 @@ export function Button({
 export function IconButton({
   icon,
   label,
-  shortcut,
   className,
   size = 20,
   ...rest
 }: Omit<ComponentProps<'button'>, 'children'> & {
   readonly icon: IconName;
   readonly label: string;
-  /** The keys that do the same; the tooltip shows them. */
-  readonly shortcut?: string;
   readonly size?: number;
 }) {
   return (
     <button
       type="button"
       data-tooltip={label}
-      data-shortcut={shortcut}
       aria-label={label}
       className={`${styles.icon} ${className ?? ''}`}
       {...rest}

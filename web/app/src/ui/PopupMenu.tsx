@@ -1,7 +1,7 @@
 import { Menu } from '@base-ui/react/menu';
 import { Icon } from './Icon';
 import styles from './Menu.module.css';
-import type { Anchor, MenuEntry } from './popup';
+import { type Anchor, closePopup, type MenuEntry } from './popup';
 import { createCloseHandler, getAnchor } from './popupAnchor';
 
 /** A menu at an element or a point. */
@@ -29,7 +29,11 @@ export function PopupMenu(props: {
                 <Menu.Item
                   key={entry.key}
                   className={`${styles.item} ${entry.isDangerous ? styles.dangerous : ''}`}
-                  onClick={entry.run}
+                  onClick={() => {
+                    // Before, because the action may open another popup at the same place.
+                    closePopup();
+                    entry.run();
+                  }}
                 >
                   {entry.icon && <Icon name={entry.icon} size={18} />}
                   <span>{entry.label}</span>

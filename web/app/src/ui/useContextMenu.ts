@@ -20,21 +20,27 @@ export function useContextMenu(open: (anchor: { readonly x: number; readonly y: 
     press.current = null;
   };
   useEffect(() => cancel, []);
+  const isNative = (target: EventTarget, element: Element) =>
+    (!isLink && (target as Element).closest(NATIVE_TARGETS) !== null) || hasSelection(element);
   return {
     onContextMenu: (event: MouseEvent) => {
       cancel();
-      const isNative = event.shiftKey || (!isLink && (event.target as Element).closest(NATIVE_TARGETS) !== null);
-      if (isNative || hasSelection(event.currentTarget)) return;
+      // An element inside has opened its own menu.
+      if (event.defaultPrevented || event.shiftKey || isNative(event.target, event.currentTarget)) return;
       event.preventDefault();
       // The menu key reports no position.
       const rect = event.currentTarget.getBoundingClientRect();
       open(event.clientX || event.clientY ? { x: event.clientX, y: event.clientY } : { x: rect.x + 40, y: rect.y + 8 });
     },
-    onPointerDown: ({ pointerType, clientX: x, clientY: y }: PointerEvent) => {
+    onPointerDown: (event: PointerEvent) => {
       cancel();
-      if (pointerType !== 'touch') return;
+      const { pointerType, clientX: x, clientY: y, target, currentTarget: element } = event;
+      if (pointerType !== 'touch' || isNative(target, element)) return;
+      // An element around has a menu of its own.
+      event.stopPropagation();
       // Not every browser reports a long press as `contextmenu`.
-      press.current = { timer: setTimeout(() => open({ x, y }), LONG_PRESS_MS), x, y };
+      const timer = setTimeout(() => hasSelection(element) || open({ x, y }), LONG_PRESS_MS);
+      press.current = { timer, x, y };
     },
     onPointerMove: ({ clientX, clientY }: PointerEvent) => {
       const start = press.current;

@@ -124,11 +124,6 @@ export type ApiTokenList = {
 };
 
 /**
- * What a message contains besides words.
- */
-export type AttachmentFilter = 'file' | 'image' | 'link';
-
-/**
  * An entry of the audit log.
  */
 export type AuditEntry = {
@@ -655,7 +650,7 @@ export type BridgeState = 'connecting' | 'connected' | 'stopped' | 'disabled';
  * The current and the new password.
  */
 export type ChangePassword = {
-    current_password: Password;
+    current_password: PasswordText;
     new_password: Password;
 };
 
@@ -1039,6 +1034,11 @@ export type Consent = {
 export type Content = string;
 
 /**
+ * What a message contains besides words.
+ */
+export type ContentFilter = 'file' | 'image' | 'link';
+
+/**
  * A new token, with its secret, which is shown only once.
  */
 export type CreatedApiToken = {
@@ -1107,7 +1107,7 @@ export type Cursor = string;
  * The current password, which confirms the deletion of an account.
  */
 export type DeleteAccount = {
-    password: Password;
+    password: PasswordText;
 };
 
 /**
@@ -1163,7 +1163,7 @@ export type Email = string;
  * Another address, and the current password.
  */
 export type EmailChange = {
-    current_password: Password;
+    current_password: PasswordText;
     email: Email;
 };
 
@@ -1936,7 +1936,7 @@ export type LinkParams = {
 export type LinkToken = string;
 
 /**
- * The message at which a marker ends, or from which on messages are unread.
+ * The position of a marker: it covers all messages up to and including this message.
  */
 export type MarkerPosition = {
     message_id: MessageId;
@@ -2631,6 +2631,11 @@ export type PasswordResetConfirmation = {
 };
 
 /**
+ * A password to verify, not one to set: at most 1,024 characters.
+ */
+export type PasswordText = string;
+
+/**
  * Why a bridge does not send to a remote user.
  */
 export type PausedReason = 'owner' | 'too_many_messages' | 'repeated_message' | 'removed';
@@ -3069,7 +3074,7 @@ export type SignUp = {
  */
 export type Signin = {
     email: EmailText;
-    password: Password;
+    password: PasswordText;
 };
 
 /**
@@ -3243,6 +3248,13 @@ export type Topic = string;
  */
 export type Transfer = {
     user_id: UserId;
+};
+
+/**
+ * The first message that is unread.
+ */
+export type UnreadFrom = {
+    message_id: MessageId;
 };
 
 /**
@@ -6208,7 +6220,7 @@ export type PresenceNotifyTypingResponses = {
 export type PresenceNotifyTypingResponse = PresenceNotifyTypingResponses[keyof PresenceNotifyTypingResponses];
 
 export type ReceiptsMarkUnreadData = {
-    body: MarkerPosition;
+    body: UnreadFrom;
     path: {
         chat_id: ChatId;
     };
@@ -9050,7 +9062,7 @@ export type SearchMessagesData = {
         before?: string;
         chat_id?: ChatId;
         from?: UserId;
-        has?: AttachmentFilter;
+        has?: ContentFilter;
         /**
          * Number of items per page.
          */
@@ -9639,7 +9651,10 @@ export type UsersListDirectoryData = {
     body?: never;
     path?: never;
     query?: {
-        after?: UserId;
+        /**
+         * The username after which the page starts.
+         */
+        after?: Username;
         /**
          * Number of items per page.
          */

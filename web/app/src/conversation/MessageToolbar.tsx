@@ -11,7 +11,7 @@ import { listMessageEntries, type MessageHandlers } from './messageActions';
 const QUICK_REACTIONS = ['👍', '❤️', '😂'] as const;
 
 /** The toolbar of a message, shown on hover. */
-export function MessageActions(props: {
+export function MessageToolbar(props: {
   readonly message: Message;
   readonly rowKey: string;
   readonly handlers: MessageHandlers;

@@ -1,5 +1,6 @@
 import { createContext, Fragment, type MouseEvent, useContext, useMemo } from 'react';
 import { Link, useLocation } from 'wouter';
+import { isChannel } from '../store/chatState';
 import { parseChatId, useChatState } from '../store/hooks';
 import { openPopup } from '../ui/popup';
 import { splitChannelLinks } from './channelLinks';
@@ -10,7 +11,7 @@ import { splitMentions } from './mentions';
 const EVERYONE = 'everyone';
 
 /** Whom a text mentions, as the server found it. */
-export interface Mentioned {
+export interface MentionTargets {
   /** The ids of the users. */
   readonly ids: readonly number[];
   /** Whether the text mentions all members. */
@@ -18,10 +19,10 @@ export interface Mentioned {
 }
 
 /** Provides whom the rendered text mentions. */
-export const MentionedContext = createContext<Mentioned>({ ids: [], everyone: false });
+export const MentionTargetsContext = createContext<MentionTargets>({ ids: [], everyone: false });
 
 /** Whom an unsent text probably mentions: users known here. The server decides whether it mentions everyone. */
-export function useProbableMentions(text: string): Mentioned {
+export function useProbableMentions(text: string): MentionTargets {
   const ids = useChatState(({ users }) => {
     if (!text.includes('@')) return [];
     const lowerText = text.toLowerCase();
@@ -40,9 +41,7 @@ export function TextWithMentions({ text }: { readonly text: string }) {
 
 /** Plain text in which the names of the user's channels are links. */
 function ChannelLinks({ text }: { readonly text: string }) {
-  const channels = useChatState(({ chats }) =>
-    [...chats.values()].filter(({ type }) => type === 'public_channel' || type === 'private_channel'),
-  );
+  const channels = useChatState(({ chats }) => [...chats.values()].filter(isChannel));
   const byName = new Map(channels.map((chat) => [chat.name.toLowerCase(), chat.id]));
   return splitChannelLinks(text, (name) => byName.has(name)).map((part, nth) =>
     part.name === null ? (
@@ -56,7 +55,7 @@ function ChannelLinks({ text }: { readonly text: string }) {
 }
 
 function Mentions({ text }: { readonly text: string }) {
-  const { ids, everyone } = useContext(MentionedContext);
+  const { ids, everyone } = useContext(MentionTargetsContext);
   const mentioned = useChatState(({ users }) => ids.map((id) => users.get(id)));
   const byName = new Map(mentioned.flatMap((user) => (user ? [[user.username.toLowerCase(), user.id]] : [])));
   const isMentioned = (name: string) => (name === EVERYONE ? everyone : byName.has(name));
