@@ -147,10 +147,12 @@ async fn load_member(
     Ok(sqlx::query_as(
         "select c.type as chat_type, notification_level_of(m, c.type, s) as level, is_muted_now(m) as is_muted,
                 exists (select from presences p where p.user_id = m.user_id and p.status = 'busy') as is_busy,
-                coalesce(read_position(m), 0) as read_up_to, inbox_hidden_ids(m.user_id) as hidden_ids,
+                coalesce(position.read_up_to, 0) as read_up_to, hidden.hidden_ids,
                 coalesce(s.keywords, '{}') as keywords, now() as at,
                 s.dnd_until, s.quiet_from, s.quiet_until, s.time_zone
          from chat_members m join chats c on c.id = m.chat_id
+         cross join lateral find_read_position(m) position
+         cross join lateral find_hidden_ids(m.user_id) hidden
          left join notification_settings s on s.user_id = m.user_id
          where m.user_id = $1 and m.chat_id = $2
            and ($3::uuid is null
