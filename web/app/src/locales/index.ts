@@ -12,6 +12,8 @@ declare module 'i18next' {
 /** The catalogues. A page loads only that of its language. */
 const CATALOGUES: Readonly<Record<Language, () => Promise<{ readonly default: typeof en }>>> = {
   en: () => import('./en.json'),
+  de: () => import('./de.json'),
+  fa: () => import('./fa.json'),
 };
 
 /** Loads the catalogue of the page's language, before anything is shown. */

@@ -1,11 +1,11 @@
 import { deviceStorage } from '../storage';
 
 /** The languages of the frontend, by their own names. */
-export const LANGUAGES = { en: 'English' } as const;
+export const LANGUAGES = { en: 'English', de: 'Deutsch', fa: 'فارسی' } as const;
 export type Language = keyof typeof LANGUAGES;
 
 /** Languages that are written from right to left. */
-const RIGHT_TO_LEFT: readonly string[] = ['ar', 'fa', 'he', 'ur'];
+const RIGHT_TO_LEFT: readonly Language[] = ['fa'];
 
 /** Storage key of the language that the user has chosen. */
 const STORAGE_KEY = 'confab.language';

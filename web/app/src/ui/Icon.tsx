@@ -42,6 +42,9 @@ const PATHS = {
 /** The name of an icon. */
 export type IconName = keyof typeof PATHS;
 
+/** Icons that point along the text, and are mirrored in a text from right to left. */
+const MIRRORED: readonly IconName[] = ['back', 'join', 'leave', 'reply', 'send'];
+
 /** A decorative icon. The parent provides the accessible name. */
 export function Icon({ name, size = 20 }: { readonly name: IconName; readonly size?: number }) {
   return (
@@ -49,6 +52,7 @@ export function Icon({ name, size = 20 }: { readonly name: IconName; readonly si
       width={size}
       height={size}
       viewBox="0 0 20 20"
+      data-mirrored={MIRRORED.includes(name) || undefined}
       fill="none"
       stroke="currentColor"
       strokeWidth={name === 'more' ? 2.6 : 1.6}
