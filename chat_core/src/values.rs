@@ -110,10 +110,10 @@ text_types! {
         8..=128 if !text.contains('\0') => Ok(ComposingNormalizer::new_nfc().normalize(&text).into_owned()),
         _ => Err("a password must have 8 to 128 characters".into()),
     };
-    /// A password to verify, not one to set: at most 1,024 characters.
-    PasswordText { "format": "password", "maxLength": 1024 } = |text| match text.chars().count() {
-        ..=1024 => Ok(ComposingNormalizer::new_nfc().normalize(&text).into_owned()),
-        _ => Err("a password to verify has at most 1,024 characters".into()),
+    /// A password to verify, not one to set: 1 to 1,024 characters.
+    PasswordText { "format": "password", "minLength": 1, "maxLength": 1024 } = |text| match text.chars().count() {
+        1..=1024 if !text.contains('\0') => Ok(ComposingNormalizer::new_nfc().normalize(&text).into_owned()),
+        _ => Err("a password to verify must have 1 to 1,024 characters".into()),
     };
     /// 1 to 100 characters.
     ChatName { "minLength": 1, "maxLength": 100 } = |text| single_line(text, "a chat's name", 1, 100);

