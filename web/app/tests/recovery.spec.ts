@@ -341,7 +341,7 @@ test('a chat opened while offline loads after the reconnect', async ({ createUse
   await alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ }).click();
   await alice.context.setOffline(false);
   await alice.page.getByRole('main').getByRole('button', { name: 'Try again' }).last().click();
-  await expect(alice.page.getByRole('searchbox')).toBeVisible();
+  await expect(alice.page.getByRole('combobox', { name: 'Search messages' })).toBeVisible();
   await alice.page.getByRole('navigation').getByRole('button', { name: /Alice/ }).click();
   await expect(alice.page.getByRole('menuitem', { name: 'Busy' })).toBeVisible();
   await alice.page.keyboard.press('Escape');

@@ -58,6 +58,8 @@ export class ChatStore {
   #wasLive = false;
   readonly #quotedMessages = new Map<number, Promise<Message>>();
   readonly #staleChats = new Set<number>();
+  /** How many times each chat was removed. */
+  readonly #removals = new Map<number, number>();
   /** How many events have changed the counts of the inbox. */
   #inboxChanges = 0;
   #pendingRefresh: Promise<void> | null = null;
@@ -261,6 +263,8 @@ export class ChatStore {
     const { state } = this;
     if (!state) return;
     if (event.type.startsWith('inbox.')) this.#inboxChanges += 1;
+    if (event.type === 'chat.removed' || event.type === 'chat.deleted')
+      this.#removals.set(event.chat_id, (this.#removals.get(event.chat_id) ?? 0) + 1);
     if (event.type === 'message.new') {
       this.users.ensure(getShownUserIds(event.message));
       const type = state.chats.get(event.chat_id)?.type;
@@ -338,11 +342,13 @@ export class ChatStore {
       const wanted = [...this.#staleChats];
       this.#staleChats.clear();
       const inboxChanges = this.#inboxChanges;
+      const removals = new Map(this.#removals);
       const chats = await this.client.api.chats.list().catch(() => []);
       this.flushEvents();
       // The counts may be older than the events that were applied meanwhile.
       const hasInboxChanged = inboxChanges !== this.#inboxChanges;
-      const fresh = chats.filter(({ id }) => wanted.includes(id));
+      // A chat that was removed during the request must not come back.
+      const fresh = chats.filter(({ id }) => wanted.includes(id) && removals.get(id) === this.#removals.get(id));
       for (const chat of fresh) {
         const known = this.state?.chats.get(chat.id);
         const inbox_count = hasInboxChanged && known ? known.inbox_count : chat.inbox_count;
