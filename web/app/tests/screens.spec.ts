@@ -274,7 +274,7 @@ test('on a phone one pane is shown at a time', async ({ browser, server }) => {
   await expect(page.getByRole('button', { name: 'Chat details' }).last()).toBeInViewport({ ratio: 1 });
   await page.getByRole('button', { name: 'Send' }).tap();
   const mine = page.getByRole('article').filter({ hasText: 'from my pocket' });
-  await mine.tap();
+  await mine.getByText('from my pocket').tap();
   await page.getByRole('button', { name: 'React with ❤️' }).tap();
   await expect(mine.getByRole('button', { name: '❤️, 1' })).toBeVisible();
   await page.getByRole('button', { name: 'Members' }).tap();
