@@ -13,7 +13,6 @@ import { useIntegrationNotices } from './settings/integrationNotices';
 import { useNotifications } from './settings/notifications';
 import { usePush } from './settings/push';
 import { useShortcuts } from './shortcuts/useShortcuts';
-import { InvitePage } from './sidebar/InvitePage';
 import { Sidebar } from './sidebar/Sidebar';
 import { getChatTitle, parseChatId, parseId, useChatState, useChatStore } from './store/hooks';
 import { Button } from './ui/Button';
@@ -34,6 +33,7 @@ const TooltipRoot = lazyWithRetry(() => import('./ui/TooltipRoot'));
 const DebugPanel = lazyWithRetry(() => import('./debug/DebugPanel'));
 const UpdateBanner = lazyWithRetry(() => import('./UpdateBanner'));
 const InboxPage = lazyWithRetry(() => import('./inbox/InboxPage'));
+const InvitePage = lazyWithRetry(() => import('./sidebar/InvitePage'));
 const OperatorPage = lazyWithRetry(() => import('./operator/OperatorPage'));
 
 /** The main screen of a signed-in user. */
@@ -87,7 +87,13 @@ function Panes() {
         <Route path="/chats/:id/:message?">
           {({ id, message }) => <ChatRoute chatId={parseId(id) ?? 0} messageId={parseId(message)} />}
         </Route>
-        <Route path="/invite/:code">{({ code }) => <InvitePage code={code} />}</Route>
+        <Route path="/invite/:code">
+          {({ code }) => (
+            <ErrorBoundary>
+              <InvitePage code={code} />
+            </ErrorBoundary>
+          )}
+        </Route>
         <Route path="/debug">
           <main className={styles.page}>
             <ErrorBoundary>

@@ -309,6 +309,10 @@ test('two demo users chat from two windows of one browser', async ({ browser, se
   const context = await browser.newContext(DESKTOP);
   const [one, other] = [await context.newPage(), await context.newPage()];
   await signInAs(one, server.url, 'Alice');
+  // A new window uses the last account.
+  await other.goto(server.url);
+  await other.getByRole('navigation', { name: 'Chats' }).getByRole('button', { name: /Alice/ }).click();
+  await other.getByRole('menuitem', { name: 'Add an account' }).click();
   await signInAs(other, server.url, 'Bob');
   await one.getByRole('link', { name: /general/ }).click();
   await other.getByRole('link', { name: /general/ }).click();

@@ -133,7 +133,7 @@ test('empty, oversized and mislabelled files are handled safely', async ({ creat
   await expect(tray.getByRole('progressbar')).toBeHidden();
   await alice.send('a photo');
   // Not shown as an image, but as a download.
-  await expect(alice.message('a photo').getByRole('button', { name: /photo\.png/ })).toBeVisible();
+  await expect(alice.message('a photo').getByRole('button', { name: /^photo\.png/ })).toBeVisible();
   await expect(alice.message('a photo').locator('img')).toHaveCount(0);
   expect(await alice.page.evaluate(() => 'pwned' in globalThis)).toBe(false);
 });

@@ -10,7 +10,7 @@ import { Icon } from '../ui/Icon';
 import { withToast } from '../ui/toast';
 
 /** The page that an invite link opens. */
-export function InvitePage({ code }: { readonly code: string }) {
+export default function InvitePage({ code }: { readonly code: string }) {
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const [, navigate] = useLocation();

@@ -71,6 +71,12 @@ function useTooltip(): ShownTooltip | null {
       show(element);
     };
     const onKeyDown = ({ key }: KeyboardEvent) => key === 'Escape' && hide();
+    // The pointer may already rest on an element.
+    const hovered = document.querySelector<HTMLElement>('[data-tooltip]:hover');
+    if (hovered) {
+      current = hovered;
+      timer = setTimeout(() => show(hovered), DELAY_MS);
+    }
     document.addEventListener('pointerover', onPointerOver);
     document.addEventListener('pointerdown', hide);
     document.addEventListener('focusin', onFocusIn);
