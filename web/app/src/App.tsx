@@ -2,7 +2,6 @@ import { Suspense, useEffect, useState } from 'react';
 import { AppShell } from './AppShell';
 import { type Account, activate, currentAccount, deactivate } from './auth/accounts';
 import { findMailLink } from './auth/mailLinks';
-import { resetSearch } from './search/searchStore';
 import { loadSidebar } from './sidebar/sidebarStore';
 import { ChatStore } from './store/chatStore';
 import { clearFileCache } from './store/fileCache';
@@ -46,7 +45,7 @@ export function App() {
       chatStore.close();
       chatStore.session.close();
       clearFileCache(chatStore);
-      resetSearch();
+      import('./search/searchStore').then(({ resetSearch }) => resetSearch()).catch(() => {});
       closePopup();
       useUiStore.getState().closeModal();
       setChatStore(null);
