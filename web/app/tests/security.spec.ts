@@ -180,7 +180,7 @@ test('a long name without spaces overflows no dialog', async ({ createUser }) =>
   expect(await findOverflow(alice.page)).toEqual([]);
 });
 
-test('the initial load stays under 190 kB compressed', async () => {
+test('scripts and styles of the first page stay under 190 kB', async () => {
   const dist = new URL('../dist/', import.meta.url);
   const html = readFileSync(new URL('index.html', dist), 'utf8');
   const files = [...html.matchAll(/(?:src|href)="\/(assets\/[^"]+)"/g)].map(([, name]) => name);
