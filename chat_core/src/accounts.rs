@@ -22,7 +22,7 @@ const RESERVED_NAME_DAYS: i32 = 90;
 /// The sections of an export. Each query returns keys and lines of JSON for a user
 /// ($1), after a key ($2), up to a number of rows ($3). All sessions come on one page,
 /// newest first, because a user has few.
-const EXPORT_SECTIONS: [&str; 8] = [
+const EXPORT_SECTIONS: [&str; 9] = [
     "select 0::bigint, json_build_object('type', 'user', 'user', user_json(u), 'email', u.email, 'bots', coalesce(
          (select json_agg(user_json(b) order by b.id) from users b where b.owner_id = u.id and b.kind <> 'ghost'), '[]'))::text
      from users u where u.id = $1 and $2 < 0 and $3 > 0",
@@ -50,12 +50,15 @@ const EXPORT_SECTIONS: [&str; 8] = [
          where x.user_id = $1 and x.message_id > $2 order by x.message_id limit $3
      )
      order by r.message_id, r.emoji",
+    "select s.id, json_build_object('type', 'saved_message', 'message_id', s.message_id,
+                                    'saved_at', to_rfc3339(s.saved_at))::text
+     from saved_messages s where s.user_id = $1 and s.id > $2 order by s.id limit $3",
     "select v.id, json_build_object('type', 'message', 'message', v.json)::text
      from message_view v where v.sender_id = $1 and v.id > $2 order by v.id limit $3",
 ];
 
 /// Exports the data of a user as lines of JSON, page by page: `user`, then `session`,
-/// `notification_settings`, `activity`, `chat`, `file`, `reaction` and `message`. It fails once the session that
+/// `notification_settings`, `activity`, `chat`, `file`, `reaction`, `saved_message` and `message`. It fails once the session that
 /// requested it ends.
 pub fn export(db: PgPool, user: UserId, session: Option<Uuid>) -> impl Stream<Item = Result<String>> {
     stream::try_unfold(ExportPosition { section: 0, after: -1 }, move |position| {
@@ -197,6 +200,7 @@ pub(crate) async fn erase(log: &mut PgConnection, user: UserId) -> Result<()> {
         "delete from webhook_endpoints where user_id = $1",
         "delete from notification_settings where user_id = $1",
         "delete from inbox_marks where user_id = $1",
+        "delete from saved_messages where user_id = $1",
         "delete from bridges where owner_id = $1",
         "delete from chat_bans where user_id = $1",
         "update chat_members set can_send = false

@@ -1,7 +1,12 @@
 //! Bans from a chat.
 
 use crate::{
-    ChatId, Error, Result, Time, UserId, chats::model::Role, events, members, permissions::Permission, users::User,
+    ChatId, Error, Result, Time, UserId,
+    chats::model::Role,
+    events, members,
+    messages::system::{self, ChatChange},
+    permissions::Permission,
+    users::User,
     values::Reason,
 };
 use schemars::JsonSchema;
@@ -53,6 +58,9 @@ pub async fn ban(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, reason:
         return Err(Error::NotFound("user"));
     }
     members::delete(&mut log, chat, user).await?;
+    if role.is_some() {
+        system::append(&mut log, chat, actor, &ChatChange::Removed { user_id: user }).await?;
+    }
     log.commit().await?;
     Ok(())
 }

@@ -2,11 +2,11 @@
 //! which events update it: one snapshot of the database.
 
 use crate::{
-    InboxItemId, Result, UserId, blocks,
+    InboxItemId, MessageId, Result, UserId, blocks,
     chats::{self, ChatSummary},
     ephemeral::Presence,
     events::{self, Cursor, Head},
-    inbox,
+    inbox, messages,
     notification_settings::{self, NotificationSettings},
     presence,
     users::{self, Me, User},
@@ -33,6 +33,8 @@ pub struct Bootstrap {
     pub presences: Vec<Presence>,
     /// The users whom the caller has blocked.
     pub blocked_user_ids: Vec<UserId>,
+    /// The messages that the caller has saved, also of chats that the caller has left.
+    pub saved_message_ids: Vec<MessageId>,
     /// What notifies the caller.
     pub notification_settings: NotificationSettings,
     /// The last item of the inbox that the caller has seen; null if there is none.
@@ -51,6 +53,7 @@ pub async fn load(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
     let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
     let presences = presence::visible_to(&mut *snapshot, viewer, &ids).await?;
     let blocked_user_ids = blocks::list_ids(&mut *snapshot, viewer).await?;
+    let saved_message_ids = messages::list_saved_ids(&mut *snapshot, viewer).await?;
     let notification_settings = notification_settings::get(&mut *snapshot, viewer).await?;
     let last_seen_inbox_item_id = inbox::last_seen(&mut *snapshot, viewer).await?;
     snapshot.rollback().await?;
@@ -61,6 +64,7 @@ pub async fn load(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
         users,
         presences,
         blocked_user_ids,
+        saved_message_ids,
         notification_settings,
         last_seen_inbox_item_id,
         cursor,

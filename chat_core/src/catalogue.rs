@@ -9,7 +9,7 @@ use crate::{
     ephemeral::{Presence, Typing},
     events::Cursor,
     inbox::{InboxCount, InboxItem},
-    messages::Message,
+    messages::{Message, MessageKind},
     notification_settings::{NotificationLevel, NotificationSettings},
     permissions::Permission,
     users::User,
@@ -48,6 +48,8 @@ pub enum Event {
         message_id: MessageId,
         sender_id: Option<UserId>,
         deleted_at: Time,
+        #[serde(default)]
+        kind: MessageKind,
         mentions_before: Vec<UserId>,
         mentions_everyone_before: bool,
     },
@@ -142,6 +144,12 @@ pub enum Event {
     /// The recipient has seen the inbox up to an item. Chats that are not listed have no unseen items.
     #[serde(rename = "inbox.seen")]
     InboxSeen { id: Cursor, at: Time, last_seen_item_id: InboxItemId, chats: Vec<InboxCount> },
+    /// The recipient saved a message for later.
+    #[serde(rename = "message.saved")]
+    MessageSaved { id: Cursor, at: Time, message_id: MessageId },
+    /// The recipient removed a message from the saved ones, or it was deleted for good.
+    #[serde(rename = "message.unsaved")]
+    MessageUnsaved { id: Cursor, at: Time, message_id: MessageId },
     /// The username, display name, bio or avatar of a user changed.
     #[serde(rename = "user.updated")]
     UserUpdated { id: Cursor, at: Time, user: User },

@@ -108,6 +108,8 @@ ids! {
     DeliveryId
     /// An item of an inbox. Item ids increase in commit order.
     InboxItemId
+    /// A saved message. Later ones have higher ids.
+    SavedMessageId
     /// An entry of the audit log. Later entries have higher ids.
     AuditEntryId
     /// A position in the event log. Event ids increase in commit order.

@@ -2,10 +2,11 @@
 
 use crate::{
     ChatId, Error, Result, Time, UserId, auth,
-    chats::{self, Chat},
+    chats::{self, Chat, ChatType},
     events,
     mail::{self, Language, NewMail},
     members,
+    messages::system::{self, ChatChange},
     permissions::Permission,
     users,
     values::{Email, InviteCode},
@@ -51,6 +52,23 @@ pub struct Preview {
     pub code: String,
     /// The chat that the invite is for.
     pub chat: Chat,
+    /// When the invite expires; null if it never does.
+    pub expires_at: Option<Time>,
+}
+
+/// What an invite tells anybody who has its link: who invites where.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, sqlx::FromRow)]
+pub struct InviteSummary {
+    /// The name of the chat; empty for a group without one.
+    pub chat_name: String,
+    /// The type of the chat.
+    pub chat_type: ChatType,
+    /// The description of the chat; may be empty.
+    pub chat_description: String,
+    /// Number of members of the chat.
+    pub member_count: i64,
+    /// The name of the user who created the invite; null if the account was deleted.
+    pub invited_by: Option<String>,
     /// When the invite expires; null if it never does.
     pub expires_at: Option<Time>,
 }
@@ -172,6 +190,22 @@ pub async fn preview(db: impl PgExecutor<'_>, viewer: UserId, code: &InviteCode)
     Ok(Preview { code, chat, expires_at })
 }
 
+/// Returns who invites where, for anybody who has the code.
+pub async fn summarize(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<InviteSummary> {
+    sqlx::query_as(
+        "select c.name as chat_name, c.type as chat_type, c.description as chat_description,
+                member_count(c.id)::bigint as member_count,
+                coalesce(nullif(u.display_name, ''), u.username) as invited_by, i.expires_at
+         from active_invites i join chats c on c.id = i.chat_id
+         left join users u on u.id = i.created_by and u.deleted_at is null
+         where i.code = $1",
+    )
+    .bind(code.as_str())
+    .fetch_optional(db)
+    .await?
+    .ok_or(Error::NotFound("invite"))
+}
+
 /// Whether an invite can be used.
 pub async fn is_active(db: impl PgExecutor<'_>, code: &InviteCode) -> Result<bool> {
     Ok(sqlx::query_scalar("select exists (select from active_invites where code = $1)")
@@ -191,6 +225,7 @@ pub async fn accept(db: &PgPool, user: UserId, code: &InviteCode) -> Result<chat
         .ok_or(Error::NotFound("invite"))?;
     let outcome = members::add_member(&mut log, chat, user).await?;
     if outcome.is_new {
+        system::append(&mut log, chat, user, &ChatChange::Joined).await?;
         sqlx::query("update invites set uses = uses + 1 where code = $1")
             .bind(code.as_str())
             .execute(&mut *log)

@@ -60,6 +60,6 @@ pub mod webhooks;
 pub use error::{Error, Result};
 pub use ids::{
     AuditEntryId, BridgeChatId, BridgeId, ChatId, DeliveryId, EndpointId, EventId, FileId, InboxItemId, LaneId,
-    MessageId, UserId, WebhookId,
+    MessageId, SavedMessageId, UserId, WebhookId,
 };
 pub use time::Time;

@@ -6,6 +6,7 @@ use crate::{
     blocks, bots, bridges,
     chats::model::{ChatType, Membership, Role},
     events,
+    messages::system::{self, ChatChange},
     permissions::Permission,
     users::{User, UserKind},
     webhooks,
@@ -89,6 +90,9 @@ pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role
     bots::require_can_have(&mut *log, "role", user, as_role).await?;
     let banned = || Error::Conflict { code: "banned", detail: "this user is banned from the chat; unban them first" };
     let is_new = admit(&mut log, chat, user, as_role, banned).await?;
+    if is_new {
+        system::append(&mut log, chat, actor, &ChatChange::Added { user_id: user }).await?;
+    }
     let outcome = add_outcome(&mut log, chat, user, is_new).await?;
     log.commit().await?;
     Ok(outcome)
@@ -104,6 +108,9 @@ pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<AddOutcome>
         return Err(Error::NotFound("public channel"));
     }
     let outcome = add_member(&mut log, chat, user).await?;
+    if outcome.is_new {
+        system::append(&mut log, chat, user, &ChatChange::Joined).await?;
+    }
     log.commit().await?;
     Ok(outcome)
 }
@@ -206,6 +213,7 @@ pub async fn remove(db: &PgPool, actor: UserId, chat: ChatId, user: UserId) -> R
     let role = find_highest_role(&mut log, chat, user).await?.ok_or(Error::NotFound("member"))?;
     membership.require_can_remove(role)?;
     delete(&mut log, chat, user).await?;
+    system::append(&mut log, chat, actor, &ChatChange::Removed { user_id: user }).await?;
     log.commit().await?;
     Ok(())
 }
@@ -259,6 +267,7 @@ async fn leave_locked(
     delete(&mut log, chat, user).await?;
     if has_others {
         admission::require_invite(&mut *log, chat, user).await?;
+        system::append(&mut log, chat, user, &ChatChange::Left).await?;
     } else {
         sqlx::query("delete from chats where id = $1").bind(chat).execute(&mut *log).await?;
     }

@@ -7,8 +7,8 @@ use crate::{
     request_guard::{self, RequestGuard},
     routes::{
         accounts, auth, bans, bots, bridges, channels, chats, config, events, files, inbox, invites, mail, members,
-        messages, notifications, oauth, operator, presence, push, receipts, search, sign_up, tokens, users,
-        webhook_endpoints, webhooks,
+        messages, notifications, oauth, operator, presence, push, receipts, saved_messages, search, sign_up, tokens,
+        users, webhook_endpoints, webhooks,
     },
 };
 use axum::{
@@ -157,6 +157,7 @@ pub fn routes() -> Routes {
         .on(RouteClass::Webhook, Network, POST, "/in/whatsapp/{bridge_id}",                         bridges::receive_whatsapp,      "Receive a webhook of WhatsApp.")
         .on(RouteClass::Webhook, Network, POST, "/in/google-chat/{bridge_id}/{webhook_token}",      bridges::receive_google_chat,   "Receive an event of Google Chat or of Google Pub/Sub.")
         .on(Read,    ChatsRead,      GET,    "/api/invites/{code}",                                 invites::preview,               "Preview an invite.")
+        .on(Read,    Public,         GET,    "/api/invites/{code}/summary",                         invites::summarize,             "Get who invites where, without an account.")
         .on(Write,   ChatsWrite,     POST,   "/api/invites/{code}",                                 invites::accept,                "Accept an invite.")
 
         .on(Write,   MessagesWrite,  POST,   "/api/chats/{chat_id}/messages",                       messages::create,               "Send a message; a repeated nonce returns the first message.")
@@ -177,6 +178,9 @@ pub fn routes() -> Routes {
         .on(Write,   ReactionsWrite, DELETE, "/api/messages/{message_id}/reactions/{emoji}",        messages::unreact,              "Remove a reaction.")
         .on(Write,   MessagesWrite,  PUT,    "/api/messages/{message_id}/pin",                      messages::pin,                  "Pin a message.")
         .on(Write,   MessagesWrite,  DELETE, "/api/messages/{message_id}/pin",                      messages::unpin,                "Unpin a message.")
+        .on(Write,   SignedIn,       PUT,    "/api/messages/{message_id}/saved",                    saved_messages::save,           "Save a message for later.")
+        .on(Write,   SignedIn,       DELETE, "/api/messages/{message_id}/saved",                    saved_messages::unsave,         "Remove a message from the saved ones.")
+        .on(Read,    SignedIn,       GET,    "/api/saved-messages",                                 saved_messages::list,           "List the messages that the caller has saved, the last saved first.")
         .on(RouteClass::Webhook, Webhook, POST, "/api/webhooks/{webhook_id}/{webhook_token}",       webhooks::post,                 "Post a message to a webhook, in Discord's format.")
         .on(RouteClass::Webhook, Webhook, GET, "/api/webhooks/{webhook_id}/{webhook_token}",        webhooks::get,                  "Get the webhook of a URL.")
         .on(RouteClass::Webhook, Webhook, POST, "/api/webhooks/{webhook_id}/{webhook_token}/slack", webhooks::post_slack,           "Post a message to a webhook, in Slack's format.")

@@ -5,7 +5,7 @@ use crate::text::{clean, clean_name, cut};
 use chat_core::{
     ChatId, MessageId, Time, UserId,
     chats::{ChatSummary, ChatType},
-    messages::Message,
+    messages::{ChatChange, Message},
     users::{User, UserKind},
 };
 use schemars::JsonSchema;
@@ -94,6 +94,9 @@ pub(crate) struct MessageSummary {
     at: Time,
     /// The text; empty if the message was deleted.
     text: String,
+    /// What the author changed in the chat, if the server wrote the message to tell so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<ChatChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<MessageId>,
     is_edited: bool,
@@ -124,6 +127,7 @@ impl MessageSummary {
             shown_as: message.author.as_ref().map(|author| clean_name(&author.name, MAX_NAME_BYTES)),
             at: message.created_at,
             text: cut(&clean(&parts.join("\n\n")), MAX_TEXT_BYTES),
+            change: message.change.clone().map(clean_change),
             reply_to: message.reply_to,
             is_edited: message.edited_at.is_some(),
             is_deleted: message.deleted_at.is_some(),
@@ -142,6 +146,16 @@ impl MessageSummary {
                 .map(|reaction| format!("{} {}", reaction.emoji, reaction.count))
                 .collect(),
         }
+    }
+}
+
+/// Cleans the texts of a change.
+fn clean_change(change: ChatChange) -> ChatChange {
+    let clean_text = |text: String| clean_name(&text, MAX_NAME_BYTES);
+    match change {
+        ChatChange::Renamed { name } => ChatChange::Renamed { name: name.map(clean_text) },
+        ChatChange::TopicChanged { topic } => ChatChange::TopicChanged { topic: topic.map(clean_text) },
+        other => other,
     }
 }
 

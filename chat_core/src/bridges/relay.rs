@@ -103,7 +103,7 @@ struct RelayedRow {
     files: Json<Vec<RelayedFile>>,
 }
 
-/// Loads a message to relay to a remote user. `None` if it no longer exists.
+/// Loads a message to relay to a remote user. `None` if it no longer exists, and for a system message.
 pub async fn load_message(
     db: impl PgExecutor<'_>,
     recipient: &Recipient,
@@ -125,7 +125,7 @@ pub async fn load_message(
              where r.message_id = m.reply_to and r.lane_id = $3 and r.is_original and r.remote_id is not null
              order by r.part limit 1
          ) replied on true
-         where m.id = $1 and m.chat_id = $2",
+         where m.id = $1 and m.chat_id = $2 and m.change is null",
     )
     .bind(id)
     .bind(recipient.chat_id)

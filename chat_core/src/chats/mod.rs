@@ -10,7 +10,10 @@ use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, admission, blocks, bots,
     chats::model::Role,
     events, members,
-    messages::{self, Message},
+    messages::{
+        self, Message,
+        system::{self, ChatChange},
+    },
     notification_settings::NotificationLevel,
     permissions::Permission,
     search::{split_name_query, words},
@@ -460,6 +463,7 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
             return Err(Error::invalid("retention_days", "the retention must be 1 to 36500 days"));
         }
     }
+    let before = get(&mut *log, id, actor).await?;
     sqlx::query(
         "update chats
          set name = new.name, description = new.description, topic = new.topic, retention_days = new.retention_days,
@@ -483,6 +487,12 @@ pub async fn update(db: &PgPool, actor: UserId, id: ChatId, patch: &ChatPatch) -
     .execute(&mut *log)
     .await?;
     let chat = get(&mut *log, id, actor).await?;
+    if chat.name != before.name {
+        system::append(&mut log, id, actor, &ChatChange::Renamed { name: Some(chat.name.clone()) }).await?;
+    }
+    if chat.topic != before.topic {
+        system::append(&mut log, id, actor, &ChatChange::TopicChanged { topic: Some(chat.topic.clone()) }).await?;
+    }
     log.commit().await?;
     Ok(chat)
 }

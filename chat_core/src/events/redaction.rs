@@ -37,7 +37,7 @@ impl Redaction {
     }
 }
 
-/// The JSON of an event without the content, files, embeds and reactions of its message.
+/// The JSON of an event without the content, files, embeds, reactions and change of its message.
 /// Mentions stay, because clients count from them.
 pub fn redact(data: &str) -> Option<String> {
     let mut event: Value = serde_json::from_str(data).ok()?;
@@ -48,6 +48,7 @@ pub fn redact(data: &str) -> Option<String> {
         ("reactions", json!([])),
         ("author", json!(null)),
         ("embeds", json!([])),
+        ("change", json!(null)),
     ];
     for (field, empty) in empty {
         message.insert(field.into(), empty);

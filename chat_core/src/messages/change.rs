@@ -145,7 +145,7 @@ async fn load_changed(db: &PgPool, id: MessageId, viewer: UserId) -> Result<Mess
 }
 
 /// Turns the outcome of a change into an error, unless it is `done`.
-fn require_done(outcome: String) -> Result<()> {
+pub(super) fn require_done(outcome: String) -> Result<()> {
     match outcome.as_str() {
         "done" => Ok(()),
         "not_found" => Err(Error::NotFound("message")),
@@ -153,6 +153,9 @@ fn require_done(outcome: String) -> Result<()> {
         "cannot_send" => Err(Error::Forbidden("you cannot send messages in this chat")),
         "forbidden" => Err(Error::Forbidden("your role in this chat does not allow this")),
         "not_the_author" => Err(Error::Forbidden("only the sender can edit a message")),
+        "system_message" => {
+            Err(Error::Conflict { code: "system_message", detail: "a system message cannot be edited or pinned" })
+        }
         "empty" => Err(Error::invalid("content", "a message must have text or files")),
         other => Err(Error::internal(format!("unknown outcome of a message change: `{other}`"))),
     }

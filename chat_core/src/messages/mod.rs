@@ -6,7 +6,9 @@ mod embed;
 mod history;
 mod pins;
 mod reactions;
+mod saved;
 mod send;
+pub(crate) mod system;
 mod writer;
 
 pub use change::{
@@ -21,6 +23,9 @@ pub(crate) use history::find_first_at;
 pub use history::{Page, Position, load_page, load_replies};
 pub use pins::list_pins;
 pub use reactions::list_reacting_users;
+pub(crate) use saved::list_saved_ids;
+pub use saved::{MAX_SAVED, SavedMessage, list_saved, save, unsave};
+pub use system::{ChatChange, MessageKind};
 pub use writer::Writer;
 
 use crate::{
@@ -74,6 +79,12 @@ pub struct Message {
     /// The embeds, which only webhooks send.
     #[serde(default)]
     pub embeds: Vec<Embed>,
+    /// Who wrote the message.
+    #[serde(default)]
+    pub kind: MessageKind,
+    /// What a system message tells; null for others, and if the message was deleted.
+    #[serde(default)]
+    pub change: Option<ChatChange>,
 }
 
 impl Message {
@@ -84,6 +95,7 @@ impl Message {
         self.reactions = Vec::new();
         self.embeds = Vec::new();
         self.author = None;
+        self.change = None;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sends a batch of messages in one transaction, with one outcome for each message.
 
-use super::{Message, NewMessage, SendOutcome, fill_senders_reactions, load_by_ids};
+use super::{Message, MessageKind, NewMessage, SendOutcome, fill_senders_reactions, load_by_ids};
 use crate::{Error, FileId, MessageId, Result, Time, files::FileInfo, values::Nonce};
 use sqlx::{PgConnection, types::Json};
 use std::collections::HashMap;
@@ -151,5 +151,7 @@ fn build_message(new: &NewMessage, id: MessageId, created_at: Time, files: &Hash
         pinned: false,
         author: new.extra.as_ref().and_then(|extra| extra.author.clone()),
         embeds: new.extra.as_ref().map_or_else(Vec::new, |extra| extra.embeds.clone()),
+        kind: MessageKind::User,
+        change: None,
     }
 }

@@ -304,7 +304,7 @@ async fn insert_gap(tx: &mut PgConnection, cursor: &Cursor, reason: &str) -> Res
          join bridges b on b.id = c.bridge_id and b.state <> 'disabled'
          cross join lateral (
              select m.id from messages m
-             where m.chat_id = c.chat_id and m.created_at > c.created_at and m.deleted_at is null
+             where m.chat_id = c.chat_id and m.created_at > c.created_at and m.deleted_at is null and m.change is null
                and m.id > coalesce((
                    select r.message_id from bridge_messages r
                    where r.lane_id = c.id and not r.is_incoming and r.is_original order by r.id desc limit 1

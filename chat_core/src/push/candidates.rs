@@ -55,7 +55,8 @@ pub(super) async fn load_with_devices(db: &mut PgConnection, messages: &[Message
                 and coalesce(x.sender_id, 0) <> all (blocked_by(m.user_id))
                 and (level.level = 'all' or addressing.is_for_member or s.keywords <> '{}')
          ) prefilter on true
-         where x.id = any ($1) and exists (select from push_subscriptions p where p.user_id = m.user_id)
+         where x.id = any ($1) and x.change is null
+           and exists (select from push_subscriptions p where p.user_id = m.user_id)
          order by x.id",
     )
     .bind(messages)
@@ -106,9 +107,10 @@ pub(super) async fn load_unread(
         "select x.id, x.sender_id, x.deleted_at is not null as is_deleted, x.reply_to,
                 x.mentions_everyone or $1 = any (x.mentions) as is_mentioned
          from (
-             select f.* from messages f where f.id = $3 and f.chat_id = $2 and f.id > $4
+             select f.* from messages f where f.id = $3 and f.chat_id = $2 and f.id > $4 and f.change is null
              union all
-             (select n.* from messages n where n.chat_id = $2 and n.id > greatest($3, $4) order by n.id desc limit $5)
+             (select n.* from messages n where n.chat_id = $2 and n.id > greatest($3, $4) and n.change is null
+              order by n.id desc limit $5)
          ) x order by x.id desc",
     )
     .bind(user)

@@ -241,11 +241,14 @@ pub async fn count_unread_chats(db: impl PgExecutor<'_>, user: UserId) -> Result
              cross join lateral find_read_position(m) position
              where m.user_id = $1 and not is_muted_now(m) and exists (
                  select from (
-                     select x.sender_id, x.deleted_at from messages x
+                     select x.id, x.sender_id, x.deleted_at from messages x
                      where x.chat_id = m.chat_id and x.id > position.read_up_to order by x.id limit 5000
                  ) newer
                  where newer.sender_id is distinct from m.user_id and newer.deleted_at is null
                    and not exists (select from blocks b where b.blocker_id = $1 and b.blocked_id = newer.sender_id)
+                   and not exists (
+                       select from messages s where s.chat_id = m.chat_id and s.id = newer.id and s.change is not null
+                   )
              )
              limit 100
          ) unread",

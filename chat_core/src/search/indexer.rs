@@ -109,7 +109,7 @@ async fn reindex_skipped(tx: &mut PgConnection) -> Result<()> {
         "select m.id, m.chat_id, m.sender_id, left(m.content, $3) as content,
                 exists (select from message_files f where f.message_id = m.id) as has_files
          from messages m
-         where m.id > $1 and m.id <= $2 and m.deleted_at is null
+         where m.id > $1 and m.id <= $2 and m.deleted_at is null and m.change is null
            and not exists (select from search_entries e where e.message_id = m.id)
          order by m.id",
     )

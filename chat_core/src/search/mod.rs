@@ -253,7 +253,7 @@ impl Search<'_> {
                      cross join lateral (select * from messages where id = stale.message_id offset 0) changed
                      where changed.id <= (select indexed_up_to from search_progress) and changed.chat_id = any($1)
                  ) x
-                 where x.deleted_at is null
+                 where x.deleted_at is null and x.change is null
                    and ($2::bigint is null or x.sender_id = $2)
                    and (not $3 or exists (select from message_files f where f.message_id = x.id))
                    and (not $9 or exists (select from message_files mf join files f on f.id = mf.file_id
@@ -333,7 +333,7 @@ impl Search<'_> {
             self.push_match(&mut sql, "(e.words || '')", Rank::Words);
         }
         sql.push(") select e.message_id from e");
-        sql.push(" join messages m on m.id = e.message_id and m.deleted_at is null");
+        sql.push(" join messages m on m.id = e.message_id and m.deleted_at is null and m.change is null");
         sql.push(" where e.chat_id = any(").push_bind(&self.chats).push(")");
         // The entry of a changed message may be older than the change.
         sql.push(" and not exists (select from search_stale s where s.message_id = e.message_id)");

@@ -9,7 +9,7 @@ use crate::{
 use axum::extract::State;
 use chat_core::{
     chats::Chat,
-    invites::{self, Invite, NewInvite, Preview},
+    invites::{self, Invite, InviteSummary, NewInvite, Preview},
     values::{Email, InviteCode},
 };
 use chat_http::Result;
@@ -70,6 +70,14 @@ pub(crate) async fn preview(
     Path(code): Path<InviteCode>,
 ) -> Result<Json<Preview>> {
     Ok(Json(invites::preview(&state.db, caller.user_id, &code).await?))
+}
+
+/// Returns who invites where.
+pub(crate) async fn summarize(
+    State(state): State<Arc<AppState>>,
+    Path(code): Path<InviteCode>,
+) -> Result<Json<InviteSummary>> {
+    Ok(Json(invites::summarize(&state.db, &code).await?))
 }
 
 /// Accepts an invite: adds the caller to its chat. Idempotent.

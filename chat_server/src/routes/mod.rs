@@ -22,6 +22,7 @@ pub(crate) mod operator;
 pub(crate) mod presence;
 pub(crate) mod push;
 pub(crate) mod receipts;
+pub(crate) mod saved_messages;
 pub(crate) mod search;
 pub(crate) mod sign_up;
 pub(crate) mod tokens;

@@ -5,6 +5,7 @@ use chat_test::{TestApp, TestUser};
 use chrono::TimeDelta;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 async fn bootstrap(user: &TestUser) -> Value {
     user.get("/api/bootstrap").await.expect(200).json()
@@ -29,6 +30,7 @@ struct State {
     user: Value,
     notification_settings: Value,
     last_seen_inbox_item_id: Value,
+    saved_message_ids: BTreeSet<i64>,
     chats: Map<String, Value>,
 }
 
@@ -39,7 +41,15 @@ impl State {
         let user = bootstrap["user"].clone();
         let notification_settings = bootstrap["notification_settings"].clone();
         let last_seen_inbox_item_id = bootstrap["last_seen_inbox_item_id"].clone();
-        Self { me: user["id"].as_i64().expect("an id"), user, notification_settings, last_seen_inbox_item_id, chats }
+        let saved = bootstrap["saved_message_ids"].as_array().expect("ids").iter();
+        Self {
+            me: user["id"].as_i64().expect("an id"),
+            user,
+            notification_settings,
+            last_seen_inbox_item_id,
+            saved_message_ids: saved.map(|id| id.as_i64().expect("an id")).collect(),
+            chats,
+        }
     }
 
     /// Applies an event as a client's reducer does.
@@ -70,6 +80,12 @@ impl State {
                     chat["inbox_count"] = count.map_or(json!(0), |count| count["inbox_count"].clone());
                 }
             }
+            "message.saved" => {
+                self.saved_message_ids.insert(event["message_id"].as_i64().expect("an id"));
+            }
+            "message.unsaved" => {
+                self.saved_message_ids.remove(&event["message_id"].as_i64().expect("an id"));
+            }
             "notification_settings.updated" => self.notification_settings = event["settings"].clone(),
             _ => {
                 let (me, seen) = (self.me, self.last_seen_inbox_item_id.as_i64());
@@ -98,9 +114,9 @@ impl State {
         let mentions_me = |users: &Value, everyone: &Value| {
             everyone == true || users.as_array().is_some_and(|users| users.contains(&json!(me)))
         };
-        // A message counts as unread if it is after the read marker and by another user.
-        let counts = |chat: &Value, id: &Value, sender: &Value| {
-            sender != &json!(me) && id.as_i64() > chat["last_read_message_id"].as_i64()
+        // A message counts as unread if it is after the read marker, by another user, and no system message.
+        let counts = |chat: &Value, id: &Value, of: &Value| {
+            of["sender_id"] != me && of["kind"] != "system" && id.as_i64() > chat["last_read_message_id"].as_i64()
         };
         let message = &event["message"];
         let about = [&event["message_id"], &message["id"]].into_iter().find(|id| !id.is_null());
@@ -126,14 +142,14 @@ impl State {
             "chat.notification_level" => chat["notification_level"] = event["notification_level"].clone(),
             "message.new" => {
                 chat["last_message"] = message.clone();
-                if message["sender_id"] != me {
+                if message["sender_id"] != me && message["kind"] != "system" {
                     add(&mut chat["unread_count"], 1);
                     let is_mention = mentions_me(&message["mentions"], &message["mentions_everyone"]);
                     add(&mut chat["mention_count"], i64::from(is_mention));
                 }
             }
             "message.updated" => {
-                if counts(chat, &message["id"], &message["sender_id"]) {
+                if counts(chat, &message["id"], message) {
                     let before = mentions_me(&event["mentions_before"], &event["mentions_everyone_before"]);
                     let now = mentions_me(&message["mentions"], &message["mentions_everyone"]);
                     add(&mut chat["mention_count"], i64::from(now) - i64::from(before));
@@ -145,7 +161,7 @@ impl State {
                 }
             }
             "message.deleted" => {
-                if counts(chat, &event["message_id"], &event["sender_id"]) {
+                if counts(chat, &event["message_id"], event) {
                     add(&mut chat["unread_count"], -1);
                     let was_mention = mentions_me(&event["mentions_before"], &event["mentions_everyone_before"]);
                     add(&mut chat["mention_count"], -i64::from(was_mention));
@@ -153,7 +169,7 @@ impl State {
                 if is_last {
                     let gone = json!({
                         "content": "", "files": [], "mentions": [], "mentions_everyone": false, "reactions": [],
-                        "pinned": false, "deleted_at": event["deleted_at"],
+                        "pinned": false, "change": null, "deleted_at": event["deleted_at"],
                     });
                     for (field, value) in gone.as_object().expect("fields") {
                         chat["last_message"][field] = value.clone();
@@ -202,7 +218,8 @@ impl State {
         assert_eq!(self.user, fresh.user, "{what}");
         assert_eq!(self.notification_settings, fresh.notification_settings, "{what}");
         assert_eq!(self.last_seen_inbox_item_id, fresh.last_seen_inbox_item_id, "{what}");
-        let ids = |state: &Self| state.chats.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(self.saved_message_ids, fresh.saved_message_ids, "{what}");
+        let ids = |state: &Self| state.chats.keys().cloned().collect::<BTreeSet<_>>();
         assert_eq!(ids(self), ids(fresh), "{what}");
         for (id, chat) in &self.chats {
             let (chat, fresh) = (Self::sorted(chat), Self::sorted(&fresh.chats[id]));
@@ -229,7 +246,7 @@ async fn perform_random_action(random: &mut StdRng, users: &[TestUser], chats: &
     let level = ["all", "mentions", "none"].choose(random).expect("a level");
     let tomorrow = (now() + TimeDelta::days(1)).format("%Y-%m-%dT%H:%M:%SZ");
     let emoji = ["👍", "🎉", "❤️"].choose(random).expect("an emoji");
-    let reply = match random.random_range(0..22) {
+    let reply = match random.random_range(0..23) {
         0 if n.is_multiple_of(2) => {
             let reply = json!({ "content": format!("{mention} answered {n}"), "reply_to": some });
             who.post(&format!("{chat}/messages"), reply).await
@@ -258,6 +275,8 @@ async fn perform_random_action(random: &mut StdRng, users: &[TestUser], chats: &
             who.put("/api/inbox/seen", json!({ "last_seen_item_id": item })).await
         }
         20 => who.patch("/api/notification-settings", json!({ "channel_level": level, "keywords": [mention] })).await,
+        21 if n.is_multiple_of(3) => who.delete(&format!("{message}/saved")).await,
+        21 => who.put(&format!("{message}/saved"), json!({})).await,
         _ if n.is_multiple_of(3) => who.delete(&chat).await,
         _ => {
             let reply = who.post("/api/chats", json!({ "type": "group", "name": "g", "members": [whom] })).await;
@@ -361,5 +380,5 @@ async fn pages_without_visible_events_do_not_end_the_log() {
     alice.say_in(channel, "for bob").await;
     let (events, _) = events_after(&bob, &cursor, 2).await;
     let contents: Vec<_> = events.iter().filter_map(|event| event["message"]["content"].as_str()).collect();
-    assert_eq!(contents, ["for bob"]);
+    assert_eq!(contents, ["", "for bob"], "bob's joining is a system message");
 }

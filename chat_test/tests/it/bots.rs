@@ -22,6 +22,7 @@ async fn a_bot_talks_in_the_chats_to_which_its_owner_adds_it() {
     assert_eq!(refused["errors"][0]["code"], "not_owner");
     let added = alice.post(&members, json!({ "user_id": bot.id })).await.expect(201).json();
     assert_eq!((&added["kind"], &added["username"]), (&json!("bot"), &json!("helper")));
+    assert_eq!(bobs.next_of("message.new").await.data["message"]["change"]["user_id"], bot.id);
     let mut stream = bot.listen().await;
     bob.say_in(team, "@helper are you there?").await;
     let asked = stream.next_of("message.new").await;

@@ -48,14 +48,17 @@ async fn a_member_receives_only_what_is_sent_while_they_belong() {
 
     let received = daves.read_until("marker").await;
     let kinds: Vec<&str> = received.iter().map(|event| event.kind.as_str()).collect();
-    assert_eq!(kinds, ["chat.added", "inbox.added", "message.new", "chat.removed"]);
+    assert_eq!(kinds, ["chat.added", "inbox.added", "message.new", "message.new", "chat.removed"]);
     assert_eq!(received[0].data["chat"]["role"], "member");
-    assert_eq!(received[2].text(), "during");
-    assert_eq!(received[3].data["reason"], "removed");
+    assert_eq!(received[2].data["message"]["change"]["type"], "added");
+    assert_eq!(received[3].text(), "during");
+    assert_eq!(received[4].data["reason"], "removed");
 
     let received = bobs.read_until("marker").await;
     let kinds: Vec<&str> = received.iter().map(|event| event.kind.as_str()).collect();
-    assert_eq!(kinds, ["message.new", "member.joined", "message.new", "member.left", "message.new"]);
+    let before_and_after =
+        ["message.new", "member.joined", "message.new", "message.new", "member.left", "message.new", "message.new"];
+    assert_eq!(kinds, before_and_after);
     assert_eq!(received[1].data["user"]["username"], "dave");
 }
 
@@ -73,7 +76,7 @@ async fn updating_a_chat_sends_nothing_to_a_removed_member() {
 
     let kinds = |received: Vec<chat_test::Event>| received.into_iter().map(|event| event.kind).collect::<Vec<_>>();
     assert_eq!(kinds(carols.read_until("marker").await), ["chat.removed"]);
-    assert_eq!(kinds(bobs.read_until("marker").await), ["member.left", "chat.updated"]);
+    assert_eq!(kinds(bobs.read_until("marker").await), ["member.left", "message.new", "chat.updated", "message.new"]);
 }
 
 #[tokio::test]
@@ -86,10 +89,14 @@ async fn leaving_joining_and_deleting_reach_the_users_concerned() {
     let gone = daves.next().await;
     assert_eq!((gone.kind.as_str(), &gone.data["reason"]), ("chat.removed", &json!("left")));
     assert_eq!(alices.next().await.kind, "member.left");
+    assert_eq!(alices.next().await.data["message"]["change"]["type"], "left");
 
     dave.post(&format!("/api/chats/{general}/join"), json!({})).await.expect(201);
     assert_eq!(daves.next().await.kind, "chat.added");
     assert_eq!(alices.next().await.kind, "member.joined");
+    for stream in [&mut alices, &mut daves] {
+        assert_eq!(stream.next().await.data["message"]["change"]["type"], "joined");
+    }
 
     let body = json!({ "type": "group", "name": "short-lived", "members": [alice.id, dave.id] });
     let chat = bob.post("/api/chats", body).await.expect(201).json();

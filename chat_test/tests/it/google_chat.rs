@@ -103,11 +103,11 @@ impl TestBridge {
         found.into_inner().expect("a chat").expect("a chat")
     }
 
+    /// The messages of users, oldest first.
     pub(crate) async fn messages(&self, chat: i64) -> Vec<Value> {
         let page = self.alice.get(&format!("/api/chats/{chat}/messages?limit=100")).await.expect(200).json();
-        let mut items = page["items"].as_array().expect("messages").clone();
-        items.reverse();
-        items
+        let items = page["items"].as_array().expect("messages").iter().rev();
+        items.filter(|message| message["kind"] == "user").cloned().collect()
     }
 
     pub(crate) async fn texts(&self, chat: i64) -> Vec<String> {

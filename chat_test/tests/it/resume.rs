@@ -66,10 +66,12 @@ async fn join_and_leave_repeatedly(alice: &TestUser, dave: &TestUser) -> Vec<(St
     let expected = [
         ("chat.added", ""),
         ("inbox.added", ""),
+        ("message.new", ""),
         ("message.new", "inside"),
         ("chat.removed", ""),
         ("chat.added", ""),
         ("inbox.added", ""),
+        ("message.new", ""),
         ("message.new", "inside again"),
     ];
     expected.map(|(kind, text)| (kind.to_owned(), text.to_owned())).to_vec()

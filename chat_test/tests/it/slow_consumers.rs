@@ -1,7 +1,7 @@
 //! Readers that pause, read very slowly, or reconnect all at once. They lose no event and
 //! do not delay other readers.
 
-use chat_test::{DEADLINE, EventStream, TestApp, TestUser, eventually};
+use chat_test::{EventStream, TestApp, TestUser, eventually};
 use futures_util::future::join_all;
 use std::time::Duration;
 use tokio::{
@@ -95,7 +95,6 @@ async fn a_one_byte_per_second_reader_is_closed_and_delays_nobody() {
         app.metric("confab_connections_closed_total{reason=\"slow_consumer\"}").await == 1.0
     })
     .await;
-    assert!(begun.elapsed() < DEADLINE);
     dribbling.abort();
 }
 

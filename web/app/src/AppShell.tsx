@@ -33,6 +33,7 @@ const TooltipRoot = lazyWithRetry(() => import('./ui/TooltipRoot'));
 const DebugPanel = lazyWithRetry(() => import('./debug/DebugPanel'));
 const UpdateBanner = lazyWithRetry(() => import('./UpdateBanner'));
 const InboxPage = lazyWithRetry(() => import('./inbox/InboxPage'));
+const SavedPage = lazyWithRetry(() => import('./inbox/SavedPage'));
 const InvitePage = lazyWithRetry(() => import('./sidebar/InvitePage'));
 const OperatorPage = lazyWithRetry(() => import('./operator/OperatorPage'));
 
@@ -105,6 +106,13 @@ function Panes() {
           <main className={styles.page}>
             <ErrorBoundary>
               <InboxPage />
+            </ErrorBoundary>
+          </main>
+        </Route>
+        <Route path="/saved">
+          <main className={styles.page}>
+            <ErrorBoundary>
+              <SavedPage />
             </ErrorBoundary>
           </main>
         </Route>

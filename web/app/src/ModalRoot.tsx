@@ -1,6 +1,7 @@
 import { ConfirmDialog } from './ConfirmDialog';
 import { DateJump } from './conversation/DateJump';
 import { EditHistory } from './conversation/EditHistory';
+import { ForwardMessage } from './conversation/ForwardMessage';
 import { ReactionsDialog } from './conversation/ReactionsDialog';
 import { AddMembers } from './members/AddMembers';
 import { SuspendDialog } from './operator/SuspendDialog';
@@ -33,6 +34,8 @@ export default function ModalRoot({ modal }: { readonly modal: Modal }) {
       return <EditHistory messageId={modal.messageId} />;
     case 'reactions':
       return <ReactionsDialog message={modal.message} emoji={modal.emoji} />;
+    case 'forward':
+      return <ForwardMessage message={modal.message} />;
     case 'dateJump':
       return <DateJump chatId={modal.chatId} onJump={modal.onJump} />;
     case 'suspendUser':

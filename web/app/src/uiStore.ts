@@ -13,6 +13,7 @@ export type Modal =
   | { readonly kind: 'addMembers'; readonly chatId: number }
   | { readonly kind: 'editHistory'; readonly messageId: number }
   | { readonly kind: 'reactions'; readonly message: Message; readonly emoji: string }
+  | { readonly kind: 'forward'; readonly message: Message }
   | { readonly kind: 'dateJump'; readonly chatId: number; readonly onJump: (messageId: number) => void }
   | { readonly kind: 'suspendUser'; readonly user: UserAccount; readonly onDone: () => void }
   | ({ readonly kind: 'confirm' } & Confirmation);

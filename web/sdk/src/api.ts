@@ -226,6 +226,8 @@ export function createApi({ request, fetch }: HttpClient) {
       /** Sends an invitation by mail. */
       send: (chatId: number, email: string) => post(`/api/chats/${chatId}/invitations`, { email }),
       preview: (code: string) => get<wire.InvitePreview>(`/api/invites/${code}`),
+      /** Returns who invites where, without an account. */
+      summarize: (code: string) => get<wire.InviteSummary>(`/api/invites/${code}/summary`),
       accept: (code: string) => post<wire.Chat>(`/api/invites/${code}`),
     },
     /** Incoming webhooks of a chat. */
@@ -238,6 +240,13 @@ export function createApi({ request, fetch }: HttpClient) {
         patch<wire.Webhook>(`/api/chats/${chatId}/webhooks/${id}`, body),
       renew: (chatId: number, id: number) => post<wire.WebhookWithUrl>(`/api/chats/${chatId}/webhooks/${id}/token`),
       delete: (chatId: number, id: number) => remove(`/api/chats/${chatId}/webhooks/${id}`),
+    },
+    /** The messages that the user has saved for later. */
+    savedMessages: {
+      list: () => get<wire.SavedMessagePage>('/api/saved-messages'),
+      listNext: (next: string) => get<wire.SavedMessagePage>(`/api/saved-messages?${next}`),
+      save: (messageId: number) => put(`/api/messages/${messageId}/saved`),
+      remove: (messageId: number) => remove(`/api/messages/${messageId}/saved`),
     },
     messages: {
       list: (chatId: number, query: HistoryQuery = {}) => get<wire.MessagePage>(`/api/chats/${chatId}/messages`, query),

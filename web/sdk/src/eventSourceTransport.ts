@@ -31,6 +31,8 @@ const EVENT_TYPES = Object.keys({
   'inbox.added': true,
   'inbox.removed': true,
   'inbox.seen': true,
+  'message.saved': true,
+  'message.unsaved': true,
   'user.blocked': true,
   'user.unblocked': true,
   'user.updated': true,

@@ -1,10 +1,4 @@
-import {
-  ApprovalPendingError,
-  type Config,
-  createChatClient,
-  type Signup,
-  VerificationPendingError,
-} from '@confab/sdk';
+import { ApprovalPendingError, type Config, type Signup, VerificationPendingError } from '@confab/sdk';
 import type { TFunction } from 'i18next';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -13,9 +7,9 @@ import { AvatarImage } from '../ui/AvatarImage';
 import { Button } from '../ui/Button';
 import { Field, FormError } from '../ui/Field';
 import { type Account, listAccounts, signIn, signUp } from './accounts';
+import { InviteSummary } from './InviteSummary';
+import { api } from './publicApi';
 import styles from './SignInPage.module.css';
-
-const { api } = createChatClient({ getToken: async () => null, shareConnection: false });
 
 /** Delay before the server's config is requested again after a failure, in milliseconds. */
 const RETRY_DELAY_MS = 2_000;
@@ -27,7 +21,13 @@ type Mode = 'signIn' | 'signUp' | 'forgotPassword';
 export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (account: Account) => void }) {
   const { t } = useTranslation();
   const [config, setConfig] = useState<Config | null>(null);
-  const [mode, setMode] = useState<Mode>('signIn');
+  const savedAccounts = listAccounts();
+  const invite = getInviteCode();
+  // Who follows an invite has no account in most cases.
+  const [chosenMode, setMode] = useState<Mode>(invite && savedAccounts.length === 0 ? 'signUp' : 'signIn');
+  const policy = config?.sign_up.policy ?? 'open';
+  const canSignUp = policy !== 'closed' && (policy !== 'invite' || invite !== null);
+  const mode = chosenMode === 'signUp' && !canSignUp ? 'signIn' : chosenMode;
   const isSignUp = mode === 'signUp';
   /** The address to which a link was sent. */
   const [mailedTo, setMailedTo] = useState<string | null>(null);
@@ -37,7 +37,6 @@ export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (accou
   }, [mailedTo]);
   const [isBusy, setIsBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  const savedAccounts = listAccounts();
 
   const [connectionError, setConnectionError] = useState<unknown>(null);
   const [attempt, setAttempt] = useState(0);
@@ -120,9 +119,6 @@ export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (accou
   const fieldError = (field: string) => getFieldError(error, field);
   const isShownByField = ['username', 'email', 'password'].some((field) => fieldError(field));
   const demo = config?.demo;
-  const invite = getInviteCode();
-  const policy = config?.sign_up.policy ?? 'open';
-  const canSignUp = policy !== 'closed' && (policy !== 'invite' || invite !== null);
   const isVerified = config?.sign_up.verification ?? false;
   const hasPassword = mode === 'signIn' || (isSignUp && !isVerified);
   const formError = error instanceof VerificationPendingError ? null : (error ?? connectionError);
@@ -137,6 +133,8 @@ export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (accou
             <p>{t('auth.tagline')}</p>
           </div>
         </header>
+
+        {invite && <InviteSummary code={invite} />}
 
         {savedAccounts.length > 0 && (
           <section className={styles.accounts} aria-label={t('auth.savedAccounts')}>
@@ -153,7 +151,7 @@ export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (accou
           </section>
         )}
 
-        {demo && (
+        {demo && !(invite && isSignUp) && (
           <section className={styles.accounts} aria-label={t('auth.tryDemoAs')}>
             <h2>{t('auth.tryDemoAs')}</h2>
             <p className={styles.hint}>{t('auth.demoHint')}</p>

@@ -6,7 +6,7 @@ import { Avatar } from '../members/Avatar';
 import { type Panel, togglePanel, usePanel } from '../panels';
 import { getChatTitle, getPeerId, useChatState } from '../store/hooks';
 import { IconButton } from '../ui/Button';
-import { Icon } from '../ui/Icon';
+import { ChatIcon } from '../ui/ChatIcon';
 import { openPopup } from '../ui/popup';
 import { useUiStore } from '../uiStore';
 import styles from './ChatHeader.module.css';
@@ -42,7 +42,7 @@ export function ChatHeader({ chat }: { readonly chat: ChatSummary }) {
       {isDirect ? (
         <Avatar user={peer} size={30} status={presence?.status ?? 'offline'} />
       ) : (
-        <Icon name={chat.type === 'group' ? 'people' : chat.type === 'private_channel' ? 'lock' : 'hash'} />
+        <ChatIcon type={chat.type} />
       )}
       <div className={styles.names}>
         <h2 className={styles.title}>

@@ -1,6 +1,6 @@
 import { useTranslation } from 'react-i18next';
 import { getChatTitle, useChatState } from '../store/hooks';
-import { Icon } from '../ui/Icon';
+import { ChatIcon } from '../ui/ChatIcon';
 import styles from './Message.module.css';
 
 /** The header above the first message. */
@@ -13,18 +13,7 @@ export function ConversationStart({ chatId }: { readonly chatId: number }) {
   return (
     <header className={styles.conversationStart}>
       <span>
-        <Icon
-          name={
-            chat.type === 'single'
-              ? 'person'
-              : chat.type === 'group'
-                ? 'people'
-                : chat.type === 'private_channel'
-                  ? 'lock'
-                  : 'hash'
-          }
-          size={26}
-        />
+        <ChatIcon type={chat.type} size={26} />
       </span>
       <h3>{title}</h3>
       <p>

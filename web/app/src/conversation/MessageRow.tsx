@@ -12,6 +12,7 @@ import { useContextMenu } from '../ui/useContextMenu';
 import { Attachments } from './Attachments';
 import { DateSeparator } from './DateSeparator';
 import { Embeds } from './Embeds';
+import { LinkedMessages } from './LinkedMessages';
 import styles from './Message.module.css';
 import { MessageEditor } from './MessageEditor';
 import { MessageText } from './MessageText';
@@ -21,6 +22,7 @@ import { QuotedMessage } from './QuotedMessage';
 import { Reactions } from './Reactions';
 import { Receipts } from './Receipts';
 import { RelayStatus } from './RelayStatus';
+import { SystemIcon, SystemText, useSystemText } from './SystemText';
 
 interface MessageRowProps {
   readonly message: Message;
@@ -57,7 +59,13 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   const isFolded = useChatState((state) => isBlocked(state, message.sender_id)) && !isDeleted;
   const [isUnfolded, setUnfolded] = useState(false);
   const isHidden = isFolded && !isUnfolded;
-  const summary = isDeleted ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(message);
+  const isSystem = message.kind === 'system';
+  const systemText = useSystemText(message);
+  const summary = isDeleted
+    ? t('message.deleted')
+    : isHidden
+      ? t('message.blocked')
+      : (systemText ?? getMessagePreview(message));
   const menu = useContextMenu((anchor) => {
     if (isHidden || editText !== null) return;
     props.onLock(rowKey);
@@ -85,7 +93,8 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
         data-active={isActive}
         data-message={message.id}
         data-reply={message.reply_to !== null}
-        aria-label={`${name}, ${summary}, ${formatFullTime(message.created_at)}`}
+        data-system={isSystem}
+        aria-label={[...(systemText ? [] : [name]), summary, formatFullTime(message.created_at)].join(', ')}
         onPointerEnter={() => props.onActivate(rowKey)}
         onFocus={() => props.onActivate(rowKey)}
         {...menu}
@@ -94,7 +103,11 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           <QuotedMessage chatId={message.chat_id} messageId={message.reply_to} onJump={props.onJump} />
         )}
         <div className={styles.gutter}>
-          {isGroupStart ? (
+          {isSystem ? (
+            <span className={styles.systemIcon}>
+              <SystemIcon change={message.change} />
+            </span>
+          ) : isGroupStart ? (
             <button type="button" tabIndex={-1} aria-hidden="true" disabled={!hasCard} onClick={openCard}>
               <Avatar user={getShownAuthor(message, author)} size={38} />
             </button>
@@ -135,9 +148,15 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
               onDone={() => handlers.onEdit(null)}
               onEmpty={() => confirmDelete(chatStore, t, message)}
             />
+          ) : isSystem ? (
+            <>
+              <SystemText message={message} onJump={props.onJump} />
+              <Reactions message={message} />
+            </>
           ) : (
             <>
               <MessageText message={message}>{isMine && <Receipts message={message} />}</MessageText>
+              <LinkedMessages text={message.content} />
               <Embeds embeds={message.embeds ?? []} />
               <Attachments files={message.files} />
               <Reactions message={message} />

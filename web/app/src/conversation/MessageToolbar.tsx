@@ -61,7 +61,7 @@ export function MessageToolbar(props: {
         ))}
         <IconButton icon="emoji" label={t('reaction.pick')} size={18} aria-haspopup="dialog" onClick={openEmoji} />
         <IconButton icon="reply" label={t('message.reply')} size={18} onClick={() => handlers.onReply(message)} />
-        {isMine && (
+        {isMine && message.kind !== 'system' && (
           <IconButton icon="edit" label={t('message.edit')} size={18} onClick={() => handlers.onEdit(message)} />
         )}
         <IconButton icon="more" label={t('message.more')} size={18} aria-haspopup="menu" onClick={openMenu} />

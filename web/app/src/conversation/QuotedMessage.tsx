@@ -1,11 +1,11 @@
-import type { Message } from '@confab/sdk';
-import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Avatar } from '../members/Avatar';
 import { KindBadge } from '../members/KindBadge';
 import { isBlocked } from '../store/chatState';
-import { getAuthorName, getMessagePreview, getShownAuthor, useChatState, useChatStore } from '../store/hooks';
+import { getAuthorName, getMessagePreview, getShownAuthor, useChatState } from '../store/hooks';
 import styles from './Message.module.css';
+import { useSystemText } from './SystemText';
+import { useQuotedMessage } from './useQuotedMessage';
 
 /** The quoted message above a reply. */
 export function QuotedMessage(props: {
@@ -17,31 +17,22 @@ export function QuotedMessage(props: {
 }) {
   const { chatId, messageId: id, onJump } = props;
   const { t } = useTranslation();
-  const chatStore = useChatStore();
-  const loaded = useChatState(({ timelines }) => timelines.get(chatId)?.messages.find((one) => one.id === id) ?? null);
-  const [fetched, setFetched] = useState<Message | null>(null);
-  const quoted = loaded ?? fetched;
+  const quotedMessage = useQuotedMessage(chatId, id);
+  const quoted = quotedMessage === 'unavailable' ? null : quotedMessage;
   const author = useChatState(({ users }) => users.get(quoted?.sender_id ?? 0));
   const isHidden = useChatState((state) => isBlocked(state, quoted?.sender_id ?? null));
-  const isLoaded = loaded !== null;
-  useEffect(() => {
-    if (isLoaded) return;
-    let isCancelled = false;
-    chatStore.loadQuotedMessage(id).then(
-      (result) => !isCancelled && setFetched(result),
-      () => {},
-    );
-    return () => {
-      isCancelled = true;
-    };
-  }, [isLoaded, id, chatStore]);
+  const systemText = useSystemText(quoted);
   const body = quoted && (
     <>
       <Avatar user={getShownAuthor(quoted, author)} size={16} />
       <strong>{getAuthorName(quoted, author)}</strong>
       <KindBadge user={author} />
       <span dir="auto">
-        {quoted.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(quoted)}
+        {quoted.deleted_at
+          ? t('message.deleted')
+          : isHidden
+            ? t('message.blocked')
+            : (systemText ?? getMessagePreview(quoted))}
       </span>
     </>
   );

@@ -6,6 +6,7 @@ import { copyToClipboard } from '../ui/clipboard';
 import { type Anchor, type MenuAction, type MenuEntry, openPopup } from '../ui/popup';
 import { showToast, withToast } from '../ui/toast';
 import { useUiStore } from '../uiStore';
+import { getMessageUrl } from './messageLinks';
 
 /** Length of the message excerpt in the delete dialog, in characters. */
 const QUOTE_LENGTH = 120;
@@ -30,16 +31,18 @@ export function listMessageEntries(
   { onReply, onEdit }: MessageHandlers,
 ): MenuEntry[] {
   const { state, client } = chatStore;
-  const { messages } = client.api;
+  const { messages, savedMessages } = client.api;
   const chat = state?.chats.get(message.chat_id);
   const isMine = state?.me.id === message.sender_id;
+  const isSaved = state?.savedMessageIds.has(message.id);
+  const isSystem = message.kind === 'system';
   const copyLink: MenuAction = {
     key: 'copyLink',
     icon: 'link',
     label: t('message.copyLink'),
     run: () =>
       withToast(async () => {
-        await copyToClipboard(`${location.origin}/chats/${message.chat_id}/${message.id}`);
+        await copyToClipboard(getMessageUrl({ chatId: message.chat_id, messageId: message.id }));
         showToast(t('message.linkCopied'));
       }),
   };
@@ -59,7 +62,14 @@ export function listMessageEntries(
         }),
     },
     { key: 'reply', icon: 'reply', label: t('message.reply'), shortcut: 'R', run: () => onReply(message) },
-    ...when(isMine, {
+    ...when(!isSystem, {
+      key: 'forward',
+      icon: 'forward',
+      label: t('forward.action'),
+      shortcut: 'F',
+      run: () => useUiStore.getState().openModal({ kind: 'forward', message }),
+    }),
+    ...when(isMine && !isSystem, {
       key: 'edit',
       icon: 'edit',
       label: t('message.edit'),
@@ -73,7 +83,14 @@ export function listMessageEntries(
       shortcut: 'U',
       run: () => withToast(() => chatStore.markUnread(message)),
     },
-    ...when(chat?.permissions?.includes('pin'), {
+    {
+      key: 'save',
+      icon: 'bookmark',
+      label: isSaved ? t('saved.remove') : t('saved.save'),
+      shortcut: 'S',
+      run: () => withToast(() => (isSaved ? savedMessages.remove(message.id) : savedMessages.save(message.id))),
+    },
+    ...when(!isSystem && chat?.permissions?.includes('pin'), {
       key: 'pin',
       icon: 'pin',
       label: message.pinned ? t('message.unpin') : t('message.pin'),

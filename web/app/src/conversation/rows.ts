@@ -1,6 +1,7 @@
 import type { Embed, FileInfo, Message, PendingMessage } from '@confab/sdk';
 import { getDayKey } from '../locales/time';
 import type { Timeline } from '../store/chatState';
+import { findMessageLinks } from './messageLinks';
 
 /** One row of a timeline. */
 export type TimelineRow =
@@ -37,6 +38,9 @@ export function isFolded({ id, content }: Message): boolean {
   const isLong = content.length > MAX_UNFOLDED_LENGTH || (content.match(/\n/g)?.length ?? 0) >= MAX_UNFOLDED_LINES;
   return isLong && !unfoldedMessages.has(id);
 }
+
+/** Height of a linked message with its margin, in pixels; its style sheet has the same. */
+const LINKED_MESSAGE_HEIGHT = 60;
 
 /** Cached height estimates. */
 const heightEstimates = new WeakMap<Message, number>();
@@ -96,7 +100,8 @@ export class TimelineRows {
     const [message, previous] = [messages[messageIndex], messages[messageIndex - 1]];
     if (message) {
       const isNewDay = !previous || getDayKey(previous.created_at) !== getDayKey(message.created_at);
-      const isGroupStart = isNewDay || message.reply_to !== null || !isSameGroup(previous, message);
+      const isUserMessage = message.kind !== 'system';
+      const isGroupStart = isUserMessage && (isNewDay || message.reply_to !== null || !isSameGroup(previous, message));
       return { kind: 'message', key: this.getKey(index), message, isGroupStart, isNewDay };
     }
     const pending = this.#pending[messageIndex - messages.length];
@@ -124,6 +129,7 @@ export class TimelineRows {
     if (!message) return messageIndex < 0 ? 140 : 52;
     const known = heightEstimates.get(message);
     if (known !== undefined) return known;
+    if (message.kind === 'system') return 30;
     const lines = Math.ceil(message.content.length / 85) + (message.content.match(/\n/g)?.length ?? 0);
     const textHeight = isFolded(message) ? FOLDED_HEIGHT + 36 : Math.max(lines, 1) * 22;
     const images = message.files.filter(isImage);
@@ -131,8 +137,10 @@ export class TimelineRows {
     const galleryHeight =
       images.length === 1 && single ? getImageSize(single).height + 8 : getGalleryHeight(images.length);
     const imagesHeight = galleryHeight + (message.files.length - images.length) * 64;
+    const linksHeight = findMessageLinks(message.content, location.origin).length * LINKED_MESSAGE_HEIGHT;
     const embedsHeight = (message.embeds ?? []).reduce((sum, embed) => sum + estimateEmbedHeight(embed), 0);
-    const height = 34 + textHeight + imagesHeight + embedsHeight + (message.reactions.length > 0 ? 34 : 0);
+    const height =
+      34 + textHeight + imagesHeight + linksHeight + embedsHeight + (message.reactions.length > 0 ? 34 : 0);
     heightEstimates.set(message, height);
     return height;
   }
@@ -146,7 +154,7 @@ function estimateEmbedHeight({ author, title, description, fields, footer }: Emb
 
 /** Whether the next message of a user may be in the group of a message. */
 function canContinueGroup(previous: Message, senderId: number | null): boolean {
-  return previous.sender_id === senderId && previous.deleted_at === null;
+  return previous.sender_id === senderId && previous.deleted_at === null && previous.kind !== 'system';
 }
 
 function isSameGroup(previous: Message, message: Message): boolean {

@@ -25,6 +25,7 @@ export function useAnnouncements(chatId: number): string {
     const unsubscribe = chatStore.client.on('message.new', ({ chat_id, message }) => {
       const { state } = chatStore;
       if (chat_id !== chatId || message.sender_id === chatStore.account.id) return;
+      if (message.kind === 'system') return;
       if (state && isBlocked(state, message.sender_id)) return;
       const name = getAuthorName(message, chatStore.state?.users.get(message.sender_id ?? 0));
       queue.current.push(`${name}: ${getMessagePreview(message)}`);

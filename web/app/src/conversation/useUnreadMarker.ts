@@ -61,7 +61,8 @@ export function useUnreadMarker(chatId: number, isAtEnd: boolean) {
     wasAtEnd.current = isAtEnd;
   }, [isAtEnd]);
 
-  const isNew = (message: Message) => lastReadId !== null && message.id > lastReadId && message.sender_id !== myId;
+  const isNew = (message: Message) =>
+    lastReadId !== null && message.id > lastReadId && message.sender_id !== myId && message.kind !== 'system';
   const firstUnreadId = lastReadId === null ? null : (timeline.messages.find(isNew)?.id ?? null);
   // The marker is above the loaded messages, so it cannot be shown.
   const isMarkerUnloaded = lastReadId !== null && (timeline.messages[0]?.id ?? 0) > lastReadId && timeline.hasOlder;

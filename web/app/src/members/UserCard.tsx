@@ -8,7 +8,7 @@ import { hasDirectChats, isBlocked } from '../store/chatState';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
 import { Badge } from '../ui/Badge';
 import { Button } from '../ui/Button';
-import { Icon } from '../ui/Icon';
+import { ChatIcon } from '../ui/ChatIcon';
 import menuStyles from '../ui/Menu.module.css';
 import { type Anchor, closePopup } from '../ui/popup';
 import { createCloseHandler, getAnchor } from '../ui/popupAnchor';
@@ -107,7 +107,7 @@ export function UserCard(props: { readonly anchor: Anchor; readonly userId: numb
                           navigate(`/chats/${chat.id}`);
                         }}
                       >
-                        <Icon name={chat.type === 'group' ? 'people' : 'hash'} size={15} />
+                        <ChatIcon type={chat.type} size={15} />
                         <span dir="auto">{chat.name || t('chats.unnamedGroup')}</span>
                       </button>
                     </li>

@@ -78,7 +78,8 @@ function isAppFocused(): boolean {
 /** Whether the server is to be asked about a message: it decides (`push/rules.rs`), and most notify of nothing. */
 function canNotify({ state }: ChatStore, message: Message): boolean {
   const chat = state?.chats.get(message.chat_id);
-  if (!state || !chat || message.sender_id === state.me.id || isBlocked(state, message.sender_id)) return false;
+  if (!state || !chat || message.kind === 'system') return false;
+  if (message.sender_id === state.me.id || isBlocked(state, message.sender_id)) return false;
   // The event that ends a mute comes within a minute.
   if (chat.is_muted && !(chat.muted_until && Date.parse(chat.muted_until) <= Date.now())) return false;
   const isForMe = message.mentions_everyone || message.mentions.includes(state.me.id) || message.reply_to !== null;

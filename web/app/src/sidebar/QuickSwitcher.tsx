@@ -1,5 +1,5 @@
 import { Dialog } from '@base-ui/react/dialog';
-import type { Chat, ChatSummary, User } from '@confab/sdk';
+import type { Chat, User } from '@confab/sdk';
 import { type KeyboardEvent, type ReactNode, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
@@ -8,16 +8,17 @@ import { openDirectChat } from '../members/memberActions';
 import { openPanel } from '../panels';
 import { changeSearch } from '../search/searchStore';
 import { hasDirectChats } from '../store/chatState';
-import { getChatTitle, getDisplayName, getLastActivityAt, getPeerId, useChatState, useChatStore } from '../store/hooks';
+import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
+import { ChatIcon } from '../ui/ChatIcon';
 import { Icon } from '../ui/Icon';
 import { isComposing } from '../ui/keyboard';
 import { withToast } from '../ui/toast';
 import { useUiStore } from '../uiStore';
 import listStyles from './lists.module.css';
 import styles from './QuickSwitcher.module.css';
+import { type MatchingChat, useMatchingChats } from './useMatchingChats';
 
-/** Maximum number of own chats, and of people and channels of the server, that are listed. */
-const MAX_CHATS = 8;
+/** Maximum number of people, and of channels of the server, that are listed. */
 const MAX_OTHERS = 5;
 
 /** Debounce of the requests to the server, in milliseconds. */
@@ -63,11 +64,7 @@ export function QuickSwitcher() {
   const entries: Entry[] = [
     ...chats.map(({ chat, title, peer }) => ({
       key: `chat-${chat.id}`,
-      icon: peer ? (
-        <Avatar user={peer} size={20} />
-      ) : (
-        <Icon name={chat.type === 'group' ? 'people' : 'hash'} size={18} />
-      ),
+      icon: peer ? <Avatar user={peer} size={20} /> : <ChatIcon type={chat.type} size={18} />,
       label: title,
       run: () => open(`/chats/${chat.id}`),
     })),
@@ -158,28 +155,6 @@ export function QuickSwitcher() {
       </Dialog.Portal>
     </Dialog.Root>
   );
-}
-
-interface MatchingChat {
-  readonly chat: ChatSummary;
-  readonly title: string;
-  readonly peer: User | undefined;
-}
-
-/** The user's chats whose title contains a text, the most recently active first. */
-function useMatchingChats(text: string): readonly MatchingChat[] {
-  const chats = useChatState((state) =>
-    [...state.chats.values()].sort((one, other) => getLastActivityAt(other).localeCompare(getLastActivityAt(one))),
-  );
-  const titles = useChatState((state) => chats.map((chat) => getChatTitle(state, chat)));
-  const peers = useChatState((state) => chats.map((chat) => state.users.get(getPeerId(state, chat) ?? 0)));
-  const startsWith = ({ title, peer }: MatchingChat) =>
-    title.toLowerCase().startsWith(text) || (peer?.username.toLowerCase().startsWith(text) ?? false);
-  return chats
-    .map((chat, nth) => ({ chat, title: titles[nth] ?? '', peer: peers[nth] }))
-    .filter((one) => one.title.toLowerCase().includes(text) || startsWith(one))
-    .sort((one, other) => Number(startsWith(other)) - Number(startsWith(one)))
-    .slice(0, MAX_CHATS);
 }
 
 /** The people and the public channels of the server that match a text and are not among the chats. */

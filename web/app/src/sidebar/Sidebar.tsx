@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { Link, useLocation } from 'wouter';
 import { listAccounts, switchAccount } from '../auth/accounts';
 import { loadDraftText } from '../conversation/drafts';
+import { useSystemText } from '../conversation/SystemText';
 import { formatCount } from '../locales/format';
 import { direction } from '../locales/language';
 import { formatShortTime } from '../locales/time';
@@ -22,7 +23,8 @@ import {
 } from '../store/hooks';
 import { AvatarImage } from '../ui/AvatarImage';
 import { IconButton } from '../ui/Button';
-import { Icon, type IconName } from '../ui/Icon';
+import { ChatIcon } from '../ui/ChatIcon';
+import { Icon } from '../ui/Icon';
 import { formatShortcut } from '../ui/keyboard';
 import { Menu, MenuItem, MenuSeparator } from '../ui/Menu';
 import { type MenuEntry, openPopup } from '../ui/popup';
@@ -69,6 +71,7 @@ export function Sidebar() {
         <kbd>{formatShortcut('k')}</kbd>
       </button>
       <InboxLink />
+      <SavedLink />
       <div className={styles.scroll}>
         {isUnreadOnly && (
           <button type="button" className={styles.filter} onClick={toggleUnreadOnly}>
@@ -167,6 +170,18 @@ function InboxLink() {
   );
 }
 
+/** The way to the saved messages. */
+function SavedLink() {
+  const { t } = useTranslation();
+  const [path] = useLocation();
+  return (
+    <Link href="/saved" className={styles.inbox} aria-current={path === '/saved' ? 'page' : undefined}>
+      <Icon name="bookmark" size={16} />
+      {t('saved.title')}
+    </Link>
+  );
+}
+
 function ChatSection({ section }: { readonly section: Section }) {
   const { t } = useTranslation();
   const openModal = useUiStore((ui) => ui.openModal);
@@ -258,7 +273,7 @@ const ChatListItem = memo(function ChatListItem({
         data-unread={hasUnread}
         data-muted={chat.is_muted}
       >
-        <ChatIcon chat={chat} />
+        <ChatAvatar chat={chat} />
         <span className={styles.text}>
           <span className={styles.title} dir="auto">
             {title}
@@ -294,14 +309,13 @@ function ShortTime({ at }: { readonly at: string }) {
 }
 
 /** The avatar of a direct chat, or the icon of the chat type. */
-function ChatIcon({ chat }: { readonly chat: ChatSummary }) {
+function ChatAvatar({ chat }: { readonly chat: ChatSummary }) {
   const peer = useChatState((state) => state.users.get(getPeerId(state, chat) ?? 0));
   const status = useChatState((state) => state.presences.get(getPeerId(state, chat) ?? 0)?.status ?? 'offline');
   if (chat.type === 'single') return <Avatar user={peer} size={32} status={status} />;
-  const icon: IconName = chat.type === 'group' ? 'people' : chat.type === 'private_channel' ? 'lock' : 'hash';
   return (
     <span className={styles.icon}>
-      <Icon name={icon} size={18} />
+      <ChatIcon type={chat.type} size={18} />
     </span>
   );
 }
@@ -313,6 +327,7 @@ function Preview({ chat, draft }: { readonly chat: ChatSummary; readonly draft: 
     last?.sender_id === me.id ? t('you') : getAuthorName(last, users.get(last?.sender_id ?? 0)),
   );
   const isHidden = useChatState((state) => isBlocked(state, last?.sender_id ?? null));
+  const systemText = useSystemText(last);
   if (draft) {
     return (
       <span className={styles.preview}>
@@ -321,8 +336,12 @@ function Preview({ chat, draft }: { readonly chat: ChatSummary; readonly draft: 
     );
   }
   if (!last) return <span className={styles.preview}>{chat.topic || chat.description}</span>;
-  const text = last.deleted_at ? t('message.deleted') : isHidden ? t('message.blocked') : getMessagePreview(last);
-  const showsSender = chat.type !== 'single' || senderName === t('you');
+  const text = last.deleted_at
+    ? t('message.deleted')
+    : isHidden
+      ? t('message.blocked')
+      : (systemText ?? getMessagePreview(last));
+  const showsSender = systemText === null && (chat.type !== 'single' || senderName === t('you'));
   return (
     <span className={styles.preview}>
       {showsSender && last.sender_id !== null ? `${senderName.split(' ')[0]}: ${text}` : text}

@@ -36,6 +36,8 @@ export interface ChatState {
   readonly presences: ReadonlyMap<number, Presence>;
   /** Users whom the user has blocked: their messages are folded and do not count. */
   readonly blockedUserIds: ReadonlySet<number>;
+  /** The messages that the user has saved for later. */
+  readonly savedMessageIds: ReadonlySet<number>;
   /** The last item of the inbox that the user has seen; 0 if there is none. */
   readonly lastSeenInboxItemId: number;
   /** What notifies the user. */
@@ -68,8 +70,9 @@ export function isBlocked({ blockedUserIds }: ChatState, senderId: number | null
 }
 
 /** The ids of the users whom a message shows: its sender, and those whom it mentions. */
-export function getShownUserIds({ sender_id, mentions }: Message): number[] {
-  return sender_id === null ? [...mentions] : [sender_id, ...mentions];
+export function getShownUserIds({ sender_id, mentions, change }: Message): number[] {
+  const affected = change && 'user_id' in change ? [change.user_id] : [];
+  return [...(sender_id === null ? [] : [sender_id]), ...mentions, ...affected];
 }
 
 /** Whether a chat is a channel, which has a name and may have many members. */

@@ -220,6 +220,7 @@ export class ChatStore {
       users: new Map([bootstrap.user, ...bootstrap.users].map((user) => [user.id, user])),
       presences: new Map(bootstrap.presences.map((presence) => [presence.user_id, presence])),
       blockedUserIds: new Set(bootstrap.blocked_user_ids),
+      savedMessageIds: new Set(bootstrap.saved_message_ids ?? []),
       lastSeenInboxItemId: bootstrap.last_seen_inbox_item_id ?? 0,
       notificationSettings: { ...DEFAULT_NOTIFICATION_SETTINGS, ...bootstrap.notification_settings },
       typing: new Map(),
@@ -359,7 +360,7 @@ export class ChatStore {
             ...state,
             chats: withEntry(state.chats, chat.id, { ...chat, inbox_count }),
           }));
-        this.users.ensure(chat.last_message?.sender_id ? [chat.last_message.sender_id] : []);
+        this.users.ensure(chat.last_message ? getShownUserIds(chat.last_message) : []);
       }
     }
   }
@@ -374,7 +375,7 @@ export class ChatStore {
     const known = this.#quotedMessages.get(messageId);
     if (known) return known;
     const request = this.client.api.messages.get(messageId).then((message) => {
-      this.users.ensure(message.sender_id === null ? [] : [message.sender_id]);
+      this.users.ensure(getShownUserIds(message));
       return message;
     });
     this.#quotedMessages.set(messageId, request);

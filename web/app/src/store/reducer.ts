@@ -92,6 +92,12 @@ export function reduce(state: ChatState, event: Event): ChatState {
       return applyInboxItem(state, event.item, decrement);
     case 'inbox.seen':
       return applyInboxSeen(state, event);
+    case 'message.saved':
+      return { ...state, savedMessageIds: new Set([...state.savedMessageIds, event.message_id]) };
+    case 'message.unsaved': {
+      const others = [...state.savedMessageIds].filter((id) => id !== event.message_id);
+      return { ...state, savedMessageIds: new Set(others) };
+    }
     case 'user.updated':
       return {
         ...state,
@@ -158,7 +164,7 @@ function applyMessage(state: ChatState, message: Message): ChatState {
   const chat = state.chats.get(message.chat_id);
   const isNew = chat !== undefined && message.id > (chat.last_message?.id ?? 0);
   const isMine = message.sender_id === state.me.id;
-  const counts = countsAsUnread(state, message.sender_id);
+  const counts = countsAsUnread(state, message);
   let next = state;
   if (chat && isNew) {
     const chats = withEntry(state.chats, chat.id, {
@@ -185,7 +191,7 @@ function applyMessage(state: ChatState, message: Message): ChatState {
 function applyMessageUpdated(state: ChatState, event: EventOf<'message.updated'>): ChatState {
   const { message } = event;
   const next = updateChat(state, event.chat_id, (chat) => {
-    const isUnread = message.id > (chat.last_read_message_id ?? 0) && countsAsUnread(state, message.sender_id);
+    const isUnread = message.id > (chat.last_read_message_id ?? 0) && countsAsUnread(state, message);
     const before = event.mentions_everyone_before || event.mentions_before.includes(state.me.id);
     const after = mentionsMe(state, message);
     const mentions =
@@ -203,7 +209,7 @@ function applyMessageUpdated(state: ChatState, event: EventOf<'message.updated'>
 
 function applyMessageDeleted(state: ChatState, event: EventOf<'message.deleted'>): ChatState {
   const next = updateChat(state, event.chat_id, (chat) => {
-    const isUnread = event.message_id > (chat.last_read_message_id ?? 0) && countsAsUnread(state, event.sender_id);
+    const isUnread = event.message_id > (chat.last_read_message_id ?? 0) && countsAsUnread(state, event);
     if (!isUnread) return chat;
     const wasMentioned = event.mentions_everyone_before || event.mentions_before.includes(state.me.id);
     const mention_count = wasMentioned ? decrement(chat.mention_count) : chat.mention_count;
@@ -215,6 +221,7 @@ function applyMessageDeleted(state: ChatState, event: EventOf<'message.deleted'>
     files: [],
     reactions: [],
     pinned: false,
+    change: null,
     deleted_at: event.deleted_at,
   }));
 }
@@ -299,9 +306,9 @@ function applyReceipt(state: ChatState, chatId: number, userId: number, position
   return { ...state, receipts: withEntry(state.receipts, chatId, withEntry(chatReceipts, userId, receipt)) };
 }
 
-/** Whether messages of this sender count as unread: neither the user's own, nor those of a blocked user. */
-function countsAsUnread(state: ChatState, senderId: number | null): boolean {
-  return senderId !== state.me.id && !isBlocked(state, senderId);
+/** Whether a message counts as unread: neither the user's own, nor one of a blocked user, nor a system message. */
+function countsAsUnread(state: ChatState, { sender_id, kind }: Pick<Message, 'sender_id' | 'kind'>): boolean {
+  return sender_id !== state.me.id && !isBlocked(state, sender_id) && kind !== 'system';
 }
 
 /** Whether a message mentions the user. */

@@ -3,7 +3,7 @@ import type { ChatState, Timeline } from './chatState';
 import { deleteSnapshot, getSnapshotPath, SNAPSHOT_CACHE } from './snapshotCache';
 
 /** Counts up when the form of a snapshot changes. Others are not read. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** How many timelines a snapshot contains, the last ones that were opened. */
 const MAX_TIMELINES = 10;
@@ -31,6 +31,7 @@ interface Snapshot {
   readonly chats: readonly ChatSummary[];
   readonly users: readonly User[];
   readonly blockedUserIds: readonly number[];
+  readonly savedMessageIds: readonly number[];
   readonly lastSeenInboxItemId: number;
   readonly notificationSettings: NotificationSettings;
   readonly members: readonly (readonly [number, readonly Member[]])[];
@@ -141,6 +142,7 @@ function takeSnapshot(state: ChatState, previous: Snapshot | null): Snapshot {
     chats: [...state.chats.values()],
     users: [...state.users.values()],
     blockedUserIds: [...state.blockedUserIds],
+    savedMessageIds: [...state.savedMessageIds],
     lastSeenInboxItemId: state.lastSeenInboxItemId,
     notificationSettings: state.notificationSettings,
     members: [...state.members].filter(([, members]) => members.length <= MAX_MEMBERS),
@@ -155,6 +157,7 @@ function toState(snapshot: Snapshot): ChatState {
     users: new Map(snapshot.users.map((user) => [user.id, user])),
     presences: new Map(),
     blockedUserIds: new Set(snapshot.blockedUserIds),
+    savedMessageIds: new Set(snapshot.savedMessageIds),
     lastSeenInboxItemId: snapshot.lastSeenInboxItemId,
     notificationSettings: snapshot.notificationSettings,
     typing: new Map(),

@@ -5,6 +5,7 @@ const PATHS = {
     'M15.5 9.8a6.5 6.5 0 1 1-5.3-5.3M6.8 8.3v.4M11.4 8.3v.4M6.3 11.4c1.4 2.2 4.2 2.2 5.6 0M15.5 2.5v5M13 5h5',
   back: 'M12 4l-6 6 6 6',
   bell: 'M5 14h10l-1.4-2V8.6a3.6 3.6 0 0 0-7.2 0V12L5 14zM8.5 16.5h3',
+  bookmark: 'M6 3.5h8v13l-4-3-4 3z',
   check: 'M4.5 10.5l3.5 3.5 7.5-8',
   checks: 'M2 10.5L5.5 14 12 6.5M9.5 13l1 1L18 6.5',
   chevron: 'M5.5 8l4.5 4.5L14.5 8',
@@ -15,6 +16,7 @@ const PATHS = {
   emoji: 'M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM7.5 8.3v.4M12.5 8.3v.4M7 11.5c1.5 2.4 4.5 2.4 6 0',
   eyeOff: 'M3 10s2.5-4.5 7-4.5c1 0 2 .2 2.8.6M17 10s-2.5 4.5-7 4.5c-1 0-2-.2-2.8-.6M4 4l12 12',
   file: 'M5.5 3h6L15 6.5V17H5.5zM11 3v4h4',
+  forward: 'M12 5l4.5 4.5L12 14M16.5 9.5H9a5.5 5.5 0 0 0-5.5 5.5v.5',
   gear: 'M4 6.5h7M15 6.5h1M4 13.5h1M9 13.5h7M13 8.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM7 15.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4z',
   hash: 'M4 7.5h12.5M3.5 12.5H16M8.5 3.5L7 16.5M13 3.5l-1.5 13',
   info: 'M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM10 9.2v4M10 6.7v.1',
@@ -43,7 +45,7 @@ const PATHS = {
 export type IconName = keyof typeof PATHS;
 
 /** Icons that point along the text, and are mirrored in a text from right to left. */
-const MIRRORED: readonly IconName[] = ['back', 'join', 'leave', 'reply', 'send'];
+const MIRRORED: readonly IconName[] = ['back', 'forward', 'join', 'leave', 'reply', 'send'];
 
 /** A decorative icon. The parent provides the accessible name. */
 export function Icon({ name, size = 20 }: { readonly name: IconName; readonly size?: number }) {

@@ -329,6 +329,10 @@ export type Bootstrap = {
      */
     presences: Array<Presence>;
     /**
+     * The messages that the caller has saved, also of chats that the caller has left.
+     */
+    saved_message_ids: Array<MessageId>;
+    /**
      * The caller.
      */
     user: Me;
@@ -797,6 +801,45 @@ export type ChatBridge = {
  */
 export type ChatBridgeList = {
     items: Array<ChatBridge>;
+};
+
+/**
+ * What a system message tells. Who did it is the sender of the message.
+ */
+export type ChatChange = {
+    type: 'joined';
+} | {
+    type: 'left';
+} | {
+    type: 'added';
+    /**
+     * The new member.
+     */
+    user_id: UserId;
+} | {
+    type: 'removed';
+    /**
+     * The former member.
+     */
+    user_id: UserId;
+} | {
+    /**
+     * The new name; empty if it was removed. Null if the message was deleted.
+     */
+    name: string | null;
+    type: 'renamed';
+} | {
+    /**
+     * The new topic; empty if it was removed. Null if the message was deleted.
+     */
+    topic: string | null;
+    type: 'topic_changed';
+} | {
+    /**
+     * The message.
+     */
+    message_id: MessageId;
+    type: 'pinned';
 };
 
 /**
@@ -1285,6 +1328,7 @@ export type Event = {
     chat_id: ChatId;
     deleted_at: Time;
     id: Cursor;
+    kind: MessageKind;
     mentions_before: Array<UserId>;
     mentions_everyone_before: boolean;
     message_id: MessageId;
@@ -1448,6 +1492,16 @@ export type Event = {
     id: Cursor;
     last_seen_item_id: InboxItemId;
     type: 'inbox.seen';
+} | {
+    at: Time;
+    id: Cursor;
+    message_id: MessageId;
+    type: 'message.saved';
+} | {
+    at: Time;
+    id: Cursor;
+    message_id: MessageId;
+    type: 'message.unsaved';
 } | {
     at: Time;
     id: Cursor;
@@ -1904,6 +1958,36 @@ export type InvitePreview = {
 };
 
 /**
+ * What an invite tells anybody who has its link: who invites where.
+ */
+export type InviteSummary = {
+    /**
+     * The description of the chat; may be empty.
+     */
+    chat_description: string;
+    /**
+     * The name of the chat; empty for a group without one.
+     */
+    chat_name: string;
+    /**
+     * The type of the chat.
+     */
+    chat_type: ChatType;
+    /**
+     * When the invite expires; null if it never does.
+     */
+    expires_at: Time | null;
+    /**
+     * The name of the user who created the invite; null if the account was deleted.
+     */
+    invited_by: string | null;
+    /**
+     * Number of members of the chat.
+     */
+    member_count: number;
+};
+
+/**
  * A word or a phrase of which a user is notified: 1 to 50 characters, of which one is a letter, a digit or an emoji.
  */
 export type Keyword = string;
@@ -2077,6 +2161,10 @@ export type Message = {
      */
     author: MessageAuthor | null;
     /**
+     * What a system message tells; null for others, and if the message was deleted.
+     */
+    change: ChatChange | null;
+    /**
      * The chat that contains the message.
      */
     chat_id: ChatId;
@@ -2108,6 +2196,10 @@ export type Message = {
      * The id. Message ids increase in commit order.
      */
     id: MessageId;
+    /**
+     * Who wrote the message.
+     */
+    kind: MessageKind;
     /**
      * The members mentioned by name.
      */
@@ -2156,6 +2248,11 @@ export type MessageAuthor = {
  * A message. Message ids increase in commit order.
  */
 export type MessageId = number;
+
+/**
+ * Who wrote a message.
+ */
+export type MessageKind = 'user' | 'system';
 
 /**
  * A list.
@@ -2945,6 +3042,40 @@ export type ResourceMetadata = {
  * The role of a member, lowest first.
  */
 export type Role = 'member' | 'admin' | 'owner';
+
+/**
+ * A saved message.
+ */
+export type SavedMessage = {
+    /**
+     * The id, which increases with each save.
+     */
+    id: SavedMessageId;
+    /**
+     * The message.
+     */
+    message: Message;
+    /**
+     * When it was saved.
+     */
+    saved_at: Time;
+};
+
+/**
+ * A saved message. Later ones have higher ids.
+ */
+export type SavedMessageId = number;
+
+/**
+ * A page of a list.
+ */
+export type SavedMessagePage = {
+    items: Array<SavedMessage>;
+    /**
+     * The query string of the next page; null on the last page.
+     */
+    next: string | null;
+};
 
 /**
  * What an API token can do.
@@ -6944,6 +7075,41 @@ export type InvitesAcceptResponses = {
 
 export type InvitesAcceptResponse = InvitesAcceptResponses[keyof InvitesAcceptResponses];
 
+export type InvitesSummarizeData = {
+    body?: never;
+    path: {
+        code: InviteCode;
+    };
+    query?: never;
+    url: '/api/invites/{code}/summary';
+};
+
+export type InvitesSummarizeErrors = {
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type InvitesSummarizeError = InvitesSummarizeErrors[keyof InvitesSummarizeErrors];
+
+export type InvitesSummarizeResponses = {
+    /**
+     * OK.
+     */
+    200: InviteSummary;
+};
+
+export type InvitesSummarizeResponse = InvitesSummarizeResponses[keyof InvitesSummarizeResponses];
+
 export type MailShowUnsubscribeData = {
     body?: never;
     path?: never;
@@ -7854,6 +8020,92 @@ export type MessagesListRepliesResponses = {
 };
 
 export type MessagesListRepliesResponse = MessagesListRepliesResponses[keyof MessagesListRepliesResponses];
+
+export type SavedMessagesUnsaveData = {
+    body?: never;
+    path: {
+        message_id: MessageId;
+    };
+    query?: never;
+    url: '/api/messages/{message_id}/saved';
+};
+
+export type SavedMessagesUnsaveErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type SavedMessagesUnsaveError = SavedMessagesUnsaveErrors[keyof SavedMessagesUnsaveErrors];
+
+export type SavedMessagesUnsaveResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type SavedMessagesUnsaveResponse = SavedMessagesUnsaveResponses[keyof SavedMessagesUnsaveResponses];
+
+export type SavedMessagesSaveData = {
+    body?: never;
+    path: {
+        message_id: MessageId;
+    };
+    query?: never;
+    url: '/api/messages/{message_id}/saved';
+};
+
+export type SavedMessagesSaveErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type SavedMessagesSaveError = SavedMessagesSaveErrors[keyof SavedMessagesSaveErrors];
+
+export type SavedMessagesSaveResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type SavedMessagesSaveResponse = SavedMessagesSaveResponses[keyof SavedMessagesSaveResponses];
 
 export type NotificationsGetSettingsData = {
     body?: never;
@@ -9047,6 +9299,52 @@ export type PushRenewSubscriptionResponses = {
 };
 
 export type PushRenewSubscriptionResponse = PushRenewSubscriptionResponses[keyof PushRenewSubscriptionResponses];
+
+export type SavedMessagesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only saved messages with a lower id.
+         */
+        before?: SavedMessageId;
+        /**
+         * Number of items per page.
+         */
+        limit?: number;
+    };
+    url: '/api/saved-messages';
+};
+
+export type SavedMessagesListErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller, or the API token, is not permitted to do this.
+     */
+    403: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type SavedMessagesListError = SavedMessagesListErrors[keyof SavedMessagesListErrors];
+
+export type SavedMessagesListResponses = {
+    /**
+     * OK.
+     */
+    200: SavedMessagePage;
+};
+
+export type SavedMessagesListResponse = SavedMessagesListResponses[keyof SavedMessagesListResponses];
 
 export type SearchMessagesData = {
     body?: never;
