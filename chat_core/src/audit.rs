@@ -84,6 +84,10 @@ pub enum Action {
     MessageRemoved,
     /// An operator deleted a chat.
     ChatRemoved,
+    /// An operator made a public channel a default channel.
+    DefaultChannelAdded,
+    /// An operator made a default channel an ordinary one.
+    DefaultChannelRemoved,
     /// The command line made a user an operator.
     OperatorAppointed,
     /// The command line made an operator an ordinary user.

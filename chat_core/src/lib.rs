@@ -19,6 +19,7 @@ pub mod catalogue;
 pub mod chats;
 pub mod cluster_key;
 pub mod db;
+pub mod default_channels;
 pub mod ephemeral;
 pub mod error;
 pub mod events;

@@ -102,16 +102,22 @@ pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role
 /// gets `NotFound`.
 pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let mut log = events::begin(db, user).await?;
+    let outcome = join_locked(&mut log, chat, user).await?;
+    log.commit().await?;
+    Ok(outcome)
+}
+
+/// Joins a public channel as [`join`] does. The caller holds the append lock.
+pub(crate) async fn join_locked(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let kind: Option<ChatType> =
         sqlx::query_scalar("select type from chats where id = $1").bind(chat).fetch_optional(&mut *log).await?;
     if kind != Some(ChatType::PublicChannel) && find_membership(&mut *log, chat, user).await?.is_none() {
         return Err(Error::NotFound("public channel"));
     }
-    let outcome = add_member(&mut log, chat, user).await?;
+    let outcome = add_member(&mut *log, chat, user).await?;
     if outcome.is_new {
-        system::append(&mut log, chat, user, &ChatChange::Joined).await?;
+        system::append(&mut *log, chat, user, &ChatChange::Joined).await?;
     }
-    log.commit().await?;
     Ok(outcome)
 }
 

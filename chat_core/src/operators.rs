@@ -5,7 +5,7 @@ use crate::{
     ChatId, Error, MessageId, Result, Time, UserId, accounts,
     audit::{Action, Client, NewEntry},
     auth::sessions,
-    events, invites, mail,
+    default_channels, events, invites, mail,
     search::{split_name_query, words},
     users::User,
     values::{InviteCode, Reason, SearchText},
@@ -158,7 +158,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    fn entry(&self, action: Action) -> NewEntry<'_> {
+    pub(crate) fn entry(&self, action: Action) -> NewEntry<'_> {
         NewEntry::new(action).with_actor(self.user_id).with_client(&self.client)
     }
 
@@ -219,6 +219,7 @@ impl Operator {
             mail::enqueue_notice(&mut tx, mail::Kind::AccountApproved, user, None).await?;
         }
         tx.commit().await?;
+        default_channels::join_all(db, user).await?;
         let Some(code) = invite.and_then(|code| InviteCode::try_from(code).ok()) else { return Ok(()) };
         match invites::accept(db, user, &code).await {
             // The invite may have ended, or the user may be banned.

@@ -206,6 +206,9 @@ pub fn routes() -> Routes {
         .on(Write,   SignedIn,       DELETE, "/api/operator/users/{user_id}/profile",               operator::remove_profile,       "Remove a user's display name, bio and avatar.")
         .on(Write,   SignedIn,       DELETE, "/api/operator/messages/{message_id}",                 operator::remove_message,       "Delete a message of any chat.")
         .on(Write,   SignedIn,       DELETE, "/api/operator/chats/{chat_id}",                       operator::remove_chat,          "Delete any chat with everything in it.")
+        .on(Read,    SignedIn,       GET,    "/api/operator/default-channels",                      operator::list_default_channels, "List the channels that new users join.")
+        .on(Write,   SignedIn,       PUT,    "/api/operator/default-channels/{chat_id}",            operator::add_default_channel,  "Make a public channel one that new users join.")
+        .on(Write,   SignedIn,       DELETE, "/api/operator/default-channels/{chat_id}",            operator::remove_default_channel, "Make a default channel an ordinary one.")
         .on(Read,    SignedIn,       GET,    "/api/operator/audit",                                 operator::list_audit,           "List the audit log, newest first.")
 
         .on(Read,    EventsRead,     GET,    "/api/bootstrap",                                      events::bootstrap,              "Get the initial state, and the cursor to resume from.")

@@ -1,7 +1,7 @@
 //! What operators can do: list users, approve, suspend and sign them out, remove content,
 //! and read the audit log.
 
-use super::Page;
+use super::{List, Page};
 use crate::{
     AppState,
     extract::{Json, Limit, OperatorCaller, Path, Query},
@@ -11,6 +11,8 @@ use axum::extract::State;
 use chat_core::{
     AuditEntryId, ChatId, MessageId, UserId,
     audit::{self, Action, AuditEntry, Filter},
+    chats::Chat,
+    default_channels,
     operators::{self, AccountState, UserAccount, UserFilter},
     values::{Reason, SearchText},
 };
@@ -29,6 +31,34 @@ pub(crate) struct UserAccountParams {
     after: Option<UserId>,
     #[serde(default)]
     limit: Limit,
+}
+
+/// Returns the default channels, in the order in which they were added.
+pub(crate) async fn list_default_channels(
+    State(state): State<Arc<AppState>>,
+    _operator: OperatorCaller,
+) -> Result<Json<List<Chat>>> {
+    Ok(Json(List { items: default_channels::list(&state.db).await? }))
+}
+
+/// Makes a public channel a default channel, which new users join. Idempotent.
+pub(crate) async fn add_default_channel(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(chat_id): Path<ChatId>,
+) -> Result<NoContent> {
+    default_channels::add(&state.db, &operator, chat_id).await?;
+    Ok(NoContent)
+}
+
+/// Makes a default channel an ordinary one.
+pub(crate) async fn remove_default_channel(
+    State(state): State<Arc<AppState>>,
+    OperatorCaller(operator): OperatorCaller,
+    Path(chat_id): Path<ChatId>,
+) -> Result<NoContent> {
+    default_channels::remove(&state.db, &operator, chat_id).await?;
+    Ok(NoContent)
 }
 
 /// Returns users with their email address and state, ordered by id.

@@ -1,6 +1,6 @@
 //! Operators, the audit log, and the throttle of failed sign-ins.
 
-use chat_core::operators;
+use chat_core::{default_channels::MAX_DEFAULT_CHANNELS, operators};
 use chat_test::{ApiResponse, Socket, TestApp, TestUser, eventually};
 use serde_json::{Value, json};
 
@@ -318,4 +318,61 @@ async fn a_user_cannot_fill_the_audit_log() {
     alice.delete(&format!("/api/chats/{chat}/bans/{}", bob.id)).await.expect_problem(429);
     alice.get("/api/me/export").await.expect_problem(429);
     bob.get("/api/me/export").await.expect(200);
+}
+
+#[tokio::test]
+async fn new_users_join_the_default_channels() {
+    let app = TestApp::start().await;
+    let [alice, bob] = sign_in_with_operator(&app, ["alice", "bob"]).await;
+    let general = alice.chat_id("general").await;
+    let path = format!("/api/operator/default-channels/{general}");
+    bob.put(&path, json!({})).await.expect_problem(403);
+    let team = alice.chat_id("team").await;
+    alice.put(&format!("/api/operator/default-channels/{team}"), json!({})).await.expect_problem(404);
+    for _ in 0..2 {
+        alice.put(&path, json!({})).await.expect(204);
+    }
+    let listed = alice.get("/api/operator/default-channels").await.expect(200).json();
+    assert_eq!((&listed["items"][0]["id"], listed["items"].as_array().map(Vec::len)), (&json!(general), Some(1)));
+
+    let mut alices = alice.listen().await;
+    let erin = app.sign_up("erin").await;
+    let joined = alices.next_of("message.new").await;
+    assert_eq!((&joined.data["chat_id"], &joined.data["message"]["change"]), (&json!(general), &json!({ "type": "joined" })));
+    let chats = erin.get("/api/chats").await.expect(200).json();
+    assert_eq!((&chats["items"][0]["id"], chats["items"].as_array().map(Vec::len)), (&json!(general), Some(1)));
+    assert_eq!(chats["items"][0]["unread_count"], 0);
+
+    alice.delete(&path).await.expect(204);
+    alice.delete(&path).await.expect_problem(404);
+    let frank = app.sign_up("frank").await;
+    assert_eq!(frank.get("/api/chats").await.expect(200).json()["items"], json!([]));
+    let entries = list_audit(&alice, "").await;
+    let actions: Vec<&Value> = entries.iter().map(|entry| &entry["action"]).collect();
+    for action in ["default_channel_added", "default_channel_removed"] {
+        assert_eq!(actions.iter().filter(|one| **one == action).count(), 1, "{actions:?}");
+    }
+}
+
+#[tokio::test]
+async fn default_channels_are_few_and_end_with_the_channel() {
+    let app = TestApp::start().await;
+    let [alice] = sign_in_with_operator(&app, ["alice"]).await;
+    let mut channels = Vec::new();
+    for n in 0..=MAX_DEFAULT_CHANNELS {
+        let new = json!({ "type": "public_channel", "name": format!("channel {n}") });
+        channels.push(alice.post("/api/chats", new).await.expect(201).json()["id"].clone());
+    }
+    let (last, others) = channels.split_last().expect("channels");
+    let path = |channel: &Value| format!("/api/operator/default-channels/{channel}");
+    for channel in others {
+        alice.put(&path(channel), json!({})).await.expect(204);
+    }
+    let refused = alice.put(&path(last), json!({})).await.expect_problem(409);
+    assert_eq!(refused["code"], "too_many_default_channels");
+    alice.delete(&format!("/api/chats/{}", others[0])).await.expect(204);
+    alice.put(&path(last), json!({})).await.expect(204);
+    let erin = app.sign_up("erin").await;
+    let chats = erin.get("/api/chats").await.expect(200).json();
+    assert_eq!(chats["items"].as_array().map(Vec::len), Some(others.len()));
 }

@@ -47,6 +47,26 @@ test('an operator suspends a user and removes a message', async ({ server, creat
   await expect(log).not.toContainText('Account suspended');
 });
 
+test('an operator chooses the channels that newcomers join', async ({ server, createUser }) => {
+  const alice = await createUser('Alice');
+  await sql(server, `update users set is_operator = true where id = ${alice.me.id}`);
+  const name = `welcome ${alice.me.id}`;
+  const channel = await alice.api.chats.create({ type: 'public_channel', name, description: 'Say hello' });
+  await alice.page.goto(`${server.url}/operator`);
+  await alice.page.getByRole('tab', { name: 'New members' }).click();
+  await expect(alice.page.getByText('None yet: newcomers find channels by themselves.')).toBeVisible();
+  await alice.page.getByLabel('Add a channel').fill(name);
+  await alice.page.getByRole('listitem').filter({ hasText: name }).getByRole('button', { name: 'Add' }).click();
+  const chosen = alice.page.getByRole('list', { name: 'New members' }).getByRole('listitem').filter({ hasText: name });
+  await expect(chosen).toHaveCount(1);
+  await alice.page.screenshot({ path: '../../screenshots/default-channels.png' });
+  const newcomer = await createUser('Newcomer');
+  await newcomer.open(channel.id);
+  await expect(newcomer.log.locator('[data-system="true"]')).toHaveText(['Newcomer joined']);
+  await chosen.getByRole('button', { name: 'Remove' }).click();
+  await expect(chosen).toHaveCount(0);
+});
+
 test('a user sees recent sign-ins and failed attempts', async ({ createUser, server }) => {
   const erin = await createUser('Erin');
   const body = JSON.stringify({ email: erin.me.email, password: 'a wrong password' });

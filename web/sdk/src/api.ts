@@ -273,6 +273,10 @@ export function createApi({ request, fetch }: HttpClient) {
         get<wire.UserAccountPage>('/api/operator/users', query),
       /** Get the next page of users, from the `next` of a page. */
       listUsersNext: (next: string) => get<wire.UserAccountPage>(`/api/operator/users?${next}`),
+      /** The channels that new users join. */
+      listDefaultChannels: () => get<wire.ChatList>('/api/operator/default-channels').then(({ items }) => items),
+      addDefaultChannel: (chatId: number) => put(`/api/operator/default-channels/${chatId}`),
+      removeDefaultChannel: (chatId: number) => remove(`/api/operator/default-channels/${chatId}`),
       approve: (userId: number) => put(`/api/operator/users/${userId}/approval`),
       reject: (userId: number) => remove(`/api/operator/users/${userId}/approval`),
       suspend: (userId: number, reason: string) => put(`/api/operator/users/${userId}/suspension`, { reason }),

@@ -44,6 +44,8 @@ const ACTIONS = Object.keys({
   profile_removed: true,
   message_removed: true,
   chat_removed: true,
+  default_channel_added: true,
+  default_channel_removed: true,
   operator_appointed: true,
   operator_dismissed: true,
   role_changed: true,

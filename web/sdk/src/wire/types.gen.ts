@@ -30,7 +30,7 @@ export type AccountState = 'active' | 'pending' | 'suspended';
 /**
  * What happened.
  */
-export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'email_changed' | 'token_created' | 'token_revoked' | 'program_authorized' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_updated' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'bridge_connected' | 'bridge_disconnected' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
+export type Action = 'signed_up' | 'signed_in' | 'sign_in_failed' | 'password_changed' | 'password_reset' | 'email_changed' | 'token_created' | 'token_revoked' | 'program_authorized' | 'bot_created' | 'bot_deleted' | 'webhook_created' | 'webhook_updated' | 'webhook_renewed' | 'webhook_deleted' | 'endpoint_created' | 'endpoint_updated' | 'endpoint_secret_rotated' | 'endpoint_deleted' | 'bridge_created' | 'bridge_updated' | 'bridge_deleted' | 'bridge_connected' | 'bridge_disconnected' | 'exported' | 'account_deleted' | 'account_approved' | 'account_rejected' | 'account_suspended' | 'suspension_ended' | 'sessions_ended' | 'profile_removed' | 'message_removed' | 'chat_removed' | 'default_channel_added' | 'default_channel_removed' | 'operator_appointed' | 'operator_dismissed' | 'role_changed' | 'banned' | 'unbanned' | 'refused';
 
 /**
  * One security-related action on a user's account.
@@ -8486,6 +8486,125 @@ export type OperatorRemoveChatResponses = {
 };
 
 export type OperatorRemoveChatResponse = OperatorRemoveChatResponses[keyof OperatorRemoveChatResponses];
+
+export type OperatorListDefaultChannelsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/api/operator/default-channels';
+};
+
+export type OperatorListDefaultChannelsErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorListDefaultChannelsError = OperatorListDefaultChannelsErrors[keyof OperatorListDefaultChannelsErrors];
+
+export type OperatorListDefaultChannelsResponses = {
+    /**
+     * OK.
+     */
+    200: ChatList;
+};
+
+export type OperatorListDefaultChannelsResponse = OperatorListDefaultChannelsResponses[keyof OperatorListDefaultChannelsResponses];
+
+export type OperatorRemoveDefaultChannelData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/operator/default-channels/{chat_id}';
+};
+
+export type OperatorRemoveDefaultChannelErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorRemoveDefaultChannelError = OperatorRemoveDefaultChannelErrors[keyof OperatorRemoveDefaultChannelErrors];
+
+export type OperatorRemoveDefaultChannelResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorRemoveDefaultChannelResponse = OperatorRemoveDefaultChannelResponses[keyof OperatorRemoveDefaultChannelResponses];
+
+export type OperatorAddDefaultChannelData = {
+    body?: never;
+    path: {
+        chat_id: ChatId;
+    };
+    query?: never;
+    url: '/api/operator/default-channels/{chat_id}';
+};
+
+export type OperatorAddDefaultChannelErrors = {
+    /**
+     * Not signed in, or the session has ended.
+     */
+    401: Problem;
+    /**
+     * The caller is not an operator.
+     */
+    403: Problem;
+    /**
+     * Not found, or not visible to the caller.
+     */
+    404: Problem;
+    /**
+     * Validation failed; see `errors`.
+     */
+    422: Problem;
+    /**
+     * Error; see `code` and `detail`.
+     */
+    default: Problem;
+};
+
+export type OperatorAddDefaultChannelError = OperatorAddDefaultChannelErrors[keyof OperatorAddDefaultChannelErrors];
+
+export type OperatorAddDefaultChannelResponses = {
+    /**
+     * No content.
+     */
+    204: void;
+};
+
+export type OperatorAddDefaultChannelResponse = OperatorAddDefaultChannelResponses[keyof OperatorAddDefaultChannelResponses];
 
 export type OperatorRemoveMessageData = {
     body?: never;
