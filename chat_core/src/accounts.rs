@@ -185,7 +185,8 @@ pub(crate) async fn erase(log: &mut PgConnection, user: UserId) -> Result<()> {
                  ) then '-' || substr(md5(random()::text), 1, 8) else '' end,
              display_name = 'Deleted account',
              email = case kind when 'person' then 'deleted-' || id end,
-             password_hash = case kind when 'person' then '' end, words = '', bio = '', avatar_file_id = null, is_operator = false,
+             password_hash = case kind when 'person' then '' end, words = '', bio = '', avatar_file_id = null, custom_status = null,
+             custom_status_expires_at = null, time_zone = null, is_operator = false,
              pending_invite = null,
              deleted_at = now()
          where id = $1",

@@ -123,7 +123,12 @@ pub async fn update(db: &PgPool, owner: UserId, bot: UserId, patch: BotPatch) ->
     let mut log = events::begin(db, owner).await?;
     require_owned(&mut log, owner, bot).await?;
     let BotPatch { display_name, bio, avatar_file_id } = patch;
-    let change = ProfileChange { display_name: display_name.as_ref(), bio: bio.as_ref(), avatar_file_id };
+    let change = ProfileChange {
+        display_name: display_name.as_ref(),
+        bio: bio.as_ref(),
+        avatar_file_id,
+        ..ProfileChange::default()
+    };
     users::change_profile(&mut log, bot, &[owner, bot], change).await?;
     let Json(user) =
         sqlx::query_scalar("select user_json(u) from users u where u.id = $1").bind(bot).fetch_one(&mut *log).await?;

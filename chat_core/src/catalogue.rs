@@ -150,7 +150,8 @@ pub enum Event {
     /// The recipient removed a message from the saved ones, or it was deleted for good.
     #[serde(rename = "message.unsaved")]
     MessageUnsaved { id: Cursor, at: Time, message_id: MessageId },
-    /// The username, display name, bio or avatar of a user changed.
+    /// The username, display name, bio, avatar, custom status or time zone of a user changed. A custom status that ends
+    /// by itself makes no event.
     #[serde(rename = "user.updated")]
     UserUpdated { id: Cursor, at: Time, user: User },
     /// The recipient blocked a user. The counts of their common chats may change:

@@ -250,14 +250,15 @@ impl Operator {
         Ok(())
     }
 
-    /// Replaces the display name of a user by the username, and removes the bio and avatar.
+    /// Replaces the display name of a user by the username, and removes the bio, avatar and custom status.
     pub async fn remove_profile(&self, db: &PgPool, user: UserId) -> Result<()> {
         let mut log = events::begin(db, self.user_id).await?;
         lock_state(&mut log, user).await?;
         let username: String =
             sqlx::query_scalar("select username from users where id = $1").bind(user).fetch_one(&mut *log).await?;
         sqlx::query(
-            "update users set display_name = username, bio = '', avatar_file_id = null, words = $2 where id = $1",
+            "update users set display_name = username, bio = '', avatar_file_id = null, words = $2, custom_status = null,
+                              custom_status_expires_at = null where id = $1",
         )
         .bind(user)
         .bind(words(&username))

@@ -7,7 +7,10 @@ use crate::{
     mail::Language,
     operators::AccountState,
     search::{split_name_query, words},
-    values::{Bio, DisplayName, Email, EmailText, InviteCode, SearchText, Username, deserialize_nullable},
+    values::{
+        Bio, DisplayName, Email, EmailText, Emoji, InviteCode, SearchText, StatusText, TimeZone, Username,
+        deserialize_nullable,
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +39,26 @@ pub struct User {
     /// The other network on which a ghost is; null for other users.
     #[serde(default)]
     pub network: Option<Network>,
+    /// What the user tells of themselves for a while; null if nothing.
+    #[serde(default)]
+    pub custom_status: Option<CustomStatus>,
+    /// The time zone, if the user shares it.
+    #[serde(default)]
+    pub time_zone: Option<TimeZone>,
+}
+
+/// What a user tells of themselves for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CustomStatus {
+    /// The text.
+    pub text: StatusText,
+    /// An emoji before the text.
+    #[serde(default)]
+    pub emoji: Option<Emoji>,
+    /// When it ends; null if the user ends it. It is not shown after that time.
+    #[serde(default)]
+    pub expires_at: Option<Time>,
 }
 
 /// What uses an account.
@@ -127,6 +150,14 @@ pub struct UserPatch {
     #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
+    /// What the user tells of themselves for a while; null removes it.
+    #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<CustomStatus>")]
+    pub custom_status: Option<Option<CustomStatus>>,
+    /// The time zone, which others then see; null hides it.
+    #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<TimeZone>")]
+    pub time_zone: Option<Option<TimeZone>>,
     /// Who can add the user to groups and channels without an invite.
     pub group_privacy: Option<UserScope>,
 }
@@ -334,9 +365,14 @@ fn push_contacts_or_name(sql: &mut QueryBuilder<Postgres>, viewer: UserId, text:
 /// Changes the given fields. Appends an event: the caller holds the append lock
 /// (`events::begin`).
 pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Result<()> {
-    let UserPatch { display_name, bio, avatar_file_id, group_privacy } = patch;
-    let change =
-        ProfileChange { display_name: display_name.as_ref(), bio: bio.as_ref(), avatar_file_id: *avatar_file_id };
+    let UserPatch { display_name, bio, avatar_file_id, custom_status, time_zone, group_privacy } = patch;
+    let change = ProfileChange {
+        display_name: display_name.as_ref(),
+        bio: bio.as_ref(),
+        avatar_file_id: *avatar_file_id,
+        custom_status: custom_status.as_ref().map(Option::as_ref),
+        time_zone: time_zone.as_ref().map(Option::as_ref),
+    };
     change_profile(&mut *log, id, &[id], change).await?;
     if let Some(group_privacy) = group_privacy {
         sqlx::query("update users set group_privacy = $2 where id = $1")
@@ -349,11 +385,13 @@ pub async fn update(log: &mut PgConnection, id: UserId, patch: &UserPatch) -> Re
 }
 
 /// Changes to a public profile; absent fields stay unchanged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ProfileChange<'a> {
     pub(crate) display_name: Option<&'a DisplayName>,
     pub(crate) bio: Option<&'a Bio>,
     pub(crate) avatar_file_id: Option<Option<FileId>>,
+    pub(crate) custom_status: Option<Option<&'a CustomStatus>>,
+    pub(crate) time_zone: Option<Option<&'a TimeZone>>,
 }
 
 /// Changes a profile. The avatar must be an image that one of the `uploaders` uploaded.
@@ -386,7 +424,10 @@ pub(crate) async fn change_profile(
     sqlx::query(
         "update users
          set display_name = coalesce($2, display_name), bio = coalesce($3, bio),
-             avatar_file_id = case when $4 then $5 else avatar_file_id end, words = coalesce($6, words)
+             avatar_file_id = case when $4 then $5 else avatar_file_id end, words = coalesce($6, words),
+             custom_status = case when $7 then $8 else custom_status end,
+             custom_status_expires_at = case when $7 then $9 else custom_status_expires_at end,
+             time_zone = case when $10 then $11 else time_zone end
          where id = $1",
     )
     .bind(id)
@@ -395,6 +436,11 @@ pub(crate) async fn change_profile(
     .bind(change.avatar_file_id.is_some())
     .bind(change.avatar_file_id.flatten())
     .bind(words)
+    .bind(change.custom_status.is_some())
+    .bind(change.custom_status.flatten().map(Json))
+    .bind(change.custom_status.flatten().and_then(|status| status.expires_at))
+    .bind(change.time_zone.is_some())
+    .bind(change.time_zone.flatten().map(TimeZone::as_str))
     .execute(log)
     .await?;
     Ok(())

@@ -165,7 +165,7 @@ pub async fn update(
     require_permission(&mut log, chat, actor).await?;
     let webhook = get(&mut log, chat, id).await?;
     let WebhookPatch { name, avatar_file_id, github_secret } = patch;
-    let change = ProfileChange { display_name: name.as_ref(), bio: None, avatar_file_id };
+    let change = ProfileChange { display_name: name.as_ref(), avatar_file_id, ..ProfileChange::default() };
     users::change_profile(&mut log, webhook.user_id, &[actor], change).await?;
     if let Some(secret) = github_secret {
         let sealed = match (secret, sealer) {

@@ -107,7 +107,7 @@ pub async fn find_or_create(db: &PgPool, bridge: &BridgeAccount, remote_user: &R
             .await?;
             if remote_user.name.is_some() {
                 let name = remote_user.display_name(bridge.network);
-                let change = ProfileChange { display_name: Some(&name), bio: None, avatar_file_id: None };
+                let change = ProfileChange { display_name: Some(&name), ..ProfileChange::default() };
                 users::change_profile(&mut log, chat.ghost_id, &[], change).await?;
             }
             chat.id

@@ -70,7 +70,7 @@ pub async fn find_or_create_sender(
     let ghost_id = match find_ghost(&mut *log, chat, user_key).await? {
         Some(known) => {
             if let Some(name) = &name {
-                let change = ProfileChange { display_name: Some(name), bio: None, avatar_file_id: None };
+                let change = ProfileChange { display_name: Some(name), ..ProfileChange::default() };
                 users::change_profile(&mut log, known.id, &[], change).await?;
             }
             known.id

@@ -338,7 +338,10 @@ async fn new_users_join_the_default_channels() {
     let mut alices = alice.listen().await;
     let erin = app.sign_up("erin").await;
     let joined = alices.next_of("message.new").await;
-    assert_eq!((&joined.data["chat_id"], &joined.data["message"]["change"]), (&json!(general), &json!({ "type": "joined" })));
+    assert_eq!(
+        (&joined.data["chat_id"], &joined.data["message"]["change"]),
+        (&json!(general), &json!({ "type": "joined" }))
+    );
     let chats = erin.get("/api/chats").await.expect(200).json();
     assert_eq!((&chats["items"][0]["id"], chats["items"].as_array().map(Vec::len)), (&json!(general), Some(1)));
     assert_eq!(chats["items"][0]["unread_count"], 0);

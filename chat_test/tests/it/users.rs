@@ -1,6 +1,8 @@
 //! Sign-up, sign-in, sign-out, refresh tokens and finding users.
 
+use chat_core::time::now;
 use chat_test::{ApiResponse, TestApp};
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -206,4 +208,44 @@ async fn signing_out_ends_the_streams_of_that_device_only() {
         let reply = ApiResponse::read(request.send().await.expect("an answer")).await;
         assert_eq!(reply.expect_problem(401)["code"], code, "{how}");
     }
+}
+
+#[tokio::test]
+async fn a_custom_status_is_shown_until_it_ends() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let mut bobs = bob.listen().await;
+    let path = format!("/api/users/{}", alice.id);
+    let tomorrow = (now() + TimeDelta::days(1)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let status = json!({ "text": "In the greenhouse", "emoji": "🌱", "expires_at": tomorrow });
+    let me = alice.patch("/api/me", json!({ "custom_status": status, "time_zone": "Europe/Paris" })).await.expect(200);
+    let shown = me.json()["custom_status"].clone();
+    assert_eq!((&shown["text"], &shown["emoji"]), (&json!("In the greenhouse"), &json!("🌱")));
+    let event = bobs.next_of("user.updated").await;
+    assert_eq!(
+        (&event.data["user"]["custom_status"], &event.data["user"]["time_zone"]),
+        (&shown, &json!("Europe/Paris"))
+    );
+    assert_eq!(bob.get(&path).await.expect(200).json()["custom_status"], shown);
+    // Another change leaves it; only null removes it.
+    alice.patch("/api/me", json!({ "bio": "Grows orchids" })).await.expect(200);
+    assert_eq!(bob.get(&path).await.expect(200).json()["custom_status"], shown);
+    alice.patch("/api/me", json!({ "custom_status": null, "time_zone": null })).await.expect(200);
+    let user = bob.get(&path).await.expect(200).json();
+    assert_eq!((&user["custom_status"], &user["time_zone"]), (&Value::Null, &Value::Null));
+    // One that has ended is not shown.
+    let past = json!({ "text": "Lunch", "expires_at": "2026-01-01T12:00:00Z" });
+    alice.patch("/api/me", json!({ "custom_status": past })).await.expect(200);
+    assert_eq!(bob.get(&path).await.expect(200).json()["custom_status"], Value::Null);
+    for invalid in [
+        json!({ "text": "" }),
+        json!({ "text": "x".repeat(101) }),
+        json!({ "text": "two\nlines" }),
+        json!({ "text": "hi", "emoji": "abc" }),
+        json!({ "text": "hi", "expires_at": "tomorrow" }),
+        json!({ "emoji": "🌱" }),
+    ] {
+        alice.patch("/api/me", json!({ "custom_status": invalid })).await.expect_problem(422);
+    }
+    alice.patch("/api/me", json!({ "time_zone": "Mars/Olympus" })).await.expect_problem(422);
 }

@@ -6,6 +6,7 @@ import { ReactionsDialog } from './conversation/ReactionsDialog';
 import { AddMembers } from './members/AddMembers';
 import { SuspendDialog } from './operator/SuspendDialog';
 import { Settings } from './settings/Settings';
+import { StatusDialog } from './settings/StatusDialog';
 import { ShortcutsDialog } from './shortcuts/ShortcutsDialog';
 import { BrowseChannels } from './sidebar/BrowseChannels';
 import { ChatSettings } from './sidebar/ChatSettings';
@@ -24,6 +25,8 @@ export default function ModalRoot({ modal }: { readonly modal: Modal }) {
       return <QuickSwitcher />;
     case 'settings':
       return <Settings />;
+    case 'status':
+      return <StatusDialog />;
     case 'shortcuts':
       return <ShortcutsDialog />;
     case 'chatSettings':

@@ -8,6 +8,7 @@ export type Modal =
   | { readonly kind: 'browseChannels' }
   | { readonly kind: 'switcher' }
   | { readonly kind: 'settings' }
+  | { readonly kind: 'status' }
   | { readonly kind: 'shortcuts' }
   | { readonly kind: 'chatSettings'; readonly chatId: number }
   | { readonly kind: 'addMembers'; readonly chatId: number }

@@ -114,7 +114,9 @@ test('commands change what they name', async ({ createUser, createGroup }) => {
   await alice.page.getByRole('option', { name: '/topic' }).click();
   await alice.composer.pressSequentially('Roots and leaves');
   await alice.composer.press('Enter');
-  await expect(alice.page.getByRole('region', { name: 'Conversation' }).getByText('Roots and leaves')).toBeVisible();
+  await expect(
+    alice.page.getByRole('region', { name: 'Conversation' }).getByText('Roots and leaves', { exact: true }),
+  ).toBeVisible();
   await alice.send('/me waves');
   await expect(alice.log.getByRole('emphasis')).toHaveText('waves');
   await alice.send('/shrug no idea');
@@ -150,9 +152,11 @@ test('the keys of a focused message act on it', async ({ createUser, createGroup
   await alice.open(await createGroup(alice, bob));
   await alice.sendStored('first');
   await alice.sendStored('second');
-  const focusLast = async () => {
+  /** Focuses the last message, after which there are system messages. */
+  const focusLast = async (following = 0) => {
     await alice.log.focus();
     for (const key of ['ArrowDown', 'ArrowDown', 'ArrowDown']) await alice.page.keyboard.press(key);
+    for (let nth = 0; nth < following; nth += 1) await alice.page.keyboard.press('ArrowUp');
     await expect(alice.message('second')).toBeFocused();
   };
   await focusLast();
@@ -162,16 +166,17 @@ test('the keys of a focused message act on it', async ({ createUser, createGroup
   await focusLast();
   await alice.page.keyboard.press('p');
   await expect(alice.message('second').getByRole('img', { name: 'Pinned' })).toBeVisible();
-  await focusLast();
+  await expect(alice.message('Alice pinned a message')).toHaveCount(1);
+  await focusLast(1);
   await alice.page.keyboard.press('+');
   await expect(alice.page.getByRole('searchbox', { name: 'Search emoji' })).toBeVisible();
   await alice.page.keyboard.press('Escape');
-  await focusLast();
+  await focusLast(1);
   await alice.page.keyboard.press('Delete');
   await expect(alice.page.getByRole('alertdialog')).toBeVisible();
   await alice.page.keyboard.press('Escape');
   await expect(alice.page.getByRole('alertdialog')).toBeHidden();
-  await focusLast();
+  await focusLast(1);
   await alice.page.keyboard.press('e');
   await expect(alice.page.getByRole('textbox', { name: 'Edit' })).toBeFocused();
 });

@@ -257,3 +257,51 @@ test('public channels are found page by page, without a request for each key', a
   await expect(dialog.getByText(`# ${prefix}`)).toHaveCount(53);
   await expect(dialog.getByRole('button', { name: 'Load more' })).toHaveCount(0);
 });
+
+test('a status and the local time are shown to others', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice', { timezoneId: 'Asia/Tokyo' }), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  await alice.open(chat);
+  await bob.open(chat);
+  await alice.page
+    .getByRole('navigation')
+    .getByRole('button', { name: /^Alice/ })
+    .click();
+  await alice.page.getByRole('menuitem', { name: 'Set a status' }).click();
+  const dialog = alice.page.getByRole('dialog', { name: 'Set a status' });
+  await expect(dialog.getByLabel('What are you up to?')).toBeFocused();
+  await dialog.getByRole('button', { name: 'In a meeting' }).click();
+  await expect(dialog.getByLabel('Clear after')).toHaveValue('hour');
+  await dialog.getByLabel('Emoji').fill('nothing');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await expect(dialog.getByRole('alert').filter({ hasText: 'emoji' })).toBeVisible();
+  await dialog.getByLabel('Emoji').fill('📞');
+  await alice.page.screenshot({ path: '../../screenshots/status-dialog.png' });
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await expect(alice.page.getByRole('navigation').getByText('📞 In a meeting')).toBeVisible();
+
+  const member = bob.page.getByRole('complementary').getByRole('button', { name: /^Alice/ });
+  await expect(member.getByRole('img', { name: 'In a meeting' })).toHaveText('📞');
+  await member.click();
+  await expect(bob.page.getByRole('dialog')).toContainText('📞 In a meeting');
+  await expect(bob.page.getByRole('dialog')).not.toContainText('local time');
+  await bob.page.keyboard.press('Escape');
+
+  await alice.page.getByRole('navigation').getByRole('button', { name: 'Settings' }).click();
+  await alice.page.getByLabel('Show others my local time (Asia/Tokyo)').check();
+  await alice.page.getByRole('button', { name: 'Save' }).click();
+  await member.click();
+  const time = new Intl.DateTimeFormat('en-GB', { hour: 'numeric', minute: '2-digit', timeZone: 'Asia/Tokyo' });
+  await expect(bob.page.getByRole('dialog')).toContainText(`${time.format().slice(0, 2)}`);
+  await expect(bob.page.getByRole('dialog')).toContainText('local time');
+  await bob.page.screenshot({ path: '../../screenshots/user-card-status.png' });
+  await bob.page.keyboard.press('Escape');
+
+  // It ends by itself.
+  await alice.api.me.update({
+    custom_status: { text: 'Back soon', emoji: null, expires_at: new Date(Date.now() + 4_000).toISOString() },
+  });
+  await member.click();
+  await expect(bob.page.getByRole('dialog')).toContainText('Back soon');
+  await expect(bob.page.getByRole('dialog')).not.toContainText('Back soon');
+});

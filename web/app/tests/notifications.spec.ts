@@ -77,7 +77,7 @@ test('settings of notifications are saved and shown on all devices', async ({ cr
   await expect(page.getByRole('button', { name: 'Pause', exact: true })).toBeVisible();
   await page.getByRole('textbox', { name: 'Keywords' }).fill('deploy, code review,');
   await page.getByRole('button', { name: 'Save keywords' }).click();
-  await expect(page.getByText('Saved')).toBeVisible();
+  await expect(page.getByText('Saved', { exact: true })).toBeVisible();
   await page.getByRole('checkbox', { name: 'Quiet hours every day' }).check();
   await page.getByLabel('From').fill('23:15');
   await page.getByRole('button', { name: 'Save quiet hours' }).click();

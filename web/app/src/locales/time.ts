@@ -42,6 +42,15 @@ const DAY_MS = 86_400_000;
 /** As in `14:05`. */
 export const formatTime = (at: string) => timeFormat.format(new Date(at));
 
+/** The time of now in a time zone, as in `14:05`; null if this device does not know the zone. */
+export function formatTimeIn(timeZone: string): string | null {
+  try {
+    return new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit', hourCycle, timeZone }).format();
+  } catch {
+    return null;
+  }
+}
+
 /** As in `14:05`, or `2:05` in a 12-hour locale. */
 export const formatCompactTime = (at: string) =>
   timeFormat

@@ -9,6 +9,7 @@ import { openPopup } from '../ui/popup';
 import { useContextMenu } from '../ui/useContextMenu';
 import { useUiStore } from '../uiStore';
 import { Avatar } from './Avatar';
+import { CustomStatusEmoji } from './CustomStatus';
 import { KindBadge } from './KindBadge';
 import styles from './Members.module.css';
 import { listMemberEntries } from './memberActions';
@@ -104,6 +105,7 @@ function MemberItem({ member, chatId }: { readonly member: Member; readonly chat
       >
         <Avatar user={user} size={32} status={status} />
         <span dir="auto">{getDisplayName(user)}</span>
+        <CustomStatusEmoji user={user} />
         <KindBadge user={user} />
         {member.role !== 'member' && <Badge>{t(`role.${member.role}`)}</Badge>}
       </button>

@@ -3,7 +3,7 @@ import type { Chat } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
-import { formatRelativeTime } from '../locales/time';
+import { formatRelativeTime, formatTimeIn } from '../locales/time';
 import { hasDirectChats, isBlocked } from '../store/chatState';
 import { getDisplayName, useChatState, useChatStore } from '../store/hooks';
 import { Badge } from '../ui/Badge';
@@ -13,6 +13,7 @@ import menuStyles from '../ui/Menu.module.css';
 import { type Anchor, closePopup } from '../ui/popup';
 import { createCloseHandler, getAnchor } from '../ui/popupAnchor';
 import { Avatar } from './Avatar';
+import { CustomStatusText } from './CustomStatus';
 import { KindBadge } from './KindBadge';
 import { listMemberEntries, openDirectChat } from './memberActions';
 import styles from './UserCard.module.css';
@@ -35,6 +36,7 @@ export function UserCard(props: { readonly anchor: Anchor; readonly userId: numb
   if (!user) return null;
   const name = getDisplayName(user);
   const status = presence?.status ?? 'offline';
+  const localTime = user.time_zone ? formatTimeIn(user.time_zone) : null;
   const entries = listMemberEntries(chatStore, t, user, chatId).flatMap((entry) => entry ?? []);
   return (
     <Popover.Root open onOpenChange={createCloseHandler(anchor)}>
@@ -68,6 +70,8 @@ export function UserCard(props: { readonly anchor: Anchor; readonly userId: numb
                 {member && member.role !== 'member' && <Badge>{t(`role.${member.role}`)}</Badge>}
               </p>
             )}
+            <CustomStatusText user={user} />
+            {localTime && <p className={styles.detail}>{t('profile.localTime', { time: localTime })}</p>}
             {user.bio && (
               <p className={styles.bio} dir="auto">
                 {user.bio}

@@ -9,6 +9,9 @@ import { showToast } from '../ui/toast';
 import { useAction } from '../ui/useAction';
 import profileStyles from './Profile.module.css';
 
+/** The time zone of this device. */
+const TIME_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
 /** The user's public profile. */
 export function Profile() {
   const { t } = useTranslation();
@@ -22,7 +25,13 @@ export function Profile() {
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    void save(() => api.me.update({ display_name: String(form.get('name')), bio: String(form.get('bio')) }));
+    void save(() =>
+      api.me.update({
+        display_name: String(form.get('name')),
+        bio: String(form.get('bio')),
+        time_zone: form.get('localTime') ? TIME_ZONE : null,
+      }),
+    );
   };
   const uploadAvatar = (file: File | undefined) =>
     file &&
@@ -57,6 +66,10 @@ export function Profile() {
       </div>
       <Field label={t('settings.name')} name="name" defaultValue={me.display_name} autoComplete="name" />
       <Field label={t('settings.bio')} name="bio" defaultValue={me.bio} />
+      <label className={profileStyles.check}>
+        <input type="checkbox" name="localTime" defaultChecked={me.time_zone != null} />
+        {t('settings.showLocalTime', { zone: TIME_ZONE })}
+      </label>
       <FormError>{error}</FormError>
       <div className={styles.actions}>
         <Button type="submit" variant="primary">

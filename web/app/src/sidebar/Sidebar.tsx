@@ -10,6 +10,7 @@ import { direction } from '../locales/language';
 import { formatShortTime } from '../locales/time';
 import { useToday } from '../locales/useToday';
 import { Avatar } from '../members/Avatar';
+import { CustomStatusEmoji, CustomStatusText, useCustomStatus } from '../members/CustomStatus';
 import { isBlocked } from '../store/chatState';
 import {
   getAuthorName,
@@ -256,6 +257,7 @@ const ChatListItem = memo(function ChatListItem({
   const { t } = useTranslation();
   const chatStore = useChatStore();
   const title = useChatState((state) => getChatTitle(state, chat));
+  const peer = useChatState((state) => state.users.get(getPeerId(state, chat) ?? 0));
   const draft = loadDraftText(chatStore, chat.id);
   const hasUnread = chat.unread_count > 0 && !isOpen && !chat.is_muted;
   const badge = chat.type === 'single' ? chat.unread_count : chat.mention_count;
@@ -276,7 +278,7 @@ const ChatListItem = memo(function ChatListItem({
         <ChatAvatar chat={chat} />
         <span className={styles.text}>
           <span className={styles.title} dir="auto">
-            {title}
+            {title} <CustomStatusEmoji user={peer} />
           </span>
           <Preview chat={chat} draft={isOpen ? '' : draft} />
         </span>
@@ -356,6 +358,7 @@ function AccountMenu() {
   const [, navigate] = useLocation();
   const me = useChatState((state) => state.me);
   const status = useChatState(({ presences }) => presences.get(me.id)?.status ?? 'offline');
+  const custom = useCustomStatus(me);
   const openModal = useUiStore((ui) => ui.openModal);
   const endSession = () => withToast(() => chatStore.session.signOut());
   return (
@@ -366,7 +369,9 @@ function AccountMenu() {
             <Avatar user={me} size={34} status={status} />
             <span className={styles.text}>
               <span className={styles.name}>{getDisplayName(me)}</span>
-              <span className={styles.preview}>{t(`presence.${status}`)}</span>
+              <span className={styles.preview}>
+                {custom ? <CustomStatusText user={me} /> : t(`presence.${status}`)}
+              </span>
             </span>
           </button>
         }
@@ -377,6 +382,9 @@ function AccountMenu() {
             {t(`presence.${one === 'offline' ? 'invisible' : one}`)}
           </MenuItem>
         ))}
+        <MenuItem icon="emoji" onClick={() => openModal({ kind: 'status' })}>
+          {t('status.title')}
+        </MenuItem>
         <MenuSeparator />
         <MenuItem icon="gear" onClick={() => openModal({ kind: 'settings' })}>
           {t('settings.title')}

@@ -1147,6 +1147,24 @@ export type CredentialText = string;
 export type Cursor = string;
 
 /**
+ * What a user tells of themselves for a while.
+ */
+export type CustomStatus = {
+    /**
+     * An emoji before the text.
+     */
+    emoji: Emoji | null;
+    /**
+     * When it ends; null if the user ends it. It is not shown after that time.
+     */
+    expires_at: Time | null;
+    /**
+     * The text.
+     */
+    text: StatusText;
+};
+
+/**
  * The current password, which confirms the deletion of an account.
  */
 export type DeleteAccount = {
@@ -2043,6 +2061,10 @@ export type Me = {
      */
     created_at: Time;
     /**
+     * What the user tells of themselves for a while; null if nothing.
+     */
+    custom_status: CustomStatus | null;
+    /**
      * When the user deleted the account; null if active. Their messages remain.
      */
     deleted_at: Time | null;
@@ -2079,6 +2101,10 @@ export type Me = {
      */
     network: BridgeNetwork | null;
     /**
+     * The time zone, if the user shares it.
+     */
+    time_zone: TimeZone | null;
+    /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
     username: string;
@@ -2100,6 +2126,10 @@ export type Member = {
      * When the user signed up.
      */
     created_at: Time;
+    /**
+     * What the user tells of themselves for a while; null if nothing.
+     */
+    custom_status: CustomStatus | null;
     /**
      * When the user deleted the account; null if active. Their messages remain.
      */
@@ -2128,6 +2158,10 @@ export type Member = {
      * The role, which determines the permissions.
      */
     role: Role;
+    /**
+     * The time zone, if the user shares it.
+     */
+    time_zone: TimeZone | null;
     /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
@@ -3259,6 +3293,11 @@ export type SpaceName = string;
 export type Status = 'online' | 'away' | 'busy' | 'offline';
 
 /**
+ * What users tell of themselves for a while: 1 to 100 characters.
+ */
+export type StatusText = string;
+
+/**
  * A stored subscription, for the device itself.
  */
 export type Subscription = {
@@ -3405,6 +3444,10 @@ export type User = {
      */
     created_at: Time;
     /**
+     * What the user tells of themselves for a while; null if nothing.
+     */
+    custom_status: CustomStatus | null;
+    /**
      * When the user deleted the account; null if active. Their messages remain.
      */
     deleted_at: Time | null;
@@ -3424,6 +3467,10 @@ export type User = {
      * The other network on which a ghost is; null for other users.
      */
     network: BridgeNetwork | null;
+    /**
+     * The time zone, if the user shares it.
+     */
+    time_zone: TimeZone | null;
     /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
@@ -3446,6 +3493,10 @@ export type UserAccount = {
      * When the user signed up.
      */
     created_at: Time;
+    /**
+     * What the user tells of themselves for a while; null if nothing.
+     */
+    custom_status: CustomStatus | null;
     /**
      * When the user deleted the account; null if active. Their messages remain.
      */
@@ -3483,6 +3534,10 @@ export type UserAccount = {
      * Whether the account can be used.
      */
     state: AccountState;
+    /**
+     * The time zone, if the user shares it.
+     */
+    time_zone: TimeZone | null;
     /**
      * The name used in mentions, after `@`; unique without regard to case.
      */
@@ -3541,6 +3596,10 @@ export type UserPatch = {
      */
     bio?: Bio | null;
     /**
+     * What the user tells of themselves for a while; null removes it.
+     */
+    custom_status?: CustomStatus | null;
+    /**
      * The name shown to other users.
      */
     display_name?: DisplayName | null;
@@ -3548,6 +3607,10 @@ export type UserPatch = {
      * Who can add the user to groups and channels without an invite.
      */
     group_privacy?: UserScope | null;
+    /**
+     * The time zone, which others then see; null hides it.
+     */
+    time_zone?: TimeZone | null;
 };
 
 /**
