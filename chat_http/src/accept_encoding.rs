@@ -1,15 +1,24 @@
-//! Whether a client accepts gzip, for bodies that are compressed once and served often.
+//! Which compressions a client accepts, for bodies that are compressed once and served often.
 
 use axum::http::{HeaderMap, header};
 
 /// Whether the `Accept-Encoding` of a request allows gzip. `gzip;q=0` forbids it, also
 /// beside `*`.
 pub fn accepts_gzip(headers: &HeaderMap) -> bool {
+    accepts(headers, &["gzip", "x-gzip"])
+}
+
+/// Whether the `Accept-Encoding` of a request allows Brotli, as [`accepts_gzip`] does for gzip.
+pub fn accepts_brotli(headers: &HeaderMap) -> bool {
+    accepts(headers, &["br"])
+}
+
+fn accepts(headers: &HeaderMap, names: &[&str]) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut accepts_any = false;
     for (coding, weight) in lines.flat_map(|line| line.split(',')).map(parse_coding) {
         match coding.to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => return weight > 0.0,
+            name if names.contains(&name) => return weight > 0.0,
             "*" => accepts_any = weight > 0.0,
             _ => {}
         }
@@ -44,5 +53,18 @@ mod tests {
             assert!(!accepts(no), "{no}");
         }
         assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn brotli_is_accepted_as_gzip_is() {
+        let accepts = |value: &'static str| {
+            accepts_brotli(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]))
+        };
+        for yes in ["br", "gzip, deflate, br, zstd", "BR;q=0.1", "*"] {
+            assert!(accepts(yes), "{yes}");
+        }
+        for no in ["", "gzip", "br;q=0, *", "brotli"] {
+            assert!(!accepts(no), "{no}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
-/** Emits a gzip copy of each text asset, so that the server never compresses at run time. */
+/** Emits a gzip and a Brotli copy of each text asset, so that the server never compresses at run time. */
 function compressed(): Plugin {
   return {
     name: 'compressed',
@@ -15,6 +15,7 @@ function compressed(): Plugin {
           const source = made.type === 'chunk' ? made.code : made.source;
           if (!/\.(js|css|json|html)$/.test(fileName)) continue;
           this.emitFile({ type: 'asset', fileName: `${fileName}.gz`, source: gzipSync(source, { level: 9 }) });
+          this.emitFile({ type: 'asset', fileName: `${fileName}.br`, source: brotliCompressSync(source) });
         }
       },
     },
@@ -52,6 +53,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     rolldownOptions: {
       input: { index: 'index.html', sw: 'worker/serviceWorker.ts' },
+      // The compression takes most of the time, as it should.
+      checks: { bundlerTimings: false },
       output: {
         // The service worker is at the root, so that it serves all pages, and keeps its name.
         entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),

@@ -7,7 +7,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use chat_http::{accept_encoding::accepts_gzip, settings::FrontendSettings};
+use chat_http::{
+    accept_encoding::{accepts_brotli, accepts_gzip},
+    settings::FrontendSettings,
+};
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use std::{
@@ -96,8 +99,7 @@ async fn serve_frontend(
         "" => INDEX_FILE,
         path => path,
     };
-    let accepts_gzip = accepts_gzip(&headers);
-    if let Some(response) = file_response(&frontend, path, accepts_gzip, &headers).await {
+    if let Some(response) = file_response(&frontend, path, &headers).await {
         return response;
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -109,25 +111,26 @@ async fn serve_frontend(
     if !is_page {
         return StatusCode::NOT_FOUND.into_response();
     }
-    match file_response(&frontend, INDEX_FILE, accepts_gzip, &headers).await {
+    match file_response(&frontend, INDEX_FILE, &headers).await {
         Some(response) => response,
         None => (security_headers(), [(header::CONTENT_TYPE, "text/html; charset=utf-8")], NOT_BUILT).into_response(),
     }
 }
 
-/// Returns a file, or its `.gz` from the build if the client accepts gzip.
-async fn file_response(
-    frontend: &Frontend,
-    path: &str,
-    accepts_gzip: bool,
-    request_headers: &HeaderMap,
-) -> Option<Response> {
-    let gzipped = if accepts_gzip { frontend.load(&format!("{path}.gz")).await } else { None };
-    let is_gzipped = gzipped.is_some();
-    let file = match gzipped {
-        Some(file) => file,
-        None => frontend.load(path).await?,
-    };
+/// Loads a file, or its `.br` or `.gz` from the build if the client accepts it, with the name of its coding.
+async fn load_accepted(frontend: &Frontend, path: &str, headers: &HeaderMap) -> Option<(File, Option<&'static str>)> {
+    // Brotli is about an eighth smaller.
+    let codings = [("br", "br", accepts_brotli(headers)), ("gz", "gzip", accepts_gzip(headers))];
+    for (extension, coding, is_accepted) in codings {
+        if is_accepted && let Some(file) = frontend.load(&format!("{path}.{extension}")).await {
+            return Some((file, Some(coding)));
+        }
+    }
+    Some((frontend.load(path).await?, None))
+}
+
+async fn file_response(frontend: &Frontend, path: &str, request_headers: &HeaderMap) -> Option<Response> {
+    let (file, coding) = load_accepted(frontend, path, request_headers).await?;
     let mut headers = security_headers();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(path)));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
@@ -139,8 +142,8 @@ async fn file_response(
         }
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
-    if is_gzipped {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    if let Some(coding) = coding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
     }
     Some((headers, file.bytes.into_owned()).into_response())
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, findOverflow, type TestUser, test } from './fixtures';
 
 /** Malicious message contents. */
@@ -180,13 +180,24 @@ test('a long name without spaces overflows no dialog', async ({ createUser }) =>
   expect(await findOverflow(alice.page)).toEqual([]);
 });
 
-test('scripts and styles of the first page stay under 190 kB', async () => {
+test('the page, scripts, styles and texts of the first load stay under 190 kB', async ({ server }) => {
   const dist = new URL('../dist/', import.meta.url);
   const html = readFileSync(new URL('index.html', dist), 'utf8');
   const files = [...html.matchAll(/(?:src|href)="\/(assets\/[^"]+)"/g)].map(([, name]) => name);
-  const bytes = files.reduce((sum, name) => sum + readFileSync(new URL(`${name}.gz`, dist)).length, 0);
-  console.log(`${files.length} files, ${(bytes / 1_000).toFixed(1)} kB compressed`);
+  const catalogue = readdirSync(new URL('assets/', dist)).find((name) => /^en-.*\.js$/.test(name));
+  const paths = ['index.html', ...files, `assets/${catalogue}`];
+  const bytes = paths.reduce((sum, name) => sum + readFileSync(new URL(`${name}.br`, dist)).length, 0);
+  console.log(`${paths.length} files, ${(bytes / 1_000).toFixed(1)} kB compressed`);
   expect(bytes).toBeLessThanOrEqual(190_000);
+  for (const [accepted, coding] of [
+    ['gzip, deflate, br', 'br'],
+    ['gzip', 'gzip'],
+    ['identity', null],
+  ] as const) {
+    const response = await fetch(`${server.url}/${files[0]}`, { headers: { 'accept-encoding': accepted } });
+    expect(response.headers.get('content-encoding')).toBe(coding);
+    expect(await response.text()).toBe(readFileSync(new URL(files[0] ?? '', dist), 'utf8'));
+  }
 });
 
 test('a link whose text shows another address asks first', async ({ createUser, createGroup }) => {

@@ -50,7 +50,7 @@ export function DefaultChannels() {
         dir="auto"
       />
       <FormError>{error}</FormError>
-      <ul className={lists.list} aria-label={t('operator.addChannel')} aria-busy={isBusy}>
+      <ul className={lists.list} aria-busy={isBusy}>
         {others?.map((channel) => (
           <ChannelRow key={channel.id} channel={channel}>
             <Button onClick={() => change(operator.addDefaultChannel(channel.id))}>{t('operator.add')}</Button>
