@@ -131,7 +131,7 @@ text_types! {
     /// One emoji. Each spelling is accepted; the one that Unicode recommends is stored.
     Emoji { "minLength": 1, "maxLength": 32, "examples": ["🎉"] } = |text| match emojis::get(&text) {
         Some(emoji) => Ok(emoji.as_str().to_owned()),
-        None => Err("a reaction must be one emoji".into()),
+        None => Err("must be one emoji".into()),
     };
     /// The name of an API token: 1 to 64 characters.
     TokenName { "minLength": 1, "maxLength": 64 } = |text| single_line(text, "the name of a token", 1, 64);

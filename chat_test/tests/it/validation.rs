@@ -211,7 +211,7 @@ async fn an_invalid_id_is_rejected_in_every_path() {
             ("{delivery_id}", id),
             ("{webhook_token}", "the token of a webhook must have 32 to 64 letters, digits, dashes or underscores"),
             ("{code}", "an invite code must have 8 to 64 letters, digits, dashes or underscores"),
-            ("{emoji}", "a reaction must be one emoji"),
+            ("{emoji}", "must be one emoji"),
         ] {
             // The parts after an unknown chat or webhook are not checked.
             let is_after = |parent: &str| part != parent && route.path.contains(parent);

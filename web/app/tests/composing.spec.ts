@@ -230,3 +230,30 @@ test('on a touch screen Enter makes a new line', async ({ createUser, createGrou
     await alice.composer.evaluate((field) => Number.parseFloat(getComputedStyle(field).fontSize)),
   ).toBeGreaterThanOrEqual(16);
 });
+
+test('the picker shows the name of an emoji, jumps to a group, and keeps a skin tone', async ({
+  createUser,
+  createGroup,
+}) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  await alice.open(await createGroup(alice, bob));
+  const { page } = alice;
+  await page.getByRole('button', { name: 'Insert emoji' }).click();
+  const picker = page.getByRole('dialog', { name: 'Emoji' });
+  await picker.getByRole('button', { name: 'Flags', exact: true }).click();
+  await expect(picker.getByRole('button', { name: 'chequered flag' })).toBeInViewport();
+  await picker.getByRole('radio', { name: 'Medium-dark' }).check({ force: true });
+  await picker.getByRole('searchbox').fill('waving hand');
+  const hand = picker.getByRole('button', { name: 'waving hand', exact: true });
+  await hand.hover();
+  await expect(picker.getByText(':wave:')).toBeVisible();
+  await page.screenshot({ path: '../../screenshots/emoji-skin-tone.png' });
+  await hand.click();
+  await expect(alice.composer).toHaveValue('👋🏾');
+  await alice.composer.fill('');
+  await page.reload();
+  await page.getByRole('button', { name: 'Insert emoji' }).click();
+  await expect(picker.getByRole('region', { name: 'Recently used' }).getByRole('button')).toHaveText(['👋🏾']);
+  await expect(picker.getByRole('radio', { name: 'Medium-dark' })).toBeChecked();
+  await page.screenshot({ path: '../../screenshots/emoji-tabs.png' });
+});

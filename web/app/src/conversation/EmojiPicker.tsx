@@ -2,18 +2,52 @@ import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { isComposing } from '../ui/keyboard';
 import styles from './EmojiPicker.module.css';
-import { addRecentEmoji, type Emoji, GROUPS, getRecentEmoji, loadEmoji, searchEmoji } from './emoji';
+import {
+  addRecentEmoji,
+  type Emoji,
+  GROUPS,
+  getRecentEmoji,
+  getSkinTone,
+  loadEmoji,
+  SKIN_TONES,
+  searchEmoji,
+  setSkinTone,
+  withSkinTone,
+} from './emoji';
 
 /** Emoji per row. */
 const COLUMNS = 8;
 
-/** The emoji picker with a search field. */
+/** The emoji on the tabs, by section. */
+const TAB_EMOJI: Readonly<Record<string, string>> = {
+  recent: '🕘',
+  0: '😀',
+  1: '👋',
+  3: '🐻',
+  4: '🍎',
+  5: '🚗',
+  6: '⚽',
+  7: '💡',
+  8: '🔣',
+  9: '🏁',
+};
+
+/** What is shown of the emoji under the pointer or the focus. */
+interface Preview {
+  readonly emoji: string;
+  readonly annotation: string;
+  readonly shortcode: string | undefined;
+}
+
+/** The emoji picker with a search field, tabs, the name of the emoji, and skin tones. */
 export function EmojiPicker({ onPick }: { readonly onPick: (emoji: string) => void }) {
   const { t } = useTranslation();
   const [all, setAll] = useState<readonly Emoji[] | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const [query, setQuery] = useState('');
   const [recent] = useState(getRecentEmoji);
+  const [tone, setTone] = useState(getSkinTone);
+  const [preview, setPreview] = useState<Preview | null>(null);
   const grid = useRef<HTMLDivElement>(null);
   useEffect(() => {
     loadEmoji().then(setAll, (error: Error) => setFailure(error.message));
@@ -39,7 +73,7 @@ export function EmojiPicker({ onPick }: { readonly onPick: (emoji: string) => vo
   const sections = results
     ? [{ key: 'found', title: t('emoji.results'), list: results }]
     : [
-        { key: 'recent', title: t('emoji.recent'), list: (all ?? []).filter(({ emoji }) => recent.includes(emoji)) },
+        { key: 'recent', title: t('emoji.recent'), list: findRecent(all ?? [], recent) },
         ...GROUPS.map((group) => ({
           key: String(group),
           title: t(`emoji.groups.${group}`),
@@ -65,22 +99,42 @@ export function EmojiPicker({ onPick }: { readonly onPick: (emoji: string) => vo
           if (first) pick(first.emoji);
         }}
       />
+      {!results && (
+        <div className={styles.tabs}>
+          {sections.map(({ key, title }) => (
+            <button
+              key={key}
+              type="button"
+              title={title}
+              aria-label={title}
+              onClick={() => grid.current?.querySelector(`[data-section="${key}"]`)?.scrollIntoView()}
+            >
+              {TAB_EMOJI[key]}
+            </button>
+          ))}
+        </div>
+      )}
       <div ref={grid} className={styles.grid} aria-busy={all === null && failure === null}>
         {sections.map(({ key, title, list }) => (
-          <section key={key} className={styles.section} aria-label={title}>
+          <section key={key} className={styles.section} aria-label={title} data-section={key}>
             <h4>{title}</h4>
             <div className={styles.emoji}>
-              {list.map(({ emoji, annotation }) => (
-                <button
-                  key={emoji}
-                  type="button"
-                  title={annotation}
-                  aria-label={annotation}
-                  onClick={() => pick(emoji)}
-                >
-                  {emoji}
-                </button>
-              ))}
+              {list.map((one) => {
+                const emoji = key === 'recent' ? one.emoji : withSkinTone(one, tone);
+                const show = () => setPreview({ emoji, annotation: one.annotation, shortcode: one.shortcodes?.[0] });
+                return (
+                  <button
+                    key={one.emoji}
+                    type="button"
+                    aria-label={one.annotation}
+                    onPointerEnter={show}
+                    onFocus={show}
+                    onClick={() => pick(emoji)}
+                  >
+                    {emoji}
+                  </button>
+                );
+              })}
             </div>
           </section>
         ))}
@@ -88,6 +142,43 @@ export function EmojiPicker({ onPick }: { readonly onPick: (emoji: string) => vo
           <p role="status">{failure ?? t('emoji.noResults')}</p>
         )}
       </div>
+      <footer className={styles.footer}>
+        <p className={styles.preview}>
+          {preview && (
+            <>
+              <span>{preview.emoji}</span>
+              <strong dir="auto">{preview.annotation}</strong>
+              {preview.shortcode && <small dir="ltr">{`:${preview.shortcode}:`}</small>}
+            </>
+          )}
+        </p>
+        <div className={styles.tones} role="radiogroup" aria-label={t('emoji.skinTone')}>
+          {SKIN_TONES.map((one) => (
+            <label key={one}>
+              <input
+                type="radio"
+                name="skinTone"
+                className="visually-hidden"
+                checked={one === tone}
+                aria-label={t(`emoji.skinTones.${one}`)}
+                onChange={() => {
+                  setSkinTone(one);
+                  setTone(one);
+                }}
+              />
+              <i data-tone={one} />
+            </label>
+          ))}
+        </div>
+      </footer>
     </div>
   );
+}
+
+/** Finds the recently used emoji, also those with a skin tone, the latest first. */
+function findRecent(all: readonly Emoji[], recent: readonly string[]): readonly Emoji[] {
+  return recent.flatMap((used) => {
+    const found = all.find((one) => one.emoji === used || one.skins?.some((skin) => skin.emoji === used));
+    return found ? [{ ...found, emoji: used }] : [];
+  });
 }

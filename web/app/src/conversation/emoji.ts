@@ -10,6 +10,8 @@ export interface Emoji {
   readonly group: number;
   readonly shortcodes?: readonly string[];
   readonly tags?: readonly string[];
+  /** The variants with skin tones; one with several people has one for each combination. */
+  readonly skins?: readonly { readonly emoji: string; readonly tone: number | readonly number[] }[];
   /** The Unicode emoji version that added the emoji. */
   readonly version: number;
 }
@@ -79,6 +81,27 @@ export function searchEmoji(all: readonly Emoji[], text: string): Emoji[] {
     .filter(({ rank }) => rank < 4)
     .sort((one, other) => one.rank - other.rank)
     .map(({ emoji }) => emoji);
+}
+
+/** The skin tones: 0 for none, 1 for light to 5 for dark. */
+export const SKIN_TONES = [0, 1, 2, 3, 4, 5] as const;
+
+const TONE_STORAGE_KEY = 'confab.skinTone';
+
+/** Returns the chosen skin tone. */
+export function getSkinTone(): number {
+  const tone = Number(deviceStorage.getItem(TONE_STORAGE_KEY));
+  return SKIN_TONES.some((one) => one === tone) ? tone : 0;
+}
+
+/** Chooses the skin tone of the emoji that have one. */
+export const setSkinTone = (tone: number) => deviceStorage.setItem(TONE_STORAGE_KEY, String(tone));
+
+/** Returns an emoji with a skin tone, if it has one. */
+export function withSkinTone({ emoji, skins }: Emoji, tone: number): string {
+  const isOfTone = (one: number | readonly number[]) =>
+    (typeof one === 'number' ? [one] : one).every((it) => it === tone);
+  return skins?.find((skin) => isOfTone(skin.tone))?.emoji ?? emoji;
 }
 
 /** Returns the recently used emoji, latest first. */
