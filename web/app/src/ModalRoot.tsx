@@ -10,6 +10,7 @@ import { StatusDialog } from './settings/StatusDialog';
 import { ShortcutsDialog } from './shortcuts/ShortcutsDialog';
 import { BrowseChannels } from './sidebar/BrowseChannels';
 import { ChatSettings } from './sidebar/ChatSettings';
+import { Drafts } from './sidebar/Drafts';
 import { NewChat } from './sidebar/NewChat';
 import { QuickSwitcher } from './sidebar/QuickSwitcher';
 import type { Modal } from './uiStore';
@@ -21,6 +22,8 @@ export default function ModalRoot({ modal }: { readonly modal: Modal }) {
       return <NewChat />;
     case 'browseChannels':
       return <BrowseChannels />;
+    case 'drafts':
+      return <Drafts />;
     case 'switcher':
       return <QuickSwitcher />;
     case 'settings':

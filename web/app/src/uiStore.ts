@@ -7,6 +7,7 @@ export type Modal =
   | { readonly kind: 'newChat' }
   | { readonly kind: 'browseChannels' }
   | { readonly kind: 'switcher' }
+  | { readonly kind: 'drafts' }
   | { readonly kind: 'settings' }
   | { readonly kind: 'status' }
   | { readonly kind: 'shortcuts' }

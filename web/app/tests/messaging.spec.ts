@@ -102,7 +102,20 @@ test('an image uploads with progress and opens in the lightbox', async ({ create
   await expect(alice.page.getByRole('list', { name: 'Files to send' })).toContainText('screen.png');
   await alice.send('Look at this');
   await bob.page.getByRole('button', { name: 'Open screen.png' }).click();
-  await expect(bob.page.getByRole('dialog').getByRole('img', { name: 'screen.png' })).toBeVisible();
+  const image = bob.page.getByRole('dialog').getByRole('img', { name: 'screen.png' });
+  await expect(image).toBeVisible();
+  // A click zooms in at once and out again; keys and buttons do so in steps.
+  const getWidth = async () => (await image.boundingBox())?.width ?? 0;
+  const whole = await getWidth();
+  await image.click();
+  await expect.poll(getWidth).toBeGreaterThan(whole * 1.5);
+  await bob.page.screenshot({ path: '../../screenshots/lightbox-zoomed.png' });
+  await image.click();
+  await expect.poll(getWidth).toBe(whole);
+  await bob.page.getByRole('button', { name: 'Zoom in' }).click();
+  await expect.poll(getWidth).toBeGreaterThan(whole);
+  await bob.page.keyboard.press('0');
+  await expect.poll(getWidth).toBe(whole);
   await bob.page.keyboard.press('Escape');
   await expect(bob.page.getByRole('dialog')).toBeHidden();
 });

@@ -67,6 +67,36 @@ test('people are suggested before anything is typed', async ({ createUser, creat
   await expect(alice.page.getByRole('dialog').getByRole('button', { name: /^Bob/ })).toBeVisible();
 });
 
+test('drafts are listed, opened and discarded', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const [first, second] = [await createGroup(alice, bob), await createGroup(alice, bob)];
+  for (const [chat, text] of [
+    [first, 'half a thought'],
+    [second, 'another one'],
+  ] as const) {
+    await alice.open(chat);
+    await alice.composer.fill(text);
+  }
+  await alice.page.goto(alice.url);
+  const openDrafts = async () => {
+    await alice.page.getByRole('button', { name: 'Chat list options' }).click();
+    await alice.page.getByRole('menuitem', { name: 'Drafts' }).click();
+  };
+  await openDrafts();
+  const drafts = alice.page.getByRole('dialog', { name: 'Drafts' });
+  await expect(drafts.getByRole('listitem')).toHaveCount(2);
+  await drafts
+    .getByRole('listitem')
+    .filter({ hasText: 'another one' })
+    .getByRole('button', { name: /^Discard/ })
+    .click();
+  await expect(drafts.getByRole('listitem')).toHaveCount(1);
+  await drafts.getByRole('button', { name: 'Open' }).click();
+  await expect(alice.composer).toHaveValue('half a thought');
+  await alice.open(second);
+  await expect(alice.composer).toHaveValue('');
+});
+
 test('who reacted is shown, and a card opens from a name', async ({ createUser, createGroup }) => {
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   const chat = await createGroup(alice, bob);

@@ -98,6 +98,7 @@ function SidebarMenu() {
   const isUnreadOnly = useSidebar((sidebar) => sidebar.isUnreadOnly);
   const entries: MenuEntry[] = [
     { key: 'browse', icon: 'hash', label: t('chats.browse'), run: () => openModal({ kind: 'browseChannels' }) },
+    { key: 'drafts', icon: 'edit', label: t('chats.drafts'), run: () => openModal({ kind: 'drafts' }) },
     null,
     {
       key: 'unreadOnly',
