@@ -103,9 +103,9 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
           <QuotedMessage chatId={message.chat_id} messageId={message.reply_to} onJump={props.onJump} />
         )}
         <div className={styles.gutter}>
-          {isSystem ? (
+          {isSystem || isDeleted ? (
             <span className={styles.systemIcon}>
-              <SystemIcon change={message.change} />
+              {isDeleted ? <Icon name="trash" size={15} /> : <SystemIcon change={message.change} />}
             </span>
           ) : isGroupStart ? (
             <button type="button" tabIndex={-1} aria-hidden="true" disabled={!hasCard} onClick={openCard}>
@@ -132,7 +132,9 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
             </p>
           )}
           {isDeleted ? (
-            <p className={styles.deleted}>{t('message.deleted')}</p>
+            <p className={`${styles.system} ${styles.deleted}`} dir="auto">
+              {t('message.deletedOf', { name })}
+            </p>
           ) : isHidden ? (
             <p className={styles.deleted}>
               {t('message.blocked')}{' '}

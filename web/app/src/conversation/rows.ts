@@ -39,6 +39,9 @@ export function isFolded({ id, content }: Message): boolean {
   return isLong && !unfoldedMessages.has(id);
 }
 
+/** Height of a system message, and of what remains of a deleted one, in pixels. */
+const LINE_HEIGHT = 30;
+
 /** Height of a linked message with its margin, in pixels; its style sheet has the same. */
 const LINKED_MESSAGE_HEIGHT = 60;
 
@@ -100,8 +103,9 @@ export class TimelineRows {
     const [message, previous] = [messages[messageIndex], messages[messageIndex - 1]];
     if (message) {
       const isNewDay = !previous || getDayKey(previous.created_at) !== getDayKey(message.created_at);
-      const isUserMessage = message.kind !== 'system';
-      const isGroupStart = isUserMessage && (isNewDay || message.reply_to !== null || !isSameGroup(previous, message));
+      // What takes one line has no header.
+      const isLine = message.kind === 'system' || message.deleted_at !== null;
+      const isGroupStart = !isLine && (isNewDay || message.reply_to !== null || !isSameGroup(previous, message));
       return { kind: 'message', key: this.getKey(index), message, isGroupStart, isNewDay };
     }
     const pending = this.#pending[messageIndex - messages.length];
@@ -129,7 +133,7 @@ export class TimelineRows {
     if (!message) return messageIndex < 0 ? 140 : 52;
     const known = heightEstimates.get(message);
     if (known !== undefined) return known;
-    if (message.kind === 'system') return 30;
+    if (message.kind === 'system' || message.deleted_at !== null) return LINE_HEIGHT;
     const lines = Math.ceil(message.content.length / 85) + (message.content.match(/\n/g)?.length ?? 0);
     const textHeight = isFolded(message) ? FOLDED_HEIGHT + 36 : Math.max(lines, 1) * 22;
     const images = message.files.filter(isImage);
