@@ -37,18 +37,34 @@ select m.id, m.chat_id, m.sender_id, m.nonce, m.reply_to,
        ) j) as json
 from messages m;
 
--- Appends a system message. The caller holds the append lock.
-create function append_system_message(of_chat bigint, actor bigint, change jsonb) returns void
-language sql as $$
-    insert into messages (chat_id, sender_id, content, change) values (of_chat, actor, '', change);
+-- Appends a system message, unless its sender has made many changes of the chat lately: who joins and leaves, or pins and
+-- unpins, again and again fills no history. The caller holds the append lock.
+create function append_system_message(of_chat bigint, actor bigint, change jsonb, max_recent int, recent_seconds float8)
+returns void language sql as $$
+    insert into messages (chat_id, sender_id, content, change)
+    select of_chat, actor, '', change
+    where (
+        select count(*) from (
+            select from (
+                select s.sender_id, s.created_at from messages s
+                where s.chat_id = of_chat and s.change is not null
+                -- Bounds the changes of others that are read.
+                order by s.id desc limit 200
+            ) newest
+            where newest.sender_id = actor and newest.created_at > clock_timestamp() - make_interval(secs => recent_seconds)
+            limit max_recent
+        ) recent
+    ) < max_recent;
 $$;
 
 create function is_system_message(of_message bigint) returns boolean
 language sql stable
 return exists (select from messages m where m.id = of_message and m.change is not null);
 
--- As in 0027; nobody pins a system message, and one tells what was pinned.
-create or replace function set_pinned(of_message bigint, actor bigint, minimum member_role, is_pinned boolean, max_pins int)
+-- As in 0027; nobody pins a system message, and one tells what was pinned. The function of 0027 stays for servers of the
+-- version before.
+create function set_pinned(of_message bigint, actor bigint, minimum member_role, is_pinned boolean, max_pins int,
+                           max_system int, system_seconds float8)
 returns text language plpgsql as $$
 declare
     access  message_access;
@@ -71,7 +87,8 @@ begin
     set pinned_at = case when is_pinned then clock_timestamp() end, pinned_by = case when is_pinned then actor end
     where m.id = of_message and (m.pinned_at is not null) <> is_pinned;
     if found and is_pinned then
-        perform append_system_message(access.chat_id, actor, jsonb_build_object('type', 'pinned', 'message_id', of_message));
+        perform append_system_message(access.chat_id, actor, jsonb_build_object('type', 'pinned', 'message_id', of_message),
+                                      max_system, system_seconds);
     end if;
     return 'done';
 end $$;

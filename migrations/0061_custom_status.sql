@@ -1,4 +1,4 @@
--- What users tell of themselves for a while: an emoji and a text. And the time zone, for those who want to share it.
+-- A temporary status that users set, an emoji and a text; and their time zone, if they share it.
 
 -- An object with `text`, `emoji` and `expires_at`; null if nothing is set. After its end it is not shown any more.
 alter table users
@@ -23,7 +23,7 @@ return (
     ) j
 );
 
--- As in 0020: a change of both is a change of the profile. Its end makes no event: clients know it.
+-- As in 0020: a change of both is a change of the profile. When a status ends there is no event: clients know the time.
 create or replace function users_updated() returns trigger language plpgsql as $$
 begin
     if not exists (

@@ -33,7 +33,7 @@ pub struct Bootstrap {
     pub presences: Vec<Presence>,
     /// The users whom the caller has blocked.
     pub blocked_user_ids: Vec<UserId>,
-    /// The messages that the caller has saved, also of chats that the caller has left.
+    /// The messages that the caller has saved.
     pub saved_message_ids: Vec<MessageId>,
     /// What notifies the caller.
     pub notification_settings: NotificationSettings,
@@ -72,8 +72,9 @@ pub async fn load(db: &PgPool, viewer: UserId) -> Result<Bootstrap> {
 }
 
 async fn load_users(snapshot: &mut PgConnection, viewer: UserId, chats: &[ChatSummary]) -> Result<Vec<User>> {
+    let last_messages = chats.iter().filter_map(|row| row.last_message.as_ref());
     let last_senders: Vec<UserId> =
-        chats.iter().filter_map(|row| row.last_message.as_ref()).filter_map(|message| message.sender_id).collect();
+        last_messages.flat_map(|message| [message.sender_id, message.affected_user()]).flatten().collect();
     let rows: Vec<Json<User>> = sqlx::query_scalar(
         "with spoke as (
              select distinct id, 0 as place from unnest($2::bigint[]) id

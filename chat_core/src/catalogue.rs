@@ -147,7 +147,7 @@ pub enum Event {
     /// The recipient saved a message for later.
     #[serde(rename = "message.saved")]
     MessageSaved { id: Cursor, at: Time, message_id: MessageId },
-    /// The recipient removed a message from the saved ones, or it was deleted for good.
+    /// The recipient unsaved a message, or it was deleted, or the recipient left its chat.
     #[serde(rename = "message.unsaved")]
     MessageUnsaved { id: Cursor, at: Time, message_id: MessageId },
     /// The username, display name, bio, avatar, custom status or time zone of a user changed. A custom status that ends

@@ -64,21 +64,23 @@ pub async fn remove(db: &PgPool, operator: &Operator, chat: ChatId) -> Result<()
     Ok(())
 }
 
-/// Makes a new user a member of all default channels.
-pub async fn join_all(db: &PgPool, user: UserId) -> Result<()> {
+/// Makes a new user a member of all default channels. A failure is logged: the account exists all the same.
+pub async fn join_all(db: &PgPool, user: UserId) {
+    if let Err(error) = try_join_all(db, user).await {
+        tracing::warn!(%error, %user, "a new user has not joined all default channels");
+    }
+}
+
+async fn try_join_all(db: &PgPool, user: UserId) -> Result<()> {
     let channels: Vec<ChatId> =
         sqlx::query_scalar("select chat_id from default_channels order by added_at, chat_id").fetch_all(db).await?;
-    if channels.is_empty() {
-        return Ok(());
-    }
-    let mut log = events::begin(db, user).await?;
+    // One transaction each, so that the append lock is never held for long.
     for channel in channels {
-        match members::join_locked(&mut log, channel, user).await {
+        match members::join(db, channel, user).await {
             // A channel may have been deleted meanwhile, or the user banned.
             Ok(_) | Err(Error::NotFound(_) | Error::Forbidden(_) | Error::Conflict { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    log.commit().await?;
     Ok(())
 }

@@ -225,7 +225,7 @@ pub async fn accept(db: &PgPool, user: UserId, code: &InviteCode) -> Result<chat
         .ok_or(Error::NotFound("invite"))?;
     let outcome = members::add_member(&mut log, chat, user).await?;
     if outcome.is_new {
-        system::append(&mut log, chat, user, &ChatChange::Joined).await?;
+        system::append_membership(&mut log, chat, user, &ChatChange::Joined).await?;
         sqlx::query("update invites set uses = uses + 1 where code = $1")
             .bind(code.as_str())
             .execute(&mut *log)

@@ -102,22 +102,16 @@ pub async fn add(db: &PgPool, actor: UserId, chat: ChatId, user: UserId, as_role
 /// gets `NotFound`.
 pub async fn join(db: &PgPool, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let mut log = events::begin(db, user).await?;
-    let outcome = join_locked(&mut log, chat, user).await?;
-    log.commit().await?;
-    Ok(outcome)
-}
-
-/// Joins a public channel as [`join`] does. The caller holds the append lock.
-pub(crate) async fn join_locked(log: &mut PgConnection, chat: ChatId, user: UserId) -> Result<AddOutcome> {
     let kind: Option<ChatType> =
         sqlx::query_scalar("select type from chats where id = $1").bind(chat).fetch_optional(&mut *log).await?;
     if kind != Some(ChatType::PublicChannel) && find_membership(&mut *log, chat, user).await?.is_none() {
         return Err(Error::NotFound("public channel"));
     }
-    let outcome = add_member(&mut *log, chat, user).await?;
+    let outcome = add_member(&mut log, chat, user).await?;
     if outcome.is_new {
-        system::append(&mut *log, chat, user, &ChatChange::Joined).await?;
+        system::append_membership(&mut log, chat, user, &ChatChange::Joined).await?;
     }
+    log.commit().await?;
     Ok(outcome)
 }
 
@@ -273,7 +267,7 @@ async fn leave_locked(
     delete(&mut log, chat, user).await?;
     if has_others {
         admission::require_invite(&mut *log, chat, user).await?;
-        system::append(&mut log, chat, user, &ChatChange::Left).await?;
+        system::append_membership(&mut log, chat, user, &ChatChange::Left).await?;
     } else {
         sqlx::query("delete from chats where id = $1").bind(chat).execute(&mut *log).await?;
     }
@@ -296,6 +290,7 @@ pub(crate) async fn delete(log: &mut PgConnection, chat: ChatId, user: UserId) -
     let users: Vec<UserId> = leaving.iter().map(|(id, _)| *id).collect();
     for sql in [
         "delete from invites where chat_id = $1 and created_by = any ($2)",
+        "delete from saved_messages where chat_id = $1 and user_id = any ($2)",
         "insert into chat_departures (chat_id, user_id, needs_invite)
          select chat_id, user_id, false from chat_members where chat_id = $1 and user_id = any ($2)
          on conflict do nothing",

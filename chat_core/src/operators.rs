@@ -219,7 +219,7 @@ impl Operator {
             mail::enqueue_notice(&mut tx, mail::Kind::AccountApproved, user, None).await?;
         }
         tx.commit().await?;
-        default_channels::join_all(db, user).await?;
+        default_channels::join_all(db, user).await;
         let Some(code) = invite.and_then(|code| InviteCode::try_from(code).ok()) else { return Ok(()) };
         match invites::accept(db, user, &code).await {
             // The invite may have ended, or the user may be banned.

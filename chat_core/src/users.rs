@@ -39,7 +39,7 @@ pub struct User {
     /// The other network on which a ghost is; null for other users.
     #[serde(default)]
     pub network: Option<Network>,
-    /// What the user tells of themselves for a while; null if nothing.
+    /// The temporary status that the user has set; null if there is none.
     #[serde(default)]
     pub custom_status: Option<CustomStatus>,
     /// The time zone, if the user shares it.
@@ -47,7 +47,7 @@ pub struct User {
     pub time_zone: Option<TimeZone>,
 }
 
-/// What a user tells of themselves for a while.
+/// A temporary status that a user sets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomStatus {
@@ -150,7 +150,7 @@ pub struct UserPatch {
     #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FileId>")]
     pub avatar_file_id: Option<Option<FileId>>,
-    /// What the user tells of themselves for a while; null removes it.
+    /// The temporary status; null removes it.
     #[serde(default, deserialize_with = "deserialize_nullable", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<CustomStatus>")]
     pub custom_status: Option<Option<CustomStatus>>,

@@ -124,7 +124,7 @@ text_types! {
         true => Err("a bio cannot contain characters that change the direction of text".into()),
         false => check_length(text, "a bio", 0, 500),
     };
-    /// What users tell of themselves for a while: 1 to 100 characters.
+    /// The text of a custom status: 1 to 100 characters.
     StatusText { "minLength": 1, "maxLength": 100 } = |text| single_line(text, "a status", 1, 100);
     /// The reason for a ban: at most 250 characters.
     Reason { "maxLength": 250 } = |text| single_line(text, "a reason", 0, 250);

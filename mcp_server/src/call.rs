@@ -75,7 +75,7 @@ pub(crate) async fn preview(api: &Api<'_>, call: &ToolCall) -> Result<String, Ca
         ToolCall::SendMessage(SendMessage { chat_id, text, reply_to, .. }) => {
             let chat = describe_chat(api, *chat_id).await?;
             let reply = match reply_to {
-                Some(id) => format!("\nAs a reply to: {}", excerpt(&load_message(api, *id).await?.content)),
+                Some(id) => format!("\nAs a reply to: {}", excerpt(&load_message(api, *id).await?)),
                 None => String::new(),
             };
             format!("Send a message as you.\n{chat}{reply}\n\nText:\n{text}")
@@ -86,27 +86,30 @@ pub(crate) async fn preview(api: &Api<'_>, call: &ToolCall) -> Result<String, Ca
                 return Err("only its sender can edit a message".into());
             }
             let chat = describe_chat(api, message.chat_id).await?;
-            let before = excerpt(&message.content);
+            let before = excerpt(&message);
             format!("Replace the text of your message {message_id}.\n{chat}\nBefore: {before}\n\nNew text:\n{text}")
         }
         ToolCall::React(React { message_id, emoji, remove }) => {
             let message = load_message(api, *message_id).await?;
             let chat = describe_chat(api, message.chat_id).await?;
             let action = if *remove { "Remove your reaction" } else { "React as you with" };
-            format!("{action} {}\n{chat}\nMessage {message_id}: {}", emoji.as_str(), excerpt(&message.content))
+            format!("{action} {}\n{chat}\nMessage {message_id}: {}", emoji.as_str(), excerpt(&message))
         }
         ToolCall::MarkRead(MarkRead { chat_id, message_id }) => {
             let chat = describe_chat(api, *chat_id).await?;
             let message = load_message(api, *message_id).await?;
-            format!("Mark as read, up to message {message_id}.\n{chat}\nMessage: {}", excerpt(&message.content))
+            format!("Mark as read, up to message {message_id}.\n{chat}\nMessage: {}", excerpt(&message))
         }
         _ => return Err("this tool changes nothing".into()),
     })
 }
 
-/// The beginning of a text, on one line.
-fn excerpt(text: &str) -> String {
-    clean_name(text, 200)
+/// The beginning of the text of a message, on one line.
+fn excerpt(message: &Message) -> String {
+    match &message.change {
+        Some(_) => "(the server tells what a member changed in the chat)".to_owned(),
+        None => clean_name(&message.content, 200),
+    }
 }
 
 async fn load_message(api: &Api<'_>, id: MessageId) -> Result<Message, CallError> {

@@ -53,7 +53,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     rolldownOptions: {
       input: { index: 'index.html', sw: 'worker/serviceWorker.ts' },
-      // The compression takes most of the time, as it should.
+      // The copies are compressed here and never on the server, so this takes most of the time.
       checks: { bundlerTimings: false },
       output: {
         // The service worker is at the root, so that it serves all pages, and keeps its name.

@@ -2,7 +2,7 @@
 //! SQL function (`migrations/0027_change_messages.sql`), which takes the append lock,
 //! checks, and writes. The changed message is read afterwards, without the lock.
 
-use super::{Message, MessageExtra, MessageRevision, find_chat_type, get, load_access};
+use super::{Message, MessageExtra, MessageRevision, find_chat_type, get, load_access, system};
 use crate::{
     Error, MessageId, Result, UserId,
     chats::model::Role,
@@ -76,12 +76,14 @@ pub async fn unpin(db: &PgPool, actor: UserId, id: MessageId) -> Result<Message>
 
 async fn set_pinned(db: &PgPool, actor: UserId, id: MessageId, is_pinned: bool) -> Result<Message> {
     let minimum = required_role(db, id, Permission::Pin).await?;
-    let outcome: String = sqlx::query_scalar("select set_pinned($1, $2, $3, $4, $5)")
+    let outcome: String = sqlx::query_scalar("select set_pinned($1, $2, $3, $4, $5, $6, $7)")
         .bind(id)
         .bind(actor)
         .bind(minimum)
         .bind(is_pinned)
         .bind(MAX_PINS)
+        .bind(system::MAX_RECENT)
+        .bind(system::RECENT_SECONDS)
         .fetch_one(db)
         .await?;
     if outcome == "too_many" {

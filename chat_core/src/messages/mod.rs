@@ -88,6 +88,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// The user whom a system message is about besides its sender.
+    pub fn affected_user(&self) -> Option<UserId> {
+        match self.change {
+            Some(ChatChange::Added { user_id } | ChatChange::Removed { user_id }) => Some(user_id),
+            _ => None,
+        }
+    }
+
     /// Removes the content, for a reader who may know of the message but not read it.
     pub fn redact(&mut self) {
         self.content = String::new();

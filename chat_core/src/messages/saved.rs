@@ -31,7 +31,7 @@ pub async fn save(db: &PgPool, user: UserId, id: MessageId) -> Result<()> {
     require_done(outcome)
 }
 
-/// Removes a message from the saved ones, also after the user has left its chat. Idempotent.
+/// Unsaves a message. Idempotent. What a user saved of a chat is removed when the user leaves it.
 pub async fn unsave(db: &PgPool, user: UserId, id: MessageId) -> Result<()> {
     let mut log = events::begin(db, user).await?;
     let deleted = sqlx::query("delete from saved_messages where user_id = $1 and message_id = $2")
@@ -46,7 +46,7 @@ pub async fn unsave(db: &PgPool, user: UserId, id: MessageId) -> Result<()> {
     Ok(())
 }
 
-/// Returns the ids of all messages that a user has saved, also of those that the user does not see any more.
+/// Returns the ids of all messages that a user has saved.
 pub(crate) async fn list_saved_ids(db: impl PgExecutor<'_>, user: UserId) -> Result<Vec<MessageId>> {
     let sql = "select message_id from saved_messages where user_id = $1 order by message_id";
     Ok(sqlx::query_scalar(sql).bind(user).fetch_all(db).await?)

@@ -52,12 +52,42 @@ pub enum ChatChange {
     },
 }
 
+/// Maximum number of system messages of one sender in one chat within [`RECENT_SECONDS`]. Later changes are not told.
+pub(super) const MAX_RECENT: i32 = 20;
+
+/// See [`MAX_RECENT`].
+pub(super) const RECENT_SECONDS: f64 = 600.0;
+
+/// In a channel with more members, joining and leaving is no news.
+const MAX_MEMBERS_TOLD: i64 = 1_000;
+
+/// Appends the system message that a user has joined or left, unless the chat is large.
+pub(crate) async fn append_membership(
+    log: &mut PgConnection,
+    chat: ChatId,
+    user: UserId,
+    change: &ChatChange,
+) -> Result<()> {
+    let members: i64 =
+        sqlx::query_scalar("select count(*) from (select from chat_members where chat_id = $1 limit $2 + 1) members")
+            .bind(chat)
+            .bind(MAX_MEMBERS_TOLD)
+            .fetch_one(&mut *log)
+            .await?;
+    if members > MAX_MEMBERS_TOLD {
+        return Ok(());
+    }
+    append(log, chat, user, change).await
+}
+
 /// Appends a system message. The caller holds the append lock and has made the change.
 pub(crate) async fn append(log: &mut PgConnection, chat: ChatId, actor: UserId, change: &ChatChange) -> Result<()> {
-    sqlx::query("select append_system_message($1, $2, $3)")
+    sqlx::query("select append_system_message($1, $2, $3, $4, $5)")
         .bind(chat)
         .bind(actor)
         .bind(Json(change))
+        .bind(MAX_RECENT)
+        .bind(RECENT_SECONDS)
         .execute(log)
         .await?;
     Ok(())

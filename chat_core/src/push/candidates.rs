@@ -107,11 +107,10 @@ pub(super) async fn load_unread(
         "select x.id, x.sender_id, x.deleted_at is not null as is_deleted, x.reply_to,
                 x.mentions_everyone or $1 = any (x.mentions) as is_mentioned
          from (
-             select f.* from messages f where f.id = $3 and f.chat_id = $2 and f.id > $4 and f.change is null
+             select f.* from messages f where f.id = $3 and f.chat_id = $2 and f.id > $4
              union all
-             (select n.* from messages n where n.chat_id = $2 and n.id > greatest($3, $4) and n.change is null
-              order by n.id desc limit $5)
-         ) x order by x.id desc",
+             (select n.* from messages n where n.chat_id = $2 and n.id > greatest($3, $4) order by n.id desc limit $5)
+         ) x where x.change is null order by x.id desc",
     )
     .bind(user)
     .bind(chat)

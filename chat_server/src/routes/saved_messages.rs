@@ -47,7 +47,7 @@ pub(crate) async fn save(
     Ok(NoContent)
 }
 
-/// Removes a message from the saved ones. Idempotent.
+/// Unsaves a message. Idempotent.
 pub(crate) async fn unsave(
     State(state): State<Arc<AppState>>,
     caller: Caller,

@@ -194,7 +194,7 @@ async fn create_account(
         accounts::undo_sign_up(&state.db, id).await?;
         return Err(error.into());
     }
-    default_channels::join_all(&state.db, id).await?;
+    default_channels::join_all(&state.db, id).await;
     let signed_in = sessions::open(&state.db, &state.signer, id, Action::SignedUp, client).await?;
     let WithCookies { cookies, response: Json(body) } = build_auth_response(state, signed_in).await?;
     Ok(SignupResponse::SignedIn(Box::new(WithCookies { cookies, response: Created(body) })))

@@ -68,14 +68,23 @@ async fn what_a_user_may_not_read_is_neither_saved_nor_listed() {
     bob.post(&format!("/api/chats/{team}/leave"), json!({})).await.expect(204);
     assert_eq!(saved_texts(&bob, "").await.0, [""; 0]);
     alice.post(&format!("/api/chats/{team}/members"), json!({ "user_id": bob.id })).await.expect_problem(409);
-    // It can be removed all the same.
-    bob.delete(&path).await.expect(204);
     assert_eq!(bob.get("/api/bootstrap").await.expect(200).json()["saved_message_ids"], json!([]));
+    // A chat that is deleted takes what was saved of it along, and all devices learn of it.
+    let (mut bobs, mut seen) = (bob.listen().await, Vec::new());
+    let group = json!({ "type": "group", "name": "short-lived", "members": [bob.id] });
+    let group = alice.post("/api/chats", group).await.expect(201).json()["id"].as_i64().expect("an id");
+    let in_group = alice.say_in(group, "keep this").await;
+    save(&bob, &in_group).await;
+    alice.delete(&format!("/api/chats/{group}")).await.expect(204);
+    while !["message.saved", "message.unsaved", "chat.deleted"].iter().all(|kind| seen.iter().any(|one| one == kind)) {
+        seen.push(bobs.next().await.kind);
+    }
     // A deleted message is neither listed nor saved.
     let deleted = alice.say("general", "oops").await;
     save(&dave, &deleted).await;
     alice.delete(&format!("/api/messages/{}", deleted["id"])).await.expect(204);
     assert_eq!(saved_texts(&dave, "").await.0, [""; 0]);
+    assert_eq!(dave.get("/api/bootstrap").await.expect(200).json()["saved_message_ids"], json!([]));
     let answer = alice.put(&format!("/api/messages/{}/saved", deleted["id"]), json!({})).await;
     assert_eq!(answer.expect_problem(409)["code"], "message_deleted");
 }

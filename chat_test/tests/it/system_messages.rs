@@ -127,3 +127,49 @@ async fn nobody_writes_edits_or_pins_a_system_message() {
         .expect("a row");
     assert!(!stored.contains("secret"), "{stored}");
 }
+
+#[tokio::test]
+async fn who_makes_very_many_changes_does_not_fill_the_history() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let chat = private_channel(&alice, &[bob.id]).await;
+    for n in 0..30 {
+        alice.patch(&format!("/api/chats/{chat}"), json!({ "topic": format!("topic {n}") })).await.expect(200);
+    }
+    assert_eq!(changes(&alice, chat).await.len(), 20);
+    // Others are told as before, and later she is again.
+    let promoted = json!({ "role": "admin" });
+    alice.patch(&format!("/api/chats/{chat}/members/{}", bob.id), promoted).await.expect(200);
+    bob.patch(&format!("/api/chats/{chat}"), json!({ "topic": "by bob" })).await.expect(200);
+    sqlx::query(
+        "update messages set created_at = created_at - interval '11 minutes' where chat_id = $1 and sender_id = $2",
+    )
+    .bind(chat)
+    .bind(alice.id)
+    .execute(&app.db)
+    .await
+    .expect("updated");
+    alice.patch(&format!("/api/chats/{chat}"), json!({ "topic": "by alice" })).await.expect(200);
+    let last: Vec<Value> =
+        changes(&alice, chat).await.into_iter().skip(20).map(|(_, change)| change["topic"].clone()).collect();
+    assert_eq!(last, ["by bob", "by alice"]);
+}
+
+#[tokio::test]
+async fn joining_a_large_channel_is_no_news() {
+    let app = TestApp::start().await;
+    let [alice, bob] = app.sign_in(["alice", "bob"]).await;
+    let new = json!({ "type": "public_channel", "name": "stadium" });
+    let chat = alice.post("/api/chats", new).await.expect(201).json()["id"].as_i64().expect("an id");
+    let sql = "with fans as (
+                   insert into users (username, display_name, email, password_hash)
+                   select 'fan' || n, 'fan' || n, 'fan' || n || '@example.com', '' from generate_series(1, 1000) n returning id
+               )
+               insert into chat_members (chat_id, user_id) select $1, id from fans";
+    sqlx::query(sql).bind(chat).execute(&app.db).await.expect("a crowd");
+    bob.post(&format!("/api/chats/{chat}/join"), json!({})).await.expect(201);
+    bob.post(&format!("/api/chats/{chat}/leave"), json!({})).await.expect(204);
+    alice.patch(&format!("/api/chats/{chat}"), json!({ "topic": "sold out" })).await.expect(200);
+    let told: Vec<Value> = changes(&alice, chat).await.into_iter().map(|(_, change)| change["type"].clone()).collect();
+    assert_eq!(told, ["topic_changed"]);
+}

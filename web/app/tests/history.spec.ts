@@ -75,7 +75,7 @@ test('a forwarded message is a quote for those who may read it', async ({ create
   const source = await createGroup(alice, bob);
   const target = await createGroup(alice, bob, carol);
   const { name } = await alice.api.chats.get(target);
-  await bob.client.messages.send(source, { content: 'the **original** text' });
+  const sent = await bob.client.messages.send(source, { content: 'the **original** text' });
   await alice.open(source);
   await alice.message('original').getByText('original').click({ button: 'right' });
   await alice.page.getByRole('menuitem', { name: 'Forward' }).click();
@@ -86,18 +86,24 @@ test('a forwarded message is a quote for those who may read it', async ({ create
   await alice.page.screenshot({ path: '../../screenshots/forward.png' });
   await dialog.getByRole('button', { name: 'Forward' }).click();
   const forwarded = alice.message('look at this');
-  await expect(forwarded.getByRole('button', { name: 'Jump to original message' })).toContainText('the original text');
+  await expect(forwarded.getByRole('button', { name: /the original text/ })).toContainText('the original text');
   await alice.page.screenshot({ path: '../../screenshots/forwarded.png' });
   await carol.open(target);
   await expect(carol.message('look at this')).toContainText("A message that you can't see");
   await expect(carol.message('look at this')).not.toContainText('original text');
-  await forwarded.getByRole('button', { name: 'Jump to original message' }).click();
+  await forwarded.getByRole('button', { name: /the original text/ }).click();
   await expect(alice.message('the original text')).toHaveAttribute('data-highlighted', 'true');
-  // An example in code is no quote.
+  // What is edited there is edited here.
   await alice.open(target);
+  const quote = alice.message('look at this');
+  await bob.api.messages.edit(sent.id, 'the corrected text');
+  await expect(quote.getByRole('button', { name: /the corrected text/ })).toBeVisible();
+  await bob.api.messages.edit(sent.id, 'the original text');
+  await expect(quote.getByRole('button', { name: /the original text/ })).toBeVisible();
+  // An example in code is no quote.
   await alice.send(`\`${alice.url}/chats/${source}/1\` is an example`);
   await expect(alice.message('is an example')).toHaveCount(1);
-  await expect(alice.log.getByRole('button', { name: 'Jump to original message' })).toHaveCount(1);
+  await expect(alice.log.getByRole('button', { name: /the original text/ })).toHaveCount(1);
 });
 
 test('an invite tells a newcomer who invites where, and leads into the chat', async ({ createUser, browser }) => {

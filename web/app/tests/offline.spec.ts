@@ -82,6 +82,7 @@ test('a page that is older than its server still works, and offers to reload', a
     const html = await readFile(index, 'utf8');
     await writeFile(index, html.replaceAll(/index-[\w-]+\.js/g, 'index-of-the-next-build.js'));
     await rm(`${index}.gz`);
+    await rm(`${index}.br`);
     for (const name of await readdir(assets)) if (name.startsWith('Emoji')) await rm(join(assets, name));
     await server.launch();
     await expect(page.getByText('A new version of Confab is here.')).toBeVisible({ timeout: 40_000 });

@@ -1,18 +1,28 @@
-import type { InviteSummary as Summary } from '@confab/sdk';
+import { isRetryable, type InviteSummary as Summary } from '@confab/sdk';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Icon } from '../ui/Icon';
 import { api } from './publicApi';
 import styles from './SignInPage.module.css';
 
-/** Who invites where, above the form of somebody who has no account yet. Nothing while it is unknown. */
+/** After this time a summary that could not be loaded is loaded again, in milliseconds. */
+const RETRY_DELAY_MS = 2_000;
+
+/** Who invites where, above the form of somebody who has no account yet. */
 export function InviteSummary({ code }: { readonly code: string }) {
   const { t } = useTranslation();
   const [summary, setSummary] = useState<Summary | 'invalid' | null>(null);
   useEffect(() => {
-    api.invites.summarize(code).then(setSummary, () => setSummary('invalid'));
+    let timer: ReturnType<typeof setTimeout>;
+    const load = () =>
+      api.invites.summarize(code).then(setSummary, (error) => {
+        if (isRetryable(error)) timer = setTimeout(load, RETRY_DELAY_MS);
+        else setSummary('invalid');
+      });
+    void load();
+    return () => clearTimeout(timer);
   }, [code]);
-  if (!summary) return null;
+  if (!summary) return <section className={styles.invite} aria-busy="true" />;
   if (summary === 'invalid') {
     return (
       <section className={styles.invite}>

@@ -23,7 +23,7 @@ export default function SignInPage({ onSignedIn }: { readonly onSignedIn: (accou
   const [config, setConfig] = useState<Config | null>(null);
   const savedAccounts = listAccounts();
   const invite = getInviteCode();
-  // Who follows an invite has no account in most cases.
+  // Most visitors who follow an invite have no account.
   const [chosenMode, setMode] = useState<Mode>(invite && savedAccounts.length === 0 ? 'signUp' : 'signIn');
   const policy = config?.sign_up.policy ?? 'open';
   const canSignUp = policy !== 'closed' && (policy !== 'invite' || invite !== null);

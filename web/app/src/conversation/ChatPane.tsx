@@ -2,6 +2,7 @@ import type { Message } from '@confab/sdk';
 import { type DragEvent, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
+import { isWrittenBy } from '../store/chatState';
 import { useChatState, useChatStore } from '../store/hooks';
 import { showToast } from '../ui/toast';
 import { useUiStore } from '../uiStore';
@@ -75,7 +76,7 @@ export function ChatPane({ chatId, messageId }: { readonly chatId: number; reado
   const editLast = () => {
     const lastOwnMessage = chatStore.state?.timelines
       .get(chatId)
-      ?.messages.findLast((one) => one.sender_id === chatStore.account.id && one.deleted_at === null);
+      ?.messages.findLast((one) => isWrittenBy(one, chatStore.account.id) && one.deleted_at === null);
     if (lastOwnMessage) onEdit(lastOwnMessage);
   };
 

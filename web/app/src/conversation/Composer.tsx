@@ -11,7 +11,7 @@ import {
 import { useTranslation } from 'react-i18next';
 import { Avatar } from '../members/Avatar';
 import { isChannel } from '../store/chatState';
-import { getAuthorName, getChatTitle, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
+import { getAuthorName, getChatTitle, useChatState, useChatStore } from '../store/hooks';
 import { Badge } from '../ui/Badge';
 import { IconButton } from '../ui/Button';
 import { formatShortcut, hasPhysicalKeyboard, isComposing } from '../ui/keyboard';
@@ -25,6 +25,7 @@ import { applyFormat, FORMATS, linkSelection } from './formatting';
 import type { Suggestion } from './suggestions';
 import { replaceText } from './textarea';
 import { UploadTray } from './UploadTray';
+import { useMessageSummary } from './useMessageSummary';
 import { useSuggestions } from './useSuggestions';
 
 /** Minimum time between typing notifications, in milliseconds. */
@@ -251,10 +252,11 @@ export function Composer(props: {
 function ReplyBar({ message, onClose }: { readonly message: Message; readonly onClose: () => void }) {
   const { t } = useTranslation();
   const name = useChatState(({ users }) => getAuthorName(message, users.get(message.sender_id ?? 0)));
+  const summary = useMessageSummary(message);
   return (
     <p className={styles.reply}>
       <span>
-        {t('composer.replyingTo')} <strong>{name}</strong> {getMessagePreview(message)}
+        {t('composer.replyingTo')} <strong>{name}</strong> {summary}
       </span>
       <IconButton icon="close" size={14} label={t('composer.cancelReply')} onClick={onClose} />
     </p>

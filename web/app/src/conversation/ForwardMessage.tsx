@@ -44,7 +44,7 @@ export function ForwardMessage({ message }: { readonly message: Message }) {
           send();
         }}
       >
-        <LinkedMessages text={url} />
+        <LinkedMessages text={url} isStatic />
         {isPrivate && <p className={listStyles.hint}>{t('forward.privateHint')}</p>}
         <Field
           label={t('chats.search')}

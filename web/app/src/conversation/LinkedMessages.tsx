@@ -3,22 +3,23 @@ import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { formatFullTime, formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
-import { isBlocked } from '../store/chatState';
-import { getAuthorName, getChatTitle, getMessagePreview, getShownAuthor, useChatState } from '../store/hooks';
+import { getAuthorName, getChatTitle, getShownAuthor, useChatState } from '../store/hooks';
 import { useUiStore } from '../uiStore';
 import styles from './LinkedMessages.module.css';
 import { findMessageLinks, type MessageLink } from './messageLinks';
-import { useSystemText } from './SystemText';
+import { useMessageSummary } from './useMessageSummary';
 import { useQuotedMessage } from './useQuotedMessage';
 
-/** The messages to which a text links, each as a quote. */
-export function LinkedMessages({ text }: { readonly text: string }) {
+/** The messages to which a text links, each as a quote, which opens it unless it is static. */
+export function LinkedMessages(props: { readonly text: string; readonly isStatic?: boolean }) {
+  const { text, isStatic = false } = props;
   const links = useMemo(() => findMessageLinks(text, location.origin), [text]);
-  return links.map((link) => <LinkedMessage key={link.messageId} link={link} />);
+  return links.map((link) => <LinkedMessage key={link.messageId} link={link} isStatic={isStatic} />);
 }
 
 /** A quote has one height, so that nothing moves when its message is loaded. */
-function LinkedMessage({ link: { chatId, messageId } }: { readonly link: MessageLink }) {
+function LinkedMessage(props: { readonly link: MessageLink; readonly isStatic: boolean }) {
+  const { chatId, messageId } = props.link;
   const { t } = useTranslation();
   const [, navigate] = useLocation();
   const requestScroll = useUiStore((ui) => ui.requestScroll);
@@ -26,24 +27,15 @@ function LinkedMessage({ link: { chatId, messageId } }: { readonly link: Message
   // A link may name another chat than that of the message.
   const message = quoted === 'unavailable' || quoted?.chat_id !== chatId ? null : quoted;
   const author = useChatState(({ users }) => users.get(message?.sender_id ?? 0));
-  const isHidden = useChatState((state) => isBlocked(state, message?.sender_id ?? null));
   const chatTitle = useChatState((state) => {
     const chat = state.chats.get(chatId);
     return chat ? getChatTitle(state, chat) : '';
   });
-  const systemText = useSystemText(message);
+  const summary = useMessageSummary(message);
   if (quoted === null) return <div className={styles.quote} aria-busy="true" />;
   if (!message) return <div className={styles.quote}>{t('message.unavailable')}</div>;
-  return (
-    <button
-      type="button"
-      className={styles.quote}
-      aria-label={t('message.jumpToOriginal')}
-      onClick={() => {
-        requestScroll();
-        navigate(`/chats/${chatId}/${messageId}`);
-      }}
-    >
+  const body = (
+    <>
       <span className={styles.header}>
         <Avatar user={getShownAuthor(message, author)} size={16} />
         <strong dir="auto">{getAuthorName(message, author)}</strong>
@@ -53,12 +45,22 @@ function LinkedMessage({ link: { chatId, messageId } }: { readonly link: Message
         </time>
       </span>
       <span className={styles.text} dir="auto">
-        {message.deleted_at
-          ? t('message.deleted')
-          : isHidden
-            ? t('message.blocked')
-            : (systemText ?? getMessagePreview(message))}
+        {summary}
       </span>
+    </>
+  );
+  if (props.isStatic) return <div className={styles.quote}>{body}</div>;
+  return (
+    <button
+      type="button"
+      className={styles.quote}
+      title={t('message.jumpToOriginal')}
+      onClick={() => {
+        requestScroll();
+        navigate(`/chats/${chatId}/${messageId}`);
+      }}
+    >
+      {body}
     </button>
   );
 }

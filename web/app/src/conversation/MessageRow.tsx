@@ -66,6 +66,8 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
     : isHidden
       ? t('message.blocked')
       : (systemText ?? getMessagePreview(message));
+  // A change that this version does not know.
+  const isUnknown = isSystem && !isDeleted && !systemText;
   const menu = useContextMenu((anchor) => {
     if (isHidden || editText !== null) return;
     props.onLock(rowKey);
@@ -76,6 +78,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   const hasCard = author !== undefined && !message.author;
   const openCard = ({ currentTarget: anchor }: MouseEvent<HTMLElement>) =>
     hasCard && openPopup({ kind: 'user', anchor, userId: author.id, chatId: message.chat_id });
+  if (isUnknown) return null;
   return (
     <>
       {isNewDay && <DateSeparator at={message.created_at} />}

@@ -1,10 +1,9 @@
 import { useTranslation } from 'react-i18next';
 import { Avatar } from '../members/Avatar';
 import { KindBadge } from '../members/KindBadge';
-import { isBlocked } from '../store/chatState';
-import { getAuthorName, getMessagePreview, getShownAuthor, useChatState } from '../store/hooks';
+import { getAuthorName, getShownAuthor, useChatState } from '../store/hooks';
 import styles from './Message.module.css';
-import { useSystemText } from './SystemText';
+import { useMessageSummary } from './useMessageSummary';
 import { useQuotedMessage } from './useQuotedMessage';
 
 /** The quoted message above a reply. */
@@ -20,20 +19,13 @@ export function QuotedMessage(props: {
   const quotedMessage = useQuotedMessage(chatId, id);
   const quoted = quotedMessage === 'unavailable' ? null : quotedMessage;
   const author = useChatState(({ users }) => users.get(quoted?.sender_id ?? 0));
-  const isHidden = useChatState((state) => isBlocked(state, quoted?.sender_id ?? null));
-  const systemText = useSystemText(quoted);
+  const summary = useMessageSummary(quoted);
   const body = quoted && (
     <>
       <Avatar user={getShownAuthor(quoted, author)} size={16} />
       <strong>{getAuthorName(quoted, author)}</strong>
       <KindBadge user={author} />
-      <span dir="auto">
-        {quoted.deleted_at
-          ? t('message.deleted')
-          : isHidden
-            ? t('message.blocked')
-            : (systemText ?? getMessagePreview(quoted))}
-      </span>
+      <span dir="auto">{summary}</span>
     </>
   );
   if (!onJump) return <div className={styles.quote}>{body}</div>;

@@ -1,6 +1,7 @@
 import type { Message } from '@confab/sdk';
 import { useTranslation } from 'react-i18next';
 import { formatList } from '../locales/format';
+import { isWrittenBy } from '../store/chatState';
 import { getDisplayName, useChatState } from '../store/hooks';
 import { MAX_RECEIPT_MEMBERS } from '../store/receipts';
 import { Icon } from '../ui/Icon';
@@ -14,9 +15,7 @@ export function Receipts({ message }: { readonly message: Message }) {
   const { t } = useTranslation();
   const isLatest = useChatState(({ timelines, me }) => {
     const timeline = timelines.get(message.chat_id);
-    return (
-      !timeline?.hasNewer && timeline?.messages.findLast(({ sender_id }) => sender_id === me.id)?.id === message.id
-    );
+    return !timeline?.hasNewer && timeline?.messages.findLast((one) => isWrittenBy(one, me.id))?.id === message.id;
   });
   const others = useChatState(({ chats }) => (chats.get(message.chat_id)?.member_count ?? 1) - 1);
   const isDirect = useChatState(({ chats }) => chats.get(message.chat_id)?.type === 'single');

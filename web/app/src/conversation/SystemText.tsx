@@ -34,9 +34,13 @@ export function describeChange(t: TFunction, change: ChatChange, name: string, u
     case 'removed':
       return t('change.removed', { name, user });
     case 'renamed':
-      return change.name ? t('change.renamed', { name, value: change.name }) : t('change.nameRemoved', { name });
+      return change.name
+        ? t('change.renamed', { name, value: withoutMarks(change.name) })
+        : t('change.nameRemoved', { name });
     case 'topic_changed':
-      return change.topic ? t('change.topic', { name, value: change.topic }) : t('change.topicRemoved', { name });
+      return change.topic
+        ? t('change.topic', { name, value: withoutMarks(change.topic) })
+        : t('change.topicRemoved', { name });
     case 'pinned':
       return t('change.pinned', { name, message });
     // A newer server may know other changes.
@@ -54,6 +58,9 @@ export function useSystemText(message: Message | null | undefined): string | nul
   const user = useChatState(({ users }) => getName(t, users.get(userId ?? 0), userId));
   return change ? describeChange(t, change, name, user, t('change.message')) : null;
 }
+
+/** Removes what stands for a part of the sentence. */
+const withoutMarks = (text: string) => text.replace(/[\uE000-\uE002]/g, '');
 
 const getUserId = (change: ChatChange) => ('user_id' in change ? change.user_id : null);
 

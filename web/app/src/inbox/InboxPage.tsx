@@ -2,6 +2,7 @@ import type { InboxEntry, InboxItemKind } from '@confab/sdk';
 import { useCallback, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
+import { useMessageSummary } from '../conversation/useMessageSummary';
 import { formatFullTime, formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
 import pages from '../operator/OperatorPage.module.css';
@@ -9,7 +10,7 @@ import results from '../search/SearchResults.module.css';
 import { DeviceNotifications } from '../settings/DeviceNotifications';
 import { areNotificationsEnabled } from '../settings/notifications';
 import lists from '../sidebar/lists.module.css';
-import { getAuthorName, getChatTitle, getMessagePreview, useChatState, useChatStore } from '../store/hooks';
+import { getAuthorName, getChatTitle, useChatState, useChatStore } from '../store/hooks';
 import { Button, IconButton } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { withToast } from '../ui/toast';
@@ -116,6 +117,7 @@ function Entry({ entry }: { readonly entry: InboxEntry }) {
     return chat ? getChatTitle(state, chat) : '';
   });
   const { kind, message, emoji } = entry;
+  const summary = useMessageSummary(message);
   // A reaction shows the user's own message, which has another author.
   const name = getAuthorName(kind === 'reaction' ? null : message, actor);
   return (
@@ -136,7 +138,7 @@ function Entry({ entry }: { readonly entry: InboxEntry }) {
             {formatShortTime(entry.created_at)}
           </time>
           {isUnseen && <span className="visually-hidden"> {t('inbox.unseen')}</span>}
-          {message && <span className={results.preview}>{getMessagePreview(message)}</span>}
+          {message && <span className={results.preview}>{summary}</span>}
         </span>
       </button>
     </li>

@@ -2,26 +2,23 @@ import type { SavedMessage } from '@confab/sdk';
 import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
-import { useSystemText } from '../conversation/SystemText';
+import { useMessageSummary } from '../conversation/useMessageSummary';
 import { formatFullTime, formatShortTime } from '../locales/time';
 import { Avatar } from '../members/Avatar';
 import pages from '../operator/OperatorPage.module.css';
 import results from '../search/SearchResults.module.css';
 import lists from '../sidebar/lists.module.css';
-import {
-  getAuthorName,
-  getChatTitle,
-  getMessagePreview,
-  getShownAuthor,
-  useChatState,
-  useChatStore,
-} from '../store/hooks';
+import { getShownUserIds } from '../store/chatState';
+import { getAuthorName, getChatTitle, getShownAuthor, useChatState, useChatStore } from '../store/hooks';
 import { Button, IconButton } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { withToast } from '../ui/toast';
 import { usePages } from '../ui/usePages';
 import { useUiStore } from '../uiStore';
 import styles from './Inbox.module.css';
+
+/** The shortest time between two loads of the list, in milliseconds. */
+const RELOAD_INTERVAL_MS = 500;
 
 /** The messages that the user has saved for later. */
 export default function SavedPage() {
@@ -31,9 +28,29 @@ export default function SavedPage() {
   const { savedMessages } = chatStore.client.api;
   const { items, error, isBusy, loadMore, reload } = usePages('', savedMessages.list, savedMessages.listNext);
   const savedIds = useChatState((state) => state.savedMessageIds);
-  useEffect(() => chatStore.client.on('message.saved', reload), [chatStore, reload]);
   useEffect(() => {
-    chatStore.users.ensure((items ?? []).flatMap(({ message }) => message.sender_id ?? []));
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const reloadSoon = () => {
+      timer ??= setTimeout(() => {
+        timer = null;
+        reload();
+      }, RELOAD_INTERVAL_MS);
+    };
+    const { client } = chatStore;
+    const reloadIfSaved = (id: number) => {
+      if (chatStore.state?.savedMessageIds.has(id)) reloadSoon();
+    };
+    const unsubscribers = [
+      client.on('message.saved', reloadSoon),
+      client.on('message.updated', ({ message }) => reloadIfSaved(message.id)),
+    ];
+    return () => {
+      if (timer) clearTimeout(timer);
+      for (const unsubscribe of unsubscribers) unsubscribe();
+    };
+  }, [chatStore, reload]);
+  useEffect(() => {
+    chatStore.users.ensure((items ?? []).flatMap(({ message }) => getShownUserIds(message)));
   }, [items, chatStore]);
   const shown = items?.filter(({ message }) => savedIds.has(message.id));
   return (
@@ -60,7 +77,7 @@ function Entry({ saved: { message } }: { readonly saved: SavedMessage }) {
   const chatStore = useChatStore();
   const requestScroll = useUiStore((ui) => ui.requestScroll);
   const author = useChatState(({ users }) => users.get(message.sender_id ?? 0));
-  const systemText = useSystemText(message);
+  const summary = useMessageSummary(message);
   const chatTitle = useChatState((state) => {
     const chat = state.chats.get(message.chat_id);
     return chat ? getChatTitle(state, chat) : '';
@@ -83,7 +100,7 @@ function Entry({ saved: { message } }: { readonly saved: SavedMessage }) {
             {formatShortTime(message.created_at)}
           </time>
           <span className={results.preview} dir="auto">
-            {systemText ?? getMessagePreview(message)}
+            {summary}
           </span>
         </span>
       </button>

@@ -9,13 +9,14 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 export function useCustomStatus(user: Pick<User, 'custom_status'> | undefined): CustomStatus | null {
   const status = user?.custom_status ?? null;
   const endsAt = status?.expires_at ? Date.parse(status.expires_at) : null;
-  const [, setEndedAt] = useState(0);
+  // Also renders again while the end is further away than a timer can wait.
+  const [wokenAt, setWokenAt] = useState(0);
   useEffect(() => {
     const remaining = (endsAt ?? 0) - Date.now();
     if (remaining <= 0) return;
-    const timer = setTimeout(() => setEndedAt(Date.now()), Math.min(remaining, MAX_TIMEOUT_MS));
+    const timer = setTimeout(() => setWokenAt(Date.now()), Math.min(remaining, MAX_TIMEOUT_MS));
     return () => clearTimeout(timer);
-  }, [endsAt]);
+  }, [endsAt, wokenAt]);
   return endsAt !== null && endsAt <= Date.now() ? null : status;
 }
 

@@ -60,8 +60,7 @@ export function StatusDialog() {
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    const trimmed = text.trim();
-    void save(trimmed === '' ? null : { text: trimmed, emoji: emoji.trim() || null, expires_at: getEnd(end, current) });
+    void save({ text: text.trim(), emoji: emoji.trim() || null, expires_at: getEnd(end, current) });
   };
   return (
     <Dialog title={t('status.title')} onClose={closeModal}>
@@ -72,6 +71,7 @@ export function StatusDialog() {
             value={text}
             onChange={({ target }) => setText(target.value)}
             maxLength={100}
+            required
             dir="auto"
             autoComplete="off"
           />

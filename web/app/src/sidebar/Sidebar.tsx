@@ -4,19 +4,17 @@ import { useTranslation } from 'react-i18next';
 import { Link, useLocation } from 'wouter';
 import { listAccounts, switchAccount } from '../auth/accounts';
 import { loadDraftText } from '../conversation/drafts';
-import { useSystemText } from '../conversation/SystemText';
+import { useMessageSummary } from '../conversation/useMessageSummary';
 import { formatCount } from '../locales/format';
 import { direction } from '../locales/language';
 import { formatShortTime } from '../locales/time';
 import { useToday } from '../locales/useToday';
 import { Avatar } from '../members/Avatar';
 import { CustomStatusEmoji, CustomStatusText, useCustomStatus } from '../members/CustomStatus';
-import { isBlocked } from '../store/chatState';
 import {
   getAuthorName,
   getChatTitle,
   getDisplayName,
-  getMessagePreview,
   getPeerId,
   parseChatId,
   useChatState,
@@ -172,7 +170,7 @@ function InboxLink() {
   );
 }
 
-/** The way to the saved messages. */
+/** The link to the saved messages. */
 function SavedLink() {
   const { t } = useTranslation();
   const [path] = useLocation();
@@ -329,8 +327,7 @@ function Preview({ chat, draft }: { readonly chat: ChatSummary; readonly draft: 
   const senderName = useChatState(({ users, me }) =>
     last?.sender_id === me.id ? t('you') : getAuthorName(last, users.get(last?.sender_id ?? 0)),
   );
-  const isHidden = useChatState((state) => isBlocked(state, last?.sender_id ?? null));
-  const systemText = useSystemText(last);
+  const text = useMessageSummary(last);
   if (draft) {
     return (
       <span className={styles.preview}>
@@ -339,12 +336,7 @@ function Preview({ chat, draft }: { readonly chat: ChatSummary; readonly draft: 
     );
   }
   if (!last) return <span className={styles.preview}>{chat.topic || chat.description}</span>;
-  const text = last.deleted_at
-    ? t('message.deleted')
-    : isHidden
-      ? t('message.blocked')
-      : (systemText ?? getMessagePreview(last));
-  const showsSender = systemText === null && (chat.type !== 'single' || senderName === t('you'));
+  const showsSender = last.kind !== 'system' && (chat.type !== 'single' || senderName === t('you'));
   return (
     <span className={styles.preview}>
       {showsSender && last.sender_id !== null ? `${senderName.split(' ')[0]}: ${text}` : text}

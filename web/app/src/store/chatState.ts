@@ -69,6 +69,11 @@ export function isBlocked({ blockedUserIds }: ChatState, senderId: number | null
   return senderId !== null && blockedUserIds.has(senderId);
 }
 
+/** Whether a user wrote a message. A system message only tells what its sender did. */
+export function isWrittenBy({ sender_id, kind }: Message, userId: number): boolean {
+  return sender_id === userId && kind !== 'system';
+}
+
 /** The ids of the users whom a message shows: its sender, and those whom it mentions. */
 export function getShownUserIds({ sender_id, mentions, change }: Message): number[] {
   const affected = change && 'user_id' in change ? [change.user_id] : [];

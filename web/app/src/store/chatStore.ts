@@ -5,6 +5,7 @@ import {
   type ChatClient,
   createChatClient,
   type Event,
+  isRetryable,
   type Member,
   type Message,
   type NewMessage,
@@ -264,6 +265,7 @@ export class ChatStore {
     const { state } = this;
     if (!state) return;
     if (event.type.startsWith('inbox.')) this.#inboxChanges += 1;
+    if (event.type === 'chat.removed' || event.type === 'chat.deleted') this.#quotedMessages.clear();
     if (event.type === 'chat.removed' || event.type === 'chat.deleted')
       this.#removals.set(event.chat_id, (this.#removals.get(event.chat_id) ?? 0) + 1);
     if (event.type === 'message.new') {
@@ -282,6 +284,7 @@ export class ChatStore {
       for (const [chatId, bridges] of state.bridges)
         if (bridges.some(({ bridge_id }) => bridge_id === event.bridge_id)) void this.loadBridges(chatId);
     if (event.type === 'chat.added' || event.type === 'chat.new') {
+      this.#quotedMessages.clear();
       this.users.ensure(event.chat.pair ?? []);
       this.users.refreshPresence(event.chat.pair ?? []);
       if (isUnnamedGroup(event.chat)) void this.loadMembers(event.chat_id).catch(() => {});
@@ -370,7 +373,12 @@ export class ChatStore {
     if (!this.state?.chats.has(chatId)) await this.refreshChat(chatId);
   }
 
-  /** Fetches the message that another one replies to, once. */
+  /** Forgets a quoted message, because it has changed. */
+  forgetQuotedMessage(messageId: number): void {
+    this.#quotedMessages.delete(messageId);
+  }
+
+  /** Fetches a message that another one quotes, once; also that the user may not read it is asked once. */
   loadQuotedMessage(messageId: number): Promise<Message> {
     const known = this.#quotedMessages.get(messageId);
     if (known) return known;
@@ -379,7 +387,7 @@ export class ChatStore {
       return message;
     });
     this.#quotedMessages.set(messageId, request);
-    request.catch(() => this.#quotedMessages.delete(messageId));
+    request.catch((error) => isRetryable(error) && this.#quotedMessages.delete(messageId));
     return request;
   }
 

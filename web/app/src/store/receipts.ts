@@ -1,5 +1,5 @@
 import { isRetryable } from '@confab/sdk';
-import { type ReceiptPosition, withEntry } from './chatState';
+import { isWrittenBy, type ReceiptPosition, withEntry } from './chatState';
 import type { StoreContext } from './storeContext';
 import type { UserCache } from './users';
 
@@ -91,7 +91,7 @@ export class ReceiptTracker {
     const state = this.#context.getState();
     const chat = state?.chats.get(chatId);
     if (!state || !chat || chat.member_count > MAX_RECEIPT_MEMBERS) return;
-    const mine = state.timelines.get(chatId)?.messages.findLast(({ sender_id }) => sender_id === state.me.id);
+    const mine = state.timelines.get(chatId)?.messages.findLast((one) => isWrittenBy(one, state.me.id));
     if (!mine) return;
     const page = await this.#context.api.messages.listReceipts(mine.id).catch(() => null);
     if (!page) return;

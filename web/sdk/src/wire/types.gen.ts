@@ -329,7 +329,7 @@ export type Bootstrap = {
      */
     presences: Array<Presence>;
     /**
-     * The messages that the caller has saved, also of chats that the caller has left.
+     * The messages that the caller has saved.
      */
     saved_message_ids: Array<MessageId>;
     /**
@@ -1147,7 +1147,7 @@ export type CredentialText = string;
 export type Cursor = string;
 
 /**
- * What a user tells of themselves for a while.
+ * A temporary status that a user sets.
  */
 export type CustomStatus = {
     /**
@@ -2061,7 +2061,7 @@ export type Me = {
      */
     created_at: Time;
     /**
-     * What the user tells of themselves for a while; null if nothing.
+     * The temporary status that the user has set; null if there is none.
      */
     custom_status: CustomStatus | null;
     /**
@@ -2127,7 +2127,7 @@ export type Member = {
      */
     created_at: Time;
     /**
-     * What the user tells of themselves for a while; null if nothing.
+     * The temporary status that the user has set; null if there is none.
      */
     custom_status: CustomStatus | null;
     /**
@@ -3293,7 +3293,7 @@ export type SpaceName = string;
 export type Status = 'online' | 'away' | 'busy' | 'offline';
 
 /**
- * What users tell of themselves for a while: 1 to 100 characters.
+ * The text of a custom status: 1 to 100 characters.
  */
 export type StatusText = string;
 
@@ -3444,7 +3444,7 @@ export type User = {
      */
     created_at: Time;
     /**
-     * What the user tells of themselves for a while; null if nothing.
+     * The temporary status that the user has set; null if there is none.
      */
     custom_status: CustomStatus | null;
     /**
@@ -3494,7 +3494,7 @@ export type UserAccount = {
      */
     created_at: Time;
     /**
-     * What the user tells of themselves for a while; null if nothing.
+     * The temporary status that the user has set; null if there is none.
      */
     custom_status: CustomStatus | null;
     /**
@@ -3596,7 +3596,7 @@ export type UserPatch = {
      */
     bio?: Bio | null;
     /**
-     * What the user tells of themselves for a while; null removes it.
+     * The temporary status; null removes it.
      */
     custom_status?: CustomStatus | null;
     /**
