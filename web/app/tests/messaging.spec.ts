@@ -120,6 +120,27 @@ test('an image uploads with progress and opens in the lightbox', async ({ create
   await expect(bob.page.getByRole('dialog')).toBeHidden();
 });
 
+test('a PDF opens in a page of its own', async ({ createUser, createGroup }) => {
+  const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
+  const chat = await createGroup(alice, bob);
+  await alice.open(chat);
+  const pdf = `%PDF-1.4
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]>>endobj
+trailer<</Root 1 0 R>>`;
+  const file = { name: 'plan.pdf', mimeType: 'application/pdf', buffer: Buffer.from(pdf) };
+  await alice.page.locator('input[type=file]').setInputFiles(file);
+  await expect(alice.page.getByRole('list', { name: 'Files to send' })).toContainText('plan.pdf');
+  await alice.send('The plan');
+  const [page] = await Promise.all([
+    alice.context.waitForEvent('page'),
+    alice.message('The plan').getByRole('button', { name: 'Open plan.pdf' }).click(),
+  ]);
+  await expect.poll(() => page.url()).toMatch(/^blob:/);
+  expect(await page.evaluate(() => window.opener)).toBeNull();
+});
+
 test('an upload can be cancelled and the message still sent', async ({ createUser, createGroup }) => {
   const [alice, bob] = [await createUser('Alice'), await createUser('Bob')];
   const chat = await createGroup(alice, bob);

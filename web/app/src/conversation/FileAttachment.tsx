@@ -13,7 +13,10 @@ import styles from './Attachments.module.css';
 const MAX_PREVIEWED_BYTES = 256 * 1024;
 const MAX_SHOWN_LENGTH = 4_000;
 
-/** A file to download; a short text can be read in place, and a recording played. */
+/** How long the page that shows a file may take to load it, in milliseconds. */
+const OPEN_TIME_MS = 60_000;
+
+/** A file to download; a short text can be read in place, a PDF opened, and a recording played. */
 export function FileAttachment(props: {
   readonly file: FileInfo;
   readonly play?: { readonly label: string; readonly run: () => void };
@@ -24,6 +27,23 @@ export function FileAttachment(props: {
   const chatStore = useChatStore();
   const [text, setText] = useState<string | null>(null);
   const isText = file.mime_type.startsWith('text/') && file.size <= MAX_PREVIEWED_BYTES;
+  const open = () => {
+    // Opened by the click itself: later the browser would block it.
+    const page = window.open('', '_blank');
+    if (page) page.opener = null;
+    return withToast(async () => {
+      try {
+        const blob = await chatStore.client.api.files.get(file.url);
+        // As a PDF and as nothing else, whatever its bytes are.
+        const url = URL.createObjectURL(new Blob([blob], { type: 'application/pdf' }));
+        page?.location.replace(url);
+        setTimeout(() => URL.revokeObjectURL(url), OPEN_TIME_MS);
+      } catch (error) {
+        page?.close();
+        throw error;
+      }
+    });
+  };
   const togglePreview = () =>
     withToast(async () => {
       if (text !== null) return setText(null);
@@ -46,6 +66,9 @@ export function FileAttachment(props: {
           <Icon name="down" size={16} />
         </button>
         {play && <IconButton icon="play" label={play.label} disabled={isBusy} onClick={play.run} />}
+        {file.mime_type === 'application/pdf' && (
+          <IconButton icon="open" label={t('file.open', { name: file.filename })} onClick={open} />
+        )}
         {isText && (
           <IconButton
             icon="chevron"
