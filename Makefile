@@ -39,6 +39,7 @@ check:
 test:
 	@scripts/setup test
 	@scripts/step "building and running the Rust tests (the first time takes minutes)" cargo test --locked --workspace
+	@scripts/step "testing the checker of the delivery contract" target/python/bin/python -m unittest discover --start-directory checker
 	@scripts/step "sending generated requests" scripts/conform
 	@scripts/web test
 	@scripts/step "pushing to Firefox" scripts/firefox
