@@ -104,6 +104,7 @@ async fn every_route_that_needs_a_token_says_so() {
         "/api/token/refresh",
         "/api/config",
         "/api/files/{file_id}/shared",
+        "/api/invites/{code}/summary",
         "/api/oauth/token",
         "/api/push/subscription/renewal",
         "/api/oauth/revoke",
