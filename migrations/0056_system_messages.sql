@@ -128,22 +128,6 @@ begin
     return 'done';
 end $$;
 
--- As in 0037, and removes the texts of a change.
-create or replace function erase_message(of_message bigint) returns boolean language plpgsql as $$
-begin
-    -- Done first, so that the rows below are deleted without events.
-    update messages m
-    set content = '', mentions = '{}', mentions_everyone = false, pinned_at = null, pinned_by = null,
-        extra = null, change = change - '{name,topic}'::text[],
-        deleted_at = clock_timestamp()
-    where m.id = of_message and m.deleted_at is null;
-    if not found then return false; end if;
-    delete from reactions r where r.message_id = of_message;
-    delete from message_edits e where e.message_id = of_message;
-    delete from message_files mf where mf.message_id = of_message;
-    return true;
-end $$;
-
 -- As in 0023. The event of a deletion contains the kind: system messages do not count as unread.
 create or replace function messages_updated() returns trigger language plpgsql as $$
 begin

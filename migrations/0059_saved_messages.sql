@@ -44,7 +44,7 @@ end $$;
 create trigger chats_deleted_saved_messages before delete on chats
     for each row execute function chats_deleted_saved_messages();
 
--- As in 0056. A deleted message is not kept for later.
+-- As in 0037, and removes the texts of a change (0056). A deleted message is not kept for later.
 create or replace function erase_message(of_message bigint) returns boolean language plpgsql as $$
 begin
     -- Done first, so that the rows below are deleted without events.

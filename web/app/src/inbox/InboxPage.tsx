@@ -15,6 +15,7 @@ import { Button, IconButton } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { withToast } from '../ui/toast';
 import { usePages } from '../ui/usePages';
+import { useThrottled } from '../ui/useThrottled';
 import { useUiStore } from '../uiStore';
 import styles from './Inbox.module.css';
 
@@ -75,20 +76,13 @@ function InboxList({ filter }: { readonly filter: (typeof FILTERS)[number] }) {
   const { inbox } = chatStore.client.api;
   const fetchFirst = useCallback(() => inbox.list(filter === 'all' ? {} : { kind: filter }), [inbox, filter]);
   const { items, error, isBusy, loadMore, reload } = usePages('', fetchFirst, inbox.listNext);
+  const reloadSoon = useThrottled(reload, RELOAD_INTERVAL_MS);
   useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | null = null;
-    const reloadSoon = () => {
-      timer ??= setTimeout(() => {
-        timer = null;
-        reload();
-      }, RELOAD_INTERVAL_MS);
-    };
     const unsubscribers = RELOADING_EVENTS.map((name) => chatStore.client.on(name, reloadSoon));
     return () => {
-      if (timer) clearTimeout(timer);
       for (const unsubscribe of unsubscribers) unsubscribe();
     };
-  }, [chatStore, reload]);
+  }, [chatStore, reloadSoon]);
   useEffect(() => {
     chatStore.users.ensure((items ?? []).flatMap(({ actor_id }) => actor_id ?? []));
   }, [items, chatStore]);

@@ -14,6 +14,7 @@ import { Button, IconButton } from '../ui/Button';
 import { FormError } from '../ui/Field';
 import { withToast } from '../ui/toast';
 import { usePages } from '../ui/usePages';
+import { useThrottled } from '../ui/useThrottled';
 import { useUiStore } from '../uiStore';
 import styles from './Inbox.module.css';
 
@@ -28,14 +29,8 @@ export default function SavedPage() {
   const { savedMessages } = chatStore.client.api;
   const { items, error, isBusy, loadMore, reload } = usePages('', savedMessages.list, savedMessages.listNext);
   const savedIds = useChatState((state) => state.savedMessageIds);
+  const reloadSoon = useThrottled(reload, RELOAD_INTERVAL_MS);
   useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | null = null;
-    const reloadSoon = () => {
-      timer ??= setTimeout(() => {
-        timer = null;
-        reload();
-      }, RELOAD_INTERVAL_MS);
-    };
     const { client } = chatStore;
     const reloadIfSaved = (id: number) => {
       if (chatStore.state?.savedMessageIds.has(id)) reloadSoon();
@@ -45,10 +40,9 @@ export default function SavedPage() {
       client.on('message.updated', ({ message }) => reloadIfSaved(message.id)),
     ];
     return () => {
-      if (timer) clearTimeout(timer);
       for (const unsubscribe of unsubscribers) unsubscribe();
     };
-  }, [chatStore, reload]);
+  }, [chatStore, reloadSoon]);
   useEffect(() => {
     chatStore.users.ensure((items ?? []).flatMap(({ message }) => getShownUserIds(message)));
   }, [items, chatStore]);

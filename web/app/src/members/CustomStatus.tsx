@@ -5,7 +5,7 @@ import styles from './CustomStatus.module.css';
 /** The longest time that a browser can wait, in milliseconds. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** What a user tells of themselves, until it ends. */
+/** The custom status of a user; null if there is none, or if it has ended. */
 export function useCustomStatus(user: Pick<User, 'custom_status'> | undefined): CustomStatus | null {
   const status = user?.custom_status ?? null;
   const endsAt = status?.expires_at ? Date.parse(status.expires_at) : null;

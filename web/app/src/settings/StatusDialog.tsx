@@ -44,7 +44,7 @@ function getEnd(end: End, current: CustomStatus | null): string | null {
   }
 }
 
-/** Sets what the user tells of themselves for a while. */
+/** Sets the user's custom status. */
 export function StatusDialog() {
   const { t } = useTranslation();
   const { api } = useChatStore().client;
